@@ -1,0 +1,112 @@
+//! `/v1/memories` and `/v1/search`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /v1/memories`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveMemory {
+    /// The memory itself.
+    pub content: String,
+    /// A line to recognise it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it belongs to; default `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Kind of memory; default `note`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The conversation it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Who says so; default `anonymous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// When it happened, if not now. RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+}
+
+/// Answer to `POST /v1/memories`: the memory is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// The memory's id, 32 hex digits.
+    pub id: String,
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Hash of its event, 64 hex digits.
+    pub hash: String,
+}
+
+/// Answer to `GET /v1/memories/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryView {
+    /// The memory's id.
+    pub id: String,
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Hash of its event, 64 hex digits.
+    pub hash: String,
+    /// Title, or empty.
+    pub title: String,
+    /// The memory itself, as it was saved.
+    pub content: String,
+    /// What it belongs to.
+    pub project: String,
+    /// Kind of memory.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Who said so.
+    pub actor: String,
+    /// The conversation it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When the engine accepted it.
+    pub created_at: Timestamp,
+}
+
+/// Answer to `GET /v1/search`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    /// Best first.
+    pub items: Vec<SearchHit>,
+    /// How many there are in all.
+    pub total: u64,
+    /// The answer reflects the log up to this event.
+    pub applied_seq: u64,
+}
+
+/// One memory found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// The memory's id.
+    pub id: String,
+    /// Sequence number of the event it comes from.
+    pub seq: u64,
+    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    pub citation: String,
+    /// Title, or empty.
+    pub title: String,
+    /// The part of the content that matches, at most about 32 words.
+    pub snippet: String,
+    /// BM25, higher is better; 0 when no words were asked for.
+    pub score: f64,
+    /// What it belongs to.
+    pub project: String,
+    /// Kind of memory.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// When the engine accepted it.
+    pub created_at: Timestamp,
+}

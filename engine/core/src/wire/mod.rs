@@ -1,0 +1,16 @@
+//! The JSON that crosses the network. Everybody who talks to an engine (its own HTTP layer, the operator, tests)
+//! uses these types, so that a change of shape is a compile error on both sides.
+//!
+//! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
+
+mod health;
+mod log;
+mod memory;
+mod refusal;
+
+pub use health::{
+    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+};
+pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
+pub use memory::{MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit};
+pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

@@ -1,0 +1,79 @@
+//! Errors as clients see them.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// Stable; programs decide on this.
+    pub code: ErrorCode,
+    /// For a person: what is wrong.
+    pub message: String,
+    /// For a person: what to do.
+    pub hint: String,
+}
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)+) => {
+        /// Every code the API answers with; each has one HTTP status.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)+
+        }
+
+        impl ErrorCode {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name,)+];
+
+            /// The code as it stands in the answer.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(ErrorCode::$name => $text,)+ }
+            }
+
+            /// The HTTP status it comes with.
+            pub const fn status(self) -> u16 {
+                match self { $(ErrorCode::$name => $status,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The request breaks a rule that its message names.
+    InvalidArgument = "INVALID_ARGUMENT", 400;
+    /// No memory has this id.
+    EntryNotFound = "ENTRY_NOT_FOUND", 404;
+    /// No such path.
+    NotFound = "NOT_FOUND", 404;
+    /// The path exists, the method does not.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
+    /// The body did not arrive in time.
+    RequestTimeout = "REQUEST_TIMEOUT", 408;
+    /// The body is larger than any request may be.
+    PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
+    /// The body is not declared as JSON.
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415;
+    /// The idempotency key was used with another body.
+    IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 422;
+    /// A fault of the engine; the log has the details.
+    Internal = "INTERNAL", 500;
+    /// Too much is waiting; come back after `Retry-After` seconds.
+    Overloaded = "OVERLOADED", 503;
+    /// The engine is stopping.
+    ShuttingDown = "SHUTTING_DOWN", 503;
+    /// The volume is full; reads go on, writes resume by themselves when there is space.
+    StorageFull = "STORAGE_FULL", 503;
+    /// The volume failed; writes resume by themselves when it works again.
+    StorageFailure = "STORAGE_FAILURE", 503;
+    /// The chain does not verify; nothing is written.
+    LogCorrupt = "LOG_CORRUPT", 503;
+    /// The projection is being built; reads come back by themselves.
+    ProjectionUnavailable = "PROJECTION_UNAVAILABLE", 503;
+}
