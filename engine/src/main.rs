@@ -1,1 +1,19 @@
-fn main() {}
+//! One memory engine: a process that owns one append-only, hash-chained log on one volume and a projection built
+//! from it. The log is the truth, the projection is disposable. docs/ARCHITECTURE.md has the map.
+
+mod api;
+mod cli;
+mod config;
+mod engine;
+mod log;
+mod metrics;
+mod projection;
+mod random;
+mod rebuild;
+mod serve;
+mod storage;
+mod verify;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,4 +1,17 @@
 //! What a memory engine decides, as pure functions: no clock, no files, no network, no randomness. Time, ids and
 //! random bytes are arguments; the crate `memory-engine` supplies them and acts on the answers.
+//!
+//! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
+//! a log that was found, [`fold`] turns events into what the projection stores, [`request`] is the only code that
+//! sees unchecked requests, [`query`] turns a person's words into a full-text query.
 
+pub mod digest;
+pub mod event;
+pub mod fold;
+pub mod format;
+pub mod limits;
+pub mod query;
+pub mod recovery;
+pub mod request;
+pub mod strict;
 pub mod wire;

@@ -1,0 +1,63 @@
+//! Events before they have a place in the log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::digest::{Hash, Salt};
+
+/// Type of the event that saves a memory; clients write it through `POST /v1/memories` only.
+pub const MEMORY_SAVED: &str = "memory.saved";
+
+/// A checked event that waits for its sequence number. Made by [`crate::request`] alone.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Kind of event.
+    pub kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// What it belongs to.
+    pub project: String,
+    /// The conversation it came from.
+    pub session: Option<String>,
+    /// Ids of the events it follows from.
+    pub causes: Vec<String>,
+    /// A JSON object in the strict form.
+    pub payload: Box<RawValue>,
+}
+
+/// Payload of a [`MEMORY_SAVED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryPayload {
+    /// The memory itself.
+    pub content: String,
+    /// A line to recognise it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Kind of memory.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// When it happened, if that is not when it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<jiff::Timestamp>,
+}
+
+/// A client's promise that requests with this key are one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idempotency {
+    /// As the client sent it.
+    pub key: String,
+    /// SHA-256 of the event's salt and the request. Salted, so that it says nothing once the payload is forgotten.
+    pub request_sha256: Hash,
+}
+
+impl Idempotency {
+    /// Binds `key` to a request, given in a form in which equal requests are equal bytes.
+    pub fn new(key: String, salt: Salt, request: &[u8]) -> Idempotency {
+        Idempotency { key, request_sha256: Hash::salted(salt, request) }
+    }
+}

@@ -1,0 +1,51 @@
+//! Every limit of the API and of the format, in one place. What exceeds one is refused with its name, never cut.
+//! "Characters" are Unicode scalar values; sizes of content and payload are bytes of UTF-8.
+
+/// Largest content of a memory and largest payload of an event, bytes (M9).
+pub const CONTENT_BYTES_MAX: usize = 1 << 20;
+/// Longest title, characters (M1).
+pub const TITLE_CHARS_MAX: usize = 120;
+/// Longest project, memory type, actor, session and event type, characters (M1).
+pub const NAME_CHARS_MAX: usize = 64;
+/// Most tags of one memory.
+pub const TAGS_MAX: usize = 32;
+/// Longest tag, characters.
+pub const TAG_CHARS_MAX: usize = 64;
+/// Most causes of one event: an event follows from a few others, a list of hundreds is a join somebody avoided.
+pub const CAUSES_MAX: usize = 64;
+/// Most events of one batch (M9).
+pub const BATCH_EVENTS_MAX: usize = 1000;
+/// Largest request body, bytes. Content of [`CONTENT_BYTES_MAX`] may grow sixfold when it is escaped (`\u0000`).
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+/// Deepest nesting of a JSON body: enough for any payload, shallow enough for every reader's stack.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Longest `q`, characters (M9).
+pub const QUERY_CHARS_MAX: usize = 4096;
+/// Longest query string of a URL, bytes: a `q` of the maximum in escaped four-byte characters, and the filters.
+pub const URL_QUERY_BYTES_MAX: usize = 12 * QUERY_CHARS_MAX + 4096;
+/// Fewest results that can be asked for.
+pub const SEARCH_LIMIT_MIN: u32 = 1;
+/// Most results of one search (M9).
+pub const SEARCH_LIMIT_MAX: u32 = 1000;
+/// Results of a search that does not say.
+pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
+/// Furthest a search can be paged: SQLite walks every row it skips.
+pub const SEARCH_OFFSET_MAX: u32 = 100_000;
+/// Most events of one page of `GET /v1/events`.
+pub const EVENTS_LIMIT_MAX: u32 = 1000;
+/// Events of a page that does not say.
+pub const EVENTS_LIMIT_DEFAULT: u32 = 100;
+/// Largest page of `GET /v1/events`, bytes of log lines: a page ends early rather than hold a thousand payloads of
+/// a mebibyte in memory. The first event of a page is always whole.
+pub const EVENTS_PAGE_BYTES_MAX: usize = 4 << 20;
+/// Longest `Idempotency-Key`, printable ASCII characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+/// Longest line of a log, bytes without the line feed: the largest body, escaped once more, and its envelope.
+pub const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + (64 << 10);
+
+/// Project of a request that names none (M1).
+pub const PROJECT_DEFAULT: &str = "default";
+/// Type of a memory that names none (M1).
+pub const MEMORY_TYPE_DEFAULT: &str = "note";
+/// Actor of a request that names none.
+pub const ACTOR_DEFAULT: &str = "anonymous";

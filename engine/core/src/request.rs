@@ -1,0 +1,232 @@
+//! The only code that sees unchecked requests: out comes a [`Draft`] or the first rule that was broken, by name.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::digest::is_id;
+use crate::event::{Draft, MEMORY_SAVED, MemoryPayload};
+use crate::limits::*;
+use crate::strict;
+use crate::wire::{AppendEvents, EventRequest, SaveMemory};
+
+/// A broken rule. `Display` names the field and the rule, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// The body is not JSON in the strict form, or not of the documented shape.
+    #[error("the body is not valid: {0}")]
+    Body(String),
+    /// A field is empty that must not be.
+    #[error("{0} must not be empty")]
+    Empty(String),
+    /// A field is too long.
+    #[error("{field} has {found} characters, the limit is {limit}")]
+    TooLong {
+        /// Which field.
+        field: String,
+        /// Its length, characters.
+        found: usize,
+        /// What it may be, characters.
+        limit: usize,
+    },
+    /// Content or payload are too large.
+    #[error("{field} has {found} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Which field.
+        field: String,
+        /// Its size, bytes.
+        found: usize,
+        /// What it may be, bytes.
+        limit: usize,
+    },
+    /// A list has too many or too few items.
+    #[error("{field} has {found} items, allowed are {min} to {max}")]
+    Count {
+        /// Which list.
+        field: String,
+        /// Its items.
+        found: usize,
+        /// Fewest.
+        min: usize,
+        /// Most.
+        max: usize,
+    },
+    /// A number is outside of its range.
+    #[error("{field} must be a whole number from {min} to {max}")]
+    Range {
+        /// Which parameter.
+        field: &'static str,
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// A character that a name must not have.
+    #[error("{0} must not have control characters")]
+    Control(String),
+    /// A payload that is not an object.
+    #[error("{0} must be a JSON object")]
+    NotAnObject(String),
+    /// A cause that is not an id.
+    #[error("{0} must be the id of an event (32 lower-case hex digits)")]
+    NotAnId(String),
+    /// A type that only the engine writes.
+    #[error("{field}: type {kind:?} is written by the engine itself")]
+    Reserved {
+        /// Which field.
+        field: String,
+        /// The type.
+        kind: &'static str,
+    },
+    /// An idempotency key outside of its form.
+    #[error("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters, sent once")]
+    IdempotencyKey,
+}
+
+/// Reads a JSON body: strict form first, then the shape.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    strict::check(body).map_err(|fault| Refused::Body(fault.to_string()))?;
+    serde_json::from_slice(body).map_err(|fault| Refused::Body(fault.to_string()))
+}
+
+/// Checks a memory to save.
+pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
+    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at } = request;
+    if content.trim().is_empty() {
+        return Err(Refused::Empty("content".into()));
+    }
+    size("content", content.len())?;
+    if let Some(title) = &title {
+        line("title", title, TITLE_CHARS_MAX)?;
+    }
+    count("tags", tags.len(), 0, TAGS_MAX)?;
+    for (i, tag) in tags.iter().enumerate() {
+        name(&format!("tags[{i}]"), tag, TAG_CHARS_MAX)?;
+    }
+    let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
+    let payload = MemoryPayload { content, title: title.filter(|t| !t.is_empty()), kind, tags, occurred_at };
+    Ok(Draft {
+        kind: MEMORY_SAVED.into(),
+        actor: named("actor", actor, ACTOR_DEFAULT)?,
+        project: named("project", project, PROJECT_DEFAULT)?,
+        session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        causes: Vec::new(),
+        payload: serde_json::value::to_raw_value(&payload)
+            .expect("a struct of strings and a time is always JSON"),
+    })
+}
+
+/// Checks a batch of events.
+pub fn events(request: AppendEvents) -> Result<Vec<Draft>, Refused> {
+    count("events", request.events.len(), 1, BATCH_EVENTS_MAX)?;
+    request
+        .events
+        .into_iter()
+        .enumerate()
+        .map(|(i, request)| event(&format!("events[{i}]"), request))
+        .collect()
+}
+
+fn event(at: &str, request: EventRequest) -> Result<Draft, Refused> {
+    let EventRequest { kind, actor, project, session, causes, payload } = request;
+    let field = |name: &str| format!("{at}.{name}");
+    name(&field("type"), &kind, NAME_CHARS_MAX)?;
+    if kind == MEMORY_SAVED {
+        return Err(Refused::Reserved { field: field("type"), kind: MEMORY_SAVED });
+    }
+    count(&field("causes"), causes.len(), 0, CAUSES_MAX)?;
+    if let Some(i) = causes.iter().position(|cause| !is_id(cause)) {
+        return Err(Refused::NotAnId(field(&format!("causes[{i}]"))));
+    }
+    Ok(Draft {
+        kind,
+        actor: named(&field("actor"), actor, ACTOR_DEFAULT)?,
+        project: named(&field("project"), project, PROJECT_DEFAULT)?,
+        session: session.map(|session| named(&field("session"), Some(session), "")).transpose()?,
+        causes,
+        payload: object(&field("payload"), payload)?,
+    })
+}
+
+// A line of the log is one line of text: line feeds between the tokens of a payload would end it early. Inside
+// strings JSON escapes them.
+fn object(field: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
+    let text = payload.get();
+    if !text.starts_with('{') {
+        return Err(Refused::NotAnObject(field.into()));
+    }
+    size(field, text.len())?;
+    if !text.contains(['\n', '\r']) {
+        return Ok(payload);
+    }
+    let one_line = text.replace(['\n', '\r'], " ");
+    RawValue::from_string(one_line).map_err(|fault| Refused::Body(fault.to_string()))
+}
+
+/// Checks the value of an `Idempotency-Key` header.
+pub fn idempotency_key(value: &[u8]) -> Result<String, Refused> {
+    let printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let text = std::str::from_utf8(value).ok().filter(|_| printable);
+    let fits = |text: &&str| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&text.len());
+    text.filter(fits).map(str::to_owned).ok_or(Refused::IdempotencyKey)
+}
+
+/// Checks a project or type that a search is narrowed to.
+pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
+    name(field, value, NAME_CHARS_MAX)
+}
+
+/// Checks the words of a search.
+pub fn words(q: &str) -> Result<(), Refused> {
+    chars("q", q, QUERY_CHARS_MAX)
+}
+
+/// Reads a whole number within bounds.
+pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64, Refused> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = text.parse().ok().filter(|value| digits && (min..=max).contains(value));
+    value.ok_or(Refused::Range { field, min, max })
+}
+
+fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
+    let value = value.unwrap_or_else(|| default.to_owned());
+    name(field, &value, NAME_CHARS_MAX)?;
+    Ok(value)
+}
+
+fn name(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+    if value.trim().is_empty() {
+        return Err(Refused::Empty(field.into()));
+    }
+    line(field, value, limit)
+}
+
+fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+    chars(field, value, limit)?;
+    if value.chars().any(char::is_control) {
+        return Err(Refused::Control(field.into()));
+    }
+    Ok(())
+}
+
+fn chars(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+    let found = value.chars().count();
+    if found > limit {
+        return Err(Refused::TooLong { field: field.into(), found, limit });
+    }
+    Ok(())
+}
+
+fn size(field: &str, found: usize) -> Result<(), Refused> {
+    if found > CONTENT_BYTES_MAX {
+        return Err(Refused::TooLarge { field: field.into(), found, limit: CONTENT_BYTES_MAX });
+    }
+    Ok(())
+}
+
+fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refused> {
+    if !(min..=max).contains(&found) {
+        return Err(Refused::Count { field: field.into(), found, min, max });
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Request bodies: bounded one by one and all together.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use engine_core::limits::BODY_BYTES_MAX;
+use engine_core::request::{Refused, idempotency_key, parse};
+use engine_core::wire::ErrorCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Api;
+use super::refusal::{Refusal, internal};
+use crate::log::Key;
+
+/// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
+const BODIES_KIB_MAX: usize = 64 << 10;
+
+/// Room for bodies. Whoever finds none is told to come back, before a byte is read.
+#[derive(Debug)]
+pub(super) struct BodyBudget(Arc<Semaphore>);
+
+impl BodyBudget {
+    pub(super) fn new() -> BodyBudget {
+        BodyBudget(Arc::new(Semaphore::new(BODIES_KIB_MAX)))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0).try_acquire_many_owned(kib).map_err(|_| {
+            Refusal::new(ErrorCode::Overloaded, "too many bytes are being received")
+                .hint("nothing was written; repeat it after Retry-After seconds")
+        })
+    }
+}
+
+/// A body read into its type, the idempotency key it came with, and its room in memory.
+#[derive(Debug)]
+pub(super) struct Checked<T> {
+    pub(super) request: T,
+    pub(super) key: Option<Key>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Checked<T>, Refusal> {
+        let (head, body) = request.into_parts();
+        let declared = check_head(&head.headers)?;
+        let key = key(&head.headers)?;
+        let room = api.bodies.take(declared)?;
+        let request: T = parse(&receive(body).await?)?;
+        let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
+        Ok(Checked { request, key, _room: room })
+    }
+}
+
+/// Bytes the body may have.
+fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
+    let json = |kind: &str| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    };
+    // A form can be sent from any web page without asking; JSON cannot.
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| !kind.to_str().is_ok_and(json)) {
+        return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
+            .hint("send the header Content-Type: application/json"));
+    }
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match declared {
+        Some(length) if length > BODY_BYTES_MAX => Err(too_large()),
+        Some(length) => Ok(length),
+        None => Ok(BODY_BYTES_MAX),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(ErrorCode::PayloadTooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
+        .hint("send fewer events at once")
+}
+
+async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes().into()),
+        Err(fault) if fault.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Refusal::new(ErrorCode::InvalidArgument, "the body ended early").hint("send it again")),
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => idempotency_key(value.as_bytes()).map(Some),
+        (Some(_), Some(_)) => Err(Refused::IdempotencyKey),
+    }
+}
+
+// The request as it was understood, written in one way: spaces and the order of fields make no other request.
+fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
+    let mut bound = [path.as_bytes(), b"\n"].concat();
+    serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
+    Ok(Key { key, request: bound })
+}

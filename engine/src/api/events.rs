@@ -1,0 +1,77 @@
+//! `/v1/events` and `/v1/log/head`: the log itself.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use engine_core::format::{EventLine, LineFault};
+use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX};
+use engine_core::request::{self, Refused};
+use engine_core::wire::{AppendEvents, Appended, ErrorCode, EventPage, EventView, LogHead};
+
+use super::Api;
+use super::body::Checked;
+use super::memories::answer;
+use super::parameters::Parameters;
+use super::refusal::{Refusal, internal, log_corrupt};
+use crate::log::{Head, Store};
+
+pub(super) async fn append(State(api): State<Api>, body: Checked<AppendEvents>) -> Result<Response, Refusal> {
+    let drafts = request::events(body.request)?;
+    let receipt = api.engine.commit(drafts, body.key).await?;
+    let appended =
+        Appended { first_seq: receipt.first_seq, last_seq: receipt.last_seq, hash: receipt.hash.to_string() };
+    Ok(answer(&receipt, Json(appended)))
+}
+
+pub(super) async fn page(State(api): State<Api>, parameters: Parameters) -> Result<Json<EventPage>, Refusal> {
+    let (after, limit) = checked_page(parameters)?;
+    let head = durable_head(&api)?;
+    let log = api.engine.log.clone();
+    let read = tokio::task::spawn_blocking(move || log.lines_after(after, limit, EVENTS_PAGE_BYTES_MAX));
+    let lines = read.await.map_err(|fault| internal(&fault))??;
+    let events = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view);
+    let events = events.collect::<Result<_, LineFault>>().map_err(|fault| {
+        tracing::error!(%fault, "a durable event does not verify");
+        log_corrupt()
+    })?;
+    Ok(Json(EventPage { events, head_seq: head.seq }))
+}
+
+fn checked_page(parameters: Parameters) -> Result<(u64, usize), Refused> {
+    let parameters = parameters.known(&["after", "limit"])?;
+    let after = parameters.number("after", 0, i64::MAX.unsigned_abs())?.unwrap_or(0);
+    let limit = parameters.number("limit", 1, EVENTS_LIMIT_MAX.into())?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_LIMIT_DEFAULT as usize);
+    Ok((after, limit))
+}
+
+fn view(line: &[u8]) -> Result<EventView, LineFault> {
+    let EventLine { envelope, hash, payload, .. } = EventLine::decode(line)?;
+    Ok(EventView {
+        seq: envelope.seq,
+        id: envelope.id,
+        time: envelope.time,
+        kind: envelope.kind,
+        actor: envelope.actor,
+        project: envelope.project,
+        session: envelope.session,
+        causes: envelope.causes,
+        hash: hash.to_string(),
+        payload: payload.to_owned(),
+    })
+}
+
+pub(super) async fn head(State(api): State<Api>) -> Result<Json<LogHead>, Refusal> {
+    let Head { log_id, seq, hash, .. } = durable_head(&api)?;
+    Ok(Json(LogHead { log_id, seq, hash: hash.to_string() }))
+}
+
+fn durable_head(api: &Api) -> Result<Head, Refusal> {
+    if let Store::Corrupt(_) = api.engine.published.store() {
+        return Err(log_corrupt());
+    }
+    api.engine.published.head().ok_or_else(|| {
+        Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
+            .hint("repeat it after Retry-After seconds")
+    })
+}

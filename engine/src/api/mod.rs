@@ -1,0 +1,87 @@
+//! HTTP/JSON: two routers, one for clients and one for the platform.
+
+mod admin;
+mod body;
+mod events;
+mod memories;
+mod parameters;
+mod refusal;
+mod server;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use engine_core::wire::ErrorCode;
+
+pub(crate) use server::{Serving, serve};
+
+use crate::engine::Engine;
+use body::BodyBudget;
+use refusal::Refusal;
+
+/// From the last byte of the head to the first of the answer, the body's arrival included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What handlers work with.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    engine: Arc<Engine>,
+    bodies: Arc<BodyBudget>,
+}
+
+/// The clients' port.
+pub(crate) fn routes(engine: Arc<Engine>) -> Router {
+    let api = Api { engine, bodies: Arc::new(BodyBudget::new()) };
+    Router::new()
+        .route("/v1/memories", post(memories::save))
+        .route("/v1/memories/{id}", get(memories::read))
+        .route("/v1/search", get(memories::search))
+        .route("/v1/events", post(events::append).get(events::page))
+        .route("/v1/log/head", get(events::head))
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn_with_state(api.clone(), count))
+        .with_state(api)
+}
+
+/// The platform's port.
+pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
+    Router::new()
+        .route("/livez", get(admin::livez))
+        .route("/readyz", get(admin::readyz))
+        .route("/health", get(admin::health))
+        .route("/metrics", get(admin::metrics))
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .layer(middleware::from_fn(bound_time))
+        .with_state(engine)
+}
+
+async fn bound_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::new(ErrorCode::RequestTimeout, "the request took longer than 30 s")
+            .hint(
+                "send the whole body at once; a write may have happened: repeat it with its Idempotency-Key",
+            )
+            .into_response(),
+    }
+}
+
+/// Counts by route, not by path: a path has ids in it.
+async fn count(State(api): State<Api>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    let code = response.status();
+    api.engine.metrics.http_requests.with_label_values(&[route, code.as_str()]).inc();
+    tracing::debug!(%method, route, code = code.as_u16(), elapsed = ?started.elapsed(), "answered");
+    response
+}

@@ -1,0 +1,74 @@
+//! Query strings: known names once each, everything else refused.
+
+use std::borrow::Cow;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use engine_core::limits::URL_QUERY_BYTES_MAX;
+use engine_core::request::{Refused, number};
+
+use super::refusal::Refusal;
+
+/// The parameters of a request in the order they came.
+#[derive(Debug)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Parameters, Refusal> {
+        let query = head.uri.query().unwrap_or_default();
+        if query.len() > URL_QUERY_BYTES_MAX {
+            let (field, found, limit) = ("the query string".into(), query.len(), URL_QUERY_BYTES_MAX);
+            return Err(Refused::TooLong { field, found, limit }.into());
+        }
+        // Bytes that are not UTF-8 would be replaced without a word.
+        if !percent_decodes_to_utf8(query.as_bytes()) {
+            return Err(Refused::Body("the query string is not UTF-8".into()).into());
+        }
+        let pairs = Query::try_from_uri(&head.uri)
+            .map_err(|_| Refused::Body("the query string cannot be read".into()))?;
+        Ok(Parameters(pairs.0))
+    }
+}
+
+impl Parameters {
+    /// Refuses names that are not among these, and a name that comes twice.
+    pub(super) fn known(self, names: &[&str]) -> Result<Parameters, Refused> {
+        for (i, (name, _)) in self.0.iter().enumerate() {
+            if !names.contains(&name.as_str()) {
+                let known = names.join(", ");
+                return Err(Refused::Body(format!("unknown parameter; known are {known}")));
+            }
+            if self.0[..i].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Refused::Body(format!("the parameter {name} is given twice")));
+            }
+        }
+        Ok(self)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn number(&self, name: &'static str, min: u64, max: u64) -> Result<Option<u64>, Refused> {
+        self.text(name).map(|text| number(name, text, min, max)).transpose()
+    }
+}
+
+fn percent_decodes_to_utf8(query: &[u8]) -> bool {
+    let mut bytes = query.iter();
+    let mut decoded = Vec::with_capacity(query.len());
+    while let Some(byte) = bytes.next() {
+        let rest = bytes.as_slice();
+        let escaped = (*byte == b'%')
+            .then(|| rest.get(..2))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        if escaped.is_some() {
+            bytes = rest[2..].iter();
+        }
+        decoded.push(escaped.unwrap_or(*byte));
+    }
+    matches!(String::from_utf8_lossy(&decoded), Cow::Borrowed(_))
+}

@@ -1,0 +1,135 @@
+//! Errors on their way to a client: what it may know, and what it can do.
+
+use axum::Json;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use engine_core::request::Refused;
+use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
+
+use crate::log::CommitError;
+use crate::projection::Unreadable;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    code: ErrorCode,
+    message: String,
+    hint: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into(), hint: "" }
+    }
+
+    pub(super) fn hint(self, hint: &'static str) -> Refusal {
+        Refusal { hint, ..self }
+    }
+
+    /// Seconds after which it may work, for what passes by itself.
+    fn retry_after_s(&self) -> Option<u32> {
+        match self.code {
+            ErrorCode::Overloaded | ErrorCode::ProjectionUnavailable | ErrorCode::ShuttingDown => Some(1),
+            ErrorCode::StorageFull | ErrorCode::StorageFailure => Some(5),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after_s();
+        let Refusal { code, message, hint } = self;
+        let body = ErrorBody { error: ErrorDetail { code, message, hint: hint.to_owned() } };
+        let mut response = (status, Json(body)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        let (code, hint) = match refused {
+            Refused::TooLarge { .. } => {
+                (ErrorCode::PayloadTooLarge, "split it into several; nothing is ever cut to fit")
+            }
+            _ => (ErrorCode::InvalidArgument, "correct the request; repeating it as it is will not help"),
+        };
+        Refusal::new(code, refused.to_string()).hint(hint)
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(fault: CommitError) -> Refusal {
+        let (code, hint) = match fault {
+            CommitError::Overloaded => {
+                (ErrorCode::Overloaded, "nothing was written; repeat it after Retry-After seconds")
+            }
+            CommitError::Full => (
+                ErrorCode::StorageFull,
+                "grow the volume; writes resume by themselves, reads go on meanwhile",
+            ),
+            CommitError::Failing => (
+                ErrorCode::StorageFailure,
+                "see the engine's log; writes resume by themselves, with the same Idempotency-Key a repetition is safe",
+            ),
+            CommitError::Corrupt => (ErrorCode::LogCorrupt, LOG_CORRUPT_HINT),
+            CommitError::Conflict => {
+                (ErrorCode::IdempotencyConflict, "use a new Idempotency-Key for a new request")
+            }
+            CommitError::KeysUnknown => (
+                ErrorCode::ProjectionUnavailable,
+                "keys are looked up in the projection, which is being built; repeat it after Retry-After seconds",
+            ),
+            CommitError::Stopping => {
+                (ErrorCode::ShuttingDown, "repeat it with the same Idempotency-Key once the engine is back")
+            }
+        };
+        Refusal::new(code, fault.to_string()).hint(hint)
+    }
+}
+
+const LOG_CORRUPT_HINT: &str =
+    "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
+
+/// Nothing is served from a log that does not verify.
+pub(super) fn log_corrupt() -> Refusal {
+    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify").hint(LOG_CORRUPT_HINT)
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(fault: Unreadable) -> Refusal {
+        if !matches!(fault, Unreadable::NotReady) {
+            tracing::error!(%fault, "a read failed");
+        }
+        Refusal::new(ErrorCode::ProjectionUnavailable, "memories cannot be read now")
+            .hint("the projection is rebuilt from the log by itself; repeat it after Retry-After seconds")
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(fault: std::io::Error) -> Refusal {
+        tracing::error!(%fault, "reading the log failed");
+        Refusal::new(ErrorCode::StorageFailure, "the log cannot be read now").hint("see the engine's log")
+    }
+}
+
+/// A fault of ours: the client learns that, our log learns what.
+pub(super) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(%fault, "a request met a fault of the engine");
+    Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")
+}
+
+pub(super) async fn not_found(uri: Uri) -> Refusal {
+    // A path is short (the server bounds the head) and came from the client itself.
+    Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
+        .hint("the API is /v1/memories, /v1/search, /v1/events and /v1/log/head")
+}
+
+pub(super) async fn method_not_allowed() -> Refusal {
+    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
+        .hint("see the Allow header for those it knows")
+}

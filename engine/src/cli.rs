@@ -1,0 +1,127 @@
+//! The command line.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::config::{self, Config};
+use crate::rebuild::rebuild;
+use crate::serve::{Places, serve};
+use crate::verify::verify;
+
+/// The check ran and found something broken.
+const BROKEN: u8 = 1;
+/// The command could not do its work.
+const CANNOT_RUN: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "memory-engine", version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  memory-engine serve --data ./memories
+  curl -d '{\"content\":\"The kettle is blue\"}' -H content-type:application/json localhost:8080/v1/memories
+  curl 'localhost:8080/v1/search?q=kettle'
+  memory-engine verify --data ./memories
+
+Every flag of `serve` is also an environment variable, MEMORY_ENGINE_DATA and so on.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API on one port, probes and metrics on another, until SIGTERM
+    Serve(ServeArgs),
+    /// Check every hash of the log; works beside a running engine
+    ///
+    /// Prints one JSON object. Exit code 0: the log verifies. 1: it does not, and the object says where. 2: it could
+    /// not be read.
+    Verify(DataArgs),
+    /// Build the projection anew from the log; the engine must not be running
+    ///
+    /// Prints one JSON object. Exit code 0: done. 2: not done, the reason is on standard error.
+    Rebuild(DataArgs),
+}
+
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Directory with the log and the projection
+    #[arg(long, value_name = "DIR", env = "MEMORY_ENGINE_DATA")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Configuration in YAML; every key is optional
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address of the API
+    #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Address of /livez, /readyz, /health and /metrics
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "MEMORY_ENGINE_ADMIN_LISTEN",
+        default_value = "127.0.0.1:8081"
+    )]
+    admin_listen: SocketAddr,
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => run_serve(args),
+        Command::Verify(args) => run_verify(&args.data),
+        Command::Rebuild(args) => run_rebuild(&args.data),
+    };
+    outcome.unwrap_or_else(|fault| {
+        eprintln!("memory-engine: {fault:#}");
+        ExitCode::from(CANNOT_RUN)
+    })
+}
+
+fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
+    log_to_stderr(config.log_level);
+    let places = Places { data: args.data.data, listen: args.listen, admin_listen: args.admin_listen };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(places, config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_verify(data: &Path) -> anyhow::Result<ExitCode> {
+    let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
+    print(&report)?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+}
+
+fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    print(&rebuild(data)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(report: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(io::stdout().lock(), report)?;
+    println!();
+    Ok(())
+}
+
+/// JSON for machines, lines for a person at a terminal.
+fn log_to_stderr(level: tracing::Level) {
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        lines.init();
+    } else {
+        lines.json().flatten_event(true).init();
+    }
+}

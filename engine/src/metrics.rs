@@ -1,0 +1,118 @@
+//! Every metric of the engine, defined here and nowhere else.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+/// From a tenth of a millisecond, which is a cached read, to ten seconds, after which a client has gone.
+const LATENCY_BUCKETS_S: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// One registry, passed around; labels have few values, all chosen by the engine.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) appends: IntCounter,
+    pub(crate) append_seconds: Histogram,
+    pub(crate) sync_seconds: Histogram,
+    pub(crate) queries: IntCounterVec,
+    pub(crate) query_seconds: HistogramVec,
+    pub(crate) http_requests: IntCounterVec,
+    pub(crate) storage_failures: IntCounterVec,
+    pub(crate) projection_failures: IntCounter,
+    pub(crate) projection_rebuilds: IntCounter,
+    pub(crate) log_head_seq: IntGauge,
+    pub(crate) log_writable: IntGauge,
+    pub(crate) torn_bytes: IntGauge,
+    pub(crate) projection_lag: IntGauge,
+    pub(crate) storage_available: IntGauge,
+    pub(crate) storage_capacity: IntGauge,
+}
+
+impl Metrics {
+    /// Fails only when two definitions below clash.
+    pub(crate) fn new(engine: &str) -> Result<Metrics, prometheus::Error> {
+        let labels = [("engine".to_owned(), engine.to_owned())].into();
+        let registry = Registry::new_custom(None, Some(labels))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let define = Define(&registry);
+        Ok(Metrics {
+            appends: define.counter("memory_appends_total", "Events made durable.")?,
+            append_seconds: define.latency("memory_append_seconds", "Request queued until acknowledged.")?,
+            sync_seconds: define.latency("memory_log_sync_seconds", "fdatasync of one group of events.")?,
+            queries: define.counters("memory_queries_total", "Reads of the projection.", &["operation"])?,
+            query_seconds: define.latencies(
+                "memory_query_seconds",
+                "Read of the projection.",
+                "operation",
+            )?,
+            http_requests: define.counters(
+                "memory_http_requests_total",
+                "Requests answered.",
+                &["route", "code"],
+            )?,
+            storage_failures: define.counters(
+                "memory_storage_failures_total",
+                "Failed storage steps.",
+                &["step"],
+            )?,
+            projection_failures: define
+                .counter("memory_projection_failures_total", "Transactions of the projection that failed.")?,
+            projection_rebuilds: define
+                .counter("memory_projection_rebuilds_total", "Projections begun anew.")?,
+            log_head_seq: define.gauge("memory_log_head_seq", "Last durable event.")?,
+            log_writable: define.gauge("memory_log_writable", "1 while the log takes events.")?,
+            torn_bytes: define.gauge("memory_log_torn_bytes", "Bytes of unfinished writes set aside.")?,
+            projection_lag: define
+                .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
+            storage_available: define.gauge("memory_storage_available_bytes", "Free space of the volume.")?,
+            storage_capacity: define.gauge("memory_storage_capacity_bytes", "Size of the volume.")?,
+            registry,
+        })
+    }
+
+    /// The text format Prometheus scrapes.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+struct Define<'a>(&'a Registry);
+
+impl Define<'_> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn latency(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(latency(name, help))?)
+    }
+
+    fn latencies(&self, name: &str, help: &str, label: &str) -> Result<HistogramVec, prometheus::Error> {
+        self.register(HistogramVec::new(latency(name, help), &[label])?)
+    }
+}
+
+fn latency(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS_S.to_vec())
+}
