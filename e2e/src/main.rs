@@ -1,1 +1,102 @@
-fn main() {}
+//! `cargo run -p e2e -- …`: the local cluster, its tools and its images.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use e2e::steps::Steps;
+use e2e::{cluster, images, tools};
+
+/// The local cluster, its tools and its images.
+#[derive(Debug, Parser)]
+#[command(name = "e2e", version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The local one-node Kubernetes, or the cluster that KUBECONFIG names
+    Cluster {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+    /// Build the programs of the cluster (Kubernetes, etcd, containerd, Helm …) once for this machine
+    Tools,
+    /// Build the container images, and load them if the cluster is up
+    Images,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start a fresh cluster, unless one is up and well
+    Up,
+    /// End the cluster; its logs stay
+    Down,
+    /// How the cluster is, with the last log lines of what is unwell; fails unless all is well
+    Status,
+    /// Load an image: an archive, or the name of one that `images` built
+    Load { image: String },
+    /// Print the path of the kubeconfig
+    Kubeconfig,
+    /// End a component, such as kubelet, and start it again
+    Restart { component: String },
+    #[command(hide = true)]
+    NodeInit,
+    #[command(hide = true)]
+    Supervise,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().what) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: What) -> Result<ExitCode> {
+    if let What::Cluster { verb: Verb::NodeInit } = what {
+        // Process 1 of the node has one thread: it waits for whatever child ends.
+        return cluster::node_init().map(|()| ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let steps = Steps::start();
+        match what {
+            What::Cluster { verb } => run_cluster(verb, &steps).await,
+            What::Tools => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
+        }
+    })
+}
+
+async fn run_cluster(verb: Verb, steps: &Steps) -> Result<ExitCode> {
+    match verb {
+        Verb::Up => cluster::up(steps).await?,
+        Verb::Down => {
+            let was = cluster::down().await?;
+            steps.say(if was {
+                "the cluster is down; nothing of it is left but its logs"
+            } else {
+                "there was no cluster"
+            });
+        }
+        Verb::Status => {
+            let (text, well) = cluster::status()?;
+            print!("{text}");
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Verb::Load { image } => cluster::load(&image).await?,
+        Verb::Kubeconfig => println!("{}", cluster::kubeconfig_path()?.display()),
+        Verb::Restart { component } => {
+            cluster::restart_component(&component).await?;
+            steps.say(&format!("{component} restarted and ready"));
+        }
+        Verb::NodeInit | Verb::Supervise => cluster::supervise().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,268 @@
+//! The cluster that demo and tests run on: one made here, or the one that `KUBECONFIG` names.
+//!
+//! The local one is a single node in network, mount, process and host-name namespaces of its own. A supervisor
+//! starts the components, and ending it ends everything. Nothing inside has a way out of the machine; the API
+//! server is reached through a port of 127.0.0.1.
+
+mod certificates;
+mod cgroups;
+mod components;
+mod config;
+mod control;
+mod down;
+mod external;
+mod forwarder;
+mod layout;
+mod network;
+mod node;
+mod objects;
+mod probes;
+mod report;
+mod status;
+mod supervisor;
+mod up;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Client, ResourceExt as _};
+
+pub(crate) use layout::Layout;
+
+use crate::command;
+use crate::images;
+use crate::lock::Lock;
+use crate::steps::Steps;
+use crate::tools;
+
+/// Waiting for a build by another `up`.
+const LOCK_LIMIT: Duration = Duration::from_secs(3600);
+
+/// A cluster that answered.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    kubeconfig: PathBuf,
+    local: bool,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("kubeconfig", &self.kubeconfig).field("local", &self.local).finish()
+    }
+}
+
+impl Cluster {
+    /// A client with the rights of an administrator.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The kubeconfig that leads there, for `kubectl` and `helm`.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// True for the cluster made here: only there do images, host processes and the audit log lie at hand.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+}
+
+/// Starts the local cluster if it is not up, or checks that the one named by `KUBECONFIG` answers.
+///
+/// # Errors
+/// As [`up`], and a cluster that does not answer.
+pub async fn ensure_up() -> Result<Cluster> {
+    install_crypto();
+    if is_local() && up::running_well(&Layout::from_env()?).await.is_none() {
+        // In a process of its own: a test binary cannot be the supervisor.
+        let mut command = tokio::process::Command::new(e2e_program()?);
+        let status = command.args(["cluster", "up"]).kill_on_drop(true).status().await?;
+        if !status.success() {
+            bail!("`cluster up`: {status}");
+        }
+    }
+    let kubeconfig = kubeconfig_path()?;
+    Ok(Cluster { client: client().await?, kubeconfig, local: is_local() })
+}
+
+/// Starts the local cluster, or checks the one that `KUBECONFIG` names and says how images get there.
+///
+/// # Errors
+/// This machine cannot run a cluster, a build fails, a component does not start, the given cluster does not answer.
+pub async fn up(steps: &Steps) -> Result<()> {
+    if !is_local() {
+        return external::check(&kubeconfig_path()?, steps).await;
+    }
+    require_machine()?;
+    up::up(&Layout::from_env()?, steps).await
+}
+
+/// Ends the local cluster and everything of it but its logs. True when there was one.
+///
+/// # Errors
+/// Something does not go away.
+pub async fn down() -> Result<bool> {
+    require_machine()?;
+    let layout = Layout::from_env()?;
+    let _lock = Lock::acquire(&layout.lock(), LOCK_LIMIT, "another `cluster up` or `down`").await?;
+    down::remove(&layout).await
+}
+
+/// A text for people, and whether all is well.
+///
+/// # Errors
+/// The cluster's name is none.
+pub fn status() -> Result<(String, bool)> {
+    Ok(status::describe(&Layout::from_env()?))
+}
+
+/// A client with the rights of an administrator.
+///
+/// # Errors
+/// There is no kubeconfig yet, or it cannot be used.
+pub async fn client() -> Result<Client> {
+    install_crypto();
+    objects::client(&kubeconfig_path()?).await
+}
+
+/// The kubeconfig of the cluster in use; the local one exists while the cluster is up.
+///
+/// # Errors
+/// The cluster's name is none.
+pub fn kubeconfig_path() -> Result<PathBuf> {
+    Ok(match external::kubeconfig()? {
+        Some(given) => given,
+        None => Layout::from_env()?.kubeconfig(),
+    })
+}
+
+/// False when `KUBECONFIG` names a cluster other than the one made here.
+#[must_use]
+pub fn is_local() -> bool {
+    matches!(external::kubeconfig(), Ok(None))
+}
+
+/// The API server's audit log: one JSON object (`audit.k8s.io/v1` Event, level Metadata) per line, written
+/// before the request is answered. Local cluster only.
+///
+/// # Errors
+/// The cluster's name is none.
+pub fn audit_log_path() -> Result<PathBuf> {
+    Ok(Layout::from_env()?.audit_log())
+}
+
+/// Processes of a pod's container (all containers if `None`), as this machine numbers them, so that a test can
+/// kill one without the kubelet's doing. Local cluster only.
+///
+/// # Errors
+/// The pod has no such container running, or no cgroup.
+pub fn host_pids(pod: &Pod, container: Option<&str>) -> Result<Vec<i32>> {
+    let uid = pod.uid().context("the pod was not read from a cluster")?;
+    let id = container.map(|name| container_id(pod, name)).transpose()?;
+    cgroups::pod_pids(&Layout::from_env()?.name, &uid, id.as_deref())
+}
+
+fn container_id(pod: &Pod, name: &str) -> Result<String> {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut ids =
+        statuses.filter(|status| status.name == name).filter_map(|status| status.container_id.as_deref());
+    let id = ids.next().with_context(|| format!("container {name} of {} does not run", pod.name_any()))?;
+    Ok(id.strip_prefix("containerd://").unwrap_or(id).to_owned())
+}
+
+/// Ends a component (such as `kubelet`) and starts it again; returns when it is ready. Local cluster only.
+///
+/// # Errors
+/// There is no such component, or it did not become ready in time.
+pub async fn restart_component(name: &str) -> Result<()> {
+    control::restart(&Layout::from_env()?.control_socket(), name).await
+}
+
+/// The path of a tool such as `helm` or `kubectl`, built by `cargo run -p e2e -- tools`.
+///
+/// # Errors
+/// It is none of the tools, or not built.
+pub fn tool_path(name: &str) -> Result<PathBuf> {
+    tools::program(name)
+}
+
+/// Loads an image archive (OCI) into the local cluster.
+///
+/// # Errors
+/// The cluster is not up, or the file is no image archive.
+pub async fn load_image(archive: &Path) -> Result<()> {
+    import(&Layout::from_env()?, archive).await
+}
+
+pub(crate) async fn import(layout: &Layout, archive: &Path) -> Result<()> {
+    let (socket, archive) = (layout.containerd_socket(), archive.display().to_string());
+    let ctr = tools::program("ctr")?.display().to_string();
+    let socket = socket.display().to_string();
+    let arguments = ["-a", &socket, "-n", "k8s.io", "images", "import", &archive];
+    command::run(&ctr, &arguments, Duration::from_secs(60)).await.map(drop)
+}
+
+/// Runs as the first process of the node: only `up` calls this, in namespaces of its own.
+///
+/// # Errors
+/// The node cannot be prepared.
+pub fn node_init() -> Result<()> {
+    node::init(&Layout::from_env()?)
+}
+
+/// Runs as the supervisor: only [`node_init`] starts it.
+///
+/// # Errors
+/// The supervisor's own set-up failed; components that end are reported, not returned.
+pub async fn supervise() -> Result<()> {
+    install_crypto();
+    supervisor::supervise(Layout::from_env()?).await
+}
+
+/// The `e2e` program: this process, or its neighbour when this is a test.
+pub(crate) fn e2e_program() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    if own.file_name().is_some_and(|name| name == "e2e") {
+        return Ok(own);
+    }
+    // target/debug/deps/suite-0123 → target/debug/e2e
+    let program = own.ancestors().nth(2).map(|dir| dir.join("e2e")).filter(|path| path.exists());
+    program.context("the program `e2e` is not built: `cargo build -p e2e`")
+}
+
+/// TLS of all clients in this process. A second call finds the first one's choice, which is the same.
+fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn require_machine() -> Result<()> {
+    let other_way = "The other way: make a cluster with `kind create cluster` or `k3d cluster create`, set KUBECONFIG \
+                     to its kubeconfig, and run the same command; it says how the images get there.";
+    if !cfg!(target_os = "linux") {
+        bail!("The local cluster needs Linux.\n{other_way}");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("The local cluster needs root: it makes namespaces, mounts and cgroups.\n{other_way}");
+    }
+    Ok(())
+}
+
+/// Loads an image by archive path, or by the name of one that `images` built.
+///
+/// # Errors
+/// There is no such image, or the cluster is not up.
+pub async fn load(image: &str) -> Result<()> {
+    if !is_local() {
+        bail!("KUBECONFIG names another cluster.\n{}", external::image_hint(&kubeconfig_path()?));
+    }
+    let path = Path::new(image);
+    let archive = if path.exists() { path.to_owned() } else { images::built(image)? };
+    load_image(&archive).await
+}

@@ -1,0 +1,46 @@
+//! The node's network namespace: a bridge that carries its address, and no way out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::layout::{Layout, NODE_IP, SERVICE_CIDR};
+use crate::command;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Makes the namespace.
+///
+/// # Errors
+/// It exists, or this process may not.
+pub(super) async fn create(layout: &Layout) -> Result<()> {
+    let name = layout.name.as_str();
+    command::run("ip", &["netns", "add", name], LIMIT).await.context("making the network namespace")?;
+    let address = format!("{NODE_IP}/24");
+    for words in [
+        "link set lo up".to_owned(),
+        "link add node type bridge".to_owned(),
+        format!("addr add {address} dev node"),
+        "link set node up".to_owned(),
+        // The kernel routes before it translates service addresses: it must believe there is a way.
+        format!("route add {SERVICE_CIDR} dev node"),
+        "route add unreachable default".to_owned(),
+    ] {
+        let mut arguments = vec!["-n", name];
+        arguments.extend(words.split(' '));
+        command::run("ip", &arguments, LIMIT).await.context("setting up the node's network")?;
+    }
+    Ok(())
+}
+
+/// Removes the namespace, if it is there.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) async fn remove(layout: &Layout) -> Result<()> {
+    if !Path::new(&layout.network_namespace()).exists() {
+        return Ok(());
+    }
+    command::run("ip", &["netns", "del", &layout.name], LIMIT).await.map(drop)
+}

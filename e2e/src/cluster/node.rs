@@ -1,0 +1,70 @@
+//! The first process inside the node's namespaces: prepares them, starts the supervisor, takes in orphans.
+//!
+//! When it ends, the kernel ends every process of the node, and with them their mounts and loop devices. It ends
+//! when the supervisor does. Nothing of the node therefore survives a kill of either.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use rustix::mount::{MountFlags, mount};
+use rustix::process::{WaitOptions, wait};
+
+use super::cgroups;
+use super::layout::{Layout, NODE_NAME};
+use crate::tools;
+
+/// Fixed places that components write to, whatever they are configured with: covered, so that the machine's own
+/// stay as they are.
+const COVERED: [&str; 4] = ["/run", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers"];
+
+/// Runs as process 1 of the node until the supervisor ends.
+///
+/// # Errors
+/// The namespaces cannot be prepared, or the supervisor cannot be started.
+pub(super) fn init(layout: &Layout) -> Result<()> {
+    prepare(layout)?;
+    let supervisor = start_supervisor(layout)?;
+    loop {
+        // Blocks until a child ends; shims and their like become children of process 1.
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, _))) if pid.as_raw_nonzero().get().unsigned_abs() == supervisor => return Ok(()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("waiting for processes"),
+        }
+    }
+}
+
+fn prepare(layout: &Layout) -> Result<()> {
+    mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+        .context("mounting /proc")?;
+    for place in COVERED {
+        cover(Path::new(place))?;
+    }
+    fs::create_dir_all("/run/netns")?;
+    fs::write("/proc/sys/kernel/hostname", NODE_NAME).context("naming the node")?;
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("forwarding between pods")?;
+    // Service addresses of pods on the one bridge pass the rules only with this; the file is missing when the
+    // kernel has it built in without the module, and then the bridge's hairpin mode is enough.
+    let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1");
+    cgroups::create(&layout.name)
+}
+
+fn cover(place: &Path) -> Result<()> {
+    fs::create_dir_all(place)?;
+    mount("tmpfs", place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=755"))
+        .with_context(|| format!("covering {}", place.display()))
+}
+
+fn start_supervisor(layout: &Layout) -> Result<u32> {
+    let log = File::options().create(true).append(true).open(layout.component_log("supervisor"))?;
+    let shims = tools::program("containerd-shim-runc-v2")?;
+    let shims = shims.parent().unwrap_or(Path::new("/")).display().to_string();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["cluster", "supervise"]).env("PATH", format!("{shims}:/usr/sbin:/usr/bin:/sbin:/bin"));
+    // containerd refuses a TMPDIR it cannot see; HOME is for tools that insist on one.
+    command.env_remove("KUBECONFIG").env_remove("TMPDIR");
+    command.stdin(Stdio::inherit()).stdout(log.try_clone()?).stderr(log);
+    Ok(command.spawn().context("starting the supervisor")?.id())
+}

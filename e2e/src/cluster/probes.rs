@@ -1,0 +1,58 @@
+//! Seeing whether something works.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use kube::api::{GetParams, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::components::Probe;
+
+/// Everything asked is on this machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Waits until the probe succeeds; whoever calls sets the bound.
+pub(super) async fn wait(probe: &Probe, api: &kube::Client) {
+    loop {
+        if tokio::time::timeout(ANSWER_LIMIT, succeeds(probe, api)).await == Ok(true) {
+            return;
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn succeeds(probe: &Probe, api: &kube::Client) -> bool {
+    match probe {
+        Probe::Tcp(address) => TcpStream::connect(address).await.is_ok(),
+        Probe::Unix(path) => listens(path).await,
+        Probe::Http(address, path) => answers_ok(*address, path).await,
+        Probe::ApiServer => api_ready(api).await,
+    }
+}
+
+async fn listens(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
+}
+
+/// The API server's own opinion.
+pub(super) async fn api_ready(api: &kube::Client) -> bool {
+    // The path of an object called readyz at the root.
+    let request = Request::new("").get("readyz", &GetParams::default());
+    let Ok(request) = request else { return false };
+    api.request_text(request).await.is_ok()
+}
+
+/// One request of HTTP/1.0: the answer's first line is all that matters.
+async fn answers_ok(address: SocketAddr, path: &str) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await?;
+        std::io::Result::Ok(first.ends_with(b" 200"))
+    };
+    asked.await.unwrap_or(false)
+}

@@ -1,0 +1,150 @@
+//! What the supervisor and `up` leave for others to read.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::layout::Layout;
+
+/// Written by `up` when it starts the node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    /// Process that holds the node's namespaces, as the machine numbers it.
+    pub(crate) pid: i32,
+    /// Port of 127.0.0.1 that leads to the API server.
+    pub(crate) port: u16,
+    pub(crate) at: Timestamp,
+}
+
+/// Rewritten by the supervisor at every change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) phase: Phase,
+    pub(crate) components: Vec<ComponentReport>,
+    /// What is done, in the order in which it was.
+    pub(crate) milestones: Vec<String>,
+}
+
+/// How far the start is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    Starting,
+    Ready,
+    /// The start did not succeed, and why.
+    Failed(String),
+}
+
+/// One component.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ComponentReport {
+    pub(crate) name: String,
+    pub(crate) state: ComponentState,
+    /// Since when it is in this state.
+    pub(crate) since: Timestamp,
+    /// Ends and restarts so far, newest last; bounded by [`HISTORY_MAX`].
+    pub(crate) history: Vec<String>,
+}
+
+/// A test that restarts a component in a loop must not fill the report.
+pub(crate) const HISTORY_MAX: usize = 20;
+
+/// What a component is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ComponentState {
+    /// What it needs is not ready.
+    Waiting,
+    /// Started, not yet seen to work. The process id is the node's, not the machine's.
+    Started {
+        pid: u32,
+    },
+    Ready {
+        pid: u32,
+    },
+    /// It ended by itself: exit status or signal.
+    Ended {
+        status: String,
+    },
+}
+
+impl Report {
+    pub(crate) fn new(names: impl Iterator<Item = &'static str>, now: Timestamp) -> Self {
+        let waiting = |name: &str| ComponentReport {
+            name: name.to_owned(),
+            state: ComponentState::Waiting,
+            since: now,
+            history: Vec::new(),
+        };
+        Self { phase: Phase::Starting, components: names.map(waiting).collect(), milestones: Vec::new() }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, state: ComponentState, now: Timestamp) {
+        let Some(component) = self.components.iter_mut().find(|component| component.name == name) else {
+            return;
+        };
+        if let ComponentState::Ended { status } = &state {
+            component.history.push(format!("{now:.0} ended: {status}"));
+            let surplus = component.history.len().saturating_sub(HISTORY_MAX);
+            component.history.drain(..surplus);
+        }
+        component.state = state;
+        component.since = now;
+    }
+
+    /// The components that are not as they should be once the start is over.
+    pub(crate) fn unwell(&self) -> Vec<&ComponentReport> {
+        let well = |component: &&ComponentReport| !matches!(component.state, ComponentState::Ready { .. });
+        self.components.iter().filter(well).collect()
+    }
+
+    pub(crate) fn read(layout: &Layout) -> Option<Self> {
+        read(&layout.report())
+    }
+
+    pub(crate) fn write(&self, layout: &Layout) -> Result<()> {
+        write(&layout.report(), self)
+    }
+}
+
+impl Launch {
+    pub(crate) fn read(layout: &Layout) -> Option<Self> {
+        read(&layout.launch())
+    }
+
+    pub(crate) fn write(&self, layout: &Layout) -> Result<()> {
+        write(&layout.launch(), self)
+    }
+}
+
+/// A missing or torn file reads as none: what it told of is gone with the process that wrote it.
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// By rename, so that a reader sees the old or the new text whole.
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, serde_json::to_vec_pretty(value)?)
+        .with_context(|| format!("writing {}", new.display()))?;
+    fs::rename(&new, path).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_component_is_unwell_and_remembered() {
+        let mut report = Report::new(["etcd", "kubelet"].into_iter(), Timestamp::UNIX_EPOCH);
+        report.set("etcd", ComponentState::Ready { pid: 2 }, Timestamp::UNIX_EPOCH);
+        report.set("kubelet", ComponentState::Ready { pid: 3 }, Timestamp::UNIX_EPOCH);
+        assert!(report.unwell().is_empty());
+        for _ in 0..2 * HISTORY_MAX {
+            report.set("kubelet", ComponentState::Ended { status: "signal 9".into() }, Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(report.unwell()[0].name, "kubelet");
+        assert_eq!(report.components[1].history.len(), HISTORY_MAX);
+    }
+}

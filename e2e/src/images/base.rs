@@ -1,0 +1,54 @@
+//! Root file systems of Debian packages, for machines that cannot fetch images.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::images_dir;
+use crate::command;
+use crate::steps::Steps;
+
+const SUITE: &str = "bookworm";
+/// Some twenty megabytes from a mirror.
+const LIMIT: Duration = Duration::from_secs(300);
+/// What the package's own script would do: nothing is run inside the new root.
+const TRUST_HOOK: &str = "mkdir -p \"$1/etc/ssl/certs\" && \
+     cat \"$1\"/usr/share/ca-certificates/mozilla/*.crt > \"$1/etc/ssl/certs/ca-certificates.crt\"";
+
+/// A root file system, by its packages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Base {
+    packages: &'static str,
+}
+
+/// What a distroless base for Rust programs holds.
+pub(super) const PRODUCT: Base =
+    Base { packages: "base-files,ca-certificates,libc6,libgcc-s1,netbase,tzdata" };
+/// What tests speak from.
+pub(super) const TOOLS: Base = Base { packages: "base-files,busybox,ca-certificates,curl,netbase" };
+
+impl Base {
+    pub(super) fn key(self) -> String {
+        super::key(&[SUITE.as_bytes(), self.packages.as_bytes(), TRUST_HOOK.as_bytes()])
+    }
+
+    /// The archive, made once.
+    pub(super) async fn ensure(self, steps: &Steps) -> Result<PathBuf> {
+        let archive = images_dir().join(format!("base-{}.tar", self.key()));
+        if archive.exists() {
+            return Ok(archive);
+        }
+        steps.say(&format!("fetching Debian packages for images: {}", self.packages));
+        let unfinished = images_dir().join(format!(".base-{}.tar", self.key()));
+        let include = format!("--include={}", self.packages);
+        let hook = format!("--customize-hook={TRUST_HOOK}");
+        let target = unfinished.display().to_string();
+        // extract: unpack the packages, run none of their scripts.
+        let arguments = ["--quiet", "--variant=extract", "--mode=root", &include, &hook, SUITE, &target];
+        command::run("mmdebstrap", &arguments, LIMIT).await.context("making a root file system")?;
+        fs::rename(&unfinished, &archive)?;
+        Ok(archive)
+    }
+}

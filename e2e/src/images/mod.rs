@@ -1,0 +1,250 @@
+//! The container images: built from this checkout, kept as archives, loaded into the local cluster.
+//!
+//! An archive's name carries a hash of what it was made from, so that unchanged images cost nothing.
+
+mod base;
+mod buildah;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+use tokio::process::Command;
+
+use crate::cluster::{self, Layout};
+use crate::command;
+use crate::lock::Lock;
+use crate::packages;
+use crate::paths;
+use crate::steps::Steps;
+use buildah::Buildah;
+
+/// Holds the namespaces of each pod.
+pub(crate) const PAUSE_IMAGE: &str = "localhost/pause:1";
+const ENGINE_IMAGE: &str = "localhost/memory-engine:dev";
+const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
+const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
+
+/// The images that tests and demo need on any cluster.
+pub const NAMES: [&str; 3] = [ENGINE_IMAGE, OPERATOR_IMAGE, TOOLS_IMAGE];
+
+/// A release build from nothing on two busy cores; a hang must still end.
+const CARGO_LIMIT: Duration = Duration::from_secs(3600);
+const LOCK_LIMIT: Duration = CARGO_LIMIT;
+/// Marks, below the state folder, which archives the running cluster has.
+const LOADED: &str = "run/loaded";
+
+/// Builds all images whose parts changed; loads them if the local cluster is up.
+///
+/// # Errors
+/// The binaries or an image do not build.
+pub async fn build_all(steps: &Steps) -> Result<()> {
+    packages::ensure(steps).await?;
+    let [engine, operator] = release_binaries(steps).await?;
+    {
+        let _lock = lock().await?;
+        ensure_pause_locked(steps).await?;
+        build_product(ENGINE_IMAGE, "engine", &engine, steps).await?;
+        build_product(OPERATOR_IMAGE, "operator", &operator, steps).await?;
+        build_tools(steps).await?;
+    }
+    let layout = Layout::from_env()?;
+    if cluster::is_local() && layout.containerd_socket().exists() {
+        load_built(&layout, steps).await?;
+    }
+    Ok(())
+}
+
+/// Builds the image that every pod needs, if it is not there.
+///
+/// # Errors
+/// There is no C compiler, or the image does not build.
+pub(crate) async fn ensure_pause(steps: &Steps) -> Result<()> {
+    let _lock = lock().await?;
+    ensure_pause_locked(steps).await
+}
+
+/// Loads what is built and not loaded yet into the running cluster.
+///
+/// # Errors
+/// An archive cannot be loaded.
+pub(crate) async fn load_built(layout: &Layout, steps: &Steps) -> Result<()> {
+    let marks = layout.at(LOADED);
+    fs::create_dir_all(&marks)?;
+    for image in [PAUSE_IMAGE].into_iter().chain(NAMES) {
+        let Ok(archive) = built(image) else { continue };
+        let mark = marks.join(archive.file_name().unwrap_or_default());
+        if !mark.exists() {
+            cluster::import(layout, &archive).await.with_context(|| format!("loading {image}"))?;
+            fs::write(&mark, image)?;
+            steps.say(&format!("loaded {image}"));
+        }
+    }
+    Ok(())
+}
+
+/// The archive of an image, by the image's name.
+///
+/// # Errors
+/// It is none of the images, or not built.
+pub fn built(image: &str) -> Result<PathBuf> {
+    let current = fs::read_to_string(current_file(image));
+    let current =
+        current.with_context(|| format!("{image} is no file and not built: `cargo run -p e2e -- images`"))?;
+    let archive = images_dir().join(current.trim());
+    if !archive.exists() {
+        bail!("{} is gone: `cargo run -p e2e -- images`", archive.display());
+    }
+    Ok(archive)
+}
+
+fn images_dir() -> PathBuf {
+    paths::cache_dir().join("images")
+}
+
+/// `localhost/memory-engine:dev` → `memory-engine`.
+fn short(image: &str) -> &str {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.split(':').next().unwrap_or(name)
+}
+
+fn current_file(image: &str) -> PathBuf {
+    images_dir().join(format!("{}.current", short(image)))
+}
+
+async fn lock() -> Result<Lock> {
+    Lock::acquire(&images_dir().join("lock"), LOCK_LIMIT, "another build of the images").await
+}
+
+/// Engine and operator, built by cargo, where cargo says they are.
+async fn release_binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
+    steps.say("building memory-engine and memory-operator (release; minutes the first time)");
+    let mut command = Command::new("cargo");
+    command.current_dir(paths::checkout_dir()).args(["build", "--release", "--locked"]);
+    command.args(["--package", "memory-engine", "--package", "memory-operator"]);
+    command.arg("--message-format=json-render-diagnostics");
+    // People follow cargo's own progress.
+    command.stdin(Stdio::null()).stderr(Stdio::inherit()).stdout(Stdio::piped()).kill_on_drop(true);
+    let output = tokio::time::timeout(CARGO_LIMIT, command.spawn()?.wait_with_output()).await;
+    let output = output.context("cargo did not end")??;
+    if !output.status.success() {
+        bail!("cargo build: {}", output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    Ok([executable(&messages, "memory-engine")?, executable(&messages, "memory-operator")?])
+}
+
+/// Finds an executable in cargo's messages, one JSON object per line.
+fn executable(messages: &str, name: &str) -> Result<PathBuf> {
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let paths = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    let mut named = paths.filter(|path| path.file_name().is_some_and(|file| file == name));
+    named.next().with_context(|| format!("cargo built no {name}"))
+}
+
+/// An image of a release binary, by the Containerfile that platform teams use.
+async fn build_product(image: &str, target: &str, binary: &Path, steps: &Steps) -> Result<()> {
+    let containerfile = paths::checkout_dir().join("Containerfile");
+    let base = base::PRODUCT;
+    let key = key(&[&fs::read(&containerfile)?, &fs::read(binary)?, base.key().as_bytes()]);
+    build_if_new(image, &key, steps, async |buildah: &Buildah, tag: &str| {
+        let base = buildah.import(&base.ensure(steps).await?).await?;
+        let context = tempfile::tempdir()?;
+        let out = context.path().join("out");
+        fs::create_dir(&out)?;
+        fs::copy(binary, out.join(short(image)))?;
+        let binaries = format!("build={}", context.path().display());
+        let base = format!("BASE={base}");
+        let options = ["--target", target, "--build-arg", &base, "--build-context", &binaries];
+        buildah.build(&containerfile, context.path(), &options, tag).await
+    })
+    .await
+}
+
+async fn build_tools(steps: &Steps) -> Result<()> {
+    let dir = paths::checkout_dir().join("e2e/images/e2e-tools");
+    let containerfile = dir.join("Containerfile");
+    let base = base::TOOLS;
+    let key = key(&[&fs::read(&containerfile)?, base.key().as_bytes()]);
+    build_if_new(TOOLS_IMAGE, &key, steps, async |buildah: &Buildah, tag: &str| {
+        let base = format!("BASE={}", buildah.import(&base.ensure(steps).await?).await?);
+        buildah.build(&containerfile, &dir, &["--build-arg", &base], tag).await
+    })
+    .await
+}
+
+async fn ensure_pause_locked(steps: &Steps) -> Result<()> {
+    let dir = paths::checkout_dir().join("e2e/images/pause");
+    let (source, containerfile) = (dir.join("pause.c"), dir.join("Containerfile"));
+    let key = key(&[&fs::read(&source)?, &fs::read(&containerfile)?]);
+    build_if_new(PAUSE_IMAGE, &key, steps, async |buildah: &Buildah, tag: &str| {
+        let context = tempfile::tempdir()?;
+        let program = context.path().join("pause").display().to_string();
+        let source = source.display().to_string();
+        let arguments = ["-Os", "-static", "-s", "-o", &program, &source];
+        command::run("cc", &arguments, Duration::from_secs(60)).await.context("compiling pause.c")?;
+        buildah.build(&containerfile, context.path(), &[], tag).await
+    })
+    .await
+}
+
+/// Builds and records an image unless one with this key is recorded.
+async fn build_if_new(
+    image: &str,
+    key: &str,
+    steps: &Steps,
+    build: impl AsyncFnOnce(&Buildah, &str) -> Result<()>,
+) -> Result<()> {
+    let name = format!("{}-{key}.tar", short(image));
+    if built(image).is_ok_and(|archive| archive.ends_with(&name)) {
+        return Ok(());
+    }
+    let buildah = Buildah::new(&images_dir())?;
+    build(&buildah, image).await.with_context(|| format!("building {image}"))?;
+    let unfinished = images_dir().join(format!(".{name}"));
+    buildah.export(image, &unfinished).await?;
+    fs::rename(unfinished, images_dir().join(&name))?;
+    let before = fs::read_to_string(current_file(image)).unwrap_or_default();
+    fs::write(current_file(image), &name)?;
+    if !before.is_empty() && before != name {
+        // It costs space and nothing leads to it any more.
+        let _ = fs::remove_file(images_dir().join(before));
+    }
+    steps.say(&format!("built {image}"));
+    Ok(())
+}
+
+fn key(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened() {
+        assert_eq!(short(ENGINE_IMAGE), "memory-engine");
+        assert_eq!(short(PAUSE_IMAGE), "pause");
+    }
+
+    #[test]
+    fn the_key_does_not_confuse_parts() {
+        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn executables_are_found_in_cargos_messages() {
+        let messages = "not json\n{\"reason\":\"x\",\"executable\":null}\n{\"executable\":\"/t/release/memory-engine\"}\n";
+        assert_eq!(executable(messages, "memory-engine").unwrap(), Path::new("/t/release/memory-engine"));
+        assert!(executable(messages, "memory-operator").is_err());
+    }
+}

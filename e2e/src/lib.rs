@@ -1,0 +1,13 @@
+//! The local one-node Kubernetes, the images that run on it, and the tests of what is deployed there.
+//!
+//! `cargo run -p e2e -- cluster up` makes everything it needs: Debian packages, the pinned Go programs (built
+//! once per machine), certificates, network, node. What it makes lies in [`paths`], never in the checkout.
+
+pub mod cluster;
+mod command;
+pub mod images;
+mod lock;
+mod packages;
+pub mod paths;
+pub mod steps;
+pub mod tools;

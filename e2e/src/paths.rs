@@ -1,0 +1,30 @@
+//! Where things lie on this machine. Nothing is ever written into the checkout.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Built programs, image archives and root file systems: expensive to make, safe to delete.
+/// `${XDG_CACHE_HOME:-$HOME/.cache}/memoryengine`.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    base_dir("XDG_CACHE_HOME", ".cache").join("memoryengine")
+}
+
+/// What a running cluster writes. `${XDG_STATE_HOME:-$HOME/.local/state}/memoryengine`.
+#[must_use]
+pub fn state_dir() -> PathBuf {
+    base_dir("XDG_STATE_HOME", ".local/state").join("memoryengine")
+}
+
+/// The checkout this binary was compiled from: the tool modules and the Containerfile are read there.
+#[must_use]
+pub fn checkout_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// The freedesktop rule: the variable when it is an absolute path, else a folder below the home.
+fn base_dir(variable: &str, below_home: &str) -> PathBuf {
+    let given = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+    given.unwrap_or_else(|| home().join(below_home))
+}
