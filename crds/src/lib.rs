@@ -1,1 +1,27 @@
-//! x
+//! The API types of `memoryengine.io` and the CustomResourceDefinitions generated from them.
+//!
+//! One kind per file. What the schema can say, it says: defaults, bounds, patterns and transition rules live
+//! here and nowhere else, so that a bad manifest is refused by the API server before the operator ever sees it.
+
+mod bounds;
+mod definition;
+pub mod memory_engine;
+mod quantity;
+mod rules;
+mod status;
+
+pub use definition::{memory_engine_crd, to_yaml_value};
+pub use memory_engine::{
+    AccessMode, Exposure, ImagePullPolicy, LogLevel, Logging, MemoryEngine, MemoryEngineSpec,
+    NetworkPolicyMode, PullSecret, ResourceList, Resources, Storage, Toleration, TolerationEffect,
+    TolerationOperator, Writer,
+};
+pub use quantity::{Quantity, QuantityError};
+pub use status::{Endpoints, LogStatus, MemoryEngineStatus, Phase, StorageStatus};
+
+/// API group of every kind in this crate.
+pub const GROUP: &str = "memoryengine.io";
+/// Version served and stored.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` as written in a manifest.
+pub const API_VERSION: &str = "memoryengine.io/v1alpha1";

@@ -1,1 +1,21 @@
-//! x
+//! What the operator decides. Every function here is pure: what was seen goes in, what to do comes out as a value.
+//!
+//! ```text
+//! Observed ──validate──▶ Valid ──plan──▶ Plan (writes, in order) ──(applied by the operator)──▶ report ──▶ status
+//! ```
+//!
+//! Absent on purpose: a clock, a random source, the network, files, tokio. They are arguments or somebody else's.
+
+pub mod backoff;
+pub mod build;
+pub mod conditions;
+pub mod drift;
+pub mod names;
+pub mod notices;
+pub mod observed;
+pub mod plan;
+pub mod pod;
+pub mod settings;
+pub mod status;
+pub mod storage;
+pub mod validate;

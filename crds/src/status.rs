@@ -1,0 +1,98 @@
+//! What the operator reports about a MemoryEngine.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator last saw. Written by the operator only; every figure is from after its check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryEngineStatus {
+    /// The metadata.generation this status speaks of; -1 until the operator has seen the resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1))]
+    pub observed_generation: Option<i64>,
+
+    /// One word for people. Programs read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+
+    /// Version the running engine reports about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub version: Option<String>,
+
+    /// Where programs in the cluster reach this engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+
+    /// The log as the engine last reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogStatus>,
+
+    /// The volume of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageStatus>,
+
+    #[serde(default)]
+    #[schemars(schema_with = "crate::bounds::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// One word on the state of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Objects are being made, or the pod is not up yet.
+    Pending,
+    /// Serving, and everything is as the spec wants it.
+    Running,
+    /// Serving, while a change is being carried out.
+    Updating,
+    /// Serving in part: reads or writes do not work.
+    Degraded,
+    /// Nothing will change until somebody acts; the Stalled condition says what to do.
+    Failed,
+}
+
+/// Addresses inside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    /// Base URL of the memory API, for example `http://notes.team-a.svc:8080`.
+    #[schemars(length(max = 256))]
+    pub api: String,
+}
+
+/// Position of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogStatus {
+    /// Identity of the log, minted at its first start.
+    #[schemars(length(max = 64))]
+    pub log_id: String,
+    /// Sequence number of the last acknowledged event.
+    #[schemars(range(min = 0))]
+    pub head_seq: i64,
+    /// SHA-256 of the last acknowledged event, 64 hexadecimal digits.
+    #[schemars(length(max = 64))]
+    pub head_hash: String,
+    /// When the engine reported this position. Refreshed at most every 10 seconds, and only when the log grew.
+    #[schemars(length(max = 64))]
+    pub observed_at: String,
+}
+
+/// State of the volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageStatus {
+    /// Name of the PersistentVolumeClaim that holds the log. It is kept when the engine is deleted.
+    #[schemars(length(max = 253))]
+    pub claim: String,
+    /// Size asked for.
+    #[schemars(length(max = 32))]
+    pub requested: String,
+    /// Size the volume has now; smaller than `requested` while it grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub capacity: Option<String>,
+}

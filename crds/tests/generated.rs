@@ -1,0 +1,59 @@
+//! The committed definition is what the types say. `UPDATE=1 cargo test -p crds` writes it anew.
+#![expect(clippy::disallowed_methods, reason = "this test is the generator: it reads and writes the file")]
+
+use std::path::Path;
+
+const HEADER: &str = "# Generated from crds/src by `UPDATE=1 cargo test -p crds`. Do not edit.\n";
+/// Above this the object no longer fits the `last-applied-configuration` annotation of `kubectl apply`.
+const SIZE_MAX: usize = 256 * 1024;
+
+#[test]
+fn the_generated_definition_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("generated/memoryengines.yaml");
+    let yaml = serde_yaml::to_string(&crds::memory_engine_crd()).expect("a CRD is YAML");
+    let wanted = format!("{HEADER}{yaml}");
+    assert!(wanted.len() < SIZE_MAX, "the definition has {} bytes", wanted.len());
+    if std::env::var("UPDATE").is_ok() {
+        std::fs::write(&path, &wanted).expect("crds/generated can be written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == wanted, "{} is stale: run UPDATE=1 cargo test -p crds", path.display());
+}
+
+/// Every leaf a person can write is described and bounded.
+#[test]
+fn every_leaf_is_documented_and_bounded() {
+    let crd = crds::memory_engine_crd();
+    let properties = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties").expect("a schema");
+    let mut faults = Vec::new();
+    for part in ["spec", "status"] {
+        walk(part, &properties[part], &mut faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn walk(path: &str, schema: &serde_json::Value, faults: &mut Vec<String>) {
+    if schema.get("description").is_none() {
+        faults.push(format!("{path}: no description"));
+    }
+    let has = |key: &str| schema.get(key).is_some();
+    let bounded = match schema.get("type").and_then(|t| t.as_str()) {
+        Some("string") => has("maxLength") || has("enum"),
+        Some("integer" | "number") => has("minimum"),
+        Some("array") => has("maxItems"),
+        Some("boolean") => true,
+        Some("object") => has("properties") || has("maxProperties"),
+        _ => has("x-kubernetes-int-or-string") && has("maxLength"),
+    };
+    if !bounded {
+        faults.push(format!("{path}: no bound"));
+    }
+    if let Some(items) = schema.get("items") {
+        for (name, child) in items.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+            walk(&format!("{path}[].{name}"), child, faults);
+        }
+    }
+    for (name, child) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+        walk(&format!("{path}.{name}"), child, faults);
+    }
+}

@@ -1,0 +1,29 @@
+use std::collections::BTreeMap;
+
+use crds::Quantity as Amount;
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+use super::kept;
+use crate::{names, validate::Valid};
+
+/// The claim of the log's volume. It has no owner, so that deleting the engine never deletes memories; `size` is an
+/// argument because what is asked for is decided by `storage`, not by the spec alone.
+#[must_use]
+pub fn claim(valid: &Valid, size: &Amount) -> PersistentVolumeClaim {
+    PersistentVolumeClaim {
+        metadata: kept(valid, names::claim(&valid.name)),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![valid.access_mode.as_str().to_owned()]),
+            storage_class_name: valid.class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(size.0.clone()))])),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}

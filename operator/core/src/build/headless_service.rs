@@ -1,0 +1,23 @@
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+
+use super::{owned, service::port};
+use crate::{
+    names::{self, ADMIN_PORT, API_PORT},
+    validate::Valid,
+};
+
+/// Gives the writer's pod a DNS name of its own, ready or not: an engine that is not ready still has things to say.
+#[must_use]
+pub fn headless_service(valid: &Valid) -> Service {
+    Service {
+        metadata: owned(valid, names::headless_service(&valid.name)),
+        spec: Some(ServiceSpec {
+            selector: Some(names::selector(&valid.name)),
+            ports: Some(vec![port("http", API_PORT), port("admin", ADMIN_PORT)]),
+            cluster_ip: Some("None".to_owned()),
+            publish_not_ready_addresses: Some(true),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,79 @@
+//! The objects of one engine, one builder per object. Each is the whole of what server-side apply is told: a
+//! field not named here is not ours.
+
+mod claim;
+mod config_map;
+mod disruption_budget;
+mod headless_service;
+mod network_policy;
+mod service;
+mod service_account;
+mod stateful_set;
+
+pub use claim::claim;
+pub use config_map::{config_map, engine_config};
+pub use disruption_budget::disruption_budget;
+pub use headless_service::headless_service;
+pub use network_policy::network_policy;
+pub use service::service;
+pub use service_account::service_account;
+pub use stateful_set::stateful_set;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde_json::Value;
+
+use crate::{
+    names::{self, ChildKey, ChildKind},
+    validate::Valid,
+};
+
+/// Every object the engine should have, except the claim, which has rules of its own (`storage`).
+#[must_use]
+pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
+    let key = |kind, name: String| ChildKey { kind, name };
+    let name = &valid.name;
+    let mut children = vec![
+        (key(ChildKind::ServiceAccount, name.clone()), value(&service_account(valid))),
+        (key(ChildKind::ConfigMap, names::config_map(name)), value(&config_map(valid))),
+        (key(ChildKind::Service, name.clone()), value(&service(valid))),
+        (key(ChildKind::Service, names::headless_service(name)), value(&headless_service(valid))),
+    ];
+    if valid.network_policy {
+        children.push((key(ChildKind::NetworkPolicy, name.clone()), value(&network_policy(valid))));
+    }
+    children.push((key(ChildKind::PodDisruptionBudget, name.clone()), value(&disruption_budget(valid))));
+    children.push((key(ChildKind::StatefulSet, name.clone()), value(&stateful_set(valid))));
+    children
+}
+
+/// Serialises an API object.
+pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
+    serde_json::to_value(object).expect("API objects serialise to JSON")
+}
+
+/// Metadata of an object that goes when the engine goes.
+pub(crate) fn owned(valid: &Valid, name: String) -> ObjectMeta {
+    ObjectMeta { owner_references: Some(vec![owner(valid)]), ..kept(valid, name) }
+}
+
+/// Metadata of an object that outlives the engine.
+pub(crate) fn kept(valid: &Valid, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(valid.namespace.clone()),
+        labels: Some(names::labels(&valid.name)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// `blockOwnerDeletion` stays out: setting it needs rights on the owner's finalizers in clusters that check.
+fn owner(valid: &Valid) -> OwnerReference {
+    OwnerReference {
+        api_version: crds::API_VERSION.to_owned(),
+        kind: "MemoryEngine".to_owned(),
+        name: valid.name.clone(),
+        uid: valid.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

@@ -1,0 +1,63 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::networking::v1::{
+        NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+
+use super::owned;
+use crate::{
+    names::{self, ADMIN_PORT, API_PORT},
+    validate::Valid,
+};
+
+/// Pods of the engine's namespace reach the memory API, the operator reaches the administration port, and the engine
+/// reaches nothing: it has no reason to call anybody.
+#[must_use]
+pub fn network_policy(valid: &Valid) -> NetworkPolicy {
+    NetworkPolicy {
+        metadata: owned(valid, valid.name.clone()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(labelled(names::selector(&valid.name))),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(vec![
+                rule(
+                    API_PORT,
+                    NetworkPolicyPeer {
+                        pod_selector: Some(LabelSelector::default()),
+                        ..NetworkPolicyPeer::default()
+                    },
+                ),
+                rule(ADMIN_PORT, operator_pods(&valid.operator_namespace)),
+            ]),
+            // Empty, not absent: a rule somebody adds is then drift of a field that is ours.
+            egress: Some(Vec::new()),
+        }),
+    }
+}
+
+fn operator_pods(namespace: &str) -> NetworkPolicyPeer {
+    let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    NetworkPolicyPeer {
+        namespace_selector: Some(labelled(label("kubernetes.io/metadata.name", namespace))),
+        pod_selector: Some(labelled(label("app.kubernetes.io/name", "memory-operator"))),
+        ip_block: None,
+    }
+}
+
+fn labelled(match_labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(match_labels), match_expressions: None }
+}
+
+fn rule(port: u16, from: NetworkPolicyPeer) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from: Some(vec![from]),
+        ports: Some(vec![NetworkPolicyPort {
+            port: Some(IntOrString::Int(i32::from(port))),
+            protocol: Some("TCP".to_owned()),
+            end_port: None,
+        }]),
+    }
+}

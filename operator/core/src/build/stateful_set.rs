@@ -1,0 +1,240 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy},
+        core::v1::{
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction,
+            LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
+            TopologySpreadConstraint, Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+use sha2::{Digest, Sha256};
+
+use super::{engine_config, owned, value};
+use crate::{
+    names::{self, ADMIN_PORT, API_PORT, CONFIG_HASH_ANNOTATION},
+    validate::Valid,
+};
+
+/// User and group of the engine in its image.
+const ENGINE_UID: i64 = 65532;
+/// Seconds between the end of the drain and the kill.
+const KILL_AFTER_DRAIN_SECONDS: i64 = 10;
+/// Seconds a start may take: opening reads the whole log when there is no checkpoint to start from.
+const START_SECONDS_MAX: i32 = 600;
+/// Old pod templates kept for `kubectl rollout history`.
+const REVISIONS_KEPT: i32 = 3;
+
+/// The writer: one pod, with the volume to itself.
+///
+/// `Parallel` because with the default policy the controller waits for a broken pod to become ready before it
+/// replaces it, so that a wrong image could never be put right.
+#[must_use]
+pub fn stateful_set(valid: &Valid) -> StatefulSet {
+    StatefulSet {
+        metadata: owned(valid, valid.name.clone()),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(names::headless_service(&valid.name)),
+            selector: LabelSelector {
+                match_labels: Some(names::selector(&valid.name)),
+                match_expressions: None,
+            },
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: None,
+            }),
+            revision_history_limit: Some(REVISIONS_KEPT),
+            template: pod_template(valid),
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod_template(valid: &Valid) -> PodTemplateSpec {
+    let config_hash = hex(&Sha256::digest(engine_config(valid)));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(names::labels(&valid.name)),
+            annotations: Some(BTreeMap::from([
+                (CONFIG_HASH_ANNOTATION.to_owned(), config_hash),
+                ("kubectl.kubernetes.io/default-container".to_owned(), "engine".to_owned()),
+            ])),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod_spec(valid)),
+    }
+}
+
+fn pod_spec(valid: &Valid) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(valid.name.clone()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(ENGINE_UID),
+            run_as_group: Some(ENGINE_UID),
+            fs_group: Some(ENGINE_UID),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        containers: vec![container(valid)],
+        volumes: Some(volumes(valid)),
+        image_pull_secrets: some_list(
+            valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect(),
+        ),
+        termination_grace_period_seconds: Some(valid.drain_seconds + KILL_AFTER_DRAIN_SECONDS),
+        priority_class_name: valid.priority_class_name.clone(),
+        node_selector: (!valid.node_selector.is_empty()).then(|| valid.node_selector.clone()),
+        tolerations: some_list(valid.tolerations.iter().map(toleration).collect()),
+        topology_spread_constraints: Some(vec![spread_over_nodes()]),
+        ..PodSpec::default()
+    }
+}
+
+/// Engines spread over the nodes if they can, so that a lost node takes few of them; they never wait for it.
+fn spread_over_nodes() -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(BTreeMap::from([(
+                "app.kubernetes.io/name".to_owned(),
+                "memory-engine".to_owned(),
+            )])),
+            match_expressions: None,
+        }),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+fn container(valid: &Valid) -> Container {
+    let args = [
+        "serve",
+        "--data=/data",
+        "--config=/etc/memory-engine/config.yaml",
+        "--listen=0.0.0.0:8080",
+        "--admin-listen=0.0.0.0:8081",
+    ];
+    Container {
+        name: "engine".to_owned(),
+        image: Some(valid.image.clone()),
+        image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
+        args: Some(args.map(str::to_owned).to_vec()),
+        ports: Some(vec![port("http", API_PORT), port("admin", ADMIN_PORT)]),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        resources: Some(ResourceRequirements {
+            requests: amounts(&valid.resources.requests),
+            limits: amounts(&valid.resources.limits),
+            claims: None,
+        }),
+        volume_mounts: Some(vec![
+            mount("data", "/data", None),
+            mount("config", "/etc/memory-engine", Some(true)),
+        ]),
+        // A start may be long; once it is over, a process that does not answer is soon replaced.
+        startup_probe: Some(probe("/livez", 1, START_SECONDS_MAX)),
+        liveness_probe: Some(probe("/livez", 10, 6)),
+        readiness_probe: Some(probe("/readyz", 2, 2)),
+        ..Container::default()
+    }
+}
+
+fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("admin".to_owned()),
+            scheme: Some("HTTP".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(2),
+        success_threshold: Some(1),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+fn port(name: &str, number: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(number),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+fn mount(name: &str, path: &str, read_only: Option<bool>) -> VolumeMount {
+    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), read_only, ..VolumeMount::default() }
+}
+
+fn volumes(valid: &Valid) -> Vec<Volume> {
+    vec![
+        Volume {
+            name: "data".to_owned(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: names::claim(&valid.name),
+                read_only: None,
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "config".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: names::config_map(&valid.name),
+                default_mode: Some(0o444),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ]
+}
+
+fn toleration(toleration: &crds::Toleration) -> Toleration {
+    let word = |value: serde_json::Value| value.as_str().map(str::to_owned);
+    Toleration {
+        key: toleration.key.clone(),
+        operator: word(value(&toleration.operator)),
+        value: toleration.value.clone(),
+        effect: toleration.effect.and_then(|effect| word(value(&effect))),
+        toleration_seconds: toleration.toleration_seconds,
+    }
+}
+
+fn amounts(list: &crds::ResourceList) -> Option<BTreeMap<String, Quantity>> {
+    let amounts: BTreeMap<_, _> = [("cpu", &list.cpu), ("memory", &list.memory)]
+        .into_iter()
+        .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount.as_ref()?.0.clone()))))
+        .collect();
+    (!amounts.is_empty()).then_some(amounts)
+}
+
+fn some_list<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,202 @@
+//! The closed lists of condition types and reasons. Text is made where it is shown.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// What a condition speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionType {
+    /// The engine serves reads and writes as the spec wants it.
+    Ready,
+    /// The operator is at work, or waits for Kubernetes to finish what it asked for.
+    Reconciling,
+    /// Nothing will change until somebody acts.
+    Stalled,
+    /// The volume is there, large enough and writable.
+    StorageReady,
+}
+
+impl ConditionType {
+    /// As it stands in the status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::StorageReady => "StorageReady",
+        }
+    }
+}
+
+/// Why a condition is as it is. Closed: a new one needs a line in `docs/guide/conditions.md`, and a test checks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Reads and writes work.
+    Serving,
+    /// Objects are being made or changed.
+    Applying,
+    /// The pod is being made, moved or replaced.
+    PodStarting,
+    /// The pod runs and opens its log.
+    EngineStarting,
+    /// The volume is being made.
+    ClaimPending,
+    /// The volume is growing.
+    Resizing,
+    /// The volume is there and writable.
+    VolumeReady,
+    /// No node takes the pod.
+    Unschedulable,
+    /// The resource is being deleted.
+    Deleting,
+    /// Nothing is under way.
+    Settled,
+    /// Nothing is in the way.
+    NoObstacle,
+    /// Nothing can be done before an obstacle is out of the way.
+    Blocked,
+    /// The spec cannot be carried out.
+    InvalidSpec,
+    /// An object of somebody else has a name this engine needs.
+    NameConflict,
+    /// The API server refuses an object.
+    ApplyRefused,
+    /// The image cannot be pulled.
+    ImagePullFailed,
+    /// The container cannot be made.
+    ContainerRefused,
+    /// The engine ends again and again.
+    CrashLooping,
+    /// The pod answers its probe but not the operator.
+    EngineUnreachable,
+    /// The engine reports that it cannot serve.
+    EngineDegraded,
+    /// The log does not verify.
+    LogCorrupt,
+    /// The class named does not exist.
+    StorageClassMissing,
+    /// No class is named and the cluster has no default.
+    NoDefaultStorageClass,
+    /// The class does not let volumes grow.
+    ExpansionUnsupported,
+    /// Growing failed.
+    ResizeFailed,
+    /// The volume has no room left.
+    VolumeFull,
+    /// Writing to the volume fails.
+    VolumeFailing,
+    /// The volume of this engine's log is gone.
+    VolumeLost,
+    /// Somebody deleted the claim.
+    ClaimBeingDeleted,
+}
+
+impl Reason {
+    /// All of them, for the test that holds the documentation against the code.
+    pub const ALL: [Self; 29] = [
+        Self::Serving,
+        Self::Applying,
+        Self::PodStarting,
+        Self::EngineStarting,
+        Self::ClaimPending,
+        Self::Resizing,
+        Self::VolumeReady,
+        Self::Unschedulable,
+        Self::Deleting,
+        Self::Settled,
+        Self::NoObstacle,
+        Self::Blocked,
+        Self::InvalidSpec,
+        Self::NameConflict,
+        Self::ApplyRefused,
+        Self::ImagePullFailed,
+        Self::ContainerRefused,
+        Self::CrashLooping,
+        Self::EngineUnreachable,
+        Self::EngineDegraded,
+        Self::LogCorrupt,
+        Self::StorageClassMissing,
+        Self::NoDefaultStorageClass,
+        Self::ExpansionUnsupported,
+        Self::ResizeFailed,
+        Self::VolumeFull,
+        Self::VolumeFailing,
+        Self::VolumeLost,
+        Self::ClaimBeingDeleted,
+    ];
+
+    /// As it stands in the status: the variant's name.
+    #[must_use]
+    pub fn as_str(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// True, False or Unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// One verdict about one concern, before it becomes a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is so.
+    pub truth: Truth,
+    /// Why.
+    pub reason: Reason,
+    /// What is the case and what to do about it.
+    pub message: String,
+}
+
+impl Verdict {
+    /// A verdict.
+    #[must_use]
+    pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
+        Self { truth, reason, message: message.into() }
+    }
+}
+
+/// Longest message the schema accepts, bytes.
+const MESSAGE_LENGTH_MAX: usize = 4096;
+
+/// A verdict as a condition. The time of the last transition is carried over while the truth stays the same.
+#[must_use]
+pub fn condition(
+    kind: ConditionType,
+    verdict: &Verdict,
+    before: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let status = format!("{:?}", verdict.truth);
+    let unchanged = before.iter().find(|old| old.type_ == kind.as_str() && old.status == status);
+    Condition {
+        type_: kind.as_str().to_owned(),
+        last_transition_time: unchanged
+            .map_or_else(|| Time(whole_seconds(now)), |old| old.last_transition_time.clone()),
+        status,
+        reason: verdict.reason.as_str(),
+        message: shortened(&verdict.message),
+        observed_generation: Some(generation),
+    }
+}
+
+/// The API server keeps whole seconds: finer ones would make every status look changed.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn shortened(message: &str) -> String {
+    let mut end = MESSAGE_LENGTH_MAX.min(message.len());
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message[..end].to_owned()
+}

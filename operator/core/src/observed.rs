@@ -1,0 +1,80 @@
+//! What was seen, once, at the start of a reconcile.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::MemoryEngine;
+use engine_core::wire::Health;
+use jiff::Timestamp;
+use kube_core::DynamicObject;
+
+use crate::{
+    names::{ChildKey, FIELD_MANAGER},
+    pod::PodView,
+};
+
+/// The world as one reconcile sees it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The resource.
+    pub engine: Arc<MemoryEngine>,
+    /// Every object under a child's name, whoever made it.
+    pub children: BTreeMap<ChildKey, Arc<DynamicObject>>,
+    /// The writer's pod.
+    pub pod: Option<PodView>,
+    /// The class of the claim, looked up only while something depends on it.
+    pub storage_class: StorageClassView,
+    /// What the engine says about itself.
+    pub report: EngineReport,
+    /// When all this was seen.
+    pub now: Timestamp,
+}
+
+/// A StorageClass, as far as decisions depend on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StorageClassView {
+    /// Nothing depends on it now.
+    #[default]
+    NotAsked,
+    /// The API server has no class of this name.
+    Missing(String),
+    /// It exists.
+    Found {
+        /// Name of the class.
+        name: String,
+        /// Whether its volumes can grow.
+        expandable: bool,
+    },
+}
+
+/// The engine's own report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EngineReport {
+    /// There is no pod that could answer.
+    #[default]
+    NotAsked,
+    /// The pod did not answer; the text says how that showed.
+    Unreachable(String),
+    /// It answered.
+    Answered(Box<Health>),
+}
+
+impl Observed {
+    /// Whether the object under this name may be written: it belongs to this engine, or to nobody while
+    /// server-side apply says that the operator made it (the claim, or a child whose owner was taken off).
+    #[must_use]
+    pub fn is_ours(&self, object: &DynamicObject) -> bool {
+        let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
+        let uid = self.engine.metadata.uid.as_deref();
+        match owners.iter().find(|owner| owner.controller == Some(true)) {
+            Some(owner) => Some(owner.uid.as_str()) == uid,
+            None => applied_by_us(object),
+        }
+    }
+}
+
+fn applied_by_us(object: &DynamicObject) -> bool {
+    let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
+    entries.iter().any(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    })
+}

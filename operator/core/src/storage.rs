@@ -1,0 +1,106 @@
+//! What to do about the volume. It comes before everything else: no gate may stand between a full volume and more room.
+
+use crds::Quantity;
+use kube_core::DynamicObject;
+
+use crate::{
+    names::{self, ChildKey, ChildKind},
+    observed::{Observed, StorageClassView},
+    validate::Valid,
+};
+
+/// What is decided about the claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimDecision {
+    /// Ask for this size: the claim is new, or it grows, or something else about it is put right.
+    Want(Quantity),
+    /// Leave it alone, for this reason.
+    Hold(ClaimHold),
+}
+
+/// Why the claim is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimHold {
+    /// The class does not let volumes grow.
+    ExpansionUnsupported {
+        /// Name of the class.
+        class: String,
+    },
+    /// The claim is gone, and with it the log this engine had. A new one would begin an empty log in silence.
+    VolumeLost {
+        /// Sequence number the log had reached.
+        head_seq: i64,
+    },
+    /// Somebody deleted the claim; it goes as soon as the pod does.
+    BeingDeleted,
+}
+
+/// Size a claim asks for.
+#[must_use]
+pub fn requested(claim: &DynamicObject) -> Option<Quantity> {
+    quantity(claim, "/spec/resources/requests/storage")
+}
+
+/// Size a claim's volume has.
+#[must_use]
+pub fn capacity(claim: &DynamicObject) -> Option<Quantity> {
+    quantity(claim, "/status/capacity/storage")
+}
+
+fn quantity(claim: &DynamicObject, path: &str) -> Option<Quantity> {
+    Some(Quantity(claim.data.pointer(path)?.as_str()?.to_owned()))
+}
+
+/// The name of the class a claim is in.
+#[must_use]
+pub fn class_of(claim: &DynamicObject) -> Option<&str> {
+    claim.data.pointer("/spec/storageClassName")?.as_str()
+}
+
+/// The claim of an engine, if it is there.
+#[must_use]
+pub fn claim_of<'a>(observed: &'a Observed, name: &str) -> Option<&'a DynamicObject> {
+    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name) };
+    observed.children.get(&key).map(AsRef::as_ref)
+}
+
+/// Whether the next decision depends on the class of the claim.
+#[must_use]
+pub fn needs_class(claim: &DynamicObject, wanted: &Quantity) -> bool {
+    let pending = claim.data.pointer("/status/phase").is_none_or(|phase| phase != "Bound");
+    pending || grows(claim, wanted)
+}
+
+fn grows(claim: &DynamicObject, wanted: &Quantity) -> bool {
+    match (requested(claim).and_then(|size| size.milli().ok()), wanted.milli()) {
+        (Some(now), Ok(wanted)) => wanted > now,
+        _ => false,
+    }
+}
+
+/// Decides about the claim.
+#[must_use]
+pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
+    let Some(claim) = claim_of(observed, &valid.name) else {
+        let head = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
+        return match head {
+            Some(log) if log.head_seq > 0 => {
+                ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq: log.head_seq })
+            }
+            _ => ClaimDecision::Want(valid.size.clone()),
+        };
+    };
+    if claim.metadata.deletion_timestamp.is_some() {
+        return ClaimDecision::Hold(ClaimHold::BeingDeleted);
+    }
+    if !grows(claim, &valid.size) {
+        // A claim may be larger than the spec: an adopted one, or one grown by hand. Asking for less is refused.
+        return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.size.clone()));
+    }
+    match &observed.storage_class {
+        StorageClassView::Found { name, expandable: false } => {
+            ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: name.clone() })
+        }
+        _ => ClaimDecision::Want(valid.size.clone()),
+    }
+}

@@ -1,0 +1,165 @@
+//! The one door between the raw spec and the rest: nothing behind it looks at the spec again.
+//!
+//! The schema refuses most of this already. It is checked again because a definition can be older than the
+//! operator, and because a resource stored under an older definition is never checked against the new one.
+
+use std::collections::BTreeMap;
+
+use crds::{AccessMode, ImagePullPolicy, MemoryEngine, NetworkPolicyMode, Quantity, Resources, Toleration};
+
+use crate::settings::Settings;
+
+/// A checked spec, with every default and setting resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Valid {
+    /// Name of the engine.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid, for owner references.
+    pub uid: String,
+    /// Image the pod runs.
+    pub image: String,
+    /// When it is pulled.
+    pub image_pull_policy: ImagePullPolicy,
+    /// Secrets for the registry.
+    pub image_pull_secrets: Vec<String>,
+    /// Size of the volume.
+    pub size: Quantity,
+    /// Its class; `None` is the cluster's default.
+    pub class_name: Option<String>,
+    /// How it is mounted.
+    pub access_mode: AccessMode,
+    /// CPU and memory.
+    pub resources: Resources,
+    /// Seconds to drain.
+    pub drain_seconds: i64,
+    /// PriorityClass.
+    pub priority_class_name: Option<String>,
+    /// Labels of the node.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints accepted.
+    pub tolerations: Vec<Toleration>,
+    /// Whether a NetworkPolicy is kept.
+    pub network_policy: bool,
+    /// Least severe message the engine writes.
+    pub log_level: crds::LogLevel,
+    /// Namespace of the operator.
+    pub operator_namespace: String,
+}
+
+/// What is wrong with a spec, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Neither the spec nor the operator names an image.
+    #[error("no image: set spec.image, or start the operator with --engine-image")]
+    NoImage,
+    /// The name cannot be given to Services.
+    #[error(
+        "the name {0:?} cannot be used: make the engine again with at most 40 characters, lower-case letters, digits and '-', starting with a letter"
+    )]
+    Name(String),
+    /// A quantity is not one.
+    #[error("{field}: {problem}")]
+    Quantity {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The request is above the limit.
+    #[error("spec.writer.resources: requests.{0} exceeds limits.{0}: lower the request or raise the limit")]
+    RequestAboveLimit(&'static str),
+    /// A number is out of range.
+    #[error("spec.writer.drainSeconds is {0}: write a number between 1 and 300")]
+    DrainSeconds(i32),
+}
+
+/// Longest name an engine can have.
+pub const NAME_LENGTH_MAX: usize = 40;
+/// Smallest volume: below it the file system leaves no room for a log.
+const SIZE_BYTES_MIN: u128 = 32 << 20;
+
+/// Checks a resource.
+///
+/// # Errors
+/// Every fault found, not only the first.
+pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let name = engine.metadata.name.clone().unwrap_or_default();
+    if !is_usable_name(&name) {
+        faults.push(Fault::Name(name.clone()));
+    }
+    let spec = &engine.spec;
+    let writer = &spec.writer;
+    let image = spec.image.clone().or_else(|| settings.engine_image.clone());
+    if image.is_none() {
+        faults.push(Fault::NoImage);
+    }
+    check_size(&writer.storage.size, &mut faults);
+    check_resources(&writer.resources, &mut faults);
+    if !(1..=300).contains(&writer.drain_seconds) {
+        faults.push(Fault::DrainSeconds(writer.drain_seconds));
+    }
+    let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
+    Ok(Valid {
+        name,
+        namespace: engine.metadata.namespace.clone().unwrap_or_default(),
+        uid: engine.metadata.uid.clone().unwrap_or_default(),
+        image,
+        image_pull_policy: spec.image_pull_policy,
+        image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        size: writer.storage.size.clone(),
+        class_name: writer.storage.class_name.clone(),
+        access_mode: writer.storage.access_mode,
+        resources: writer.resources.clone(),
+        drain_seconds: i64::from(writer.drain_seconds),
+        priority_class_name: writer.priority_class_name.clone(),
+        node_selector: writer.node_selector.clone(),
+        tolerations: writer.tolerations.clone(),
+        network_policy: spec.exposure.network_policy == NetworkPolicyMode::Managed,
+        log_level: spec.logging.level,
+        operator_namespace: settings.operator_namespace.clone(),
+    })
+}
+
+fn is_usable_name(name: &str) -> bool {
+    name.len() <= NAME_LENGTH_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {
+    let field = "spec.writer.storage.size";
+    match size.units() {
+        Ok(bytes) if bytes >= SIZE_BYTES_MIN => {}
+        Ok(bytes) => faults.push(Fault::Quantity {
+            field,
+            problem: format!("{bytes} bytes are too few: write at least 32Mi"),
+        }),
+        Err(error) => faults.push(Fault::Quantity { field, problem: error.to_string() }),
+    }
+}
+
+fn check_resources(resources: &Resources, faults: &mut Vec<Fault>) {
+    let pairs = [
+        ("cpu", "spec.writer.resources.cpu", &resources.requests.cpu, &resources.limits.cpu),
+        ("memory", "spec.writer.resources.memory", &resources.requests.memory, &resources.limits.memory),
+    ];
+    for (resource, field, request, limit) in pairs {
+        let mut amount = |quantity: &Option<Quantity>| match quantity.as_ref().map(Quantity::milli) {
+            Some(Ok(amount)) => Some(amount),
+            Some(Err(error)) => {
+                faults.push(Fault::Quantity { field, problem: error.to_string() });
+                None
+            }
+            None => None,
+        };
+        if let (Some(request), Some(limit)) = (amount(request), amount(limit))
+            && request > limit
+        {
+            faults.push(Fault::RequestAboveLimit(resource));
+        }
+    }
+}
