@@ -130,7 +130,7 @@ mod tests {
         check_refused(br#"{"a":1} x"#, "trailing");
         check_refused(br#"{"a":1}{}"#, "trailing");
         check_refused(b"\xef\xbb\xbf{}", "expected value");
-        check_refused(br#"{"a":"\ud800"}"#, "surrogate");
+        check_refused(br#"{"a":"\ud800"}"#, "hex escape");
         check_refused(b"", "EOF");
     }
 

@@ -1,7 +1,7 @@
 //! `/v1/events` and `/v1/log/head`.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
 /// Body of `POST /v1/events`: all of them become durable, or none.
@@ -9,7 +9,18 @@ use serde_json::value::RawValue;
 #[serde(deny_unknown_fields)]
 pub struct AppendEvents {
     /// In the order they are to have in the log.
+    #[serde(deserialize_with = "each_an_object")]
     pub events: Vec<EventRequest>,
+}
+
+// A derived struct also reads a list, its items taken for the fields in order.
+fn each_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventRequest>, D::Error> {
+    let items = Vec::<Box<RawValue>>::deserialize(deserializer)?;
+    let read = |item: Box<RawValue>| match item.get().starts_with('{') {
+        true => serde_json::from_str(item.get()).map_err(de::Error::custom),
+        false => Err(de::Error::custom("an event must be a JSON object")),
+    };
+    items.into_iter().map(read).collect()
 }
 
 /// One event to append.
