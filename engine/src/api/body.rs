@@ -51,9 +51,17 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Checked<T>, Refusal> {
         let (head, body) = request.into_parts();
-        let declared = check_head(&head.headers)?;
-        let key = key(&head.headers)?;
-        let room = api.bodies.take(declared)?;
+        let admitted = check_head(&head.headers).and_then(|declared| {
+            let key = key(&head.headers)?;
+            Ok((key, api.bodies.take(declared)?))
+        });
+        let (key, room) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                discard(body).await;
+                return Err(refusal);
+            }
+        };
         let request: T = parse(&receive(body).await?)?;
         let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
         Ok(Checked { request, key, _room: room })
@@ -89,6 +97,13 @@ async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
         Err(fault) if fault.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Refusal::new(ErrorCode::InvalidArgument, "the body ended early").hint("send it again")),
     }
+}
+
+/// Takes a refused body off the connection: a client that is still sending would meet a reset and not the answer.
+/// Bounded here in size and by the request's time-out in time.
+async fn discard(body: Body) {
+    let mut body = Limited::new(body, 4 * BODY_BYTES_MAX);
+    while let Some(Ok(_frame)) = body.frame().await {}
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {

@@ -10,3 +10,6 @@ pub(crate) use open::{LogDirectory, OpenError, segment_path};
 pub(crate) use published::{Head, Published, Store};
 pub(crate) use reader::LogReader;
 pub(crate) use writer::{AppliedKeys, Applying, Commit, CommitError, Key, Receipt, Writer};
+
+#[cfg(test)]
+mod tests;

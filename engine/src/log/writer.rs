@@ -8,6 +8,7 @@ use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::event::{Draft, Idempotency};
 use engine_core::fold::Request;
 use engine_core::format::Unsealed;
+use engine_core::limits::CONTENT_BYTES_MAX;
 use engine_core::recovery::Link;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -121,6 +122,9 @@ pub(crate) struct Writer<S> {
     /// What this process has acknowledged; absent until the log was opened once.
     durable: Option<(String, Durable)>,
     keys: RecentKeys,
+    /// Bytes of the last group there was no space for.
+    wanted: u64,
+    retry: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -145,14 +149,21 @@ impl<S: Storage> Writer<S> {
     ) -> Writer<S> {
         let mode = Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing };
         let keys = RecentKeys::new(0);
-        Writer { storage, published, applied, applying, metrics, mode, durable: None, keys }
+        let (durable, wanted, retry) = (None, 0, RETRY);
+        Writer { storage, published, applied, applying, metrics, mode, durable, keys, wanted, retry }
+    }
+
+    /// The same, with another patience.
+    #[cfg(test)]
+    pub(super) fn retrying_every(self, retry: Duration) -> Writer<S> {
+        Writer { retry, ..self }
     }
 
     /// Serves the queue until its last sender is gone and it is empty.
     pub(crate) fn run(mut self, queue: &Receiver<Commit>) {
         loop {
             self.look_at_storage();
-            match queue.recv_timeout(RETRY) {
+            match queue.recv_timeout(self.retry) {
                 Ok(first) => self.serve(first, queue),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -170,7 +181,9 @@ impl<S: Storage> Writer<S> {
         let Ok(space) = self.storage.space() else { return };
         self.published.set_space(space);
         if self.mode == Mode::Open {
-            self.published.set_store(if space.admits(0) { Store::Writable } else { Store::Full });
+            let admits = space.admits(self.wanted);
+            self.published.set_store(if admits { Store::Writable } else { Store::Full });
+            self.wanted = if admits { 0 } else { self.wanted };
         }
     }
 
@@ -219,7 +232,7 @@ impl<S: Storage> Writer<S> {
         tracing::error!(step, %fault, "the volume failed: no acknowledgement until the log is open again");
         self.metrics.storage_failures.with_label_values(&[step]).inc();
         self.published.set_store(store);
-        self.mode = Mode::Closed { retry_at: Instant::now() + RETRY, answer };
+        self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
     }
 
     fn serve(&mut self, first: Commit, queue: &Receiver<Commit>) {
@@ -280,6 +293,8 @@ impl<S: Storage> Writer<S> {
         if !space.admits(lines.len() as u64) {
             self.published.set_space(space);
             self.published.set_store(Store::Full);
+            // Small events may still fit; the volume counts as full until an ordinary large one would.
+            self.wanted = (lines.len() as u64).min(CONTENT_BYTES_MAX as u64);
             return self.abandon(acks, start.link.seq, CommitError::Full);
         }
         if let Err(fault) = self.make_durable(start.len, &lines) {

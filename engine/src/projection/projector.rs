@@ -66,9 +66,11 @@ impl Projector {
             match groups.recv_timeout(wait) {
                 Ok(first) => self.serve(first, groups),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // Readers first: the last connection to close folds the write-ahead log into the database.
+        self.shared.set_state(ProjectionState::Rebuilding, None);
     }
 
     fn serve(&mut self, first: Applying, groups: &Receiver<Applying>) {

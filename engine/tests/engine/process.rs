@@ -1,0 +1,215 @@
+//! Starts the binary, talks HTTP to it, stops it one way or another.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running engine. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// An answer of the engine.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+    }
+
+    pub(crate) fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_else(|| panic!("no error: {self:?}")).to_owned()
+    }
+
+    pub(crate) fn has_header(&self, line: &str) -> bool {
+        self.head.to_ascii_lowercase().contains(line)
+    }
+}
+
+pub(crate) fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_memory-engine"))
+}
+
+pub(crate) fn segment(data: &Path) -> PathBuf {
+    data.join("log/00000000000000000001.jsonl")
+}
+
+pub(crate) fn verify(data: &Path) -> (Option<i32>, Value) {
+    let Output { status, stdout, .. } = binary().arg("verify").arg("--data").arg(data).output().unwrap();
+    (status.code(), serde_json::from_slice(&stdout).unwrap_or_default())
+}
+
+impl Running {
+    /// Starts and waits until the ports are known.
+    pub(crate) fn spawn(data: &Path) -> Running {
+        Running::spawn_with(data, &[])
+    }
+
+    pub(crate) fn spawn_with(data: &Path, more: &[&OsStr]) -> Running {
+        let mut child = binary()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serving = lines
+            .by_ref()
+            .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+            .find(|line| line["message"] == "serving")
+            .expect("it serves");
+        // Read on, or the pipe fills up and the engine waits for us.
+        thread::spawn(move || lines.for_each(drop));
+        let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
+        Running { child, api: address("listen"), admin: address("admin_listen") }
+    }
+
+    /// Starts and waits until it is ready.
+    pub(crate) fn start(data: &Path) -> Running {
+        let running = Running::spawn(data);
+        eventually("ready", || running.admin("/readyz").status == 200);
+        running
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.api).unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.connect().request("GET", path, "", "").unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
+        self.connect().request("POST", path, headers, body).unwrap()
+    }
+
+    pub(crate) fn save(&self, content: &str) -> Answer {
+        self.post("/v1/memories", "", &serde_json::json!({ "content": content }).to_string())
+    }
+
+    pub(crate) fn admin(&self, path: &str) -> Answer {
+        Client::connect(self.admin).unwrap().request("GET", path, "", "").unwrap()
+    }
+
+    pub(crate) fn health(&self) -> Value {
+        self.admin("/health").json()
+    }
+
+    pub(crate) fn total(&self, query: &str) -> u64 {
+        self.get(&format!("/v1/search?limit=1&{query}")).json()["total"].as_u64().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn send_terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the engine ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.send_terminate();
+        self.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Waits for a condition, within bounds.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// One connection, kept open.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Client(BufReader::new(stream)))
+    }
+
+    /// `headers` are whole lines, each ended by CRLF.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
+        self.send(method, path, headers, body)?;
+        self.answer()
+    }
+
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<()> {
+        let length =
+            if method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: engine\r\n{length}{headers}\r\n");
+        self.raw(&[head.as_bytes(), body.as_bytes()].concat())
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let field = |name: &str| {
+            let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
+            line.map(|line| line[name.len()..].trim().to_owned())
+        };
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+        let length = field("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        Ok(Answer { status, head, body: String::from_utf8(body).unwrap() })
+    }
+}
