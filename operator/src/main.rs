@@ -1,1 +1,84 @@
-fn main() {}
+//! The operator for MemoryEngine resources.
+
+mod apply;
+mod cache;
+mod context;
+mod controller;
+mod engine_client;
+mod error;
+mod failures;
+mod http;
+mod leader;
+mod metrics;
+mod observe;
+mod options;
+mod write_status;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    leader::{Leader, Leadership},
+    metrics::Metrics,
+    options::Options,
+};
+
+/// Longest wait for reconciles under way, and for giving the Lease back, once asked to stop.
+const STOP_SECONDS_MAX: u64 = 10;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    options.start_logging();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let config = kube::Config::infer().await.context("no cluster: run in a pod, or set KUBECONFIG")?;
+    let metrics = Arc::new(Metrics::new());
+    let leader = Leader::start(&config, &options, metrics.clone())?;
+    let serving = tokio::spawn(http::serve(options.listen, metrics.clone()));
+    let result = tokio::select! {
+        ended = serving => bail!("the probe server ended: {:?}", ended),
+        result = lead(config, &options, metrics, leader.state()) => result,
+        () = asked_to_stop() => Ok(()),
+    };
+    leader.stop(Duration::from_secs(STOP_SECONDS_MAX)).await;
+    result
+}
+
+/// Waits for the Lease, then works until it is lost.
+async fn lead(
+    config: kube::Config,
+    options: &Options,
+    metrics: Arc<Metrics>,
+    mut leadership: watch::Receiver<Leadership>,
+) -> anyhow::Result<()> {
+    leadership.wait_for(|state| *state == Leadership::Leading).await?;
+    tracing::info!("leading: starting to reconcile");
+    let client = kube::Client::try_from(config)?;
+    let running = controller::run(client, options, metrics, leadership.clone());
+    tokio::select! {
+        ended = running => ended.context("the controller ended"),
+        lost = leadership.wait_for(|state| *state == Leadership::Lost) => {
+            lost?;
+            // Starting over as a standby is the one way to be sure that nothing of the old term is still under way.
+            bail!("the Lease went to another operator")
+        }
+    }
+}
+
+async fn asked_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen to its own signals");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a process may listen to its own signals");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("asked to stop");
+}

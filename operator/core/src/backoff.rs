@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use crds::MemoryEngineStatus;
+
+use crate::conditions::ConditionType;
+
 /// First wait after a failure.
 const FAILURE_SECONDS_MIN: u64 = 1;
 /// Longest wait after many: an SRE who fixed the cause sees it work within a cup of coffee.
@@ -14,6 +18,30 @@ pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(7);
     let full = Duration::from_secs((FAILURE_SECONDS_MIN << doublings).min(FAILURE_SECONDS_MAX));
     spread(full, jitter)
+}
+
+/// How often a settled engine is asked how it is.
+const SETTLED_SECONDS: u64 = 10;
+/// How often one is that waits for somebody to act: it may have happened where no watch looks.
+const STALLED_SECONDS: u64 = 15;
+/// How often one is that is being brought up: the engine's own report has no watch.
+const BUSY_SECONDS: u64 = 2;
+
+/// Wait before the next look at an engine that was reconciled without failure.
+#[must_use]
+pub fn next_look(status: &MemoryEngineStatus, jitter: f64) -> Duration {
+    let is = |kind: ConditionType| {
+        status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+    };
+    let seconds = match () {
+        () if is(ConditionType::Stalled) => STALLED_SECONDS,
+        () if is(ConditionType::Ready) && !is(ConditionType::Reconciling) => SETTLED_SECONDS,
+        () => BUSY_SECONDS,
+    };
+    spread(Duration::from_secs(seconds), jitter)
 }
 
 /// A wait between half of `full` and all of it.

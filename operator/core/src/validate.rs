@@ -51,6 +51,11 @@ pub struct Valid {
 /// What is wrong with a spec, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// The resource does not fit this operator's definition of it.
+    #[error(
+        "this operator cannot read the resource: {0}. Install the definition of this operator's release, then correct the field"
+    )]
+    Unreadable(String),
     /// Neither the spec nor the operator names an image.
     #[error("no image: set spec.image, or start the operator with --engine-image")]
     NoImage,

@@ -1,0 +1,119 @@
+//! Step 4: carries out a plan, in its order. Decides nothing.
+
+use std::sync::Arc;
+
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+};
+use operator_core::{
+    names::{ChildKey, FIELD_MANAGER},
+    observed::Observed,
+    plan::{Plan, Write},
+};
+
+use crate::{
+    cache::{api, api_resource, slim},
+    context::Context,
+    error::{CallError, Error, call},
+};
+
+/// What carrying out came to: the children as they are now, and the first refusal.
+pub(crate) struct Applied {
+    /// The world after the writes.
+    pub(crate) observed: Observed,
+    /// What the API server refused for good, and why.
+    pub(crate) refused: Option<(ChildKey, String)>,
+}
+
+/// Runs the writes until one is refused.
+///
+/// # Errors
+/// A write failed in a way that may pass, or another operator may be leading.
+pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context) -> Result<Applied, Error> {
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+    for write in &plan.writes {
+        context.may_write()?;
+        let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
+        match carry_out(&api, write).await {
+            Ok(after) => {
+                let kind = write.key().kind.kind();
+                context.metrics.writes.with_label_values(&[kind, write.verb()]).inc();
+                tracing::info!(%namespace, object = %write.key(), verb = write.verb(), because = because(write), "wrote");
+                take_over(&mut observed, context, &namespace, write.key(), after);
+            }
+            Err(error) => match refusal(&error) {
+                Some(why) => return Ok(Applied { observed, refused: Some((write.key().clone(), why)) }),
+                None => return Err(Error::Apply { what: write.key().to_string(), source: error }),
+            },
+        }
+    }
+    Ok(Applied { observed, refused: None })
+}
+
+fn because(write: &Write) -> &str {
+    match write {
+        Write::Repair { because, .. } => because,
+        Write::Create { .. } => "missing",
+        Write::Delete { .. } => "not wanted",
+    }
+}
+
+fn take_over(
+    observed: &mut Observed,
+    context: &Context,
+    namespace: &str,
+    key: &ChildKey,
+    after: Option<Arc<DynamicObject>>,
+) {
+    match after {
+        Some(object) => {
+            context.cache.remember(namespace, key, object.clone());
+            observed.children.insert(key.clone(), object);
+        }
+        None => {
+            context.cache.forget(namespace, key);
+            observed.children.remove(key);
+        }
+    }
+}
+
+async fn carry_out(api: &Api<DynamicObject>, write: &Write) -> Result<Option<Arc<DynamicObject>>, CallError> {
+    let params = PatchParams::apply(FIELD_MANAGER);
+    match write {
+        Write::Create { key, object } => patch(api, key, &params, object).await.map(Some),
+        Write::Repair { key, object, .. } => patch(api, key, &params.force(), object).await.map(Some),
+        Write::Delete { key, uid, resource_version } => {
+            let exactly =
+                Preconditions { uid: Some(uid.clone()), resource_version: Some(resource_version.clone()) };
+            let params = DeleteParams::background().preconditions(exactly);
+            match call(api.delete(&key.name, &params)).await {
+                // Gone already, or changed since it was seen: the next look decides again.
+                Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => Ok(None),
+                answer => answer.map(|_| None),
+            }
+        }
+    }
+}
+
+async fn patch(
+    api: &Api<DynamicObject>,
+    key: &ChildKey,
+    params: &PatchParams,
+    object: &serde_json::Value,
+) -> Result<Arc<DynamicObject>, CallError> {
+    let mut object = object.clone();
+    let resource = api_resource(key.kind);
+    object["apiVersion"] = resource.api_version.into();
+    object["kind"] = resource.kind.into();
+    let mut written = call(api.patch(&key.name, params, &Patch::Apply(&object))).await?;
+    slim(&mut written);
+    Ok(Arc::new(written))
+}
+
+/// What will be refused again however often it is tried: the object itself is at fault, or the operator's rights.
+/// A conflict is not: somebody made the object in the meantime, and the next look sees it.
+fn refusal(error: &CallError) -> Option<String> {
+    let status = error.api()?;
+    matches!(status.code, 400 | 403 | 422).then(|| status.message.clone())
+}

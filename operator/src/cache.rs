@@ -1,0 +1,167 @@
+//! Live copies of everything the operator made, kept by watches bound to its labels.
+//!
+//! Guarantees: a read never asks the API server; what was written here is seen here at once, also before the watch
+//! has brought it back. Assumption: resource versions of one kind are numbers that grow, as every API server since
+//! Kubernetes 1.35 promises and etcd has always made them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt, stream};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use operator_core::names::{ChildKey, ChildKind, ENGINE_LABEL, WATCH_SELECTOR};
+
+use crate::metrics::Metrics;
+
+/// Longest time a written object is believed before the watch has confirmed it.
+const OWN_WRITE_SECONDS_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for the first full listing.
+const FILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The caches of all kinds.
+pub(crate) struct Cache {
+    children: BTreeMap<ChildKind, Store<DynamicObject>>,
+    pods: Store<DynamicObject>,
+    written: Mutex<HashMap<(String, ChildKey), (Arc<DynamicObject>, Instant)>>,
+}
+
+/// An engine whose children changed: namespace and name.
+pub(crate) type Touched = (String, String);
+
+/// The API of one kind, in one namespace or all.
+pub(crate) fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
+    }
+}
+
+/// A kind as the client names it.
+pub(crate) fn api_resource(kind: ChildKind) -> ApiResource {
+    let (group, version, kind, plural) = kind.resource();
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+impl Cache {
+    /// Starts the watches. The stream must be polled: it fills the caches, and yields the engines to look at again.
+    pub(crate) fn start(
+        client: &Client,
+        namespace: Option<&str>,
+        metrics: &Arc<Metrics>,
+    ) -> (Self, impl Stream<Item = Touched> + Send + 'static) {
+        let mut streams = Vec::new();
+        let mut watch = |resource: ApiResource| {
+            let writer = reflector::store::Writer::new(resource.clone());
+            let store = writer.as_reader();
+            streams.push(
+                touched(api(client, &resource, namespace), writer, resource.kind, metrics.clone()).boxed(),
+            );
+            store
+        };
+        let children = ChildKind::ALL.into_iter().map(|kind| (kind, watch(api_resource(kind)))).collect();
+        let pods = watch(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods"));
+        (Self { children, pods, written: Mutex::default() }, stream::select_all(streams))
+    }
+
+    /// Waits until every cache has been filled once: before that, what is missing says nothing.
+    ///
+    /// # Errors
+    /// A watch could not be started in time.
+    pub(crate) async fn filled(&self) -> anyhow::Result<()> {
+        let all = self.children.values().chain([&self.pods]).map(Store::wait_until_ready);
+        tokio::time::timeout(FILL_TIMEOUT, futures::future::try_join_all(all)).await.map_err(|_| {
+            anyhow::anyhow!("the API server did not list what it has within {FILL_TIMEOUT:?}")
+        })??;
+        Ok(())
+    }
+
+    /// The newest known state of a child.
+    pub(crate) fn child(&self, namespace: &str, key: &ChildKey) -> Option<Arc<DynamicObject>> {
+        let reference = ObjectRef::new_with(&key.name, api_resource(key.kind)).within(namespace);
+        let watched = self.children.get(&key.kind).and_then(|store| store.get(&reference));
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (namespace.to_owned(), key.clone());
+        let Some((ours, since)) = written.get(&place) else { return watched };
+        let confirmed = watched.as_ref().is_some_and(|watched| version(watched) >= version(ours));
+        if confirmed || since.elapsed() > OWN_WRITE_SECONDS_MAX {
+            written.remove(&place);
+            return watched;
+        }
+        Some(ours.clone())
+    }
+
+    /// The pod of this name.
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.pods.find(|pod| {
+            pod.metadata.namespace.as_deref() == Some(namespace) && pod.metadata.name.as_deref() == Some(name)
+        })
+    }
+
+    /// Takes note of what a write made.
+    pub(crate) fn remember(&self, namespace: &str, key: &ChildKey, object: Arc<DynamicObject>) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert((namespace.to_owned(), key.clone()), (object, Instant::now()));
+    }
+
+    /// Takes note of a deletion: the watch alone knows the child from here on.
+    pub(crate) fn forget(&self, namespace: &str, key: &ChildKey) {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(namespace.to_owned(), key.clone()));
+    }
+}
+
+fn version(object: &DynamicObject) -> u64 {
+    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+fn touched(
+    api: Api<DynamicObject>,
+    writer: reflector::store::Writer<DynamicObject>,
+    kind: String,
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = Touched> + Send + 'static {
+    watcher(api, watcher::Config::default().labels(WATCH_SELECTOR))
+        .default_backoff()
+        .modify(slim)
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(move |event| {
+            let touched = match event {
+                Ok(object) => engine_of(&object),
+                Err(error) => {
+                    metrics.watch_failures.with_label_values(&[&kind]).inc();
+                    tracing::warn!(%kind, %error, "a watch was interrupted; it starts again by itself");
+                    None
+                }
+            };
+            std::future::ready(touched)
+        })
+}
+
+fn engine_of(object: &DynamicObject) -> Option<Touched> {
+    let engine = object.metadata.labels.as_ref()?.get(ENGINE_LABEL)?;
+    Some((object.metadata.namespace.clone()?, engine.clone()))
+}
+
+/// Drops what no decision needs and what makes up most of an object: the field sets of its managers.
+pub(crate) fn slim(object: &mut DynamicObject) {
+    for entry in object.metadata.managed_fields.iter_mut().flatten() {
+        entry.fields_v1 = None;
+    }
+    if let Some(annotations) = &mut object.metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}

@@ -1,0 +1,124 @@
+//! What every reconcile shares.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crds::MemoryEngine;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+use operator_core::{names::FIELD_MANAGER, settings::Settings};
+use tokio::sync::watch;
+
+use crate::{
+    cache::Cache, engine_client::EngineClient, error::Error, failures::Failures, leader::Leadership,
+    metrics::Metrics, options::Options,
+};
+
+/// Clients, caches and settings.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) cache: Cache,
+    pub(crate) engines: EngineClient,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recorder: Recorder,
+    failures: Failures,
+    written: Mutex<HashMap<String, Arc<MemoryEngine>>>,
+    leadership: watch::Receiver<Leadership>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        client: Client,
+        cache: Cache,
+        options: &Options,
+        metrics: Arc<Metrics>,
+        leadership: watch::Receiver<Leadership>,
+    ) -> Self {
+        let reporter =
+            Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(options.pod_name.clone()) };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            engines: EngineClient::new(),
+            settings: options.settings(),
+            failures: Failures::default(),
+            written: Mutex::default(),
+            client,
+            cache,
+            metrics,
+            leadership,
+        }
+    }
+
+    /// Every write asks first: a Lease does not fence, so an operator that may have lost it must not go on.
+    ///
+    /// # Errors
+    /// Another operator may be leading.
+    pub(crate) fn may_write(&self) -> Result<(), Error> {
+        if *self.leadership.borrow() == Leadership::Leading { Ok(()) } else { Err(Error::NotLeading) }
+    }
+
+    /// Takes note of an engine as a status write left it, until the watch brings it back.
+    pub(crate) fn engine_seen(&self, engine: MemoryEngine) {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(identity(&engine), Arc::new(engine));
+    }
+
+    /// The newer of this copy and the one our last status write left.
+    pub(crate) fn newest(&self, watched: &MemoryEngine) -> Arc<MemoryEngine> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = identity(watched);
+        match written.get(&engine) {
+            Some(ours) if ours.metadata.uid == watched.metadata.uid && version(ours) > version(watched) => {
+                ours.clone()
+            }
+            Some(_) => {
+                written.remove(&engine);
+                Arc::new(watched.clone())
+            }
+            None => Arc::new(watched.clone()),
+        }
+    }
+
+    /// Counts one more failure of an engine and says how long to wait.
+    pub(crate) fn failed(&self, engine: &str) -> Duration {
+        operator_core::backoff::after_failure(self.failures.add(engine), jitter())
+    }
+
+    /// Forgets an engine that is gone.
+    pub(crate) fn forget(&self, engine: &str) {
+        self.failures.clear(engine);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
+    }
+
+    /// Forgets the failures of an engine.
+    pub(crate) fn succeeded(&self, engine: &str) {
+        self.failures.clear(engine);
+    }
+}
+
+/// Namespace and name, as one word.
+pub(crate) fn identity<K: kube::Resource>(engine: &K) -> String {
+    let metadata = engine.meta();
+    format!(
+        "{}/{}",
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default()
+    )
+}
+
+fn version(engine: &MemoryEngine) -> u64 {
+    engine.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+/// A fresh number between 0 and 1.
+pub(crate) fn jitter() -> f64 {
+    f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
+}

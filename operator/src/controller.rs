@@ -1,0 +1,173 @@
+//! The controller: when to look, and the five steps of looking.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::MemoryEngine;
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    core::DeserializeGuard,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::ObjectRef,
+        watcher,
+    },
+};
+use operator_core::{plan::plan, status, validate};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    apply::apply,
+    cache::{Cache, Touched},
+    context::{Context, identity, jitter},
+    error::Error,
+    leader::Leadership,
+    metrics::Metrics,
+    observe::observe,
+    options::Options,
+    write_status::write_status,
+};
+
+/// Reconciles under way at once. Each engine has at most one; a slow one holds up no other until this many are slow.
+const CONCURRENCY: u16 = 32;
+/// Changes that come in a burst are looked at once.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// Engines waiting to be looked at because of their children; the watches wait when it is full.
+const TOUCHED_MAX: usize = 1024;
+
+/// An engine as the watch brings it: one that this operator cannot read must not hide the others.
+type Guarded = DeserializeGuard<MemoryEngine>;
+
+/// Runs until the watches end.
+///
+/// # Errors
+/// The caches could not be filled, or the controller ended.
+pub(crate) async fn run(
+    client: Client,
+    options: &Options,
+    metrics: Arc<Metrics>,
+    leadership: watch::Receiver<Leadership>,
+) -> anyhow::Result<()> {
+    let (cache, mut touched) = Cache::start(&client, options.namespace(), &metrics);
+    let (sender, mut receiver) = mpsc::channel::<Touched>(TOUCHED_MAX);
+    let pump = tokio::spawn(async move {
+        while let Some(engine) = touched.next().await {
+            if sender.send(engine).await.is_err() {
+                return;
+            }
+        }
+    });
+    let filled = drain_until(&mut receiver, cache.filled());
+    filled.await?;
+    let engines: Api<Guarded> = match options.namespace() {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let context = Arc::new(Context::new(client, cache, options, metrics, leadership));
+    let changed = futures::stream::poll_fn(move |poll| receiver.poll_recv(poll))
+        .map(|(namespace, name)| ObjectRef::<Guarded>::new(&name).within(&namespace));
+    let controller = Controller::new(engines, watcher::Config::default());
+    let store = controller.store();
+    context
+        .metrics
+        .count_engines(Box::new(move || store.state().iter().map(|engine| phase(engine)).collect()));
+    controller
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_on(changed)
+        .run(look, on_error, context.clone())
+        .for_each(|result| {
+            if let Err(kube::runtime::controller::Error::ObjectNotFound(gone)) = result {
+                let engine = format!("{}/{}", gone.namespace.unwrap_or_default(), gone.name);
+                context.forget(&engine);
+            }
+            std::future::ready(())
+        })
+        .await;
+    pump.abort();
+    anyhow::bail!("the watches ended")
+}
+
+fn phase(engine: &Guarded) -> Option<crds::Phase> {
+    engine.0.as_ref().ok()?.status.as_ref()?.phase
+}
+
+/// While the caches fill, nobody is there yet to be told of changes: every engine is looked at afterwards anyway.
+async fn drain_until<T>(receiver: &mut mpsc::Receiver<Touched>, done: impl Future<Output = T>) -> T {
+    tokio::pin!(done);
+    loop {
+        tokio::select! {
+            result = &mut done => return result,
+            _ = receiver.recv() => {}
+        }
+    }
+}
+
+/// Counts, times and logs one reconcile.
+async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = std::time::Instant::now();
+    let result = match &engine.0 {
+        Ok(engine) => reconcile(context.newest(engine), &context).await,
+        Err(invalid) => unreadable(invalid, &context).await,
+    };
+    let outcome = result.as_ref().map_or_else(Error::label, |_| "ok");
+    context.metrics.reconciles.with_label_values(&[outcome]).inc();
+    context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
+    if result.is_ok() {
+        context.succeeded(&identity(engine.as_ref()));
+    }
+    result
+}
+
+/// The five steps.
+async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Action, Error> {
+    let observed = observe(engine, context).await?;
+    let valid = match validate::validate(&observed.engine, &context.settings) {
+        Ok(valid) => valid,
+        Err(faults) => return report(&observed, &status::Outcome::Invalid(&faults), context).await,
+    };
+    let plan = plan(&observed, &valid);
+    let applied = apply(observed, &plan, context).await?;
+    let refused = applied.refused.clone();
+    let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, refused: applied.refused };
+    let action = report(&applied.observed, &outcome, context).await?;
+    // Only now, with the status written: a refusal is tried again, each time later.
+    refused.map_or(Ok(action), |(key, why)| Err(Error::Refused(format!("{key}: {why}"))))
+}
+
+async fn report(
+    observed: &operator_core::observed::Observed,
+    outcome: &status::Outcome<'_>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let status = status::status(observed, outcome);
+    write_status(&observed.engine, &status, context).await?;
+    Ok(Action::requeue(operator_core::backoff::next_look(&status, jitter())))
+}
+
+/// A resource stored under another definition than this operator's: it is told so, and looked at again when changed.
+async fn unreadable(
+    invalid: &kube::core::error_boundary::InvalidObject,
+    context: &Context,
+) -> Result<Action, Error> {
+    let mut engine = MemoryEngine::new("", crds::MemoryEngineSpec::default());
+    engine.metadata = invalid.metadata.clone();
+    let fault = [validate::Fault::Unreadable(invalid.error.clone())];
+    let observed = operator_core::observed::Observed {
+        engine: Arc::new(engine),
+        children: std::collections::BTreeMap::new(),
+        pod: None,
+        storage_class: operator_core::observed::StorageClassView::NotAsked,
+        report: operator_core::observed::EngineReport::NotAsked,
+        now: jiff::Timestamp::now(),
+    };
+    report(&observed, &status::Outcome::Invalid(&fault), context).await?;
+    Ok(Action::await_change())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature the controller asks for")]
+fn on_error(engine: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.failed(&identity(engine.as_ref()));
+    tracing::warn!(engine = identity(engine.as_ref()), %error, retry_in_ms = wait.as_millis(), "reconcile failed");
+    Action::requeue(wait)
+}

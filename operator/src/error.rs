@@ -1,0 +1,82 @@
+//! What can go wrong in a reconcile. One variant per step; what the API server refuses for good is no error but a
+//! condition.
+
+use std::time::Duration;
+
+/// A reconcile that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Looking failed.
+    #[error("reading {what}: {source}")]
+    Observe {
+        /// What was read.
+        what: String,
+        /// Why it failed.
+        source: CallError,
+    },
+    /// Writing failed in a way that may pass.
+    #[error("writing {what}: {source}")]
+    Apply {
+        /// What was written.
+        what: String,
+        /// Why it failed.
+        source: CallError,
+    },
+    /// The API server refused a write; the status says so already.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Writing the status failed.
+    #[error("writing the status: {0}")]
+    Status(CallError),
+    /// Another operator may be leading.
+    #[error("not leading: nothing may be written")]
+    NotLeading,
+}
+
+impl Error {
+    /// A stable word for metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Observe { .. } => "observe",
+            Self::Apply { .. } => "apply",
+            Self::Refused(_) => "refused",
+            Self::Status(_) => "status",
+            Self::NotLeading => "not_leading",
+        }
+    }
+}
+
+/// A call to the API server that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The client's word for it.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Longest wait for one answer of the API server.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One call to the API server, bounded.
+///
+/// # Errors
+/// What the client reports, or that the time was up.
+pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::TimedOut(CALL_TIMEOUT)),
+    }
+}
+
+impl CallError {
+    /// The API server's status, when it answered with one.
+    pub(crate) fn api(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status),
+            Self::Kube(_) | Self::TimedOut(_) => None,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The command line, which is also the environment.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use operator_core::settings::Settings;
+use tracing_subscriber::EnvFilter;
+
+/// Runs the operator for MemoryEngine resources.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Namespace whose engines are looked after; empty for those of the whole cluster.
+    #[arg(long, env = "MEMORY_OPERATOR_WATCH_NAMESPACE", default_value = "")]
+    pub(crate) watch_namespace: String,
+
+    /// Image of engines whose spec names none.
+    #[arg(long, env = "MEMORY_OPERATOR_ENGINE_IMAGE")]
+    pub(crate) engine_image: Option<String>,
+
+    /// Address of probes and metrics.
+    #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Least severe messages to write: error, warn, info, debug or trace; or a filter by module.
+    #[arg(long, env = "MEMORY_OPERATOR_LOG", default_value = "info")]
+    pub(crate) log: String,
+
+    /// Name of this operator's pod: its identity in the Lease and in events.
+    #[arg(long, env = "POD_NAME", default_value = "memory-operator")]
+    pub(crate) pod_name: String,
+
+    /// Namespace of this operator's pod: the Lease lives there, and engines let it in from there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "memory-system")]
+    pub(crate) pod_namespace: String,
+}
+
+impl Options {
+    /// What decisions depend on.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            engine_image: self.engine_image.clone().filter(|image| !image.is_empty()),
+            operator_namespace: self.pod_namespace.clone(),
+        }
+    }
+
+    /// The namespace watched, if it is only one.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        Some(self.watch_namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// JSON lines on standard error.
+    pub(crate) fn start_logging(&self) {
+        let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|_| EnvFilter::new("info"));
+        tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}

@@ -1,0 +1,75 @@
+//! Step 5: one patch of the status, and only if it says something new; then the events that follow from the change.
+
+use crds::{MemoryEngine, MemoryEngineStatus};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType},
+};
+use operator_core::{names::FIELD_MANAGER, notices::notices};
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    error::{Error, call},
+};
+
+/// Writes the status if it differs from the one the resource has.
+///
+/// # Errors
+/// The API server did not take it, or another operator may be leading.
+pub(crate) async fn write_status(
+    engine: &MemoryEngine,
+    status: &MemoryEngineStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    if engine.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    context.may_write()?;
+    let namespace = engine.metadata.namespace.as_deref().unwrap_or_default();
+    let name = engine.metadata.name.as_deref().unwrap_or_default();
+    let api: Api<MemoryEngine> = Api::namespaced(context.client.clone(), namespace);
+    let patch = json!({
+        "apiVersion": crds::API_VERSION,
+        "kind": "MemoryEngine",
+        // Should the resource have been deleted and made again meanwhile, this status is not the new one's.
+        "metadata": {"uid": engine.metadata.uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = match call(api.patch_status(name, &params, &Patch::Apply(&patch))).await {
+        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => return Ok(()),
+        answer => answer.map_err(Error::Status)?,
+    };
+    context.metrics.status_writes.inc();
+    context.engine_seen(written);
+    publish(engine, status, context).await;
+    Ok(())
+}
+
+/// Events are a courtesy: when they cannot be written, the status has said it all the same.
+async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
+    for notice in notices(engine.status.as_ref(), status) {
+        let event = Event {
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason,
+            note: Some(shortened(notice.message)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = call(context.recorder.publish(&event, &engine.object_ref(&()))).await {
+            tracing::warn!(%error, "an event was not written");
+        }
+    }
+}
+
+/// Events take a note of at most 1024 bytes.
+fn shortened(mut note: String) -> String {
+    let mut end = note.len().min(1024);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note.truncate(end);
+    note
+}
