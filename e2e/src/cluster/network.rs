@@ -1,9 +1,11 @@
 //! The node's network namespace: a bridge that carries its address, and no way out.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::mount::{UnmountFlags, unmount};
 
 use super::layout::{Layout, NODE_IP, SERVICE_CIDR};
 use crate::command;
@@ -34,7 +36,7 @@ pub(super) async fn create(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Removes the namespace, if it is there.
+/// Removes the namespace, if it is there, and with the last one the mount that `ip netns` made to hold them.
 ///
 /// # Errors
 /// It cannot be removed.
@@ -42,5 +44,11 @@ pub(super) async fn remove(layout: &Layout) -> Result<()> {
     if !Path::new(&layout.network_namespace()).exists() {
         return Ok(());
     }
-    command::run("ip", &["netns", "del", &layout.name], LIMIT).await.map(drop)
+    command::run("ip", &["netns", "del", &layout.name], LIMIT).await?;
+    let names = layout.network_namespace().with_file_name("");
+    if fs::read_dir(&names)?.next().is_none() {
+        // No mount there is as good; `ip netns add` makes it again.
+        let _ = unmount(&names, UnmountFlags::empty());
+    }
+    Ok(())
 }

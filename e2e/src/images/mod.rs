@@ -43,13 +43,17 @@ const LOADED: &str = "run/loaded";
 /// The binaries or an image do not build.
 pub async fn build_all(steps: &Steps) -> Result<()> {
     packages::ensure(steps).await?;
+    {
+        let _lock = lock().await?;
+        build_pause(steps).await?;
+        build_tools(steps).await?;
+    }
+    // Not under the lock: it may take minutes, and `cluster up` needs the lock for an instant.
     let [engine, operator] = release_binaries(steps).await?;
     {
         let _lock = lock().await?;
-        ensure_pause_locked(steps).await?;
         build_product(ENGINE_IMAGE, "engine", &engine, steps).await?;
         build_product(OPERATOR_IMAGE, "operator", &operator, steps).await?;
-        build_tools(steps).await?;
     }
     let layout = Layout::from_env()?;
     if cluster::is_local() && layout.containerd_socket().exists() {
@@ -64,7 +68,7 @@ pub async fn build_all(steps: &Steps) -> Result<()> {
 /// There is no C compiler, or the image does not build.
 pub(crate) async fn ensure_pause(steps: &Steps) -> Result<()> {
     let _lock = lock().await?;
-    ensure_pause_locked(steps).await
+    build_pause(steps).await
 }
 
 /// Loads what is built and not loaded yet into the running cluster.
@@ -176,7 +180,7 @@ async fn build_tools(steps: &Steps) -> Result<()> {
     .await
 }
 
-async fn ensure_pause_locked(steps: &Steps) -> Result<()> {
+async fn build_pause(steps: &Steps) -> Result<()> {
     let dir = paths::checkout_dir().join("e2e/images/pause");
     let (source, containerfile) = (dir.join("pause.c"), dir.join("Containerfile"));
     let key = key(&[&fs::read(&source)?, &fs::read(&containerfile)?]);
