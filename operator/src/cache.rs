@@ -33,8 +33,11 @@ const FILL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Cache {
     children: BTreeMap<ChildKind, Store<DynamicObject>>,
     pods: Store<DynamicObject>,
-    written: Mutex<HashMap<(String, ChildKey), (Arc<DynamicObject>, Instant)>>,
+    written: Mutex<HashMap<(String, ChildKey), Written>>,
 }
+
+/// An object as our last write left it, and when that was.
+type Written = (Arc<DynamicObject>, Instant);
 
 /// An engine whose children changed: namespace and name.
 pub(crate) type Touched = (String, String);

@@ -88,45 +88,45 @@ mod tests {
 
     use super::*;
 
-    fn check(wanted: Value, live: Value, expected: Option<&str>) {
-        assert_eq!(first_difference(&wanted, &live).as_deref(), expected, "wanted {wanted}, live {live}");
+    fn check(wanted: &Value, live: &Value, expected: Option<&str>) {
+        assert_eq!(first_difference(wanted, live).as_deref(), expected, "wanted {wanted}, live {live}");
     }
 
     #[test]
     fn what_others_added_is_no_drift() {
-        check(json!({"a": 1}), json!({"a": 1, "b": 2}), None);
+        check(&json!({"a": 1}), &json!({"a": 1, "b": 2}), None);
         check(
-            json!({"containers": [{"name": "engine", "image": "x"}]}),
-            json!({"containers": [{"name": "sidecar"}, {"name": "engine", "image": "x", "tty": false}]}),
+            &json!({"containers": [{"name": "engine", "image": "x"}]}),
+            &json!({"containers": [{"name": "sidecar"}, {"name": "engine", "image": "x", "tty": false}]}),
             None,
         );
-        check(json!({"nodeSelector": {}}), json!({}), None);
+        check(&json!({"nodeSelector": {}}), &json!({}), None);
     }
 
     #[test]
     fn a_changed_or_missing_field_is_found() {
-        check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Some(".a.b"));
-        check(json!({"a": 1}), json!({}), Some(".a"));
-        check(json!({"ports": [{"port": 1}]}), json!({"ports": [{"port": 2}]}), Some(".ports[1]"));
-        check(json!({"modes": ["A"]}), json!({"modes": ["A", "B"]}), Some(".modes"));
-        check(json!({"rules": [{"from": [{}]}]}), json!({"rules": []}), Some(".rules"));
+        check(&json!({"a": {"b": 1}}), &json!({"a": {"b": 2}}), Some(".a.b"));
+        check(&json!({"a": 1}), &json!({}), Some(".a"));
+        check(&json!({"ports": [{"port": 1}]}), &json!({"ports": [{"port": 2}]}), Some(".ports[1]"));
+        check(&json!({"modes": ["A"]}), &json!({"modes": ["A", "B"]}), Some(".modes"));
+        check(&json!({"rules": [{"from": [{}]}]}), &json!({"rules": []}), Some(".rules"));
         // A port more in a NetworkPolicy rule is a hole, not somebody else's business.
         check(
-            json!({"ingress": [{"ports": [{"port": 1}]}]}),
-            json!({"ingress": [{"ports": [{"port": 1}, {"port": 2}]}]}),
+            &json!({"ingress": [{"ports": [{"port": 1}]}]}),
+            &json!({"ingress": [{"ports": [{"port": 1}, {"port": 2}]}]}),
             Some(".ingress[0].ports"),
         );
-        check(json!({"egress": []}), json!({"egress": [{}]}), Some(".egress"));
+        check(&json!({"egress": []}), &json!({"egress": [{}]}), Some(".egress"));
     }
 
     #[test]
     fn quantities_are_compared_as_amounts() {
-        check(json!({"requests": {"storage": "1024Mi"}}), json!({"requests": {"storage": "1Gi"}}), None);
+        check(&json!({"requests": {"storage": "1024Mi"}}), &json!({"requests": {"storage": "1Gi"}}), None);
         check(
-            json!({"requests": {"storage": "1Gi"}}),
-            json!({"requests": {"storage": "2Gi"}}),
+            &json!({"requests": {"storage": "1Gi"}}),
+            &json!({"requests": {"storage": "2Gi"}}),
             Some(".requests.storage"),
         );
-        check(json!({"label": "1024Mi"}), json!({"label": "1Gi"}), Some(".label"));
+        check(&json!({"label": "1024Mi"}), &json!({"label": "1Gi"}), Some(".label"));
     }
 }
