@@ -65,7 +65,7 @@ fn line(component: &ComponentReport, now: Timestamp) -> String {
     };
     let ends = match component.history.len() {
         0 => String::new(),
-        count => format!(", ended {count} times"),
+        count => format!(", ends so far: {count}"),
     };
     format!("{:<24} {state}, for {}{ends}", component.name, age(component.since, now))
 }
@@ -112,7 +112,7 @@ mod tests {
             history: vec!["x".into()],
         };
         let now = Timestamp::from_second(61).unwrap();
-        let expected = "kubelet                  ENDED, signal: 9 (SIGKILL), for 1 min 1 s, ended 1 times";
+        let expected = "kubelet                  ENDED, signal: 9 (SIGKILL), for 1 min 1 s, ends so far: 1";
         assert_eq!(line(&component, now), expected);
     }
 

@@ -14,7 +14,7 @@ const SUITE: &str = "bookworm";
 /// Some twenty megabytes from a mirror.
 const LIMIT: Duration = Duration::from_secs(300);
 /// What the package's own script would do: nothing is run inside the new root.
-const TRUST_HOOK: &str = "mkdir -p \"$1/etc/ssl/certs\" && \
+const TRUST_HOOK: &str = "--extract-hook=mkdir -p \"$1/etc/ssl/certs\" && \
      cat \"$1\"/usr/share/ca-certificates/mozilla/*.crt > \"$1/etc/ssl/certs/ca-certificates.crt\"";
 
 /// A root file system, by its packages.
@@ -43,10 +43,9 @@ impl Base {
         steps.say(&format!("fetching Debian packages for images: {}", self.packages));
         let unfinished = images_dir().join(format!(".base-{}.tar", self.key()));
         let include = format!("--include={}", self.packages);
-        let hook = format!("--customize-hook={TRUST_HOOK}");
         let target = unfinished.display().to_string();
         // extract: unpack the packages, run none of their scripts.
-        let arguments = ["--quiet", "--variant=extract", "--mode=root", &include, &hook, SUITE, &target];
+        let arguments = ["--quiet", "--variant=extract", "--mode=root", &include, TRUST_HOOK, SUITE, &target];
         command::run("mmdebstrap", &arguments, LIMIT).await.context("making a root file system")?;
         fs::rename(&unfinished, &archive)?;
         Ok(archive)
