@@ -5,9 +5,13 @@
 
 pub mod cluster;
 mod command;
+pub mod demo;
+pub mod deploy;
 pub mod images;
 mod lock;
+pub mod memories;
 mod packages;
 pub mod paths;
 pub mod steps;
 pub mod tools;
+pub mod wait;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, images, tools};
+use e2e::{cluster, demo, images, tools};
 
 /// The local cluster, its tools and its images.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum What {
     Tools,
     /// Build the container images, and load them if the cluster is up
     Images,
+    /// Show the main job: cluster, operator, an engine, memories that survive a kill
+    Demo,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +72,7 @@ fn run(what: What) -> Result<ExitCode> {
             What::Cluster { verb } => run_cluster(verb, &steps).await,
             What::Tools => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
         }
     })
 }

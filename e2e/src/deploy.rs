@@ -1,0 +1,93 @@
+//! Installs the operator with its chart, as a platform team does.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use crate::cluster::{self, Cluster};
+use crate::command;
+use crate::paths;
+
+/// Namespace of the operator.
+pub const OPERATOR_NAMESPACE: &str = "memory-system";
+/// Name of the Helm release, and of what it makes.
+pub const RELEASE: &str = "memory-operator";
+/// Pulling images, where they are pulled, is the slow part.
+const HELM_LIMIT: Duration = Duration::from_secs(180);
+const KUBECTL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the chart lies.
+#[must_use]
+pub fn chart() -> std::path::PathBuf {
+    paths::checkout_dir().join("charts/memory-operator")
+}
+
+/// Installs or upgrades the operator and waits until it is ready. The namespace enforces Pod Security *restricted*.
+///
+/// # Errors
+/// Helm fails; the message carries what it wrote.
+pub async fn install(cluster: &Cluster) -> Result<()> {
+    install_with(cluster, &[]).await
+}
+
+/// As [`install`], with further `--set` values.
+///
+/// # Errors
+/// As [`install`].
+pub async fn install_with(cluster: &Cluster, values: &[&str]) -> Result<()> {
+    apply(cluster, &restricted_namespace(OPERATOR_NAMESPACE)).await?;
+    let chart = chart();
+    let mut args = vec!["upgrade", "--install", RELEASE, chart.to_str().context("a path that is text")?];
+    args.extend(["--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "150s"]);
+    args.extend(["--set", "image.tag=dev", "--set", "engineImage.tag=dev", "--reset-values"]);
+    for value in values {
+        args.extend(["--set", value]);
+    }
+    helm(cluster, &args).await.map(|_| ())
+}
+
+/// A namespace that refuses every pod that is not *restricted*, as YAML.
+#[must_use]
+pub fn restricted_namespace(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels:\n    pod-security.kubernetes.io/enforce: restricted\n"
+    )
+}
+
+/// Runs Helm against the cluster.
+///
+/// # Errors
+/// It fails.
+pub async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    tool(cluster, "helm", args, HELM_LIMIT).await
+}
+
+/// Runs kubectl against the cluster.
+///
+/// # Errors
+/// It fails.
+pub async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    tool(cluster, "kubectl", args, KUBECTL_LIMIT).await
+}
+
+/// Applies a manifest as `kubectl apply --server-side` does.
+///
+/// # Errors
+/// The API server refuses it.
+pub async fn apply(cluster: &Cluster, manifest: &str) -> Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), manifest)?;
+    kubectl(cluster, &["apply", "--server-side", "--field-manager=platform-team", "-f", text(file.path())?]).await
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is text")
+}
+
+async fn tool(cluster: &Cluster, name: &str, args: &[&str], limit: Duration) -> Result<String> {
+    let mut command = Command::new(cluster::tool_path(name)?);
+    command.args(args).env("KUBECONFIG", cluster.kubeconfig());
+    command::output(command, limit).await
+}

@@ -1,0 +1,147 @@
+//! The memory API of an engine on a cluster, reached through the API server's service proxy: the same on any cluster,
+//! with no port to forward.
+
+use anyhow::{Context as _, Result, bail};
+use engine_core::wire::{LogHead, MemoryView, SaveMemory, Saved, SearchAnswer};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use kube::client::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Longest wait for one answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// One engine's API.
+#[derive(Clone)]
+pub struct Memories {
+    client: Client,
+    base: String,
+}
+
+impl std::fmt::Debug for Memories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memories").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Body, as text.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as a value, if the status says success.
+    ///
+    /// # Errors
+    /// Another status, or another form; the message carries the body.
+    pub fn success<T: DeserializeOwned>(&self) -> Result<T> {
+        if !(200..300).contains(&self.status) {
+            bail!("status {}: {}", self.status, self.body);
+        }
+        serde_json::from_str(&self.body).with_context(|| format!("an answer of another form: {}", self.body))
+    }
+}
+
+impl Memories {
+    /// The API behind a Service.
+    #[must_use]
+    pub fn of(client: &Client, namespace: &str, engine: &str) -> Self {
+        let base = format!("/api/v1/namespaces/{namespace}/services/{engine}:8080/proxy");
+        Self { client: client.clone(), base }
+    }
+
+    /// Sends a request and returns its answer.
+    ///
+    /// # Errors
+    /// There was no answer within 10 seconds.
+    pub async fn send(&self, method: &str, path: &str, key: Option<&str>, body: Vec<u8>) -> Result<Answer> {
+        let mut request = http_request(method, &format!("{}{path}", self.base));
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if !body.is_empty() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let request = request.body(Body::from(body))?;
+        let exchange = async {
+            let response = self.client.send(request).await?;
+            let status = response.status().as_u16();
+            let bytes = response.into_body().collect().await?.to_bytes();
+            anyhow::Ok(Answer { status, body: String::from_utf8_lossy(&bytes).into_owned() })
+        };
+        tokio::time::timeout(ANSWER_LIMIT, exchange).await.context("no answer within 10 s")?
+    }
+
+    /// Reads one document.
+    ///
+    /// # Errors
+    /// No answer, or none that says success.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.send("GET", path, None, Vec::new()).await?.success()
+    }
+
+    /// Sends one document.
+    ///
+    /// # Errors
+    /// No answer, or none that says success.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, key: Option<&str>, body: &impl Serialize) -> Result<T> {
+        self.send("POST", path, key, serde_json::to_vec(body)?).await?.success()
+    }
+
+    /// Saves a memory; the answer means that it is durable.
+    ///
+    /// # Errors
+    /// It was not acknowledged.
+    pub async fn save(&self, content: &str, key: Option<&str>) -> Result<Saved> {
+        self.post("/v1/memories", key, &memory(content)).await
+    }
+
+    /// Reads a memory.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn read(&self, id: &str) -> Result<MemoryView> {
+        self.get(&format!("/v1/memories/{id}")).await
+    }
+
+    /// Searches; `words` must not need encoding.
+    ///
+    /// # Errors
+    /// The search was not answered.
+    pub async fn search(&self, words: &str) -> Result<SearchAnswer> {
+        self.get(&format!("/v1/search?q={}&limit=100", words.replace(' ', "+"))).await
+    }
+
+    /// The position of the log.
+    ///
+    /// # Errors
+    /// The engine did not answer.
+    pub async fn head(&self) -> Result<LogHead> {
+        self.get("/v1/log/head").await
+    }
+}
+
+/// A memory with nothing but its content.
+#[must_use]
+pub fn memory(content: &str) -> SaveMemory {
+    SaveMemory {
+        content: content.to_owned(),
+        title: None,
+        project: None,
+        kind: None,
+        tags: Vec::new(),
+        session: None,
+        actor: None,
+        occurred_at: None,
+    }
+}
+
+fn http_request(method: &str, path: &str) -> http::request::Builder {
+    http::Request::builder().method(method).uri(path)
+}

@@ -1,0 +1,37 @@
+//! Waiting for something to be the case, always within a bound.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use crds::MemoryEngine;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// Asks again and again until there is an answer.
+///
+/// # Errors
+/// There was none within `limit`; the message says what was waited for and the last failure.
+pub async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut last = String::from("not yet the case");
+    loop {
+        let asked = tokio::time::timeout_at(deadline, ask()).await;
+        match asked {
+            Ok(Ok(Some(answer))) => return Ok(answer),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => last = format!("{error:#}"),
+            Err(_) => bail!("{what}: not within {limit:?} ({last})"),
+        }
+        if tokio::time::Instant::now() + POLL > deadline {
+            bail!("{what}: not within {limit:?} ({last})");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// One condition of an engine.
+#[must_use]
+pub fn condition<'a>(engine: &'a MemoryEngine, kind: &str) -> Option<&'a Condition> {
+    engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind)
+}
