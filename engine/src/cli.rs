@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -94,8 +95,10 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     log_to_stderr(config.log_level);
     let places = Places { data: args.data.data, listen: args.listen, admin_listen: args.admin_listen };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(places, config))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(serve(places, config));
+    // A read that outlived the drain has nobody left to answer to.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 fn run_verify(data: &Path) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,7 @@
 //! A person's words as a full-text query. Nothing a person types is an operator: every word is quoted.
 
+use std::collections::BTreeSet;
+
 /// The query for SQLite's FTS5, in which every word must occur. `None` when there is nothing to look for: the text
 /// has no letters and no digits.
 ///
@@ -18,6 +20,36 @@ pub fn full_text(words: &str) -> Option<String> {
         query.push('"');
     }
     (!query.is_empty()).then_some(query)
+}
+
+/// Characters of a snippet.
+const SNIPPET_CHARS: usize = 240;
+/// Characters of a snippet before the word it was cut out for.
+const SNIPPET_BEFORE_CHARS: usize = 60;
+
+/// The part of `content` around the first of these words, or its start when none is there as it was typed (it may
+/// have been found without its accents). `…` marks what was left out.
+pub fn snippet(content: &str, words: &str) -> String {
+    let wanted: BTreeSet<String> = tokens(words).map(|(_, word)| word.to_lowercase()).collect();
+    let first = tokens(content).find(|(_, word)| wanted.contains(&word.to_lowercase()));
+    let start = first.map_or(0, |(at, _)| start_before(content, at));
+    let tail = &content[start..];
+    let end = tail.char_indices().nth(SNIPPET_CHARS).map_or(tail.len(), |(end, _)| end);
+    let (before, after) = (if start > 0 { "…" } else { "" }, if end < tail.len() { "…" } else { "" });
+    format!("{before}{}{after}", &tail[..end])
+}
+
+/// Words and where they begin.
+fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
+}
+
+/// A few words before this place; the place itself when there is no gap between words.
+fn start_before(content: &str, at: usize) -> usize {
+    let before = &content[..at];
+    let Some((earliest, _)) = before.char_indices().rev().nth(SNIPPET_BEFORE_CHARS) else { return 0 };
+    before[earliest..].find(char::is_whitespace).map_or(at, |gap| earliest + gap).min(at)
 }
 
 #[cfg(test)]
@@ -42,5 +74,18 @@ mod tests {
         for words in ["", " \t\n", "\"\"", "()*^:-", "🦀 🎉", "\0"] {
             check(words, None);
         }
+    }
+
+    #[test]
+    fn a_snippet_shows_the_word() {
+        assert_eq!(snippet("the blue kettle", "KETTLE?"), "the blue kettle");
+        assert_eq!(snippet("", "x"), "");
+        let long = format!("{} needle {}", "hay ".repeat(100), "straw ".repeat(100));
+        let cut = snippet(&long, "needle");
+        assert!(cut.starts_with("… hay") && cut.contains("needle") && cut.ends_with('…'), "{cut}");
+        assert!(cut.chars().count() <= SNIPPET_CHARS + 2);
+        let dense = format!("{}needle{}", "🦀".repeat(300), "🦀".repeat(300));
+        assert!(snippet(&dense, "needle").contains("needle"), "no gap to start at");
+        assert_eq!(snippet(&"x".repeat(300), "y"), format!("{}…", "x".repeat(240)));
     }
 }

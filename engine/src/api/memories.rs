@@ -1,6 +1,7 @@
 //! `/v1/memories` and `/v1/search`.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -34,15 +35,13 @@ pub(super) fn answer(receipt: &Receipt, body: impl IntoResponse) -> Response {
 
 pub(super) async fn read(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<MemoryView>, Refusal> {
     let unknown = || {
         Refusal::new(ErrorCode::EntryNotFound, "no memory has this id")
             .hint("ids come from saving and searching")
     };
-    if !is_id(&id) {
-        return Err(unknown());
-    }
+    let id = id.map(|Path(id)| id).ok().filter(|id| is_id(id)).ok_or_else(unknown)?;
     let found = query(&api, "get", move |connection| memory(connection, &id)).await?;
     found.map(Json).ok_or_else(unknown)
 }

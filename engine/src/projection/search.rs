@@ -1,17 +1,15 @@
 //! The queries.
 
 use engine_core::digest::{Hash, hex};
-use engine_core::query::full_text;
+use engine_core::query::{full_text, snippet};
 use engine_core::wire::{MemoryView, SearchAnswer, SearchHit};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use thiserror::Error;
 
-/// Words around a match, the most FTS5 is asked for.
-const SNIPPET_WORDS: u32 = 32;
-/// Characters shown of a memory that was not found by its words.
-const EXCERPT_CHARS: usize = 200;
+/// Characters of a memory that are looked through for the words it was found by.
+const SNIPPET_SOURCE_CHARS: usize = 16_384;
 /// Hex digits of a hash in a citation: enough to tell events apart, short enough to be written down.
 const CITATION_DIGITS: usize = 12;
 
@@ -32,7 +30,14 @@ pub(crate) struct Search {
 pub(crate) struct SearchError;
 
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)";
-const COLUMNS: &str = "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at";
+
+/// What [`Search::hit`] reads.
+fn columns() -> String {
+    format!(
+        "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at,
+         substr(m.content, 1, {SNIPPET_SOURCE_CHARS})"
+    )
+}
 
 impl Search {
     /// Answers from one moment of the projection.
@@ -56,18 +61,23 @@ impl Search {
                 named_params! {":query": query, ":project": self.project, ":kind": self.kind},
                 |row| row.get::<_, i64>(0),
             )?;
-        // A word in the title says more than one in the text; ties go to the newer memory.
+        // A word in the title says more than one in the text; ties go to the newer memory. Ranked first and shown
+        // after: columns of rows that are not asked for are never made.
+        let columns = columns();
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS}, snippet(memories_fts, 1, '', '', '…', {SNIPPET_WORDS}),
-                    -bm25(memories_fts, 4.0, 1.0, 2.0) AS score
-             FROM {from} AND {FILTER} ORDER BY score DESC, m.seq DESC LIMIT :limit OFFSET :offset"
+            "WITH ranked AS MATERIALIZED (
+                SELECT m.seq AS seq, -bm25(memories_fts, 4.0, 1.0, 2.0) AS score FROM {from} AND {FILTER}
+                ORDER BY score DESC, m.seq DESC LIMIT :limit OFFSET :offset
+             )
+             SELECT {columns}, ranked.score FROM ranked JOIN memories m ON m.seq = ranked.seq
+             ORDER BY ranked.score DESC, m.seq DESC"
         ))?;
         let rows = statement.query_map(
             named_params! {
                 ":query": query, ":project": self.project, ":kind": self.kind,
                 ":limit": self.limit, ":offset": self.offset,
             },
-            |row| hit(row, row.get(8)?, row.get(9)?),
+            |row| self.hit(row, row.get(9)?),
         )?;
         Ok((rows.collect::<rusqlite::Result<_>>()?, total.unsigned_abs()))
     }
@@ -78,18 +88,37 @@ impl Search {
             .query_row(named_params! {":project": self.project, ":kind": self.kind}, |row| {
                 row.get::<_, i64>(0)
             })?;
+        let columns = columns();
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS}, substr(m.content, 1, {}) FROM memories m WHERE {FILTER}
-             ORDER BY m.seq DESC LIMIT :limit OFFSET :offset",
-            EXCERPT_CHARS + 1
+            "SELECT {columns} FROM memories m WHERE {FILTER} ORDER BY m.seq DESC LIMIT :limit OFFSET :offset"
         ))?;
         let rows = statement.query_map(
             named_params! {
                 ":project": self.project, ":kind": self.kind, ":limit": self.limit, ":offset": self.offset,
             },
-            |row| hit(row, excerpt(row.get(8)?), 0.0),
+            |row| self.hit(row, 0.0),
         )?;
         Ok((rows.collect::<rusqlite::Result<_>>()?, total.unsigned_abs()))
+    }
+
+    // Not FTS5's own snippet(): its time grows with the square of how often a word occurs, and one memory that
+    // repeats a word a thousand times would hold up every search that finds it.
+    fn hit(&self, row: &Row<'_>, score: f64) -> rusqlite::Result<SearchHit> {
+        let seq = row.get::<_, i64>(1)?.unsigned_abs();
+        let hash: [u8; 32] = row.get(2)?;
+        let content: String = row.get(8)?;
+        Ok(SearchHit {
+            id: row.get(0)?,
+            seq,
+            citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
+            title: row.get(3)?,
+            snippet: snippet(&content, &self.words),
+            score,
+            project: row.get(4)?,
+            kind: row.get(5)?,
+            tags: tags(row, 6)?,
+            created_at: time(row, 7)?,
+        })
     }
 }
 
@@ -117,30 +146,6 @@ pub(crate) fn memory(connection: &Connection, id: &str) -> rusqlite::Result<Opti
             })
         })
         .optional()
-}
-
-fn hit(row: &Row<'_>, snippet: String, score: f64) -> rusqlite::Result<SearchHit> {
-    let seq = row.get::<_, i64>(1)?.unsigned_abs();
-    let hash: [u8; 32] = row.get(2)?;
-    Ok(SearchHit {
-        id: row.get(0)?,
-        seq,
-        citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
-        title: row.get(3)?,
-        snippet,
-        score,
-        project: row.get(4)?,
-        kind: row.get(5)?,
-        tags: tags(row, 6)?,
-        created_at: time(row, 7)?,
-    })
-}
-
-fn excerpt(start: String) -> String {
-    match start.char_indices().nth(EXCERPT_CHARS) {
-        Some((end, _)) => format!("{}…", &start[..end]),
-        None => start,
-    }
 }
 
 fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {

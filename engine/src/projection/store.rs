@@ -19,8 +19,9 @@ CREATE TABLE applied (
 ) STRICT;
 CREATE TABLE memories (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
-    project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, content TEXT NOT NULL, tags TEXT NOT NULL,
-    actor TEXT NOT NULL, session TEXT, occurred_at TEXT NOT NULL, created_at TEXT NOT NULL
+    project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, tags TEXT NOT NULL,
+    actor TEXT NOT NULL, session TEXT, occurred_at TEXT NOT NULL, created_at TEXT NOT NULL,
+    content TEXT NOT NULL -- last: a list of memories must not read through a mebibyte of each
 ) STRICT;
 CREATE INDEX memories_by_project ON memories (project, seq);
 CREATE TABLE requests (
@@ -256,12 +257,12 @@ fn put_memory(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), rusq
             memory.project,
             payload.kind,
             title,
-            payload.content,
             tags,
             memory.actor,
             memory.session,
             memory.occurred_at.to_string(),
             memory.created_at.to_string(),
+            payload.content,
         ])?;
     transaction
         .prepare_cached("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (?1, ?2, ?3, ?4)")?
@@ -271,8 +272,10 @@ fn put_memory(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), rusq
 
 fn put_request(transaction: &Transaction<'_>, request: &Request) -> Result<(), rusqlite::Error> {
     let Request { idempotency, salt, id, first_seq, last_seq, hash } = request;
-    transaction.prepare_cached("INSERT INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
-        params![
+    // A log has each key once. Were it twice, the first is the one whose answer was promised.
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
             idempotency.key,
             idempotency.request_sha256.0,
             salt.0,
@@ -280,8 +283,7 @@ fn put_request(transaction: &Transaction<'_>, request: &Request) -> Result<(), r
             sql(*first_seq),
             sql(*last_seq),
             hash.0
-        ],
-    )?;
+        ])?;
     Ok(())
 }
 

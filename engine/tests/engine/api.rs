@@ -168,6 +168,7 @@ fn parameters_are_refused_by_name() {
         ("/v1/memories/nope".into(), 404),
         ("/v1/memories/0123456789abcdef0123456789abcdef".into(), 404),
         ("/v1/memories/%00".into(), 404),
+        ("/v1/memories/%FF".into(), 404),
     ];
     for (path, status) in gets {
         let answer = engine.get(&path);
@@ -240,4 +241,39 @@ fn the_admin_port_reports_and_measures() {
     }
     assert_eq!(engine.admin("/livez").status, 200);
     assert_eq!(engine.get("/health").status, 404, "the clients' port has no admin routes");
+}
+
+/// One memory that repeats a word must not hold up those who look for it.
+#[test]
+fn a_word_repeated_a_hundred_thousand_times_is_found_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    for _ in 0..3 {
+        assert_eq!(engine.save(&"echo ".repeat(100_000)).status, 201);
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(engine.total("q=echo+echo"), 3);
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+/// Slow senders of large bodies use up the room for large bodies and nothing else.
+#[test]
+fn large_bodies_are_bounded_together_and_small_ones_go_on() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let megabytes = 8 << 20;
+    let head = format!("POST /v1/memories HTTP/1.1\r\nhost: e\r\ncontent-length: {megabytes}\r\n\r\n");
+    let mut slow: Vec<_> = (0..8).map(|_| engine.connect()).collect();
+    for client in &mut slow {
+        client.raw(head.as_bytes()).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let refused = engine.post("/v1/memories", "", &" ".repeat(megabytes));
+    assert_eq!((refused.status, refused.code().as_str()), (503, "OVERLOADED"));
+    assert!(refused.has_header("retry-after: 1"));
+    assert_eq!(engine.save("small").status, 201);
+    drop(slow);
+    crate::process::eventually("there is room again", || {
+        engine.post("/v1/memories", "", &" ".repeat(megabytes)).status == 400
+    });
 }

@@ -1,4 +1,5 @@
 //! The real binary on real ports and real files.
+#![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod api;
 mod crash;

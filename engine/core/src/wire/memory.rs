@@ -96,7 +96,7 @@ pub struct SearchHit {
     pub citation: String,
     /// Title, or empty.
     pub title: String,
-    /// The part of the content that matches, at most about 32 words.
+    /// The part of the content around the first word that matches, at most 240 characters.
     pub snippet: String,
     /// BM25, higher is better; 0 when no words were asked for.
     pub score: f64,
