@@ -42,4 +42,4 @@ cluster-up: setup ## Start the local cluster
 cluster-down: ## End the local cluster; its logs stay
 	@$(E2E) cluster down
 
-clean-cluster: cluster-down
+clean-cluster: cluster-down ## The same

@@ -13,5 +13,7 @@ pub mod memories;
 mod packages;
 pub mod paths;
 pub mod steps;
+#[cfg(test)]
+mod tidy;
 pub mod tools;
 pub mod wait;
