@@ -116,3 +116,62 @@ fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
         hash: line.hash,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::event::Draft;
+    use crate::format::{Header, Unsealed};
+    use crate::recovery::Link;
+
+    /// Writes one event, reads it back, folds it.
+    fn check(kind: &str, payload: &str, batch: [u32; 2], keyed: bool) -> Result<Vec<Change>, Unfoldable> {
+        let draft = Draft {
+            kind: kind.into(),
+            actor: "a".into(),
+            project: "p".into(),
+            session: None,
+            causes: Vec::new(),
+            payload: RawValue::from_string(payload.into()).unwrap(),
+        };
+        let salt = Salt([1; 16]);
+        let idempotency = keyed.then(|| Idempotency::new("key".into(), salt, b"request"));
+        let time = Timestamp::from_second(7).unwrap();
+        let unsealed = Unsealed { draft: &draft, id: "id".into(), time, salt, batch, idempotency };
+        let header = Header { prev_seq: 9, ..Header::first("log".into(), time) };
+        let mut line = Vec::new();
+        unsealed.seal_after(&Link::after_header(&header, Hash::ZERO), 9, &mut line);
+        fold(&EventLine::decode(line.strip_suffix(b"\n").unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_saved_memory_can_be_read() {
+        let changes = check(MEMORY_SAVED, r#"{"content":"c","type":"note"}"#, [1, 1], false).unwrap();
+        let [Change::PutMemory(memory)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((memory.seq, memory.payload.content.as_str()), (10, "c"));
+        assert_eq!(memory.occurred_at, memory.created_at, "unless it says otherwise");
+        let dated = r#"{"content":"c","type":"note","occurred_at":"2026-01-01T00:00:00Z"}"#;
+        let changes = check(MEMORY_SAVED, dated, [1, 1], false).unwrap();
+        let [Change::PutMemory(memory)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!(memory.occurred_at.to_string(), "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_key_stands_for_its_whole_batch() {
+        let changes = check("other", "{}", [3, 3], true).unwrap();
+        let [Change::PutRequest(request)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((request.first_seq, request.last_seq), (8, 10));
+        assert!(request.is_for(b"request") && !request.is_for(b"another"));
+    }
+
+    #[test]
+    fn other_events_change_nothing_and_a_foreign_payload_is_named() {
+        assert_eq!(check("other", r#"{"content":"c","type":"note"}"#, [1, 1], false), Ok(Vec::new()));
+        assert_eq!(
+            check(MEMORY_SAVED, r#"{"content":1}"#, [1, 1], false),
+            Err(Unfoldable { seq: 10, kind: MEMORY_SAVED })
+        );
+    }
+}

@@ -277,3 +277,19 @@ fn large_bodies_are_bounded_together_and_small_ones_go_on() {
         engine.post("/v1/memories", "", &" ".repeat(megabytes)).status == 400
     });
 }
+
+#[test]
+fn no_word_of_a_memory_and_no_key_is_logged() {
+    let data = tempfile::tempdir().unwrap();
+    let config = data.path().join("config.yaml");
+    std::fs::write(&config, "log: {level: trace}\n").unwrap();
+    let engine = Running::spawn_with(data.path(), &["--config".as_ref(), config.as_os_str()]);
+    crate::process::eventually("ready", || engine.admin("/readyz").status == 200);
+    let body = r#"{"content":"canary-content","title":"canary-title","tags":["canary-tag"],"project":"canary-project"}"#;
+    engine.post("/v1/memories", "idempotency-key: canary-key\r\n", body);
+    engine.post("/v1/memories", "", r#"{"content":"canary","canary-field":1}"#);
+    engine.post("/v1/events", "", r#"{"events":[{"type":"t","payload":"canary"}]}"#);
+    assert_eq!(engine.total("q=canary"), 1);
+    crate::process::eventually("the log is read", || engine.said().contains("/v1/search"));
+    assert!(!engine.said().contains("canary"), "{}", engine.said());
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::process::{Client, Running, binary, eventually, segment, verify};
 
 const CLIENTS: usize = 8;
-const KILLS: usize = 6;
+const KILLS: usize = 20;
 
 /// What one client knows: numbers it was promised, and the one it does not know about.
 struct Writer {
@@ -53,7 +53,7 @@ fn a_kill_under_load_loses_nothing_and_doubles_nothing() {
             for writer in &mut writers {
                 scope.spawn(|| writer.write(&engine, &stop));
             }
-            sleep(Duration::from_millis(150 + 37 * round as u64));
+            sleep(Duration::from_millis(80 + 23 * (round as u64 % 8)));
             if round < KILLS {
                 let pid = i32::try_from(engine.pid()).unwrap();
                 let pid = rustix::process::Pid::from_raw(pid).unwrap();

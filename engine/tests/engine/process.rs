@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running engine. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    said: Arc<Mutex<String>>,
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -75,10 +77,12 @@ impl Running {
             .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
             .find(|line| line["message"] == "serving")
             .expect("it serves");
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&said);
         // Read on, or the pipe fills up and the engine waits for us.
-        thread::spawn(move || lines.for_each(drop));
+        thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &line.unwrap_or_default()));
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
-        Running { child, api: address("listen"), admin: address("admin_listen") }
+        Running { child, said, api: address("listen"), admin: address("admin_listen") }
     }
 
     /// Starts and waits until it is ready.
@@ -86,6 +90,11 @@ impl Running {
         let running = Running::spawn(data);
         eventually("ready", || running.admin("/readyz").status == 200);
         running
+    }
+
+    /// What it has written to its log so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     pub(crate) fn connect(&self) -> Client {
