@@ -5,6 +5,7 @@
 
 mod projector;
 mod readers;
+mod reserve;
 mod search;
 mod shared;
 mod store;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use engine_core::wire::ProjectionState;
 
 use super::readers::Readers;
+use super::reserve;
 use super::shared::ProjectionShared;
 use super::store::{LogView, ProjectionStore, StoreError, database};
 use crate::log::{Applying, LogReader, Published};
@@ -40,6 +41,8 @@ pub(crate) struct Projector {
     store: Option<ProjectionStore>,
     retry_at: Instant,
     rebuild: bool,
+    /// Whether the reserve is on the volume.
+    reserved: bool,
 }
 
 impl Projector {
@@ -52,7 +55,17 @@ impl Projector {
         rebuild: bool,
     ) -> Projector {
         let retry_at = Instant::now();
-        Projector { directory, log, published, shared, metrics, store: None, retry_at, rebuild }
+        Projector {
+            directory,
+            log,
+            published,
+            shared,
+            metrics,
+            store: None,
+            retry_at,
+            rebuild,
+            reserved: false,
+        }
     }
 
     /// Serves the writer until it is gone and everything it sent is acknowledged.
@@ -146,6 +159,7 @@ impl Projector {
     /// Lets readers in, once there is everything to read. Never another step to do at once.
     fn serve_readers(&mut self) -> bool {
         if self.shared.state() == ProjectionState::Ready {
+            self.take_reserve();
             return false;
         }
         match Readers::open(database(&self.directory)) {
@@ -158,6 +172,19 @@ impl Projector {
         false
     }
 
+    fn take_reserve(&mut self) {
+        if self.reserved || !self.published.space().admits(0) {
+            return;
+        }
+        match reserve::take(&self.directory) {
+            Ok(()) => self.reserved = true,
+            Err(fault) => {
+                tracing::warn!(%fault, "no space could be put by for a start on a full volume");
+                self.retry_at = Instant::now() + RETRY;
+            }
+        }
+    }
+
     fn failed(&mut self, step: &'static str, fault: &StoreError) {
         tracing::error!(step, %fault, "the projection failed; events stay durable, reads may lag");
         self.metrics.projection_failures.inc();
@@ -166,6 +193,11 @@ impl Projector {
             self.drop_store(true);
         } else if self.shared.state() != ProjectionState::Ready {
             self.shared.set_state(ProjectionState::Failed, None);
+            // Nobody reads at all: what was put by is for this.
+            if reserve::release(&self.directory) {
+                self.reserved = false;
+                self.retry_at = Instant::now();
+            }
         }
     }
 
