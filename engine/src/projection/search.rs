@@ -29,6 +29,8 @@ pub(crate) struct Search {
 #[error("a row has a value of another form")]
 pub(crate) struct SearchError;
 
+/// Takes the same parameters as [`FILTER`], which are then all NULL.
+const NO_FILTER: &str = ":project IS NULL AND :kind IS NULL";
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)";
 
 /// What [`Search::hit`] reads.
@@ -55,19 +57,23 @@ impl Search {
     }
 
     fn by_words(&self, connection: &Connection, query: &str) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
-        let from = "memories_fts f JOIN memories m ON m.seq = f.rowid WHERE memories_fts MATCH :query";
-        let total =
-            connection.prepare_cached(&format!("SELECT count(*) FROM {from} AND {FILTER}"))?.query_row(
-                named_params! {":query": query, ":project": self.project, ":kind": self.kind},
-                |row| row.get::<_, i64>(0),
-            )?;
+        // Without a filter the index alone ranks: the rows of thousands of memories stay unread.
+        let (join, filter) = match self.project.is_some() || self.kind.is_some() {
+            true => ("JOIN memories m ON m.seq = f.rowid", FILTER),
+            false => ("", NO_FILTER),
+        };
+        let from = format!("memories_fts f {join} WHERE memories_fts MATCH :query AND {filter}");
+        let total = connection.prepare_cached(&format!("SELECT count(*) FROM {from}"))?.query_row(
+            named_params! {":query": query, ":project": self.project, ":kind": self.kind},
+            |row| row.get::<_, i64>(0),
+        )?;
         // A word in the title says more than one in the text; ties go to the newer memory. Ranked first and shown
         // after: columns of rows that are not asked for are never made.
         let columns = columns();
         let mut statement = connection.prepare_cached(&format!(
             "WITH ranked AS MATERIALIZED (
-                SELECT m.seq AS seq, -bm25(memories_fts, 4.0, 1.0, 2.0) AS score FROM {from} AND {FILTER}
-                ORDER BY score DESC, m.seq DESC LIMIT :limit OFFSET :offset
+                SELECT f.rowid AS seq, -bm25(memories_fts, 4.0, 1.0, 2.0) AS score FROM {from}
+                ORDER BY score DESC, f.rowid DESC LIMIT :limit OFFSET :offset
              )
              SELECT {columns}, ranked.score FROM ranked JOIN memories m ON m.seq = ranked.seq
              ORDER BY ranked.score DESC, m.seq DESC"
