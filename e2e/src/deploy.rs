@@ -8,7 +8,10 @@ use tokio::process::Command;
 
 use crate::cluster::{self, Cluster};
 use crate::command;
+use crate::images;
+use crate::lock::Lock;
 use crate::paths;
+use crate::steps::Steps;
 
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "memory-system";
@@ -22,6 +25,40 @@ const KUBECTL_LIMIT: Duration = Duration::from_secs(60);
 #[must_use]
 pub fn chart() -> std::path::PathBuf {
     paths::checkout_dir().join("charts/memory-operator")
+}
+
+/// Longest wait for the installation of another process.
+const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
+
+/// Makes sure that the operator of this build runs on the cluster; at once when that is so already. Processes that
+/// ask at the same time wait for the first.
+///
+/// # Errors
+/// The images do not build, or Helm fails.
+pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
+    let layout = cluster::Layout::from_env()?;
+    let _lock =
+        Lock::acquire(&paths::state_dir().join("install.lock"), INSTALL_LIMIT, "another installation")
+            .await?;
+    let mark = if cluster.is_local() {
+        layout.at("run/installed")
+    } else {
+        paths::state_dir().join("installed-elsewhere")
+    };
+    let build = images::NAMES.iter().map(|name| images::built(name)).collect::<Result<Vec<_>>>();
+    let build = build.map(|archives| {
+        archives.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n")
+    });
+    if let (Ok(build), Ok(installed)) = (&build, std::fs::read_to_string(&mark))
+        && *build == installed
+    {
+        return Ok(());
+    }
+    if build.is_err() {
+        images::build_all(&Steps::start()).await?;
+    }
+    install(cluster).await?;
+    std::fs::write(mark, build.unwrap_or_default()).context("the mark of an installation")
 }
 
 /// Installs or upgrades the operator and waits until it is ready. The namespace enforces Pod Security *restricted*.
@@ -79,7 +116,8 @@ pub async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
 pub async fn apply(cluster: &Cluster, manifest: &str) -> Result<String> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), manifest)?;
-    kubectl(cluster, &["apply", "--server-side", "--field-manager=platform-team", "-f", text(file.path())?]).await
+    kubectl(cluster, &["apply", "--server-side", "--field-manager=platform-team", "-f", text(file.path())?])
+        .await
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -90,7 +90,12 @@ impl Memories {
     ///
     /// # Errors
     /// No answer, or none that says success.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, key: Option<&str>, body: &impl Serialize) -> Result<T> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T> {
         self.send("POST", path, key, serde_json::to_vec(body)?).await?.success()
     }
 

@@ -12,7 +12,11 @@ const POLL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// There was none within `limit`; the message says what was waited for and the last failure.
-pub async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let deadline = tokio::time::Instant::now() + limit;
     let mut last = String::from("not yet the case");
     loop {

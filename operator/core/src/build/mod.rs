@@ -46,9 +46,14 @@ pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
     children
 }
 
-/// Serialises an API object.
+/// Serialises an API object, without its kind: objects out of a list come without one, and the key says it already.
 pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
-    serde_json::to_value(object).expect("API objects serialise to JSON")
+    let mut value = serde_json::to_value(object).expect("API objects serialise to JSON");
+    if let Value::Object(fields) = &mut value {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    value
 }
 
 /// Metadata of an object that goes when the engine goes.

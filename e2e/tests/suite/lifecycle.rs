@@ -1,0 +1,1 @@
+//! From apply to delete: the main job (O1, L1, O9).

@@ -1,0 +1,6 @@
+//! What is deployed, on a real cluster. Each test has a namespace of its own; tests in a module `alone` stop parts
+//! of the cluster or the operator, and run while nothing else does.
+
+mod installed;
+mod lifecycle;
+mod world;
