@@ -3,4 +3,5 @@
 
 mod installed;
 mod lifecycle;
+mod repair;
 mod world;

@@ -1,0 +1,152 @@
+//! Drift is put right, and nothing of anybody else is touched (O1).
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::wait::until;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::world::{SOON, World, in_namespace, small};
+
+/// Every child that is the engine's own; the claim is not.
+const CHILDREN: [(&str, &str, &str, &str); 7] = [
+    ("", "ServiceAccount", "serviceaccounts", "notes"),
+    ("", "ConfigMap", "configmaps", "notes-config"),
+    ("", "Service", "services", "notes"),
+    ("", "Service", "services", "notes-headless"),
+    ("networking.k8s.io", "NetworkPolicy", "networkpolicies", "notes"),
+    ("policy", "PodDisruptionBudget", "poddisruptionbudgets", "notes"),
+    ("apps", "StatefulSet", "statefulsets", "notes"),
+];
+
+fn api(world: &World, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
+    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+}
+
+/// A child deleted is made again; memories are not among what goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_child_is_made_again() {
+    in_namespace("child-deleted", async |world| {
+        world.engine("notes").await?;
+        let saved = world.memories("notes").save("older than the objects around it", None).await?;
+        for (group, kind, plural, name) in CHILDREN {
+            let api = api(world, group, kind, plural);
+            let uid = api.get(name).await?.metadata.uid;
+            api.delete(name, &DeleteParams::background()).await?;
+            until(&format!("{kind} {name} is back"), SOON, async || {
+                let now = api.get_opt(name).await?;
+                Ok(now.is_some_and(|object| object.metadata.uid != uid).then_some(()))
+            })
+            .await?;
+        }
+        world.ready("notes").await?;
+        ensure!(
+            world.memories("notes").read(&saved.id).await?.hash == saved.hash,
+            "the memory is another one"
+        );
+        Ok(())
+    })
+    .await;
+}
+
+/// What somebody changes in a child, and the field that tells. `kubectl edit` takes the field over: it is taken back.
+fn edits() -> Vec<(usize, Value, &'static str)> {
+    vec![
+        (0, json!({"automountServiceAccountToken": true}), "/automountServiceAccountToken"),
+        (1, json!({"data": {"config.yaml": "log: {level: trace}\n"}}), "/data/config.yaml"),
+        (2, json!({"spec": {"selector": {"app.kubernetes.io/name": "elsewhere"}}}), "/spec/selector"),
+        (3, json!({"metadata": {"labels": {"memoryengine.io/engine": "another"}}}), "/metadata/labels"),
+        (4, json!({"spec": {"egress": [{}]}}), "/spec/egress"),
+        (5, json!({"spec": {"maxUnavailable": 0}}), "/spec/maxUnavailable"),
+        (6, json!({"spec": {"replicas": 0}}), "/spec/replicas"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_child_is_put_right() {
+    in_namespace("child-edited", async |world| {
+        world.engine("notes").await?;
+        for (child, edit, field) in edits() {
+            let (group, kind, plural, name) = CHILDREN[child];
+            let api = api(world, group, kind, plural);
+            let right = field_of(&api.get(name).await?, field)?;
+            let edited = api.patch(name, &PatchParams::default(), &Patch::Merge(&edit)).await?;
+            ensure!(field_of(&edited, field)? != right, "the edit of {kind} {field} changed nothing");
+            until(&format!("{kind} {name} {field} is {right}"), SOON, async || {
+                Ok((field_of(&api.get(name).await?, field)? == right).then_some(()))
+            })
+            .await?;
+        }
+        world.ready("notes").await?;
+        Ok(())
+    })
+    .await;
+}
+
+fn field_of(object: &DynamicObject, field: &str) -> Result<Value> {
+    Ok(serde_json::to_value(object)?.pointer(field).cloned().unwrap_or_default())
+}
+
+/// A child whose owner was taken off would outlive its engine; one without labels would be watched by nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphaned_child_is_taken_back() {
+    in_namespace("orphaned", async |world| {
+        world.engine("notes").await?;
+        for (group, kind, plural, name) in CHILDREN {
+            let api = api(world, group, kind, plural);
+            let before = api.get(name).await?;
+            let orphan = json!({"metadata": {"ownerReferences": null, "labels": null}});
+            api.patch(name, &PatchParams::default(), &Patch::Merge(&orphan)).await?;
+            until(&format!("{kind} {name} has its owner and labels back"), SOON, async || {
+                let now = api.get(name).await?.metadata;
+                let same = now.uid == before.metadata.uid;
+                ensure!(same, "{kind} {name} is another object");
+                let back = now.owner_references == before.metadata.owner_references
+                    && now.labels == before.metadata.labels;
+                Ok(back.then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Objects of somebody else under names the engine needs: said in a condition, left alone, nothing half made; once
+/// they are out of the way, the engine comes up.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_object_is_left_alone() {
+    in_namespace("foreign", async |world| {
+        let services = world.api::<Service>();
+        let foreign: Service = serde_json::from_value(json!({
+            "metadata": {"name": "notes", "labels": {"app": "somebody-elses"}},
+            "spec": {"selector": {"app": "somebody-elses"}, "ports": [{"port": 80}]},
+        }))?;
+        let before = services.create(&Default::default(), &foreign).await?;
+        world.apply("notes", small()).await?;
+        let message = world.condition("notes", "Stalled", "True", "NameConflict").await?;
+        ensure!(message.contains("Service/notes"), "the message does not say which object: {message}");
+        let after = services.get("notes").await?;
+        ensure!(
+            after.metadata.resource_version == before.metadata.resource_version,
+            "the foreign Service was written to"
+        );
+        for (group, kind, plural, name) in CHILDREN.into_iter().filter(|child| child.2 != "services") {
+            ensure!(
+                api(world, group, kind, plural).get_opt(name).await?.is_none(),
+                "{kind} {name} was made all the same"
+            );
+        }
+        let claims = world.api::<PersistentVolumeClaim>();
+        ensure!(claims.get_opt("notes-data").await?.is_none(), "a claim was made all the same");
+
+        services.delete("notes", &DeleteParams::default()).await?;
+        world.ready("notes").await?;
+        let ours = services.get("notes").await?.metadata.owner_references.context("an owner")?;
+        ensure!(ours.iter().any(|owner| owner.kind == "MemoryEngine"), "{ours:?}");
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,6 @@
+//! What the operator decides, tested from the outside: worlds go in, plans and statuses come out.
+
+mod plans;
+mod properties;
+mod statuses;
+mod world;

@@ -1,0 +1,119 @@
+//! What holds in every world, also in those nobody thought of.
+
+use engine_core::wire::StorageReason;
+use operator_core::{
+    names::ChildKind,
+    observed::{EngineReport, Observed, StorageClassView},
+    plan::Write,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::world::{condition, edit, health, planned, settled, status_of};
+
+fn worlds() -> impl Strategy<Value = Observed> {
+    let pods = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0..6i64, 0..4usize);
+    let claims = (0..3usize, 0..3usize);
+    (pods, claims, 0..6usize, 0..3i64, any::<u8>(), any::<bool>()).prop_map(make)
+}
+
+type Draw = ((bool, bool, bool, bool, i64, usize), (usize, usize), usize, i64, u8, bool);
+
+fn make(
+    (
+        (there, ready, running, deleting, restarts, waiting),
+        (phase, class),
+        report,
+        set_generation,
+        missing,
+        egress,
+    ): Draw,
+) -> Observed {
+    let mut world = settled();
+    let pod = world.pod.as_mut().expect("a pod");
+    (pod.ready, pod.running, pod.deleting, pod.restarts) = (ready, running, deleting, restarts);
+    let words = ["", "ImagePullBackOff", "CreateContainerError", "ContainerCreating"];
+    pod.waiting = (waiting > 0).then(|| (words[waiting].to_owned(), "because".to_owned()));
+    if !there {
+        world.pod = None;
+    }
+    world.report = match report {
+        0 => EngineReport::NotAsked,
+        1 => EngineReport::Unreachable("no answer".into()),
+        2 => EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull)))),
+        3 => EngineReport::Answered(Box::new(health(Some(StorageReason::IoError)))),
+        4 => EngineReport::Answered(Box::new(health(Some(StorageReason::LogCorrupt)))),
+        _ => EngineReport::Answered(Box::new(health(None))),
+    };
+    world.storage_class = match class {
+        0 => StorageClassView::NotAsked,
+        1 => StorageClassView::Missing("fast".into()),
+        _ => StorageClassView::Found { name: "standard".into(), expandable: false },
+    };
+    let phase = ["Bound", "Pending", "Lost"][phase];
+    edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", "/status/phase", json!(phase));
+    edit(&mut world, ChildKind::StatefulSet, "notes", "/metadata/generation", json!(set_generation));
+    if egress {
+        edit(&mut world, ChildKind::NetworkPolicy, "notes", "/spec/egress", json!([{}]));
+    }
+    let mut bit = 0;
+    world.children.retain(|_, _| {
+        bit += 1;
+        missing & (1 << (bit - 1)) == 0 || missing < 128
+    });
+    world
+}
+
+proptest! {
+    /// kstatus knows one of two: at work, or stuck.
+    #[test]
+    fn reconciling_and_stalled_are_never_both_true(world in worlds()) {
+        let status = status_of(&world);
+        let is = |kind| condition(&status, kind).starts_with("True");
+        prop_assert!(!(is("Reconciling") && is("Stalled")), "{:?}", status.conditions);
+    }
+
+    /// Ready is said only of a pod that serves and an engine that said so itself, and never together with Stalled.
+    #[test]
+    fn ready_needs_evidence(world in worlds()) {
+        let status = status_of(&world);
+        if condition(&status, "Ready").starts_with("True") {
+            prop_assert!(world.pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting));
+            prop_assert!(matches!(&world.report, EngineReport::Answered(health) if health.storage.writable));
+            prop_assert!(condition(&status, "Stalled").starts_with("False"));
+        }
+    }
+
+    /// Every message of something that is wrong says something; every condition speaks of this generation.
+    #[test]
+    fn conditions_are_complete(world in worlds()) {
+        let status = status_of(&world);
+        prop_assert_eq!(status.observed_generation, Some(1));
+        for condition in &status.conditions {
+            prop_assert!(!condition.message.is_empty(), "{:?}", condition);
+            prop_assert_eq!(condition.observed_generation, Some(1));
+        }
+    }
+
+    /// The second reconcile of the same world says what the first said.
+    #[test]
+    fn a_status_is_its_own_next(world in worlds()) {
+        let first = status_of(&world);
+        let mut engine = world.engine.as_ref().clone();
+        engine.status = Some(first.clone());
+        let again = Observed { engine: std::sync::Arc::new(engine), ..world };
+        // A claim that is missing although the log had a head is a loss, which only the second look can know.
+        prop_assume!(again.children.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim));
+        prop_assert_eq!(status_of(&again), first);
+    }
+
+    /// No plan deletes a claim, and none asks for less than a claim has.
+    #[test]
+    fn no_plan_touches_memories(world in worlds()) {
+        for write in planned(&world).writes {
+            if let Write::Delete { key, .. } = write {
+                prop_assert_ne!(key.kind, ChildKind::PersistentVolumeClaim);
+            }
+        }
+    }
+}

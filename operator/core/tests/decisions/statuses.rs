@@ -1,0 +1,167 @@
+//! Statuses: what people and pipelines are told.
+
+use std::sync::Arc;
+
+use crds::Phase;
+use engine_core::wire::StorageReason;
+use jiff::SignedDuration;
+use operator_core::{
+    names::{ChildKey, ChildKind},
+    notices::notices,
+    observed::{EngineReport, Observed, StorageClassView},
+    status::{Outcome, status},
+    validate::Fault,
+};
+use serde_json::json;
+
+use crate::world::{condition, edit, engine, health, observed, planned, settled, status_of, valid};
+
+/// Checks Ready, Reconciling, Stalled, StorageReady and the phase, in this order.
+fn check(world: &Observed, expected: [&str; 4], phase: Phase) {
+    let status = status_of(world);
+    let kinds = ["Ready", "Reconciling", "Stalled", "StorageReady"];
+    assert_eq!(kinds.map(|kind| condition(&status, kind)), expected, "{:#?}", status.conditions);
+    assert_eq!(status.phase, Some(phase));
+}
+
+#[test]
+fn a_settled_engine_is_ready() {
+    let ready = ["True/Serving", "False/Settled", "False/NoObstacle", "True/VolumeReady"];
+    check(&settled(), ready, Phase::Running);
+}
+
+#[test]
+fn a_new_engine_is_being_made() {
+    let expected = ["False/Applying", "True/Applying", "False/NoObstacle", "False/ClaimPending"];
+    check(&observed(engine()), expected, Phase::Pending);
+}
+
+#[test]
+fn an_engine_whose_pod_starts_is_not_ready_yet() {
+    let mut world = settled();
+    world.pod.as_mut().expect("a pod").ready = false;
+    edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
+    let expected = ["False/EngineStarting", "True/PodStarting", "False/NoObstacle", "True/VolumeReady"];
+    check(&world, expected, Phase::Pending);
+}
+
+/// The StatefulSet's controller has not seen the newest template: its figures are of the old one.
+#[test]
+fn figures_of_an_older_template_do_not_count() {
+    let mut world = settled();
+    edit(&mut world, ChildKind::StatefulSet, "notes", "/metadata/generation", json!(2));
+    let expected = ["False/PodStarting", "True/PodStarting", "False/NoObstacle", "True/VolumeReady"];
+    check(&world, expected, Phase::Updating);
+}
+
+#[test]
+fn a_full_volume_is_said_and_reads_go_on() {
+    let mut world = settled();
+    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    let expected = ["False/VolumeFull", "False/Blocked", "True/VolumeFull", "False/VolumeFull"];
+    check(&world, expected, Phase::Degraded);
+}
+
+#[test]
+fn a_corrupt_log_is_said_although_the_pod_is_not_ready() {
+    let mut world = settled();
+    world.pod.as_mut().expect("a pod").ready = false;
+    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::LogCorrupt))));
+    assert_eq!(condition(&status_of(&world), "Ready"), "False/LogCorrupt");
+}
+
+#[test]
+fn an_engine_nobody_can_ask_is_neither_ready_nor_not() {
+    let mut world = settled();
+    world.report = EngineReport::Unreachable("no answer".into());
+    let expected = ["Unknown/EngineUnreachable", "False/Settled", "False/NoObstacle", "True/VolumeReady"];
+    check(&world, expected, Phase::Degraded);
+}
+
+#[test]
+fn a_missing_class_stalls() {
+    let mut world = settled();
+    world.pod = None;
+    world.report = EngineReport::NotAsked;
+    edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", "/status", json!({"phase": "Pending"}));
+    world.storage_class = StorageClassView::Missing("fast".into());
+    let missing = "StorageClassMissing";
+    let expected = [
+        format!("False/{missing}"),
+        "False/Blocked".into(),
+        format!("True/{missing}"),
+        format!("False/{missing}"),
+    ];
+    check(&world, [&expected[0], &expected[1], &expected[2], &expected[3]], Phase::Failed);
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_stalls() {
+    let mut world = settled();
+    let pod = world.pod.as_mut().expect("a pod");
+    (pod.ready, pod.running) = (false, false);
+    pod.waiting = Some(("ImagePullBackOff".into(), "not found".into()));
+    world.report = EngineReport::NotAsked;
+    let expected = ["False/ImagePullFailed", "False/Blocked", "True/ImagePullFailed", "True/VolumeReady"];
+    check(&world, expected, Phase::Failed);
+}
+
+#[test]
+fn an_invalid_spec_and_a_refused_object_stall() {
+    let world = settled();
+    let invalid = status(&world, &Outcome::Invalid(&[Fault::NoImage]));
+    assert_eq!(condition(&invalid, "Stalled"), "True/InvalidSpec");
+    let (valid, plan) = (valid(&world), planned(&world));
+    let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
+    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: Some((key, "too large".into())) };
+    assert_eq!(condition(&status(&world, &outcome), "Stalled"), "True/ApplyRefused");
+}
+
+fn with_status(world: &Observed, status: crds::MemoryEngineStatus) -> Observed {
+    let mut engine = world.engine.as_ref().clone();
+    engine.status = Some(status);
+    Observed { engine: Arc::new(engine), ..world.clone() }
+}
+
+/// No change, no write: the status of an unchanged world is the one it has, however late it is looked at.
+#[test]
+fn an_unchanged_world_has_an_unchanged_status() {
+    let world = settled();
+    let before = status_of(&world);
+    let mut later = with_status(&world, before.clone());
+    later.now = later.now.checked_add(SignedDuration::from_hours(5)).expect("a time");
+    assert_eq!(status_of(&later), before);
+}
+
+/// The head of a busy log is reported at most every ten seconds, the newest then.
+#[test]
+fn the_head_of_a_busy_log_is_reported_at_intervals() {
+    let world = settled();
+    let before = status_of(&world);
+    let mut busy = with_status(&world, before.clone());
+    let mut report = health(None);
+    (report.log.seq, report.log.hash) = (43, "cd".repeat(32));
+    busy.report = EngineReport::Answered(Box::new(report));
+    let at = |seconds| {
+        let now = world.now.checked_add(SignedDuration::from_secs(seconds)).expect("a time");
+        status_of(&Observed { now, ..busy.clone() }).log.expect("a log").head_seq
+    };
+    assert_eq!([at(1), at(9), at(11)], [42, 42, 43]);
+}
+
+#[test]
+fn one_event_per_reason_and_none_for_what_stays() {
+    let good = status_of(&settled());
+    let mut world = settled();
+    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    let full = status_of(&world);
+    let said =
+        |before, after| notices(before, after).into_iter().map(|n| (n.warning, n.reason)).collect::<Vec<_>>();
+    assert_eq!(said(Some(&good), &full), [(true, "VolumeFull".into())]);
+    assert_eq!(said(Some(&full), &full), []);
+    assert_eq!(said(Some(&full), &good), [(false, "Serving".into())]);
+    assert_eq!(
+        said(None, &status_of(&observed(engine()))),
+        [(false, "Applying".into()), (false, "ClaimPending".into())]
+    );
+}

@@ -1,0 +1,155 @@
+//! Worlds to decide about: a made-up engine, and a made-up API server that carries plans out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::{MemoryEngine, MemoryEngineSpec};
+use engine_core::wire::{
+    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+};
+use jiff::Timestamp;
+use kube_core::DynamicObject;
+use operator_core::{
+    names::{ChildKey, ChildKind},
+    observed::{EngineReport, Observed, StorageClassView},
+    plan::{Plan, Write, plan},
+    pod::PodView,
+    settings::Settings,
+    status::{Outcome, status},
+    validate::{Valid, validate},
+};
+use serde_json::{Value, json};
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        engine_image: Some("registry.example/engine:1".into()),
+        operator_namespace: "memory-system".into(),
+    }
+}
+
+/// An engine that was just created.
+pub(crate) fn engine() -> MemoryEngine {
+    let mut engine = MemoryEngine::new("notes", MemoryEngineSpec::default());
+    engine.metadata.namespace = Some("team".into());
+    engine.metadata.uid = Some("uid-of-notes".into());
+    engine.metadata.generation = Some(1);
+    engine
+}
+
+pub(crate) fn observed(engine: MemoryEngine) -> Observed {
+    Observed {
+        engine: Arc::new(engine),
+        children: BTreeMap::new(),
+        pod: None,
+        storage_class: StorageClassView::NotAsked,
+        report: EngineReport::NotAsked,
+        now: "2026-01-02T03:04:05.5Z".parse::<Timestamp>().expect("a time"),
+    }
+}
+
+pub(crate) fn valid(observed: &Observed) -> Valid {
+    validate(&observed.engine, &settings()).expect("a valid spec")
+}
+
+pub(crate) fn planned(observed: &Observed) -> Plan {
+    plan(observed, &valid(observed))
+}
+
+/// Carries out the first `count` writes, as the API server would.
+pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
+    for write in plan.writes.iter().take(count) {
+        match write {
+            Write::Create { key, object } | Write::Repair { key, object, .. } => {
+                observed.children.insert(key.clone(), Arc::new(stored(key, object)));
+            }
+            Write::Delete { key, .. } => {
+                observed.children.remove(key);
+            }
+        }
+    }
+}
+
+/// An applied object as it comes back: with a uid, a version, our field manager and a few defaults.
+pub(crate) fn stored(key: &ChildKey, applied: &Value) -> DynamicObject {
+    let mut object = applied.clone();
+    object["metadata"]["uid"] = json!(format!("uid-of-{key}"));
+    object["metadata"]["resourceVersion"] = json!("7");
+    object["metadata"]["generation"] = json!(1);
+    object["metadata"]["managedFields"] = json!([{"manager": "memory-operator", "operation": "Apply"}]);
+    if key.kind == ChildKind::StatefulSet {
+        object["spec"]["template"]["spec"]["restartPolicy"] = json!("Always");
+    }
+    serde_json::from_value(object).expect("an object")
+}
+
+/// Changes one field of a child.
+pub(crate) fn edit(observed: &mut Observed, kind: ChildKind, name: &str, pointer: &str, to: Value) {
+    let key = ChildKey { kind, name: name.into() };
+    let object = observed.children.get(&key).expect("the child is there");
+    let mut value = serde_json::to_value(object.as_ref()).expect("JSON");
+    let (parent, field) = pointer.rsplit_once('/').expect("a path");
+    value.pointer_mut(parent).expect("the parent is there")[field] = to;
+    observed.children.insert(key, Arc::new(serde_json::from_value(value).expect("an object")));
+}
+
+/// A world in which everything is as the spec wants it.
+pub(crate) fn settled() -> Observed {
+    let mut observed = observed(engine());
+    let plan = planned(&observed);
+    carry_out(&mut observed, &plan, usize::MAX);
+    let bound = json!({"phase": "Bound", "capacity": {"storage": "10Gi"}});
+    edit(&mut observed, ChildKind::PersistentVolumeClaim, "notes-data", "/status", bound);
+    edit(
+        &mut observed,
+        ChildKind::PersistentVolumeClaim,
+        "notes-data",
+        "/spec/storageClassName",
+        json!("standard"),
+    );
+    let rolled_out = json!({
+        "observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
+        "currentRevision": "a", "updateRevision": "a",
+    });
+    edit(&mut observed, ChildKind::StatefulSet, "notes", "/status", rolled_out);
+    observed.pod = Some(pod());
+    observed.report = EngineReport::Answered(Box::new(health(None)));
+    observed
+}
+
+pub(crate) fn pod() -> PodView {
+    PodView {
+        name: "notes-0".into(),
+        ip: Some("10.0.0.1".into()),
+        ready: true,
+        running: true,
+        ..PodView::default()
+    }
+}
+
+pub(crate) fn health(problem: Option<StorageReason>) -> Health {
+    Health {
+        version: "1.2.3".into(),
+        status: if problem.is_none() { EngineStatus::Ok } else { EngineStatus::Degraded },
+        log: LogHealth { id: "log-1".into(), seq: 42, hash: "ab".repeat(32), recovered_torn_bytes: 0 },
+        projection: ProjectionHealth { applied_seq: 42, lag: 0, state: ProjectionState::Ready },
+        storage: StorageHealth {
+            capacity_bytes: 1,
+            available_bytes: 1,
+            writable: problem.is_none(),
+            reason: problem,
+        },
+        started_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The status after a reconcile in which every write succeeded.
+pub(crate) fn status_of(observed: &Observed) -> crds::MemoryEngineStatus {
+    let (valid, plan) = (valid(observed), planned(observed));
+    status(observed, &Outcome::Applied { valid: &valid, plan: &plan, refused: None })
+}
+
+/// `Type=Status/Reason` of one condition.
+pub(crate) fn condition(status: &crds::MemoryEngineStatus, kind: &str) -> String {
+    let condition =
+        status.conditions.iter().find(|c| c.type_ == kind).expect("every condition is always there");
+    format!("{}/{}", condition.status, condition.reason)
+}
