@@ -31,9 +31,14 @@ const RULES: [Rule; 9] = [
                      quantity(string(self.size)).compareTo(quantity('64Ti')) <= 0",
         message: "size must be between 32Mi and 64Ti",
     },
+    // A growth that the class does not allow has not happened: it may be taken back, as far as the claim's own size.
     Rule {
-        object: STORAGE,
-        expression: "quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
+        object: ROOT,
+        expression: "quantity(string(self.spec.writer.storage.size))\
+                     .compareTo(quantity(string(oldSelf.spec.writer.storage.size))) >= 0 || \
+                     (has(oldSelf.status) && has(oldSelf.status.storage) && \
+                     quantity(string(self.spec.writer.storage.size))\
+                     .compareTo(quantity(oldSelf.status.storage.requested)) >= 0)",
         message: "size cannot shrink: volumes only grow. To move to a smaller volume, make a new engine and copy the memories",
     },
     Rule {

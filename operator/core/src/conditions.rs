@@ -66,6 +66,8 @@ pub enum Reason {
     ImagePullFailed,
     /// The container cannot be made.
     ContainerRefused,
+    /// Kubernetes does not make the pod.
+    PodRefused,
     /// The engine ends again and again.
     CrashLooping,
     /// The pod answers its probe but not the operator.
@@ -94,7 +96,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -112,6 +114,7 @@ impl Reason {
         Self::ApplyRefused,
         Self::ImagePullFailed,
         Self::ContainerRefused,
+        Self::PodRefused,
         Self::CrashLooping,
         Self::EngineUnreachable,
         Self::EngineDegraded,

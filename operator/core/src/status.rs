@@ -1,24 +1,30 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
-use crds::{Endpoints, LogStatus, MemoryEngineStatus, Phase, Quantity, StorageStatus};
+mod volume;
+
+use crds::{Endpoints, LogStatus, MemoryEngineStatus, Phase};
 use engine_core::wire::{Health, ProjectionState, StorageReason};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_core::DynamicObject;
 
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict, condition},
     names::{API_PORT, ChildKey, ChildKind},
-    observed::{EngineReport, Observed, StorageClassView},
+    observed::{EngineReport, Observed},
     plan::Plan,
     pod::PodView,
-    storage::{self, ClaimHold},
+    storage,
     validate::{Fault, Valid},
 };
+use volume::{growth_verdict, storage_status, storage_verdict};
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
 /// Restarts after which a container that does not come up is called crash-looping.
 const CRASHES_MIN: i64 = 3;
+/// Seconds a StatefulSet may take to make its pod; it takes one.
+const POD_MISSING_SECONDS: i64 = 20;
 
 /// What a reconcile came to, after its writes.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
     let generation = engine.metadata.generation.unwrap_or_default();
     let storage = storage_verdict(observed, outcome);
     let stalled = stalled_verdict(observed, outcome, &storage);
-    let reconciling = reconciling_verdict(observed, outcome, &stalled);
+    let reconciling = reconciling_verdict(observed, outcome, &storage, &stalled);
     let ready = ready_verdict(observed, outcome, &storage, &stalled, &reconciling);
     let phase = phase(observed, &ready, &stalled, &reconciling);
     let conditions = [
@@ -101,153 +107,14 @@ fn log_status(before: Option<&LogStatus>, health: &Health, now: Timestamp) -> Lo
     if same || recent { before.clone() } else { fresh }
 }
 
-fn storage_status(observed: &Observed) -> Option<StorageStatus> {
-    let claim = storage::claim_of(observed, name(observed))?;
-    Some(StorageStatus {
-        claim: claim.metadata.name.clone().unwrap_or_default(),
-        requested: storage::requested(claim)?.0,
-        capacity: storage::capacity(claim).map(|capacity| capacity.0),
-    })
+/// A condition as it was when the reconcile began.
+fn before(observed: &Observed, kind: ConditionType) -> Option<&Condition> {
+    observed.engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
-fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>) -> Verdict {
-    if let Outcome::Applied { plan: Plan { claim_hold: Some(hold), .. }, .. } = outcome {
-        return hold_verdict(hold, name(observed));
-    }
-    let Some(claim) = storage::claim_of(observed, name(observed)) else {
-        return Verdict::new(Truth::False, Reason::ClaimPending, "the volume claim has not been made yet");
-    };
-    if let Some(problem) = health(observed).and_then(|health| volume_problem(health, claim)) {
-        return problem;
-    }
-    if claim.data.pointer("/status/phase").is_none_or(|phase| phase != "Bound") {
-        return pending_verdict(observed, claim);
-    }
-    growth_verdict(claim).unwrap_or_else(|| {
-        Verdict::new(Truth::True, Reason::VolumeReady, format!("{} is bound and writable", claim_name(claim)))
-    })
-}
-
-fn claim_name(claim: &DynamicObject) -> String {
-    format!("PersistentVolumeClaim {}", claim.metadata.name.as_deref().unwrap_or_default())
-}
-
-fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
-    match hold {
-        ClaimHold::ExpansionUnsupported { class } => Verdict::new(
-            Truth::False,
-            Reason::ExpansionUnsupported,
-            format!(
-                "the volume cannot grow: StorageClass {class} has no allowVolumeExpansion. Set it there, or put \
-                 spec.writer.storage.size back"
-            ),
-        ),
-        ClaimHold::VolumeLost { head_seq } => Verdict::new(
-            Truth::False,
-            Reason::VolumeLost,
-            format!(
-                "PersistentVolumeClaim {engine}-data is gone, and with it a log of {head_seq} events. Bring the claim \
-                 back under the same name, or delete this MemoryEngine and make it again to begin an empty log"
-            ),
-        ),
-        ClaimHold::BeingDeleted => Verdict::new(
-            Truth::False,
-            Reason::ClaimBeingDeleted,
-            format!(
-                "PersistentVolumeClaim {engine}-data was deleted and goes as soon as its pod stops, with every memory \
-                 in it. Copy the memories now; the deletion cannot be taken back"
-            ),
-        ),
-    }
-}
-
-fn volume_problem(health: &Health, claim: &DynamicObject) -> Option<Verdict> {
-    match health.storage.reason? {
-        StorageReason::VolumeFull => Some(Verdict::new(
-            Truth::False,
-            Reason::VolumeFull,
-            format!(
-                "{} is full: reads go on, writes are refused. Raise spec.writer.storage.size; writes resume by themselves",
-                claim_name(claim)
-            ),
-        )),
-        StorageReason::IoError => Some(Verdict::new(
-            Truth::False,
-            Reason::VolumeFailing,
-            format!(
-                "writing to {} fails: nothing is acknowledged until it works again. Look at the engine's log and the node's disk",
-                claim_name(claim)
-            ),
-        )),
-        StorageReason::LogCorrupt => None,
-    }
-}
-
-fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
-    if claim.data.pointer("/status/phase").is_some_and(|phase| phase == "Lost") {
-        return Verdict::new(
-            Truth::False,
-            Reason::VolumeLost,
-            format!(
-                "{} has lost its PersistentVolume. Bring the volume back under the same name",
-                claim_name(claim)
-            ),
-        );
-    }
-    match (&observed.storage_class, storage::class_of(claim)) {
-        (StorageClassView::Missing(class), _) => Verdict::new(
-            Truth::False,
-            Reason::StorageClassMissing,
-            format!(
-                "StorageClass {class} does not exist. Make it, or delete this MemoryEngine and its claim and make it \
-                 again with another spec.writer.storage.className"
-            ),
-        ),
-        (_, None) => Verdict::new(
-            Truth::False,
-            Reason::NoDefaultStorageClass,
-            "the cluster has no default StorageClass. Mark one as default, or delete this MemoryEngine and its claim and \
-             make it again with spec.writer.storage.className",
-        ),
-        _ => Verdict::new(
-            Truth::False,
-            Reason::ClaimPending,
-            format!("{} waits for its volume", claim_name(claim)),
-        ),
-    }
-}
-
-/// What a bound claim says about growing, when it is not as large as it should be.
-fn growth_verdict(claim: &DynamicObject) -> Option<Verdict> {
-    let milli = |quantity: Option<Quantity>| quantity.and_then(|quantity| quantity.milli().ok());
-    let (requested, capacity) = (storage::requested(claim), storage::capacity(claim));
-    if milli(capacity.clone())? >= milli(requested.clone())? {
-        return None;
-    }
-    let failure =
-        claim.data.pointer("/status/conditions").and_then(|list| list.as_array()).and_then(|list| {
-            list.iter().find(|c| {
-                matches!(c["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError"))
-                    && c["status"] == "True"
-            })
-        });
-    let name = claim_name(claim);
-    let sizes = format!(
-        "from {} to {}",
-        capacity.map(|q| q.0).unwrap_or_default(),
-        requested.map(|q| q.0).unwrap_or_default()
-    );
-    Some(match failure {
-        Some(failure) => Verdict::new(
-            Truth::False,
-            Reason::ResizeFailed,
-            format!(
-                "{name} does not grow {sizes}: {}. Kubernetes keeps trying; look at the storage driver",
-                failure["message"].as_str().unwrap_or_default()
-            ),
-        ),
-        None => Verdict::new(Truth::True, Reason::Resizing, format!("{name} grows {sizes} while in use")),
-    })
+/// Seconds for which a condition has had its status.
+fn age(observed: &Observed, condition: &Condition) -> i64 {
+    observed.now.duration_since(condition.last_transition_time.0).as_secs()
 }
 
 fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict) -> Verdict {
@@ -269,7 +136,7 @@ fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict
     if is_storage_obstacle(storage.reason) {
         return stalled(storage.reason, storage.message.clone());
     }
-    if let Some(obstacle) = observed.pod.as_ref().and_then(pod_obstacle) {
+    if let Some(obstacle) = observed.pod.as_ref().map_or_else(|| no_pod(observed), pod_obstacle) {
         return obstacle;
     }
     Verdict::new(Truth::False, Reason::NoObstacle, "nothing is in the way")
@@ -294,6 +161,33 @@ fn is_storage_obstacle(reason: Reason) -> bool {
             | Reason::ClaimBeingDeleted
             | Reason::VolumeFull
     )
+}
+
+/// A pod that Kubernetes does not make. Why, it says only in events of the StatefulSet.
+fn no_pod(observed: &Observed) -> Option<Verdict> {
+    let stuck_before =
+        before(observed, ConditionType::Stalled).is_some_and(|c| c.reason == Reason::PodRefused.as_str());
+    let overdue = before(observed, ConditionType::Reconciling)
+        .is_some_and(|c| c.reason == Reason::PodStarting.as_str() && age(observed, c) >= POD_MISSING_SECONDS);
+    let set = stateful_set(observed)?;
+    let seen = set.data.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
+    let acted = seen == set.metadata.generation;
+    (acted && (stuck_before || overdue)).then(|| {
+        Verdict::new(
+            Truth::True,
+            Reason::PodRefused,
+            format!(
+                "Kubernetes makes no pod for StatefulSet {name}: a quota, a policy or a PriorityClass that does not \
+                 exist is in the way. `kubectl describe statefulset {name}` says which",
+                name = name(observed)
+            ),
+        )
+    })
+}
+
+fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
+    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+    observed.children.get(&key).map(AsRef::as_ref)
 }
 
 /// What keeps a pod from running until somebody acts.
@@ -327,7 +221,12 @@ fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
     }
 }
 
-fn reconciling_verdict(observed: &Observed, outcome: &Outcome<'_>, stalled: &Verdict) -> Verdict {
+fn reconciling_verdict(
+    observed: &Observed,
+    outcome: &Outcome<'_>,
+    storage: &Verdict,
+    stalled: &Verdict,
+) -> Verdict {
     let busy = |reason, message: &str| Verdict::new(Truth::True, reason, message);
     if observed.engine.metadata.deletion_timestamp.is_some() {
         return busy(Reason::Deleting, "the resource is being deleted; the volume claim is kept");
@@ -341,6 +240,9 @@ fn reconciling_verdict(observed: &Observed, outcome: &Outcome<'_>, stalled: &Ver
     {
         return busy(Reason::Applying, "objects are being made or changed");
     }
+    if storage.reason == Reason::Resizing {
+        return busy(Reason::Resizing, &storage.message);
+    }
     if let Some(growing) = storage::claim_of(observed, name(observed)).and_then(growth_verdict) {
         return Verdict::new(Truth::True, growing.reason, growing.message);
     }
@@ -352,8 +254,7 @@ fn reconciling_verdict(observed: &Observed, outcome: &Outcome<'_>, stalled: &Ver
 
 /// Whether the StatefulSet's controller has seen the newest template and its pod is the one.
 fn rolled_out(observed: &Observed) -> bool {
-    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
-    let Some(set) = observed.children.get(&key) else { return false };
+    let Some(set) = stateful_set(observed) else { return false };
     let at = |path: &str| set.data.pointer(path).filter(|value| !value.is_null());
     let number = |path: &str| at(path).and_then(serde_json::Value::as_i64).unwrap_or_default();
     number("/status/observedGeneration") == set.metadata.generation.unwrap_or_default()

@@ -25,6 +25,8 @@ pub enum ClaimHold {
     ExpansionUnsupported {
         /// Name of the class.
         class: String,
+        /// Size the claim asks for.
+        size: String,
     },
     /// The claim is gone, and with it the log this engine had. A new one would begin an empty log in silence.
     VolumeLost {
@@ -99,7 +101,8 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
     }
     match &observed.storage_class {
         StorageClassView::Found { name, expandable: false } => {
-            ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: name.clone() })
+            let size = requested(claim).map(|size| size.0).unwrap_or_default();
+            ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: name.clone(), size })
         }
         _ => ClaimDecision::Want(valid.size.clone()),
     }

@@ -152,7 +152,8 @@ fn a_volume_grows_where_its_class_lets_it() {
     let class = |expandable| StorageClassView::Found { name: "standard".into(), expandable };
     assert_eq!(said(&grown(class(true))), ["repair PersistentVolumeClaim/notes-data"]);
     let held = grown(class(false));
-    assert_eq!(held.claim_hold, Some(ClaimHold::ExpansionUnsupported { class: "standard".into() }));
+    let hold = ClaimHold::ExpansionUnsupported { class: "standard".into(), size: "10Gi".into() };
+    assert_eq!(held.claim_hold, Some(hold));
     assert_eq!(held.writes, []);
 }
 

@@ -62,6 +62,41 @@ fn a_full_volume_is_said_and_reads_go_on() {
     check(&world, expected, Phase::Degraded);
 }
 
+/// Somebody acted: a pipeline that waits for the growth must not be told that the engine is stuck, neither while the
+/// claim grows nor in the seconds until the engine has looked again. A growth that did not help is said.
+#[test]
+fn a_full_volume_that_grows_is_not_stuck() {
+    let mut world = settled();
+    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    let full = world.clone();
+    let request = "/spec/resources/requests/storage";
+    edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", request, json!("20Gi"));
+    let expected = ["False/Resizing", "True/Resizing", "False/NoObstacle", "False/Resizing"];
+    check(&world, expected, Phase::Updating);
+    let mut grown = with_status(&full, status_of(&world));
+    check(&grown, expected, Phase::Updating);
+    grown.now += SignedDuration::from_secs(61);
+    assert_eq!(condition(&status_of(&grown), "Stalled"), "True/VolumeFull");
+}
+
+/// Why there is no pod, only events of the StatefulSet say: after a while the message says where to look.
+#[test]
+fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
+    let mut world = settled();
+    world.pod = None;
+    world.report = EngineReport::NotAsked;
+    edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
+    let starting = status_of(&world);
+    assert_eq!(condition(&starting, "Reconciling"), "True/PodStarting");
+    let mut later = with_status(&world, starting);
+    later.now += SignedDuration::from_secs(19);
+    assert_eq!(condition(&status_of(&later), "Stalled"), "False/NoObstacle");
+    later.now += SignedDuration::from_secs(1);
+    let expected = ["False/PodRefused", "False/Blocked", "True/PodRefused", "True/VolumeReady"];
+    check(&later, expected, Phase::Failed);
+    check(&with_status(&world, status_of(&later)), expected, Phase::Failed);
+}
+
 #[test]
 fn a_corrupt_log_is_said_although_the_pod_is_not_ready() {
     let mut world = settled();
