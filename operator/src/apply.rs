@@ -34,6 +34,7 @@ pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context
     let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
     for write in &plan.writes {
         context.may_write()?;
+        within_bound(write, &namespace, context)?;
         let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
         match carry_out(&api, write).await {
             Ok(after) => {
@@ -49,6 +50,17 @@ pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context
         }
     }
     Ok(Applied { observed, refused: None })
+}
+
+fn within_bound(write: &Write, namespace: &str, context: &Context) -> Result<(), Error> {
+    match write {
+        Write::Repair { key, because, .. }
+            if !context.repairs.allow(namespace, key, std::time::Instant::now()) =>
+        {
+            Err(Error::Contested { key: key.to_string(), field: because.clone() })
+        }
+        Write::Repair { .. } | Write::Create { .. } | Write::Delete { .. } => Ok(()),
+    }
 }
 
 fn because(write: &Write) -> &str {

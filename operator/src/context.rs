@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     cache::Cache, engine_client::EngineClient, error::Error, failures::Failures, leader::Leadership,
-    metrics::Metrics, options::Options,
+    metrics::Metrics, options::Options, repairs::Repairs,
 };
 
 /// Clients, caches and settings.
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
+    pub(crate) repairs: Repairs,
     failures: Failures,
     written: Mutex<HashMap<String, Arc<MemoryEngine>>>,
     leadership: watch::Receiver<Leadership>,
@@ -46,6 +47,7 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             engines: EngineClient::new(),
             settings: options.settings(),
+            repairs: Repairs::default(),
             failures: Failures::default(),
             written: Mutex::default(),
             client,

@@ -25,6 +25,16 @@ pub(crate) enum Error {
     /// The API server refused a write; the status says so already.
     #[error("refused: {0}")]
     Refused(String),
+    /// An object is changed back as often as it is put right.
+    #[error(
+        "{key} is changed again and again by somebody else, last in {field}: find out who with `kubectl get -o yaml --show-managed-fields`"
+    )]
+    Contested {
+        /// Which object.
+        key: String,
+        /// The field that differs.
+        field: String,
+    },
     /// Writing the status failed.
     #[error("writing the status: {0}")]
     Status(CallError),
@@ -40,6 +50,7 @@ impl Error {
             Self::Observe { .. } => "observe",
             Self::Apply { .. } => "apply",
             Self::Refused(_) => "refused",
+            Self::Contested { .. } => "contested",
             Self::Status(_) => "status",
             Self::NotLeading => "not_leading",
         }

@@ -12,6 +12,7 @@ mod leader;
 mod metrics;
 mod observe;
 mod options;
+mod repairs;
 mod write_status;
 
 use std::{sync::Arc, time::Duration};
