@@ -42,7 +42,7 @@ pub async fn run(steps: &Steps) -> Result<()> {
     let seconds = ready(&cluster).await?;
     steps.say(&format!("     Ready {seconds:.1} s after it was applied"));
     steps.say("4/7  memories are saved through its Service");
-    let memories = Memories::of(&cluster.client(), NAMESPACE, ENGINE);
+    let memories = Memories::of(&cluster.plain_client(), NAMESPACE, ENGINE);
     let saved = save(&memories, steps).await?;
     steps.say("5/7  its pod is killed, without grace");
     let seconds = kill(&cluster, &memories).await?;

@@ -56,6 +56,9 @@ pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
     }
     if build.is_err() {
         images::build_all(&Steps::start()).await?;
+    } else if cluster.is_local() {
+        // Built for another cluster, maybe.
+        images::load_built(&layout, &Steps::start()).await?;
     }
     install(cluster).await?;
     std::fs::write(mark, build.unwrap_or_default()).context("the mark of an installation")
@@ -79,10 +82,21 @@ pub async fn install_with(cluster: &Cluster, values: &[&str]) -> Result<()> {
     let mut args = vec!["upgrade", "--install", RELEASE, chart.to_str().context("a path that is text")?];
     args.extend(["--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "150s"]);
     args.extend(["--set", "image.tag=dev", "--set", "engineImage.tag=dev", "--reset-values"]);
+    let build = build_annotation();
+    if let Some(build) = &build {
+        args.extend(["--set-string", build]);
+    }
     for value in values {
         args.extend(["--set", value]);
     }
     helm(cluster, &args).await.map(|_| ())
+}
+
+/// Says which build the operator's pods are of: the tag stays the same, so that without this a new build under it
+/// would start no new pod.
+fn build_annotation() -> Option<String> {
+    let archive = images::built(images::OPERATOR_IMAGE).ok()?;
+    Some(format!("podAnnotations.build={}", archive.file_stem()?.to_str()?))
 }
 
 /// A namespace that refuses every pod that is not *restricted*, as YAML.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, demo, images, tools};
+use e2e::{cluster, demo, figures, images, tools};
 
 /// The local cluster, its tools and its images.
 #[derive(Debug, Parser)]
@@ -28,6 +28,21 @@ enum What {
     Images,
     /// Show the main job: cluster, operator, an engine, memories that survive a kill
     Demo,
+    /// Measure, with the peer in the same run
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Apply to Ready, and pod deleted to first acknowledged write: engines and bare StatefulSets in turn
+    Deploy {
+        /// Engines, and as many bare StatefulSets
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        rounds: u16,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +88,9 @@ fn run(what: What) -> Result<ExitCode> {
             What::Tools => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Bench { what: Bench::Deploy { rounds } } => {
+                figures::run(rounds.into(), &steps).await.map(|()| ExitCode::SUCCESS)
+            }
         }
     })
 }

@@ -49,7 +49,7 @@ impl Answer {
 }
 
 impl Memories {
-    /// The API behind a Service.
+    /// The API behind a Service, by a client that hands on what is answered.
     #[must_use]
     pub fn of(client: &Client, namespace: &str, engine: &str) -> Self {
         let base = format!("/api/v1/namespaces/{namespace}/services/{engine}:8080/proxy");

@@ -44,6 +44,7 @@ const LOCK_LIMIT: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    plain_client: Client,
     kubeconfig: PathBuf,
     local: bool,
 }
@@ -59,6 +60,13 @@ impl Cluster {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client that asks once and hands on what is answered, for requests to pods and services through the API
+    /// server: a 503 there means that no pod is ready now, and belongs to whoever asked.
+    #[must_use]
+    pub fn plain_client(&self) -> Client {
+        self.plain_client.clone()
     }
 
     /// The kubeconfig that leads there, for `kubectl` and `helm`.
@@ -89,7 +97,8 @@ pub async fn ensure_up() -> Result<Cluster> {
         }
     }
     let kubeconfig = kubeconfig_path()?;
-    Ok(Cluster { client: client().await?, kubeconfig, local: is_local() })
+    let plain_client = objects::plain_client(&kubeconfig).await?;
+    Ok(Cluster { client: client().await?, plain_client, kubeconfig, local: is_local() })
 }
 
 /// Starts the local cluster, or checks the one that `KUBECONFIG` names and says how images get there.

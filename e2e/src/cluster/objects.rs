@@ -22,10 +22,24 @@ const FIELD_MANAGER: &str = "memoryengine-e2e";
 /// # Errors
 /// The file cannot be read or its certificates are no certificates.
 pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
+    Client::try_from(config(kubeconfig).await?).context("client for the cluster")
+}
+
+/// A client that hands on every answer: the usual one asks again, for seconds, when the answer is 503.
+///
+/// # Errors
+/// As [`client`].
+pub(super) async fn plain_client(kubeconfig: &Path) -> Result<Client> {
+    let mut config = config(kubeconfig).await?;
+    config.default_retry = false;
+    Client::try_from(config).context("client for the cluster")
+}
+
+async fn config(kubeconfig: &Path) -> Result<Config> {
     let file = Kubeconfig::read_from(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    Client::try_from(config).context("client for the cluster")
+    Ok(config)
 }
 
 /// Applies what everything else builds on.

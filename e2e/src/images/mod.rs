@@ -25,7 +25,8 @@ use buildah::Buildah;
 /// Holds the namespaces of each pod.
 pub(crate) const PAUSE_IMAGE: &str = "localhost/pause:1";
 const ENGINE_IMAGE: &str = "localhost/memory-engine:dev";
-const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
+/// The operator, as tests and demo deploy it.
+pub(crate) const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
 const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
 
 /// The images that tests and demo need on any cluster.
