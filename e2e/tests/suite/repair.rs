@@ -1,5 +1,7 @@
 //! Drift is put right, and nothing of anybody else is touched (O1).
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use e2e::wait::until;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -7,6 +9,7 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::world::{SOON, World, in_namespace, small};
 
 /// Every child that is the engine's own; the claim is not.
@@ -146,6 +149,39 @@ async fn somebody_elses_object_is_left_alone() {
         world.ready("notes").await?;
         let ours = services.get("notes").await?.metadata.owner_references.context("an owner")?;
         ensure!(ours.iter().any(|owner| owner.kind == "MemoryEngine"), "{ours:?}");
+        Ok(())
+    })
+    .await;
+}
+
+/// Somebody who undoes every repair (a webhook, another controller) gets an answer at a bounded rate, not a race, and
+/// other engines notice nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fight_over_an_object_is_bounded() {
+    in_namespace("fight", async |world| {
+        world.engine("notes").await?;
+        world.engine("bystander").await?;
+        let before = audit::mark()?;
+        let budgets = api(world, "policy", "PodDisruptionBudget", "poddisruptionbudgets");
+        let edit = Patch::Merge(json!({"spec": {"maxUnavailable": 0}}));
+        for _ in 0..200 {
+            budgets.patch("notes", &PatchParams::default(), &edit).await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let repairs = audit::requests_of(audit::OPERATOR, before)?.into_iter().filter(|entry| {
+            entry.object_ref.as_ref().is_some_and(|object| {
+                object.resource == "poddisruptionbudgets"
+                    && object.namespace.as_ref() == Some(&world.namespace)
+                    && entry.is_write()
+            })
+        });
+        let repairs = repairs.count();
+        println!("200 edits in 10 s were answered by {repairs} repairs");
+        ensure!((1..=8).contains(&repairs), "{repairs} repairs");
+        let mut spec = small();
+        spec["exposure"] = json!({"networkPolicy": "Disabled"});
+        world.apply("bystander", spec).await?;
+        world.ready("bystander").await?;
         Ok(())
     })
     .await;
