@@ -18,7 +18,7 @@ use crate::cluster::{self, Cluster};
 use crate::deploy;
 use crate::memories::Memories;
 use crate::steps::Steps;
-use crate::wait::condition;
+use crate::wait::{condition, until};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two attempts to write to a pod that starts.
@@ -270,7 +270,11 @@ impl Bench {
     async fn delete_pod(&self, name: &str) -> Result<f64> {
         let (pods, pod) = (self.api::<Pod>(), format!("{name}-0"));
         let memories = Memories::of(&self.plain_client, &self.namespace, name);
-        memories.save("before the pod was deleted", None).await?;
+        // A pod is ready a moment before its Service leads there.
+        until("a write before the deletion", LIMIT, async || {
+            memories.save("before the pod was deleted", Some("before")).await.map(Some)
+        })
+        .await?;
         let before = pods.get(&pod).await?.metadata.uid;
         let started = Instant::now();
         pods.delete(&pod, &DeleteParams::default()).await?;
