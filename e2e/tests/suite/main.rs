@@ -1,7 +1,13 @@
 //! What is deployed, on a real cluster. Each test has a namespace of its own; tests in a module `alone` stop parts
 //! of the cluster or the operator, and run while nothing else does.
 
+mod alone;
+mod audit;
+mod figures;
 mod installed;
+mod last;
 mod lifecycle;
+mod load;
+mod packaging;
 mod repair;
 mod world;

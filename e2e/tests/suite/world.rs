@@ -19,7 +19,7 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// Longest wait for a change that needs no new pod.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Image with a shell and curl.
-const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
+pub(crate) const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
 
 /// The cluster, and a namespace on it.
 pub(crate) struct World {
@@ -105,7 +105,7 @@ impl World {
 
     /// The memory API of an engine.
     pub(crate) fn memories(&self, engine: &str) -> Memories {
-        Memories::of(&self.client, &self.namespace, engine)
+        Memories::of(&self.cluster.plain_client(), &self.namespace, engine)
     }
 
     /// Applies an engine as a pipeline does; fields left out are the pipeline's no more.
@@ -128,7 +128,7 @@ impl World {
 
     /// Waits until an engine is ready for the spec it has.
     pub(crate) async fn ready(&self, name: &str) -> Result<MemoryEngine> {
-        self.until_engine(name, "it is Ready", READY_LIMIT, |engine| is_current(engine)).await
+        self.until_engine(name, "it is Ready", READY_LIMIT, is_current).await
     }
 
     /// Waits until an engine is as asked.
@@ -172,8 +172,13 @@ impl World {
 
     /// Runs a shell command in a pod of this namespace; what it writes comes back.
     pub(crate) async fn shell(&self, pod: &str, container: &str, command: &str) -> Result<String> {
+        self.exec(pod, container, &["sh", "-c", command]).await
+    }
+
+    /// Runs a program in a pod of this namespace; what it writes comes back.
+    pub(crate) async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
         let params = AttachParams::default().container(container).stderr(true);
-        let mut process = self.api::<Pod>().exec(pod, ["sh", "-c", command], &params).await?;
+        let mut process = self.api::<Pod>().exec(pod, command.iter().copied(), &params).await?;
         let mut output = String::new();
         let mut stdout = process.stdout().context("a standard output")?;
         let mut stderr = process.stderr().context("a standard error")?;
@@ -185,7 +190,7 @@ impl World {
         };
         let errors = tokio::time::timeout(SOON, reading).await.context("the command did not end")??;
         let status = process.take_status().context("a status")?.await.unwrap_or_default();
-        ensure!(status.status.as_deref() == Some("Success"), "`{command}`: {output}{errors} {status:?}");
+        ensure!(status.status.as_deref() == Some("Success"), "{command:?}: {output}{errors} {status:?}");
         Ok(output)
     }
 

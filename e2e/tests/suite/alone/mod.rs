@@ -1,0 +1,58 @@
+//! What stops the operator or the node, or measures them: run while nothing else does.
+
+mod node;
+mod operator;
+mod release;
+mod steady;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::cluster::Cluster;
+use e2e::deploy::OPERATOR_NAMESPACE;
+use e2e::wait::until;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
+
+/// Longest wait for an operator to lead: the Lease of one that was killed, and a start on a busy machine.
+pub(crate) const LEADER_LIMIT: Duration = Duration::from_secs(60);
+
+/// The operator's pods that are not being ended.
+pub(crate) async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), OPERATOR_NAMESPACE);
+    let named = ListParams::default().labels("app.kubernetes.io/name=memory-operator");
+    let all = pods.list(&named).await?.items;
+    Ok(all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+}
+
+/// One figure of an operator's metrics; none while it does not answer.
+pub(crate) async fn metric(cluster: &Cluster, pod: &str, name: &str) -> Option<f64> {
+    let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics");
+    let request = http::Request::get(path).body(Vec::new()).ok()?;
+    let client = cluster.plain_client();
+    let answer = tokio::time::timeout(Duration::from_secs(2), client.request_text(request)).await;
+    let text = answer.ok()?.ok()?;
+    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// The names of the operator's pods that say that they lead.
+pub(crate) async fn leaders(cluster: &Cluster) -> Result<Vec<String>> {
+    let mut leaders = Vec::new();
+    for pod in operator_pods(cluster).await? {
+        let name = pod.metadata.name.unwrap_or_default();
+        if metric(cluster, &name, "memory_operator_leading").await == Some(1.0) {
+            leaders.push(name);
+        }
+    }
+    Ok(leaders)
+}
+
+/// Waits until one pod leads that is not `than`.
+pub(crate) async fn leader_other_than(cluster: &Cluster, than: &str) -> Result<String> {
+    until("another operator leads", LEADER_LIMIT, async || {
+        Ok(leaders(cluster).await?.into_iter().find(|leader| leader != than))
+    })
+    .await
+}

@@ -1,0 +1,57 @@
+//! What an operator costs that has nothing to do.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use futures::future::try_join_all;
+use serde_json::json;
+
+use super::{leaders, metric};
+use crate::audit;
+use crate::world::in_namespace;
+
+const ENGINES: usize = 20;
+/// From the last engine's readiness until nothing of its start is under way any more.
+const SETTLE: Duration = Duration::from_secs(15);
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Twenty engines that nobody changes cost the API server nothing: the operator looks at each again and again, and
+/// asks only the engines themselves. The Lease is renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn unchanged_engines_cost_the_api_server_nothing() {
+    in_namespace("steady", async |world| {
+        if !world.cluster.is_local() {
+            println!("skipped: another cluster's audit log is not at hand");
+            return Ok(());
+        }
+        let spec =
+            json!({"writer": {"storage": {"size": "64Mi"}, "resources": {"requests": {"cpu": "10m"}}}});
+        let names: Vec<String> = (0..ENGINES).map(|number| format!("notes-{number}")).collect();
+        try_join_all(names.iter().map(|name| world.apply(name, spec.clone()))).await?;
+        try_join_all(names.iter().map(|name| world.ready(name))).await?;
+        tokio::time::sleep(SETTLE).await;
+
+        let leader = leaders(&world.cluster).await?.concat();
+        let looked = || metric(&world.cluster, &leader, "memory_operator_reconcile_seconds_count");
+        let before = looked().await.unwrap_or_default();
+        let mark = audit::mark()?;
+        tokio::time::sleep(WINDOW).await;
+        let activity = audit::operator_activity(mark)?;
+        let reconciles = looked().await.unwrap_or_default() - before;
+        println!(
+            "{ENGINES} engines, {WINDOW:?}: reconciles {reconciles}  writes {}  lists {}  gets {}  lease {}",
+            activity.writes.len(),
+            activity.lists.len(),
+            activity.gets.len(),
+            activity.lease
+        );
+        ensure!(activity.writes.is_empty(), "writes: {:#?}", activity.writes);
+        ensure!(activity.lists.is_empty(), "lists: {:#?}", activity.lists);
+        ensure!(activity.gets.is_empty(), "gets: {:#?}", activity.gets);
+        // Without these two, silence would say nothing.
+        ensure!(activity.lease > 0, "the Lease was not renewed: is the audit log the operator's?");
+        ensure!(reconciles >= 40.0, "the engines were looked at {reconciles} times only");
+        Ok(())
+    })
+    .await;
+}

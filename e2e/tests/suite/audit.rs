@@ -1,0 +1,170 @@
+//! The API server's audit log: who did what, as the API server saw it. Local cluster only.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use anyhow::{Context as _, Result};
+use e2e::cluster;
+use serde::Deserialize;
+
+/// How the API server calls the operator.
+pub(crate) const OPERATOR: &str = "system:serviceaccount:memory-system:memory-operator";
+
+/// One request, as far as these tests ask about it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    pub(crate) verb: String,
+    pub(crate) stage: String,
+    pub(crate) user: User,
+    pub(crate) object_ref: Option<Object>,
+    pub(crate) response_status: Option<Answer>,
+    #[serde(default)]
+    annotations: Annotations,
+    #[serde(rename = "requestURI")]
+    uri: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct User {
+    pub(crate) username: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Object {
+    pub(crate) resource: String,
+    #[serde(default)]
+    pub(crate) api_group: String,
+    pub(crate) subresource: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision")]
+    decision: Option<String>,
+}
+
+impl Entry {
+    /// The API server did not let the user do it.
+    pub(crate) fn denied(&self) -> bool {
+        self.annotations.decision.as_deref() == Some("forbid")
+    }
+
+    /// Changes something.
+    pub(crate) fn is_write(&self) -> bool {
+        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+    }
+
+    /// The renewal of the Lease, which is the one write of an operator with nothing to do.
+    pub(crate) fn is_lease(&self) -> bool {
+        self.object_ref.as_ref().is_some_and(|object| object.resource == "leases")
+    }
+
+    /// Group, resource and verb, as a role names them.
+    pub(crate) fn permissions(&self) -> Vec<Permission> {
+        let Some(object) = &self.object_ref else { return Vec::new() };
+        let resource = match &object.subresource {
+            Some(subresource) => format!("{}/{subresource}", object.resource),
+            None => object.resource.clone(),
+        };
+        let permission = |verb: &str| (object.api_group.clone(), resource.clone(), verb.to_owned());
+        let mut used = vec![permission(&self.verb)];
+        // Server-side apply of what does not exist: the API server asks for `create` besides, and logs one request.
+        if self.verb == "patch"
+            && self.response_status.as_ref().is_some_and(|answer| answer.code == Some(201))
+        {
+            used.push(permission("create"));
+        }
+        used
+    }
+}
+
+/// API group, resource and verb.
+pub(crate) type Permission = (String, String, String);
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let code = self.response_status.as_ref().and_then(|answer| answer.code).unwrap_or_default();
+        let object = self.object_ref.as_ref();
+        let place = object.map(|object| {
+            format!(
+                "{} {}/{}",
+                object.resource,
+                object.namespace.as_deref().unwrap_or_default(),
+                object.name.as_deref().unwrap_or_default()
+            )
+        });
+        write!(f, "{} {} -> {code}", self.verb, place.unwrap_or_else(|| self.uri.clone()))
+    }
+}
+
+/// A place in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(u64);
+
+/// Where the log begins.
+pub(crate) const BEGINNING: Mark = Mark(0);
+
+/// Where the log ends now.
+pub(crate) fn mark() -> Result<Mark> {
+    Ok(Mark(cluster::audit_log_path()?.metadata().context("the audit log")?.len()))
+}
+
+/// What a user asked for after `mark`, each request once it was answered.
+pub(crate) fn requests_of(user: &str, mark: Mark) -> Result<Vec<Entry>> {
+    let mut file = File::open(cluster::audit_log_path()?).context("the audit log")?;
+    file.seek(SeekFrom::Start(mark.0))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    // Most lines are somebody else's: only those that name the user are worth reading.
+    let needle = format!("\"username\":\"{user}\"");
+    let mut entries = Vec::new();
+    for line in String::from_utf8_lossy(&text).split_inclusive('\n') {
+        if line.ends_with('\n') && line.contains(&needle) {
+            let entry: Entry = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            if entry.user.username == user && entry.stage != "RequestReceived" {
+                entries.push(entry);
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// What an operator at rest must not do in a window of the log.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    pub(crate) writes: Vec<String>,
+    pub(crate) lists: Vec<String>,
+    pub(crate) gets: Vec<String>,
+    pub(crate) lease: usize,
+}
+
+/// Sums up what the operator asked for after `mark`.
+pub(crate) fn operator_activity(mark: Mark) -> Result<Activity> {
+    let mut activity = Activity::default();
+    for entry in requests_of(OPERATOR, mark)? {
+        match entry.verb.as_str() {
+            _ if entry.is_lease() => activity.lease += 1,
+            _ if entry.is_write() => activity.writes.push(entry.to_string()),
+            "list" => activity.lists.push(entry.to_string()),
+            "get" if entry.object_ref.is_some() => activity.gets.push(entry.to_string()),
+            _ => {}
+        }
+    }
+    Ok(activity)
+}
+
+/// Everything the operator was allowed to do and did after `mark`.
+pub(crate) fn permissions_used(mark: Mark) -> Result<BTreeSet<Permission>> {
+    let entries = requests_of(OPERATOR, mark)?;
+    Ok(entries.iter().filter(|entry| !entry.denied()).flat_map(Entry::permissions).collect())
+}

@@ -1,0 +1,177 @@
+//! Writers that never stop, and an engine that is killed again and again (L1).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::memories::Memories;
+use e2e::wait::until;
+use engine_core::wire::EventPage;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::world::{READY_LIMIT, World, in_namespace};
+
+const CLIENTS: usize = 8;
+const KILLS: usize = 20;
+/// Memories acknowledged between two kills, at least: each kill meets an engine at work.
+const ACKNOWLEDGED_BETWEEN: usize = 100;
+/// What one memory may take over a kill: the container's start, its back-off and its readiness.
+const SAVE_LIMIT: Duration = Duration::from_secs(90);
+/// Between two attempts of one save.
+const RETRY: Duration = Duration::from_millis(50);
+/// Reads at once, at the end.
+const READERS: usize = 16;
+const PAGE: u64 = 1000;
+
+/// What the clients share.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    acknowledged: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// An acknowledged memory.
+struct Saved {
+    id: String,
+    content: String,
+}
+
+/// L1: every acknowledged memory survives twenty kills of the process under load, and none is there twice, although
+/// each save was sent again under its idempotency key until it was answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_under_load_lose_and_double_nothing() {
+    in_namespace("load", async |world| {
+        if !world.cluster.is_local() {
+            println!("skipped: another cluster's processes cannot be killed from here");
+            return Ok(());
+        }
+        world.apply("notes", json!({"writer": {"storage": {"size": "256Mi"}}})).await?;
+        world.ready("notes").await?;
+        let load = Arc::new(Load::default());
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| tokio::spawn(write(client, world.memories("notes"), load.clone())))
+            .collect();
+        let killed = kill_again_and_again(world, &load).await;
+        load.stop.store(true, Ordering::Relaxed);
+        let mut saved = Vec::new();
+        for client in clients {
+            saved.extend(client.await??);
+        }
+        killed?;
+        judge(world, &load, &saved).await
+    })
+    .await;
+}
+
+/// Saves memory after memory; each is acknowledged in the end.
+async fn write(client: usize, memories: Memories, load: Arc<Load>) -> Result<Vec<Saved>> {
+    let mut saved = Vec::new();
+    while !load.stop.load(Ordering::Relaxed) {
+        let key = format!("client-{client}-{}", saved.len());
+        let content = format!("what client {client} said as its number {}", saved.len());
+        let acknowledged = async {
+            loop {
+                match memories.save(&content, Some(&key)).await {
+                    Ok(answer) => return answer,
+                    Err(_) => load.refused.fetch_add(1, Ordering::Relaxed),
+                };
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        let acknowledged = tokio::time::timeout(SAVE_LIMIT, acknowledged).await;
+        let answer = acknowledged.with_context(|| format!("{key} was not acknowledged"))?;
+        load.acknowledged.fetch_add(1, Ordering::Relaxed);
+        saved.push(Saved { id: answer.id, content });
+    }
+    Ok(saved)
+}
+
+async fn kill_again_and_again(world: &World, load: &Load) -> Result<()> {
+    for kill in 0..KILLS {
+        let before = load.acknowledged.load(Ordering::Relaxed);
+        until(&format!("the load goes on before kill {kill}"), SAVE_LIMIT, async || {
+            let since = load.acknowledged.load(Ordering::Relaxed) - before;
+            Ok((since >= ACKNOWLEDGED_BETWEEN).then_some(()))
+        })
+        .await?;
+        // The status names the container a moment after it has started.
+        let pids = until("the engine's process is known", READY_LIMIT, async || {
+            let pids = world.engine_pids("notes").await?;
+            Ok((!pids.is_empty()).then_some(pids))
+        })
+        .await?;
+        for pid in pids {
+            kill_process(Pid::from_raw(pid).context("a process id")?, Signal::KILL)?;
+        }
+    }
+    Ok(())
+}
+
+async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
+    world.ready("notes").await?;
+    let memories = world.memories("notes");
+    let lost: Vec<&str> = stream::iter(saved)
+        .map(|saved| lost(&memories, saved))
+        .buffer_unordered(READERS)
+        .try_filter_map(async |lost| Ok(lost))
+        .try_collect()
+        .await?;
+    let counts = contents(&memories).await?;
+    let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    let landed: usize = counts.values().sum();
+    let restarts = restarts(world).await?;
+    let report = world.exec("notes-0", "engine", &["memory-engine", "verify", "--data", "/data"]).await?;
+    let report: Value = serde_json::from_str(&report).with_context(|| report.clone())?;
+    println!(
+        "kills {KILLS}  restarts {restarts}  acknowledged {}  in the log {landed}  lost {}  doubled {}  \
+         answers that were none {}  chain ok {}",
+        saved.len(),
+        lost.len(),
+        doubled.len(),
+        load.refused.load(Ordering::Relaxed),
+        report["ok"]
+    );
+    ensure!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    ensure!(doubled.is_empty(), "there more than once: {doubled:?}");
+    ensure!(landed == saved.len(), "{landed} memories in the log, {} acknowledged", saved.len());
+    ensure!(report["ok"] == true, "the chain does not verify: {report}");
+    ensure!(restarts >= i32::try_from(KILLS)?, "the container restarted {restarts} times");
+    Ok(())
+}
+
+/// The content of an acknowledged memory that cannot be read back as it was.
+async fn lost<'a>(memories: &Memories, saved: &'a Saved) -> Result<Option<&'a str>> {
+    let answer = memories.send("GET", &format!("/v1/memories/{}", saved.id), None, Vec::new()).await?;
+    let same =
+        answer.status == 200 && answer.success::<engine_core::wire::MemoryView>()?.content == saved.content;
+    Ok((!same).then_some(saved.content.as_str()))
+}
+
+/// How often each content is in the log.
+async fn contents(memories: &Memories) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page: EventPage = memories.get(&format!("/v1/events?after={after}&limit={PAGE}")).await?;
+        for event in &page.events {
+            let payload: Value = serde_json::from_str(event.payload.get())?;
+            let content = payload["content"].as_str().context("an event without content")?.to_owned();
+            *counts.entry(content).or_default() += 1;
+            after = event.seq;
+        }
+        if page.events.is_empty() || after >= page.head_seq {
+            return Ok(counts);
+        }
+    }
+}
+
+async fn restarts(world: &World) -> Result<i32> {
+    let status = world.api::<Pod>().get("notes-0").await?.status.unwrap_or_default();
+    Ok(status.container_statuses.iter().flatten().map(|container| container.restart_count).sum())
+}
