@@ -12,6 +12,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const WATCH_SELECTOR: &str = "app.kubernetes.io/managed-by=memory-operator,memoryengine.io/engine";
 /// Annotation of the pod template: changes when the configuration does, so that the pod is made anew.
 pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
+/// Annotation of every object that goes with its engine: changes when anything that is applied does.
+pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
 /// Port of the memory API.
 pub const API_PORT: u16 = 8080;

@@ -21,9 +21,10 @@ pub use stateful_set::stateful_set;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::{
-    names::{self, ChildKey, ChildKind},
+    names::{self, APPLIED_HASH_ANNOTATION, ChildKey, ChildKind},
     validate::Valid,
 };
 
@@ -43,7 +44,19 @@ pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
     }
     children.push((key(ChildKind::PodDisruptionBudget, name.clone()), value(&disruption_budget(valid))));
     children.push((key(ChildKind::StatefulSet, name.clone()), value(&stateful_set(valid))));
+    children.iter_mut().for_each(|(_, object)| stamp(object));
     children
+}
+
+/// Marks an object with the hash of all that is applied. A field that is wanted no more shows in no comparison with
+/// the live object, where it may be somebody else's: it shows here, and applying again takes it away.
+fn stamp(object: &mut Value) {
+    let hash = hex(&Sha256::digest(object.to_string()));
+    object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = hash.into();
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Serialises an API object, without its kind: objects out of a list come without one, and the key says it already.

@@ -18,7 +18,7 @@ use k8s_openapi::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{engine_config, owned, value};
+use super::{engine_config, hex, owned, value};
 use crate::{
     names::{self, ADMIN_PORT, API_PORT, CONFIG_HASH_ANNOTATION},
     validate::Valid,
@@ -233,8 +233,4 @@ fn amounts(list: &crds::ResourceList) -> Option<BTreeMap<String, Quantity>> {
 
 fn some_list<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

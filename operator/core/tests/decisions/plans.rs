@@ -69,10 +69,25 @@ fn drift_is_repaired_where_it_is() {
     check(ChildKind::ServiceAccount, "notes", "/metadata/labels", json!({}));
 }
 
+/// A field taken out of the spec is not in what is wanted, and what is not wanted may be somebody else's.
+#[test]
+fn a_field_that_is_wanted_no_more_is_taken_away() {
+    let mut with = engine();
+    with.spec.writer.node_selector.insert("disktype".into(), "ssd".into());
+    let mut world = observed(with);
+    for _ in 0..2 {
+        let plan = planned(&world);
+        carry_out(&mut world, &plan, plan.writes.len());
+    }
+    assert_eq!(planned(&world), Plan::default());
+    world.engine = Arc::new(engine());
+    assert_eq!(said(&planned(&world)), ["repair StatefulSet/notes"]);
+}
+
 #[test]
 fn what_others_add_beside_is_theirs() {
     let mut world = settled();
-    edit(&mut world, ChildKind::Service, "notes", "/metadata/annotations", json!({"cost-centre": "7"}));
+    edit(&mut world, ChildKind::Service, "notes", "/metadata/annotations/cost-centre", json!("7"));
     edit(&mut world, ChildKind::StatefulSet, "notes", "/spec/template/spec/dnsPolicy", json!("ClusterFirst"));
     assert_eq!(planned(&world), Plan::default());
 }
