@@ -4,10 +4,13 @@
 mod alone;
 mod audit;
 mod figures;
+mod images;
+mod input;
 mod installed;
 mod last;
 mod lifecycle;
 mod load;
 mod packaging;
 mod repair;
+mod storage;
 mod world;

@@ -1,0 +1,286 @@
+//! Bad input ends in a refusal or in a condition that says what to do; never in a crash, never in a hot loop (O1, O9).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use crds::{MemoryEngine, MemoryEngineSpec};
+use e2e::cluster;
+use e2e::wait::condition;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::world::{READY_LIMIT, World, in_namespace, refusal, small};
+
+/// How long an engine that cannot come up is watched for writes.
+const WATCHED: Duration = Duration::from_secs(20);
+/// Writes about three stuck engines in that time, at most: the kubelet changes its words now and then.
+const WRITES_WATCHED_MAX: usize = 9;
+/// Writes from the first look at four engines to that time: nine objects each, their statuses and events.
+const WRITES_MAX: usize = 140;
+
+/// Sends a whole manifest as `kubectl create` does: unknown fields are not taken. Nothing is made.
+async fn checked(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
+    let manifest = manifest(name, object)?;
+    let path = format!("/apis/memoryengine.io/v1alpha1/namespaces/{}/memoryengines", world.namespace);
+    let request = http::Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
+        .header("Content-Type", "application/json")
+        .body(serde_json::to_vec(&manifest)?)?;
+    Ok(world.client.request(request).await?)
+}
+
+fn manifest(name: &str, object: &Value) -> Result<Value> {
+    let mut manifest = json!({
+        "apiVersion": "memoryengine.io/v1alpha1", "kind": "MemoryEngine", "metadata": {"name": name},
+    });
+    for (key, value) in object.as_object().context("an object")? {
+        manifest[key] = value.clone();
+    }
+    Ok(manifest)
+}
+
+/// Sends a changed manifest as a pipeline does that checks before it applies.
+async fn changed(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
+    let params = PatchParams::apply("pipeline").dry_run();
+    let manifest = Patch::Apply(manifest(name, object)?);
+    Ok(world.api::<MemoryEngine>().patch(name, &params, &manifest).await?)
+}
+
+fn storage(storage: &Value) -> Value {
+    json!({"spec": {"writer": {"storage": storage}}})
+}
+
+fn resources(requests: &Value, limits: &Value) -> Value {
+    json!({"spec": {"writer": {"resources": {"requests": requests, "limits": limits}}}})
+}
+
+fn tolerations(count: usize) -> Value {
+    json!({"spec": {"writer": {"tolerations": vec![json!({"key": "gpu", "operator": "Exists"}); count]}}})
+}
+
+/// Manifests that are refused, and what the refusal says.
+fn refused() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({"spec": {"wrtier": {}}}), "unknown field \"spec.wrtier\""),
+        (storage(&json!({"sise": "1Gi"})), "unknown field \"spec.writer.storage.sise\""),
+        (storage(&json!({"size": "1Mi"})), "size must be between 32Mi and 64Ti"),
+        (storage(&json!({"size": "65Ti"})), "size must be between 32Mi and 64Ti"),
+        (storage(&json!({"size": 0})), "size must be between 32Mi and 64Ti"),
+        (storage(&json!({"size": "abc"})), "spec.writer.storage.size"),
+        (storage(&json!({"size": "-1Gi"})), "spec.writer.storage.size"),
+        (storage(&json!({"size": "1e3"})), "spec.writer.storage.size"),
+        (storage(&json!({"className": "Fast_SSD"})), "spec.writer.storage.className"),
+        (storage(&json!({"accessMode": "ReadWriteMany"})), "\"ReadWriteOncePod\", \"ReadWriteOnce\""),
+        (resources(&json!({"memory": "2Gi"}), &json!({"memory": "1Gi"})), "requests.memory must not exceed"),
+        (resources(&json!({"cpu": "2"}), &json!({"cpu": "1"})), "requests.cpu must not exceed limits.cpu"),
+        (resources(&json!({}), &json!({"memory": "1Mi"})), "limits.memory must be at least 32Mi"),
+        (resources(&json!({}), &json!({"cpu": "1m"})), "limits.cpu must be at least 10m"),
+        (json!({"spec": {"writer": {"drainSeconds": 0}}}), "spec.writer.drainSeconds"),
+        (json!({"spec": {"writer": {"drainSeconds": 301}}}), "spec.writer.drainSeconds"),
+        (json!({"spec": {"writer": {"drainSeconds": "20"}}}), "spec.writer.drainSeconds"),
+        (json!({"spec": {"image": ""}}), "spec.image"),
+        (json!({"spec": {"image": "an image"}}), "spec.image"),
+        (json!({"spec": {"image": "x".repeat(513)}}), "spec.image"),
+        (json!({"spec": {"image": "$(reboot)"}}), "spec.image"),
+        (json!({"spec": {"imagePullPolicy": "Sometimes"}}), "\"Always\", \"IfNotPresent\", \"Never\""),
+        (tolerations(17), "spec.writer.tolerations"),
+        (json!({"spec": {"writer": {"nodeSelector": {"a": "b".repeat(64)}}}}), "spec.writer.nodeSelector"),
+        (json!({"spec": {"exposure": {"networkPolicy": "Off"}}}), "\"Managed\", \"Disabled\""),
+        (json!({"spec": {"logging": {"level": "loud"}}}), "spec.logging.level"),
+        (json!({"spec": []}), "spec"),
+    ]
+}
+
+/// The same places, filled rightly: it is the value that is refused above, not the field.
+fn accepted() -> Vec<Value> {
+    vec![
+        json!({"spec": {}}),
+        storage(&json!({"size": "32Mi"})),
+        storage(&json!({"size": "64Ti"})),
+        storage(&json!({"size": 1_073_741_824})),
+        storage(&json!({"size": "1.5Gi", "className": "fast-ssd", "accessMode": "ReadWriteOnce"})),
+        resources(&json!({"cpu": "1", "memory": "1Gi"}), &json!({"cpu": 1, "memory": "1Gi"})),
+        resources(&json!({}), &json!({"memory": "32Mi"})),
+        json!({"spec": {"writer": {"drainSeconds": 300}}}),
+        json!({"spec": {"image": "registry.example:5000/team/memory-engine:0.1.0@sha256:00"}}),
+        json!({"spec": {"imagePullPolicy": "Always", "exposure": {"networkPolicy": "Disabled"}}}),
+        json!({"spec": {"logging": {"level": "debug"}, "writer": {"nodeSelector": {"disktype": "ssd"}}}}),
+        tolerations(16),
+    ]
+}
+
+/// O9: what the schema can tell is refused by the API server, in words that name the field or what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_manifest_is_refused_with_what_to_do() {
+    in_namespace("refused", async |world| {
+        for manifest in accepted() {
+            let shown = manifest.to_string();
+            checked(world, "notes", &manifest).await.with_context(|| format!("a control: {shown}"))?;
+        }
+        for (manifest, says) in refused() {
+            let shown = manifest.to_string();
+            let message = refusal(checked(world, "notes", &manifest).await).with_context(|| shown.clone())?;
+            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// O9: names that Services or labels could not bear are refused before anything is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_name_is_refused() {
+    in_namespace("names", async |world| {
+        let longest = "n".repeat(40);
+        for name in ["n", "notes-2", longest.as_str()] {
+            create(world, name).await.with_context(|| format!("a control: {name}"))?;
+        }
+        for name in ["n".repeat(41).as_str(), "a.b", "1notes", "n".repeat(254).as_str()] {
+            let message = refusal(create(world, name).await).with_context(|| name.to_owned())?;
+            ensure!(message.contains("metadata.name"), "{name}: {message}");
+        }
+        for name in
+            ["Notes", "nötes", "-notes", "notes-", "no tes", "notes\n", "../notes", "%2e%2e", "$(id)", ""]
+        {
+            let message = refusal(create(world, name).await).with_context(|| name.to_owned())?;
+            ensure!(message.contains("name"), "{name}: {message}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn create(world: &World, name: &str) -> Result<MemoryEngine> {
+    let engine = MemoryEngine::new(name, MemoryEngineSpec::default());
+    let params = PostParams { dry_run: true, ..Default::default() };
+    Ok(world.api::<MemoryEngine>().create(&params, &engine).await?)
+}
+
+/// O9: what a volume cannot do is refused when it is asked for, not found out later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_volume_cannot_make_is_refused() {
+    in_namespace("changes", async |world| {
+        world.engine("notes").await?;
+        let changes = [
+            (json!({"size": "63Mi"}), "size cannot shrink"),
+            (json!({"size": "64Mi", "className": "another"}), "className cannot change"),
+            (json!({"size": "64Mi", "accessMode": "ReadWriteOnce"}), "accessMode cannot change"),
+        ];
+        for (change, says) in changes {
+            let shown = change.to_string();
+            let message = refusal(changed(world, "notes", &storage(&change)).await)?;
+            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+        }
+        changed(world, "notes", &storage(&json!({"size": "65Mi"}))).await.context("a control")?;
+        Ok(())
+    })
+    .await;
+}
+
+/// O9: every default comes from the schema, where `kubectl explain` shows it; a new engine is nobody's finished one.
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_are_filled_in_by_the_api_server() {
+    in_namespace("defaults", async |world| {
+        let engine = json!(checked(world, "notes", &json!({"spec": {}})).await?);
+        let wanted = json!({
+            "imagePullPolicy": "IfNotPresent",
+            "writer": {
+                "storage": {"size": "10Gi", "accessMode": "ReadWriteOncePod"},
+                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+                "drainSeconds": 20,
+            },
+            "exposure": {"networkPolicy": "Managed"},
+            "logging": {"level": "info"},
+        });
+        ensure!(engine["spec"] == wanted, "{}", engine["spec"]);
+        ensure!(engine["status"]["observedGeneration"] == -1, "{}", engine["status"]);
+
+        // A status that somebody brings along is nobody's report.
+        let brought =
+            json!({"spec": {}, "status": {"observedGeneration": 1, "phase": "Running", "version": "9"}});
+        let engine = json!(checked(world, "notes", &brought).await?);
+        ensure!(engine["status"]["observedGeneration"] == -1, "{}", engine["status"]);
+        ensure!(engine["status"].get("phase").is_none(), "{}", engine["status"]);
+        Ok(())
+    })
+    .await;
+}
+
+/// Specs that only the cluster can find wanting: what each comes to, and what its message says.
+fn hostile() -> [(&'static str, Value, &'static str, &'static str, &'static str); 3] {
+    [
+        ("priority", json!({"priorityClassName": "no-such-class"}), "", "PodRefused", "PriorityClass"),
+        ("nowhere", json!({"nodeSelector": {"no-such": "node"}}), "", "Unschedulable", "spec.writer"),
+        ("image", json!({}), "localhost/..//a:b:c@d", "ImagePullFailed", "Correct spec.image"),
+    ]
+}
+
+fn hostile_spec(writer: &Value, image: &str) -> Value {
+    let mut spec = small();
+    for (key, value) in writer.as_object().into_iter().flatten() {
+        spec["writer"][key] = value.clone();
+    }
+    if !image.is_empty() {
+        spec["image"] = image.into();
+    }
+    spec
+}
+
+/// O1, O9: what only the cluster can tell becomes a condition that says what to do; the operator then waits in
+/// silence, serves the others, and goes on once the spec is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
+    in_namespace("cannot-work", async |world| {
+        for (name, writer, image, ..) in hostile() {
+            world.apply(name, hostile_spec(&writer, image)).await?;
+        }
+        world.engine("healthy").await?;
+        for (name, _, _, reason, says) in hostile() {
+            let message = world.condition(name, "Ready", "False", reason).await?;
+            ensure!(message.contains(says), "{name}: the message does not say `{says}`: {message}");
+        }
+        silence(world).await?;
+        world.memories("healthy").save("the others do not matter here", None).await?;
+        for (name, ..) in hostile() {
+            world.apply(name, small()).await?;
+        }
+        for (name, ..) in hostile() {
+            let engine =
+                world.until_engine(name, "it is Ready", READY_LIMIT, crate::world::is_current).await?;
+            let stalled = condition(&engine, "Stalled").context("a condition")?;
+            ensure!(stalled.status == "False", "{name}: {stalled:?}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Counts what the operator writes while nothing changes.
+async fn silence(world: &World) -> Result<()> {
+    if !world.cluster.is_local() {
+        println!("not counted: another cluster's audit log cannot be read");
+        return Ok(());
+    }
+    let before = operator_writes(&world.namespace)?;
+    tokio::time::sleep(WATCHED).await;
+    let after = operator_writes(&world.namespace)?;
+    println!("writes: {before} to make four engines, {} in {WATCHED:?} of waiting", after - before);
+    ensure!(before > 0, "the audit log has no write of the operator");
+    ensure!(after - before <= WRITES_WATCHED_MAX, "{} writes in {WATCHED:?}", after - before);
+    ensure!(after <= WRITES_MAX, "{after} writes in all");
+    Ok(())
+}
+
+/// Requests of the operator that were to change something in a namespace, whatever they came to.
+fn operator_writes(namespace: &str) -> Result<usize> {
+    let operator = "system:serviceaccount:memory-system:memory-operator";
+    let log = std::fs::read_to_string(cluster::audit_log_path()?)?;
+    let ours = log.lines().filter(|line| line.contains(operator) && line.contains(namespace));
+    let events = ours.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is_write = |event: &Value| {
+        event["user"]["username"] == operator
+            && event["objectRef"]["namespace"] == namespace
+            && event["stage"] == "ResponseComplete"
+            && !matches!(event["verb"].as_str(), Some("get" | "list" | "watch"))
+    };
+    Ok(events.filter(is_write).count())
+}
