@@ -43,6 +43,7 @@ pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context
                 tracing::info!(%namespace, object = %write.key(), verb = write.verb(), because = because(write), "wrote");
                 take_over(&mut observed, context, &namespace, write.key(), after);
             }
+            Err(error) if error.namespace_is_ending() => return Err(Error::NamespaceEnding),
             Err(error) => match refusal(&error) {
                 Some(why) => return Ok(Applied { observed, refused: Some((write.key().clone(), why)) }),
                 None => return Err(Error::Apply { what: write.key().to_string(), source: error }),

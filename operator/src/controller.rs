@@ -113,6 +113,10 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
     let outcome = result.as_ref().map_or_else(Error::label, |_| "ok");
     context.metrics.reconciles.with_label_values(&[outcome]).inc();
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
+    if let Err(Error::NamespaceEnding) = result {
+        // The engine goes with it: the watch will say so.
+        return Ok(Action::await_change());
+    }
     if result.is_ok() {
         context.succeeded(&identity(engine.as_ref()));
     }

@@ -35,6 +35,9 @@ pub(crate) enum Error {
         /// The field that differs.
         field: String,
     },
+    /// The namespace is being deleted: nothing new is taken in it, and everything in it goes.
+    #[error("the namespace is being deleted")]
+    NamespaceEnding,
     /// Writing the status failed.
     #[error("writing the status: {0}")]
     Status(CallError),
@@ -51,6 +54,7 @@ impl Error {
             Self::Apply { .. } => "apply",
             Self::Refused(_) => "refused",
             Self::Contested { .. } => "contested",
+            Self::NamespaceEnding => "namespace_ending",
             Self::Status(_) => "status",
             Self::NotLeading => "not_leading",
         }
@@ -83,6 +87,13 @@ pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> R
 }
 
 impl CallError {
+    /// Whether it was refused because the namespace is being deleted.
+    pub(crate) fn namespace_is_ending(&self) -> bool {
+        let details = self.api().and_then(|status| status.details.as_ref());
+        details
+            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
+    }
+
     /// The API server's status, when it answered with one.
     pub(crate) fn api(&self) -> Option<&kube::core::Status> {
         match self {
