@@ -10,7 +10,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patc
 use serde_json::{Value, json};
 
 use crate::audit;
-use crate::world::{SOON, World, in_namespace, small};
+use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
 /// Every child that is the engine's own; the claim is not.
 const CHILDREN: [(&str, &str, &str, &str); 7] = [
@@ -44,11 +44,13 @@ async fn a_deleted_child_is_made_again() {
             })
             .await?;
         }
+        // The status may still speak of the pod that went with its StatefulSet: what counts is the memory.
+        let found = until("the memory is served again", READY_LIMIT, async || {
+            Ok(Some(world.memories("notes").read(&saved.id).await?))
+        })
+        .await?;
+        ensure!(found.hash == saved.hash, "the memory is another one");
         world.ready("notes").await?;
-        ensure!(
-            world.memories("notes").read(&saved.id).await?.hash == saved.hash,
-            "the memory is another one"
-        );
         Ok(())
     })
     .await;
