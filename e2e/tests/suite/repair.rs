@@ -161,6 +161,10 @@ async fn somebody_elses_object_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fight_over_an_object_is_bounded() {
     in_namespace("fight", async |world| {
+        if !world.cluster.is_local() {
+            println!("skipped: another cluster's audit log is not at hand");
+            return Ok(());
+        }
         world.engine("notes").await?;
         world.engine("bystander").await?;
         let before = audit::mark()?;
