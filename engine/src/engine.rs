@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use engine_core::event::Draft;
 use engine_core::wire::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+    EngineStatus, Health, IntegrityHealth, LogHealth, ProjectionHealth, ProjectionState, StorageHealth,
+    StorageReason,
 };
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -159,6 +160,8 @@ impl Engine {
                 seq: head.as_ref().map_or(0, |head| head.seq),
                 hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
                 recovered_torn_bytes: self.published.torn_bytes(),
+                checkpoint: None,
+                integrity: IntegrityHealth::default(),
             },
             projection,
             storage,

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::integrity::{CheckpointView, IntegrityHealth};
+
 /// The engine's report on itself. Answered with 200 for as long as the process lives, whatever it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -41,6 +43,12 @@ pub struct LogHealth {
     pub hash: String,
     /// Bytes of a torn tail set aside by this start.
     pub recovered_torn_bytes: u64,
+    /// The newest signed checkpoint; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointView>,
+    /// Whether the log is what it was.
+    #[serde(default)]
+    pub integrity: IntegrityHealth,
 }
 
 /// How far the projection is behind the log.
@@ -87,6 +95,6 @@ pub enum StorageReason {
     VolumeFull,
     /// A write or sync failed; the engine goes back to the last durable byte and tries again.
     IoError,
-    /// The chain does not verify; nothing is written until somebody restores or repairs it.
+    /// The log is not what it was; nothing is written until somebody decides. `log.integrity.fault` says in what way.
     LogCorrupt,
 }

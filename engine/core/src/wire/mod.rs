@@ -4,12 +4,17 @@
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
 mod health;
+mod integrity;
 mod log;
 mod memory;
 mod refusal;
 
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+};
+pub use integrity::{
+    AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,
+    IntegrityFaultKind, IntegrityHealth,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit};

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crds::{MemoryEngine, MemoryEngineSpec};
 use engine_core::wire::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+    EngineStatus, Health, IntegrityHealth, LogHealth, ProjectionHealth, ProjectionState, StorageHealth,
+    StorageReason,
 };
 use jiff::Timestamp;
 use kube_core::DynamicObject;
@@ -129,7 +130,14 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
     Health {
         version: "1.2.3".into(),
         status: if problem.is_none() { EngineStatus::Ok } else { EngineStatus::Degraded },
-        log: LogHealth { id: "log-1".into(), seq: 42, hash: "ab".repeat(32), recovered_torn_bytes: 0 },
+        log: LogHealth {
+            id: "log-1".into(),
+            seq: 42,
+            hash: "ab".repeat(32),
+            recovered_torn_bytes: 0,
+            checkpoint: None,
+            integrity: IntegrityHealth::default(),
+        },
         projection: ProjectionHealth { applied_seq: 42, lag: 0, state: ProjectionState::Ready },
         storage: StorageHealth {
             capacity_bytes: 1,
