@@ -33,7 +33,9 @@ const CRATES: [(&str, &[&str], bool); 6] = [
 ];
 const OURS: [&str; 6] = ["crds", "engine-core", "memory-engine", "operator-core", "memory-operator", "e2e"];
 /// All that a pure crate may use: no runtime, client, database, clock or random source is among them.
-const PURE: [&str; 10] = [
+const PURE: [&str; 12] = [
+    "base64",
+    "ed25519-dalek",
     "jiff",
     "k8s-openapi",
     "kube-core",

@@ -10,6 +10,7 @@ pub mod event;
 pub mod fold;
 pub mod format;
 pub mod limits;
+pub mod merkle;
 pub mod query;
 pub mod recovery;
 pub mod request;

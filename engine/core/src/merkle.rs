@@ -1,0 +1,368 @@
+//! The Merkle tree over the events of a log, as in RFC 6962 and RFC 9162.
+//!
+//! Leaf number `seq - 1` stands for the event `seq`; its data are the 32 bytes of the event's hash. Hashes of the tree
+//! are stored in the order in which they become final: a leaf, then every subtree it completes. That is the order of
+//! `golang.org/x/mod/sumdb/tlog`, so the file of a larger tree begins with the file of every smaller one.
+//!
+//! Sizes and indices are below 2^63.
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::digest::Hash;
+
+/// Root of the tree without leaves: SHA-256 of nothing.
+pub const EMPTY_ROOT: Hash = Hash([
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+]);
+
+/// Hash of the leaf for an event with this hash: SHA-256 of 0x00 and the event's hash.
+pub fn leaf(event: &Hash) -> Hash {
+    let mut data = [0_u8; 33];
+    data[1..].copy_from_slice(&event.0);
+    Hash(Sha256::digest(data).into())
+}
+
+/// Hash of the node above these two: SHA-256 of 0x01 and both.
+pub fn node(left: &Hash, right: &Hash) -> Hash {
+    let mut data = [1_u8; 65];
+    data[1..33].copy_from_slice(&left.0);
+    data[33..].copy_from_slice(&right.0);
+    Hash(Sha256::digest(data).into())
+}
+
+/// How many hashes are stored for a tree with this many leaves.
+pub fn stored_count(size: u64) -> u64 {
+    2 * size - u64::from(size.count_ones())
+}
+
+/// Where the root of a whole subtree is stored, counted in hashes: the `index`-th subtree of 2^`level` leaves.
+pub fn position(level: u32, index: u64) -> u64 {
+    let last_leaf = ((index + 1) << level) - 1;
+    stored_count(last_leaf) + u64::from(level)
+}
+
+/// The right edge of a tree: what is needed to go on and to name the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frontier {
+    size: u64,
+    /// Roots of the whole subtrees the tree consists of, the largest first: one for each bit set in `size`.
+    peaks: Vec<Hash>,
+}
+
+impl Frontier {
+    /// A tree without leaves.
+    pub fn empty() -> Frontier {
+        Frontier { size: 0, peaks: Vec::new() }
+    }
+
+    /// Reads the edge of a stored tree. `read` answers the hash at a position.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn load<E>(size: u64, mut read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Frontier, E> {
+        let peaks = subtrees(0, size).map(|(level, index)| read(position(level, index)));
+        Ok(Frontier { size, peaks: peaks.collect::<Result<_, E>>()? })
+    }
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds a leaf, given as [`leaf`] made it. Appends to `stored` what has to be stored for it, in order, the first at
+    /// position [`stored_count`] of the size before.
+    pub fn push(&mut self, leaf: Hash, stored: &mut Vec<Hash>) {
+        stored.push(leaf);
+        let mut top = leaf;
+        for _ in 0..self.size.trailing_ones() {
+            let left = self.peaks.pop().expect("there is a peak for each bit set in the size");
+            top = node(&left, &top);
+            stored.push(top);
+        }
+        self.peaks.push(top);
+        self.size += 1;
+    }
+
+    /// Adds the leaves of a span that starts where this tree ends; false, and nothing happens, when it starts elsewhere.
+    pub fn append(&mut self, span: &Span) -> bool {
+        if span.start != self.size {
+            return false;
+        }
+        for (level, root) in &span.subtrees {
+            let mut top = *root;
+            for _ in 0..(self.size >> level).trailing_ones() {
+                let left = self.peaks.pop().expect("there is a peak for each bit set in the size");
+                top = node(&left, &top);
+            }
+            self.peaks.push(top);
+            self.size += 1 << level;
+        }
+        true
+    }
+
+    /// Root of the tree.
+    pub fn root(&self) -> Hash {
+        fold_right(&self.peaks)
+    }
+}
+
+/// A run of leaves anywhere in a tree, kept as few hashes: made so that runs can be hashed side by side and joined with
+/// [`Frontier::append`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    start: u64,
+    end: u64,
+    /// Level and root of the whole subtrees it consists of, from left to right.
+    subtrees: Vec<(u32, Hash)>,
+}
+
+impl Span {
+    /// A run without leaves that will begin with this leaf.
+    pub fn empty(start: u64) -> Span {
+        Span { start, end: start, subtrees: Vec::new() }
+    }
+
+    /// Index of the first leaf.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Index after the last leaf.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Adds a leaf, given as [`leaf`] made it.
+    pub fn push(&mut self, leaf: Hash) {
+        let (mut level, mut top) = (0, leaf);
+        // The leaf completes a subtree for each bit it carries, as long as the left half of it is in the run as well.
+        while (self.end >> level) & 1 == 1
+            && let Some((_, left)) = self.subtrees.pop_if(|(left_level, _)| *left_level == level)
+        {
+            top = node(&left, &top);
+            level += 1;
+        }
+        self.subtrees.push((level, top));
+        self.end += 1;
+    }
+}
+
+/// Root of the tree of the first `size` leaves, from a stored tree of at least that size.
+///
+/// # Errors
+///
+/// Those of `read`.
+pub fn root_at<E>(size: u64, read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Hash, E> {
+    range_root(0, size, read)
+}
+
+/// Proof that the leaf `index` is in the tree of the first `size` leaves, as in RFC 9162, 2.1.3.1. None when that tree
+/// does not have the leaf.
+///
+/// # Errors
+///
+/// Those of `read`.
+pub fn inclusion_proof<E>(
+    index: u64,
+    size: u64,
+    mut read: impl FnMut(u64) -> Result<Hash, E>,
+) -> Result<Option<Vec<Hash>>, E> {
+    if index >= size {
+        return Ok(None);
+    }
+    let (mut low, mut high, mut proof) = (0, size, Vec::new());
+    while high - low > 1 {
+        let middle = low + split(high - low);
+        if index < middle {
+            proof.push(range_root(middle, high, &mut read)?);
+            high = middle;
+        } else {
+            proof.push(range_root(low, middle, &mut read)?);
+            low = middle;
+        }
+    }
+    proof.reverse();
+    Ok(Some(proof))
+}
+
+/// Proof that the tree of the first `new` leaves begins with that of the first `old`, as in RFC 9162, 2.1.4.1. Empty
+/// for `old` 0, as everything begins with nothing. None when `old` is larger than `new`.
+///
+/// # Errors
+///
+/// Those of `read`.
+pub fn consistency_proof<E>(
+    old: u64,
+    new: u64,
+    mut read: impl FnMut(u64) -> Result<Hash, E>,
+) -> Result<Option<Vec<Hash>>, E> {
+    if old > new {
+        return Ok(None);
+    }
+    let (mut low, mut high, mut proof) = (0, new, Vec::new());
+    while old != 0 && old != high {
+        let middle = low + split(high - low);
+        if old <= middle {
+            proof.push(range_root(middle, high, &mut read)?);
+            high = middle;
+        } else {
+            proof.push(range_root(low, middle, &mut read)?);
+            low = middle;
+        }
+    }
+    if low != 0 {
+        proof.push(range_root(low, high, &mut read)?);
+    }
+    proof.reverse();
+    Ok(Some(proof))
+}
+
+/// Why a proof proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProofError {
+    /// The leaf is not in a tree of this size, or the old tree is larger than the new one.
+    #[error("nothing of the kind can be proved of these sizes")]
+    Sizes,
+    /// It has more or fewer hashes than a proof for these sizes.
+    #[error("the proof has another length than one for these sizes")]
+    Length,
+    /// It leads to another root.
+    #[error("the proof leads to another root")]
+    Root,
+}
+
+impl ProofError {
+    /// Stable label, for metrics and reports.
+    pub fn label(&self) -> &'static str {
+        match self {
+            ProofError::Sizes => "sizes",
+            ProofError::Length => "length",
+            ProofError::Root => "root",
+        }
+    }
+}
+
+/// Checks that a leaf, given as [`leaf`] makes it, is number `index` of the tree with this size and root.
+///
+/// # Errors
+///
+/// Why it is not proved.
+pub fn verify_inclusion(
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
+    if index >= size {
+        return Err(ProofError::Sizes);
+    }
+    let (mut at, mut last, mut top) = (index, size - 1, *leaf);
+    for sibling in proof {
+        if last == 0 {
+            return Err(ProofError::Length);
+        }
+        if at & 1 == 1 || at == last {
+            top = node(sibling, &top);
+            climb_while_left(&mut at, &mut last);
+        } else {
+            top = node(&top, sibling);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    ended(last)?;
+    same(&top, root)
+}
+
+/// Checks that the tree with the new size and root begins with the tree with the old ones.
+///
+/// # Errors
+///
+/// Why it is not proved.
+pub fn verify_consistency(
+    old_size: u64,
+    old_root: &Hash,
+    new_size: u64,
+    new_root: &Hash,
+    proof: &[Hash],
+) -> Result<(), ProofError> {
+    if old_size > new_size {
+        return Err(ProofError::Sizes);
+    }
+    if old_size == 0 || old_size == new_size {
+        let expected = if old_size == 0 { &EMPTY_ROOT } else { new_root };
+        return if proof.is_empty() { same(old_root, expected) } else { Err(ProofError::Length) };
+    }
+    let (mut at, mut last) = (old_size - 1, new_size - 1);
+    let whole = at.trailing_ones();
+    (at, last) = (at >> whole, last >> whole);
+    // An old tree that is one whole subtree of the new one is its own start and is not repeated in the proof.
+    let (start, proof) = match old_size.is_power_of_two() {
+        true => (old_root, proof),
+        false => proof.split_first().ok_or(ProofError::Length)?,
+    };
+    let (mut old_top, mut new_top) = (*start, *start);
+    for sibling in proof {
+        if last == 0 {
+            return Err(ProofError::Length);
+        }
+        if at & 1 == 1 || at == last {
+            old_top = node(sibling, &old_top);
+            new_top = node(sibling, &new_top);
+            climb_while_left(&mut at, &mut last);
+        } else {
+            new_top = node(&new_top, sibling);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    ended(last)?;
+    same(&old_top, old_root)?;
+    same(&new_top, new_root)
+}
+
+/// A node at the right edge has no sibling on the levels where it is a left child.
+fn climb_while_left(at: &mut u64, last: &mut u64) {
+    if *at != 0 {
+        let levels = at.trailing_zeros();
+        (*at, *last) = (*at >> levels, *last >> levels);
+    }
+}
+
+fn ended(last: u64) -> Result<(), ProofError> {
+    if last == 0 { Ok(()) } else { Err(ProofError::Length) }
+}
+
+fn same(found: &Hash, expected: &Hash) -> Result<(), ProofError> {
+    if found == expected { Ok(()) } else { Err(ProofError::Root) }
+}
+
+/// Largest power of two below `count`, which is at least 2: where a tree of so many leaves is split.
+fn split(count: u64) -> u64 {
+    1 << (count - 1).ilog2()
+}
+
+/// Level and index of the whole subtrees that make up the leaves from `low`, which a split led to, to before `high`.
+fn subtrees(mut low: u64, high: u64) -> impl Iterator<Item = (u32, u64)> {
+    std::iter::from_fn(move || {
+        let level = (high - low).checked_ilog2()?;
+        let index = low >> level;
+        low += 1 << level;
+        Some((level, index))
+    })
+}
+
+fn range_root<E>(low: u64, high: u64, mut read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Hash, E> {
+    let peaks = subtrees(low, high).map(|(level, index)| read(position(level, index)));
+    Ok(fold_right(&peaks.collect::<Result<Vec<_>, E>>()?))
+}
+
+fn fold_right(peaks: &[Hash]) -> Hash {
+    let Some((last, before)) = peaks.split_last() else { return EMPTY_ROOT };
+    before.iter().rev().fold(*last, |right, left| node(left, &right))
+}
+
+#[cfg(test)]
+mod tests;
