@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::bench::{BenchArgs, bench};
 use crate::config::{self, Config};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
@@ -48,6 +49,10 @@ enum Command {
     ///
     /// Prints one JSON object. Exit code 0: done. 2: not done, the reason is on standard error.
     Rebuild(DataArgs),
+    /// Measure the engine beside the limits of this machine; prints a table
+    ///
+    /// Needs a release build to mean anything, and some minutes: each figure is measured in turns with its limit.
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +88,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => run_serve(args),
         Command::Verify(args) => run_verify(&args.data),
         Command::Rebuild(args) => run_rebuild(&args.data),
+        Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
         eprintln!("memory-engine: {fault:#}");

@@ -2,6 +2,7 @@
 //! from it. The log is the truth, the projection is disposable. docs/ARCHITECTURE.md has the map.
 
 mod api;
+mod bench;
 mod cli;
 mod config;
 mod engine;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod api;
+mod bench;
 mod crash;
 mod process;
 mod projection;

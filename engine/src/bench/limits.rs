@@ -1,0 +1,98 @@
+//! What the machine could do at most: the disk, the hash and the database without an engine around them.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+
+use super::row::Sample;
+use super::text::Texts;
+
+/// Bytes of a small event: what the disk is given in the limits.
+const RECORD_BYTES: usize = 320;
+/// Bytes of what is hashed at once.
+const HASHED_BYTES: usize = 300;
+/// Rows of one transaction.
+const ROWS: u64 = 4_096;
+
+/// Appends groups of records and syncs each; records per second.
+pub(super) fn group_commit(directory: &Path, group: usize, duration: Duration) -> std::io::Result<Sample> {
+    let path = directory.join("limit.log");
+    let file = File::create(&path)?;
+    let bytes = vec![b'x'; RECORD_BYTES * group];
+    let (mut latencies, mut offset, started) = (Vec::new(), 0, Instant::now());
+    while started.elapsed() < duration {
+        let before = Instant::now();
+        file.write_all_at(&bytes, offset)?;
+        file.sync_data()?;
+        latencies.push(before.elapsed());
+        offset += bytes.len() as u64;
+    }
+    let elapsed = started.elapsed();
+    std::fs::remove_file(&path)?;
+    Ok(Sample::new(latencies, group as u64, elapsed))
+}
+
+/// SHA-256 of an event's bytes on one core; hashes per second.
+pub(super) fn sha256(duration: Duration) -> f64 {
+    let block = [7_u8; HASHED_BYTES];
+    let (mut hashes, started) = (0_u64, Instant::now());
+    while started.elapsed() < duration {
+        for _ in 0..1_000 {
+            black_box(Sha256::digest(black_box(&block)));
+        }
+        hashes += 1_000;
+    }
+    hashes as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Rows with a full-text index, inserted in large transactions; rows per second.
+pub(super) fn sqlite(directory: &Path, duration: Duration) -> anyhow::Result<f64> {
+    let path = directory.join("limit.sqlite");
+    let mut connection = Connection::open(&path)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192;
+         CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
+            project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, tags TEXT NOT NULL, actor TEXT NOT NULL,
+            session TEXT, occurred_at TEXT NOT NULL, created_at TEXT NOT NULL, content TEXT NOT NULL) STRICT;
+         CREATE VIRTUAL TABLE memories_fts USING fts5 (title, content, tags, content = 'memories',
+            content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2');",
+    )?;
+    let (mut texts, mut rows, mut spent) = (Texts::new(3), 0, Duration::ZERO);
+    while spent < duration {
+        let contents: Vec<String> = (0..ROWS).map(|_| texts.content()).collect();
+        let before = Instant::now();
+        insert(&mut connection, rows, &contents)?;
+        spent += before.elapsed();
+        rows += ROWS;
+    }
+    Ok(rows as f64 / spent.as_secs_f64())
+}
+
+fn insert(connection: &mut Connection, after: u64, contents: &[String]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    {
+        let mut row = transaction.prepare_cached(
+            "INSERT INTO memories VALUES (?1,?2,?3,'bench','note','','[]','anonymous',NULL,?4,?4,?5)",
+        )?;
+        let mut words = transaction.prepare_cached(
+            "INSERT INTO memories_fts (rowid, title, content, tags) VALUES (?1, '', ?2, '[]')",
+        )?;
+        for (seq, content) in (after + 1..).zip(contents) {
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            row.execute(params![
+                seq,
+                format!("{seq:032x}"),
+                [7_u8; 32],
+                "2026-01-01T00:00:00.000000Z",
+                content
+            ])?;
+            words.execute(params![seq, content])?;
+        }
+    }
+    transaction.commit()
+}

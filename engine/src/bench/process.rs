@@ -1,0 +1,112 @@
+//! The engine as a process of its own, this very program.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use hyper::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::connection::Connection;
+
+/// Longer than any start or stop takes; a bound, not a guess.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A serving engine; killed when dropped, asked to end by [`Serving::stop`].
+#[derive(Debug)]
+pub(super) struct Serving {
+    child: Child,
+    pub(super) api: SocketAddr,
+    pub(super) admin: SocketAddr,
+    started: Instant,
+}
+
+/// A command of this program.
+fn program() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("this program's file cannot be found")?))
+}
+
+impl Serving {
+    pub(super) fn start(data: &Path) -> anyhow::Result<Serving> {
+        let started = Instant::now();
+        let mut child = program()?
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("the engine cannot be started")?;
+        let mut lines = BufReader::new(child.stderr.take().context("its log is not piped")?).lines();
+        let serving = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            serde_json::from_str::<Value>(&line).ok().filter(|line| line["message"] == "serving")
+        });
+        let serving = serving.context("the engine ended before it served")?;
+        let address = |field: &str| -> anyhow::Result<SocketAddr> {
+            Ok(serving[field].as_str().context("no address in its log")?.parse()?)
+        };
+        let (api, admin) = (address("listen")?, address("admin_listen")?);
+        // Read on, or the pipe fills up and the engine waits for us. Ends with the engine.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Ok(Serving { child, api, admin, started })
+    }
+
+    /// Waits until it answers; how long that took from its start.
+    pub(super) async fn ready(&self) -> anyhow::Result<Duration> {
+        let mut connection = Connection::open(self.admin).await?;
+        loop {
+            let (status, _) = connection.ask(Method::GET, "/readyz", String::new()).await?;
+            let elapsed = self.started.elapsed();
+            if status == StatusCode::OK {
+                return Ok(elapsed);
+            }
+            if elapsed > PATIENCE {
+                bail!("the engine was not ready after {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Resident memory, mebibytes.
+    pub(super) fn resident_mib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        Ok(kib.parse::<f64>()? / 1024.0)
+    }
+
+    /// Ends it in order.
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > PATIENCE {
+                bail!("the engine had not ended after {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Gone already, or nobody waits for it any more.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Runs a command of this program that prints JSON; it and how long it took.
+pub(super) fn run(arguments: &[&str], data: &Path) -> anyhow::Result<(Value, Duration)> {
+    let started = Instant::now();
+    let output = program()?.args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output()?;
+    let elapsed = started.elapsed();
+    if !output.status.success() {
+        bail!("{arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((serde_json::from_slice(&output.stdout)?, elapsed))
+}

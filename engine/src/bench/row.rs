@@ -1,0 +1,109 @@
+//! One line of the table, and the figures it is made from.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What one measurement of a rate came to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sample {
+    /// Things done per second.
+    pub(super) rate: f64,
+    /// Time of each operation, sorted.
+    pub(super) latencies: Vec<Duration>,
+}
+
+impl Sample {
+    /// From the times of all operations, each of which did `things`, in `elapsed` altogether.
+    pub(super) fn new(mut latencies: Vec<Duration>, things: u64, elapsed: Duration) -> Sample {
+        latencies.sort_unstable();
+        let done = latencies.len() as f64 * things as f64;
+        Sample { rate: done / elapsed.as_secs_f64(), latencies }
+    }
+
+    /// The time that this share of the operations did not exceed, microseconds.
+    pub(super) fn percentile_us(&self, share: f64) -> Option<f64> {
+        let last = self.latencies.len().checked_sub(1)?;
+        // A share of an index within the list.
+        let index = (last as f64 * share).round() as usize;
+        Some(self.latencies[index].as_secs_f64() * 1e6)
+    }
+}
+
+/// The sample with the median rate.
+pub(super) fn median(mut samples: Vec<Sample>) -> Sample {
+    samples.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    let middle = samples.len() / 2;
+    samples.into_iter().nth(middle).unwrap_or_default()
+}
+
+/// One figure beside its limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    /// What was measured.
+    pub(super) work: String,
+    /// The figure.
+    pub(super) value: f64,
+    /// Its unit.
+    pub(super) unit: &'static str,
+    /// Median time of one operation, microseconds.
+    pub(super) p50_us: Option<f64>,
+    /// 99th percentile, microseconds.
+    pub(super) p99_us: Option<f64>,
+    /// What it is compared with.
+    pub(super) limit: Option<Limit>,
+    /// What is aimed at, in words.
+    pub(super) goal: Option<String>,
+    /// Whether it was reached in this run; absent without a goal.
+    pub(super) met: Option<bool>,
+}
+
+/// The most this machine could do, measured in the same run.
+#[derive(Debug, Serialize)]
+pub(super) struct Limit {
+    /// How it was measured.
+    pub(super) name: &'static str,
+    /// In the unit of the row.
+    pub(super) value: f64,
+    /// The figure divided by it.
+    pub(super) ratio: f64,
+}
+
+impl Row {
+    /// A figure without times of single operations.
+    pub(super) fn figure(work: impl Into<String>, value: f64, unit: &'static str) -> Row {
+        let work = work.into();
+        Row { work, value, unit, p50_us: None, p99_us: None, limit: None, goal: None, met: None }
+    }
+
+    /// A rate with its percentiles.
+    pub(super) fn rate(work: impl Into<String>, sample: &Sample, unit: &'static str) -> Row {
+        let p50_us = sample.percentile_us(0.5);
+        let p99_us = sample.percentile_us(0.99);
+        Row { p50_us, p99_us, ..Row::figure(work, sample.rate, unit) }
+    }
+
+    /// Compares with the limit.
+    pub(super) fn beside(self, name: &'static str, value: f64) -> Row {
+        let ratio = self.value / value;
+        Row { limit: Some(Limit { name, value, ratio }), ..self }
+    }
+
+    /// Aims at this much of the limit.
+    pub(super) fn at_least_of_limit(self, share: f64) -> Row {
+        let met = self.limit.as_ref().map(|limit| limit.ratio >= share);
+        Row { goal: Some(format!("≥ {share} × the limit")), met, ..self }
+    }
+
+    /// Aims at no less than this.
+    pub(super) fn at_least(self, least: f64) -> Row {
+        let met = Some(self.value >= least);
+        Row { goal: Some(format!("≥ {least} {}", self.unit)), met, ..self }
+    }
+
+    /// Aims at no more than this.
+    pub(super) fn at_most(self, most: f64) -> Row {
+        let met = Some(self.value <= most);
+        Row { goal: Some(format!("≤ {most} {}", self.unit)), met, ..self }
+    }
+}

@@ -1,0 +1,127 @@
+//! A large log: verified, its projection rebuilt, opened again, read right after a write.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hyper::Method;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::connection::Connection;
+use super::process::{self, Serving};
+use super::row::{Row, Sample};
+use super::text::Texts;
+use super::{Bench, limits};
+
+/// Memories of one request while the log is filled: each is an event of its own.
+const FILLERS: u64 = 32;
+/// Reads of each kind, in turns.
+const READS: usize = 500;
+
+pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
+    let data = bench.directory("large")?;
+    bench.step("filling the large log");
+    let serving = Serving::start(&data)?;
+    runtime.block_on(serving.ready())?;
+    runtime.block_on(fill(bench, &serving))?;
+    bench.step("reading right after a write");
+    let mut rows = runtime.block_on(read_after_write(&serving))?;
+    rows.push(Row::figure(resident(bench), serving.resident_mib()?, "MiB").at_most(256.0));
+    serving.stop()?;
+    rows.push(open(bench, runtime, &data)?);
+    rows.push(verify(bench, &data)?);
+    rows.push(rebuild(bench, &data)?);
+    Ok(rows)
+}
+
+fn resident(bench: &Bench) -> String {
+    format!("resident memory serving {} memories", bench.events)
+}
+
+async fn fill(bench: &Bench, serving: &Serving) -> anyhow::Result<()> {
+    let address = serving.api;
+    let mut running = JoinSet::new();
+    for filler in 0..FILLERS {
+        let count = bench.events / FILLERS + u64::from(filler < bench.events % FILLERS);
+        running.spawn(async move {
+            let mut texts = Texts::new(1_000 + filler);
+            let mut connection = Connection::open(address).await?;
+            for _ in 0..count {
+                connection.get_done(Method::POST, "/v1/memories", texts.memory()).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Reads by id of what was just written, in turns with reads of what was there.
+async fn read_after_write(serving: &Serving) -> anyhow::Result<Vec<Row>> {
+    let mut connection = Connection::open(serving.api).await?;
+    let mut texts = Texts::new(77);
+    let (mut fresh, mut warm, mut before) = (Vec::new(), Vec::new(), None::<String>);
+    for _ in 0..READS {
+        let saved = connection.get_done(Method::POST, "/v1/memories", texts.memory()).await?;
+        let saved: Value = serde_json::from_slice(&saved)?;
+        let path = format!("/v1/memories/{}", saved["id"].as_str().context("no id in the answer")?);
+        fresh.push(timed_read(&mut connection, &path).await?);
+        let known = before.get_or_insert(path);
+        warm.push(timed_read(&mut connection, known).await?);
+    }
+    let sample = |latencies: Vec<Duration>| {
+        let elapsed = latencies.iter().sum();
+        Sample::new(latencies, 1, elapsed)
+    };
+    let (fresh, warm) = (sample(fresh), sample(warm));
+    let median = |sample: &Sample| sample.percentile_us(0.5).unwrap_or_default();
+    let compared = Row {
+        p50_us: fresh.percentile_us(0.5),
+        p99_us: fresh.percentile_us(0.99),
+        ..Row::figure("read by id right after the write", median(&fresh) / median(&warm), "× a warm read")
+    };
+    Ok(vec![compared.at_most(2.0), Row::rate("read by id, warm, one client", &warm, "reads/s")])
+}
+
+async fn timed_read(connection: &mut Connection, path: &str) -> anyhow::Result<Duration> {
+    let before = Instant::now();
+    connection.get_done(Method::GET, path, String::new()).await?;
+    Ok(before.elapsed())
+}
+
+fn open(bench: &Bench, runtime: &Runtime, data: &Path) -> anyhow::Result<Row> {
+    let mut times = Vec::new();
+    for _ in 0..bench.rounds {
+        bench.step("opening the large log");
+        let serving = Serving::start(data)?;
+        times.push(runtime.block_on(serving.ready())?);
+        serving.stop()?;
+    }
+    times.sort_unstable();
+    let median = times[times.len() / 2].as_secs_f64();
+    Ok(Row::figure(format!("start with {} events until ready", bench.events), median, "s").at_most(2.0))
+}
+
+fn verify(bench: &Bench, data: &Path) -> anyhow::Result<Row> {
+    bench.step("SHA-256");
+    let limit = limits::sha256(bench.duration);
+    bench.step("verifying the large log");
+    let (report, elapsed) = process::run(&["verify"], data)?;
+    let events = report["events"].as_f64().context("no events in the report")?;
+    let row = Row::figure("verify the log", events / elapsed.as_secs_f64(), "events/s");
+    Ok(row.beside("SHA-256 of 300 B on one core", limit).at_least_of_limit(0.5))
+}
+
+fn rebuild(bench: &Bench, data: &Path) -> anyhow::Result<Row> {
+    bench.step("SQLite without an engine");
+    let limit = limits::sqlite(&bench.directory, bench.duration * 3)?;
+    bench.step("rebuilding the projection");
+    let (report, elapsed) = process::run(&["rebuild"], data)?;
+    let events = report["applied_seq"].as_f64().context("no position in the report")?;
+    let row = Row::figure("rebuild the projection", events / elapsed.as_secs_f64(), "events/s");
+    Ok(row.beside("rows with FTS5 in large transactions", limit).at_least_of_limit(0.7))
+}

@@ -1,0 +1,68 @@
+//! Memories to write: the same in every run.
+
+/// Bytes of one memory's text: what the figures in docs speak of.
+const CONTENT_BYTES: usize = 300;
+/// Different words; frequent ones are short, as in a language.
+const WORDS: u64 = 4_096;
+
+/// A sequence of texts.
+#[derive(Debug, Clone)]
+pub(super) struct Texts {
+    state: u64,
+}
+
+impl Texts {
+    /// Another seed, other texts.
+    pub(super) fn new(seed: u64) -> Texts {
+        Texts { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
+    }
+
+    /// A text of about 300 bytes.
+    pub(super) fn content(&mut self) -> String {
+        let mut content = String::with_capacity(CONTENT_BYTES + 16);
+        while content.len() < CONTENT_BYTES {
+            // The product of two even draws prefers small numbers: few words are frequent.
+            let rank = (self.next() % WORDS) * (self.next() % WORDS) / WORDS;
+            push_word(rank, &mut content);
+            content.push(' ');
+        }
+        content
+    }
+
+    /// The body of a request that saves one memory.
+    pub(super) fn memory(&mut self) -> String {
+        format!(r#"{{"content":"{}","project":"bench"}}"#, self.content())
+    }
+
+    /// The body of a request that appends this many events.
+    pub(super) fn events(&mut self, count: usize) -> String {
+        let event = |texts: &mut Texts| {
+            format!(
+                r#"{{"type":"bench.noted","project":"bench","payload":{{"text":"{}"}}}}"#,
+                texts.content()
+            )
+        };
+        let events: Vec<String> = (0..count).map(|_| event(self)).collect();
+        format!(r#"{{"events":[{}]}}"#, events.join(","))
+    }
+}
+
+/// A pronounceable word for a number: two letters for each base-80 digit.
+fn push_word(mut number: u64, word: &mut String) {
+    loop {
+        let digit = (number % 80) as usize;
+        word.push(char::from(b"bdfghjklmnprstvw"[digit / 5]));
+        word.push(char::from(b"aeiou"[digit % 5]));
+        number /= 80;
+        if number == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The benchmark measures something of everything, also in a hurry.
+
+use serde_json::Value;
+
+use crate::process::binary;
+
+#[test]
+fn each_figure_of_the_benchmark_stands_beside_its_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let measured = binary()
+        .args(["bench", "--seconds", "0.05", "--rounds", "1", "--events", "1000", "--dir"])
+        .arg(directory.path())
+        .arg("--json")
+        .arg(file("figures.json"))
+        .arg("--report")
+        .arg(file("PERFORMANCE.md"))
+        .output()
+        .unwrap();
+    assert!(measured.status.success(), "{measured:?}");
+    let figures: Value = serde_json::from_slice(&std::fs::read(file("figures.json")).unwrap()).unwrap();
+    let rows = figures["rows"].as_array().unwrap();
+    for part in
+        ["append over HTTP", "append in process", "verify", "rebuild", "start with", "resident", "read by id"]
+    {
+        assert!(rows.iter().any(|row| row["work"].as_str().unwrap().starts_with(part)), "{part}: {rows:?}");
+    }
+    for row in rows {
+        assert!(row["value"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["limit"].is_null() || row["limit"]["ratio"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let page = std::fs::read_to_string(file("PERFORMANCE.md")).unwrap();
+    assert_eq!(page.matches("\n| ").count(), rows.len() + 1, "a line for each figure: {page}");
+    assert!(std::fs::read_to_string(file("PERFORMANCE.svg")).unwrap().ends_with("</svg>\n"));
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 3, "only what was asked for is left");
+}
