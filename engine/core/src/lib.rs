@@ -5,12 +5,14 @@
 //! a log that was found, [`fold`] turns events into what the projection stores, [`request`] is the only code that
 //! sees unchecked requests, [`query`] turns a person's words into a full-text query.
 
+pub mod checkpoint;
 pub mod digest;
 pub mod event;
 pub mod fold;
 pub mod format;
 pub mod limits;
 pub mod merkle;
+pub mod note;
 pub mod query;
 pub mod recovery;
 pub mod request;
