@@ -18,3 +18,4 @@ pub mod recovery;
 pub mod request;
 pub mod strict;
 pub mod wire;
+pub mod zaxy;

@@ -1,0 +1,389 @@
+//! One line, understood.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::Refused;
+use super::canonical::{self, Fields};
+use crate::digest::Hash;
+use crate::strict;
+
+/// Where v1 keeps what legacy has in `security`.
+const SECURITY_KEY: &str = "__zaxy_security";
+/// The marks of v1: a line with all of them is v1, every other line is legacy.
+const V1_MARKS: [&str; 7] = ["id", "type", "actorId", "threadId", "timestamp", "payload", "integrity"];
+/// The thread of a legacy line that names none.
+const THREAD_DEFAULT: &str = "default";
+/// Everything the hash of a v1 line covers, besides the hash itself.
+const V1_SEALED: [&str; 9] =
+    ["id", "type", "actorId", "threadId", "parentEventId", "causedBy", "timestamp", "payload", "integrity"];
+/// The same for legacy, and the two fields that say nothing.
+const LEGACY_SEALED: [&str; 10] = [
+    "seq",
+    "timestamp",
+    "type",
+    "actor",
+    "thread",
+    "payload",
+    "security",
+    "prev_hash",
+    "hash",
+    "envelope_version",
+];
+
+/// Which of the two forms a line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Envelope {
+    /// With `integrity`.
+    V1,
+    /// With `seq`.
+    Legacy,
+}
+
+impl Envelope {
+    /// Stable label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Envelope::V1 => "v1",
+            Envelope::Legacy => "legacy",
+        }
+    }
+}
+
+/// A line that has the form of an event. Nothing about its hash or its neighbours is known yet.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// The line without blanks around it.
+    pub text: &'a RawValue,
+    /// Which form it has.
+    pub envelope: Envelope,
+    /// Its number, as it says itself; absent in v1 events with an id of somebody else.
+    pub seq: Option<u64>,
+    /// When it happened, as it says itself.
+    pub timestamp: String,
+    /// The same as a time; one without an offset is UTC, as Zaxy's documentation has it.
+    pub time: Timestamp,
+    /// Kind of event.
+    pub kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// The conversation it belongs to.
+    pub thread: String,
+    /// A JSON object.
+    pub payload: &'a RawValue,
+    /// Hash of the event before.
+    pub previous: Option<Hash>,
+    /// The hash it claims.
+    pub hash: Hash,
+    /// Fields that say something and that no hash covers.
+    pub unsealed: Vec<String>,
+    sealed: Sealed<'a>,
+}
+
+/// What only one of the envelopes hashes.
+#[derive(Debug, Clone)]
+enum Sealed<'a> {
+    V1 {
+        id: String,
+        parent: Option<String>,
+        causes: Vec<String>,
+        payload: Fields<'a>,
+        security: Option<Security>,
+    },
+    Legacy {
+        seq: u64,
+        security: Option<Security>,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Security {
+    sensitivity: String,
+    redacted_paths: Vec<String>,
+}
+
+impl<'a> Record<'a> {
+    /// Reads a line; blanks around it are no part of it.
+    pub fn read(line: &'a [u8]) -> Result<Record<'a>, Refused> {
+        let line = line.trim_ascii();
+        strict::check(line).map_err(Refused::NotStrict)?;
+        if line.contains(&b'\r') {
+            return Err(Refused::CarriageReturn);
+        }
+        if line.first() != Some(&b'{') {
+            return Err(Refused::NotAnObject);
+        }
+        let text: &RawValue = serde_json::from_slice(line).map_err(|_| Refused::NotAnObject)?;
+        let fields: Fields<'a> = serde_json::from_str(text.get()).map_err(|_| Refused::NotAnObject)?;
+        if V1_MARKS.iter().all(|mark| fields.contains_key(*mark)) {
+            Record::v1(text, &fields)
+        } else {
+            Record::legacy(text, &fields)
+        }
+    }
+
+    fn v1(text: &'a RawValue, fields: &Fields<'a>) -> Result<Record<'a>, Refused> {
+        let integrity: Fields<'a> = object(fields, "integrity")?;
+        let id = name(fields, "id")?;
+        let timestamp = string(fields, "timestamp")?;
+        let payload = object(fields, "payload")?;
+        let sealed = Sealed::V1 {
+            id: id.clone(),
+            parent: optional(fields, "parentEventId", "an id")?,
+            causes: optional(fields, "causedBy", "a list of ids")?.unwrap_or_default(),
+            security: in_payload(&payload)?,
+            payload,
+        };
+        Ok(Record {
+            text,
+            envelope: Envelope::V1,
+            seq: seq_in_id(&id),
+            time: time(&timestamp)?,
+            timestamp,
+            kind: name(fields, "type")?,
+            actor: name(fields, "actorId")?,
+            thread: string(fields, "threadId")?,
+            payload: fields["payload"],
+            previous: hash(&integrity, "previousHash")?,
+            hash: hash(&integrity, "hash")?.ok_or(Refused::Missing("integrity.hash"))?,
+            unsealed: unsealed(fields, &V1_SEALED),
+            sealed,
+        })
+    }
+
+    fn legacy(text: &'a RawValue, fields: &Fields<'a>) -> Result<Record<'a>, Refused> {
+        let version: Option<String> = optional(fields, "envelope_version", "a version")?;
+        if version.is_some_and(|version| version != "zaxy.legacy") {
+            return Err(Refused::UnknownEnvelope);
+        }
+        let seq = required(fields, "seq", "a whole number from 1")?;
+        if seq == 0 {
+            return Err(Refused::Shape { field: "seq", expected: "a whole number from 1" });
+        }
+        let timestamp = string(fields, "timestamp")?;
+        let payload = match fields.get("payload") {
+            Some(payload) => object(fields, "payload").map(|_| *payload)?,
+            None => serde_json::from_str("{}").map_err(|_| Refused::Missing("payload"))?,
+        };
+        Ok(Record {
+            text,
+            envelope: Envelope::Legacy,
+            seq: Some(seq),
+            time: time(&timestamp)?,
+            timestamp,
+            kind: name(fields, "type")?,
+            actor: name(fields, "actor")?,
+            thread: optional(fields, "thread", "a string")?.unwrap_or_else(|| THREAD_DEFAULT.to_owned()),
+            payload,
+            previous: hash(fields, "prev_hash")?,
+            hash: hash(fields, "hash")?.ok_or(Refused::Missing("hash"))?,
+            unsealed: unsealed(fields, &LEGACY_SEALED),
+            sealed: Sealed::Legacy { seq, security: security(fields, "security")? },
+        })
+    }
+
+    /// The hash this event has by Zaxy's rules; absent only if the line could not be written again, which
+    /// [`Record::read`] rules out.
+    pub fn computed_hash(&self) -> Option<Hash> {
+        let mut written = Vec::with_capacity(self.text.get().len());
+        match &self.sealed {
+            Sealed::V1 { .. } => self.write_v1(&mut written),
+            Sealed::Legacy { .. } => self.write_legacy(&mut written),
+        }
+        .ok()
+        .map(|()| Hash::of(&written))
+    }
+
+    fn write_v1(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let Sealed::V1 { id, parent, causes, payload, security } = &self.sealed else { return Ok(()) };
+        out.extend_from_slice(br#"{"event":{"actorId":"#);
+        canonical::write_string(&self.actor, out);
+        out.extend_from_slice(br#","causedBy":"#);
+        write_strings(causes, out);
+        out.extend_from_slice(br#","id":"#);
+        canonical::write_string(id, out);
+        out.extend_from_slice(br#","parentEventId":"#);
+        write_optional(parent.as_deref(), out);
+        out.extend_from_slice(br#","payload":"#);
+        write_v1_payload(payload, security.as_ref(), out)?;
+        for (key, value) in [("threadId", &self.thread), ("timestamp", &self.timestamp), ("type", &self.kind)]
+        {
+            out.push(b',');
+            canonical::write_string(key, out);
+            out.push(b':');
+            canonical::write_string(value, out);
+        }
+        out.extend_from_slice(br#"},"previousHash":"#);
+        write_optional(self.previous.map(|hash| format!("sha256:{hash}")).as_deref(), out);
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn write_legacy(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let Sealed::Legacy { seq, security } = &self.sealed else { return Ok(()) };
+        out.extend_from_slice(br#"{"actor":"#);
+        canonical::write_string(&self.actor, out);
+        out.extend_from_slice(br#","payload":"#);
+        canonical::write(self.payload, out)?;
+        out.extend_from_slice(br#","prev_hash":"#);
+        write_optional(self.previous.map(|hash| hash.to_string()).as_deref(), out);
+        if let Some(security) = security {
+            out.extend_from_slice(br#","security":"#);
+            security.write(out);
+        }
+        out.extend_from_slice(format!(r#","seq":{seq}"#).as_bytes());
+        for (key, value) in [("thread", &self.thread), ("timestamp", &self.timestamp), ("type", &self.kind)] {
+            out.push(b',');
+            canonical::write_string(key, out);
+            out.push(b':');
+            canonical::write_string(value, out);
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+impl Security {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"redacted_paths":"#);
+        write_strings(&self.redacted_paths, out);
+        out.extend_from_slice(br#","sensitivity":"#);
+        canonical::write_string(&self.sensitivity, out);
+        out.push(b'}');
+    }
+}
+
+// Zaxy takes its own classification out of the payload when it reads, and puts it back, filled up, when it hashes.
+fn write_v1_payload(
+    payload: &Fields<'_>,
+    security: Option<&Security>,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let hashed = payload.iter().filter(|(key, _)| *key != SECURITY_KEY || security.is_some());
+    canonical::write_entries(hashed.map(|(key, value)| (key.as_str(), (key, *value))), out, |entry, out| {
+        match (entry, security) {
+            ((key, _), Some(security)) if key == SECURITY_KEY => security.write(out),
+            ((_, value), _) => canonical::write(value, out)?,
+        }
+        Ok(())
+    })
+}
+
+fn write_strings(items: &[String], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        canonical::write_string(item, out);
+    }
+    out.push(b']');
+}
+
+fn write_optional(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => canonical::write_string(text, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// The number in an id of Zaxy's own form; 0 is none.
+fn seq_in_id(id: &str) -> Option<u64> {
+    let (seq, digest) = id.strip_prefix("evt_zaxy_")?.split_once('_')?;
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let formed = seq.len() == 12
+        && seq.bytes().all(|byte| byte.is_ascii_digit())
+        && digest.len() == 16
+        && digest.bytes().all(hex);
+    seq.parse().ok().filter(|seq| formed && *seq > 0)
+}
+
+fn time(text: &str) -> Result<Timestamp, Refused> {
+    let naive = |text: &str| {
+        let local: civil::DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(local).ok()
+    };
+    text.parse().ok().or_else(|| naive(text)).ok_or(Refused::Timestamp)
+}
+
+fn required<T: DeserializeOwned>(
+    fields: &Fields<'_>,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<T, Refused> {
+    let value = fields.get(field).ok_or(Refused::Missing(field))?;
+    serde_json::from_str(value.get()).map_err(|_| Refused::Shape { field, expected })
+}
+
+fn optional<T: DeserializeOwned>(
+    fields: &Fields<'_>,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<Option<T>, Refused> {
+    match fields.get(field) {
+        Some(value) if value.get() != "null" => required(fields, field, expected).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn string(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
+    required(fields, field, "a string")
+}
+
+fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
+    let name = string(fields, field)?;
+    if name.is_empty() {
+        Err(Refused::Shape { field, expected: "a string with something in it" })
+    } else {
+        Ok(name)
+    }
+}
+
+fn object<'a>(fields: &Fields<'a>, field: &'static str) -> Result<Fields<'a>, Refused> {
+    let value = fields.get(field).ok_or(Refused::Missing(field))?;
+    let wrong = Refused::Shape { field, expected: "an object" };
+    if !value.get().starts_with('{') {
+        return Err(wrong);
+    }
+    serde_json::from_str(value.get()).map_err(|_| wrong)
+}
+
+/// A hash with or without the name of its kind before it.
+fn hash(fields: &Fields<'_>, field: &'static str) -> Result<Option<Hash>, Refused> {
+    let expected = "a SHA-256 in 64 lower-case hexadecimal digits";
+    let Some(text) = optional::<String>(fields, field, expected)? else { return Ok(None) };
+    let digits = text.strip_prefix("sha256:").unwrap_or(&text);
+    Hash::from_hex(digits.as_bytes()).map(Some).ok_or(Refused::Shape { field, expected })
+}
+
+/// The classification of a v1 event. What is not an object is no classification, and no part of what Zaxy hashes.
+fn in_payload(payload: &Fields<'_>) -> Result<Option<Security>, Refused> {
+    let value = payload.get(SECURITY_KEY).filter(|value| value.get().starts_with('{'));
+    value.map(|_| classified(&object(payload, SECURITY_KEY)?)).transpose()
+}
+
+fn security(fields: &Fields<'_>, field: &'static str) -> Result<Option<Security>, Refused> {
+    let value = fields.get(field).filter(|value| value.get() != "null");
+    value.map(|_| classified(&object(fields, field)?)).transpose()
+}
+
+fn classified(fields: &Fields<'_>) -> Result<Security, Refused> {
+    let (sensitivity, paths) = ("sensitivity", "redacted_paths");
+    let given = |field: &str| fields.contains_key(field);
+    let public = || Ok("public".to_owned());
+    Ok(Security {
+        sensitivity: if given(sensitivity) { string(fields, sensitivity) } else { public() }?,
+        redacted_paths: if given(paths) {
+            required(fields, paths, "a list of paths")
+        } else {
+            Ok(Vec::new())
+        }?,
+    })
+}
+
+fn unsealed(fields: &Fields<'_>, sealed: &[&str]) -> Vec<String> {
+    let says_nothing = |value: &RawValue| matches!(value.get(), "null" | "[]");
+    let outside = |key: &&String| !sealed.contains(&key.as_str()) && !says_nothing(fields[*key]);
+    fields.keys().filter(outside).cloned().collect()
+}
