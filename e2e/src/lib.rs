@@ -7,6 +7,7 @@ pub mod cluster;
 mod command;
 pub mod demo;
 pub mod deploy;
+pub mod faults;
 pub mod figures;
 pub mod images;
 mod lock;

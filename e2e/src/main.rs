@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, demo, figures, images, tools};
+use e2e::{cluster, demo, faults, figures, images, tools};
 
-/// The local cluster, its tools and its images.
+/// The local cluster, its tools and its images; fault campaigns; measurements.
 #[derive(Debug, Parser)]
 #[command(name = "e2e", version)]
 struct Arguments {
@@ -28,6 +28,11 @@ enum What {
     Images,
     /// Show the main job: cluster, operator, an engine, memories that survive a kill
     Demo,
+    /// Do the worst to an engine, and hold its log against what its clients were promised
+    Faults {
+        #[command(subcommand)]
+        what: faults::Faults,
+    },
     /// Measure, with the peer in the same run
     Bench {
         #[command(subcommand)]
@@ -87,6 +92,7 @@ fn run(what: What) -> Result<ExitCode> {
             What::Cluster { verb } => run_cluster(verb, &steps).await,
             What::Tools => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Faults { what } => faults::run(what, &steps).await,
             What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Bench { what: Bench::Deploy { rounds } } => {
                 figures::run(rounds.into(), &steps).await.map(|()| ExitCode::SUCCESS)

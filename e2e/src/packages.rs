@@ -1,4 +1,4 @@
-//! The Debian packages a cluster and its images need.
+//! The Debian packages a cluster, its images and the fault campaigns need.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,11 @@ use tokio::process::Command;
 use crate::command;
 use crate::steps::Steps;
 
-/// A package, and a file whose presence shows that it (or another source of the same program) is installed.
-const PACKAGES: [(&str, &[&str]); 8] = [
+/// A package, and files of which one shows that it (or another source of the same program) is installed.
+pub(crate) type Package = (&'static str, &'static [&'static str]);
+
+/// What the cluster and its images need.
+pub(crate) const CLUSTER: [Package; 8] = [
     ("runc", &["/usr/sbin/runc", "/usr/bin/runc"]),
     ("containernetworking-plugins", &["/usr/lib/cni/bridge"]),
     ("nftables", &["/usr/sbin/nft"]),
@@ -28,8 +31,8 @@ const APT_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// Something is missing and there is no `apt-get`, or it fails.
-pub(crate) async fn ensure(steps: &Steps) -> Result<()> {
-    let missing = missing(|path| Path::new(path).exists());
+pub(crate) async fn ensure(packages: &[Package], steps: &Steps) -> Result<()> {
+    let missing = missing(packages, |path| Path::new(path).exists());
     if missing.is_empty() {
         return Ok(());
     }
@@ -44,8 +47,8 @@ pub(crate) async fn ensure(steps: &Steps) -> Result<()> {
     apt_get(&arguments).await.with_context(|| format!("install by hand and try again: {list}"))
 }
 
-fn missing(exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    let absent = PACKAGES.iter().filter(|(_, files)| !files.iter().any(|file| exists(file)));
+fn missing(packages: &[Package], exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let absent = packages.iter().filter(|(_, files)| !files.iter().any(|file| exists(file)));
     absent.map(|(package, _)| *package).collect()
 }
 
@@ -61,9 +64,9 @@ mod tests {
 
     #[test]
     fn one_of_a_packages_files_is_enough() {
-        assert_eq!(missing(|_| true), Vec::<&str>::new());
-        assert_eq!(missing(|file| file != "/usr/bin/buildah"), ["buildah"]);
-        assert_eq!(missing(|file| file != "/usr/sbin/runc"), Vec::<&str>::new());
-        assert_eq!(missing(|_| false).len(), PACKAGES.len());
+        assert_eq!(missing(&CLUSTER, |_| true), Vec::<&str>::new());
+        assert_eq!(missing(&CLUSTER, |file| file != "/usr/bin/buildah"), ["buildah"]);
+        assert_eq!(missing(&CLUSTER, |file| file != "/usr/sbin/runc"), Vec::<&str>::new());
+        assert_eq!(missing(&CLUSTER, |_| false).len(), CLUSTER.len());
     }
 }

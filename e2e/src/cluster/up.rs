@@ -37,7 +37,7 @@ pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
         steps.say(&format!("cluster {} is up: https://127.0.0.1:{}", layout.name, launch.port));
         return Ok(());
     }
-    packages::ensure(steps).await?;
+    packages::ensure(&packages::CLUSTER, steps).await?;
     tools::ensure(steps).await?;
     images::ensure_pause(steps).await?;
     if down::remove(layout).await.context("removing what is left of an earlier cluster")? {

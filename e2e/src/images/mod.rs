@@ -43,7 +43,7 @@ const LOADED: &str = "run/loaded";
 /// # Errors
 /// The binaries or an image do not build.
 pub async fn build_all(steps: &Steps) -> Result<()> {
-    packages::ensure(steps).await?;
+    packages::ensure(&packages::CLUSTER, steps).await?;
     {
         let _lock = lock().await?;
         build_pause(steps).await?;

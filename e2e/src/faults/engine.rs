@@ -1,0 +1,296 @@
+//! The engine's process: started on free ports of the loopback, listened to, killed.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::http::Connection;
+use super::ledger::Found;
+
+/// A start under strace on a busy machine takes seconds; a hang must still end.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Most events of one page.
+const PAGE: u64 = 1000;
+
+/// How to start an engine: the program, its data, and what stands before it on the command line.
+#[derive(Debug, Clone)]
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    pub(super) data: PathBuf,
+    /// Configuration file.
+    pub(super) config: Option<PathBuf>,
+    /// A program that runs the engine, such as strace, with its arguments.
+    pub(super) wrapper: Vec<String>,
+    /// Environment, such as a library to be loaded first.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    pub(super) fn new(program: &Path, data: &Path) -> Launch {
+        Launch {
+            program: program.to_owned(),
+            data: data.to_owned(),
+            config: None,
+            wrapper: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let words = self.wrapper.iter().map(OsStr::new);
+        let mut words = words.chain([self.program.as_os_str(), OsStr::new(verb), OsStr::new("--data")]);
+        let mut command = Command::new(words.next().expect("the program is always there"));
+        command.args(words).arg(&self.data).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `verify` on the data, without wrapper and environment; answers whether it is content, and its report.
+    pub(super) fn verify(&self) -> Result<(bool, String)> {
+        let plain = Launch { wrapper: Vec::new(), ..self.clone() };
+        let output = plain.command("verify").output().context("`memory-engine verify` cannot be started")?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+/// Why an engine does not serve.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// How it ended by itself, unless it had to be killed.
+    pub(super) status: Option<ExitStatus>,
+    /// What it wrote.
+    pub(super) said: String,
+}
+
+/// A running engine; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Engine {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    pub(super) api: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl Engine {
+    /// Starts and waits until the ports are known.
+    ///
+    /// # Errors
+    /// The outer one: it cannot be started. The inner one: it ended, or does not serve in time.
+    pub(super) fn spawn(launch: &Launch) -> Result<std::result::Result<Engine, Ended>> {
+        let mut command = launch.command("serve");
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        if let Some(config) = &launch.config {
+            command.arg("--config").arg(config);
+        }
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let (said, serving) = listen(child.stderr.take().context("no standard error")?);
+        match serving.recv_timeout(START_LIMIT) {
+            Ok((api, admin)) => Ok(Ok(Engine { child, said, api, admin })),
+            Err(why) => {
+                let status = match why {
+                    // Its standard error is closed: it is ending.
+                    RecvTimeoutError::Disconnected => wait(&mut child, Duration::from_secs(5)),
+                    RecvTimeoutError::Timeout => None,
+                };
+                end(&mut child);
+                let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Ok(Err(Ended { status, said }))
+            }
+        }
+    }
+
+    /// Starts and waits until it takes writes.
+    ///
+    /// # Errors
+    /// It does not within the bound; the message carries what it wrote.
+    pub(super) fn start(launch: &Launch) -> Result<Engine> {
+        let mut engine = match Engine::spawn(launch)? {
+            Ok(engine) => engine,
+            Err(Ended { status, said }) => bail!("the engine does not serve ({status:?}):\n{said}"),
+        };
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let health = engine.health();
+            if health.as_ref().is_ok_and(|health| health["status"] == "ok") {
+                return Ok(engine);
+            }
+            if Instant::now() > deadline || !engine.is_alive() {
+                bail!("the engine is not well: {health:?}\n{}", engine.said());
+            }
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until it is ready, or for this long.
+    pub(super) fn settle(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let ready = || Connection::open(self.admin).and_then(|mut admin| admin.get("/readyz"));
+        while Instant::now() < deadline && !ready().is_ok_and(|answer| answer.status == 200) {
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What it wrote so far.
+    pub(super) fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn health(&self) -> Result<Value> {
+        Connection::open(self.admin)?.get("/health")?.json()
+    }
+
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Every event after this one, in order.
+    pub(super) fn events(&self, mut after: u64) -> Result<Vec<Found>> {
+        let mut connection = Connection::open(self.api)?;
+        let mut found = Vec::new();
+        loop {
+            let page = connection.get(&format!("/v1/events?after={after}&limit={PAGE}"))?.json()?;
+            let events = page["events"].as_array().context("a page without events")?;
+            for event in events {
+                found.push(Found::read(event)?);
+            }
+            match found.last() {
+                Some(last) if !events.is_empty() => after = last.seq,
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone; answers what it had written.
+    pub(super) fn kill(mut self) -> String {
+        end(&mut self.child);
+        self.said()
+    }
+
+    /// SIGTERM to the engine itself.
+    pub(super) fn terminate(&self) {
+        signal(&self.child, Signal::TERM);
+    }
+
+    /// Waits for its end.
+    pub(super) fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        wait(&mut self.child, limit)
+    }
+
+    /// SIGKILL, without waiting.
+    pub(super) fn strike(&self) {
+        signal(&self.child, Signal::KILL);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+type Serving = (SocketAddr, SocketAddr);
+
+/// Reads what the engine writes for as long as it writes, or the pipe would fill up and it would wait for us.
+fn listen(stderr: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Serving>) {
+    let said = Arc::new(Mutex::new(String::new()));
+    let heard = Arc::clone(&said);
+    let (tell, serving) = mpsc::channel();
+    thread::spawn(move || {
+        let mut tell = Some(tell);
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if let Some(addresses) = addresses(&line)
+                && let Some(tell) = tell.take()
+            {
+                // Nobody waits any more when the start took too long.
+                let _late = tell.send(addresses);
+            }
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            *heard += &line;
+            heard.push('\n');
+        }
+    });
+    (said, serving)
+}
+
+fn addresses(line: &str) -> Option<Serving> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = |field: &str| line[field].as_str()?.parse().ok();
+    (line["message"] == "serving").then(|| Some((address("listen")?, address("admin_listen")?)))?
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => sleep(Duration::from_millis(2)),
+            _ => return None,
+        }
+    }
+}
+
+/// The engine, also when it is the child of a program that runs it. Such a program ends with it; killed first, it
+/// would leave it running.
+fn engines(child: &Child) -> Vec<Pid> {
+    let own = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+    let mut pids: Vec<i32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    if pids.is_empty() {
+        pids.extend(i32::try_from(own));
+    }
+    pids.into_iter().filter_map(Pid::from_raw).collect()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    for pid in engines(child) {
+        // An error says that it is gone already.
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+fn end(child: &mut Child) {
+    if !matches!(child.try_wait(), Ok(Some(_))) {
+        signal(child, Signal::KILL);
+        if wait(child, Duration::from_secs(1)).is_some() {
+            return;
+        }
+    }
+    // An error says that it is gone already.
+    let _gone = child.kill();
+    let _reaped = child.wait();
+}
+
+/// How a process ended, for people: `exit 2`, `signal 9`.
+pub(super) fn told(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_are_in_the_first_lines() {
+        let line = r#"{"message":"serving","listen":"127.0.0.1:1","admin_listen":"127.0.0.1:2"}"#;
+        let (api, admin) = addresses(line).unwrap();
+        assert_eq!((api.port(), admin.port()), (1, 2));
+        assert_eq!(addresses(r#"{"message":"log open"}"#), None);
+        assert_eq!(addresses("thread 'main' panicked"), None);
+    }
+}

@@ -1,0 +1,250 @@
+//! What clients were promised, and whether a log keeps it. Lives in the memory of the campaign, so that no cut reaches it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// Names one request of one client.
+pub(super) type Request = (u32, u64);
+
+/// The engine said that a request is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Promise {
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    /// Hash of the last event.
+    pub(super) hash: String,
+    /// Whether it was given before the cut began. Otherwise the sync behind it may have run while the power went.
+    pub(super) certain: bool,
+}
+
+/// One event as the engine serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) seq: u64,
+    pub(super) hash: String,
+    /// Request, place in its batch from 0, size of the batch; `None` for events the engine wrote of itself.
+    pub(super) origin: Option<(Request, u64, u64)>,
+}
+
+impl Found {
+    /// Reads one event of `GET /v1/events`.
+    pub(super) fn read(event: &Value) -> Result<Found> {
+        let seq = event["seq"].as_u64().context("an event without a number")?;
+        let hash = event["hash"].as_str().context("an event without a hash")?.to_owned();
+        let payload = &event["payload"];
+        let part = |name: &str| payload[name].as_u64();
+        let origin = || {
+            let client = u32::try_from(part("client")?).ok()?;
+            Some(((client, part("request")?), part("place")?, part("of")?))
+        };
+        Ok(Found { seq, hash, origin: origin() })
+    }
+}
+
+/// One way in which a log does not keep a promise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Broken {
+    /// An acknowledged request is not there.
+    Lost(Request),
+    /// An event that was served is gone or has become another one.
+    Changed(u64),
+    /// The same event of a request is there twice.
+    Doubled(Request),
+    /// Some events of a batch are there and others are not.
+    Half(Request),
+    /// Numbers are missing in between.
+    Gap(u64),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Lost((client, n)) => write!(f, "lost: request {client}/{n} was acknowledged"),
+            Broken::Changed(seq) => {
+                write!(f, "changed: event {seq} was served and is now another one or none")
+            }
+            Broken::Doubled((client, n)) => write!(f, "doubled: request {client}/{n}"),
+            Broken::Half((client, n)) => write!(f, "half a batch: request {client}/{n}"),
+            Broken::Gap(seq) => write!(f, "gap: event {seq} is not where it should be"),
+        }
+    }
+}
+
+/// Promises and what has been found to keep them.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Promises that no look has confirmed yet.
+    open: BTreeMap<Request, Promise>,
+    /// Requests that are whole in the log, up to the last look.
+    whole: BTreeSet<Request>,
+    /// Last event of the last look; the chain makes its hash stand for everything before.
+    head: Option<(u64, String)>,
+    pub(super) acknowledged: u64,
+    /// Requests found durable whose answer never arrived.
+    pub(super) unanswered: u64,
+    /// Promises that were not certain, and were not kept.
+    pub(super) vanished: u64,
+}
+
+impl Ledger {
+    pub(super) fn promised(&mut self, request: Request, promise: Promise) {
+        self.acknowledged += u64::from(promise.certain);
+        // The answer to a repeated request names what the first one made; a look may have found it already.
+        if !self.whole.contains(&request) {
+            self.open.insert(request, promise);
+        }
+    }
+
+    /// From which event on the log has to be read for the next look: the one that stands for all before it.
+    pub(super) fn after(&self) -> u64 {
+        self.head.as_ref().map_or(0, |(seq, _)| seq - 1)
+    }
+
+    /// Compares the events after [`Ledger::after`] with what was promised.
+    pub(super) fn look(&mut self, found: &[Found]) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let fresh = self.continued(found, &mut broken);
+        let mut batches: BTreeMap<Request, Vec<&Found>> = BTreeMap::new();
+        for (event, seq) in fresh.iter().zip(self.head.as_ref().map_or(0, |(seq, _)| *seq) + 1..) {
+            if event.seq != seq {
+                broken.push(Broken::Gap(seq));
+                break;
+            }
+            if let Some((request, ..)) = event.origin {
+                batches.entry(request).or_default().push(event);
+            }
+        }
+        for (request, events) in &batches {
+            broken.extend(self.judge(*request, events));
+        }
+        for (request, promise) in std::mem::take(&mut self.open) {
+            if promise.certain {
+                broken.push(Broken::Lost(request));
+            } else {
+                self.vanished += 1;
+            }
+        }
+        if let Some(last) = found.last() {
+            self.head = Some((last.seq, last.hash.clone()));
+        }
+        broken
+    }
+
+    /// What follows the head of the last look, which must be the same event as then.
+    fn continued<'a>(&self, found: &'a [Found], broken: &mut Vec<Broken>) -> &'a [Found] {
+        match (&self.head, found.split_first()) {
+            (None, _) => found,
+            (Some((seq, hash)), Some((first, rest))) if first.seq == *seq && first.hash == *hash => rest,
+            (Some((seq, _)), _) => {
+                broken.push(Broken::Changed(*seq));
+                &[]
+            }
+        }
+    }
+
+    fn judge(&mut self, request: Request, events: &[&Found]) -> Option<Broken> {
+        let places: Vec<u64> = events.iter().filter_map(|event| Some(event.origin.as_ref()?.1)).collect();
+        let (first, last) = (events.first()?, events.last()?);
+        let count = last.origin.as_ref()?.2;
+        if places.iter().collect::<BTreeSet<_>>().len() < places.len() || self.whole.contains(&request) {
+            return Some(Broken::Doubled(request));
+        }
+        let together = last.seq - first.seq + 1 == count;
+        if !together || !places.iter().copied().eq(0..count) {
+            return Some(Broken::Half(request));
+        }
+        self.whole.insert(request);
+        match self.open.remove(&request) {
+            Some(promise) if (promise.first_seq, promise.last_seq) != (first.seq, last.seq) => {
+                Some(Broken::Changed(promise.first_seq))
+            }
+            Some(promise) if promise.hash != last.hash => Some(Broken::Changed(last.seq)),
+            Some(_) => None,
+            None => {
+                self.unanswered += 1;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64, request: Request, place: u64, of: u64) -> Found {
+        Found { seq, hash: format!("h{seq}"), origin: Some((request, place, of)) }
+    }
+
+    fn promise(first_seq: u64, last_seq: u64) -> Promise {
+        Promise { first_seq, last_seq, hash: format!("h{last_seq}"), certain: true }
+    }
+
+    /// Two requests, the second a batch of two; one look at a whole log.
+    fn looked() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.promised((1, 0), promise(1, 1));
+        ledger.promised((2, 0), promise(2, 3));
+        let log = [event(1, (1, 0), 0, 1), event(2, (2, 0), 0, 2), event(3, (2, 0), 1, 2)];
+        assert_eq!(ledger.look(&log), []);
+        assert_eq!(ledger.after(), 2);
+        ledger
+    }
+
+    #[test]
+    fn a_log_that_keeps_its_promises_is_accepted() {
+        let mut ledger = looked();
+        ledger.promised((1, 1), promise(4, 4));
+        // Durable without an answer, repeated under its key, and an event of the engine itself.
+        let own = Found { seq: 6, hash: "h6".into(), origin: None };
+        let log = [event(3, (2, 0), 1, 2), event(4, (1, 1), 0, 1), event(5, (2, 1), 0, 1), own];
+        assert_eq!(ledger.look(&log), []);
+        ledger.promised((2, 1), promise(5, 5));
+        assert_eq!(ledger.look(&[Found { seq: 6, hash: "h6".into(), origin: None }]), []);
+        assert_eq!((ledger.acknowledged, ledger.unanswered), (4, 1));
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_gone_is_lost() {
+        let mut ledger = looked();
+        ledger.promised((1, 1), promise(4, 4));
+        assert_eq!(ledger.look(&[event(3, (2, 0), 1, 2)]), [Broken::Lost((1, 1))]);
+    }
+
+    #[test]
+    fn a_promise_from_the_moment_of_the_cut_may_vanish_but_not_change() {
+        let mut ledger = looked();
+        ledger.promised((1, 1), Promise { certain: false, ..promise(4, 4) });
+        assert_eq!(ledger.look(&[event(3, (2, 0), 1, 2)]), []);
+        assert_eq!((ledger.acknowledged, ledger.vanished), (2, 1));
+        ledger.promised((1, 2), Promise { certain: false, hash: "x".into(), ..promise(4, 4) });
+        assert_eq!(ledger.look(&[event(3, (2, 0), 1, 2), event(4, (1, 2), 0, 1)]), [Broken::Changed(4)]);
+    }
+
+    #[test]
+    fn a_history_that_was_served_must_stay() {
+        assert_eq!(looked().look(&[]), [Broken::Changed(3)]);
+        let other = Found { hash: "x".into(), ..event(3, (2, 0), 1, 2) };
+        assert_eq!(looked().look(&[other]), [Broken::Changed(3)]);
+        let mut ledger = looked();
+        ledger.promised((1, 1), Promise { hash: "x".into(), ..promise(4, 4) });
+        assert_eq!(ledger.look(&[event(3, (2, 0), 1, 2), event(4, (1, 1), 0, 1)]), [Broken::Changed(4)]);
+    }
+
+    #[test]
+    fn doubles_halves_and_gaps_are_seen() {
+        let head = event(3, (2, 0), 1, 2);
+        let check = |more: &[Found], expected: Broken| {
+            assert_eq!(looked().look(&[std::slice::from_ref(&head), more].concat()), [expected]);
+        };
+        check(&[event(4, (1, 0), 0, 1)], Broken::Doubled((1, 0)));
+        check(&[event(4, (7, 0), 0, 1), event(5, (7, 0), 0, 1)], Broken::Doubled((7, 0)));
+        check(&[event(4, (7, 0), 0, 2)], Broken::Half((7, 0)));
+        let between = [event(4, (7, 0), 0, 2), event(5, (8, 0), 0, 1), event(6, (7, 0), 1, 2)];
+        check(&between, Broken::Half((7, 0)));
+        check(&[event(5, (7, 0), 0, 1)], Broken::Gap(4));
+    }
+}

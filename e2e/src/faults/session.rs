@@ -1,0 +1,197 @@
+//! One engine's life under a fault, from its start to its stop, and the look at its log once the fault is gone.
+
+use std::fmt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::dice::Dice;
+use super::engine::{Ended, Engine, Launch, told};
+use super::http::Connection;
+use super::ledger::Ledger;
+use super::writers::{Load, Reply, Writer};
+
+/// Requests of a session.
+const REQUESTS: usize = 6;
+/// An engine that opens its log refuses writes; one that cannot open it does so for longer.
+const SETTLING: Duration = Duration::from_secs(1);
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// How writing went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ending {
+    /// No client noticed anything.
+    Acknowledged,
+    /// Refused for a while, then acknowledged again.
+    Recovered,
+    /// Refused with a 503 to the end.
+    Refused,
+    /// The process said why and ended: it is to be started again.
+    Exited,
+}
+
+impl Ending {
+    pub(super) const ALL: [Ending; 4] =
+        [Ending::Acknowledged, Ending::Recovered, Ending::Refused, Ending::Exited];
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ending::Acknowledged => "acknowledged",
+            Ending::Recovered => "recovered",
+            Ending::Refused => "refused",
+            Ending::Exited => "exited",
+        })
+    }
+}
+
+/// How a session goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Script {
+    /// Number of the client: whoever writes to a log after another one is somebody else.
+    pub(super) client: u32,
+    /// In its middle the log begins another segment.
+    pub(super) rotates: bool,
+    /// How long a refused request is repeated.
+    pub(super) patience: Duration,
+}
+
+/// What a session showed.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) ending: Ending,
+    /// From the first refusal to the next acknowledgement.
+    pub(super) recovery: Duration,
+    /// What must not be.
+    pub(super) faults: Vec<String>,
+    ledger: Ledger,
+    writer: Writer,
+}
+
+impl Session {
+    /// Starts, writes, reads, stops; then starts again without the fault and compares.
+    ///
+    /// # Errors
+    /// A process cannot be started at all.
+    pub(super) fn run(launch: &Launch, script: Script) -> Result<Session> {
+        let mut session = Session {
+            ending: Ending::Exited,
+            recovery: Duration::ZERO,
+            faults: Vec::new(),
+            ledger: Ledger::default(),
+            writer: Writer::new(script.client, &Dice::new(1), Load::Small),
+        };
+        match Engine::spawn(launch)? {
+            Err(Ended { status: Some(status), said }) if status.code().is_some_and(|code| code != 0) => {
+                session.hear(&said);
+            }
+            Err(Ended { status, said }) => {
+                session
+                    .faults
+                    .push(format!("does not serve: {}\n{said}", status.map_or("hangs".into(), told)));
+            }
+            Ok(engine) => session.use_engine(engine, script),
+        }
+        let plain = Launch { wrapper: Vec::new(), environment: Vec::new(), ..launch.clone() };
+        session.look(&plain);
+        Ok(session)
+    }
+
+    /// Nothing at all went wrong.
+    pub(super) fn is_clean(&self) -> bool {
+        self.ending == Ending::Acknowledged && self.faults.is_empty()
+    }
+
+    fn use_engine(&mut self, mut engine: Engine, script: Script) {
+        engine.settle(SETTLING);
+        self.write(&engine, script);
+        // Reads may be refused; they must not end the process.
+        for path in ["/v1/events?limit=1000", "/v1/search?q=a&limit=5", "/v1/log/head", "/v1/log/checkpoint"]
+        {
+            let _refused = Connection::open(engine.api).and_then(|mut connection| connection.get(path));
+        }
+        if engine.is_alive() {
+            engine.terminate();
+        }
+        match engine.ended(STOP_LIMIT) {
+            Some(status) if status.code().is_none() => {
+                self.faults.push(format!("ended with {}", told(status)));
+            }
+            Some(_) => {}
+            None => self.faults.push(format!("has not stopped after {STOP_LIMIT:?}")),
+        }
+        self.hear(&engine.kill());
+    }
+
+    /// Six requests, then on until one is acknowledged or patience ends.
+    fn write(&mut self, engine: &Engine, script: Script) {
+        let mut refused_at: Option<Instant> = None;
+        let mut done = 0;
+        self.ending = Ending::Acknowledged;
+        let mut connection = Connection::open(engine.api);
+        while let Ok(open) = &mut connection {
+            match self.writer.write_one(open) {
+                Reply::Promised => {
+                    done += 1;
+                    if let Some(since) = refused_at.take() {
+                        (self.ending, self.recovery) = (Ending::Recovered, since.elapsed());
+                    }
+                    if script.rotates && done == REQUESTS / 2 {
+                        // Refused by an engine that cannot; what it does to the log is looked at either way.
+                        let rotated = Connection::open(engine.admin);
+                        let _refused = rotated.and_then(|mut admin| admin.post("/rotate", None, b"{}"));
+                    }
+                }
+                Reply::Refused => {
+                    let since = refused_at.get_or_insert_with(Instant::now);
+                    if since.elapsed() > script.patience {
+                        self.ending = Ending::Refused;
+                        break;
+                    }
+                    sleep(Duration::from_millis(20));
+                }
+                Reply::Nothing => {
+                    self.ending = Ending::Exited;
+                    return;
+                }
+            }
+            if done >= REQUESTS && refused_at.is_none() {
+                break;
+            }
+        }
+    }
+
+    fn hear(&mut self, said: &str) {
+        if let Some(panic) = said.lines().find(|line| line.contains("panicked")) {
+            self.faults.push(format!("panic: {panic}"));
+        }
+    }
+
+    /// The fault is gone: everything acknowledged is there, and writing goes on.
+    fn look(&mut self, launch: &Launch) {
+        self.faults.extend(self.writer.surprise.take().map(|answer| format!("unforeseen answer: {answer}")));
+        for given in self.writer.promises.drain(..) {
+            self.ledger.promised(given.request, given.promise);
+        }
+        let engine = Engine::start(launch);
+        let read = engine.and_then(|engine| engine.events(0).map(|found| (engine, found)));
+        match read {
+            Ok((engine, found)) => {
+                self.faults.extend(self.ledger.look(&found).iter().map(ToString::to_string));
+                let mut connection = Connection::open(engine.api);
+                let written = connection.as_mut().map(|connection| self.writer.write_one(connection));
+                if !matches!(written, Ok(Reply::Promised)) {
+                    self.faults.push(format!("refuses after a start without the fault: {}", engine.kill()));
+                }
+            }
+            Err(fault) => self.faults.push(format!("after a start without the fault: {fault:#}")),
+        }
+        match launch.verify() {
+            Ok((true, _)) => {}
+            Ok((false, report)) => self.faults.push(format!("verify: {}", report.trim())),
+            Err(fault) => self.faults.push(format!("verify: {fault:#}")),
+        }
+    }
+}

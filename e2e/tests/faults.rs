@@ -1,0 +1,62 @@
+//! Short runs of the fault campaigns, each with the control that shows that it would notice. docs/guide/faults.md has
+//! the long ones. They need root, for file systems and namespaces of their own.
+
+use std::process::Command;
+
+/// Runs `e2e faults …`, which answers for its own verdict and cleans up after itself.
+#[track_caller]
+fn check(arguments: &str) {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: faults need root");
+        return;
+    }
+    let words = arguments.split(' ');
+    let output = Command::new(env!("CARGO_BIN_EXE_e2e"))
+        .arg("faults")
+        .args(words)
+        .output()
+        .expect("the program was built with this test");
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(
+        output.status.success(),
+        "{arguments}: {}\n{said}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn power_cuts_on_ext4_lose_nothing() {
+    check("power-cut --filesystem ext4 --cuts 100");
+}
+
+#[test]
+fn power_cuts_on_xfs_lose_nothing() {
+    check("power-cut --filesystem xfs --cuts 100");
+}
+
+#[test]
+fn power_cuts_without_syncs_are_noticed_on_ext4() {
+    check("power-cut --filesystem ext4 --cuts 20 --control");
+}
+
+#[test]
+fn power_cuts_without_syncs_are_noticed_on_xfs() {
+    check("power-cut --filesystem xfs --cuts 20 --control");
+}
+
+#[test]
+fn two_hundred_kills_lose_nothing() {
+    check("kill --cuts 200");
+}
+
+#[test]
+fn no_failing_system_call_makes_a_false_acknowledgement() {
+    check("errno --sample 80");
+}
+
+#[test]
+fn failing_syncs_that_are_ignored_are_noticed() {
+    check("errno --control --sample 12");
+}
