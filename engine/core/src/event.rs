@@ -8,6 +8,9 @@ use crate::digest::{Hash, Salt};
 /// Type of the event that saves a memory; clients write it through `POST /v1/memories` only.
 pub const MEMORY_SAVED: &str = "memory.saved";
 
+/// Type of the event that says whose payloads were removed, its own never: `{targets: [ids of earlier events], reason}`.
+pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
+
 /// A checked event that waits for its sequence number. Made by [`crate::request`] alone.
 #[derive(Debug, Clone)]
 pub struct Draft {

@@ -80,8 +80,11 @@ pub struct Unfoldable {
 /// The changes that follow from one event, in order.
 pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     let mut changes = Vec::new();
-    if line.envelope.kind == MEMORY_SAVED {
-        changes.push(Change::PutMemory(Box::new(memory(line)?)));
+    // What was forgotten leaves nothing to put.
+    if line.envelope.kind == MEMORY_SAVED
+        && let Some(payload) = line.payload()
+    {
+        changes.push(Change::PutMemory(Box::new(memory(line, payload)?)));
     }
     if let Some(idempotency) = &line.envelope.idempotency {
         changes.push(Change::PutRequest(request(line, idempotency)));
@@ -89,17 +92,17 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     Ok(changes)
 }
 
-fn memory(line: &EventLine<'_>) -> Result<Memory, Unfoldable> {
+fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
     let envelope = &line.envelope;
-    let payload: MemoryPayload = serde_json::from_str(line.payload.get())
-        .map_err(|_| Unfoldable { seq: envelope.seq, kind: MEMORY_SAVED })?;
+    let payload: MemoryPayload =
+        serde_json::from_str(payload).map_err(|_| Unfoldable { seq: envelope.seq, kind: MEMORY_SAVED })?;
     Ok(Memory {
         seq: envelope.seq,
-        id: envelope.id.clone(),
+        id: envelope.id.to_string(),
         hash: line.hash,
-        project: envelope.project.clone(),
-        actor: envelope.actor.clone(),
-        session: envelope.session.clone(),
+        project: envelope.project.to_string(),
+        actor: envelope.actor.to_string(),
+        session: envelope.session.as_deref().map(str::to_owned),
         created_at: envelope.time,
         occurred_at: payload.occurred_at.unwrap_or(envelope.time),
         payload,
@@ -109,8 +112,9 @@ fn memory(line: &EventLine<'_>) -> Result<Memory, Unfoldable> {
 fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
     Request {
         idempotency: idempotency.clone(),
-        salt: line.salt,
-        id: line.envelope.id.clone(),
+        // Without its salt the key is still taken, and no request can be shown to be the one that took it.
+        salt: line.salt().unwrap_or(Salt([0; 16])),
+        id: line.envelope.id.to_string(),
         first_seq: line.envelope.batch_first_seq(),
         last_seq: line.envelope.seq,
         hash: line.hash,

@@ -8,6 +8,10 @@ use thiserror::Error;
 
 use crate::limits::JSON_DEPTH_MAX;
 
+mod plain;
+
+pub(crate) use plain::plain_len;
+
 /// Why a text is not JSON in the strict form. The text itself is never quoted: it may be somebody's memory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason} (at byte {byte})")]
@@ -23,6 +27,15 @@ pub struct NotStrict {
 pub fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     let text = std::str::from_utf8(bytes)
         .map_err(|fault| NotStrict { reason: "not UTF-8".into(), byte: fault.valid_up_to() })?;
+    check_text(text)
+}
+
+/// The same of bytes that are known to be UTF-8.
+pub(crate) fn check_text(text: &str) -> Result<(), NotStrict> {
+    if plain::is_plain(text) { Ok(()) } else { full(text) }
+}
+
+fn full(text: &str) -> Result<(), NotStrict> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let walked = Value { depth_left: JSON_DEPTH_MAX }.deserialize(&mut deserializer);
     walked.and_then(|()| deserializer.end()).map_err(|fault| not_strict(text, &fault))

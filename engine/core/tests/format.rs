@@ -292,7 +292,7 @@ fn the_fixture_is_read_and_written() {
     assert_eq!(judge(&stored).verdict, Verdict::Clean);
     assert_eq!(String::from_utf8_lossy(&stored), String::from_utf8_lossy(&sample().bytes));
     let mut payloads = Vec::new();
-    scan(stored.as_slice(), |found| payloads.push(found.event.payload.get().to_owned())).unwrap();
+    scan(stored.as_slice(), |found| payloads.push(found.event.payload().unwrap().to_owned())).unwrap();
     assert_eq!(payloads[1], r#"{"n":1.50}"#);
 }
 

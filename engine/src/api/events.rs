@@ -1,5 +1,7 @@
 //! `/v1/events` and `/v1/log/head`: the log itself.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -7,6 +9,7 @@ use engine_core::format::{EventLine, LineFault};
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{AppendEvents, Appended, ErrorCode, EventPage, EventView, LogHead};
+use serde_json::value::RawValue;
 
 use super::Api;
 use super::body::Checked;
@@ -46,18 +49,21 @@ fn checked_page(parameters: Parameters) -> Result<(u64, usize), Refused> {
 }
 
 fn view(line: &[u8]) -> Result<EventView, LineFault> {
-    let EventLine { envelope, hash, payload, .. } = EventLine::decode(line)?;
+    let line = EventLine::decode(line)?;
+    // Checked when the line was read: the bytes are JSON. What was forgotten shows as null.
+    let payload = line.payload().and_then(|payload| RawValue::from_string(payload.to_owned()).ok());
+    let EventLine { envelope, hash, .. } = line;
     Ok(EventView {
         seq: envelope.seq,
-        id: envelope.id,
+        id: envelope.id.into_owned(),
         time: envelope.time,
-        kind: envelope.kind,
-        actor: envelope.actor,
-        project: envelope.project,
-        session: envelope.session,
-        causes: envelope.causes,
+        kind: envelope.kind.into_owned(),
+        actor: envelope.actor.into_owned(),
+        project: envelope.project.into_owned(),
+        session: envelope.session.map(Cow::into_owned),
+        causes: envelope.causes.into_iter().map(Cow::into_owned).collect(),
         hash: hash.to_string(),
-        payload: payload.to_owned(),
+        payload: payload.unwrap_or_else(|| RawValue::NULL.to_owned()),
     })
 }
 

@@ -219,7 +219,7 @@ impl Harness {
         assert_eq!(disk.visible, disk.durable);
         let mut numbers = Vec::new();
         let found = scan(disk.durable.as_slice(), |found| {
-            let payload: serde_json::Value = serde_json::from_str(found.event.payload.get()).unwrap();
+            let payload: serde_json::Value = serde_json::from_str(found.event.payload().unwrap()).unwrap();
             numbers.push(payload["n"].as_u64().unwrap());
         });
         assert_eq!(found.unwrap().verdict, Verdict::Clean);

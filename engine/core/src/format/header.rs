@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, LineFault, cut_field, cut_object};
+use super::{FORMAT, LineFault, cut_hashed, encode_hashed};
 use crate::digest::Hash;
-use crate::strict;
 
 /// What a segment says about itself. The first event of the segment has the header's hash as its previous one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +26,7 @@ pub struct Header {
     pub created: Timestamp,
 }
 
-const OPEN: &[u8] = br#"{"header":"#;
-const HASH: &[u8] = br#","hash":""#;
-const CLOSE: &[u8] = br#""}"#;
+const OPEN: &str = r#"{"header":"#;
 
 impl Header {
     /// The header of a new log.
@@ -39,28 +36,25 @@ impl Header {
 
     /// The line, with its line feed, and the hash in it.
     pub fn encode(&self) -> (Vec<u8>, Hash) {
-        let envelope = serde_json::to_vec(self).expect("a struct of strings and numbers is always JSON");
-        let hash = Hash::of(&envelope);
-        let line = [OPEN, &envelope, HASH, hash.to_string().as_bytes(), CLOSE, b"\n"].concat();
-        (line, hash)
+        encode_hashed(self, OPEN)
     }
 
     /// Reads a line without its line feed.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not the header of a segment.
     pub fn decode(line: &[u8]) -> Result<(Header, Hash), LineFault> {
-        let (envelope, hash) = cut(line).ok_or(LineFault::Frame("a header"))?;
-        if Hash::of(envelope) != hash {
-            return Err(LineFault::Hash);
-        }
-        strict::check(envelope).map_err(|fault| LineFault::Envelope(fault.to_string()))?;
+        let (envelope, hash) = cut_hashed(line, OPEN, "a header")?;
         // Its format first: a later format's other fields are not this one's fault.
-        let format = serde_json::from_slice::<FormatOnly>(envelope)
+        let format = serde_json::from_str::<FormatOnly>(envelope)
             .map_err(|fault| LineFault::Envelope(fault.to_string()))?
             .format;
         if format != FORMAT {
             return Err(LineFault::UnknownFormat(format));
         }
         let header =
-            serde_json::from_slice(envelope).map_err(|fault| LineFault::Envelope(fault.to_string()))?;
+            serde_json::from_str(envelope).map_err(|fault| LineFault::Envelope(fault.to_string()))?;
         Ok((header, hash))
     }
 }
@@ -68,12 +62,6 @@ impl Header {
 #[derive(Deserialize)]
 struct FormatOnly {
     format: String,
-}
-
-fn cut(line: &[u8]) -> Option<(&[u8], Hash)> {
-    let (envelope, rest) = cut_object(line.strip_prefix(OPEN)?)?;
-    let (hash, rest) = cut_field(rest.strip_prefix(HASH)?, 64, CLOSE)?;
-    rest.is_empty().then_some((envelope, Hash::from_hex(hash)?))
 }
 
 /// Name of the file of the segment whose first event has this sequence number. Names sort as numbers do.

@@ -3,18 +3,29 @@
 //! A hash always covers bytes as they are stored, so that checking never writes JSON again: a reader cuts the
 //! envelope out of the line and hashes it.
 
+mod cursor;
+mod envelope;
 mod header;
 mod line;
+mod seal;
 
+pub use envelope::Envelope;
 pub use header::{Header, segment_file_name};
-pub use line::{Envelope, EventLine, Unsealed};
+pub use line::{Body, EventLine, Unsealed, forget};
+pub use seal::Seal;
 
+use serde::Serialize;
 use thiserror::Error;
 
-use crate::strict::NotStrict;
+use crate::digest::Hash;
+use crate::limits::LINE_BYTES_MAX;
+use crate::strict::{self, NotStrict};
 
 /// Name of this format, the first thing in a log.
 pub const FORMAT: &str = "memory-log/1";
+
+const HASH: &str = r#","hash":""#;
+const CLOSE: &str = r#""}"#;
 
 /// Why a line is not a line of this format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,6 +33,9 @@ pub enum LineFault {
     /// The fixed text between the parts is not there.
     #[error("the line does not have the form of {0}")]
     Frame(&'static str),
+    /// Not text.
+    #[error("the line is not UTF-8")]
+    Utf8,
     /// Longer than any line may be.
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
@@ -47,6 +61,7 @@ impl LineFault {
     pub fn label(&self) -> &'static str {
         match self {
             LineFault::Frame(_) => "frame",
+            LineFault::Utf8 => "utf8",
             LineFault::TooLong => "too_long",
             LineFault::Hash => "hash",
             LineFault::Envelope(_) => "envelope",
@@ -57,18 +72,48 @@ impl LineFault {
     }
 }
 
-/// Reads one JSON object in the strict form from the start of `bytes`; answers it and what follows.
-fn cut_object(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    if bytes.first() != Some(&b'{') {
+/// Reads one JSON object from the start of `text`.
+fn cut_object(text: &str) -> Option<&str> {
+    if !text.starts_with('{') {
         return None;
     }
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<&serde_json::value::RawValue>();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
     values.next()?.ok()?;
-    Some(bytes.split_at(values.byte_offset()))
+    text.get(..values.byte_offset())
 }
 
-/// Takes `count` bytes and the fixed text after them.
-fn cut_field<'a>(bytes: &'a [u8], count: usize, then: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (field, rest) = bytes.split_at_checked(count)?;
-    Some((field, rest.strip_prefix(then)?))
+/// Takes `count` bytes; answers them and what follows.
+fn cut_field(text: &str, count: usize) -> Option<(&str, &str)> {
+    text.split_at_checked(count)
+}
+
+/// A line that holds one hashed object and nothing else: `OPEN OBJECT ,"hash":"HASH"}`. Answers the object as it is stored,
+/// and its hash, which matches.
+fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a str, Hash), LineFault> {
+    if line.len() > LINE_BYTES_MAX {
+        return Err(LineFault::TooLong);
+    }
+    let line = std::str::from_utf8(line).map_err(|_| LineFault::Utf8)?;
+    let cut = || {
+        let start = line.strip_prefix(open)?;
+        let stored = cut_object(start)?;
+        let (hash, end) = cut_field(start[stored.len()..].strip_prefix(HASH)?, 64)?;
+        let hash = Hash::from_hex(hash.as_bytes())?;
+        (end == CLOSE).then_some((stored, hash))
+    };
+    let (stored, hash) = cut().ok_or(LineFault::Frame(what))?;
+    if Hash::of(stored.as_bytes()) != hash {
+        return Err(LineFault::Hash);
+    }
+    strict::check_text(stored).map_err(|fault| LineFault::Envelope(fault.to_string()))?;
+    Ok((stored, hash))
+}
+
+/// Writes such a line, with its line feed.
+fn encode_hashed(object: &impl Serialize, open: &str) -> (Vec<u8>, Hash) {
+    let stored = serde_json::to_vec(object).expect("a struct of strings and numbers is always JSON");
+    let hash = Hash::of(&stored);
+    let hash_text = hash.to_string();
+    let line = [open.as_bytes(), &stored, HASH.as_bytes(), hash_text.as_bytes(), CLOSE.as_bytes(), b"\n"];
+    (line.concat(), hash)
 }

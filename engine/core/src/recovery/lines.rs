@@ -1,0 +1,105 @@
+//! Lines of bounded length with their places.
+
+use std::io::{self, BufRead, Read};
+
+use crate::format::{EventLine, Header, LineFault, Seal};
+use crate::limits::LINE_BYTES_MAX;
+
+/// Smallest unit a disk writes: a page that never arrived ends where a sector does.
+const SECTOR_BYTES: u64 = 512;
+
+/// One line with its place.
+#[derive(Default)]
+pub(super) struct Line {
+    /// With the line feed; cut at the longest line there may be.
+    bytes: Vec<u8>,
+    /// From 1; the header is line 1.
+    pub(super) number: u64,
+    /// From the start of the segment, bytes.
+    pub(super) offset: u64,
+    /// Of the line as it stands in the file, with the line feed.
+    pub(super) len: u64,
+}
+
+impl Line {
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.len
+    }
+
+    fn ended(&self) -> bool {
+        self.bytes.last() == Some(&b'\n')
+    }
+
+    pub(super) fn is_seal(&self) -> bool {
+        Seal::is_one(&self.bytes)
+    }
+
+    pub(super) fn whole(&self) -> Result<&[u8], LineFault> {
+        if self.len > LINE_BYTES_MAX as u64 + 1 {
+            return Err(LineFault::TooLong);
+        }
+        self.bytes.strip_suffix(b"\n").ok_or(LineFault::Frame("a line that ends with a line feed"))
+    }
+
+    /// Whether a write that did not finish can have left this.
+    pub(super) fn may_be_torn(&self) -> bool {
+        !self.ended() || self.has_hole()
+    }
+
+    /// A write that stopped leaves the start of a line, never a whole line with another byte behind it.
+    pub(super) fn lost_its_line_feed(&self) -> bool {
+        let Some((last, line)) = self.bytes.split_last() else { return false };
+        let stands =
+            || EventLine::decode(line).is_ok() || Header::decode(line).is_ok() || Seal::decode(line).is_ok();
+        *last != b'\n' && stands()
+    }
+
+    /// Pages that never arrived: zeros up to the end of a sector or of the file.
+    fn has_hole(&self) -> bool {
+        let mut end = 0;
+        self.bytes.chunk_by(|a, b| (*a == 0) == (*b == 0)).any(|run| {
+            end += run.len();
+            let at_sector_end = (self.offset + end as u64).is_multiple_of(SECTOR_BYTES);
+            run[0] == 0 && (at_sector_end || end == self.bytes.len())
+        })
+    }
+
+    /// The last event this line proves to have been durable when it was written.
+    pub(super) fn proves_durable(&self) -> Option<u64> {
+        let bytes = self.whole().ok()?;
+        match self.is_seal() {
+            true => Seal::decode(bytes).ok().map(|(seal, _)| seal.last_seq),
+            false => EventLine::decode(bytes).ok().map(|event| event.envelope.synced),
+        }
+    }
+}
+
+pub(super) struct Lines<R> {
+    reader: R,
+    pub(super) line: Line,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(reader: R) -> Lines<R> {
+        Lines::behind(reader, 0, 0)
+    }
+
+    /// The reader stands `offset` bytes into the segment, behind so many lines.
+    pub(super) fn behind(reader: R, lines: u64, offset: u64) -> Lines<R> {
+        Lines { reader, line: Line { number: lines, offset, ..Line::default() } }
+    }
+
+    /// Reads the next line; false at the end.
+    pub(super) fn advance(&mut self) -> io::Result<bool> {
+        let line = &mut self.line;
+        line.offset += line.len;
+        line.number += 1;
+        line.bytes.clear();
+        let kept = LINE_BYTES_MAX as u64 + 2;
+        line.len = self.reader.by_ref().take(kept).read_until(b'\n', &mut line.bytes)? as u64;
+        if line.len == kept && !line.ended() {
+            line.len += self.reader.skip_until(b'\n')? as u64;
+        }
+        Ok(line.len > 0)
+    }
+}

@@ -1,0 +1,276 @@
+//! The judgement of a whole log, as an audit needs it: everything that is wrong, segment by segment and side by side.
+
+use std::io::{self, BufRead};
+
+use super::chain::Chain;
+use super::lines::Lines;
+use super::{Breach, Erasures, Fault, Follows, Found, Link, SegmentEnd, check_root};
+use crate::digest::Hash;
+use crate::format::{Header, Seal};
+use crate::merkle::{self, Frontier, Span};
+
+/// Most breaches that are kept; all are counted.
+pub const BREACHES_MAX: usize = 1000;
+
+/// What is wrong, in the order of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaches<T> {
+    /// The first [`BREACHES_MAX`] of them.
+    pub kept: Vec<T>,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl<T> Default for Breaches<T> {
+    fn default() -> Self {
+        Breaches { kept: Vec::new(), count: 0 }
+    }
+}
+
+impl<T> Breaches<T> {
+    fn push(&mut self, breach: T) {
+        if self.kept.len() < BREACHES_MAX {
+            self.kept.push(breach);
+        }
+        self.count += 1;
+    }
+
+    /// Takes back all but the first `count`.
+    fn truncate(&mut self, count: u64) {
+        self.count = count;
+        self.kept.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    }
+}
+
+/// What follows the last whole batch, and was never durable as far as the segment itself can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// Length of what verifies, bytes.
+    pub valid_len: u64,
+    /// Bytes after that.
+    pub bytes: u64,
+    /// What it is if the segment is not the last of its log.
+    pub breach: Breach,
+}
+
+/// One segment, read by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The header and its hash, when it is whole.
+    pub header: Option<(Header, Hash)>,
+    /// The seal and its hash, when there is one.
+    pub seal: Option<(Seal, Hash)>,
+    /// End of the chain after the last whole batch, when that is known.
+    pub head: Option<Link>,
+    /// Whole events that verify.
+    pub events: u64,
+    /// Length of the segment, bytes.
+    pub len: u64,
+    /// What is wrong.
+    pub breaches: Breaches<Breach>,
+    /// An unfinished write at the end.
+    pub torn: Option<Torn>,
+    /// The leaves of its events. Without meaning when something is wrong.
+    pub leaves: Span,
+    /// Payloads that are missing, and events that say so.
+    pub erasures: Erasures,
+}
+
+/// Reads a segment to its end, whatever is wrong with it. `visit` sees every event that verifies, those of an unfinished
+/// last batch too.
+///
+/// # Errors
+///
+/// Those of the reader. Damage is in the answer.
+pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Result<Survey> {
+    let mut lines = Lines::new(reader);
+    let mut state = State::new();
+    while lines.advance()? {
+        state.take(&lines, &mut visit);
+    }
+    Ok(state.finish(lines.line.number, lines.line.offset))
+}
+
+struct State {
+    chain: Chain,
+    survey: Survey,
+    /// A line that an unfinished write may have left, and how many breaches there were before it.
+    suspect: Option<(Breach, u64)>,
+    valid_len: u64,
+}
+
+impl State {
+    fn new() -> State {
+        let survey = Survey {
+            header: None,
+            seal: None,
+            head: None,
+            events: 0,
+            len: 0,
+            breaches: Breaches::default(),
+            torn: None,
+            leaves: Span::empty(0),
+            erasures: Erasures::default(),
+        };
+        State { chain: Chain::new(Follows::Unknown), survey, suspect: None, valid_len: 0 }
+    }
+
+    fn take<R: BufRead>(&mut self, lines: &Lines<R>, visit: &mut impl FnMut(&Found<'_>)) {
+        let line = &lines.line;
+        if let Some((suspect, _)) = &self.suspect
+            && line.proves_durable().is_some_and(|durable| durable >= suspect.seq)
+        {
+            self.suspect = None;
+        }
+        let seq = self.chain.next_seq();
+        let survey = &mut self.survey;
+        let had_header = self.chain.header.is_some();
+        let taken = self.chain.step(line, &mut |found: &Found<'_>| {
+            survey.events += 1;
+            survey.leaves.push(merkle::leaf(&found.event.hash));
+            survey.erasures.see(found);
+            visit(found);
+        });
+        if let (false, Some((header, _))) = (had_header, &self.chain.header) {
+            self.survey.leaves = Span::empty(header.prev_seq);
+        }
+        match taken {
+            Ok(()) if self.suspect.is_none() => self.keep(line.end()),
+            Ok(()) => {}
+            Err(reason) => {
+                let lost = line.lost_its_line_feed();
+                let reason = if lost { Fault::Terminator } else { reason };
+                let breach = Breach { line: line.number, byte: line.offset, seq, reason };
+                if !lost && line.may_be_torn() && self.suspect.is_none() {
+                    self.suspect = Some((breach.clone(), self.survey.breaches.count));
+                }
+                self.survey.breaches.push(breach);
+            }
+        }
+    }
+
+    fn keep(&mut self, end: u64) {
+        if self.chain.seal.is_some() {
+            self.valid_len = end;
+        } else if let Some(link) = self.chain.link().filter(Link::ends_batch) {
+            self.valid_len = end;
+            self.survey.head = Some(link);
+        }
+    }
+
+    fn finish(mut self, line: u64, len: u64) -> Survey {
+        let (valid_len, seq) = (self.valid_len, self.chain.next_seq());
+        let bytes = len.saturating_sub(valid_len);
+        if let Some((breach, before)) = self.suspect {
+            self.survey.breaches.truncate(before);
+            self.survey.torn = Some(Torn { valid_len, bytes, breach });
+        } else if self.survey.breaches.count == 0 && (bytes > 0 || self.chain.header.is_none()) {
+            let breach = Breach { line, byte: len, seq, reason: Fault::Unsealed };
+            self.survey.torn = Some(Torn { valid_len, bytes, breach });
+        }
+        Survey { header: self.chain.header, seal: self.chain.seal, len, ..self.survey }
+    }
+}
+
+impl Survey {
+    /// What the header of the next segment has to follow from, when this one is sealed.
+    pub fn end(&self) -> Option<SegmentEnd> {
+        let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
+        Some(SegmentEnd::new(header, seal, *hash))
+    }
+
+    /// The place behind its last line.
+    fn behind(&self, reason: Fault) -> Breach {
+        let head = self.head.map_or(0, |head| head.seq);
+        let before = self.header.as_ref().map_or(0, |(header, _)| header.prev_seq);
+        Breach { line: head.saturating_sub(before) + 2, byte: self.len, seq: head + 1, reason }
+    }
+}
+
+/// A whole log, judged by its segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Id of the log, when a header says so.
+    pub log_id: Option<String>,
+    /// Whole events that verify.
+    pub events: u64,
+    /// End of the chain, when it is known.
+    pub head: Option<Link>,
+    /// Bytes of an unfinished write at the end.
+    pub torn_bytes: u64,
+    /// What is wrong: index of the segment, and where in it.
+    pub breaches: Breaches<(usize, Breach)>,
+    /// The tree over all events up to [`Joined::head`] when nothing is wrong and no batch is unfinished.
+    pub tree: Option<Frontier>,
+    /// Payloads that were forgotten.
+    pub forgotten: usize,
+}
+
+/// Puts segments together that were read by themselves, in the order of their names; each with the number of its first
+/// event as its name says. Checks what joins them: headers to seals, the roots in the seals, erasures.
+pub fn join(segments: Vec<(u64, Survey)>) -> Joined {
+    let mut joined = Joined {
+        log_id: None,
+        events: 0,
+        head: None,
+        torn_bytes: 0,
+        breaches: Breaches::default(),
+        tree: Some(Frontier::empty()),
+        forgotten: 0,
+    };
+    let (mut follows, mut erasures) = (Follows::Start, Erasures::default());
+    let last = segments.len().saturating_sub(1);
+    let first_seqs: Vec<u64> = segments.iter().map(|(first_seq, _)| *first_seq).collect();
+    for (index, (first_seq, mut survey)) in segments.into_iter().enumerate() {
+        joined.segment(index, first_seq, &follows, &survey, index == last);
+        follows = survey.end().map_or(Follows::Unknown, Follows::Segment);
+        erasures.merge(std::mem::take(&mut survey.erasures));
+    }
+    joined.forgotten = erasures.forgotten();
+    for gap in erasures.unaccounted() {
+        let index = first_seqs.partition_point(|first_seq| *first_seq <= gap.seq).saturating_sub(1);
+        let breach = Breach { line: gap.line, byte: gap.byte, seq: gap.seq, reason: Fault::Erasure };
+        joined.breaches.push((index, breach));
+    }
+    if joined.breaches.count > 0 {
+        joined.tree = None;
+    }
+    joined
+}
+
+impl Joined {
+    fn segment(&mut self, index: usize, first_seq: u64, follows: &Follows, survey: &Survey, last: bool) {
+        let at_header = |reason| (index, Breach { line: 1, byte: 0, seq: 0, reason });
+        if let Some((header, _)) = &survey.header {
+            self.log_id.get_or_insert_with(|| header.log_id.clone());
+            let named = header.prev_seq.checked_add(1) == Some(first_seq);
+            let checked = if named { follows.check(header) } else { Err(Fault::Header("prev_seq")) };
+            checked.unwrap_or_else(|fault| self.breaches.push(at_header(fault)));
+        }
+        let unkept = survey.breaches.count - survey.breaches.kept.len() as u64;
+        survey.breaches.kept.iter().for_each(|breach| self.breaches.push((index, breach.clone())));
+        self.breaches.count += unkept;
+        match (&survey.torn, &survey.seal) {
+            (Some(torn), _) if last => self.torn_bytes = torn.bytes,
+            (Some(torn), _) => self.breaches.push((index, torn.breach.clone())),
+            (None, None) if !last => self.breaches.push((index, survey.behind(Fault::Unsealed))),
+            _ => {}
+        }
+        self.events += survey.events;
+        self.head = survey.head.or(self.head);
+        self.grow(index, survey);
+    }
+
+    /// The tree up to here, as long as nothing is wrong.
+    fn grow(&mut self, index: usize, survey: &Survey) {
+        let whole =
+            self.breaches.count == 0 && survey.head.is_some_and(|head| head.seq == survey.leaves.end());
+        let mut tree = self.tree.take().filter(|_| whole);
+        self.tree = tree.take_if(|tree| tree.append(&survey.leaves));
+        if let (Some(tree), Some((seal, _))) = (&self.tree, &survey.seal)
+            && let Err(fault) = check_root(seal, &tree.root())
+        {
+            self.breaches.push((index, Breach { seq: 0, ..survey.behind(fault) }));
+        }
+    }
+}
