@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::bench::{BenchArgs, bench};
 use crate::config::{self, Config};
+use crate::import::{ImportArgs, import};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
 use crate::verify::verify;
@@ -53,6 +54,8 @@ enum Command {
     ///
     /// Needs a release build to mean anything, and some minutes: each figure is measured in turns with its limit.
     Bench(BenchArgs),
+    /// Import the logs of another product
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +89,7 @@ struct ServeArgs {
 pub(crate) fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => run_serve(args),
+        Command::Import(args) => run_import(&args),
         Command::Verify(args) => run_verify(&args.data),
         Command::Rebuild(args) => run_rebuild(&args.data),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
@@ -117,6 +121,11 @@ fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     print(&rebuild(data)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    import(args)
 }
 
 fn print(report: &impl Serialize) -> anyhow::Result<()> {

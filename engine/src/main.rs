@@ -6,6 +6,7 @@ mod bench;
 mod cli;
 mod config;
 mod engine;
+mod import;
 mod log;
 mod metrics;
 mod projection;

@@ -4,6 +4,8 @@
 mod api;
 mod bench;
 mod crash;
+mod import;
 mod process;
 mod projection;
 mod volume;
+mod zaxy;

@@ -52,6 +52,12 @@ impl Verifier {
         Ok(Verified { seq, record, after_gap: std::mem::take(&mut self.lost) })
     }
 
+    /// Takes an event of which it is known which number it had when it was first verified.
+    pub fn next_as<'a>(&mut self, seq: u64, line: &'a [u8]) -> Result<Verified<'a>, Refused> {
+        self.lines = seq.saturating_sub(1);
+        self.next(line)
+    }
+
     /// Goes on behind a line that was refused, or that is not there: the next one may have any larger number.
     pub fn skip_gap(&mut self) {
         self.lost = true;

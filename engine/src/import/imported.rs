@@ -1,0 +1,166 @@
+//! What a target has of imported logs: read from its own log and verified again by Zaxy's rules.
+
+use std::collections::BTreeMap;
+
+use engine_core::digest::Hash;
+use engine_core::wire::{EventView, LogHead};
+use engine_core::zaxy::{Verifier, is_imported, read_payload};
+use serde::Serialize;
+
+use super::report::TargetReport;
+use super::target::Target;
+
+/// Breaches that are listed; more are counted.
+const BREACHES_MAX: usize = 20;
+
+/// Every imported log of a target, as far as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Imported {
+    read_to: u64,
+    logs: BTreeMap<(String, Hash), Chain>,
+}
+
+/// The last event of a log that was imported.
+#[derive(Debug)]
+pub(super) struct There {
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+    /// Name of the file it came from: copies of one log may have several.
+    pub(super) log: String,
+}
+
+/// One log as it was imported into one project.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    log: String,
+    verifier: Verifier,
+    events: u64,
+    gaps: u64,
+    first_seq: u64,
+    last_seq: u64,
+    breaches: Vec<ChainBreach>,
+    breaches_count: u64,
+}
+
+/// An imported event that does not verify any more.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ChainBreach {
+    /// In the engine's log.
+    seq: u64,
+    /// In its own log, as was noted when it was imported.
+    source_seq: u64,
+    reason: &'static str,
+}
+
+/// What `import verify` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct VerifiedImports {
+    /// Every imported event verifies.
+    pub(super) ok: bool,
+    target: TargetReport,
+    logs: Vec<Proof>,
+}
+
+/// What the target's log proves about one imported log.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Proof {
+    /// Nothing that was imported is changed, doubled or missing.
+    pub(super) ok: bool,
+    project: String,
+    /// Name of the file its last event came from.
+    log: String,
+    /// Hash of its first event.
+    chain: Hash,
+    /// Events whose hash was computed again from what is stored.
+    events: u64,
+    /// Places where lines were left out by `--keep-going`.
+    gaps: u64,
+    /// Last event, in its own log.
+    head_seq: u64,
+    head_hash: Option<Hash>,
+    /// Where it stands in the engine's log.
+    first_seq: u64,
+    last_seq: u64,
+    breaches: Vec<ChainBreach>,
+    breaches_count: u64,
+}
+
+impl Imported {
+    /// Reads what was appended to the target's log since the last time.
+    pub(super) async fn read_on(&mut self, target: &Target) -> anyhow::Result<()> {
+        loop {
+            let page = target.page(self.read_to).await?;
+            let Some(last) = page.events.last() else { return Ok(()) };
+            self.read_to = last.seq;
+            page.events.iter().for_each(|event| self.take(event));
+        }
+    }
+
+    fn take(&mut self, event: &EventView) {
+        if !is_imported(&event.kind) {
+            return;
+        }
+        // Anybody may write events of such a type: what is not of an import's form is not counted as one.
+        let Some((source, record)) = read_payload(&event.payload) else { return };
+        let chain = self.logs.entry((event.project.clone(), source.chain)).or_default();
+        if chain.events == 0 {
+            chain.first_seq = event.seq;
+        }
+        chain.last_seq = event.seq;
+        let next = chain.verifier.head().map_or(1, |(seq, _)| seq + 1);
+        if source.seq > next {
+            chain.gaps += 1;
+            chain.verifier.skip_gap();
+        }
+        let reason = match chain.verifier.next_as(source.seq, record.get().as_bytes()) {
+            Ok(found) if found.record.hash == source.hash => {
+                chain.events += 1;
+                chain.log = source.log;
+                return;
+            }
+            Ok(_) => "source",
+            Err(why) => why.label(),
+        };
+        chain.breaches_count += 1;
+        if chain.breaches.len() < BREACHES_MAX {
+            chain.breaches.push(ChainBreach { seq: event.seq, source_seq: source.seq, reason });
+        }
+    }
+
+    /// Last event of this log that is there.
+    pub(super) fn head(&self, project: &str, chain: Hash) -> Option<There> {
+        let found = self.logs.get(&(project.to_owned(), chain))?;
+        let (seq, hash) = found.verifier.head()?;
+        Some(There { seq, hash, log: found.log.clone() })
+    }
+
+    pub(super) fn proof(&self, project: &str, chain: Hash) -> Option<Proof> {
+        let found = self.logs.get_key_value(&(project.to_owned(), chain))?;
+        Some(Proof::of(found))
+    }
+
+    pub(super) fn verified(&self, head: LogHead) -> VerifiedImports {
+        let logs: Vec<Proof> = self.logs.iter().map(Proof::of).collect();
+        VerifiedImports { ok: logs.iter().all(|proof| proof.ok), target: TargetReport::of(head), logs }
+    }
+}
+
+impl Proof {
+    fn of(((project, chain), found): (&(String, Hash), &Chain)) -> Proof {
+        let head = found.verifier.head();
+        Proof {
+            ok: found.breaches_count == 0,
+            project: project.clone(),
+            log: found.log.clone(),
+            chain: *chain,
+            events: found.events,
+            gaps: found.gaps,
+            head_seq: head.map_or(0, |(seq, _)| seq),
+            head_hash: head.map(|(_, hash)| hash),
+            first_seq: found.first_seq,
+            last_seq: found.last_seq,
+            breaches: found.breaches.clone(),
+            breaches_count: found.breaches_count,
+        }
+    }
+}
