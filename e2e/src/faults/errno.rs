@@ -286,7 +286,8 @@ impl Sweep {
             session.faults.push("acknowledged although nothing can be made durable".into());
         }
         if !lasts && session.ending == Ending::Refused {
-            session.faults.push(format!("refuses {RECOVERY_LIMIT:?} after the cause is gone"));
+            let refusal = session.refusal();
+            session.faults.push(format!("refuses {RECOVERY_LIMIT:?} after the cause is gone: {refusal}"));
         }
         fs::remove_dir_all(data)?;
         Ok(session)

@@ -66,6 +66,8 @@ pub(super) struct Session {
     pub(super) recovery: Duration,
     /// What must not be.
     pub(super) faults: Vec<String>,
+    /// What the engine wrote.
+    said: String,
     ledger: Ledger,
     writer: Writer,
 }
@@ -80,6 +82,7 @@ impl Session {
             ending: Ending::Exited,
             recovery: Duration::ZERO,
             faults: Vec::new(),
+            said: String::new(),
             ledger: Ledger::default(),
             writer: Writer::new(script.client, &Dice::new(1), Load::Small),
         };
@@ -163,7 +166,14 @@ impl Session {
         }
     }
 
+    /// The last refusal, and what the engine said about it.
+    pub(super) fn refusal(&self) -> String {
+        let complaints: Vec<&str> = self.said.lines().filter(|line| !line.contains(r#""INFO""#)).collect();
+        format!("{}\n{}", self.writer.refusal, complaints.join("\n"))
+    }
+
     fn hear(&mut self, said: &str) {
+        self.said.push_str(said);
         if let Some(panic) = said.lines().find(|line| line.contains("panicked")) {
             self.faults.push(format!("panic: {panic}"));
         }

@@ -62,6 +62,8 @@ pub(super) struct Writer {
     body: Option<Vec<u8>>,
     pub(super) promises: Vec<Given>,
     pub(super) refusals: u64,
+    /// The last of them.
+    pub(super) refusal: String,
     /// An answer nobody foresaw.
     pub(super) surprise: Option<String>,
 }
@@ -69,8 +71,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(client: u32, dice: &Dice, load: Load) -> Writer {
         let dice = dice.fork(u64::from(client) + 1);
-        let (promises, surprise) = (Vec::new(), None);
-        Writer { client, dice, load, next: 0, body: None, promises, refusals: 0, surprise }
+        let (promises, refusal, surprise) = (Vec::new(), String::new(), None);
+        Writer { client, dice, load, next: 0, body: None, promises, refusals: 0, refusal, surprise }
     }
 
     /// Writes until it is told to stop, or the engine is gone.
@@ -98,6 +100,7 @@ impl Writer {
             }
             (503, _) => {
                 self.refusals += 1;
+                self.refusal = String::from_utf8_lossy(&answer.body).into_owned();
                 sleep(Duration::from_millis(2));
                 Reply::Refused
             }
