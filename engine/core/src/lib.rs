@@ -2,14 +2,17 @@
 //! random bytes are arguments; the crate `memory-engine` supplies them and acts on the answers.
 //!
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
-//! a log that was found, [`fold`] turns events into what the projection stores, [`request`] is the only code that
+//! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges it
+//! by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the projection stores, [`request`] is the only code that
 //! sees unchecked requests, [`query`] turns a person's words into a full-text query.
 
+pub mod anchor;
 pub mod checkpoint;
 pub mod digest;
 pub mod event;
 pub mod fold;
 pub mod format;
+pub mod frames;
 pub mod limits;
 pub mod merkle;
 pub mod note;

@@ -1,0 +1,288 @@
+//! The index at the end of a compressed segment.
+//!
+//! A compressed segment is a zstd file of independent frames, each of whole lines, and one skippable frame at its end that
+//! says where they are. Any zstd decompressor gives the raw segment back; a reader that knows the index starts at the frame
+//! it needs.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::limits::LINE_BYTES_MAX;
+
+/// Raw bytes after which a frame is closed at the end of the line.
+pub const FRAME_RAW_BYTES: u64 = 1 << 20;
+/// Most raw bytes of a frame: one line more than [`FRAME_RAW_BYTES`].
+pub const FRAME_RAW_BYTES_MAX: u64 = FRAME_RAW_BYTES + LINE_BYTES_MAX as u64 + 1;
+/// Most frames of a segment: the largest segment, a gibibyte and one line, has a quarter of that.
+pub const FRAMES_MAX: usize = 4096;
+/// Longest index, bytes with the eight before it: [`FRAMES_MAX`] entries of three numbers.
+pub const INDEX_BYTES_MAX: usize = 8 + FRAMES_MAX * 64 + 128;
+
+/// The first of the numbers that mark a frame no decompressor looks into.
+const MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
+
+/// Where a frame starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u64; 3]", into = "[u64; 3]")]
+pub struct Frame {
+    /// The first event in it, or the one after the last when it has none: then it ends with the seal.
+    pub first_seq: u64,
+    /// Bytes before it in the raw segment.
+    pub raw_offset: u64,
+    /// Bytes before it in the file.
+    pub file_offset: u64,
+}
+
+impl From<[u64; 3]> for Frame {
+    fn from([first_seq, raw_offset, file_offset]: [u64; 3]) -> Frame {
+        Frame { first_seq, raw_offset, file_offset }
+    }
+}
+
+impl From<Frame> for [u64; 3] {
+    fn from(Frame { first_seq, raw_offset, file_offset }: Frame) -> [u64; 3] {
+        [first_seq, raw_offset, file_offset]
+    }
+}
+
+/// Where everything is in a compressed segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameIndex {
+    /// In the order of the file.
+    pub frames: Vec<Frame>,
+    /// Length of the raw segment.
+    pub raw_bytes: u64,
+    /// Lines of the raw segment, header and seal counted.
+    pub lines: u64,
+}
+
+/// A frame with its ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameSpan {
+    /// The first event in it.
+    pub first_seq: u64,
+    /// Its bytes in the raw segment.
+    pub raw: Range<u64>,
+    /// Its bytes in the file.
+    pub file: Range<u64>,
+}
+
+/// Why a file does not end with an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum IndexFault {
+    /// No skippable frame of the right length ends the file.
+    #[error("the file does not end with the index of its frames")]
+    Missing,
+    /// The frame does not hold an index as this engine writes it.
+    #[error("the index of the frames does not have its form")]
+    Form,
+    /// The places in it cannot be.
+    #[error("the index of the frames contradicts itself")]
+    Places,
+}
+
+impl IndexFault {
+    /// Stable label, for metrics and reports.
+    pub fn label(&self) -> &'static str {
+        match self {
+            IndexFault::Missing => "index_missing",
+            IndexFault::Form => "index_form",
+            IndexFault::Places => "index_places",
+        }
+    }
+}
+
+impl FrameIndex {
+    /// The skippable frame, to be written behind the last of the frames.
+    pub fn encode(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(self).expect("a struct of numbers is always JSON");
+        let len = u32::try_from(json.len()).expect("the number of frames is bounded");
+        [MAGIC.as_slice(), &len.to_le_bytes(), &json].concat()
+    }
+
+    /// Reads the index from the end of a file of this length: `tail` are its last bytes, [`INDEX_BYTES_MAX`] of them if it
+    /// has so many. Answers where the index starts as well, which is where the last frame ends.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn decode(tail: &[u8], file_len: u64) -> Result<(FrameIndex, u64), IndexFault> {
+        // The JSON has no byte of the mark and its length no such high byte: the last mark is the one.
+        let marks = tail.windows(MAGIC.len()).rposition(|bytes| bytes == MAGIC);
+        let frame = &tail[marks.ok_or(IndexFault::Missing)?..];
+        let (length, json) = frame[MAGIC.len()..].split_first_chunk().ok_or(IndexFault::Missing)?;
+        if frame.len() > INDEX_BYTES_MAX || u32::from_le_bytes(*length) as usize != json.len() {
+            return Err(IndexFault::Missing);
+        }
+        let start = file_len.checked_sub(frame.len() as u64).ok_or(IndexFault::Missing)?;
+        let index: FrameIndex = serde_json::from_slice(json).map_err(|_| IndexFault::Form)?;
+        // There is one way to write it.
+        if index.encode() != frame {
+            return Err(IndexFault::Form);
+        }
+        if index.is_sound(start) { Ok((index, start)) } else { Err(IndexFault::Places) }
+    }
+
+    fn is_sound(&self, file_end: u64) -> bool {
+        let begins = self.frames.first().is_some_and(|first| (first.raw_offset, first.file_offset) == (0, 0));
+        let rises = self.frames.windows(2).all(|pair| pair[0].first_seq <= pair[1].first_seq);
+        let bounded = |range: &Range<u64>, most: u64| {
+            range.end.checked_sub(range.start).is_some_and(|len| (1..=most).contains(&len))
+        };
+        let fits = (0..self.frames.len()).all(|i| {
+            let span = self.span(i, file_end);
+            bounded(&span.raw, FRAME_RAW_BYTES_MAX) && bounded(&span.file, u64::MAX)
+        });
+        begins
+            && rises
+            && fits
+            && self.frames.len() <= FRAMES_MAX
+            && (2..=self.raw_bytes).contains(&self.lines)
+    }
+
+    fn span(&self, i: usize, file_end: u64) -> FrameSpan {
+        let Frame { first_seq, raw_offset, file_offset } = self.frames[i];
+        let (raw_end, file_end) = match self.frames.get(i + 1) {
+            Some(next) => (next.raw_offset, next.file_offset),
+            None => (self.raw_bytes, file_end),
+        };
+        FrameSpan { first_seq, raw: raw_offset..raw_end, file: file_offset..file_end }
+    }
+
+    /// The frame with this event, if the segment has it; `index_start` as [`FrameIndex::decode`] answered it.
+    pub fn frame_of(&self, seq: u64, index_start: u64) -> Option<FrameSpan> {
+        let after = self.frames.partition_point(|frame| frame.first_seq <= seq);
+        Some(self.span(after.checked_sub(1)?, index_start))
+    }
+
+    /// The frame with this byte of the raw segment.
+    pub fn frame_at(&self, raw_offset: u64, index_start: u64) -> Option<FrameSpan> {
+        let after = self.frames.partition_point(|frame| frame.raw_offset <= raw_offset);
+        Some(self.span(after.checked_sub(1)?, index_start)).filter(|span| span.raw.contains(&raw_offset))
+    }
+
+    /// All frames in order.
+    pub fn spans(&self, index_start: u64) -> impl Iterator<Item = FrameSpan> + '_ {
+        (0..self.frames.len()).map(move |i| self.span(i, index_start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames with 100 bytes each in the file.
+    fn sample() -> (FrameIndex, u64) {
+        let frame = |first_seq, raw_offset, file_offset| Frame { first_seq, raw_offset, file_offset };
+        let frames = vec![frame(11, 0, 0), frame(15, 1000, 100), frame(18, 3000, 200)];
+        (FrameIndex { frames, raw_bytes: 3500, lines: 12 }, 300)
+    }
+
+    fn file(index: &FrameIndex, end: u64) -> Vec<u8> {
+        let frames = vec![b'z'; usize::try_from(end).expect("tests are small")];
+        [frames, index.encode()].concat()
+    }
+
+    #[test]
+    fn the_index_is_found_at_the_end() {
+        let (index, end) = sample();
+        let file = file(&index, end);
+        assert_eq!(FrameIndex::decode(&file, file.len() as u64), Ok((index.clone(), end)));
+        assert_eq!(FrameIndex::decode(&file[250..], file.len() as u64), Ok((index.clone(), end)));
+        let json = r#"{"frames":[[11,0,0],[15,1000,100],[18,3000,200]],"raw_bytes":3500,"lines":12}"#;
+        assert_eq!(&index.encode()[8..], json.as_bytes());
+        assert_eq!(index.encode()[..4], [0x50, 0x2A, 0x4D, 0x18]);
+        // Compressed bytes may look like the mark.
+        let marked = [&[0x50, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, b'{'], file.as_slice()].concat();
+        assert!(FrameIndex::decode(&marked, marked.len() as u64).is_ok());
+    }
+
+    #[test]
+    fn events_and_bytes_are_found_in_their_frames() {
+        let (index, end) = sample();
+        let frame_of = |seq| index.frame_of(seq, end).map(|span| span.first_seq);
+        assert_eq!(
+            [10, 11, 14, 15, 17, 18, 99].map(frame_of),
+            [None, Some(11), Some(11), Some(15), Some(15), Some(18), Some(18)]
+        );
+        let last = index.frame_of(18, end).expect("it has a frame");
+        assert_eq!((last.raw, last.file), (3000..3500, 200..300));
+        let frame_at = |raw| index.frame_at(raw, end).map(|span| span.first_seq);
+        assert_eq!([0, 999, 1000, 3499, 3500].map(frame_at), [Some(11), Some(11), Some(15), Some(18), None]);
+        assert_eq!(index.spans(end).map(|span| span.raw.end).collect::<Vec<_>>(), [1000, 3000, 3500]);
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_prefix_is_an_index_of_the_same_file() {
+        let (index, end) = sample();
+        let whole = file(&index, end);
+        for len in 0..whole.len() {
+            assert_eq!(FrameIndex::decode(&whole[..len], len as u64), Err(IndexFault::Missing));
+        }
+        for at in usize::try_from(end).expect("small")..whole.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                // A digit that became another digit is found when the frame is read: the frames carry checksums, the
+                // lines their chain.
+                let other = FrameIndex::decode(&bytes, bytes.len() as u64);
+                assert_ne!(other.map(|(index, _)| index), Ok(index.clone()), "byte {at} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_that_cannot_be_are_refused() {
+        fn check(change: impl Fn(&mut FrameIndex), fault: IndexFault) {
+            let (mut index, end) = sample();
+            change(&mut index);
+            let file = file(&index, end);
+            assert_eq!(FrameIndex::decode(&file, file.len() as u64), Err(fault), "{index:?}");
+        }
+        use IndexFault::{Missing, Places};
+        check(|index| index.frames.clear(), Places);
+        check(|index| index.frames[0].raw_offset = 1, Places);
+        check(|index| index.frames[0].file_offset = 1, Places);
+        check(|index| index.frames[1].file_offset = 200, Places);
+        check(|index| index.frames[2].file_offset = 300, Places);
+        check(|index| index.frames[2].raw_offset = 1000, Places);
+        check(|index| index.frames[2].first_seq = 14, Places);
+        check(|index| index.raw_bytes = 3000, Places);
+        check(|index| index.raw_bytes = 3001 + FRAME_RAW_BYTES_MAX, Places);
+        check(|index| index.lines = 1, Places);
+        check(|index| index.lines = 3501, Places);
+        let many = |index: &mut FrameIndex| {
+            let frame = |n| Frame { first_seq: n, raw_offset: n, file_offset: n };
+            index.frames = (0..=FRAMES_MAX as u64).map(frame).collect();
+        };
+        check(many, Places);
+        check(|index| index.frames = vec![Frame::from([u64::MAX; 3]); FRAMES_MAX * 2], Missing);
+    }
+
+    #[test]
+    fn another_spelling_is_refused() {
+        let (index, end) = sample();
+        let json = String::from_utf8(index.encode()[8..].to_vec()).expect("JSON is text");
+        for changed in [
+            json.replace(',', ", "),
+            json.replace("11,", "11.0,"),
+            json.replace("lines", "lanes"),
+            "{}".into(),
+        ] {
+            let len = u32::try_from(changed.len()).expect("short").to_le_bytes();
+            let file = [vec![b'z'; 300], MAGIC.to_vec(), len.to_vec(), changed.into_bytes()].concat();
+            assert_eq!(end, 300);
+            assert_eq!(FrameIndex::decode(&file, file.len() as u64), Err(IndexFault::Form));
+        }
+    }
+
+    #[test]
+    fn the_largest_index_has_its_place() {
+        let large = Frame { first_seq: 1 << 62, raw_offset: 1 << 31, file_offset: 1 << 31 };
+        let index = FrameIndex { frames: vec![large; FRAMES_MAX], raw_bytes: 1 << 31, lines: 1 << 31 };
+        assert!(index.encode().len() <= INDEX_BYTES_MAX);
+    }
+}
