@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -51,7 +52,7 @@ enum What {
     /// Verify imported logs again, by their own rules, from what the engine's log has of them
     ///
     /// Prints one JSON object. Exit code 0: they verify. 1: something is missing or changed. 2: could not be checked.
-    Verify(Place),
+    Verify(Where),
 }
 
 #[derive(Debug, Args)]
@@ -60,7 +61,7 @@ struct ZaxyArgs {
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     #[command(flatten)]
-    place: Place,
+    place: Where,
     /// Project the events and memories belong to from now on
     #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
     project: String,
@@ -86,11 +87,21 @@ struct Place {
     data: Option<PathBuf>,
 }
 
-impl Place {
+#[derive(Debug, Args)]
+struct Where {
+    #[command(flatten)]
+    place: Place,
+    /// How long the engine may be away or busy before this gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    patience: u64,
+}
+
+impl Where {
     fn open(&self) -> anyhow::Result<Target> {
-        match (&self.to, &self.data) {
-            (Some(url), None) => Target::running(url),
-            (None, Some(data)) => Target::stopped(data),
+        let patience = Duration::from_secs(self.patience);
+        match (&self.place.to, &self.place.data) {
+            (Some(url), None) => Target::running(url, patience),
+            (None, Some(data)) => Target::stopped(data, patience),
             _ => bail!("say where: --to URL of a running engine, or --data DIR of a stopped one"),
         }
     }
@@ -148,7 +159,7 @@ async fn run(
     Ok(())
 }
 
-async fn verify(place: &Place) -> anyhow::Result<ExitCode> {
+async fn verify(place: &Where) -> anyhow::Result<ExitCode> {
     let target = place.open()?;
     let mut imported = Imported::default();
     let outcome = imported.read_on(&target).await;

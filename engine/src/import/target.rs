@@ -26,8 +26,6 @@ use crate::metrics::Metrics;
 
 /// Longer than the engine itself gives a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
-/// How long an engine may be away: a restart, a volume that is being grown, a projection that is being built.
-const PATIENCE: Duration = Duration::from_secs(120);
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -35,6 +33,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     engine: Reached,
+    /// How long it may be away: a restart, a volume that is being grown, a projection that is being built.
     patience: Duration,
 }
 
@@ -58,21 +57,21 @@ pub(super) enum Written {
 }
 
 impl Target {
-    pub(super) fn running(url: &str) -> anyhow::Result<Target> {
+    pub(super) fn running(url: &str, patience: Duration) -> anyhow::Result<Target> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().with_context(|| format!("{url:?} is not a URL"))?;
         if uri.scheme_str() != Some("http") || uri.authority().is_none() {
             bail!("{url:?} is not the URL of an engine, such as http://127.0.0.1:8080");
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Target { engine: Reached::Running { client, base }, patience: PATIENCE })
+        Ok(Target { engine: Reached::Running { client, base }, patience })
     }
 
-    pub(super) fn stopped(data: &Path) -> anyhow::Result<Target> {
+    pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {
         let metrics = Metrics::new("").context("cannot define the metrics")?;
         let engine = Arc::new(Engine::start(data, metrics)?);
         let routes = api::routes(Arc::clone(&engine));
-        Ok(Target { engine: Reached::Here { engine, routes }, patience: PATIENCE })
+        Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }
 
     /// Stops an engine that was started here.

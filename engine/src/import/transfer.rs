@@ -79,6 +79,8 @@ impl<'a> Transfer<'a> {
     ) -> anyhow::Result<()> {
         self.progress.set_message(source.name.clone());
         let before = self.progress.position();
+        // What earlier passes of this run wrote, a later one finds there.
+        let mut own = 0;
         for _ in 0..OVERTAKEN_MAX {
             let mut pass = Pass {
                 verifier: Verifier::default(),
@@ -90,9 +92,12 @@ impl<'a> Transfer<'a> {
             let again = matches!(outcome, Ok(true));
             if !again {
                 // What was imported before a fault is part of the report too.
+                pass.report.imported += own;
+                pass.report.already_there = pass.report.already_there.saturating_sub(own);
                 report.logs.push(pass.report);
                 return outcome.map(|_| ());
             }
+            own += pass.report.imported;
             self.progress.set_position(before);
             if let Some(target) = self.target {
                 imported.read_on(target).await?;

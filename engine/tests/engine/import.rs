@@ -10,7 +10,7 @@ use std::thread;
 use engine_core::digest::Hash;
 use serde_json::{Value, json};
 
-use crate::process::{Running, binary, eventually};
+use crate::process::{Running, binary, eventually, segment};
 
 pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("core/tests/fixtures/zaxy")
@@ -157,43 +157,92 @@ fn a_log_that_has_grown_is_gone_on_with() {
     assert_eq!((code, &report["totals"]["imported"]), (0, &json!(2500)));
 }
 
+/// A running import that writes, and how to stop it.
+fn spawned(log: &Path, place: &[&str]) -> Child {
+    binary()
+        .args(["import", "zaxy", "--from", log.to_str().unwrap()])
+        .args(place)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Kills the import (or first the engine it writes to) while it writes to a running engine.
+fn kill_to_engine(data: &Path, log: &Path, more: u64, engine_first: bool) -> bool {
+    let engine = Running::start(data);
+    let seq = || engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
+    let before = seq();
+    let mut child = spawned(log, &["--to", &format!("http://{}", engine.api)]);
+    eventually("it writes", || seq() > before + more || child.try_wait().unwrap().is_some());
+    if !engine_first {
+        child.kill().unwrap();
+    }
+    engine.kill();
+    ended_early(child)
+}
+
+/// Kills an import that is the engine too.
+fn kill_alone(data: &Path, log: &Path, more: u64) -> bool {
+    let size = || fs::metadata(segment(data)).map_or(0, |file| file.len());
+    let before = size();
+    let mut child = spawned(log, &["--data", data.to_str().unwrap()]);
+    eventually("it writes", || size() > before + 500 * more || child.try_wait().unwrap().is_some());
+    ended_early(child)
+}
+
+fn ended_early(mut child: Child) -> bool {
+    let _gone = child.kill();
+    !child.wait().unwrap().success()
+}
+
 /// The import is killed again and again, the engine too; then it is run to the end.
 #[test]
 fn kills_in_the_middle_lose_nothing_and_double_nothing() {
-    const EVENTS: u64 = 12_000;
+    const EVENTS: u64 = 8000;
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let log = logs.path().join("notes.jsonl");
+    let (data, log) = (data.path(), logs.path().join("notes.jsonl"));
     written(&log, EVENTS);
-    let mut cut_short = 0;
-    for round in 0..6 {
-        let engine = Running::start(data.path());
-        let before = engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
-        let url = format!("http://{}", engine.api);
-        let mut child: Child = binary()
-            .args(["import", "zaxy", "--from", log.to_str().unwrap(), "--to", &url])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Odd counts, so that the kill falls between memories and between these and their events.
-        eventually("it writes", || {
-            let seq = engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
-            seq > before + 150 + 333 * round || child.try_wait().unwrap().is_some()
-        });
-        if round % 2 == 0 {
-            child.kill().unwrap();
-        }
-        engine.kill();
-        cut_short += usize::from(child.try_wait().unwrap().is_none_or(|status| !status.success()));
-        let _gone = child.kill();
-        child.wait().unwrap();
-    }
-    assert!(cut_short >= 4, "only {cut_short} imports were cut short: this proves little");
-    let (code, report) = into_data(&log, data.path());
+    // Odd counts, so that kills fall between memories, and between these and their events.
+    let early = [
+        kill_to_engine(data, &log, 150, false),
+        kill_alone(data, &log, 333),
+        kill_to_engine(data, &log, 777, true),
+        kill_alone(data, &log, 1111),
+        kill_to_engine(data, &log, 1501, false),
+        kill_alone(data, &log, 1999),
+    ];
+    let early = early.iter().filter(|early| **early).count();
+    assert!(early >= 4, "only {early} imports were cut short: this proves little");
+    let (code, report) = into_data(&log, data);
     assert_eq!(code, 0, "{report:#}");
-    let engine = Running::start(data.path());
+    let engine = Running::start(data);
     assert_eq!(imported_seqs(&engine), (1..=EVENTS).collect::<Vec<u64>>());
     assert_eq!(engine.total("q=note"), EVENTS);
     assert_eq!(report["logs"][0]["proof"]["events"], EVENTS);
+}
+
+/// The report of an import that could not be finished says so, and what was done.
+#[test]
+fn an_engine_that_stays_away_ends_the_import_with_a_report() {
+    let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = logs.path().join("notes.jsonl");
+    written(&log, 20_000);
+    let engine = Running::start(data.path());
+    let seq = || engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
+    let report = logs.path().join("report.json");
+    let url = format!("http://{}", engine.api);
+    let mut child = spawned(&log, &["--to", &url, "--patience", "1", "--report", report.to_str().unwrap()]);
+    eventually("it writes", || seq() > 2500);
+    engine.kill();
+    let mut code = None;
+    eventually("it gives up", || {
+        code = child.try_wait().unwrap();
+        code.is_some()
+    });
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    assert_eq!((code.unwrap().code(), &report["ok"]), (Some(2), &json!(false)));
+    assert!(report["unfinished"].as_str().unwrap().contains("no success in 1s"), "{report:#}");
+    assert!(report["totals"]["imported"].as_u64().unwrap() >= 1000, "{report:#}");
 }
 
 /// Two imports of one log at once: the second takes what the first has written as written.
