@@ -2,6 +2,8 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use crate::integrity::ACCEPTED_ROLLBACKS_MAX;
+
 /// Conditions as a map keyed by type, so that server-side apply merges them instead of replacing the list.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -34,5 +36,33 @@ pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
         "description": "Labels a node must have to run the writer, for example {\"disktype\": \"ssd\"}.",
         "maxProperties": 16,
         "additionalProperties": {"type": "string", "maxLength": 63}
+    })
+}
+
+/// Accepted rollbacks as a map keyed by number, so that a rule of the API server can follow each one.
+pub(crate) fn accepted_rollbacks(_: &mut SchemaGenerator) -> Schema {
+    let text = |max: u32, description: &str| json_schema!({"type": "string", "maxLength": max, "description": description});
+    let number = |minimum: u32, description: &str| json_schema!({"type": "integer", "format": "int64", "minimum": minimum, "description": description});
+    json_schema!({
+        "type": "array",
+        "description": "Every rollback of this log that somebody accepted, oldest first. Only grows.",
+        "maxItems": ACCEPTED_ROLLBACKS_MAX,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["number"],
+        "default": [],
+        "items": {
+            "type": "object",
+            "description": "The anchor that was given up, and the head that took its place.",
+            "required": ["number", "fromSize", "fromRoot", "toSize", "toRoot", "reason", "at"],
+            "properties": {
+                "number": number(1, "From 1, one more each time."),
+                "fromSize": number(0, "Events the anchor covered that was given up; 0 when nothing was known."),
+                "fromRoot": text(64, "Root of the anchor that was given up; empty when nothing was known."),
+                "toSize": number(0, "Events of the log as it was accepted."),
+                "toRoot": text(64, "Root of the log as it was accepted."),
+                "reason": text(512, "Why, as spec.integrity.acceptRollback said."),
+                "at": text(64, "When it was recorded.")
+            }
+        }
     })
 }

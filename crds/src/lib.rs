@@ -5,19 +5,23 @@
 
 mod bounds;
 mod definition;
+mod integrity;
 pub mod memory_engine;
 mod quantity;
 mod rules;
 mod status;
 
 pub use definition::{memory_engine_crd, to_yaml_value};
+pub use integrity::{
+    ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
+};
 pub use memory_engine::{
     AccessMode, Exposure, ImagePullPolicy, LogLevel, Logging, MemoryEngine, MemoryEngineSpec,
     NetworkPolicyMode, PullSecret, ResourceList, Resources, Storage, Toleration, TolerationEffect,
     TolerationOperator, Writer,
 };
 pub use quantity::{Quantity, QuantityError};
-pub use status::{Endpoints, LogStatus, MemoryEngineStatus, Phase, StorageStatus};
+pub use status::{Endpoints, MemoryEngineStatus, Phase, StorageStatus};
 
 /// API group of every kind in this crate.
 pub const GROUP: &str = "memoryengine.io";

@@ -6,7 +6,11 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{quantity::Quantity, status::MemoryEngineStatus};
+use crate::{
+    integrity::{Integrity, Rotation},
+    quantity::Quantity,
+    status::MemoryEngineStatus,
+};
 
 /// What is wanted of one engine. `spec: {}` is complete: every field has a default.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +38,11 @@ use crate::{quantity::Quantity, status::MemoryEngineStatus};
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(name = "Head", type_ = "integer", json_path = ".status.log.headSeq"),
+    printcolumn(
+        name = "Log",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"LogIntegrity\")].reason"
+    ),
     printcolumn(name = "Volume", type_ = "string", json_path = ".status.storage.capacity"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", priority = 1),
     printcolumn(
@@ -72,6 +81,14 @@ pub struct MemoryEngineSpec {
     /// What the engine writes about itself.
     #[serde(default)]
     pub logging: Logging,
+
+    /// How often the log is checked against what was recorded of it outside of its volume.
+    #[serde(default)]
+    pub integrity: Integrity,
+
+    /// When the engine seals a segment of its log and begins the next one.
+    #[serde(default)]
+    pub rotation: Rotation,
 }
 
 /// When an image is pulled.

@@ -15,10 +15,13 @@ struct Rule {
 const ROOT: &str = "";
 const STORAGE: &str = "/properties/spec/properties/writer/properties/storage";
 const RESOURCES: &str = "/properties/spec/properties/writer/properties/resources";
+const ROTATION: &str = "/properties/spec/properties/rotation";
+const LOG: &str = "/properties/status/properties/log";
+const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
 
 /// Names are short because a StatefulSet appends a hash to them in a label of 63 characters, and begin with a letter
 /// because Services are called the same.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 20] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -73,6 +76,70 @@ const RULES: [Rule; 9] = [
         expression: "!has(self.limits.cpu) || !has(self.requests.cpu) || \
                      quantity(string(self.requests.cpu)).compareTo(quantity(string(self.limits.cpu))) <= 0",
         message: "requests.cpu must not exceed limits.cpu",
+    },
+    Rule {
+        object: ROTATION,
+        expression: "quantity(string(self.maxSegmentSize)).compareTo(quantity('1Mi')) >= 0 && \
+                     quantity(string(self.maxSegmentSize)).compareTo(quantity('1Gi')) <= 0",
+        message: "maxSegmentSize must be between 1Mi and 1Gi",
+    },
+    // At the root: on the status alone, `status: null` would take the anchor away without any rule being asked.
+    Rule {
+        object: ROOT,
+        expression: "!has(oldSelf.status) || !has(oldSelf.status.log) || (has(self.status) && has(self.status.log))",
+        message: "status.log cannot be removed: it holds the anchor of the log",
+    },
+    Rule {
+        object: LOG,
+        expression: "!has(oldSelf.origin) || (has(self.origin) && self.origin == oldSelf.origin)",
+        message: "origin cannot change: the anchor is of one log for ever",
+    },
+    Rule {
+        object: LOG,
+        expression: "(!has(oldSelf.size) || has(self.size)) && (!has(oldSelf.root) || has(self.root)) && \
+                     (!has(oldSelf.key) || has(self.key)) && (!has(oldSelf.anchoredAt) || has(self.anchoredAt))",
+        message: "size, root, key and anchoredAt cannot be removed: they are the anchor of the log",
+    },
+    Rule {
+        object: LOG,
+        expression: "has(self.origin) == has(self.size) && has(self.origin) == has(self.root) && \
+                     has(self.origin) == has(self.key) && has(self.origin) == has(self.anchoredAt)",
+        message: "an anchor is origin, size, root, key and anchoredAt together",
+    },
+    Rule {
+        object: LOG,
+        expression: "!has(oldSelf.size) || !has(self.size) || self.size >= oldSelf.size || \
+                     size(self.acceptedRollbacks) > size(oldSelf.acceptedRollbacks)",
+        message: "size cannot shrink unless a rollback is accepted with it: a log only grows",
+    },
+    Rule {
+        object: LOG,
+        expression: "!has(oldSelf.size) || !has(self.size) || self.size != oldSelf.size || self.root == oldSelf.root || \
+                     size(self.acceptedRollbacks) > size(oldSelf.acceptedRollbacks)",
+        message: "root cannot change at the same size unless a rollback is accepted with it: that would be another history",
+    },
+    Rule {
+        object: LOG,
+        expression: "oldSelf.acceptedRollbacks.all(old, self.acceptedRollbacks.exists(new, new.number == old.number))",
+        message: "acceptedRollbacks only grows",
+    },
+    Rule {
+        object: LOG,
+        expression: "self.acceptedRollbacks.all(one, one.number <= size(self.acceptedRollbacks))",
+        message: "acceptedRollbacks are numbered from 1 without gaps",
+    },
+    // What was accepted has to be what the anchor is from then on.
+    Rule {
+        object: LOG,
+        expression: "size(self.acceptedRollbacks) <= size(oldSelf.acceptedRollbacks) || (has(self.size) && \
+                     self.acceptedRollbacks.exists(one, one.number == size(self.acceptedRollbacks) && \
+                     one.toSize <= self.size && (one.toSize != self.size || one.toRoot == self.root)))",
+        message: "the newest of acceptedRollbacks must lead to the anchor",
+    },
+    Rule {
+        object: ACCEPTED,
+        expression: "self == oldSelf",
+        message: "an accepted rollback cannot be changed: it is history",
     },
 ];
 

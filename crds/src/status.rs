@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::integrity::LogStatus;
+
 /// What the operator last saw. Written by the operator only; every figure is from after its check.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +28,7 @@ pub struct MemoryEngineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
 
-    /// The log as the engine last reported it.
+    /// The log as the engine last reported it, and what was recorded of it outside of its volume. Once there, it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogStatus>,
 
@@ -61,24 +63,6 @@ pub struct Endpoints {
     /// Base URL of the memory API, for example `http://notes.team-a.svc:8080`.
     #[schemars(length(max = 256))]
     pub api: String,
-}
-
-/// Position of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LogStatus {
-    /// Identity of the log, minted at its first start.
-    #[schemars(length(max = 64))]
-    pub log_id: String,
-    /// Sequence number of the last acknowledged event.
-    #[schemars(range(min = 0))]
-    pub head_seq: i64,
-    /// SHA-256 of the last acknowledged event, 64 hexadecimal digits.
-    #[schemars(length(max = 64))]
-    pub head_hash: String,
-    /// When the engine reported this position. Refreshed at most every 10 seconds, and only when the log grew.
-    #[schemars(length(max = 64))]
-    pub observed_at: String,
 }
 
 /// State of the volume.

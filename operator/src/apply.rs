@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use engine_core::wire::{GivenAnchor, StorageReason};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
     names::{ChildKey, FIELD_MANAGER},
-    observed::Observed,
+    observed::{EngineReport, Observed},
     plan::{Plan, Write},
 };
 
 use crate::{
     cache::{api, api_resource, slim},
-    context::Context,
+    context::{Context, identity},
     error::{CallError, Error, call},
 };
 
@@ -50,7 +51,33 @@ pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context
             },
         }
     }
+    if let Some(given) = &plan.tell {
+        context.may_write()?;
+        tell(&mut observed, given, context).await;
+    }
     Ok(Applied { observed, refused: None })
+}
+
+/// Tells the engine what its log must extend. Who does not answer is told again at the next look.
+async fn tell(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
+    let ip = observed.pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
+    match context.engines.tell(&ip, given).await {
+        Ok(integrity) => {
+            observed.told = true;
+            if let EngineReport::Answered(health) = &mut observed.report {
+                let fault = integrity.fault.is_some();
+                health.log.integrity = integrity;
+                let writable = health.storage.reason == Some(StorageReason::LogCorrupt) && !fault;
+                if writable {
+                    (health.storage.writable, health.storage.reason) = (true, None);
+                }
+            }
+        }
+        Err(error) => {
+            context.metrics.report_failures.inc();
+            tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "the engine was not told its anchor");
+        }
+    }
 }
 
 fn within_bound(write: &Write, namespace: &str, context: &Context) -> Result<(), Error> {
@@ -60,7 +87,10 @@ fn within_bound(write: &Write, namespace: &str, context: &Context) -> Result<(),
         {
             Err(Error::Contested { key: key.to_string(), field: because.clone() })
         }
-        Write::Repair { .. } | Write::Create { .. } | Write::Delete { .. } => Ok(()),
+        Write::Record { key, .. } if !context.records.allow(namespace, key, std::time::Instant::now()) => {
+            Err(Error::Contested { key: key.to_string(), field: "the anchor".to_owned() })
+        }
+        Write::Repair { .. } | Write::Record { .. } | Write::Create { .. } | Write::Delete { .. } => Ok(()),
     }
 }
 
@@ -68,6 +98,7 @@ fn because(write: &Write) -> &str {
     match write {
         Write::Repair { because, .. } => because,
         Write::Create { .. } => "missing",
+        Write::Record { .. } => "the anchor moves on",
         Write::Delete { .. } => "not wanted",
     }
 }
@@ -95,7 +126,9 @@ async fn carry_out(api: &Api<DynamicObject>, write: &Write) -> Result<Option<Arc
     let params = PatchParams::apply(FIELD_MANAGER);
     match write {
         Write::Create { key, object } => patch(api, key, &params, object).await.map(Some),
-        Write::Repair { key, object, .. } => patch(api, key, &params.force(), object).await.map(Some),
+        Write::Repair { key, object, .. } | Write::Record { key, object } => {
+            patch(api, key, &params.force(), object).await.map(Some)
+        }
         Write::Delete { key, uid, resource_version } => {
             let exactly =
                 Preconditions { uid: Some(uid.clone()), resource_version: Some(resource_version.clone()) };

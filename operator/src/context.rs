@@ -15,8 +15,15 @@ use operator_core::{names::FIELD_MANAGER, settings::Settings};
 use tokio::sync::watch;
 
 use crate::{
-    cache::Cache, engine_client::EngineClient, error::Error, failures::Failures, leader::Leadership,
-    metrics::Metrics, options::Options, repairs::Repairs,
+    anchoring::Anchoring,
+    cache::Cache,
+    engine_client::EngineClient,
+    error::Error,
+    failures::Failures,
+    leader::Leadership,
+    metrics::Metrics,
+    options::Options,
+    repairs::{RECORDS_MAX, REPAIRS_MAX, Repairs},
 };
 
 /// Clients, caches and settings.
@@ -28,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
     pub(crate) repairs: Repairs,
+    pub(crate) records: Repairs,
+    pub(crate) anchoring: Anchoring,
     failures: Failures,
     written: Mutex<HashMap<String, Arc<MemoryEngine>>>,
     leadership: watch::Receiver<Leadership>,
@@ -47,7 +56,9 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             engines: EngineClient::new(),
             settings: options.settings(),
-            repairs: Repairs::default(),
+            repairs: Repairs::at_most(REPAIRS_MAX),
+            records: Repairs::at_most(RECORDS_MAX),
+            anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
             failures: Failures::default(),
             written: Mutex::default(),
             client,
@@ -97,6 +108,7 @@ impl Context {
     /// Forgets an engine that is gone.
     pub(crate) fn forget(&self, engine: &str) {
         self.failures.clear(engine);
+        self.anchoring.forget(engine);
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 

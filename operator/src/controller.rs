@@ -14,7 +14,11 @@ use kube::{
         watcher,
     },
 };
-use operator_core::{plan::plan, status, validate};
+use operator_core::{
+    conditions::{ConditionType, Reason},
+    plan::plan,
+    status, validate,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -23,10 +27,10 @@ use crate::{
     context::{Context, identity, jitter},
     error::Error,
     leader::Leadership,
-    metrics::Metrics,
+    metrics::{Counted, Metrics},
     observe::observe,
     options::Options,
-    write_status::write_status,
+    write_status::{merge_status, write_status},
 };
 
 /// Reconciles under way at once. Each engine has at most one; a slow one holds up no other until this many are slow.
@@ -71,7 +75,9 @@ pub(crate) async fn run(
     let store = controller.store();
     context
         .metrics
-        .count_engines(Box::new(move || store.state().iter().map(|engine| phase(engine)).collect()));
+        .count_engines(Box::new(move || store.state().iter().map(|engine| counted(engine)).collect()));
+    let waiting = context.clone();
+    context.metrics.count_waiting(Box::new(move || waiting.anchoring.waiting()));
     controller
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(changed)
@@ -88,8 +94,15 @@ pub(crate) async fn run(
     anyhow::bail!("the watches ended")
 }
 
-fn phase(engine: &Guarded) -> Option<crds::Phase> {
-    engine.0.as_ref().ok()?.status.as_ref()?.phase
+/// What the gauges say of one engine.
+fn counted(engine: &Guarded) -> Counted {
+    let status = engine.0.as_ref().ok().and_then(|engine| engine.status.as_ref());
+    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let integrity = conditions.iter().find(|c| c.type_ == ConditionType::LogIntegrity.as_str());
+    Counted {
+        phase: status.and_then(|status| status.phase),
+        log_integrity: integrity.and_then(|condition| Reason::named(&condition.reason)),
+    }
 }
 
 /// While the caches fill, nobody is there yet to be told of changes: every engine is looked at afterwards anyway.
@@ -146,7 +159,9 @@ async fn report(
 ) -> Result<Action, Error> {
     let status = status::status(observed, outcome);
     write_status(&observed.engine, &status, context).await?;
-    Ok(Action::requeue(operator_core::backoff::next_look(&status, jitter())))
+    let usual = operator_core::backoff::next_look(&status, jitter());
+    let for_the_anchor = operator_core::anchor::question::next_look(observed);
+    Ok(Action::requeue(for_the_anchor.map_or(usual, |wait| wait.min(usual))))
 }
 
 /// A resource stored under another definition than this operator's: it is told so, and looked at again when changed.
@@ -163,9 +178,12 @@ async fn unreadable(
         pod: None,
         storage_class: operator_core::observed::StorageClassView::NotAsked,
         report: operator_core::observed::EngineReport::NotAsked,
+        checkpoints: operator_core::anchor::question::CheckpointReport::NotAsked,
+        told: false,
         now: jiff::Timestamp::now(),
     };
-    report(&observed, &status::Outcome::Invalid(&fault), context).await?;
+    let status = status::status(&observed, &status::Outcome::Invalid(&fault));
+    merge_status(&observed.engine, &status, context).await?;
     Ok(Action::await_change())
 }
 

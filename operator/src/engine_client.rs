@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use engine_core::wire::Health;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use engine_core::wire::{CheckpointAnswer, GivenAnchor, Health, IntegrityHealth};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, StatusCode, body::Bytes};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use operator_core::names::ADMIN_PORT;
+use serde::de::DeserializeOwned;
 
 /// Longest wait for a report; an engine that needs longer is unwell, and others wait behind it.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -17,21 +18,23 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
 /// A client for administration ports.
-pub(crate) struct EngineClient(Client<HttpConnector, Empty<Bytes>>);
+pub(crate) struct EngineClient(Client<HttpConnector, Full<Bytes>>);
 
-/// Why there is no report.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
     #[error("no answer within {REPORT_TIMEOUT:?}")]
     TimedOut,
     #[error("no connection: {0}")]
     Connect(#[from] hyper_util::client::legacy::Error),
-    #[error("the address is not one: {0}")]
-    Address(#[from] hyper::http::uri::InvalidUri),
+    #[error("the request cannot be made: {0}")]
+    Request(#[from] hyper::http::Error),
     #[error("the answer broke off or is larger than {REPORT_BYTES_MAX} bytes")]
     Body,
-    #[error("the answer is not a report: {0}")]
+    #[error("the answer has another form: {0}")]
     Format(#[from] serde_json::Error),
+    #[error("the answer is {0}")]
+    Status(StatusCode),
 }
 
 impl EngineClient {
@@ -50,14 +53,55 @@ impl EngineClient {
     /// # Errors
     /// It does not answer in time, or not with a report.
     pub(crate) async fn report(&self, ip: &str) -> Result<Health, ReportError> {
-        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-        let address = format!("http://{host}:{ADMIN_PORT}/health").parse()?;
+        self.exchange(Request::get(address(ip, "/health")).body(Full::default())?, &[StatusCode::OK]).await
+    }
+
+    /// Its newest checkpoint, with a proof that it extends the tree of the size asked about.
+    ///
+    /// # Errors
+    /// It does not answer in time, or not with a checkpoint: its log may be shorter.
+    pub(crate) async fn checkpoint(
+        &self,
+        ip: &str,
+        extends: Option<u64>,
+    ) -> Result<CheckpointAnswer, ReportError> {
+        let path =
+            extends.map_or_else(|| "/checkpoint".to_owned(), |size| format!("/checkpoint?extends={size}"));
+        self.exchange(Request::get(address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
+    }
+
+    /// Tells it what its log must extend; it answers what it found, good or bad.
+    ///
+    /// # Errors
+    /// It does not answer in time, or has no ear for anchors.
+    pub(crate) async fn tell(&self, ip: &str, given: &GivenAnchor) -> Result<IntegrityHealth, ReportError> {
+        let request = Request::post(address(ip, "/anchor"))
+            .header("content-type", "application/json")
+            .body(Full::from(serde_json::to_vec(given)?))?;
+        self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+        good: &[StatusCode],
+    ) -> Result<T, ReportError> {
         let exchange = async {
-            let answer = self.0.get(address).await?;
+            let answer = self.0.request(request).await?;
+            let status = answer.status();
             let body = Limited::new(answer.into_body(), REPORT_BYTES_MAX);
             let bytes = body.collect().await.map_err(|_| ReportError::Body)?.to_bytes();
-            Ok(serde_json::from_slice(&bytes)?)
+            if good.contains(&status) {
+                Ok(serde_json::from_slice(&bytes)?)
+            } else {
+                Err(ReportError::Status(status))
+            }
         };
         tokio::time::timeout(REPORT_TIMEOUT, exchange).await.map_err(|_| ReportError::TimedOut)?
     }
+}
+
+fn address(ip: &str, path: &str) -> String {
+    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+    format!("http://{host}:{ADMIN_PORT}{path}")
 }

@@ -1,5 +1,6 @@
 //! The operator for MemoryEngine resources.
 
+mod anchoring;
 mod apply;
 mod cache;
 mod context;

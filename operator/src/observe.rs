@@ -6,6 +6,7 @@ use crds::MemoryEngine;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
+    anchor::question::{CheckpointReport, question},
     names::{self, ChildKey, ChildKind},
     observed::{EngineReport, Observed, StorageClassView},
     pod::PodView,
@@ -13,8 +14,9 @@ use operator_core::{
 };
 
 use crate::{
+    anchoring::Turn,
     cache::{api, api_resource, slim},
-    context::Context,
+    context::{Context, identity},
     error::{Error, call},
 };
 
@@ -34,7 +36,50 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Res
     let pod = context.cache.pod(&namespace, &names::writer_pod(&name)).map(|pod| PodView::of(&pod));
     let storage_class = storage_class(context, &engine, &children).await?;
     let report = report(context, pod.as_ref()).await;
-    Ok(Observed { engine, children, pod, storage_class, report, now: jiff::Timestamp::now() })
+    let mut observed = Observed {
+        engine,
+        children,
+        pod,
+        storage_class,
+        report,
+        checkpoints: CheckpointReport::NotAsked,
+        told: false,
+        now: jiff::Timestamp::now(),
+    };
+    observed.checkpoints = checkpoints(context, &observed).await;
+    Ok(observed)
+}
+
+/// Asks the engine what is to be asked, when it is this engine's turn.
+async fn checkpoints(context: &Context, observed: &Observed) -> CheckpointReport {
+    let engine = identity(observed.engine.as_ref());
+    let Some(question) = question(observed) else {
+        context.anchoring.forget(&engine);
+        return CheckpointReport::NotAsked;
+    };
+    let ip = observed.pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
+    if question.records
+        && let Turn::After { wait, first } = context.anchoring.turn(&engine, observed.now)
+    {
+        context.metrics.anchors_delayed.inc_by(u64::from(first));
+        return CheckpointReport::PutOff(wait);
+    }
+    let sizes = match question.extends.as_slice() {
+        [] => vec![None],
+        sizes => sizes.iter().copied().map(Some).collect(),
+    };
+    let mut answers = Vec::new();
+    for size in sizes {
+        match context.engines.checkpoint(ip, size).await {
+            Ok(answer) => answers.push((size, answer)),
+            Err(error) => {
+                context.metrics.report_failures.inc();
+                tracing::warn!(engine, %error, ?size, "no checkpoint");
+                return CheckpointReport::Unanswered(error.to_string());
+            }
+        }
+    }
+    CheckpointReport::Answered(answers)
 }
 
 /// The caches know only objects with our labels. Before anything is made, the API server is asked whether an object

@@ -22,6 +22,16 @@ pub(crate) struct Options {
     #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     pub(crate) listen: SocketAddr,
 
+    /// Writes to the API server that anchors of logs may cost in a second, over all engines; an anchor is three. With more
+    /// growing logs than that, the time between two anchors of each becomes longer.
+    #[arg(
+        long,
+        env = "MEMORY_OPERATOR_ANCHOR_WRITES_PER_SECOND",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    pub(crate) anchor_writes_per_second: u32,
+
     /// Least severe messages to write: error, warn, info, debug or trace; or a filter by module.
     #[arg(long, env = "MEMORY_OPERATOR_LOG", default_value = "info")]
     pub(crate) log: String,

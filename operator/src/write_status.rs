@@ -3,14 +3,14 @@
 use crds::{MemoryEngine, MemoryEngineStatus};
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
-use operator_core::{names::FIELD_MANAGER, notices::notices};
+use operator_core::{anchor::record::Record, names::FIELD_MANAGER, notices::notices};
 use serde_json::json;
 
 use crate::{
-    context::Context,
+    context::{Context, identity},
     error::{Error, call},
 };
 
@@ -44,8 +44,41 @@ pub(crate) async fn write_status(
     };
     context.metrics.status_writes.inc();
     context.engine_seen(written);
+    count_anchor(engine, status, context);
     publish(engine, status, context).await;
     Ok(())
+}
+
+fn count_anchor(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
+    let anchor = |status: &MemoryEngineStatus| status.log.as_ref().and_then(Record::of_status);
+    let after = anchor(status);
+    if after.is_some() && after != engine.status.as_ref().and_then(anchor) {
+        context.metrics.anchors.inc();
+        if let Some(delay) = context.anchoring.recorded(&identity(engine), jiff::Timestamp::now()) {
+            context.metrics.anchor_delay_seconds.observe(delay.as_secs_f64());
+        }
+    }
+}
+
+/// Writes what is known of a resource that cannot be read: what its status holds besides, above all the anchor, stays.
+///
+/// # Errors
+/// As [`write_status`].
+pub(crate) async fn merge_status(
+    engine: &MemoryEngine,
+    status: &MemoryEngineStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    context.may_write()?;
+    let namespace = engine.metadata.namespace.as_deref().unwrap_or_default();
+    let name = engine.metadata.name.as_deref().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), namespace, &ApiResource::erase::<MemoryEngine>(&()));
+    let patch = json!({"metadata": {"uid": engine.metadata.uid}, "status": status});
+    match call(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))).await {
+        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => Ok(()),
+        answer => answer.map(|_| context.metrics.status_writes.inc()).map_err(Error::Status),
+    }
 }
 
 /// Events are a courtesy: when they cannot be written, the status has said it all the same.

@@ -53,6 +53,14 @@ fn resources(requests: &Value, limits: &Value) -> Value {
     json!({"spec": {"writer": {"resources": {"requests": requests, "limits": limits}}}})
 }
 
+fn integrity(integrity: &Value) -> Value {
+    json!({"spec": {"integrity": integrity}})
+}
+
+fn accepting(size: i64, root: &str, reason: &str) -> Value {
+    json!({"acceptRollback": {"size": size, "root": root, "reason": reason}})
+}
+
 fn tolerations(count: usize) -> Value {
     json!({"spec": {"writer": {"tolerations": vec![json!({"key": "gpu", "operator": "Exists"}); count]}}})
 }
@@ -86,6 +94,24 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"spec": {"writer": {"nodeSelector": {"a": "b".repeat(64)}}}}), "spec.writer.nodeSelector"),
         (json!({"spec": {"exposure": {"networkPolicy": "Off"}}}), "\"Managed\", \"Disabled\""),
         (json!({"spec": {"logging": {"level": "loud"}}}), "spec.logging.level"),
+        (integrity(&json!({"anchorIntervalSeconds": 0})), "spec.integrity.anchorIntervalSeconds"),
+        (integrity(&json!({"anchorIntervalSeconds": 3601})), "spec.integrity.anchorIntervalSeconds"),
+        (integrity(&json!({"verifyIntervalSeconds": 59})), "spec.integrity.verifyIntervalSeconds"),
+        (integrity(&accepting(-1, &"a".repeat(64), "why")), "spec.integrity.acceptRollback.size"),
+        (integrity(&accepting(1, &"A".repeat(64), "why")), "spec.integrity.acceptRollback.root"),
+        (integrity(&accepting(1, &"a".repeat(63), "why")), "spec.integrity.acceptRollback.root"),
+        (integrity(&accepting(1, &"a".repeat(64), "")), "spec.integrity.acceptRollback.reason"),
+        (integrity(&accepting(1, &"a".repeat(64), &"x".repeat(513))), "spec.integrity.acceptRollback.reason"),
+        (integrity(&json!({"acceptRollback": {"size": 1}})), "spec.integrity.acceptRollback"),
+        (
+            json!({"spec": {"rotation": {"maxSegmentSize": "1023Ki"}}}),
+            "maxSegmentSize must be between 1Mi and 1Gi",
+        ),
+        (
+            json!({"spec": {"rotation": {"maxSegmentSize": "2Gi"}}}),
+            "maxSegmentSize must be between 1Mi and 1Gi",
+        ),
+        (json!({"spec": {"rotation": {"maxSegmentAgeSeconds": 59}}}), "spec.rotation.maxSegmentAgeSeconds"),
         (json!({"spec": []}), "spec"),
     ]
 }
@@ -105,6 +131,9 @@ fn accepted() -> Vec<Value> {
         json!({"spec": {"imagePullPolicy": "Always", "exposure": {"networkPolicy": "Disabled"}}}),
         json!({"spec": {"logging": {"level": "debug"}, "writer": {"nodeSelector": {"disktype": "ssd"}}}}),
         tolerations(16),
+        integrity(&json!({"anchorIntervalSeconds": 3600, "verifyIntervalSeconds": 60})),
+        integrity(&accepting(0, &"0".repeat(64), "the volume was lost")),
+        json!({"spec": {"rotation": {"maxSegmentSize": "1Gi", "maxSegmentAgeSeconds": 60}}}),
     ]
 }
 
@@ -190,6 +219,8 @@ async fn defaults_are_filled_in_by_the_api_server() {
             },
             "exposure": {"networkPolicy": "Managed"},
             "logging": {"level": "info"},
+            "integrity": {"anchorIntervalSeconds": 10, "verifyIntervalSeconds": 86400},
+            "rotation": {"maxSegmentSize": "64Mi", "maxSegmentAgeSeconds": 86400},
         });
         ensure!(engine["spec"] == wanted, "{}", engine["spec"]);
         ensure!(engine["status"]["observedGeneration"] == -1, "{}", engine["status"]);

@@ -7,6 +7,7 @@ mod figures;
 mod images;
 mod input;
 mod installed;
+mod integrity;
 mod last;
 mod lifecycle;
 mod load;

@@ -96,7 +96,9 @@ async fn the_chart_passes_lint() -> Result<()> {
 }
 
 /// Values that are refused, and a word of the refusal: the key at fault.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 16] = [
+    ("anchors.writesPerSecond=0", "writesPerSecond"),
+    ("anchors.perSecond=5", "perSecond"),
     ("replica=2", "replica"),
     ("replicas=0", "replicas"),
     ("replicas=two", "replicas"),
@@ -114,7 +116,8 @@ const REFUSED: [(&str, &str); 14] = [
 ];
 
 /// Values of the same keys that are good: a schema that refuses everything would pass the test of the bad ones.
-const ACCEPTED: [&str; 8] = [
+const ACCEPTED: [&str; 9] = [
+    "anchors.writesPerSecond=200",
     "replicas=2",
     "scope=namespaced",
     "scope=namespaced,watchNamespace=team-a",

@@ -13,7 +13,7 @@ use crate::audit;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
 /// Every child that is the engine's own; the claim is not.
-const CHILDREN: [(&str, &str, &str, &str); 7] = [
+const CHILDREN: [(&str, &str, &str, &str); 8] = [
     ("", "ServiceAccount", "serviceaccounts", "notes"),
     ("", "ConfigMap", "configmaps", "notes-config"),
     ("", "Service", "services", "notes"),
@@ -21,6 +21,7 @@ const CHILDREN: [(&str, &str, &str, &str); 7] = [
     ("networking.k8s.io", "NetworkPolicy", "networkpolicies", "notes"),
     ("policy", "PodDisruptionBudget", "poddisruptionbudgets", "notes"),
     ("apps", "StatefulSet", "statefulsets", "notes"),
+    ("", "ConfigMap", "configmaps", "notes-anchor"),
 ];
 
 fn api(world: &World, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
@@ -66,6 +67,7 @@ fn edits() -> Vec<(usize, Value, &'static str)> {
         (4, json!({"spec": {"egress": [{}]}}), "/spec/egress"),
         (5, json!({"spec": {"maxUnavailable": 0}}), "/spec/maxUnavailable"),
         (6, json!({"spec": {"replicas": 0}}), "/spec/replicas"),
+        (7, json!({"data": {"anchor.json": "{}"}}), "/data/anchor.json"),
     ]
 }
 

@@ -14,6 +14,8 @@ pub enum ConditionType {
     Stalled,
     /// The volume is there, large enough and writable.
     StorageReady,
+    /// The log is what it was: it extends what was recorded of it outside of its volume.
+    LogIntegrity,
 }
 
 impl ConditionType {
@@ -25,6 +27,7 @@ impl ConditionType {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::StorageReady => "StorageReady",
+            Self::LogIntegrity => "LogIntegrity",
         }
     }
 }
@@ -92,11 +95,33 @@ pub enum Reason {
     VolumeLost,
     /// Somebody deleted the claim.
     ClaimBeingDeleted,
+    /// The log extends its anchor.
+    Anchored,
+    /// Nothing of the log was recorded outside of its volume yet.
+    NotYetAnchored,
+    /// A rollback was accepted, and the engine is being told.
+    RollbackAccepted,
+    /// The log ends before its anchor.
+    LogTruncated,
+    /// The log and its anchor are two histories, both signed by the log's key.
+    LogForked,
+    /// The volume holds the log of another engine.
+    ForeignLog,
+    /// The log is not what was anchored, and its key did not sign it.
+    LogRewritten,
+    /// The volume holds events, and what it held before is recorded nowhere.
+    AnchorMissing,
+    /// What was recorded of the log contradicts itself.
+    AnchorInconsistent,
+    /// The log is signed by a key that its old key does not vouch for.
+    KeyChanged,
+    /// The engine's checkpoint is not signed, or says something else than its report.
+    CheckpointInvalid,
 }
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 41] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -127,7 +152,24 @@ impl Reason {
         Self::VolumeFailing,
         Self::VolumeLost,
         Self::ClaimBeingDeleted,
+        Self::Anchored,
+        Self::NotYetAnchored,
+        Self::RollbackAccepted,
+        Self::LogTruncated,
+        Self::LogForked,
+        Self::ForeignLog,
+        Self::LogRewritten,
+        Self::AnchorMissing,
+        Self::AnchorInconsistent,
+        Self::KeyChanged,
+        Self::CheckpointInvalid,
     ];
+
+    /// The reason that is spelled like this.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
 
     /// As it stands in the status: the variant's name.
     #[must_use]

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: a clock, a random source, the network, files, tokio. They are arguments or somebody else's.
 
+pub mod anchor;
 pub mod backoff;
 pub mod build;
 pub mod conditions;

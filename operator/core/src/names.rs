@@ -15,6 +15,11 @@ pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
 /// Annotation of every object that goes with its engine: changes when anything that is applied does.
 pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
+/// Annotation of the claim: what was recorded of the log on it, in JSON.
+pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
+/// The key of the anchor's ConfigMap, and the file the engine reads at its start.
+pub const ANCHOR_FILE: &str = "anchor.json";
+
 /// Port of the memory API.
 pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.
@@ -95,6 +100,7 @@ pub fn possible_children(engine: &str) -> Vec<ChildKey> {
         key(ChildKind::PersistentVolumeClaim, claim(engine)),
         key(ChildKind::ServiceAccount, engine.to_owned()),
         key(ChildKind::ConfigMap, config_map(engine)),
+        key(ChildKind::ConfigMap, anchor_config_map(engine)),
         key(ChildKind::Service, engine.to_owned()),
         key(ChildKind::Service, headless_service(engine)),
         key(ChildKind::NetworkPolicy, engine.to_owned()),
@@ -113,6 +119,12 @@ pub fn claim(engine: &str) -> String {
 #[must_use]
 pub fn config_map(engine: &str) -> String {
     format!("{engine}-config")
+}
+
+/// Name of the ConfigMap with what the log must extend.
+#[must_use]
+pub fn anchor_config_map(engine: &str) -> String {
+    format!("{engine}-anchor")
 }
 
 /// Name of the Service that gives the pod its own DNS name.

@@ -3,7 +3,7 @@
 use crds::MemoryEngineStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::conditions::ConditionType;
+use crate::conditions::{ConditionType, Reason};
 
 /// One event to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub struct Notice {
 }
 
 /// Conditions whose changes are worth an event, and the status that is good news.
-const WATCHED: [(ConditionType, &str); 3] = [
+const WATCHED: [(ConditionType, &str); 4] = [
+    (ConditionType::LogIntegrity, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
@@ -37,24 +38,52 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
             reason: new.reason.clone(),
             message: new.message.clone(),
         };
-        let silent = new.status == good && kind != ConditionType::Ready;
+        // What is not known yet is no news either, but for an engine that may or may not serve.
+        let silent = kind != ConditionType::Ready && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
         if changed && !silent && notices.iter().all(|said| said.reason != notice.reason) {
             notices.push(notice);
         }
     }
+    notices.extend(accepted(before, after));
     notices
+}
+
+/// A rollback that somebody accepted is worth an event of its own, whatever the conditions say.
+fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Option<Notice> {
+    let count =
+        |status: &MemoryEngineStatus| status.log.as_ref().map_or(0, |log| log.accepted_rollbacks.len());
+    let newest = after.log.as_ref()?.accepted_rollbacks.last()?;
+    // A resource made again takes over what was accepted before it.
+    let grew = before.is_some_and(|before| before.log.is_some() && count(before) + 1 == count(after));
+    grew.then(|| Notice {
+        warning: true,
+        reason: Reason::RollbackAccepted.as_str(),
+        message: format!(
+            "rollback {} was accepted: the log goes on from {} events with root {} instead of {} events: {}",
+            newest.number, newest.to_size, newest.to_root, newest.from_size, newest.reason
+        ),
+    })
 }
 
 /// An engine that is not ready because it is starting is no reason to wake anybody.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 6] =
-        ["Applying", "PodStarting", "EngineStarting", "ClaimPending", "Deleting", "Resizing"];
+    const EXPECTED: [&str; 7] = [
+        "Applying",
+        "PodStarting",
+        "EngineStarting",
+        "ClaimPending",
+        "Deleting",
+        "Resizing",
+        // It has an event of its own.
+        "RollbackAccepted",
+    ];
     let bad = match kind {
         ConditionType::Stalled => condition.status == "True",
-        ConditionType::Ready | ConditionType::StorageReady | ConditionType::Reconciling => {
-            condition.status != "True"
-        }
+        ConditionType::Ready
+        | ConditionType::StorageReady
+        | ConditionType::LogIntegrity
+        | ConditionType::Reconciling => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube_core::DynamicObject;
 
 use crate::{
+    anchor::question::CheckpointReport,
     names::{ChildKey, FIELD_MANAGER},
     pod::PodView,
 };
@@ -25,6 +26,10 @@ pub struct Observed {
     pub storage_class: StorageClassView,
     /// What the engine says about itself.
     pub report: EngineReport,
+    /// What it answered about its newest checkpoint.
+    pub checkpoints: CheckpointReport,
+    /// Whether the engine has answered to the anchor it was given in this reconcile.
+    pub told: bool,
     /// When all this was seen.
     pub now: Timestamp,
 }

@@ -1,9 +1,13 @@
 //! What to write, as data: an ordered list that can be printed, compared and cut short after any one write.
 
+mod anchor;
+
+use engine_core::wire::GivenAnchor;
 use kube_core::DynamicObject;
 use serde_json::Value;
 
 use crate::{
+    anchor::record::{self, Must},
     build,
     drift::first_difference,
     names::{self, ChildKey, ChildKind},
@@ -21,6 +25,16 @@ pub struct Plan {
     pub conflicts: Vec<ChildKey>,
     /// Why the claim is left alone.
     pub claim_hold: Option<ClaimHold>,
+    /// What the running engine is told after the writes.
+    pub tell: Option<GivenAnchor>,
+}
+
+impl Plan {
+    /// Whether anything of the engine changes. An anchor that moves on is no change of it.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.writes.iter().any(|write| !matches!(write, Write::Record { .. }))
+    }
 }
 
 /// One write.
@@ -43,6 +57,13 @@ pub enum Write {
         /// First field that differs, for people.
         because: String,
     },
+    /// Server-side apply, with force, of an object that is ours and right, but for the anchor that has moved on.
+    Record {
+        /// Which.
+        key: ChildKey,
+        /// The whole of what is ours in it.
+        object: Value,
+    },
     /// Deletion of an object that is ours and no longer wanted, of exactly this one in exactly this state.
     Delete {
         /// Which.
@@ -59,7 +80,10 @@ impl Write {
     #[must_use]
     pub fn key(&self) -> &ChildKey {
         match self {
-            Self::Create { key, .. } | Self::Repair { key, .. } | Self::Delete { key, .. } => key,
+            Self::Create { key, .. }
+            | Self::Repair { key, .. }
+            | Self::Record { key, .. }
+            | Self::Delete { key, .. } => key,
         }
     }
 
@@ -69,6 +93,7 @@ impl Write {
         match self {
             Self::Create { .. } => "create",
             Self::Repair { .. } => "repair",
+            Self::Record { .. } => "record",
             Self::Delete { .. } => "delete",
         }
     }
@@ -82,13 +107,18 @@ pub fn plan(observed: &Observed, valid: &Valid) -> Plan {
         // Garbage collection ends the children; whatever was written now would be made only to be collected.
         return plan;
     }
-    plan_claim(observed, valid, &mut plan);
+    let must = record::must(observed);
+    plan_claim(observed, valid, &must, &mut plan);
+    anchor::plan_config_map(observed, valid, &must, &mut plan);
+    plan.tell = anchor::to_tell(observed, &must);
     let wanted = build::children(valid);
     for (key, object) in &wanted {
         plan_child(observed, key, object, &mut plan);
     }
     for key in names::possible_children(&valid.name) {
-        let unwanted = key.kind != ChildKind::PersistentVolumeClaim && wanted.iter().all(|(w, _)| *w != key);
+        let kept =
+            key.kind == ChildKind::PersistentVolumeClaim || key.name == names::anchor_config_map(&valid.name);
+        let unwanted = !kept && wanted.iter().all(|(w, _)| *w != key);
         if unwanted {
             plan_removal(observed, key, &mut plan);
         }
@@ -105,16 +135,21 @@ fn hold_creations(plan: &mut Plan) {
     }
 }
 
-fn plan_claim(observed: &Observed, valid: &Valid, plan: &mut Plan) {
+fn plan_claim(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) {
     let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(&valid.name) };
     match storage::decide(observed, valid) {
         ClaimDecision::Hold(hold) => plan.claim_hold = Some(hold),
         ClaimDecision::Want(size) => {
-            let mut object = build::value(&build::claim(valid, &size));
-            if let (Some(live), Some(spec)) = (observed.children.get(&key), object["spec"].as_object_mut()) {
-                keep_immutable(live, spec);
-            }
-            plan_child(observed, &key, &object, plan);
+            let object = |note: Option<&str>| {
+                let mut object = build::value(&build::claim(valid, &size, note));
+                if let (Some(live), Some(spec)) =
+                    (observed.children.get(&key), object["spec"].as_object_mut())
+                {
+                    keep_immutable(live, spec);
+                }
+                object
+            };
+            anchor::plan_claim(observed, &key, object, must, plan);
         }
     }
 }

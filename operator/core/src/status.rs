@@ -1,10 +1,10 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
+mod integrity;
 mod volume;
 
-use crds::{Endpoints, LogStatus, MemoryEngineStatus, Phase};
-use engine_core::wire::{Health, ProjectionState, StorageReason};
-use jiff::{SignedDuration, Timestamp};
+use crds::{Endpoints, MemoryEngineStatus, Phase};
+use engine_core::wire::{Health, ProjectionState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_core::DynamicObject;
 
@@ -17,6 +17,7 @@ use crate::{
     storage,
     validate::{Fault, Valid},
 };
+use integrity::{integrity, log_status};
 use volume::{growth_verdict, storage_status, storage_verdict};
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
@@ -49,15 +50,18 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
     let before = engine.status.clone().unwrap_or_default();
     let generation = engine.metadata.generation.unwrap_or_default();
     let storage = storage_verdict(observed, outcome);
-    let stalled = stalled_verdict(observed, outcome, &storage);
-    let reconciling = reconciling_verdict(observed, outcome, &storage, &stalled);
-    let ready = ready_verdict(observed, outcome, &storage, &stalled, &reconciling);
+    let integrity = integrity(observed);
+    let log = &integrity.verdict;
+    let stalled = stalled_verdict(observed, outcome, &storage, log);
+    let reconciling = reconciling_verdict(observed, outcome, &storage, log, &stalled);
+    let ready = ready_verdict(observed, outcome, &storage, log, &stalled, &reconciling);
     let phase = phase(observed, &ready, &stalled, &reconciling);
     let conditions = [
         (ConditionType::Ready, &ready),
         (ConditionType::Reconciling, &reconciling),
         (ConditionType::Stalled, &stalled),
         (ConditionType::StorageReady, &storage),
+        (ConditionType::LogIntegrity, log),
     ]
     .map(|(kind, verdict)| condition(kind, verdict, &before.conditions, generation, observed.now));
     let health = health(observed);
@@ -66,8 +70,7 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
         phase: Some(phase),
         version: health.map(|health| health.version.clone()).or(before.version),
         endpoints: Some(endpoints(observed)),
-        log: health
-            .map_or(before.log.clone(), |health| Some(log_status(before.log.as_ref(), health, observed.now))),
+        log: log_status(observed, &integrity),
         storage: storage_status(observed).or(before.storage),
         conditions: conditions.to_vec(),
     }
@@ -89,24 +92,6 @@ fn endpoints(observed: &Observed) -> Endpoints {
     Endpoints { api: format!("http://{}.{namespace}.svc:{API_PORT}", name(observed)) }
 }
 
-/// The head moves with every memory saved; the status follows at most once in [`HEAD_REFRESH_SECONDS`].
-fn log_status(before: Option<&LogStatus>, health: &Health, now: Timestamp) -> LogStatus {
-    let head_seq = i64::try_from(health.log.seq).unwrap_or(i64::MAX);
-    let fresh = LogStatus {
-        log_id: health.log.id.clone(),
-        head_seq,
-        head_hash: health.log.hash.clone(),
-        observed_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    };
-    let Some(before) = before else { return fresh };
-    let same = before.log_id == fresh.log_id && before.head_hash == fresh.head_hash;
-    let age = before.observed_at.parse::<Timestamp>().map(|then| now.duration_since(then));
-    let recent = age.is_ok_and(|age| {
-        age >= SignedDuration::ZERO && age < SignedDuration::from_secs(HEAD_REFRESH_SECONDS)
-    });
-    if same || recent { before.clone() } else { fresh }
-}
-
 /// A condition as it was when the reconcile began.
 fn before(observed: &Observed, kind: ConditionType) -> Option<&Condition> {
     observed.engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind.as_str())
@@ -117,7 +102,7 @@ fn age(observed: &Observed, condition: &Condition) -> i64 {
     observed.now.duration_since(condition.last_transition_time.0).as_secs()
 }
 
-fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict) -> Verdict {
+fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict, log: &Verdict) -> Verdict {
     let stalled = |reason, message: String| Verdict::new(Truth::True, reason, message);
     match outcome {
         Outcome::Invalid(faults) => {
@@ -135,6 +120,9 @@ fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict
     }
     if is_storage_obstacle(storage.reason) {
         return stalled(storage.reason, storage.message.clone());
+    }
+    if log.truth == Truth::False {
+        return stalled(log.reason, log.message.clone());
     }
     if let Some(obstacle) = observed.pod.as_ref().map_or_else(|| no_pod(observed), pod_obstacle) {
         return obstacle;
@@ -225,6 +213,7 @@ fn reconciling_verdict(
     observed: &Observed,
     outcome: &Outcome<'_>,
     storage: &Verdict,
+    log: &Verdict,
     stalled: &Verdict,
 ) -> Verdict {
     let busy = |reason, message: &str| Verdict::new(Truth::True, reason, message);
@@ -236,9 +225,12 @@ fn reconciling_verdict(
         return Verdict::new(Truth::False, Reason::Blocked, "waiting for the obstacle that Stalled names");
     }
     if let Outcome::Applied { plan, .. } = outcome
-        && !plan.writes.is_empty()
+        && plan.is_changing()
     {
         return busy(Reason::Applying, "objects are being made or changed");
+    }
+    if log.reason == Reason::RollbackAccepted {
+        return busy(log.reason, &log.message);
     }
     if storage.reason == Reason::Resizing {
         return busy(Reason::Resizing, &storage.message);
@@ -267,17 +259,18 @@ fn ready_verdict(
     observed: &Observed,
     outcome: &Outcome<'_>,
     storage: &Verdict,
+    log: &Verdict,
     stalled: &Verdict,
     reconciling: &Verdict,
 ) -> Verdict {
     let not_ready = |reason, message: String| Verdict::new(Truth::False, reason, message);
     let serving = observed.pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting);
     if !serving {
-        return not_serving(observed, stalled, reconciling);
+        return not_serving(observed, log, stalled, reconciling);
     }
     match &observed.report {
-        EngineReport::Answered(health) if health.storage.reason == Some(StorageReason::LogCorrupt) => {
-            log_corrupt()
+        EngineReport::Answered(_) if log.truth == Truth::False || log.reason == Reason::RollbackAccepted => {
+            not_ready(log.reason, log.message.clone())
         }
         EngineReport::Answered(health) if !health.storage.writable => {
             not_ready(storage.reason, storage.message.clone())
@@ -308,19 +301,9 @@ fn ready_verdict(
     }
 }
 
-fn log_corrupt() -> Verdict {
-    Verdict::new(
-        Truth::False,
-        Reason::LogCorrupt,
-        "the log does not verify: nothing is written and nothing is served. Run `memory-engine verify` on the volume",
-    )
-}
-
-fn not_serving(observed: &Observed, stalled: &Verdict, reconciling: &Verdict) -> Verdict {
-    if let Some(health) = health(observed)
-        && health.storage.reason == Some(StorageReason::LogCorrupt)
-    {
-        return log_corrupt();
+fn not_serving(observed: &Observed, log: &Verdict, stalled: &Verdict, reconciling: &Verdict) -> Verdict {
+    if health(observed).is_some() && log.truth == Truth::False {
+        return Verdict::new(Truth::False, log.reason, log.message.clone());
     }
     if stalled.truth == Truth::True {
         return Verdict::new(Truth::False, stalled.reason, stalled.message.clone());

@@ -5,7 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crds::{AccessMode, ImagePullPolicy, MemoryEngine, NetworkPolicyMode, Quantity, Resources, Toleration};
+use crds::{
+    AccessMode, ImagePullPolicy, Integrity, MemoryEngine, NetworkPolicyMode, Quantity, Resources, Rotation,
+    Toleration,
+};
+
+use engine_core::digest::Hash;
 
 use crate::settings::Settings;
 
@@ -44,6 +49,12 @@ pub struct Valid {
     pub network_policy: bool,
     /// Least severe message the engine writes.
     pub log_level: crds::LogLevel,
+    /// Seconds between two complete verifications by the engine.
+    pub verify_interval_seconds: i32,
+    /// Bytes from which a segment is sealed.
+    pub max_segment_bytes: u64,
+    /// Seconds after which a segment is sealed.
+    pub max_segment_age_seconds: i32,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
@@ -76,14 +87,30 @@ pub enum Fault {
     #[error("spec.writer.resources: requests.{0} exceeds limits.{0}: lower the request or raise the limit")]
     RequestAboveLimit(&'static str),
     /// A number is out of range.
-    #[error("spec.writer.drainSeconds is {0}: write a number between 1 and 300")]
-    DrainSeconds(i32),
+    #[error("{field} is {value}: write a number between {min} and {max}")]
+    OutOfRange {
+        /// Path of the field.
+        field: &'static str,
+        /// What it says.
+        value: i32,
+        /// Least number.
+        min: i32,
+        /// Greatest number.
+        max: i32,
+    },
+    /// The root of an accepted head is not one.
+    #[error(
+        "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
+    )]
+    AcceptedHead,
 }
 
 /// Longest name an engine can have.
 pub const NAME_LENGTH_MAX: usize = 40;
 /// Smallest volume: below it the file system leaves no room for a log.
 const SIZE_BYTES_MIN: u128 = 32 << 20;
+/// Smallest and largest segment, bytes.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = 1 << 20..=1 << 30;
 
 /// Checks a resource.
 ///
@@ -103,9 +130,9 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     }
     check_size(&writer.storage.size, &mut faults);
     check_resources(&writer.resources, &mut faults);
-    if !(1..=300).contains(&writer.drain_seconds) {
-        faults.push(Fault::DrainSeconds(writer.drain_seconds));
-    }
+    check_range("spec.writer.drainSeconds", writer.drain_seconds, (1, 300), &mut faults);
+    check_integrity(&spec.integrity, &mut faults);
+    let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
         name,
@@ -124,6 +151,9 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         tolerations: writer.tolerations.clone(),
         network_policy: spec.exposure.network_policy == NetworkPolicyMode::Managed,
         log_level: spec.logging.level,
+        verify_interval_seconds: spec.integrity.verify_interval_seconds,
+        max_segment_bytes,
+        max_segment_age_seconds: spec.rotation.max_segment_age_seconds,
         operator_namespace: settings.operator_namespace.clone(),
     })
 }
@@ -145,6 +175,36 @@ fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {
         }),
         Err(error) => faults.push(Fault::Quantity { field, problem: error.to_string() }),
     }
+}
+
+fn check_range(field: &'static str, value: i32, (min, max): (i32, i32), faults: &mut Vec<Fault>) {
+    if !(min..=max).contains(&value) {
+        faults.push(Fault::OutOfRange { field, value, min, max });
+    }
+}
+
+fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
+    let (anchor, verify) = (integrity.anchor_interval_seconds, integrity.verify_interval_seconds);
+    check_range("spec.integrity.anchorIntervalSeconds", anchor, (1, 3600), faults);
+    check_range("spec.integrity.verifyIntervalSeconds", verify, (60, 2_592_000), faults);
+    if let Some(accept) = &integrity.accept_rollback
+        && (accept.size < 0 || Hash::from_hex(accept.root.as_bytes()).is_none())
+    {
+        faults.push(Fault::AcceptedHead);
+    }
+}
+
+/// Bytes of the largest segment; 0 when it is at fault.
+fn check_rotation(rotation: &Rotation, faults: &mut Vec<Fault>) -> u64 {
+    let age = rotation.max_segment_age_seconds;
+    check_range("spec.rotation.maxSegmentAgeSeconds", age, (60, 31_536_000), faults);
+    let problem = match rotation.max_segment_size.units() {
+        Ok(bytes) if SEGMENT_BYTES.contains(&bytes) => return u64::try_from(bytes).unwrap_or_default(),
+        Ok(bytes) => format!("{bytes} bytes: write a size between 1Mi and 1Gi"),
+        Err(error) => error.to_string(),
+    };
+    faults.push(Fault::Quantity { field: "spec.rotation.maxSegmentSize", problem });
+    0
 }
 
 fn check_resources(resources: &Resources, faults: &mut Vec<Fault>) {

@@ -3,18 +3,23 @@ use std::collections::BTreeMap;
 use crds::Quantity as Amount;
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
-    apimachinery::pkg::api::resource::Quantity,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
 use super::kept;
-use crate::{names, validate::Valid};
+use crate::{
+    names::{self, ANCHOR_ANNOTATION},
+    validate::Valid,
+};
 
 /// The claim of the log's volume. It has no owner, so that deleting the engine never deletes memories; `size` is an
-/// argument because what is asked for is decided by `storage`, not by the spec alone.
+/// argument because what is asked for is decided by `storage`, not by the spec alone. `note` says what was recorded of the
+/// log, and outlives the engine with the claim.
 #[must_use]
-pub fn claim(valid: &Valid, size: &Amount) -> PersistentVolumeClaim {
+pub fn claim(valid: &Valid, size: &Amount, note: Option<&str>) -> PersistentVolumeClaim {
+    let note = note.map(|note| BTreeMap::from([(ANCHOR_ANNOTATION.to_owned(), note.to_owned())]));
     PersistentVolumeClaim {
-        metadata: kept(valid, names::claim(&valid.name)),
+        metadata: ObjectMeta { annotations: note, ..kept(valid, names::claim(&valid.name)) },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec![valid.access_mode.as_str().to_owned()]),
             storage_class_name: valid.class_name.clone(),

@@ -23,6 +23,11 @@ pub fn engine_config(valid: &Valid) -> String {
         "engine": {"namespace": valid.namespace, "name": valid.name},
         "log": {"level": valid.log_level.as_str()},
         "shutdown": {"drainSeconds": valid.drain_seconds},
+        "rotation": {
+            "maxSegmentBytes": valid.max_segment_bytes,
+            "maxSegmentAgeSeconds": valid.max_segment_age_seconds,
+        },
+        "integrity": {"verifyIntervalSeconds": valid.verify_interval_seconds},
     });
     serde_yaml::to_string(&config).expect("plain values are YAML")
 }

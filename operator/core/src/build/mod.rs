@@ -1,6 +1,7 @@
 //! The objects of one engine, one builder per object. Each is the whole of what server-side apply is told: a
 //! field not named here is not ours.
 
+mod anchor_config_map;
 mod claim;
 mod config_map;
 mod disruption_budget;
@@ -10,6 +11,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 
+pub use anchor_config_map::{anchor_config_map, anchor_text};
 pub use claim::claim;
 pub use config_map::{config_map, engine_config};
 pub use disruption_budget::disruption_budget;
@@ -28,7 +30,7 @@ use crate::{
     validate::Valid,
 };
 
-/// Every object the engine should have, except the claim, which has rules of its own (`storage`).
+/// Every object the engine should have, except the claim and the anchor's ConfigMap, which have rules of their own.
 #[must_use]
 pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
     let key = |kind, name: String| ChildKey { kind, name };
@@ -50,7 +52,7 @@ pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
 
 /// Marks an object with the hash of all that is applied. A field that is wanted no more shows in no comparison with
 /// the live object, where it may be somebody else's: it shows here, and applying again takes it away.
-fn stamp(object: &mut Value) {
+pub(crate) fn stamp(object: &mut Value) {
     let hash = hex(&Sha256::digest(object.to_string()));
     object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = hash.into();
 }

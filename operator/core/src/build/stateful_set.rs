@@ -4,7 +4,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy},
         core::v1::{
-            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction,
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, HTTPGetAction,
             LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
             PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
             TopologySpreadConstraint, Volume, VolumeMount,
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::{engine_config, hex, owned, value};
 use crate::{
-    names::{self, ADMIN_PORT, API_PORT, CONFIG_HASH_ANNOTATION},
+    names::{self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION},
     validate::Valid,
 };
 
@@ -30,6 +30,8 @@ const ENGINE_UID: i64 = 65532;
 const KILL_AFTER_DRAIN_SECONDS: i64 = 10;
 /// Seconds a start may take: opening reads the whole log when there is no checkpoint to start from.
 const START_SECONDS_MAX: i32 = 600;
+/// Folder of the anchor's file.
+const ANCHOR_PATH: &str = "/etc/memory-engine/anchor";
 /// Old pod templates kept for `kubectl rollout history`.
 const REVISIONS_KEPT: i32 = 3;
 
@@ -152,7 +154,14 @@ fn container(valid: &Valid) -> Container {
         volume_mounts: Some(vec![
             mount("data", "/data", None),
             mount("config", "/etc/memory-engine", Some(true)),
+            mount("anchor", ANCHOR_PATH, Some(true)),
         ]),
+        // Not an argument: an engine that is older than the operator ignores it.
+        env: Some(vec![EnvVar {
+            name: "MEMORY_ENGINE_ANCHOR".to_owned(),
+            value: Some(format!("{ANCHOR_PATH}/{ANCHOR_FILE}")),
+            value_from: None,
+        }]),
         // A start may be long; once it is over, a process that does not answer is soon replaced.
         startup_probe: Some(probe("/livez", 1, START_SECONDS_MAX)),
         liveness_probe: Some(probe("/livez", 10, 6)),
@@ -205,6 +214,17 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             config_map: Some(ConfigMapVolumeSource {
                 name: names::config_map(&valid.name),
                 default_mode: Some(0o444),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        // Optional: nothing but the engine itself decides what a start without an anchor means.
+        Volume {
+            name: "anchor".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: names::anchor_config_map(&valid.name),
+                default_mode: Some(0o444),
+                optional: Some(true),
                 ..ConfigMapVolumeSource::default()
             }),
             ..Volume::default()

@@ -1,5 +1,8 @@
 //! What the operator decides, tested from the outside: worlds go in, plans and statuses come out.
 
+mod anchors;
+mod history;
+mod integrity;
 mod plans;
 mod properties;
 mod statuses;

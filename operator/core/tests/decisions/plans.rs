@@ -21,6 +21,7 @@ fn said(plan: &Plan) -> Vec<String> {
 fn a_new_engine_gets_its_claim_first_and_its_pod_last() {
     insta::assert_yaml_snapshot!(said(&planned(&observed(engine()))), @r"
     - create PersistentVolumeClaim/notes-data
+    - create ConfigMap/notes-anchor
     - create ServiceAccount/notes
     - create ConfigMap/notes-config
     - create Service/notes

@@ -14,10 +14,10 @@ use crate::world::{condition, edit, health, planned, settled, status_of};
 fn worlds() -> impl Strategy<Value = Observed> {
     let pods = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0..6i64, 0..4usize);
     let claims = (0..3usize, 0..3usize);
-    (pods, claims, 0..6usize, 0..3i64, any::<u8>(), any::<bool>()).prop_map(make)
+    (pods, claims, 0..6usize, 0..3i64, any::<u16>(), any::<bool>()).prop_map(make)
 }
 
-type Draw = ((bool, bool, bool, bool, i64, usize), (usize, usize), usize, i64, u8, bool);
+type Draw = ((bool, bool, bool, bool, i64, usize), (usize, usize), usize, i64, u16, bool);
 
 fn make(
     (
@@ -59,7 +59,7 @@ fn make(
     let mut bit = 0;
     world.children.retain(|_, _| {
         bit += 1;
-        missing & (1 << (bit - 1)) == 0 || missing < 128
+        missing & (1 << (bit - 1)) == 0 || missing < 1 << 15
     });
     world
 }

@@ -10,6 +10,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use kube_core::DynamicObject;
 use operator_core::{
+    anchor::question::CheckpointReport,
     names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed, StorageClassView},
     plan::{Plan, Write, plan},
@@ -43,6 +44,8 @@ pub(crate) fn observed(engine: MemoryEngine) -> Observed {
         pod: None,
         storage_class: StorageClassView::NotAsked,
         report: EngineReport::NotAsked,
+        checkpoints: CheckpointReport::NotAsked,
+        told: false,
         now: "2026-01-02T03:04:05.5Z".parse::<Timestamp>().expect("a time"),
     }
 }
@@ -59,13 +62,28 @@ pub(crate) fn planned(observed: &Observed) -> Plan {
 pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
     for write in plan.writes.iter().take(count) {
         match write {
-            Write::Create { key, object } | Write::Repair { key, object, .. } => {
-                observed.children.insert(key.clone(), Arc::new(stored(key, object)));
+            Write::Create { key, object }
+            | Write::Repair { key, object, .. }
+            | Write::Record { key, object } => {
+                let mut after = stored(key, object);
+                if let Some(before) = observed.children.get(key) {
+                    keep_what_is_not_ours(&before.data, &mut after.data);
+                }
+                observed.children.insert(key.clone(), Arc::new(after));
             }
             Write::Delete { key, .. } => {
                 observed.children.remove(key);
             }
         }
+    }
+}
+
+/// What others wrote stays: the status, and the class that was filled in.
+fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
+    after["status"] = before["status"].clone();
+    let class = &before["spec"]["storageClassName"];
+    if !class.is_null() {
+        after["spec"]["storageClassName"] = class.clone();
     }
 }
 

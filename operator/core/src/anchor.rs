@@ -1,0 +1,16 @@
+//! Whether the log is what it was: what was recorded of it outside of its volume, what the engine is asked, and what
+//! follows from its answers.
+//!
+//! ```text
+//! status.log ┐                         ┌▶ question (is an anchoring due?) ──▶ engine ──▶ judge ─▶ record, verdict ─▶ status
+//!            ├─▶ must (be extended) ───┤
+//! claim      ┘                         └▶ what claim, ConfigMap and engine have to be given ─▶ plan
+//! ```
+//!
+//! The status is written first, because the API server guards it; the rest follows from what it says, so that a stop
+//! after any one write is made good by the next look.
+
+pub mod budget;
+pub mod judge;
+pub mod question;
+pub mod record;

@@ -1,0 +1,273 @@
+//! What follows from the engine's report and its answers: the log extends what was recorded, or in what way it does not.
+
+use crds::{ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback};
+use engine_core::{
+    checkpoint::{Checkpoint, origin},
+    digest::Hash,
+    merkle::verify_consistency,
+    note::VerifierKey,
+    wire::{CheckpointAnswer, CheckpointView, Health, IntegrityFaultKind, StorageReason},
+};
+
+use super::{
+    question::CheckpointReport,
+    record::{Must, Record},
+};
+use crate::conditions::Reason;
+
+/// What is known of the log after a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing speaks against it, and nothing new was proved.
+    Nothing,
+    /// It extends everything that was recorded; this is where it stands now.
+    Proved(Record),
+    /// It is not what it was.
+    Fault(Finding),
+}
+
+/// In what way a log is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// One of the reasons of `LogIntegrity`.
+    pub reason: Reason,
+    /// What was found.
+    pub message: String,
+}
+
+fn finding(reason: Reason, message: impl Into<String>) -> Finding {
+    Finding { reason, message: message.into() }
+}
+
+/// Judges a report and the answers to the question it led to.
+#[must_use]
+pub fn judge(must: &Must, health: &Health, answers: &CheckpointReport) -> Judgement {
+    let found = reported(health).or_else(|| contradiction(must)).or_else(|| plain(must, health));
+    if let Some(found) = found {
+        return Judgement::Fault(found);
+    }
+    let CheckpointReport::Answered(answers) = answers else { return Judgement::Nothing };
+    match must {
+        Must::Contradiction { .. } => Judgement::Nothing,
+        Must::New | Must::Missing => match answers.first() {
+            Some((_, answer)) => first(health, &answer.checkpoint),
+            None => Judgement::Nothing,
+        },
+        Must::Extend { newest, older } => extended(newest, older.as_deref(), answers),
+    }
+}
+
+/// What the engine found by itself.
+fn reported(health: &Health) -> Option<Finding> {
+    let Some(fault) = health.log.integrity.fault.as_ref() else {
+        // An engine that is older than this operator has one word for all of it.
+        let corrupt = health.storage.reason == Some(StorageReason::LogCorrupt);
+        return corrupt.then(|| finding(Reason::LogCorrupt, "the log does not verify"));
+    };
+    let reason = match fault.kind {
+        IntegrityFaultKind::Truncated => Reason::LogTruncated,
+        IntegrityFaultKind::Forked => Reason::LogForked,
+        IntegrityFaultKind::ForeignLog => Reason::ForeignLog,
+        IntegrityFaultKind::Rewritten => Reason::LogRewritten,
+        IntegrityFaultKind::Corrupt => Reason::LogCorrupt,
+        IntegrityFaultKind::AnchorMissing => Reason::AnchorMissing,
+    };
+    Some(finding(reason, fault.message.clone()))
+}
+
+fn contradiction(must: &Must) -> Option<Finding> {
+    let Must::Contradiction { status, claim } = must else { return None };
+    let one = |record: &Record| {
+        format!(
+            "{} events of {} with root {}, {} rollbacks accepted",
+            record.size,
+            record.origin,
+            record.root,
+            record.rollbacks()
+        )
+    };
+    Some(finding(
+        Reason::AnchorInconsistent,
+        format!(
+            "status.log says {}; the claim's annotation says {}: neither extends the other",
+            one(status),
+            one(claim)
+        ),
+    ))
+}
+
+/// What the report alone shows: no engine can be wrong about it and still be believed.
+fn plain(must: &Must, health: &Health) -> Option<Finding> {
+    let record = must.newest()?;
+    let (found, size) = (origin(&health.log.id), health.log.seq);
+    if found != record.origin {
+        let message = format!("the volume holds the log {found}; this engine's is {}", record.origin);
+        return Some(finding(Reason::ForeignLog, message));
+    }
+    if size < record.size {
+        let message = format!("the log has {size} events, and {} of it were anchored", record.size);
+        return Some(finding(Reason::LogTruncated, message));
+    }
+    let view = health.log.checkpoint.as_ref()?;
+    (view.size == record.size && view.root != record.root).then(|| another_history(record, view))
+}
+
+/// A root that was never anchored: signed by the same key, it is a fork of the log; else somebody rewrote it.
+fn another_history(record: &Record, view: &CheckpointView) -> Finding {
+    let by_pinned_key = opened(view, std::slice::from_ref(&record.key)).is_ok();
+    let (reason, how) = if by_pinned_key {
+        (Reason::LogForked, "its own key signed both: an older copy of the volume was written to")
+    } else {
+        (Reason::LogRewritten, "the key that signed the anchor did not sign this")
+    };
+    finding(reason, format!("the log is not the one whose first {} events were anchored; {how}", record.size))
+}
+
+/// The first anchor of a log: its key is taken as it is, the rest has to fit together.
+fn first(health: &Health, view: &CheckpointView) -> Judgement {
+    if view.origin != origin(&health.log.id) {
+        let message = format!("the checkpoint is of {}, the log is {}", view.origin, health.log.id);
+        return Judgement::Fault(finding(Reason::ForeignLog, message));
+    }
+    match opened(view, std::slice::from_ref(&view.key)) {
+        Ok(checkpoint) if checkpoint.size == 0 => Judgement::Nothing,
+        Ok(_) => Judgement::Proved(record_of(view, Vec::new())),
+        Err(problem) => Judgement::Fault(finding(Reason::CheckpointInvalid, problem)),
+    }
+}
+
+fn record_of(view: &CheckpointView, accepted_rollbacks: Vec<AcceptedRollback>) -> Record {
+    Record {
+        origin: view.origin.clone(),
+        size: view.size,
+        root: view.root.clone(),
+        key: view.key.clone(),
+        accepted_rollbacks,
+    }
+}
+
+fn extended(
+    newest: &Record,
+    older: Option<&Record>,
+    answers: &[(Option<u64>, CheckpointAnswer)],
+) -> Judgement {
+    let mut proved = None;
+    for record in [Some(newest), older].into_iter().flatten() {
+        let Some((_, answer)) = answers.iter().find(|(size, _)| *size == Some(record.size)) else {
+            return Judgement::Nothing;
+        };
+        if let Err(found) = extends(record, answer) {
+            return Judgement::Fault(found);
+        }
+        proved = proved.or(Some(record_of(&answer.checkpoint, record.accepted_rollbacks.clone())));
+    }
+    proved.map_or(Judgement::Nothing, Judgement::Proved)
+}
+
+/// Whether a checkpoint extends a record and is signed by the key of that record, or by another that it vouches for.
+fn extends(record: &Record, answer: &CheckpointAnswer) -> Result<(), Finding> {
+    let view = &answer.checkpoint;
+    if view.origin != record.origin {
+        let message = format!("the checkpoint is of {}, this engine's log is {}", view.origin, record.origin);
+        return Err(finding(Reason::ForeignLog, message));
+    }
+    if view.size < record.size {
+        let message =
+            format!("the checkpoint covers {} events, and {} were anchored", view.size, record.size);
+        return Err(finding(Reason::LogTruncated, message));
+    }
+    opened(view, std::slice::from_ref(&view.key))
+        .map_err(|problem| finding(Reason::CheckpointInvalid, problem))?;
+    if !is_consistent(record, answer) {
+        return Err(another_history(record, view));
+    }
+    opened(view, std::slice::from_ref(&record.key)).map(|_| ()).map_err(|problem| {
+        let message =
+            format!("the checkpoint is signed by {}, the anchor by {}: {problem}", view.key, record.key);
+        finding(Reason::KeyChanged, message)
+    })
+}
+
+fn is_consistent(record: &Record, answer: &CheckpointAnswer) -> bool {
+    let view = &answer.checkpoint;
+    let hash = |text: &str| Hash::from_hex(text.as_bytes());
+    let proof: Option<Vec<Hash>> =
+        answer.consistency.as_deref().unwrap_or_default().iter().map(|text| hash(text)).collect();
+    let (Some(old), Some(new), Some(proof)) = (hash(&record.root), hash(&view.root), proof) else {
+        return false;
+    };
+    verify_consistency(record.size, &old, view.size, &new, &proof).is_ok()
+}
+
+/// A checkpoint whose note is signed by one of these keys and says what the report says of it.
+fn opened(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> {
+    let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| VerifierKey::parse(key)).collect();
+    let keys = keys.map_err(|fault| format!("the key cannot be read: {fault}"))?;
+    let (checkpoint, _) = Checkpoint::open(view.note.as_bytes(), &keys)
+        .map_err(|fault| format!("the note is refused: {fault}"))?;
+    let said = (&view.origin, view.size, view.root.as_str());
+    if (&checkpoint.origin, checkpoint.size, checkpoint.root.to_string().as_str()) == said {
+        Ok(checkpoint)
+    } else {
+        Err("the note says something else than the report about it".to_owned())
+    }
+}
+
+/// What became of `spec.integrity.acceptRollback`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is carried out: the anchor from now on.
+    Done(Record),
+    /// It is not; why, and what to write instead.
+    Refused(String),
+}
+
+/// Whether a finding can be accepted. A log that does not verify in itself cannot, and neither can another engine's:
+/// the anchor is of one log for ever.
+#[must_use]
+pub fn is_acceptable(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::LogTruncated
+            | Reason::LogForked
+            | Reason::LogRewritten
+            | Reason::AnchorMissing
+            | Reason::KeyChanged
+    )
+}
+
+/// Carries out an acceptance, if it names the head that the log has.
+///
+/// `at` is the time that is recorded.
+#[must_use]
+pub fn accept(accept: &AcceptRollback, must: &Must, view: &CheckpointView, at: &str) -> Acceptance {
+    let refused =
+        |why: String| Acceptance::Refused(format!("spec.integrity.acceptRollback is refused: {why}"));
+    if let Err(problem) = opened(view, std::slice::from_ref(&view.key)) {
+        return refused(problem);
+    }
+    if (i64::try_from(view.size), &view.root) != (Ok(accept.size), &accept.root) {
+        return refused(format!(
+            "it names {} events with root {}, and the log has {} events with root {}",
+            accept.size, accept.root, view.size, view.root
+        ));
+    }
+    let before = must.newest();
+    let mut accepted = before.map(|record| record.accepted_rollbacks.clone()).unwrap_or_default();
+    if accepted.len() >= ACCEPTED_ROLLBACKS_MAX {
+        return refused(format!("{ACCEPTED_ROLLBACKS_MAX} rollbacks of this log were accepted already"));
+    }
+    if before.is_some_and(|record| record.origin != view.origin) {
+        return refused(format!("the volume holds another log, {}", view.origin));
+    }
+    accepted.push(AcceptedRollback {
+        number: accepted.len() as i64 + 1,
+        from_size: before.map_or(0, |record| i64::try_from(record.size).unwrap_or(i64::MAX)),
+        from_root: before.map_or_else(String::new, |record| record.root.clone()),
+        to_size: accept.size,
+        to_root: accept.root.clone(),
+        reason: accept.reason.clone(),
+        at: at.to_owned(),
+    });
+    Acceptance::Done(record_of(view, accepted))
+}

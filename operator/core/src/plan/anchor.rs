@@ -1,0 +1,140 @@
+//! What was recorded of the log goes where a start finds it: onto the claim, into the ConfigMap, to the engine.
+
+use engine_core::wire::{GivenAnchor, Health};
+use kube_core::DynamicObject;
+use serde_json::Value;
+
+use super::{Plan, Write, plan_child};
+use crate::{
+    anchor::record::{self, ClaimSays, Must, Note, in_status},
+    build,
+    drift::first_difference,
+    names::{self, ANCHOR_FILE, ChildKey, ChildKind},
+    observed::{EngineReport, Observed},
+    storage,
+    validate::Valid,
+};
+
+/// What the claim should say; `None` leaves a claim that says nothing as it is, because it may hold what nobody knows.
+pub(super) fn wanted_note(observed: &Observed, must: &Must) -> Option<String> {
+    let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
+    match must {
+        Must::New => Some(Note::New.text()),
+        Must::Missing if report(observed).is_some_and(is_empty_log) => Some(Note::New.text()),
+        Must::Extend { newest, .. } => Some(Note::Known(newest.as_ref().clone()).text()),
+        Must::Missing | Must::Contradiction { .. } => claim.and_then(record::note_text).map(str::to_owned),
+    }
+}
+
+/// The engine itself says that there is nothing on the volume yet.
+fn is_empty_log(health: &Health) -> bool {
+    health.log.seq == 0 && health.log.integrity.fault.is_none() && health.log.checkpoint.is_some()
+}
+
+fn report(observed: &Observed) -> Option<&Health> {
+    match &observed.report {
+        EngineReport::Answered(health) => Some(health),
+        EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+    }
+}
+
+/// Plans a write of the claim: a repair when anything is wrong with it, and a mere record when only the anchor moved on.
+pub(super) fn plan_claim(
+    observed: &Observed,
+    key: &ChildKey,
+    object: impl Fn(Option<&str>) -> Value,
+    must: &Must,
+    plan: &mut Plan,
+) {
+    let wanted = wanted_note(observed, must);
+    let live = observed.children.get(key);
+    let before = live.and_then(|live| record::note_text(live));
+    let moves_on = match (record::claim_says(live.map(AsRef::as_ref)), must.newest()) {
+        (ClaimSays::New, Some(_)) => true,
+        (ClaimSays::Known(old), Some(newest)) => old.age() < newest.age() || old.key != newest.key,
+        _ => false,
+    };
+    let neutral = object(before);
+    let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, live, &neutral));
+    record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
+}
+
+/// Plans the ConfigMap. While nobody knows what it should say, it is left as it is.
+pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) {
+    let key = ChildKey { kind: ChildKind::ConfigMap, name: names::anchor_config_map(&valid.name) };
+    let object = |text: &str| {
+        let mut object = build::value(&build::anchor_config_map(valid, text));
+        build::stamp(&mut object);
+        object
+    };
+    let live = observed.children.get(&key);
+    let before = live.and_then(|live| live.data.pointer(&format!("/data/{ANCHOR_FILE}"))?.as_str());
+    let Some(given) = given(observed, must) else {
+        if let Some(before) = before {
+            plan_child(observed, &key, &object(before), plan);
+        }
+        return;
+    };
+    let moves_on = before
+        .and_then(|text| serde_json::from_str::<GivenAnchor>(text).ok())
+        .is_some_and(|before| place(&before) < place(&given));
+    let only_moves_on = match (live, before) {
+        (Some(live), Some(before)) => moves_on && is_right(observed, live, &object(before)),
+        _ => false,
+    };
+    record_or_repair(observed, &key, object(&build::anchor_text(&given)), only_moves_on, plan);
+}
+
+/// What a start is given. A volume of which nothing is known, and on which the engine found nothing, is new.
+fn given(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
+    match must {
+        Must::Missing if report(observed).is_some_and(is_empty_log) => Some(GivenAnchor::New),
+        // The status is the one that the API server guards.
+        Must::Contradiction { status, .. } => Some(status.given()),
+        _ => record::given(must),
+    }
+}
+
+/// Where what is given stands: later is larger.
+fn place(given: &GivenAnchor) -> (u64, u64, u64) {
+    match given {
+        GivenAnchor::Missing => (0, 0, 0),
+        GivenAnchor::New => (1, 0, 0),
+        GivenAnchor::Known { anchor, .. } => (2, anchor.rollbacks, anchor.size),
+    }
+}
+
+fn is_right(observed: &Observed, live: &DynamicObject, wanted: &Value) -> bool {
+    observed.is_ours(live) && first_difference(wanted, &build::value(live)).is_none()
+}
+
+fn record_or_repair(
+    observed: &Observed,
+    key: &ChildKey,
+    object: Value,
+    only_moves_on: bool,
+    plan: &mut Plan,
+) {
+    let ending = observed.children.get(key).is_some_and(|live| live.metadata.deletion_timestamp.is_some());
+    if only_moves_on && !ending {
+        plan.writes.push(Write::Record { key: key.clone(), object });
+    } else {
+        plan_child(observed, key, &object, plan);
+    }
+}
+
+/// What a running engine has to be told: it started before this was recorded, or was refused and is allowed now.
+pub(super) fn to_tell(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
+    let health = report(observed)?;
+    let (newest, integrity) = (must.newest()?, &health.log.integrity);
+    // The stored status only: what it does not say yet is not guarded by anybody.
+    in_status(observed).filter(|status| status.age() == newest.age())?;
+    let known = integrity.anchor.as_ref();
+    let older = known.is_none_or(|known| record::age(known) < newest.age());
+    let told_of_rollbacks = known.map_or(0, |known| known.rollbacks);
+    let tell = match &integrity.fault {
+        None => older && health.log.checkpoint.is_some(),
+        Some(_) => newest.rollbacks() > told_of_rollbacks,
+    };
+    tell.then(|| newest.given())
+}

@@ -1,0 +1,230 @@
+//! What the status says about the log: its position, its anchor, and whether it is what it was.
+
+use crds::{AcceptRollback, LogStatus};
+use engine_core::wire::{CheckpointView, Health};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{HEAD_REFRESH_SECONDS, before, health, name};
+use crate::{
+    anchor::{
+        judge::{Acceptance, Finding, Judgement, accept, is_acceptable, judge},
+        question::{CheckpointReport, acceptance_pending, grown, was_false},
+        record::{self, Must, Record},
+    },
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    names::{self, ANCHOR_ANNOTATION},
+    observed::Observed,
+};
+
+/// What came of a look at the log.
+pub(super) struct Integrity {
+    pub(super) verdict: Verdict,
+    /// The anchor to be written now, if it moves on.
+    moved: Option<Record>,
+}
+
+/// Judges the log, and decides whether its anchor moves on.
+pub(super) fn integrity(observed: &Observed) -> Integrity {
+    let must = record::must(observed);
+    let Some(health) = health(observed) else {
+        return Integrity { verdict: as_before(observed), moved: None };
+    };
+    match judge(&must, health, &observed.checkpoints) {
+        Judgement::Fault(found) => fault(observed, health, &must, &found),
+        Judgement::Proved(record) => Integrity {
+            verdict: anchored(&record, Some(observed.now), observed),
+            moved: moved(observed, record),
+        },
+        Judgement::Nothing => Integrity { verdict: nothing_new(observed, &must), moved: None },
+    }
+}
+
+/// Nobody could ask: what was known last is still the best there is.
+fn as_before(observed: &Observed) -> Verdict {
+    let last = before(observed, ConditionType::LogIntegrity);
+    let known = last.and_then(|last| {
+        let truth = match last.status.as_str() {
+            "True" => Truth::True,
+            "False" => Truth::False,
+            _ => Truth::Unknown,
+        };
+        Some(Verdict::new(truth, Reason::named(&last.reason)?, last.message.clone()))
+    });
+    known.unwrap_or_else(not_yet)
+}
+
+fn not_yet() -> Verdict {
+    Verdict::new(
+        Truth::Unknown,
+        Reason::NotYetAnchored,
+        "nothing of the log was recorded outside of its volume yet: it happens with the first event",
+    )
+}
+
+/// Nothing speaks against the log. What only a proof can take back stays said until there is one.
+fn nothing_new(observed: &Observed, must: &Must) -> Verdict {
+    match record::in_status(observed) {
+        _ if must.newest().is_some() && was_false(observed) => as_before(observed),
+        Some(record) => anchored(&record, None, observed),
+        None => not_yet(),
+    }
+}
+
+fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Verdict {
+    let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
+    let stored = log.and_then(|log| log.anchored_at.clone()).unwrap_or_default();
+    let same = record::in_status(observed).as_ref() == Some(record);
+    let since = now.filter(|_| !same).map_or(stored, time);
+    let (size, plural) = (record.size, if record.size == 1 { "event is" } else { "events are" });
+    Verdict::new(Truth::True, Reason::Anchored, format!("the first {size} {plural} anchored since {since}"))
+}
+
+/// The record, if it says something new.
+fn moved(observed: &Observed, record: Record) -> Option<Record> {
+    (record::in_status(observed).as_ref() != Some(&record)).then_some(record)
+}
+
+fn fault(observed: &Observed, health: &Health, must: &Must, found: &Finding) -> Integrity {
+    let told = health.log.integrity.anchor.as_ref().map_or(0, |anchor| anchor.rollbacks);
+    let passing_on = health.log.integrity.fault.is_some()
+        && must.newest().is_some_and(|newest| newest.rollbacks() > told)
+        && !observed.told;
+    if passing_on && is_acceptable(found.reason) {
+        return Integrity { verdict: passing(), moved: None };
+    }
+    let view = newest_view(observed, health);
+    let mut advice = way_out(found, must, view, name(observed));
+    if let Some(wanted) = observed.engine.spec.integrity.accept_rollback.as_ref()
+        && is_acceptable(found.reason)
+    {
+        match acceptance(observed, must, wanted, view) {
+            Acceptance::Done(record) => return Integrity { verdict: passing(), moved: Some(record) },
+            Acceptance::Refused(why) => advice = format!("{why}. {advice}"),
+        }
+    }
+    let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
+    Integrity { verdict: Verdict::new(Truth::False, found.reason, message), moved: None }
+}
+
+fn passing() -> Verdict {
+    Verdict::new(
+        Truth::Unknown,
+        Reason::RollbackAccepted,
+        "a rollback was accepted and recorded; the engine is being told",
+    )
+}
+
+fn acceptance(
+    observed: &Observed,
+    must: &Must,
+    wanted: &AcceptRollback,
+    view: Option<&CheckpointView>,
+) -> Acceptance {
+    let refused = |why: &str| Acceptance::Refused(format!("spec.integrity.acceptRollback {why}"));
+    if !acceptance_pending(&observed.engine, must) {
+        return refused(
+            "was carried out before and does nothing a second time: to accept the same head again, give another reason",
+        );
+    }
+    match (&observed.checkpoints, view) {
+        (CheckpointReport::Answered(_), Some(view)) => accept(wanted, must, view, &time(observed.now)),
+        _ => refused("waits for the engine to say what it has"),
+    }
+}
+
+/// The newest checkpoint there is: an answer is made for the head, the report may lag.
+fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a CheckpointView> {
+    match &observed.checkpoints {
+        CheckpointReport::Answered(answers) => answers.first().map(|(_, answer)| &answer.checkpoint),
+        _ => health.log.checkpoint.as_ref(),
+    }
+}
+
+/// What somebody can do about it.
+fn way_out(found: &Finding, must: &Must, view: Option<&CheckpointView>, name: &str) -> String {
+    match found.reason {
+        Reason::LogCorrupt => {
+            "Bring back a volume from before the damage; `memory-engine log verify --data /data` names every line".into()
+        }
+        Reason::ForeignLog => {
+            "Bring back the volume of this engine; another log needs a MemoryEngine of its own".into()
+        }
+        Reason::AnchorInconsistent => format!(
+            "If the claim's is wrong, remove it and the status counts: `kubectl annotate pvc {} {ANCHOR_ANNOTATION}-`",
+            names::claim(name)
+        ),
+        Reason::CheckpointInvalid => "Look at the engine's image, and at who answers in its place".into(),
+        _ => {
+            let anchor = must.newest().map_or_else(
+                || "Bring back the volume that belongs here".to_owned(),
+                |record| format!("Bring back the volume that has all {} events", record.size),
+            );
+            let head = view.map_or_else(String::new, |view| {
+                format!(
+                    ", or go on with the {size} events it has: spec.integrity.acceptRollback: {{size: {size}, root: {root}, reason: …}}",
+                    size = view.size,
+                    root = view.root
+                )
+            });
+            format!("{anchor}{head}")
+        }
+    }
+}
+
+/// The position of the log. The head moves with every memory saved; the status follows together with the anchor, and where
+/// there is none at most once in [`HEAD_REFRESH_SECONDS`].
+pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<LogStatus> {
+    let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
+    let Some(health) = health(observed) else { return before };
+    let mut log = match before {
+        Some(before) if integrity.moved.is_none() && !is_refreshed(observed, health, &before) => before,
+        before => fresh(before.unwrap_or_default(), health, observed.now),
+    };
+    if let Some(record) = &integrity.moved {
+        log.origin = Some(record.origin.clone());
+        log.size = Some(whole(record.size));
+        log.root = Some(record.root.clone());
+        log.key = Some(record.key.clone());
+        log.anchored_at = Some(time(observed.now));
+        log.accepted_rollbacks = record.accepted_rollbacks.clone();
+    }
+    Some(log)
+}
+
+fn fresh(before: LogStatus, health: &Health, now: Timestamp) -> LogStatus {
+    let verified = health.log.integrity.verified_through;
+    LogStatus {
+        log_id: health.log.id.clone(),
+        head_seq: whole(health.log.seq),
+        head_hash: health.log.hash.clone(),
+        observed_at: time(now),
+        verified_through: (verified > 0).then(|| whole(verified)).or(before.verified_through),
+        ..before
+    }
+}
+
+fn is_refreshed(observed: &Observed, health: &Health, before: &LogStatus) -> bool {
+    let verified = whole(health.log.integrity.verified_through) > before.verified_through.unwrap_or_default();
+    let same = before.log_id == health.log.id && before.head_hash == health.log.hash;
+    let age = before.observed_at.parse::<Timestamp>().map(|then| observed.now.duration_since(then));
+    let recent = age.is_ok_and(|age| {
+        age >= SignedDuration::ZERO && age < SignedDuration::from_secs(HEAD_REFRESH_SECONDS)
+    });
+    let with_the_anchor = health.log.checkpoint.is_some()
+        && health.log.integrity.fault.is_none()
+        && match observed.checkpoints {
+            CheckpointReport::PutOff(_) => true,
+            CheckpointReport::NotAsked => grown(observed, health),
+            CheckpointReport::Unanswered(_) | CheckpointReport::Answered(_) => false,
+        };
+    (!same || verified) && !recent && !with_the_anchor
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Whole seconds: all that the API server would show.
+fn time(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

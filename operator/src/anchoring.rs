@@ -1,0 +1,99 @@
+//! The operator-wide budget of anchors, and how late each one is.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use operator_core::anchor::budget::AnchorBudget;
+
+/// Who waits for the budget, and since when an anchoring is due.
+pub(crate) struct Anchoring(Mutex<State>);
+
+struct State {
+    budget: AnchorBudget,
+    due: HashMap<String, Due>,
+}
+
+/// An anchoring that is due.
+#[derive(Clone, Copy)]
+struct Due {
+    since: Timestamp,
+    slot: Timestamp,
+}
+
+/// Whether an engine may be anchored now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It may.
+    Now,
+    /// After so long. `first` when it was not known before that it has to wait.
+    After {
+        /// How long.
+        wait: SignedDuration,
+        /// Whether this is the first time that it is told so.
+        first: bool,
+    },
+}
+
+impl Anchoring {
+    pub(crate) fn new(writes_per_second: u32, now: Timestamp) -> Self {
+        let budget = AnchorBudget::new(writes_per_second, now);
+        Self(Mutex::new(State { budget, due: HashMap::new() }))
+    }
+
+    /// Asks for a turn. An engine that has to wait keeps its place until [`Anchoring::recorded`].
+    pub(crate) fn turn(&self, engine: &str, now: Timestamp) -> Turn {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = state.due.get(engine).copied();
+        let due = known.unwrap_or_else(|| Due { since: now, slot: state.budget.take(now) });
+        state.due.insert(engine.to_owned(), due);
+        if due.slot <= now {
+            Turn::Now
+        } else {
+            Turn::After { wait: due.slot.duration_since(now), first: known.is_none() }
+        }
+    }
+
+    /// The anchor was recorded: how long after it was first known to be due.
+    pub(crate) fn recorded(&self, engine: &str, now: Timestamp) -> Option<SignedDuration> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.due.remove(engine).map(|due| now.duration_since(due.since))
+    }
+
+    /// Nothing is due any more, or the engine is gone.
+    pub(crate) fn forget(&self, engine: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).due.remove(engine);
+    }
+
+    /// Engines whose anchoring is due and not done.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).due.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_000_000 + millis).expect("a time")
+    }
+
+    #[test]
+    fn who_waits_keeps_the_place_and_is_counted_once() {
+        let anchoring = Anchoring::new(3, at(0));
+        for engine in ["a", "b", "c"] {
+            assert_eq!(anchoring.turn(engine, at(0)), Turn::Now);
+        }
+        let wait = |millis, first| Turn::After { wait: SignedDuration::from_millis(millis), first };
+        assert_eq!(anchoring.turn("d", at(0)), wait(1000, true));
+        assert_eq!(anchoring.turn("e", at(0)), wait(2000, true));
+        assert_eq!(anchoring.turn("d", at(400)), wait(600, false));
+        assert_eq!(anchoring.turn("d", at(1000)), Turn::Now);
+        assert_eq!(anchoring.recorded("d", at(1010)), Some(SignedDuration::from_millis(1010)));
+        assert_eq!(anchoring.recorded("d", at(1010)), None);
+        assert_eq!(anchoring.waiting(), 4);
+    }
+}
