@@ -27,6 +27,15 @@ pub(super) struct There {
     pub(super) hash: Hash,
     /// Name of the file it came from: copies of one log may have several.
     pub(super) log: String,
+    gaps: Vec<(u64, u64)>,
+}
+
+impl There {
+    /// Whether an event before the last one was left out when the log was imported.
+    pub(super) fn left_out(&self, seq: u64) -> bool {
+        let after = self.gaps.partition_point(|(first, _)| *first <= seq);
+        after.checked_sub(1).is_some_and(|gap| seq <= self.gaps[gap].1)
+    }
 }
 
 /// One log as it was imported into one project.
@@ -35,7 +44,8 @@ pub(super) struct Chain {
     log: String,
     verifier: Verifier,
     events: u64,
-    gaps: u64,
+    /// First and last numbers of what was left out.
+    gaps: Vec<(u64, u64)>,
     first_seq: u64,
     last_seq: u64,
     breaches: Vec<ChainBreach>,
@@ -109,7 +119,7 @@ impl Imported {
         chain.last_seq = event.seq;
         let next = chain.verifier.head().map_or(1, |(seq, _)| seq + 1);
         if source.seq > next {
-            chain.gaps += 1;
+            chain.gaps.push((next, source.seq - 1));
             chain.verifier.skip_gap();
         }
         let reason = match chain.verifier.next_as(source.seq, record.get().as_bytes()) {
@@ -131,7 +141,7 @@ impl Imported {
     pub(super) fn head(&self, project: &str, chain: Hash) -> Option<There> {
         let found = self.logs.get(&(project.to_owned(), chain))?;
         let (seq, hash) = found.verifier.head()?;
-        Some(There { seq, hash, log: found.log.clone() })
+        Some(There { seq, hash, log: found.log.clone(), gaps: found.gaps.clone() })
     }
 
     pub(super) fn proof(&self, project: &str, chain: Hash) -> Option<Proof> {
@@ -154,7 +164,7 @@ impl Proof {
             log: found.log.clone(),
             chain: *chain,
             events: found.events,
-            gaps: found.gaps,
+            gaps: found.gaps.len() as u64,
             head_seq: head.map_or(0, |(seq, _)| seq),
             head_hash: head.map(|(_, hash)| hash),
             first_seq: found.first_seq,

@@ -178,20 +178,28 @@ impl<'a> Transfer<'a> {
         if pass.report.count_first(event) {
             pass.there = imported.head(self.project, chain);
         }
-        let (last, last_hash) = pass.there.as_ref().map_or((0, hash), |there| (there.seq, there.hash));
-        if event.seq == last && hash != last_hash {
+        let there = pass.there.as_ref().filter(|there| event.seq <= there.seq);
+        let left_out = there.is_some_and(|there| there.left_out(event.seq));
+        let is_there = there.is_some() && !left_out;
+        if let Some(there) = there.filter(|there| event.seq == there.seq && hash != there.hash) {
             let detail =
-                format!("another event {last} of this log was imported before: one of the two is a fork");
+                format!("another event {} of this log was imported before: one is a fork", there.seq);
             self.refused(line, pass, "diverged", detail);
             return Ok(Next::End(line.byte));
         }
         let translated = match translate(event, &source.name, chain) {
             Ok(translated) => translated,
-            Err(_) if event.seq <= last => return Ok(Next::Line),
             Err(why) => return Ok(self.refused(line, pass, why.label(), why.to_string())),
         };
+        if left_out {
+            // The log here only grows: what was left out of its middle cannot be put back there.
+            let detail =
+                format!("event {} was left out of an earlier import, which went on behind it", event.seq);
+            self.refused(line, pass, "left_out", detail);
+            return Ok(Next::Line);
+        }
         pass.report.translated(&translated);
-        if event.seq <= last {
+        if is_there {
             pass.report.already_there += 1;
             pass.report.memories += u64::from(translated.memory.is_some());
             return Ok(Next::Line);

@@ -302,6 +302,15 @@ fn a_broken_line_ends_the_import_of_its_log() {
         (&json!(true), &json!(1))
     );
     assert_eq!(imported_seqs(&engine), [1, 2, 3, 4, 6, 7, 8, 9, 10]);
+    // Repaired later: that it is not there is said every time.
+    fs::write(&log, &whole).unwrap();
+    let (code, report) = into_engine(&log, &engine, &[]);
+    let found = &report["logs"][0];
+    assert_eq!((code, &found["imported"], &found["already_there"]), (1, &json!(0), &json!(9)));
+    assert_eq!(
+        (&found["refused"][0]["reason"], &found["refused"][0]["line"]),
+        (&json!("left_out"), &json!(5))
+    );
 }
 
 /// Zaxy itself cannot open such a log any more.
