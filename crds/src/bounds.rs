@@ -57,7 +57,7 @@ pub(crate) fn accepted_rollbacks(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "number": number(1, "From 1, one more each time."),
                 "fromSize": number(0, "Events the anchor covered that was given up; 0 when nothing was known."),
-                "fromRoot": text(64, "Root of the anchor that was given up; empty when nothing was known."),
+                "fromRoot": text(64, "Root of the anchor that was given up; of the empty tree when nothing was known."),
                 "toSize": number(0, "Events of the log as it was accepted."),
                 "toRoot": text(64, "Root of the log as it was accepted."),
                 "reason": text(512, "Why, as spec.integrity.acceptRollback said."),

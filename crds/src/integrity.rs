@@ -148,7 +148,7 @@ pub struct AcceptedRollback {
     pub number: i64,
     /// Events the anchor covered that was given up; 0 when nothing was known.
     pub from_size: i64,
-    /// Root of the anchor that was given up; empty when nothing was known.
+    /// Root of the anchor that was given up; of the empty tree when nothing was known.
     pub from_root: String,
     /// Events of the log as it was accepted.
     pub to_size: i64,

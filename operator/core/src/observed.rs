@@ -64,6 +64,15 @@ pub enum EngineReport {
 }
 
 impl Observed {
+    /// The engine's report, once it has opened its log: before that, what it says of the log means nothing.
+    #[must_use]
+    pub fn report_on_log(&self) -> Option<&Health> {
+        match &self.report {
+            EngineReport::Answered(health) if !health.log.id.is_empty() => Some(health),
+            EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+        }
+    }
+
     /// Whether the object under this name may be written: it belongs to this engine, or to nobody while
     /// server-side apply says that the operator made it (the claim, or a child whose owner was taken off).
     #[must_use]

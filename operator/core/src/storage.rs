@@ -84,11 +84,11 @@ fn grows(claim: &DynamicObject, wanted: &Quantity) -> bool {
 #[must_use]
 pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
     let Some(claim) = claim_of(observed, &valid.name) else {
-        let head = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
-        return match head {
-            Some(log) if log.head_seq > 0 => {
-                ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq: log.head_seq })
-            }
+        let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
+        // Also a log that was anchored once and is said to be empty now had memories in it.
+        let head_seq = log.map_or(0, |log| log.head_seq.max(log.size.unwrap_or_default()));
+        return match head_seq {
+            1.. => ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq }),
             _ => ClaimDecision::Want(valid.size.clone()),
         };
     };

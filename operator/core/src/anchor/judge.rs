@@ -4,7 +4,7 @@ use crds::{ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback};
 use engine_core::{
     checkpoint::{Checkpoint, origin},
     digest::Hash,
-    merkle::verify_consistency,
+    merkle::{EMPTY_ROOT, verify_consistency},
     note::VerifierKey,
     wire::{CheckpointAnswer, CheckpointView, Health, IntegrityFaultKind, StorageReason},
 };
@@ -263,7 +263,7 @@ pub fn accept(accept: &AcceptRollback, must: &Must, view: &CheckpointView, at: &
     accepted.push(AcceptedRollback {
         number: accepted.len() as i64 + 1,
         from_size: before.map_or(0, |record| i64::try_from(record.size).unwrap_or(i64::MAX)),
-        from_root: before.map_or_else(String::new, |record| record.root.clone()),
+        from_root: before.map_or_else(|| EMPTY_ROOT.to_string(), |record| record.root.clone()),
         to_size: accept.size,
         to_root: accept.root.clone(),
         reason: accept.reason.clone(),

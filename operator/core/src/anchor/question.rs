@@ -10,10 +10,7 @@ use engine_core::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::record::{Must, Record, in_status, must};
-use crate::{
-    conditions::ConditionType,
-    observed::{EngineReport, Observed},
-};
+use crate::{conditions::ConditionType, observed::Observed};
 
 /// A question to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ pub enum CheckpointReport {
 /// What to ask now. Looks at the report and at what was recorded; `observed.checkpoints` is not looked at.
 #[must_use]
 pub fn question(observed: &Observed) -> Option<Question> {
-    let EngineReport::Answered(health) = &observed.report else { return None };
+    let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
     let must = must(observed);
     if acceptance_pending(&observed.engine, &must) && in_trouble(observed, health) {
@@ -115,7 +112,7 @@ const LOOK_MIN: Duration = Duration::from_millis(100);
 /// When to look again for the sake of the anchor, if the usual time is too late for it.
 #[must_use]
 pub fn next_look(observed: &Observed) -> Option<Duration> {
-    let EngineReport::Answered(health) = &observed.report else { return None };
+    let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
     let wait = match &observed.checkpoints {
         CheckpointReport::PutOff(wait) => *wait,

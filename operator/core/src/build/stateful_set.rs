@@ -218,13 +218,12 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-        // Optional: nothing but the engine itself decides what a start without an anchor means.
+        // Not optional: an engine must not start without knowing what its log has to extend.
         Volume {
             name: "anchor".to_owned(),
             config_map: Some(ConfigMapVolumeSource {
                 name: names::anchor_config_map(&valid.name),
                 default_mode: Some(0o444),
-                optional: Some(true),
                 ..ConfigMapVolumeSource::default()
             }),
             ..Volume::default()

@@ -10,7 +10,7 @@ use crate::{
     build,
     drift::first_difference,
     names::{self, ANCHOR_FILE, ChildKey, ChildKind},
-    observed::{EngineReport, Observed},
+    observed::Observed,
     storage,
     validate::Valid,
 };
@@ -20,7 +20,7 @@ pub(super) fn wanted_note(observed: &Observed, must: &Must) -> Option<String> {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
     match must {
         Must::New => Some(Note::New.text()),
-        Must::Missing if report(observed).is_some_and(is_empty_log) => Some(Note::New.text()),
+        Must::Missing if observed.report_on_log().is_some_and(is_empty_log) => Some(Note::New.text()),
         Must::Extend { newest, .. } => Some(Note::Known(newest.as_ref().clone()).text()),
         Must::Missing | Must::Contradiction { .. } => claim.and_then(record::note_text).map(str::to_owned),
     }
@@ -29,13 +29,6 @@ pub(super) fn wanted_note(observed: &Observed, must: &Must) -> Option<String> {
 /// The engine itself says that there is nothing on the volume yet.
 fn is_empty_log(health: &Health) -> bool {
     health.log.seq == 0 && health.log.integrity.fault.is_none() && health.log.checkpoint.is_some()
-}
-
-fn report(observed: &Observed) -> Option<&Health> {
-    match &observed.report {
-        EngineReport::Answered(health) => Some(health),
-        EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
-    }
 }
 
 /// Plans a write of the claim: a repair when anything is wrong with it, and a mere record when only the anchor moved on.
@@ -88,7 +81,7 @@ pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, p
 /// What a start is given. A volume of which nothing is known, and on which the engine found nothing, is new.
 fn given(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
     match must {
-        Must::Missing if report(observed).is_some_and(is_empty_log) => Some(GivenAnchor::New),
+        Must::Missing if observed.report_on_log().is_some_and(is_empty_log) => Some(GivenAnchor::New),
         // The status is the one that the API server guards.
         Must::Contradiction { status, .. } => Some(status.given()),
         _ => record::given(must),
@@ -125,7 +118,7 @@ fn record_or_repair(
 
 /// What a running engine has to be told: it started before this was recorded, or was refused and is allowed now.
 pub(super) fn to_tell(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
-    let health = report(observed)?;
+    let health = observed.report_on_log()?;
     let (newest, integrity) = (must.newest()?, &health.log.integrity);
     // The stored status only: what it does not say yet is not guarded by anybody.
     in_status(observed).filter(|status| status.age() == newest.age())?;

@@ -4,7 +4,7 @@ use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, health, name};
+use super::{HEAD_REFRESH_SECONDS, before, name};
 use crate::{
     anchor::{
         judge::{Acceptance, Finding, Judgement, accept, is_acceptable, judge},
@@ -26,7 +26,7 @@ pub(super) struct Integrity {
 /// Judges the log, and decides whether its anchor moves on.
 pub(super) fn integrity(observed: &Observed) -> Integrity {
     let must = record::must(observed);
-    let Some(health) = health(observed) else {
+    let Some(health) = observed.report_on_log() else {
         return Integrity { verdict: as_before(observed), moved: None };
     };
     match judge(&must, health, &observed.checkpoints) {
@@ -175,7 +175,7 @@ fn way_out(found: &Finding, must: &Must, view: Option<&CheckpointView>, name: &s
 /// there is none at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<LogStatus> {
     let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
-    let Some(health) = health(observed) else { return before };
+    let Some(health) = observed.report_on_log() else { return before };
     let mut log = match before {
         Some(before) if integrity.moved.is_none() && !is_refreshed(observed, health, &before) => before,
         before => fresh(before.unwrap_or_default(), health, observed.now),

@@ -301,6 +301,17 @@ fn an_engine_without_checkpoints_is_left_in_peace() {
     assert_eq!(condition(&status_of(&world), "Ready"), "True/Serving");
 }
 
+/// While it opens its log, an engine names none: that is no other log, and no shorter one.
+#[test]
+fn an_engine_that_opens_its_log_is_not_accused() {
+    let mut world = anchored(5);
+    let before = stored(&world);
+    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    (report.log.id, report.log.seq, report.log.checkpoint) = (String::new(), 0, None);
+    look(&mut world, &log(5));
+    assert_eq!(stored(&world), before);
+}
+
 /// An engine that started again, or whose ConfigMap was late, is told the newest anchor.
 #[test]
 fn an_engine_that_knows_less_is_told() {
