@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine_core::event::Draft;
 use engine_core::wire::{
@@ -21,7 +21,7 @@ use crate::log::{
     Commit, CommitError, Key, LogDirectory, LogReader, OpenError, Published, Receipt, Store, Writer,
 };
 use crate::metrics::Metrics;
-use crate::projection::{self, ProjectionShared, Projector};
+use crate::projection::{self, ProjectionShared, Projector, Setting};
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -29,6 +29,9 @@ const QUEUE_MAX: usize = 1024;
 const QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Groups that are durable and wait for the projection: enough to keep both threads busy.
 const APPLYING_MAX: usize = 16;
+
+/// Time between two looks at the whole projection.
+const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// A running engine.
 #[derive(Debug)]
@@ -48,15 +51,6 @@ pub(crate) struct Engine {
 impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics) -> Result<Engine, OpenError> {
-        Engine::start_with(data, metrics, false)
-    }
-
-    /// The same, with whatever projection there is thrown away.
-    pub(crate) fn start_rebuilding(data: &Path, metrics: Metrics) -> Result<Engine, OpenError> {
-        Engine::start_with(data, metrics, true)
-    }
-
-    fn start_with(data: &Path, metrics: Metrics, rebuild: bool) -> Result<Engine, OpenError> {
         let directory = LogDirectory::lock(data)?;
         let metrics = Arc::new(metrics);
         let published = Published::new();
@@ -67,14 +61,14 @@ impl Engine {
         let keys = Box::new(Arc::clone(&projection));
         let writer =
             Writer::new(directory.storage(), published.clone(), keys, applying, Arc::clone(&metrics));
-        let projector = Projector::new(
-            projection::directory(data),
-            log.clone(),
-            published.clone(),
-            Arc::clone(&projection),
-            Arc::clone(&metrics),
-            rebuild,
-        );
+        let projector = Projector::new(Setting {
+            directory: projection::directory(data),
+            log: log.clone(),
+            published: published.clone(),
+            shared: Arc::clone(&projection),
+            metrics: Arc::clone(&metrics),
+            scrub_interval: SCRUB_INTERVAL,
+        });
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let threads = vec![
             thread::Builder::new().name("log".into()).spawn(move || writer.run(&queued)).map_err(failed)?,
@@ -189,6 +183,9 @@ impl Engine {
             applied_seq,
             lag: self.published.head_seq().saturating_sub(applied_seq),
             state: if unverified { ProjectionState::Failed } else { self.projection.state() },
+            digest: self.projection.checked().map(|(digest, _)| digest.to_string()),
+            checked_at: self.projection.checked().map(|(_, at)| at),
+            rebuild: self.projection.rebuild(self.published.head_seq()),
         }
     }
 
@@ -200,6 +197,9 @@ impl Engine {
         self.metrics.log_writable.set(i64::from(health.storage.writable));
         self.metrics.torn_bytes.set(gauge(health.log.recovered_torn_bytes));
         self.metrics.projection_lag.set(gauge(health.projection.lag));
+        let rebuild = health.projection.rebuild;
+        let missing = rebuild.map_or(0, |rebuild| rebuild.head_seq.saturating_sub(rebuild.applied_seq));
+        self.metrics.projection_rebuild_lag.set(gauge(missing));
         self.metrics.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.metrics.encode()

@@ -21,7 +21,10 @@ pub(crate) struct Metrics {
     pub(crate) http_requests: IntCounterVec,
     pub(crate) storage_failures: IntCounterVec,
     pub(crate) projection_failures: IntCounter,
-    pub(crate) projection_rebuilds: IntCounter,
+    pub(crate) projection_rebuilds: IntCounterVec,
+    pub(crate) projection_rebuild_lag: IntGauge,
+    pub(crate) projection_mismatches: IntCounter,
+    pub(crate) projection_scrubs: IntCounterVec,
     pub(crate) log_head_seq: IntGauge,
     pub(crate) log_writable: IntGauge,
     pub(crate) torn_bytes: IntGauge,
@@ -60,8 +63,24 @@ impl Metrics {
             )?,
             projection_failures: define
                 .counter("memory_projection_failures_total", "Transactions of the projection that failed.")?,
-            projection_rebuilds: define
-                .counter("memory_projection_rebuilds_total", "Projections begun anew.")?,
+            projection_rebuilds: define.counters(
+                "memory_projection_rebuilds_total",
+                "Projections begun anew.",
+                &["reason"],
+            )?,
+            projection_rebuild_lag: define.gauge(
+                "memory_projection_rebuild_lag_events",
+                "Events missing in the projection that is being built; 0 while there is none.",
+            )?,
+            projection_mismatches: define.counter(
+                "memory_projection_mismatches_total",
+                "Projections that had answered with other rows than the log gives.",
+            )?,
+            projection_scrubs: define.counters(
+                "memory_projection_scrubs_total",
+                "Projections looked over from end to end.",
+                &["outcome"],
+            )?,
             log_head_seq: define.gauge("memory_log_head_seq", "Last durable event.")?,
             log_writable: define.gauge("memory_log_writable", "1 while the log takes events.")?,
             torn_bytes: define.gauge("memory_log_torn_bytes", "Bytes of unfinished writes set aside.")?,

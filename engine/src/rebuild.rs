@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use engine_core::wire::ProjectionState;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -14,41 +15,73 @@ use crate::projection;
 
 /// Far beyond the largest log of one volume: a bound, not a guess.
 const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What `rebuild` prints.
 #[derive(Debug, Serialize)]
-pub(crate) struct Rebuilt {
+pub(crate) struct Report {
     ok: bool,
     log_id: String,
     applied_seq: u64,
+    /// Of all rows of the new projection.
+    digest: String,
+    /// Of the one it replaced, as of the same event; absent when there was none that could be read.
+    replaced_digest: Option<String>,
+    /// The one it replaced had other rows: it was wrong.
+    replaced_was_wrong: bool,
     elapsed_ms: u128,
 }
 
-/// Removes the projection and lets an engine without clients build it.
-pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Rebuilt> {
+/// Lets an engine without clients build a new projection beside the one there is.
+pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let metrics = Metrics::new("").context("cannot define the metrics")?;
-    let engine = Engine::start_rebuilding(data, metrics)?;
-    let outcome = wait(&engine, started);
+    let engine = Engine::start(data, metrics)?;
+    engine.projection.request_rebuild();
+    let outcome = wait(&engine, data, started);
     engine.stop();
-    outcome?;
+    let rebuilt = outcome?;
     let head = engine.published.head().context("the log did not open")?;
-    let applied_seq = engine.projection.applied_seq();
-    Ok(Rebuilt { ok: true, log_id: head.log_id, applied_seq, elapsed_ms: started.elapsed().as_millis() })
+    Ok(Report {
+        ok: true,
+        log_id: head.log_id,
+        applied_seq: rebuilt.applied_seq,
+        digest: rebuilt.digest.to_string(),
+        replaced_digest: rebuilt.replaced.map(|digest| digest.to_string()),
+        replaced_was_wrong: rebuilt.differs,
+        elapsed_ms: started.elapsed().as_millis(),
+    })
 }
 
-fn wait(engine: &Engine, started: Instant) -> anyhow::Result<()> {
-    while engine.projection.state() != ProjectionState::Ready {
+fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<projection::Rebuilt> {
+    let bar = progress_bar();
+    loop {
+        if let Some(rebuilt) = engine.projection.rebuilt() {
+            bar.finish_and_clear();
+            return Ok(rebuilt);
+        }
         if let Store::Corrupt(breach) = engine.published.store() {
             bail!("the log does not verify: {breach}");
         }
         if engine.projection.state() == ProjectionState::Failed {
-            bail!("the projection in {:?} cannot be written", projection::directory(Path::new("DIR")));
+            bail!("the projection in {:?} cannot be written", projection::directory(data));
         }
         if started.elapsed() > REBUILD_MAX {
             bail!("not done after {REBUILD_MAX:?}");
         }
-        std::thread::sleep(Duration::from_millis(20));
+        if let Some(rebuild) = engine.projection.rebuild(engine.published.head_seq()) {
+            bar.set_length(rebuild.head_seq);
+            bar.set_position(rebuild.applied_seq);
+        }
+        std::thread::sleep(LOOK);
     }
-    Ok(())
+}
+
+/// Drawn on standard error, and only if that is a terminal.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style =
+        ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} events, {per_sec}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -7,6 +7,8 @@ use crate::digest::{Hash, Salt};
 
 /// Type of the event that saves a memory; clients write it through `POST /v1/memories` only.
 pub const MEMORY_SAVED: &str = "memory.saved";
+/// Type of the event that ends a memory's validity; clients write it through `POST /v1/memories/{id}/invalidate` only.
+pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 
 /// Type of the event that says whose payloads were removed, its own never: `{targets: [ids of earlier events], reason}`.
 pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
@@ -46,6 +48,26 @@ pub struct MemoryPayload {
     /// When it happened, if that is not when it was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<jiff::Timestamp>,
+    /// Since when it is true, if that is not when it happened or was saved, whichever was earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<jiff::Timestamp>,
+}
+
+/// Payload of a [`MEMORY_INVALIDATED`] event. The memory stays; it is true no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvalidationPayload {
+    /// Id of the memory.
+    pub target: String,
+    /// First moment at which it is not true any more, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<jiff::Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Id of the memory that is true instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
 }
 
 /// A client's promise that requests with this key are one request.

@@ -2,20 +2,23 @@
 //! the same projection; no clock and no other source has a say.
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::digest::{Hash, Salt};
-use crate::event::{Idempotency, MEMORY_SAVED, MemoryPayload};
+use crate::event::{Idempotency, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload};
 use crate::format::EventLine;
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
-pub const PROJECTION_VERSION: u32 = 1;
+pub const PROJECTION_VERSION: u32 = 2;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A memory can be read and found.
     PutMemory(Box<Memory>),
+    /// A memory is true until some moment only.
+    PutInvalidation(Box<Invalidation>),
     /// A request is known to be done.
     PutRequest(Request),
 }
@@ -39,8 +42,30 @@ pub struct Memory {
     pub created_at: Timestamp,
     /// When it happened.
     pub occurred_at: Timestamp,
+    /// Since when it is true.
+    pub valid_from: Timestamp,
     /// Content, title, type and tags.
     pub payload: MemoryPayload,
+}
+
+/// The end of a memory's validity. Of several the earliest counts, and of several with the same moment the one that
+/// became known first: a rule that needs no order, so that two clients at once need none either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidation {
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Id of its event.
+    pub id: String,
+    /// When the engine accepted it.
+    pub created_at: Timestamp,
+    /// Id of the memory.
+    pub target: String,
+    /// First moment at which the memory is not true any more.
+    pub valid_until: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+    /// Id of the memory that is true instead.
+    pub superseded_by: Option<String>,
 }
 
 /// A request with an idempotency key, and its answer.
@@ -81,10 +106,14 @@ pub struct Unfoldable {
 pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     let mut changes = Vec::new();
     // What was forgotten leaves nothing to put.
-    if line.envelope.kind == MEMORY_SAVED
-        && let Some(payload) = line.payload()
-    {
-        changes.push(Change::PutMemory(Box::new(memory(line, payload)?)));
+    if let Some(payload) = line.payload() {
+        match &*line.envelope.kind {
+            MEMORY_SAVED => changes.push(Change::PutMemory(Box::new(memory(line, payload)?))),
+            MEMORY_INVALIDATED => {
+                changes.push(Change::PutInvalidation(Box::new(invalidation(line, payload)?)));
+            }
+            _ => {}
+        }
     }
     if let Some(idempotency) = &line.envelope.idempotency {
         changes.push(Change::PutRequest(request(line, idempotency)));
@@ -94,8 +123,8 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
 
 fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
     let envelope = &line.envelope;
-    let payload: MemoryPayload =
-        serde_json::from_str(payload).map_err(|_| Unfoldable { seq: envelope.seq, kind: MEMORY_SAVED })?;
+    let payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
+    let occurred_at = payload.occurred_at.unwrap_or(envelope.time);
     Ok(Memory {
         seq: envelope.seq,
         id: envelope.id.to_string(),
@@ -104,9 +133,33 @@ fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
         actor: envelope.actor.to_string(),
         session: envelope.session.as_deref().map(str::to_owned),
         created_at: envelope.time,
-        occurred_at: payload.occurred_at.unwrap_or(envelope.time),
+        occurred_at,
+        // What is said about the future is true when it is said: it must be found before it happens.
+        valid_from: payload.valid_from.unwrap_or(occurred_at.min(envelope.time)),
         payload,
     })
+}
+
+fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, Unfoldable> {
+    let envelope = &line.envelope;
+    let payload: InvalidationPayload = shaped(line, payload, MEMORY_INVALIDATED)?;
+    Ok(Invalidation {
+        seq: envelope.seq,
+        id: envelope.id.to_string(),
+        created_at: envelope.time,
+        target: payload.target,
+        valid_until: payload.valid_until.unwrap_or(envelope.time),
+        reason: payload.reason,
+        superseded_by: payload.superseded_by,
+    })
+}
+
+fn shaped<T: DeserializeOwned>(
+    line: &EventLine<'_>,
+    payload: &str,
+    kind: &'static str,
+) -> Result<T, Unfoldable> {
+    serde_json::from_str(payload).map_err(|_| Unfoldable { seq: line.envelope.seq, kind })
 }
 
 fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
@@ -160,6 +213,34 @@ mod tests {
         let changes = check(MEMORY_SAVED, dated, [1, 1], false).unwrap();
         let [Change::PutMemory(memory)] = changes.as_slice() else { panic!("{changes:?}") };
         assert_eq!(memory.occurred_at.to_string(), "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_memory_is_true_from_the_earliest_moment_it_tells_of() {
+        let from = |times: &str| {
+            let payload = format!(r#"{{"content":"c","type":"note"{times}}}"#);
+            let changes = check(MEMORY_SAVED, &payload, [1, 1], false).unwrap();
+            let [Change::PutMemory(memory)] = changes.as_slice() else { panic!("{changes:?}") };
+            memory.valid_from.to_string()
+        };
+        assert_eq!(from(""), "1970-01-01T00:00:07Z");
+        assert_eq!(from(r#","occurred_at":"1969-01-01T00:00:00Z""#), "1969-01-01T00:00:00Z");
+        assert_eq!(from(r#","occurred_at":"2026-01-01T00:00:00Z""#), "1970-01-01T00:00:07Z");
+        let said = r#","occurred_at":"1969-01-01T00:00:00Z","valid_from":"2026-01-01T00:00:00Z""#;
+        assert_eq!(from(said), "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn an_invalidation_ends_now_unless_it_says_otherwise() {
+        let until = |payload: &str| {
+            let changes = check(MEMORY_INVALIDATED, payload, [1, 1], false).unwrap();
+            let [Change::PutInvalidation(end)] = changes.as_slice() else { panic!("{changes:?}") };
+            (end.target.clone(), end.valid_until.to_string())
+        };
+        assert_eq!(until(r#"{"target":"x"}"#), ("x".into(), "1970-01-01T00:00:07Z".into()));
+        let said = r#"{"target":"x","valid_until":"1969-01-01T00:00:00Z","reason":"r"}"#;
+        assert_eq!(until(said).1, "1969-01-01T00:00:00Z");
+        assert!(check(MEMORY_INVALIDATED, "{}", [1, 1], false).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod anchor;
 pub mod checkpoint;
+pub mod content;
 pub mod digest;
 pub mod event;
 pub mod fold;
@@ -19,6 +20,7 @@ pub mod note;
 pub mod query;
 pub mod recovery;
 pub mod request;
+pub mod row;
 pub mod strict;
 pub mod wire;
 pub mod zaxy;

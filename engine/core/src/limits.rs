@@ -29,6 +29,11 @@ pub const SEARCH_LIMIT_MIN: u32 = 1;
 pub const SEARCH_LIMIT_MAX: u32 = 1000;
 /// Results of a search that does not say.
 pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
+/// Longest reason of an invalidation, characters.
+pub const REASON_CHARS_MAX: usize = 1000;
+/// Matches that a search counts. `total` of a search with more is this number, and `total_is_bound` says so: counting a
+/// million matches would cost more than finding the best twenty.
+pub const SEARCH_TOTAL_MAX: u32 = 100_000;
 /// Furthest a search can be paged: SQLite walks every row it skips.
 pub const SEARCH_OFFSET_MAX: u32 = 100_000;
 /// Most events of one page of `GET /v1/events`.

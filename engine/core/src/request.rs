@@ -1,14 +1,15 @@
 //! The only code that sees unchecked requests: out comes a [`Draft`] or the first rule that was broken, by name.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::digest::is_id;
-use crate::event::{Draft, MEMORY_SAVED, MemoryPayload};
+use crate::event::{Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload};
 use crate::limits::*;
 use crate::strict;
-use crate::wire::{AppendEvents, EventRequest, SaveMemory};
+use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemory};
 
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,6 +79,9 @@ pub enum Refused {
         /// The type.
         kind: &'static str,
     },
+    /// A moment that cannot be read.
+    #[error("{0} must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")]
+    Moment(&'static str),
     /// An idempotency key outside of its form.
     #[error("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters, sent once")]
     IdempotencyKey,
@@ -95,7 +99,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 /// Checks a memory to save.
 pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
-    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at } = request;
+    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from } = request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }
@@ -108,7 +112,8 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
         name(&format!("tags[{i}]"), tag, TAG_CHARS_MAX)?;
     }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
-    let payload = MemoryPayload { content, title: title.filter(|t| !t.is_empty()), kind, tags, occurred_at };
+    let title = title.filter(|title| !title.is_empty());
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -118,6 +123,32 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
         payload: serde_json::value::to_raw_value(&payload)
             .expect("a struct of strings and a time is always JSON"),
     })
+}
+
+/// Checks the end of a memory's validity, except for what depends on the memory.
+pub fn invalidation(target: &str, project: String, request: InvalidateMemory) -> Result<Draft, Refused> {
+    let InvalidateMemory { valid_until, reason, superseded_by, session, actor } = request;
+    if let Some(reason) = &reason {
+        name("reason", reason, REASON_CHARS_MAX)?;
+    }
+    if superseded_by.as_deref().is_some_and(|id| !is_id(id)) {
+        return Err(Refused::NotAnId("superseded_by".into()));
+    }
+    let causes = [Some(target), superseded_by.as_deref()].into_iter().flatten().map(str::to_owned).collect();
+    let payload = InvalidationPayload { target: target.to_owned(), valid_until, reason, superseded_by };
+    Ok(Draft {
+        kind: MEMORY_INVALIDATED.into(),
+        actor: named("actor", actor, ACTOR_DEFAULT)?,
+        project,
+        session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        causes,
+        payload: serde_json::value::to_raw_value(&payload).expect("strings and a time are always JSON"),
+    })
+}
+
+/// Reads a moment, RFC 3339.
+pub fn moment(field: &'static str, text: &str) -> Result<Timestamp, Refused> {
+    text.parse().map_err(|_| Refused::Moment(field))
 }
 
 /// Checks a batch of events.
@@ -135,8 +166,8 @@ fn event(at: &str, request: EventRequest) -> Result<Draft, Refused> {
     let EventRequest { kind, actor, project, session, causes, payload } = request;
     let field = |name: &str| format!("{at}.{name}");
     name(&field("type"), &kind, NAME_CHARS_MAX)?;
-    if kind == MEMORY_SAVED {
-        return Err(Refused::Reserved { field: field("type"), kind: MEMORY_SAVED });
+    if let Some(kind) = [MEMORY_SAVED, MEMORY_INVALIDATED].into_iter().find(|reserved| *reserved == kind) {
+        return Err(Refused::Reserved { field: field("type"), kind });
     }
     count(&field("causes"), causes.len(), 0, CAUSES_MAX)?;
     if let Some(i) = causes.iter().position(|cause| !is_id(cause)) {
@@ -300,6 +331,28 @@ mod tests {
     }
 
     #[test]
+    fn an_invalidation_is_checked() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let end =
+            |body: &str| parse(body.as_bytes()).and_then(|request| invalidation(id, "p".into(), request));
+        let draft = end("{}").unwrap();
+        assert_eq!(
+            (draft.kind.as_str(), draft.causes.as_slice()),
+            (MEMORY_INVALIDATED, [id.into()].as_slice())
+        );
+        assert_eq!(draft.payload.get(), format!(r#"{{"target":"{id}"}}"#));
+        assert_eq!(end(&format!(r#"{{"superseded_by":"{id}"}}"#)).unwrap().causes.len(), 2);
+        assert!(end(&format!(r#"{{"reason":"{}"}}"#, "é".repeat(REASON_CHARS_MAX))).is_ok());
+        let long = format!(r#"{{"reason":"{}"}}"#, "é".repeat(REASON_CHARS_MAX + 1));
+        check(end(&long), "reason has 1001 characters");
+        check(end(r#"{"superseded_by":"x"}"#), "superseded_by must be the id");
+        check(end(r#"{"valid_until":"tomorrow"}"#), "not valid");
+        check(end(r#"{"until":"2026-01-01T00:00:00Z"}"#), "unknown field");
+        check(moment("as_of", "2026-01-01"), "as_of must be a time");
+        assert!(moment("as_of", "2026-01-01T00:00:00+01:00").is_ok());
+    }
+
+    #[test]
     fn events_are_checked_one_by_one() {
         let event = |rest: &str| format!(r#"{{"events":[{{"type":"a","payload":{{}}}},{{{rest}}}]}}"#);
         assert_eq!(
@@ -310,7 +363,10 @@ mod tests {
         check(append(&event(r#""type":"","payload":{}"#)), "events[1].type must not be empty");
         check(append(r#"{"events":[["a",null,null,null,[],{}]]}"#), "must be a JSON object");
         check(append(&event(r#""type":"b","payload":[]"#)), "events[1].payload must be a JSON object");
-        check(append(&event(r#""type":"memory.saved","payload":{}"#)), "written by the engine itself");
+        for reserved in [MEMORY_SAVED, MEMORY_INVALIDATED] {
+            let own = format!(r#""type":"{reserved}","payload":{{}}"#);
+            check(append(&event(&own)), "written by the engine itself");
+        }
         check(append(&event(r#""type":"b","payload":{},"causes":["x"]"#)), "causes[0] must be the id");
         check(append(&event(r#""type":"b","payload":{"a":1,"a":2}"#)), "twice");
         let many = vec![r#"{"type":"a","payload":{}}"#; BATCH_EVENTS_MAX + 1].join(",");

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine_core::wire::Health;
+use engine_core::wire::{Health, ProjectionHealth};
 
 use super::refusal::{Refusal, internal};
 use crate::engine::Engine;
@@ -34,4 +34,11 @@ pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
 pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Refusal> {
     let text = engine.scrape().map_err(|fault| internal(&fault))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// Has the projection built anew beside the one that answers; `/health` tells how far it is. Asked for twice, it is built
+/// once.
+pub(super) async fn rebuild(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<ProjectionHealth>) {
+    engine.projection.request_rebuild();
+    (StatusCode::ACCEPTED, Json(engine.health().projection))
 }

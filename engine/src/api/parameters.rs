@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use engine_core::limits::URL_QUERY_BYTES_MAX;
-use engine_core::request::{Refused, number};
+use engine_core::request::{Refused, moment, number};
+use jiff::Timestamp;
 
 use super::refusal::Refusal;
 
@@ -45,6 +46,10 @@ impl Parameters {
             }
         }
         Ok(self)
+    }
+
+    pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, Refused> {
+        self.text(name).map(|text| moment(name, text)).transpose()
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {

@@ -14,22 +14,25 @@ use crate::projection::Unreadable;
 pub(super) struct Refusal {
     code: ErrorCode,
     message: String,
-    hint: &'static str,
+    hint: String,
 }
 
 impl Refusal {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into(), hint: "" }
+        Refusal { code, message: message.into(), hint: String::new() }
     }
 
-    pub(super) fn hint(self, hint: &'static str) -> Refusal {
-        Refusal { hint, ..self }
+    pub(super) fn hint(self, hint: impl Into<String>) -> Refusal {
+        Refusal { hint: hint.into(), ..self }
     }
 
     /// Seconds after which it may work, for what passes by itself.
     fn retry_after_s(&self) -> Option<u32> {
         match self.code {
-            ErrorCode::Overloaded | ErrorCode::ProjectionUnavailable | ErrorCode::ShuttingDown => Some(1),
+            ErrorCode::Overloaded
+            | ErrorCode::ProjectionUnavailable
+            | ErrorCode::ProjectionBehind
+            | ErrorCode::ShuttingDown => Some(1),
             ErrorCode::StorageFull | ErrorCode::StorageFailure => Some(5),
             _ => None,
         }
@@ -41,7 +44,7 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after_s();
         let Refusal { code, message, hint } = self;
-        let body = ErrorBody { error: ErrorDetail { code, message, hint: hint.to_owned() } };
+        let body = ErrorBody { error: ErrorDetail { code, message, hint } };
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -102,8 +105,18 @@ pub(super) fn log_corrupt() -> Refusal {
 
 impl From<Unreadable> for Refusal {
     fn from(fault: Unreadable) -> Refusal {
-        if !matches!(fault, Unreadable::NotReady) {
-            tracing::error!(%fault, "a read failed");
+        match fault {
+            Unreadable::NotReady => {}
+            Unreadable::Behind { .. } => {
+                return Refusal::new(ErrorCode::ProjectionBehind, fault.to_string()).hint(
+                    "repeat it after Retry-After seconds; min_seq=0 takes what there is, applied_seq says how fresh it is",
+                );
+            }
+            Unreadable::TooLong => {
+                return Refusal::new(ErrorCode::QueryTimeout, "too many memories match to rank them in time")
+                    .hint("narrow it: rarer words, a project, a type");
+            }
+            Unreadable::Failed(_) | Unreadable::Thread(_) => tracing::error!(%fault, "a read failed"),
         }
         Refusal::new(ErrorCode::ProjectionUnavailable, "memories cannot be read now")
             .hint("the projection is rebuilt from the log by itself; repeat it after Retry-After seconds")

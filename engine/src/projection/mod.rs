@@ -1,16 +1,29 @@
 //! The projection: SQLite tables built from the log, disposable at any time.
 //!
-//! [`store`] writes them, [`readers`] reads them, [`projector`] is the thread that keeps them in step with the log,
-//! [`search`] holds the queries.
+//! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
+//! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
+//! [`readers`] reads, [`search`] and [`validity`] hold the queries; [`shared`] is what the rest of the engine sees.
 
+mod build;
+mod cause;
+mod files;
+mod job;
 mod projector;
 mod readers;
 mod reserve;
+mod rows;
+mod schema;
+mod scrub;
 mod search;
 mod shared;
 mod store;
+mod validity;
 
-pub(crate) use projector::Projector;
-pub(crate) use search::{Search, memory};
-pub(crate) use shared::{ProjectionShared, Unreadable};
-pub(crate) use store::directory;
+pub(crate) use files::directory;
+pub(crate) use projector::{Projector, Setting};
+pub(crate) use search::{Found, Search, memory};
+pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
+pub(crate) use validity::{Known, Moment, Target, target};
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! The thread that keeps the projection in step with the log.
 //!
-//! In step, it applies each group before its clients get their answer, so that they read what they wrote. Out of
-//! step (the volume is full, the projection is damaged) durable groups are acknowledged at once, and the thread
-//! reads what it missed from the log: a projection that cannot write never turns a durable event into an error.
+//! In step, it applies each group as it comes. Out of step (the volume is full, the projection is damaged) it reads what
+//! it missed from the log: a projection that cannot write never turns a durable event into an error. What has to be
+//! built anew is built by a thread of its own, beside the projection that answers as long as that one is not known to be
+//! wrong, and takes its place when it has caught up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,70 +12,90 @@ use std::time::{Duration, Instant};
 
 use engine_core::wire::ProjectionState;
 
+use super::build::{Build, Source};
+use super::cause::Cause;
+use super::files;
 use super::readers::Readers;
 use super::reserve;
-use super::shared::ProjectionShared;
-use super::store::{LogView, ProjectionStore, StoreError, database};
+use super::scrub::{Finding, Glance, Scrubber, Watch};
+use super::shared::{ProjectionShared, Rebuilt};
+use super::store::{LogView, ProjectionStore, StoreError};
 use crate::log::{Applying, LogReader, Published};
 use crate::metrics::Metrics;
 
-/// How often a projection that failed is tried again.
+/// How soon a projection that failed is tried again: at first, and at most, when it keeps failing.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Same when only a lock was in the way.
+const BUSY: Duration = Duration::from_millis(5);
 /// How long a group is waited for before looking whether something else is to be done.
 const IDLE: Duration = Duration::from_millis(200);
-/// Same while the log is being opened: clients wait for this.
-const STARTING: Duration = Duration::from_millis(5);
+/// Same while there is something to wait for: a log being opened, a projection being built.
+const BUILDING: Duration = Duration::from_millis(5);
 /// Events of one transaction while catching up.
 const CATCH_UP_EVENTS: usize = 4096;
 const CATCH_UP_BYTES: usize = 8 << 20;
 /// Groups of one transaction while in step: what came in during the last one.
 const GROUPS_MAX: usize = 64;
 
+/// What a projector works on and with.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) directory: PathBuf,
+    pub(crate) log: LogReader,
+    pub(crate) published: Published,
+    pub(crate) shared: Arc<ProjectionShared>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Time between two looks at all of it.
+    pub(crate) scrub_interval: Duration,
+}
+
 /// Owns the projection. See [`Projector::run`].
 #[derive(Debug)]
 pub(crate) struct Projector {
-    directory: PathBuf,
-    log: LogReader,
-    published: Published,
-    shared: Arc<ProjectionShared>,
-    metrics: Arc<Metrics>,
-    store: Option<ProjectionStore>,
+    setting: Setting,
+    /// The one that answers, or will as soon as it has caught up.
+    live: Option<Live>,
+    build: Option<Build>,
+    /// Why one has to be built, until it is.
+    wanted: Option<Cause>,
+    /// Whether what is on the disk was looked at.
+    opened: bool,
+    scrubber: Scrubber,
     retry_at: Instant,
-    rebuild: bool,
+    failures: u32,
     /// Whether the reserve is on the volume.
     reserved: bool,
 }
 
+#[derive(Debug)]
+struct Live {
+    store: ProjectionStore,
+    watch: Watch,
+}
+
 impl Projector {
-    pub(crate) fn new(
-        directory: PathBuf,
-        log: LogReader,
-        published: Published,
-        shared: Arc<ProjectionShared>,
-        metrics: Arc<Metrics>,
-        rebuild: bool,
-    ) -> Projector {
-        let retry_at = Instant::now();
+    pub(crate) fn new(setting: Setting) -> Projector {
         Projector {
-            directory,
-            log,
-            published,
-            shared,
-            metrics,
-            store: None,
-            retry_at,
-            rebuild,
+            live: None,
+            build: None,
+            wanted: None,
+            opened: false,
+            scrubber: Scrubber::new(setting.scrub_interval),
+            retry_at: Instant::now(),
+            failures: 0,
             reserved: false,
+            setting,
         }
     }
 
-    /// Serves the writer until it is gone and everything it sent is acknowledged.
+    /// Serves the writer until it is gone and everything it sent is applied or left to the next start.
     pub(crate) fn run(mut self, groups: &Receiver<Applying>) {
         loop {
-            let wait = match (self.catch_up(), self.shared.state()) {
-                (true, _) => Duration::ZERO,
-                (false, ProjectionState::Ready) => IDLE,
-                (false, _) => STARTING,
+            let wait = match self.step() {
+                true => Duration::ZERO,
+                false if self.build.is_some() || self.shared().state() != ProjectionState::Ready => BUILDING,
+                false => IDLE,
             };
             match groups.recv_timeout(wait) {
                 Ok(first) => self.serve(first, groups),
@@ -83,7 +104,11 @@ impl Projector {
             }
         }
         // Readers first: the last connection to close folds the write-ahead log into the database.
-        self.shared.set_state(ProjectionState::Rebuilding, None);
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+    }
+
+    fn shared(&self) -> &ProjectionShared {
+        &self.setting.shared
     }
 
     fn serve(&mut self, first: Applying, groups: &Receiver<Applying>) {
@@ -92,11 +117,12 @@ impl Projector {
             let Ok(next) = groups.try_recv() else { break };
             taken.push(next);
         }
-        if let Some(store) = &mut self.store
-            && store.applied_seq() + 1 == taken[0].first_seq
+        self.scrubber.give_way();
+        if let Some(live) = &mut self.live
+            && live.store.applied_seq() + 1 == taken[0].first_seq
         {
-            match store.apply(taken.iter().map(|group| group.lines.as_slice())) {
-                Ok(()) => self.shared.set_applied(store.applied_seq()),
+            match live.store.apply(taken.iter().map(|group| group.lines.as_slice())) {
+                Ok(()) => self.setting.shared.set_applied(live.store.applied_seq()),
                 Err(fault) => self.failed("apply", &fault),
             }
         }
@@ -106,77 +132,189 @@ impl Projector {
     }
 
     /// Does one step towards the head of the log; true when there is another to do at once.
-    fn catch_up(&mut self) -> bool {
-        if self.shared.take_suspicion() {
-            self.drop_store(true);
+    fn step(&mut self) -> bool {
+        if self.shared().take_suspicion() {
+            self.give_up(Cause::Damaged);
+        }
+        if self.shared().take_request() && self.build.is_none() && self.wanted.is_none() {
+            self.wanted = Some(Cause::Asked);
         }
         if Instant::now() < self.retry_at {
             return false;
         }
-        let Some(head) = self.published.head() else { return false };
-        let step = match &self.store {
-            None => self.open(&head.log_id, head.seq),
-            Some(store) if store.applied_seq() < head.seq => self.apply_missed(),
-            Some(_) => return self.serve_readers(),
-        };
-        match step {
-            Ok(()) => true,
-            Err(fault) => {
-                self.failed("catch_up", &fault);
-                false
-            }
-        }
+        let Some(head) = self.setting.published.head() else { return false };
+        self.advance(&head.log_id, head.seq).unwrap_or_else(|fault| {
+            self.failed("catch_up", &fault);
+            false
+        })
     }
 
+    fn advance(&mut self, log_id: &str, head_seq: u64) -> Result<bool, StoreError> {
+        if !self.opened {
+            return self.open(log_id, head_seq).map(|()| true);
+        }
+        if let Some(live) = &mut self.live
+            && live.store.applied_seq() < head_seq
+        {
+            let advanced = catch_up(&self.setting.log, &mut live.store)?;
+            self.setting.shared.set_applied(live.store.applied_seq());
+            if advanced {
+                return Ok(true);
+            }
+        }
+        if let Some(cause) = self.wanted
+            && self.build.is_none()
+        {
+            self.begin_build(cause, log_id, head_seq)?;
+        }
+        if let Some(build) = self.build.take_if(|build| build.is_finished()) {
+            let cause = build.cause;
+            return self.adopt(build, log_id).inspect_err(|_| self.wanted = Some(cause)).map(|()| true);
+        }
+        self.serve_readers(head_seq)?;
+        self.look_after()?;
+        Ok(false)
+    }
+
+    /// Takes what is on the disk, or wants it built.
     fn open(&mut self, log_id: &str, head_seq: u64) -> Result<(), StoreError> {
-        let hash_of = |seq| self.log.hash_of(seq);
-        let opened = match self.rebuild {
-            true => Err(StoreError::Damaged("a read or a write failed, or somebody asked for it".into())),
-            false => ProjectionStore::open(&self.directory, &LogView { log_id, head_seq, hash_of: &hash_of }),
-        };
-        let store = match opened {
+        let directory = &self.setting.directory;
+        let generation = files::newest(directory)?;
+        files::remove_all_but(directory, generation)?;
+        let opened = generation.ok_or(StoreError::Missing).and_then(|generation| {
+            let hash_of = |seq| self.setting.log.hash_of(seq);
+            let view = LogView { log_id, head_seq, hash_of: &hash_of };
+            Live::open(ProjectionStore::open(&files::database(directory, generation), &view)?)
+        });
+        match opened {
+            Ok(live) => {
+                self.setting.shared.set_applied(live.store.applied_seq());
+                self.live = Some(live);
+            }
             Err(why) if why.needs_rebuild() => {
-                tracing::info!(%why, "building the projection anew");
-                self.metrics.projection_rebuilds.inc();
-                ProjectionStore::create(&self.directory, log_id)?
+                tracing::info!(%why, "the projection has to be built");
+                self.give_up(Cause::of(&why));
             }
-            opened => opened?,
+            Err(fault) => return Err(fault),
+        }
+        self.opened = true;
+        Ok(())
+    }
+
+    fn begin_build(&mut self, cause: Cause, log_id: &str, head_seq: u64) -> Result<(), StoreError> {
+        tracing::info!(%cause, head_seq, beside = self.live.is_some(), "building the projection from the log");
+        self.setting.metrics.projection_rebuilds.with_label_values(&[cause.label()]).inc();
+        let source = Source {
+            directory: self.setting.directory.clone(),
+            log: self.setting.log.clone(),
+            published: self.setting.published.clone(),
+            log_id: log_id.to_owned(),
+            progress: self.shared().begin_rebuild(cause),
         };
-        self.rebuild = false;
-        self.shared.set_applied(store.applied_seq());
-        self.store = Some(store);
+        self.build = Some(Build::start(cause, source)?);
+        self.wanted = None;
         Ok(())
     }
 
-    fn apply_missed(&mut self) -> Result<(), StoreError> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        let lines = self.log.lines_after(store.applied_seq(), CATCH_UP_EVENTS, CATCH_UP_BYTES)?;
-        store.apply(std::iter::once(lines.as_slice()))?;
-        self.shared.set_applied(store.applied_seq());
-        Ok(())
-    }
-
-    /// Lets readers in, once there is everything to read. Never another step to do at once.
-    fn serve_readers(&mut self) -> bool {
-        if self.shared.state() == ProjectionState::Ready {
-            self.take_reserve();
-            return false;
+    /// Puts what was built in the place of what answers.
+    fn adopt(&mut self, build: Build, log_id: &str) -> Result<(), StoreError> {
+        let cause = build.cause;
+        build.finish()?;
+        let directory = self.setting.directory.clone();
+        let generation = files::newest(&directory)?.map_or(1, |newest| newest + 1);
+        let path = files::publish(&directory, generation)?;
+        let log = &self.setting.log;
+        let head_seq = self.setting.published.head_seq();
+        let hash_of = |seq| log.hash_of(seq);
+        let mut store = ProjectionStore::open(&path, &LogView { log_id, head_seq, hash_of: &hash_of })?;
+        while store.applied_seq() < head_seq && catch_up(log, &mut store)? {}
+        let replaced = self.replaced(store.applied_seq());
+        let live = Live::open(store)?;
+        let readers = Readers::open(path)?;
+        let (seq, digest) = (live.store.applied_seq(), live.store.digest());
+        self.shared().set_applied(seq);
+        self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
+        self.live = Some(live);
+        self.scrubber.begin_anew();
+        self.failures = 0;
+        // Readers that are still at it keep the old files open; new ones cannot get to them.
+        files::remove_all_but(&directory, Some(generation))?;
+        let differs = replaced.is_some_and(|replaced| replaced != digest);
+        if differs {
+            tracing::error!(%digest, ?replaced, seq, "the projection that answered had other rows than the log gives");
+            self.setting.metrics.projection_mismatches.inc();
         }
-        match Readers::open(database(&self.directory)) {
-            Ok(readers) => {
-                tracing::info!(applied_seq = self.shared.applied_seq(), "projection ready");
-                self.shared.set_state(ProjectionState::Ready, Some(Arc::new(readers)));
+        tracing::info!(%cause, seq, %digest, differs, "the new projection answers");
+        self.shared().end_rebuild(Some(Rebuilt { cause, applied_seq: seq, digest, replaced, differs }));
+        Ok(())
+    }
+
+    /// Digest of what answers, as of this event; absent when it cannot get there.
+    fn replaced(&mut self, seq: u64) -> Option<engine_core::content::ContentDigest> {
+        let live = self.live.as_mut()?;
+        while live.store.applied_seq() < seq {
+            if !catch_up(&self.setting.log, &mut live.store).ok()? {
+                return None;
             }
-            Err(fault) => self.failed("open_readers", &fault.into()),
         }
-        false
+        (live.store.applied_seq() == seq).then(|| live.store.digest())
+    }
+
+    /// Lets readers in, once there is everything to read.
+    fn serve_readers(&mut self, head_seq: u64) -> Result<(), StoreError> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let readable = head_seq.min(self.setting.published.head_seq());
+        if self.shared().state() == ProjectionState::Ready || live.store.applied_seq() < readable {
+            return Ok(());
+        }
+        let readers = Readers::open(live.store.path().to_owned())?;
+        tracing::info!(applied_seq = live.store.applied_seq(), "projection ready");
+        self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
+        self.scrubber.begin_anew();
+        self.failures = 0;
+        Ok(())
+    }
+
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        if self.shared().state() != ProjectionState::Ready {
+            return Ok(());
+        }
+        self.take_reserve();
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if live.watch.is_due() {
+            match live.watch.glance(live.store.foreign_changes()?) {
+                Glance::Unchanged => {}
+                Glance::Touched => {
+                    tracing::warn!("somebody else wrote to the projection: it is looked over");
+                    self.scrubber.hurry();
+                }
+                Glance::Gone(why) => {
+                    tracing::error!(why, "the projection changed behind the engine");
+                    self.give_up(Cause::Missing);
+                    return Ok(());
+                }
+            }
+        }
+        match self.scrubber.turn(live.store.path()) {
+            None => {}
+            Some(Finding::Sound(digest)) => {
+                self.setting.metrics.projection_scrubs.with_label_values(&["sound"]).inc();
+                self.shared().set_checked(digest);
+            }
+            Some(Finding::Wrong(cause, why)) => {
+                tracing::error!(%cause, why, "the projection is not what was written: it is built again");
+                self.setting.metrics.projection_scrubs.with_label_values(&["wrong"]).inc();
+                self.give_up(cause);
+            }
+        }
+        Ok(())
     }
 
     fn take_reserve(&mut self) {
-        if self.reserved || !self.published.space().admits(0) {
+        if self.reserved || !self.setting.published.space().admits(0) {
             return;
         }
-        match reserve::take(&self.directory) {
+        match reserve::take(&self.setting.directory) {
             Ok(()) => self.reserved = true,
             Err(fault) => {
                 tracing::warn!(%fault, "no space could be put by for a start on a full volume");
@@ -186,25 +324,57 @@ impl Projector {
     }
 
     fn failed(&mut self, step: &'static str, fault: &StoreError) {
+        if fault.is_busy() {
+            self.retry_at = Instant::now() + BUSY;
+            return;
+        }
         tracing::error!(step, %fault, "the projection failed; events stay durable, reads may lag");
-        self.metrics.projection_failures.inc();
-        self.retry_at = Instant::now() + RETRY;
+        self.setting.metrics.projection_failures.inc();
+        let wait = RETRY * 2_u32.saturating_pow(self.failures.min(5));
+        self.retry_at = Instant::now() + wait.min(RETRY_MAX);
+        self.failures += 1;
         if fault.needs_rebuild() {
-            self.drop_store(true);
-        } else if self.shared.state() != ProjectionState::Ready {
-            self.shared.set_state(ProjectionState::Failed, None);
+            self.give_up(Cause::of(fault));
+        } else if self.shared().state() != ProjectionState::Ready {
+            self.shared().set_state(ProjectionState::Failed, None);
+            self.shared().end_rebuild(None);
             // Nobody reads at all: what was put by is for this.
-            if reserve::release(&self.directory) {
+            if reserve::release(&self.setting.directory) {
                 self.reserved = false;
                 self.retry_at = Instant::now();
             }
         }
     }
 
-    fn drop_store(&mut self, rebuild: bool) {
-        self.rebuild = rebuild;
-        self.store = None;
-        self.shared.set_applied(0);
-        self.shared.set_state(ProjectionState::Rebuilding, None);
+    /// What there is is known to be wrong: it answers no more and makes room for the next.
+    fn give_up(&mut self, cause: Cause) {
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.shared().set_applied(0);
+        self.live = None;
+        self.scrubber.begin_anew();
+        // One that is being built already is as good as one begun now.
+        if self.build.is_none() {
+            self.wanted = Some(cause);
+            if let Err(fault) = files::remove_all_but(&self.setting.directory, None) {
+                tracing::warn!(%fault, "the old projection could not be removed");
+            }
+        }
     }
+}
+
+impl Live {
+    fn open(store: ProjectionStore) -> Result<Live, StoreError> {
+        let watch = Watch::new(store.path(), store.foreign_changes()?)?;
+        Ok(Live { store, watch })
+    }
+}
+
+/// Applies some of what is missing; whether there was any to be had.
+fn catch_up(log: &LogReader, store: &mut ProjectionStore) -> Result<bool, StoreError> {
+    let lines = log.lines_after(store.applied_seq(), CATCH_UP_EVENTS, CATCH_UP_BYTES)?;
+    if lines.is_empty() {
+        return Ok(false);
+    }
+    store.apply(std::iter::once(lines.as_slice()))?;
+    Ok(true)
 }

@@ -1,9 +1,17 @@
-//! Connections that only read.
+//! Connections that only read, each read within a bounded time.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+
+/// The longest read. A search for words that a million memories have would take longer; it is refused rather than
+/// let it hold a thread that others wait for.
+pub(super) const READ_MAX: Duration = Duration::from_secs(3);
+/// Steps of SQLite between two looks at the clock: well below a millisecond.
+const STEPS: i32 = 2_000;
 
 /// Idle connections to one database. Each costs a page cache, so there are never more than reads at one time.
 #[derive(Debug)]
@@ -22,12 +30,20 @@ impl Readers {
         Ok(readers)
     }
 
+    /// A connection of one's own.
+    pub(super) fn take(&self) -> rusqlite::Result<Connection> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| self.connect(), Ok)
+    }
+
+    /// Reads, and keeps the connection for the next one.
     pub(super) fn read<T>(
         &self,
+        mut connection: Connection,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = idle.map_or_else(|| self.connect(), Ok)?;
+        let ends_at = Instant::now() + READ_MAX;
+        connection.progress_handler(STEPS, Some(move || Instant::now() >= ends_at))?;
         let answer = read(&connection);
         // A connection that failed may be the reason.
         if answer.is_ok() {
@@ -43,6 +59,9 @@ impl Readers {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        // Folding the write-ahead log in is the projector's business, also when this one closes last.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(
             "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
              PRAGMA busy_timeout = 2000; PRAGMA cache_size = -4096;",

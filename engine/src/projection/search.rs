@@ -1,12 +1,15 @@
 //! The queries.
 
 use engine_core::digest::{Hash, hex};
+use engine_core::limits::SEARCH_TOTAL_MAX;
 use engine_core::query::{full_text, snippet};
-use engine_core::wire::{MemoryView, SearchAnswer, SearchHit};
+use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, Validity};
 use jiff::Timestamp;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::types::{ToSql, Type};
+use rusqlite::{Connection, OptionalExtension, Row};
 use thiserror::Error;
+
+use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 
 /// Characters of a memory that are looked through for the words it was found by.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
@@ -20,6 +23,7 @@ pub(crate) struct Search {
     pub(crate) words: String,
     pub(crate) project: Option<String>,
     pub(crate) kind: Option<String>,
+    pub(crate) moment: Moment,
     pub(crate) limit: u32,
     pub(crate) offset: u32,
 }
@@ -27,18 +31,23 @@ pub(crate) struct Search {
 /// A row that is not as the projection wrote it.
 #[derive(Debug, Error)]
 #[error("a row has a value of another form")]
-pub(crate) struct SearchError;
+pub(super) struct SearchError;
 
-/// Takes the same parameters as [`FILTER`], which are then all NULL.
-const NO_FILTER: &str = ":project IS NULL AND :kind IS NULL";
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)";
 
 /// What [`Search::hit`] reads.
 fn columns() -> String {
     format!(
-        "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at,
+        "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
          substr(m.content, 1, {SNIPPET_SOURCE_CHARS})"
     )
+}
+
+/// Matches, named `f`, and what narrows them.
+struct Matches {
+    from: String,
+    query: Option<String>,
+    bounds: Bounds,
 }
 
 impl Search {
@@ -46,76 +55,122 @@ impl Search {
     pub(crate) fn run(&self, connection: &Connection) -> rusqlite::Result<SearchAnswer> {
         let moment = connection.unchecked_transaction()?;
         let applied: i64 = moment.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
+        let bounds = self.moment.bounds(&moment)?;
         let query = full_text(&self.words);
-        let (items, total) = match &query {
-            Some(query) => self.by_words(&moment, query)?,
-            None if self.words.trim().is_empty() => self.newest(&moment)?,
+        let (items, total) = match (query, self.words.trim().is_empty()) {
+            (Some(query), _) => self.by_words(&moment, &self.matches(Some(query), bounds))?,
+            (None, true) => self.newest(&moment, &self.matches(None, bounds))?,
             // Marks only: nothing has them as words.
-            None => (Vec::new(), 0),
+            (None, false) => (Vec::new(), 0),
         };
-        Ok(SearchAnswer { items, total, applied_seq: applied.unsigned_abs() })
+        let total_max = u64::from(SEARCH_TOTAL_MAX);
+        Ok(SearchAnswer {
+            items,
+            total: total.min(total_max),
+            total_is_bound: total > total_max,
+            applied_seq: applied.unsigned_abs(),
+        })
     }
 
-    fn by_words(&self, connection: &Connection, query: &str) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
-        // Without a filter the index alone ranks: the rows of thousands of memories stay unread.
-        let (join, filter) = match self.project.is_some() || self.kind.is_some() {
-            true => ("JOIN memories m ON m.seq = f.rowid", FILTER),
-            false => ("", NO_FILTER),
+    // Without a filter the index alone ranks: the rows of thousands of memories stay unread.
+    fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
+        let filtered = self.project.is_some() || self.kind.is_some();
+        let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
+        let join = "JOIN memories m ON m.seq = f.rowid";
+        let from = match (&query, filtered || !bounds.is_now) {
+            (Some(_), false) => format!("memories_fts f WHERE memories_fts MATCH :query AND {valid}"),
+            (Some(_), true) => {
+                format!("memories_fts f {join} WHERE memories_fts MATCH :query AND {FILTER} AND {valid}")
+            }
+            (None, _) => format!("memories m WHERE {FILTER} AND {}", valid.replace("f.rowid", "m.seq")),
         };
-        let from = format!("memories_fts f {join} WHERE memories_fts MATCH :query AND {filter}");
-        let total = connection.prepare_cached(&format!("SELECT count(*) FROM {from}"))?.query_row(
-            named_params! {":query": query, ":project": self.project, ":kind": self.kind},
-            |row| row.get::<_, i64>(0),
-        )?;
+        Matches { from, query, bounds }
+    }
+
+    /// Runs a statement with those of our parameters that it names.
+    fn each<T>(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let all: [(&str, &dyn ToSql); 8] = [
+            (":query", &matches.query),
+            (":project", &self.project),
+            (":kind", &self.kind),
+            (":as_of", &matches.bounds.as_of),
+            (":known_seq", &matches.bounds.known_seq),
+            (":known_time", &matches.bounds.known_time),
+            (":limit", &self.limit),
+            (":offset", &self.offset),
+        ];
+        for (name, value) in all {
+            if let Some(place) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(place, value)?;
+            }
+        }
+        let mut rows = statement.raw_query();
+        let mut answer = Vec::new();
+        while let Some(row) = rows.next()? {
+            answer.push(read(row)?);
+        }
+        Ok(answer)
+    }
+
+    /// Counts to one more than the most that is told.
+    fn count(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<u64> {
+        let from = &matches.from;
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT {SEARCH_TOTAL_MAX} + 1)");
+        let counted = self.each(connection, matches, &sql, |row| row.get::<_, i64>(0))?;
+        Ok(counted.first().map_or(0, |total| total.unsigned_abs()))
+    }
+
+    fn by_words(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+    ) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
+        let total = self.count(connection, matches)?;
         // A word in the title says more than one in the text; ties go to the newer memory. Ranked first and shown
         // after: columns of rows that are not asked for are never made.
-        let columns = columns();
-        let mut statement = connection.prepare_cached(&format!(
+        let (columns, from) = (columns(), &matches.from);
+        let sql = format!(
             "WITH ranked AS MATERIALIZED (
                 SELECT f.rowid AS seq, -bm25(memories_fts, 4.0, 1.0, 2.0) AS score FROM {from}
                 ORDER BY score DESC, f.rowid DESC LIMIT :limit OFFSET :offset
              )
              SELECT {columns}, ranked.score FROM ranked JOIN memories m ON m.seq = ranked.seq
              ORDER BY ranked.score DESC, m.seq DESC"
-        ))?;
-        let rows = statement.query_map(
-            named_params! {
-                ":query": query, ":project": self.project, ":kind": self.kind,
-                ":limit": self.limit, ":offset": self.offset,
-            },
-            |row| self.hit(row, row.get(9)?),
-        )?;
-        Ok((rows.collect::<rusqlite::Result<_>>()?, total.unsigned_abs()))
+        );
+        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, row.get(10)?);
+        Ok((self.each(connection, matches, &sql, hit)?, total))
     }
 
-    fn newest(&self, connection: &Connection) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
-        let total = connection
-            .prepare_cached(&format!("SELECT count(*) FROM memories m WHERE {FILTER}"))?
-            .query_row(named_params! {":project": self.project, ":kind": self.kind}, |row| {
-                row.get::<_, i64>(0)
-            })?;
-        let columns = columns();
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {columns} FROM memories m WHERE {FILTER} ORDER BY m.seq DESC LIMIT :limit OFFSET :offset"
-        ))?;
-        let rows = statement.query_map(
-            named_params! {
-                ":project": self.project, ":kind": self.kind, ":limit": self.limit, ":offset": self.offset,
-            },
-            |row| self.hit(row, 0.0),
-        )?;
-        Ok((rows.collect::<rusqlite::Result<_>>()?, total.unsigned_abs()))
+    fn newest(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
+        let total = self.count(connection, matches)?;
+        let (columns, from) = (columns(), &matches.from);
+        let sql = format!("SELECT {columns} FROM {from} ORDER BY m.seq DESC LIMIT :limit OFFSET :offset");
+        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, 0.0);
+        Ok((self.each(connection, matches, &sql, hit)?, total))
     }
 
     // Not FTS5's own snippet(): its time grows with the square of how often a word occurs, and one memory that
     // repeats a word a thousand times would hold up every search that finds it.
-    fn hit(&self, row: &Row<'_>, score: f64) -> rusqlite::Result<SearchHit> {
-        let seq = row.get::<_, i64>(1)?.unsigned_abs();
+    fn hit(
+        &self,
+        connection: &Connection,
+        bounds: Bounds,
+        row: &Row<'_>,
+        score: f64,
+    ) -> rusqlite::Result<SearchHit> {
+        let seq: i64 = row.get(1)?;
         let hash: [u8; 32] = row.get(2)?;
-        let content: String = row.get(8)?;
+        let content: String = row.get(9)?;
         Ok(SearchHit {
             id: row.get(0)?,
-            seq,
+            seq: seq.unsigned_abs(),
             citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
             title: row.get(3)?,
             snippet: snippet(&content, &self.words),
@@ -124,34 +179,67 @@ impl Search {
             kind: row.get(5)?,
             tags: tags(row, 6)?,
             created_at: time(row, 7)?,
+            validity: validity(connection, seq, row.get(8)?, bounds)?,
         })
     }
 }
 
+/// What there is under an id.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A memory that is true at the moment asked about.
+    Valid(Box<MemoryView>),
+    /// A memory that is true at other times.
+    NotValid(Validity),
+    /// Nothing, as far as was known.
+    Unknown,
+}
+
 /// One memory by its id.
-pub(crate) fn memory(connection: &Connection, id: &str) -> rusqlite::Result<Option<MemoryView>> {
-    connection
+pub(crate) fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusqlite::Result<Found> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let applied: i64 = moment.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))?;
+    let found = moment
         .prepare_cached(
-            "SELECT id, seq, hash, title, project, kind, tags, created_at, content, actor, session, occurred_at
-             FROM memories WHERE id = ?1",
+            "SELECT id, seq, hash, title, project, kind, tags, created_at, valid_from, content, actor, session,
+                    occurred_at FROM memories WHERE id = ?1 AND seq <= ?2 AND known <= ?3",
         )?
-        .query_row([id], |row| {
-            Ok(MemoryView {
-                id: row.get(0)?,
-                seq: row.get::<_, i64>(1)?.unsigned_abs(),
-                hash: Hash(row.get(2)?).to_string(),
-                title: row.get(3)?,
-                project: row.get(4)?,
-                kind: row.get(5)?,
-                tags: tags(row, 6)?,
-                created_at: time(row, 7)?,
-                content: row.get(8)?,
-                actor: row.get(9)?,
-                session: row.get(10)?,
-                occurred_at: time(row, 11)?,
-            })
-        })
-        .optional()
+        .query_row((id, bounds.known_seq, bounds.known_time), |row| view(&moment, bounds, row, applied))
+        .optional()?;
+    let Some(view) = found else { return Ok(Found::Unknown) };
+    let as_of = bounds.as_of;
+    let Validity { from, until, .. } = &view.validity;
+    let ended = until.is_some_and(|until| until.as_microsecond() <= as_of);
+    match from.as_microsecond() > as_of || ended {
+        true => Ok(Found::NotValid(view.validity)),
+        false => Ok(Found::Valid(Box::new(view))),
+    }
+}
+
+fn view(
+    connection: &Connection,
+    bounds: Bounds,
+    row: &Row<'_>,
+    applied_seq: i64,
+) -> rusqlite::Result<MemoryView> {
+    let seq: i64 = row.get(1)?;
+    Ok(MemoryView {
+        id: row.get(0)?,
+        seq: seq.unsigned_abs(),
+        hash: Hash(row.get(2)?).to_string(),
+        title: row.get(3)?,
+        project: row.get(4)?,
+        kind: row.get(5)?,
+        tags: tags(row, 6)?,
+        created_at: time(row, 7)?,
+        validity: validity(connection, seq, row.get(8)?, bounds)?,
+        content: row.get(9)?,
+        actor: row.get(10)?,
+        session: row.get(11)?,
+        occurred_at: time(row, 12)?,
+        applied_seq: applied_seq.unsigned_abs(),
+    })
 }
 
 fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {

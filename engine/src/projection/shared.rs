@@ -1,30 +1,58 @@
 //! What the rest of the engine may know about the projection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use engine_core::content::ContentDigest;
 use engine_core::digest::{Hash, Salt};
 use engine_core::event::Idempotency;
 use engine_core::fold::Request;
-use engine_core::wire::ProjectionState;
-use rusqlite::{Connection, OptionalExtension};
+use engine_core::wire::{ProjectionState, RebuildHealth};
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use super::readers::Readers;
+use super::cause::Cause;
+use super::readers::{READ_MAX, Readers};
 use super::store::is_damage;
 use crate::log::AppliedKeys;
 
 /// Reads at the same time. More than there are processors only adds memory.
 const READS_MAX: usize = 8;
+/// How long a read waits for what was durable before it came. Applying takes milliseconds; what takes longer than this
+/// is a projection in trouble, and its client does better to come back.
+const APPLIED_MAX: Duration = Duration::from_secs(2);
 
 /// Shared between the projector, who sets it, and everybody who reads.
 #[derive(Debug)]
 pub(crate) struct ProjectionShared {
-    applied_seq: AtomicU64,
+    applied: watch::Sender<u64>,
     suspect: AtomicBool,
+    requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
+    report: Mutex<Report>,
     turns: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    rebuild: Option<(Cause, Arc<AtomicU64>)>,
+    rebuilt: Option<Rebuilt>,
+    checked: Option<(ContentDigest, Timestamp)>,
+}
+
+/// A projection that was built and took the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rebuilt {
+    pub(crate) cause: Cause,
+    pub(crate) applied_seq: u64,
+    pub(crate) digest: ContentDigest,
+    /// Digest of the one that had answered, as of the same event.
+    pub(crate) replaced: Option<ContentDigest>,
+    /// The one that had answered was wrong.
+    pub(crate) differs: bool,
 }
 
 /// Why a read has no answer.
@@ -32,6 +60,10 @@ pub(crate) struct ProjectionShared {
 pub(crate) enum Unreadable {
     #[error("the projection is not built yet")]
     NotReady,
+    #[error("the projection has applied event {applied}, {wanted} was asked for")]
+    Behind { applied: u64, wanted: u64 },
+    #[error("the read took longer than {READ_MAX:?}")]
+    TooLong,
     #[error("reading the projection failed: {0}")]
     Failed(#[from] rusqlite::Error),
     #[error("the reading thread ended: {0}")]
@@ -41,27 +73,73 @@ pub(crate) enum Unreadable {
 impl ProjectionShared {
     pub(crate) fn new() -> ProjectionShared {
         ProjectionShared {
-            applied_seq: AtomicU64::new(0),
+            applied: watch::Sender::new(0),
             suspect: AtomicBool::new(false),
+            requested: AtomicBool::new(false),
             state: RwLock::new((ProjectionState::Rebuilding, None)),
+            report: Mutex::default(),
             turns: Semaphore::new(READS_MAX),
         }
     }
 
     pub(crate) fn applied_seq(&self) -> u64 {
-        self.applied_seq.load(Ordering::Acquire)
+        *self.applied.borrow()
     }
 
     pub(crate) fn state(&self) -> ProjectionState {
         self.state.read().unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Asks for a new projection, built beside the one that answers.
+    pub(crate) fn request_rebuild(&self) {
+        self.requested.store(true, Ordering::Release);
+    }
+
+    /// How far a new projection is, while there is one; `head_seq` is where it has to get to.
+    pub(crate) fn rebuild(&self, head_seq: u64) -> Option<RebuildHealth> {
+        let report = self.report();
+        let (cause, progress) = report.rebuild.as_ref()?;
+        let applied_seq = progress.load(Ordering::Acquire);
+        Some(RebuildHealth { applied_seq, head_seq, reason: cause.label().to_owned() })
+    }
+
+    /// What the last one ended with.
+    pub(crate) fn rebuilt(&self) -> Option<Rebuilt> {
+        self.report().rebuilt.clone()
+    }
+
+    /// The digest of the rows and when they were last found to have it.
+    pub(crate) fn checked(&self) -> Option<(ContentDigest, Timestamp)> {
+        self.report().checked
+    }
+
     pub(super) fn set_applied(&self, seq: u64) {
-        self.applied_seq.store(seq, Ordering::Release);
+        self.applied.send_replace(seq);
     }
 
     pub(super) fn set_state(&self, state: ProjectionState, readers: Option<Arc<Readers>>) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = (state, readers);
+    }
+
+    pub(super) fn begin_rebuild(&self, cause: Cause) -> Arc<AtomicU64> {
+        let progress = Arc::new(AtomicU64::new(0));
+        self.report().rebuild = Some((cause, Arc::clone(&progress)));
+        progress
+    }
+
+    pub(super) fn end_rebuild(&self, rebuilt: Option<Rebuilt>) {
+        let mut report = self.report();
+        report.rebuild = None;
+        report.checked = None;
+        report.rebuilt = rebuilt.or(report.rebuilt.take());
+    }
+
+    pub(super) fn set_checked(&self, digest: ContentDigest) {
+        self.report().checked = Some((digest, Timestamp::now()));
+    }
+
+    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a read met damage since the last time this was asked.
@@ -69,27 +147,65 @@ impl ProjectionShared {
         self.suspect.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether somebody asked for a new projection since the last time this was asked.
+    pub(super) fn take_request(&self) -> bool {
+        self.requested.swap(false, Ordering::AcqRel)
+    }
+
     fn readers(&self) -> Result<Arc<Readers>, Unreadable> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.1.clone().ok_or(Unreadable::NotReady)
     }
 
-    fn read_now<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Unreadable> {
-        let answer = self.readers()?.read(read);
-        if let Err(fault) = &answer
-            && is_damage(fault)
-        {
-            tracing::error!(%fault, "the projection cannot be read: it will be built again");
-            self.suspect.store(true, Ordering::Release);
+    /// A connection to the projection that answers now. It may be swapped between the look at it and the opening.
+    fn connection(&self) -> Result<(Arc<Readers>, Connection), Unreadable> {
+        let readers = self.readers()?;
+        match readers.take() {
+            Ok(connection) => Ok((readers, connection)),
+            Err(_) => {
+                let readers = self.readers()?;
+                let connection = readers.take()?;
+                Ok((readers, connection))
+            }
         }
-        Ok(answer?)
     }
 
-    /// Runs a read off the runtime's threads, in its turn.
+    fn read_now<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Unreadable> {
+        let (readers, connection) = self.connection()?;
+        readers.read(connection, read).map_err(|fault| {
+            if fault.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+                return Unreadable::TooLong;
+            }
+            if is_damage(&fault) {
+                tracing::error!(%fault, "the projection cannot be read: it will be built again");
+                self.suspect.store(true, Ordering::Release);
+            }
+            Unreadable::Failed(fault)
+        })
+    }
+
+    /// Waits until the projection has applied this event, within a bound.
+    async fn wait_for(&self, wanted: u64) -> Result<(), Unreadable> {
+        if self.applied_seq() >= wanted {
+            return Ok(());
+        }
+        // Nothing to wait for: building takes longer than any client waits.
+        self.readers()?;
+        let mut applied = self.applied.subscribe();
+        let reached = tokio::time::timeout(APPLIED_MAX, applied.wait_for(|applied| *applied >= wanted)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Unreadable::Behind { applied: self.applied_seq(), wanted }),
+        }
+    }
+
+    /// Runs a read off the runtime's threads, in its turn, on everything up to this event at least.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
+        wanted: u64,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unreadable> {
+        self.wait_for(wanted).await?;
         let _turn = self.turns.acquire().await.map_err(|_| Unreadable::NotReady)?;
         let shared = Arc::clone(self);
         tokio::task::spawn_blocking(move || shared.read_now(read)).await?

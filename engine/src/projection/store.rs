@@ -4,53 +4,54 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use engine_core::content::ContentDigest;
 use engine_core::digest::Hash;
-use engine_core::fold::{Change, Memory, PROJECTION_VERSION, Request, fold};
-use engine_core::format::EventLine;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use engine_core::fold::PROJECTION_VERSION;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use thiserror::Error;
 
-use crate::storage::create_directory;
+use super::rows::Folded;
+use super::schema;
 
-const SCHEMA: &str = "
-CREATE TABLE applied (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    version INTEGER NOT NULL, log_id TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB
-) STRICT;
-CREATE TABLE memories (
-    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
-    project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, tags TEXT NOT NULL,
-    actor TEXT NOT NULL, session TEXT, occurred_at TEXT NOT NULL, created_at TEXT NOT NULL,
-    content TEXT NOT NULL -- last: a list of memories must not read through a mebibyte of each
-) STRICT;
-CREATE INDEX memories_by_project ON memories (project, seq);
-CREATE TABLE requests (
-    key TEXT PRIMARY KEY, request_sha256 BLOB NOT NULL, salt BLOB NOT NULL,
-    id TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, hash BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE VIRTUAL TABLE memories_fts USING fts5 (
-    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
-);
-";
+/// A database up to this size is looked through before it is used, bytes.
+const CHECKED_BYTES_MAX: u64 = 16 << 20;
 
 /// What a projection must agree with to be used.
-pub(crate) struct LogView<'a> {
-    pub(crate) log_id: &'a str,
-    pub(crate) head_seq: u64,
+pub(super) struct LogView<'a> {
+    pub(super) log_id: &'a str,
+    pub(super) head_seq: u64,
     /// Hash of an event of the log.
-    pub(crate) hash_of: &'a dyn Fn(u64) -> io::Result<Option<Hash>>,
+    pub(super) hash_of: &'a dyn Fn(u64) -> io::Result<Option<Hash>>,
 }
 
 /// A projection open for writing.
 #[derive(Debug)]
-pub(crate) struct ProjectionStore {
+pub(super) struct ProjectionStore {
     connection: Connection,
-    applied_seq: u64,
+    path: PathBuf,
+    applied: Applied,
+}
+
+/// The one row of the table `applied`: what a transaction made true together with its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Applied {
+    pub(super) version: u32,
+    pub(super) log_id: String,
+    pub(super) seq: u64,
+    /// Of the last event; absent before the first.
+    pub(super) hash: Option<Hash>,
+    pub(super) digest: ContentDigest,
+    /// The latest time of an event, microseconds.
+    pub(super) known: i64,
 }
 
 /// A step that failed.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
+    #[error("there is no projection")]
+    Missing,
+    #[error("the projection was made by another version")]
+    Version,
     #[error("the projection does not belong to this log: {0}")]
     Foreign(&'static str),
     #[error("the projection is damaged: {0}")]
@@ -61,22 +62,33 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
     #[error("event {0} cannot follow what was applied")]
     OutOfOrder(u64),
+    #[error("told to stop")]
+    Stopped,
 }
 
 impl StoreError {
     /// Whether the projection itself is at fault, so that it has to be built again; else the volume is, and trying
     /// again is enough.
-    pub(crate) fn needs_rebuild(&self) -> bool {
+    pub(super) fn needs_rebuild(&self) -> bool {
         match self {
-            StoreError::Foreign(_) | StoreError::Damaged(_) | StoreError::OutOfOrder(_) => true,
-            StoreError::Io(_) => false,
+            StoreError::Missing
+            | StoreError::Version
+            | StoreError::Foreign(_)
+            | StoreError::Damaged(_)
+            | StoreError::OutOfOrder(_) => true,
+            StoreError::Io(_) | StoreError::Stopped => false,
             StoreError::Sqlite(fault) => !is_of_the_volume(fault),
         }
+    }
+
+    /// Whether somebody else had the database locked, which passes at once.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, StoreError::Sqlite(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 }
 
 /// Whether a failure goes away by itself, with the projection as good as before.
-fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
+pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
     matches!(
         fault.sqlite_error_code(),
         Some(
@@ -97,193 +109,150 @@ fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
 /// Whether a read says that the file is not what it should be. Narrower than for writes: what a client asks for must
 /// never cost the projection.
 pub(super) fn is_damage(fault: &rusqlite::Error) -> bool {
+    let missing = |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
     matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-        || matches!(
-            fault,
-            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
-        )
-}
-
-/// Where the projection lies in a data directory.
-pub(crate) fn directory(data: &Path) -> PathBuf {
-    data.join("projection")
-}
-
-/// The database in the projection's directory.
-pub(crate) fn database(directory: &Path) -> PathBuf {
-    directory.join("memories.sqlite")
+        || match fault {
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => true,
+            // The queries are ours and known to fit the schema: something was dropped.
+            rusqlite::Error::SqliteFailure(_, Some(text)) => missing(text),
+            rusqlite::Error::SqlInputError { msg, .. } => missing(msg),
+            _ => false,
+        }
 }
 
 impl ProjectionStore {
-    /// Opens what is there if it can be trusted.
-    pub(crate) fn open(directory: &Path, log: &LogView<'_>) -> Result<ProjectionStore, StoreError> {
-        if !database(directory).try_exists()? {
-            return Err(StoreError::Foreign("there is none"));
+    /// Opens what is there if it can be trusted as far as can be seen at once: tables, version, and the last applied
+    /// event against the log. Rows are looked at later, while it serves.
+    pub(super) fn open(path: &Path, log: &LogView<'_>) -> Result<ProjectionStore, StoreError> {
+        if !path.try_exists()? {
+            return Err(StoreError::Missing);
         }
-        let connection = connect(directory)?;
-        let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if checked != "ok" {
-            return Err(StoreError::Damaged(checked));
+        let connection = schema::connect(path)?;
+        // Before the schema: an older version has other tables, and that is no damage.
+        let version: Option<u32> =
+            connection.query_row("SELECT version FROM applied", [], |row| row.get(0)).optional()?;
+        if version != Some(PROJECTION_VERSION) {
+            return Err(StoreError::Version);
         }
-        let applied_seq = check_applied(&connection, log)?;
-        Ok(ProjectionStore { connection, applied_seq })
+        if !schema::is_current(&connection)? {
+            return Err(StoreError::Damaged("tables or indexes are missing or changed".into()));
+        }
+        // A small file is read as a whole in milliseconds; a large one while it serves.
+        if fs::metadata(path)?.len() <= CHECKED_BYTES_MAX {
+            let pages: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if pages != "ok" {
+                return Err(StoreError::Damaged(pages));
+            }
+        }
+        let applied = read_applied(&connection)?;
+        check_applied(&applied, log)?;
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
     }
 
-    /// Removes what is there and begins anew.
-    pub(crate) fn create(directory: &Path, log_id: &str) -> Result<ProjectionStore, StoreError> {
-        create_directory(directory)?;
-        remove(directory)?;
-        let mut connection = connect(directory)?;
+    /// Begins a new one, to be loaded.
+    pub(super) fn create(path: &Path, log_id: &str) -> Result<ProjectionStore, StoreError> {
+        let mut connection = schema::connect_for_loading(path)?;
         let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        schema::create_tables(&transaction)?;
         transaction.execute(
-            "INSERT INTO applied VALUES (1, ?1, ?2, 0, NULL)",
-            params![PROJECTION_VERSION, log_id],
+            "INSERT INTO applied VALUES (1, ?1, ?2, 0, NULL, ?3, ?4)",
+            params![PROJECTION_VERSION, log_id, ContentDigest::EMPTY.0, i64::MIN],
         )?;
         transaction.commit()?;
-        Ok(ProjectionStore { connection, applied_seq: 0 })
+        schema::set_loading(&connection, true)?;
+        let applied = read_applied(&connection)?;
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
     }
 
-    pub(crate) fn applied_seq(&self) -> u64 {
-        self.applied_seq
+    /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
+    pub(super) fn finish_loading(self) -> Result<Applied, StoreError> {
+        schema::set_loading(&self.connection, false)?;
+        schema::create_indexes(&self.connection)?;
+        self.connection.close().map_err(|(_, fault)| fault)?;
+        Ok(self.applied)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn applied_seq(&self) -> u64 {
+        self.applied.seq
+    }
+
+    pub(super) fn digest(&self) -> ContentDigest {
+        self.applied.digest
+    }
+
+    /// Changes whenever another connection has changed the database; only then.
+    pub(super) fn foreign_changes(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
     /// Applies whole lines of the log, all or none of them.
-    pub(crate) fn apply<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
+    pub(super) fn apply<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
+        self.apply_folded(lines.flat_map(Folded::read_all))
+    }
+
+    /// Applies events in their order, all or none of them, and with them their digest and place.
+    pub(super) fn apply_folded(
+        &mut self,
+        events: impl Iterator<Item = Result<Folded, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let mut applied = self.applied.clone();
         let transaction = self.connection.transaction()?;
-        let mut applied_seq = self.applied_seq;
-        let mut hash = None;
-        for line in lines.flat_map(|lines| lines.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty())
-        {
-            let event =
-                EventLine::decode(line).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
-            if event.envelope.seq != applied_seq + 1 {
-                return Err(StoreError::OutOfOrder(event.envelope.seq));
+        for event in events {
+            let event = event?;
+            if event.seq != applied.seq + 1 {
+                return Err(StoreError::OutOfOrder(event.seq));
             }
-            apply_event(&transaction, &event)?;
-            applied_seq = event.envelope.seq;
-            hash = Some(event.hash);
+            applied.seq = event.seq;
+            applied.hash = Some(event.hash);
+            applied.known = applied.known.max(event.known);
+            event.write(&transaction, &mut applied.digest)?;
         }
-        if let Some(hash) = hash {
-            transaction
-                .prepare_cached("UPDATE applied SET seq = ?1, hash = ?2")?
-                .execute(params![sql(applied_seq), hash.0])?;
-        }
+        transaction
+            .prepare_cached("UPDATE applied SET seq = ?1, hash = ?2, digest = ?3, known = ?4")?
+            .execute(params![
+                sql(applied.seq),
+                applied.hash.map(|hash| hash.0),
+                applied.digest.0,
+                applied.known
+            ])?;
         transaction.commit()?;
-        self.applied_seq = applied_seq;
+        self.applied = applied;
         Ok(())
     }
 }
 
-/// Removes the projection's files.
-fn remove(directory: &Path) -> io::Result<()> {
-    let database = database(directory);
-    for suffix in ["", "-wal", "-shm"] {
-        let mut path = database.clone().into_os_string();
-        path.push(suffix);
-        match fs::remove_file(&path) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn connect(directory: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(database(directory))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
-    // /tmp in a container with a read-only root.
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
-         PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;",
-    )?;
-    Ok(connection)
-}
-
-fn check_applied(connection: &Connection, log: &LogView<'_>) -> Result<u64, StoreError> {
+/// Reads the one row of `applied`.
+pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreError> {
     let row = connection
-        .query_row("SELECT version, log_id, seq, hash FROM applied", [], |row| {
-            let seq: i64 = row.get(2)?;
-            Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?, seq, row.get::<_, Option<Vec<u8>>>(3)?))
+        .query_row("SELECT version, log_id, seq, hash, digest, known FROM applied", [], |row| {
+            Ok(Applied {
+                version: row.get(0)?,
+                log_id: row.get(1)?,
+                // A negative place is ahead of every log.
+                seq: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(u64::MAX),
+                hash: row.get::<_, Option<[u8; 32]>>(3)?.map(Hash),
+                digest: ContentDigest(row.get(4)?),
+                known: row.get(5)?,
+            })
         })
         .optional()?;
-    let (version, log_id, seq, hash) = row.ok_or(StoreError::Foreign("it is empty"))?;
-    let seq = u64::try_from(seq).map_err(|_| StoreError::Foreign("its position is negative"))?;
-    if version != PROJECTION_VERSION {
-        return Err(StoreError::Foreign("it has another version"));
-    }
-    if log_id != log.log_id {
+    row.ok_or_else(|| StoreError::Damaged("it does not say how far it is".into()))
+}
+
+fn check_applied(applied: &Applied, log: &LogView<'_>) -> Result<(), StoreError> {
+    if applied.log_id != log.log_id {
         return Err(StoreError::Foreign("it was built from another log"));
     }
-    if seq > log.head_seq {
+    if applied.seq > log.head_seq {
         return Err(StoreError::Foreign("it is ahead of the log"));
     }
-    let in_log = (log.hash_of)(seq)?.map(|hash| hash.0.to_vec());
-    if in_log != hash {
+    if (log.hash_of)(applied.seq)? != applied.hash {
         return Err(StoreError::Foreign("it was built from another history"));
     }
-    Ok(seq)
-}
-
-fn apply_event(transaction: &Transaction<'_>, event: &EventLine<'_>) -> Result<(), rusqlite::Error> {
-    let changes = match fold(event) {
-        Ok(changes) => changes,
-        Err(unfoldable) => {
-            // Building again would meet the same event: one unreadable memory must not cost all the others.
-            tracing::error!(%unfoldable, "event not applied");
-            return Ok(());
-        }
-    };
-    for change in changes {
-        match change {
-            Change::PutMemory(memory) => put_memory(transaction, &memory)?,
-            Change::PutRequest(request) => put_request(transaction, &request)?,
-        }
-    }
-    Ok(())
-}
-
-fn put_memory(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), rusqlite::Error> {
-    let payload = &memory.payload;
-    let title = payload.title.as_deref().unwrap_or_default();
-    let tags = serde_json::to_string(&payload.tags).expect("a list of strings is always JSON");
-    transaction
-        .prepare_cached("INSERT INTO memories VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")?
-        .execute(params![
-            sql(memory.seq),
-            memory.id,
-            memory.hash.0,
-            memory.project,
-            payload.kind,
-            title,
-            tags,
-            memory.actor,
-            memory.session,
-            memory.occurred_at.to_string(),
-            memory.created_at.to_string(),
-            payload.content,
-        ])?;
-    transaction
-        .prepare_cached("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![sql(memory.seq), title, payload.content, tags])?;
-    Ok(())
-}
-
-fn put_request(transaction: &Transaction<'_>, request: &Request) -> Result<(), rusqlite::Error> {
-    let Request { idempotency, salt, id, first_seq, last_seq, hash } = request;
-    // A log has each key once. Were it twice, the first is the one whose answer was promised.
-    transaction
-        .prepare_cached("INSERT OR IGNORE INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute(params![
-            idempotency.key,
-            idempotency.request_sha256.0,
-            salt.0,
-            id,
-            sql(*first_seq),
-            sql(*last_seq),
-            hash.0
-        ])?;
     Ok(())
 }
 

@@ -7,5 +7,6 @@ mod crash;
 mod import;
 mod process;
 mod projection;
+mod validity;
 mod volume;
 mod zaxy;

@@ -117,6 +117,10 @@ impl Running {
         Client::connect(self.admin).unwrap().request("GET", path, "", "").unwrap()
     }
 
+    pub(crate) fn admin_post(&self, path: &str, body: &str) -> Answer {
+        Client::connect(self.admin).unwrap().request("POST", path, "", body).unwrap()
+    }
+
     pub(crate) fn health(&self) -> Value {
         self.admin("/health").json()
     }

@@ -7,8 +7,13 @@ use serde_json::json;
 
 use crate::process::{Running, binary, eventually};
 
+/// The database that answers.
 fn database(data: &Path) -> PathBuf {
-    data.join("projection/memories.sqlite")
+    let mut all: Vec<PathBuf> =
+        fs::read_dir(data.join("projection")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    assert_eq!(all.len(), 1, "one database and no leftovers: {all:?}");
+    all.remove(0)
 }
 
 /// Saves some memories, stops, does something to the projection, starts, and finds them all.
@@ -98,23 +103,169 @@ fn behind_the_log() {
     });
 }
 
-/// Damage while the engine runs: reads notice, the log brings it back.
 #[test]
-fn garbled_while_in_use() {
+fn without_its_full_text_index() {
+    check_survives(|data| execute(data, "DROP TABLE memories_fts"));
+}
+
+#[test]
+fn with_a_trigger_that_is_not_ours() {
+    check_survives(|data| {
+        execute(data, "CREATE TRIGGER t AFTER INSERT ON memories BEGIN DELETE FROM memories; END");
+    });
+}
+
+#[test]
+fn of_the_first_version() {
+    check_survives(|data| {
+        let old = data.join("projection/memories.sqlite");
+        fs::rename(database(data), &old).unwrap();
+        let connection = rusqlite::Connection::open(old).unwrap();
+        connection.execute_batch("UPDATE applied SET version = 1; DELETE FROM memories").unwrap();
+    });
+}
+
+/// Saves some memories, does something to the projection while it serves, and waits until it was noticed and healed.
+fn check_heals(reason: &str, harm: impl FnOnce(&Path)) {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
     for n in 0..200 {
         engine.save(&format!("memory number {n} {}", "filler ".repeat(300)));
     }
-    let length = fs::metadata(database(data.path())).unwrap().len();
-    fs::write(database(data.path()), vec![0xA5; usize::try_from(length).unwrap()]).unwrap();
-    let _ = fs::write(data.path().join("projection/memories.sqlite-wal"), "");
+    harm(data.path());
+    let line = format!("memory_projection_rebuilds_total{{reason=\"{reason}\",engine=\"\"}} 1");
+    eventually("the damage is noticed", || engine.admin("/metrics").body.contains(&line));
     eventually("all memories are found again", || {
-        engine.save("poke");
         let answer = engine.get("/v1/search?q=number");
         answer.status == 200 && answer.json()["total"] == 200
     });
+    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    assert_eq!(engine.save("one more").json()["seq"], 201);
+    assert_eq!(engine.total("q=one+more"), 1);
     assert!(engine.terminate().success());
+    database(data.path());
+}
+
+#[test]
+fn removed_while_in_use() {
+    check_heals("missing", |data| fs::remove_file(database(data)).unwrap());
+}
+
+#[test]
+fn replaced_while_in_use() {
+    check_heals("missing", |data| {
+        let copy = data.join("copy");
+        fs::copy(database(data), &copy).unwrap();
+        fs::rename(copy, database(data)).unwrap();
+    });
+}
+
+#[test]
+fn a_row_edited_while_in_use() {
+    check_heals("edited", |data| execute(data, "UPDATE memories SET title = 'planted' WHERE seq = 7"));
+}
+
+#[test]
+fn the_full_text_index_emptied_while_in_use() {
+    check_heals("index", |data| {
+        execute(data, "INSERT INTO memories_fts (memories_fts) VALUES ('delete-all')")
+    });
+}
+
+#[test]
+fn a_word_planted_in_the_full_text_index_while_in_use() {
+    let plant = "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags) VALUES ('delete', 3, '', 'memory', '')";
+    check_heals("index", |data| execute(data, plant));
+}
+
+#[test]
+fn the_full_text_index_dropped_while_in_use() {
+    check_heals("damaged", |data| execute(data, "DROP TABLE memories_fts"));
+}
+
+#[test]
+fn cut_while_in_use() {
+    check_heals("missing", |data| {
+        // The glance before has seen how long it was.
+        execute(data, "PRAGMA wal_checkpoint(TRUNCATE)");
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        fs::OpenOptions::new().write(true).open(database(data)).unwrap().set_len(8192).unwrap();
+    });
+}
+
+/// Garbage is noticed by a read, or else by the look that follows a start.
+#[test]
+fn garbled_while_in_use() {
+    check_heals("damaged", |data| {
+        let length = fs::metadata(database(data)).unwrap().len();
+        fs::write(database(data), vec![0xA5; usize::try_from(length).unwrap()]).unwrap();
+        let wal = PathBuf::from(format!("{}-wal", database(data).display()));
+        let _ = fs::write(wal, "");
+    });
+}
+
+/// What was edited while the engine stood still looks whole to a start; the look that follows finds it.
+#[test]
+fn a_row_edited_before_the_start() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    engine.save("the kettle is blue");
+    assert!(engine.terminate().success());
+    execute(data.path(), "UPDATE memories SET content = 'the kettle is red'");
+    let engine = Running::start(data.path());
+    eventually("the true memory is back", || {
+        let answer = engine.get("/v1/search");
+        answer.status == 200 && answer.json()["items"][0]["snippet"] == "the kettle is blue"
+    });
+    assert!(engine.said().contains("its rows have the digest"), "{}", engine.said());
+}
+
+/// The old one answers, writes included, until the new one takes its place; the log knows that they agree.
+#[test]
+fn rebuilt_while_serving() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    for n in 0..50 {
+        engine.save(&format!("memory number {n}"));
+    }
+    let before = database(data.path());
+    for round in 1..=3 {
+        let accepted = engine.admin_post("/rebuild", "");
+        assert_eq!(accepted.status, 202, "{accepted:?}");
+        let swapped = format!("reason=\"asked\",engine=\"\"}} {round}");
+        let mut saved = 0;
+        eventually("a new one answers", || {
+            let seq = engine.save("meanwhile").json()["seq"].as_u64().unwrap();
+            saved += 1;
+            assert_eq!(engine.get("/v1/search?q=meanwhile").json()["applied_seq"].as_u64(), Some(seq));
+            let health = engine.health();
+            engine.admin("/metrics").body.contains(&swapped) && health["projection"]["rebuild"].is_null()
+        });
+        assert!(saved > 0);
+    }
+    assert!(!before.exists(), "the old one is removed");
+    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    let metrics = engine.admin("/metrics").body;
+    assert!(metrics.contains("memory_projection_mismatches_total{engine=\"\"} 0"), "{metrics}");
+    assert!(engine.terminate().success());
+    database(data.path());
+}
+
+/// The one that answered is compared with what the log gives, row by row, by their digests.
+#[test]
+fn a_rebuild_tells_that_the_one_before_was_wrong() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    engine.save("the kettle is blue");
+    assert!(engine.terminate().success());
+    // With its digest made to fit, so that nothing but the log can tell.
+    execute(data.path(), "UPDATE applied SET digest = zeroblob(32)");
+    let rebuilt = binary().arg("rebuild").arg("--data").arg(data.path()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
+    assert_eq!(report["replaced_was_wrong"], true, "{report}");
+    let again = binary().arg("rebuild").arg("--data").arg(data.path()).output().unwrap();
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&again["replaced_was_wrong"], &again["digest"]), (&json!(false), &report["digest"]));
 }
 
 #[test]
@@ -124,5 +275,6 @@ fn rebuilt_by_hand() {
         assert!(rebuilt.status.success(), "{rebuilt:?}");
         let report: serde_json::Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
         assert_eq!((&report["ok"], &report["applied_seq"]), (&json!(true), &json!(20)));
+        assert_eq!(report["replaced_was_wrong"], false);
     });
 }

@@ -60,6 +60,26 @@ pub struct ProjectionHealth {
     pub lag: u64,
     /// Whether it answers.
     pub state: ProjectionState,
+    /// Digest of its rows as they were last checked against it; 64 hex digits, absent until the first check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When its rows and its indexes were last checked from end to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
+    /// A projection that is being built, beside the one that answers if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<RebuildHealth>,
+}
+
+/// How far a new projection is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildHealth {
+    /// Sequence number of the last event in it.
+    pub applied_seq: u64,
+    /// Where it has to get to.
+    pub head_seq: u64,
+    /// Why it is being built; one of a few fixed words.
+    pub reason: String,
 }
 
 /// Whether the projection answers.

@@ -30,6 +30,9 @@ pub struct SaveMemory {
     /// When it happened, if not now. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
+    /// Since when it is true; default: when it happened, or now if that is earlier. RFC 3339, counted in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
@@ -41,6 +44,47 @@ pub struct Saved {
     pub seq: u64,
     /// Hash of its event, 64 hex digits.
     pub hash: String,
+}
+
+/// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvalidateMemory {
+    /// First moment at which it is not true any more; default now. RFC 3339, counted in microseconds. May lie ahead; may not
+    /// lie before the memory's `valid_from`, and only before an end that is known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Id of the memory that is true instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
+    /// The conversation it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Who says so; default `anonymous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// When a memory is true, as far as was known at the moment asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// First moment, in whole microseconds.
+    pub from: Timestamp,
+    /// First moment at which it is not true any more; absent while no end is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Id of the event that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidated_by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Id of the memory that is true instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
 }
 
 /// Answer to `GET /v1/memories/{id}`.
@@ -72,6 +116,10 @@ pub struct MemoryView {
     pub occurred_at: Timestamp,
     /// When the engine accepted it.
     pub created_at: Timestamp,
+    /// When it is true.
+    pub validity: Validity,
+    /// The answer reflects the log up to this event.
+    pub applied_seq: u64,
 }
 
 /// Answer to `GET /v1/search`.
@@ -79,8 +127,11 @@ pub struct MemoryView {
 pub struct SearchAnswer {
     /// Best first.
     pub items: Vec<SearchHit>,
-    /// How many there are in all.
+    /// How many there are in all; counting stops at 100,000.
     pub total: u64,
+    /// Whether counting stopped, so that there are at least `total`.
+    #[serde(default)]
+    pub total_is_bound: bool,
     /// The answer reflects the log up to this event.
     pub applied_seq: u64,
 }
@@ -109,4 +160,6 @@ pub struct SearchHit {
     pub tags: Vec<String>,
     /// When the engine accepted it.
     pub created_at: Timestamp,
+    /// When it is true.
+    pub validity: Validity,
 }

@@ -10,12 +10,13 @@ mod memory;
 mod refusal;
 
 pub use health::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
+    StorageReason,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,
     IntegrityFaultKind, IntegrityHealth,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
-pub use memory::{MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit};
+pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

@@ -50,12 +50,16 @@ error_codes! {
     InvalidArgument = "INVALID_ARGUMENT", 400;
     /// No memory has this id.
     EntryNotFound = "ENTRY_NOT_FOUND", 404;
+    /// The memory is not true at the moment asked about.
+    EntryNotValid = "ENTRY_NOT_VALID", 404;
     /// No such path.
     NotFound = "NOT_FOUND", 404;
     /// The path exists, the method does not.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
     /// The body did not arrive in time.
     RequestTimeout = "REQUEST_TIMEOUT", 408;
+    /// The memory's validity ends already, no later than asked for.
+    AlreadyInvalidated = "ALREADY_INVALIDATED", 409;
     /// The body is larger than any request may be.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
     /// The body is not declared as JSON.
@@ -76,4 +80,8 @@ error_codes! {
     LogCorrupt = "LOG_CORRUPT", 503;
     /// The projection is being built; reads come back by themselves.
     ProjectionUnavailable = "PROJECTION_UNAVAILABLE", 503;
+    /// What was written is not readable yet; come back after `Retry-After` seconds.
+    ProjectionBehind = "PROJECTION_BEHIND", 503;
+    /// The search takes longer than any may.
+    QueryTimeout = "QUERY_TIMEOUT", 504;
 }

@@ -156,7 +156,14 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
             checkpoint: None,
             integrity: IntegrityHealth::default(),
         },
-        projection: ProjectionHealth { applied_seq: 42, lag: 0, state: ProjectionState::Ready },
+        projection: ProjectionHealth {
+                applied_seq: 42,
+                lag: 0,
+                state: ProjectionState::Ready,
+                digest: None,
+                checked_at: None,
+                rebuild: None,
+            },
         storage: StorageHealth {
             capacity_bytes: 1,
             available_bytes: 1,

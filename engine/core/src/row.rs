@@ -1,0 +1,141 @@
+//! Rows of the projection: what [`crate::fold`] makes of an event, column by column.
+//!
+//! Moments that are compared are whole microseconds since 1970, because text of different precision does not sort by
+//! time; what is finer is dropped.
+
+use jiff::Timestamp;
+
+use crate::content::{Cell, Table, row_hash};
+use crate::digest::Hash;
+use crate::fold::{Invalidation, Memory, Request};
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl Value {
+    /// The same, borrowed.
+    pub fn cell(&self) -> Cell<'_> {
+        match self {
+            Value::Null => Cell::Null,
+            Value::Integer(value) => Cell::Integer(*value),
+            Value::Text(text) => Cell::Text(text.as_bytes()),
+            Value::Blob(bytes) => Cell::Blob(bytes),
+        }
+    }
+}
+
+/// A row and the table it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Which table.
+    pub table: Table,
+    /// One value for each column, in the order of the schema.
+    pub values: Vec<Value>,
+}
+
+impl Row {
+    /// What this row adds to the digest.
+    pub fn hash(&self) -> Hash {
+        row_hash(self.table, self.values.iter().map(Value::cell))
+    }
+}
+
+/// Columns of [`Table::Memories`] that the full-text index covers: title, content and tags, as places in the row.
+pub const MEMORY_WORDS: [usize; 3] = [5, 13, 6];
+
+impl Memory {
+    /// Columns: seq, id, hash, project, kind, title, tags, actor, session, occurred_at, created_at, valid_from, known,
+    /// content. Content comes last: a list of memories must not read through a mebibyte of each.
+    pub fn into_row(self) -> Row {
+        let payload = self.payload;
+        let tags = serde_json::to_string(&payload.tags).expect("a list of strings is always JSON");
+        let values = vec![
+            integer(self.seq),
+            Value::Text(self.id),
+            Value::Blob(self.hash.0.to_vec()),
+            Value::Text(self.project),
+            Value::Text(payload.kind),
+            Value::Text(payload.title.unwrap_or_default()),
+            Value::Text(tags),
+            Value::Text(self.actor),
+            optional(self.session),
+            Value::Text(self.occurred_at.to_string()),
+            Value::Text(self.created_at.to_string()),
+            Value::Integer(microseconds(self.valid_from)),
+            Value::Integer(microseconds(self.created_at)),
+            Value::Text(payload.content),
+        ];
+        Row { table: Table::Memories, values }
+    }
+}
+
+impl Invalidation {
+    /// Columns: seq, id, memory, until, known, reason, superseded_by. `memory` is the sequence number of the target.
+    pub fn into_row(self, memory: u64) -> Row {
+        let values = vec![
+            integer(self.seq),
+            Value::Text(self.id),
+            integer(memory),
+            Value::Integer(microseconds(self.valid_until)),
+            Value::Integer(microseconds(self.created_at)),
+            optional(self.reason),
+            optional(self.superseded_by),
+        ];
+        Row { table: Table::Invalidations, values }
+    }
+}
+
+impl Request {
+    /// Columns: key, request_sha256, salt, id, first_seq, last_seq, hash.
+    pub fn into_row(self) -> Row {
+        let values = vec![
+            Value::Text(self.idempotency.key),
+            Value::Blob(self.idempotency.request_sha256.0.to_vec()),
+            Value::Blob(self.salt.0.to_vec()),
+            Value::Text(self.id),
+            integer(self.first_seq),
+            integer(self.last_seq),
+            Value::Blob(self.hash.0.to_vec()),
+        ];
+        Row { table: Table::Requests, values }
+    }
+}
+
+/// Microseconds since 1970 of the last whole one that has begun.
+pub fn microseconds(time: Timestamp) -> i64 {
+    // Not `as_microsecond`, which rounds towards 1970: before it a moment would come after itself.
+    time.as_nanosecond().div_euclid(1_000).try_into().expect("a timestamp is within 10,000 years of 1970")
+}
+
+fn integer(seq: u64) -> Value {
+    // SQLite's integers are signed; at a million events a second a log takes 292,000 years to get there.
+    Value::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
+}
+
+fn optional(text: Option<String>) -> Value {
+    text.map_or(Value::Null, Value::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn microseconds_never_lie_ahead() {
+        let at = |text: &str| microseconds(text.parse().unwrap());
+        assert_eq!(at("1970-01-01T00:00:00.0000019Z"), 1);
+        assert_eq!(at("1969-12-31T23:59:59.9999999Z"), -1);
+        assert_eq!(at("1969-12-31T23:59:59.999999Z"), -1);
+        assert!(microseconds(Timestamp::MIN) < microseconds(Timestamp::MAX));
+    }
+}

@@ -1,0 +1,161 @@
+//! Rows on their way into the tables and back out: the digest follows them both ways.
+
+use std::io;
+
+use engine_core::content::{Cell, ContentDigest, Table, row_hash};
+use engine_core::digest::Hash;
+use engine_core::fold::{Change, Invalidation, fold};
+use engine_core::format::EventLine;
+use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params_from_iter};
+
+use super::store::StoreError;
+
+/// An event as the tables take it.
+#[derive(Debug)]
+pub(super) struct Folded {
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+    /// Its time, microseconds.
+    pub(super) known: i64,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// With its hash.
+    Put(Row, Hash),
+    /// Its target is looked up among the rows.
+    End(Box<Invalidation>),
+}
+
+impl Folded {
+    /// Reads one line without its line feed.
+    pub(super) fn read(line: &[u8]) -> Result<Folded, StoreError> {
+        let event =
+            EventLine::decode(line).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+        // Building again would meet the same event: one unreadable memory must not cost all the others.
+        let changes = fold(&event).unwrap_or_else(|unfoldable| {
+            tracing::error!(%unfoldable, "event not applied");
+            Vec::new()
+        });
+        let steps = changes.into_iter().map(Step::of).collect();
+        let known = microseconds(event.envelope.time);
+        Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, steps })
+    }
+
+    /// Reads whole lines.
+    pub(super) fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Folded, StoreError>> {
+        lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Folded::read)
+    }
+
+    /// Writes what follows from the event.
+    pub(super) fn write(
+        self,
+        transaction: &Transaction<'_>,
+        digest: &mut ContentDigest,
+    ) -> rusqlite::Result<()> {
+        for step in self.steps {
+            match step {
+                Step::Put(row, hash) => put(transaction, digest, &row, hash)?,
+                Step::End(end) => end_validity(transaction, digest, *end)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn of(change: Change) -> Step {
+        let row = match change {
+            Change::PutMemory(memory) => memory.into_row(),
+            Change::PutRequest(request) => request.into_row(),
+            Change::PutInvalidation(end) => return Step::End(end),
+        };
+        let hash = row.hash();
+        Step::Put(row, hash)
+    }
+}
+
+fn end_validity(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    end: Invalidation,
+) -> rusqlite::Result<()> {
+    let target = transaction
+        .prepare_cached("SELECT seq FROM memories WHERE id = ?1")?
+        .query_row([&end.target], |row| row.get::<_, i64>(0))
+        .optional()?;
+    // The end of what never was changes nothing.
+    let Some(target) = target else { return Ok(()) };
+    let row = end.into_row(target.unsigned_abs());
+    let hash = row.hash();
+    put(transaction, digest, &row, hash)
+}
+
+fn put(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    row: &Row,
+    hash: Hash,
+) -> rusqlite::Result<()> {
+    // A log has each id and each key once. Were one twice, the first is the one that was promised.
+    let insert = match row.table {
+        Table::Memories => "INSERT OR IGNORE INTO memories VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",
+        Table::Requests => "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?)",
+    };
+    let inserted =
+        transaction.prepare_cached(insert)?.execute(params_from_iter(row.values.iter().map(Bound)))?;
+    if inserted == 0 {
+        return Ok(());
+    }
+    digest.add(hash);
+    if row.table == Table::Memories {
+        let [title, content, tags] = MEMORY_WORDS;
+        let words = [0, title, content, tags].map(|column| Bound(&row.values[column]));
+        transaction
+            .prepare_cached("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (?,?,?,?)")?
+            .execute(params_from_iter(words))?;
+    }
+    Ok(())
+}
+
+struct Bound<'a>(&'a Value);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(value) => ValueRef::Integer(*value),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// The digest of the rows that are there, from the rows alone.
+pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDigest> {
+    let mut digest = ContentDigest::EMPTY;
+    for table in Table::ALL {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {}", table.name()))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>()?;
+            digest.add(row_hash(*table, cells.into_iter().map(cell)));
+        }
+    }
+    Ok(digest)
+}
+
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Integer(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(text) => Cell::Text(text),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes),
+    }
+}

@@ -1,0 +1,105 @@
+//! The tables, and how a connection to them is set up.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// What rows are written into. The columns are those of `engine_core::row`.
+const TABLES: &str = "
+CREATE TABLE applied (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL, log_id TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB,
+    digest BLOB NOT NULL, -- of all rows of the tables below
+    known INTEGER NOT NULL -- the latest time of an event, microseconds
+) STRICT;
+CREATE TABLE memories (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
+    project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, tags TEXT NOT NULL,
+    actor TEXT NOT NULL, session TEXT, occurred_at TEXT NOT NULL, created_at TEXT NOT NULL,
+    valid_from INTEGER NOT NULL, known INTEGER NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+CREATE TABLE invalidations (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
+    until INTEGER NOT NULL, known INTEGER NOT NULL, reason TEXT, superseded_by TEXT
+) STRICT;
+CREATE TABLE requests (
+    key TEXT PRIMARY KEY, request_sha256 BLOB NOT NULL, salt BLOB NOT NULL,
+    id TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE VIRTUAL TABLE memories_fts USING fts5 (
+    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+);
+";
+
+/// What only reads need: made after a load, when each costs one sort.
+const INDEXES: &str = "
+CREATE INDEX memories_by_project ON memories (project, seq);
+-- Memories that became true after they were saved: the few that a read of now has to look at one by one.
+CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
+CREATE INDEX invalidations_by_memory ON invalidations (memory, until);
+";
+
+pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(TABLES)
+}
+
+pub(super) fn create_indexes(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(INDEXES)
+}
+
+/// Whether every table and index is there as this version makes them, and nothing else (a trigger would change rows
+/// behind the projector's back). Reads the schema alone.
+pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let model = Connection::open_in_memory()?;
+    create_tables(&model)?;
+    create_indexes(&model)?;
+    Ok(objects(connection)? == objects(&model)?)
+}
+
+fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut statement =
+        connection.prepare("SELECT type || ' ' || name, sql FROM sqlite_schema ORDER BY 1")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// A connection that writes while others read.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
+    // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
+    // read from the log later.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;
+         PRAGMA busy_timeout = 20;",
+    )?;
+    Ok(connection)
+}
+
+/// The only connection to a file that nobody reads and that is thrown away if its making does not end: no journal
+/// and no sync until it is whole.
+pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.execute_batch(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768;",
+    )?;
+    Ok(connection)
+}
+
+/// Words gathered in memory before they are written as one sorted run, while loading and otherwise, bytes. Larger
+/// runs need less merging.
+const LOADING_WORDS_BYTES: u32 = 16 << 20;
+const USUAL_WORDS_BYTES: u32 = 1 << 20;
+
+/// Prepares the full-text index for a load, and afterwards for small writes again.
+pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::Result<()> {
+    let (words, automerge) = if loading { (LOADING_WORDS_BYTES, 0) } else { (USUAL_WORDS_BYTES, 4) };
+    let mut set = connection.prepare("INSERT INTO memories_fts (memories_fts, rank) VALUES (?1, ?2)")?;
+    set.execute(("hashsize", words))?;
+    set.execute(("automerge", automerge))?;
+    Ok(())
+}

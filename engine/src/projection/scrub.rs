@@ -1,0 +1,274 @@
+//! Looks a projection over from end to end while it serves: pages, rows against their digest, words against rows.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use engine_core::content::ContentDigest;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::cause::Cause;
+use super::job::{Job, Stop};
+use super::rows::digest_of;
+use super::store::{StoreError, is_of_the_volume, read_applied};
+
+/// From the first answer to the first look: a start has other things to read.
+const FIRST_AFTER: Duration = Duration::from_secs(2);
+/// Before a look that could not be finished is begun again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Without a write for this long, the words are looked at: that takes the lock that writes need.
+const QUIET: Duration = Duration::from_secs(1);
+/// Steps of SQLite between two looks at whether to go on, and how long each look rests: a scrub never has a whole
+/// processor, nor the disk, for itself.
+const STEPS: i32 = 50_000;
+const REST: Duration = Duration::from_millis(1);
+
+/// What a look found.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// Everything is as it was written.
+    Sound(ContentDigest),
+    /// It must not answer any longer.
+    Wrong(Cause, String),
+}
+
+/// A look that failed for a reason that is not the projection's, or was stopped.
+pub(super) type Looked = Result<Finding, StoreError>;
+
+#[derive(Debug)]
+enum Look {
+    Rows(Job<Looked>),
+    /// With the digest of the rows.
+    Words(Job<Looked>, ContentDigest),
+}
+
+/// Decides when to look, and runs one look at a time.
+#[derive(Debug)]
+pub(super) struct Scrubber {
+    interval: Duration,
+    due: Instant,
+    rows: Option<ContentDigest>,
+    look: Option<Look>,
+    written_at: Instant,
+}
+
+impl Scrubber {
+    pub(super) fn new(interval: Duration) -> Scrubber {
+        let now = Instant::now();
+        Scrubber { interval, due: now + FIRST_AFTER, rows: None, look: None, written_at: now }
+    }
+
+    /// Another projection answers now.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Scrubber::new(self.interval);
+    }
+
+    /// Something was seen that a look may explain.
+    pub(super) fn hurry(&mut self) {
+        self.due = Instant::now();
+        self.rows = None;
+    }
+
+    /// A write is coming: gives it the lock.
+    pub(super) fn give_way(&mut self) {
+        self.written_at = Instant::now();
+        if let Some(Look::Words(job, _)) = &self.look {
+            job.stop.set();
+        }
+    }
+
+    /// Begins what is due and hands over what was found.
+    pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
+        if self.look.is_none() {
+            self.begin(path);
+            return None;
+        }
+        let finished = match self.look.as_ref()? {
+            Look::Rows(job) | Look::Words(job, _) => job.is_finished(),
+        };
+        if !finished {
+            return None;
+        }
+        match self.look.take()? {
+            Look::Rows(job) => self.rows_ended(job.finish()?),
+            Look::Words(job, rows) => self.words_ended(job.finish()?, rows),
+        }
+    }
+
+    fn begin(&mut self, path: &Path) {
+        let path = path.to_owned();
+        let begun = match self.rows {
+            Some(rows) if self.written_at.elapsed() >= QUIET => {
+                Job::start("scrub", move |stop| judged(look_at_words(&path, stop, rows)))
+                    .map(|job| Look::Words(job, rows))
+            }
+            None if Instant::now() >= self.due => {
+                Job::start("scrub", move |stop| judged(look_at_rows(&path, stop))).map(Look::Rows)
+            }
+            _ => return,
+        };
+        match begun {
+            Ok(look) => self.look = Some(look),
+            Err(fault) => self.postpone(&fault.into()),
+        }
+    }
+
+    fn rows_ended(&mut self, looked: Looked) -> Option<Finding> {
+        match looked {
+            Ok(Finding::Sound(digest)) => self.rows = Some(digest),
+            Ok(wrong) => return Some(wrong),
+            Err(fault) => self.postpone(&fault),
+        }
+        None
+    }
+
+    fn words_ended(&mut self, looked: Looked, rows: ContentDigest) -> Option<Finding> {
+        match looked {
+            Ok(finding) => {
+                self.rows = None;
+                self.due = Instant::now() + self.interval;
+                return Some(finding);
+            }
+            // Writes come first, and the rows need no second look.
+            Err(_) => self.rows = Some(rows),
+        }
+        self.written_at = Instant::now();
+        None
+    }
+
+    fn postpone(&mut self, fault: &StoreError) {
+        tracing::warn!(%fault, "the projection could not be looked over now");
+        self.due = Instant::now() + AGAIN_AFTER;
+    }
+}
+
+/// What SQLite calls damage is a finding and not a failure.
+fn judged(looked: Looked) -> Looked {
+    match looked {
+        Err(StoreError::Sqlite(fault)) if !is_of_the_volume(&fault) => {
+            Ok(Finding::Wrong(Cause::Damaged, fault.to_string()))
+        }
+        other => other,
+    }
+}
+
+fn rest(stop: &Stop) -> impl FnMut() -> bool + Send + 'static {
+    let stop = stop.clone();
+    move || {
+        std::thread::sleep(REST);
+        stop.is_set()
+    }
+}
+
+/// Pages first, then rows: every row is read once, in one moment of the database.
+pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.progress_handler(STEPS, Some(rest(stop)))?;
+    let moment = connection.transaction()?;
+    let pages: String = moment.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if pages != "ok" {
+        return Ok(Finding::Wrong(Cause::Damaged, pages));
+    }
+    let (written, found) = (read_applied(&moment)?.digest, digest_of(&moment)?);
+    if written != found {
+        let why = format!("its rows have the digest {found}, {written} was written");
+        return Ok(Finding::Wrong(Cause::Edited, why));
+    }
+    let unindexed: i64 = moment.query_row(
+        "SELECT (SELECT count(*) FROM memories) - (SELECT count(*) FROM memories_fts_docsize)",
+        [],
+        |row| row.get(0),
+    )?;
+    match unindexed {
+        0 => Ok(Finding::Sound(found)),
+        _ => Ok(Finding::Wrong(Cause::Index, format!("{unindexed} memories are not in the full-text index"))),
+    }
+}
+
+/// The full-text index against the rows, word by word. SQLite offers this only under the lock for writing.
+pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Looked {
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.progress_handler(STEPS, Some(rest(stop)))?;
+    let transaction = connection.transaction()?;
+    let checked = transaction
+        .execute("INSERT INTO memories_fts (memories_fts, rank) VALUES ('integrity-check', 1)", []);
+    match checked {
+        Ok(_) => Ok(Finding::Sound(rows)),
+        Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            Ok(Finding::Wrong(Cause::Index, "the full-text index does not fit the memories".into()))
+        }
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.execute_batch(
+        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 100; PRAGMA cache_size = -2048;",
+    )?;
+    Ok(connection)
+}
+
+/// Sees at a glance that the file is not the one that was opened, or that somebody else wrote to it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    path: PathBuf,
+    inode: u64,
+    len: u64,
+    changes: i64,
+    at: Instant,
+}
+
+/// How often to glance: a few system calls.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// What a glance saw.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Glance {
+    Unchanged,
+    /// Another process has changed rows.
+    Touched,
+    /// The file is gone, another one, or shorter than it was.
+    Gone(&'static str),
+}
+
+impl Watch {
+    pub(super) fn new(path: &Path, changes: i64) -> std::io::Result<Watch> {
+        let (inode, len) = identity(path)?;
+        Ok(Watch { path: path.to_owned(), inode, len, changes, at: Instant::now() })
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.at.elapsed() >= GLANCE
+    }
+
+    /// `changes` is what [`super::store::ProjectionStore::foreign_changes`] says now.
+    pub(super) fn glance(&mut self, changes: i64) -> Glance {
+        self.at = Instant::now();
+        let (inode, len) = match identity(&self.path) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+                return Glance::Gone("its file was removed");
+            }
+            // Cannot be seen now: nothing is said about the file.
+            Err(_) => return Glance::Unchanged,
+        };
+        if inode != self.inode {
+            return Glance::Gone("its file was replaced");
+        }
+        // It is never vacuumed: it only grows.
+        if len < self.len {
+            return Glance::Gone("its file was cut");
+        }
+        self.len = len;
+        match std::mem::replace(&mut self.changes, changes) == changes {
+            true => Glance::Unchanged,
+            false => Glance::Touched,
+        }
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.ino(), metadata.len()))
+}
