@@ -144,6 +144,7 @@ pub fn memory(content: &str) -> SaveMemory {
         session: None,
         actor: None,
         occurred_at: None,
+        valid_from: None,
     }
 }
 

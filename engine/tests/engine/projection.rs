@@ -168,7 +168,7 @@ fn a_row_edited_while_in_use() {
 #[test]
 fn the_full_text_index_emptied_while_in_use() {
     check_heals("index", |data| {
-        execute(data, "INSERT INTO memories_fts (memories_fts) VALUES ('delete-all')")
+        execute(data, "INSERT INTO memories_fts (memories_fts) VALUES ('delete-all')");
     });
 }
 
