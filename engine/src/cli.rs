@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::bench::{BenchArgs, bench};
 use crate::config::{self, Config};
+use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
@@ -50,6 +51,11 @@ enum Command {
     ///
     /// Prints one JSON object. Exit code 0: done. 2: not done, the reason is on standard error.
     Rebuild(DataArgs),
+    /// Look at everything in a data directory and say what is wrong and what to do
+    ///
+    /// Prints lines at a terminal, else one JSON object. Works beside a running engine, without --repair. Exit code 0:
+    /// nothing is broken, or it was repaired. 1: something is broken. 2: the check could not be done.
+    Doctor(DoctorArgs),
     /// Measure the engine beside the limits of this machine; prints a table
     ///
     /// Needs a release build to mean anything, and some minutes: each figure is measured in turns with its limit.
@@ -63,6 +69,18 @@ struct DataArgs {
     /// Directory with the log and the projection
     #[arg(long, value_name = "DIR", env = "MEMORY_ENGINE_DATA")]
     data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Build what is broken and can be built: the projection, from the log; the engine must not be running
+    #[arg(long)]
+    repair: bool,
+    /// Print JSON at a terminal too
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Import(args) => run_import(&args),
         Command::Verify(args) => run_verify(&args.data),
         Command::Rebuild(args) => run_rebuild(&args.data),
+        Command::Doctor(args) => run_doctor(&args),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
@@ -126,6 +145,13 @@ fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
 fn run_import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     import(args)
+}
+
+fn run_doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    let report = doctor::doctor(&args.data.data, args.repair)?;
+    doctor::print(&report, args.json)?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
 }
 
 fn print(report: &impl Serialize) -> anyhow::Result<()> {

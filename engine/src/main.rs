@@ -5,6 +5,7 @@ mod api;
 mod bench;
 mod cli;
 mod config;
+mod doctor;
 mod engine;
 mod import;
 mod log;

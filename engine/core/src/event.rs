@@ -13,6 +13,10 @@ pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 /// Type of the event that says whose payloads were removed, its own never: `{targets: [ids of earlier events], reason}`.
 pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
 
+/// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
+pub const RESERVED: &[&str] =
+    &[MEMORY_SAVED, MEMORY_INVALIDATED, MEMORY_FORGOTTEN, "log.key_rotated", "log.rollback_accepted"];
+
 /// A checked event that waits for its sequence number. Made by [`crate::request`] alone.
 #[derive(Debug, Clone)]
 pub struct Draft {

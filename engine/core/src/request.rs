@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::digest::is_id;
-use crate::event::{Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload};
+use crate::event::{Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED};
 use crate::limits::*;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemory};
@@ -166,7 +166,7 @@ fn event(at: &str, request: EventRequest) -> Result<Draft, Refused> {
     let EventRequest { kind, actor, project, session, causes, payload } = request;
     let field = |name: &str| format!("{at}.{name}");
     name(&field("type"), &kind, NAME_CHARS_MAX)?;
-    if let Some(kind) = [MEMORY_SAVED, MEMORY_INVALIDATED].into_iter().find(|reserved| *reserved == kind) {
+    if let Some(kind) = RESERVED.iter().find(|reserved| **reserved == kind) {
         return Err(Refused::Reserved { field: field("type"), kind });
     }
     count(&field("causes"), causes.len(), 0, CAUSES_MAX)?;
@@ -363,7 +363,7 @@ mod tests {
         check(append(&event(r#""type":"","payload":{}"#)), "events[1].type must not be empty");
         check(append(r#"{"events":[["a",null,null,null,[],{}]]}"#), "must be a JSON object");
         check(append(&event(r#""type":"b","payload":[]"#)), "events[1].payload must be a JSON object");
-        for reserved in [MEMORY_SAVED, MEMORY_INVALIDATED] {
+        for reserved in RESERVED {
             let own = format!(r#""type":"{reserved}","payload":{{}}"#);
             check(append(&event(&own)), "written by the engine itself");
         }

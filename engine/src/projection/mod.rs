@@ -6,6 +6,7 @@
 
 mod build;
 mod cause;
+mod examine;
 mod files;
 mod job;
 mod projector;
@@ -19,6 +20,7 @@ mod shared;
 mod store;
 mod validity;
 
+pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use search::{Found, Search, memory};

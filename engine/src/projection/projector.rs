@@ -22,6 +22,7 @@ use super::shared::{ProjectionShared, Rebuilt};
 use super::store::{LogView, ProjectionStore, StoreError};
 use crate::log::{Applying, LogReader, Published};
 use crate::metrics::Metrics;
+use crate::storage::space;
 
 /// How soon a projection that failed is tried again: at first, and at most, when it keeps failing.
 const RETRY: Duration = Duration::from_secs(1);
@@ -103,8 +104,22 @@ impl Projector {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        // Readers first: the last connection to close folds the write-ahead log into the database.
+        self.close();
+    }
+
+    /// Everybody else's connections first: the last one to close folds the write-ahead log into the database, and can
+    /// only if it may write.
+    fn close(mut self) {
+        self.build = None;
+        self.scrubber.begin_anew();
+        let served = self.shared().state() == ProjectionState::Ready;
         self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.live = None;
+        // Used up by this start, it has to be there for the next one.
+        let has_room = || space(&self.setting.directory).is_ok_and(|space| space.admits(0));
+        if served && !self.reserved && has_room() {
+            let _best_effort = reserve::take(&self.setting.directory);
+        }
     }
 
     fn shared(&self) -> &ProjectionShared {
@@ -330,7 +345,8 @@ impl Projector {
         }
         tracing::error!(step, %fault, "the projection failed; events stay durable, reads may lag");
         self.setting.metrics.projection_failures.inc();
-        let wait = RETRY * 2_u32.saturating_pow(self.failures.min(5));
+        // A build that fails has cost minutes of reading, an opening nothing.
+        let wait = if self.wanted.is_some() { RETRY * 2_u32.pow(self.failures.min(5)) } else { RETRY };
         self.retry_at = Instant::now() + wait.min(RETRY_MAX);
         self.failures += 1;
         if fault.needs_rebuild() {

@@ -4,6 +4,7 @@
 mod api;
 mod bench;
 mod crash;
+mod doctor;
 mod import;
 mod process;
 mod projection;

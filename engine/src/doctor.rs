@@ -1,0 +1,257 @@
+//! `memory-engine doctor`: everything that can be wrong with a data directory, each with what to do about it.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::log::{LogDirectory, OpenError};
+use crate::projection::{self, Examined, Place};
+use crate::rebuild::rebuild;
+use crate::storage::space;
+use crate::verify::verify;
+
+/// What `doctor` prints. `ok` decides the exit code.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Nothing is broken, or what was is repaired.
+    pub(crate) ok: bool,
+    /// Whether an engine runs on the directory: then nothing is repaired, and the full-text index is left to that engine.
+    engine_running: bool,
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    outcome: Outcome,
+    /// What was found.
+    detail: String,
+    /// What to do; empty when there is nothing to be done.
+    hint: &'static str,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Ok,
+    Broken,
+    Repaired,
+    Skipped,
+}
+
+impl Check {
+    fn new(name: &'static str, outcome: Outcome, detail: impl Into<String>) -> Check {
+        Check { name, outcome, detail: detail.into(), hint: "" }
+    }
+
+    fn judged(name: &'static str, found: Result<String, String>, hint: &'static str) -> Check {
+        match found {
+            Ok(detail) => Check::new(name, Outcome::Ok, detail),
+            Err(detail) => Check { hint, ..Check::new(name, Outcome::Broken, detail) },
+        }
+    }
+}
+
+const PROJECTION_CHECKS: [&str; 4] =
+    ["projection", "projection.place", "projection.rows", "projection.index"];
+const LOG_HINT: &str =
+    "nothing repairs a log: `memory-engine verify` says where; restore it from a backup that verifies";
+const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or let a running one do it: POST /rebuild on its admin port";
+const SPACE_HINT: &str = "grow the volume; writes resume by themselves";
+const KEYS_HINT: &str =
+    "`chmod 600` the file, or `memory-engine doctor --repair`; rotate the key if others had access";
+
+/// Looks at everything, and with `repair` makes good what can be: the projection from the log, and the mode of keys.
+pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
+    if !data.join("log").is_dir() {
+        bail!("there is no log in {data:?}");
+    }
+    let engine_running = is_running(data)?;
+    if repair && engine_running {
+        bail!(
+            "an engine runs on {data:?}: stop it to repair, or ask it with POST /rebuild on its admin port"
+        );
+    }
+    let mut checks = look(data, engine_running)?;
+    if repair {
+        mend(data, &mut checks)?;
+    }
+    let ok = checks.iter().all(|check| check.outcome != Outcome::Broken);
+    Ok(Report { ok, engine_running, checks })
+}
+
+fn is_running(data: &Path) -> anyhow::Result<bool> {
+    match LogDirectory::lock(data) {
+        Ok(_) => Ok(false),
+        Err(OpenError::InUse(_)) => Ok(true),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
+    // Before the log: a running engine appends meanwhile, and a projection is never ahead.
+    let examined = projection::examine(&projection::directory(data), !engine_running);
+    let examined = examined.context("cannot look at the projection")?;
+    let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
+    let log = serde_json::to_value(log)?;
+    let mut checks = vec![check_log(&log)];
+    checks.extend(check_projection(examined, &log, engine_running));
+    checks.push(check_space(data));
+    checks.push(check_keys(data));
+    Ok(checks)
+}
+
+fn check_log(log: &Value) -> Check {
+    let found = match log["ok"].as_bool() {
+        Some(true) => Ok(format!("{} events verify", log["events"])),
+        _ => Err(log["detail"].as_str().unwrap_or("it does not verify").to_owned()),
+    };
+    Check::judged("log", found, LOG_HINT)
+}
+
+fn check_projection(examined: Option<Examined>, log: &Value, engine_running: bool) -> Vec<Check> {
+    let [present, place_name, rows_name, index_name] = PROJECTION_CHECKS;
+    let Some(examined) = examined else {
+        return vec![Check::judged(present, Err("there is none".into()), PROJECTION_HINT)];
+    };
+    let Examined { database, place, rows, words } = examined;
+    let index = match words {
+        Some(found) => {
+            let found = found.map(|()| "every word of every memory is found".to_owned());
+            Check::judged(index_name, found, PROJECTION_HINT)
+        }
+        None => Check::new(
+            index_name,
+            Outcome::Skipped,
+            "the running engine looks at it: see checked_at in /health",
+        ),
+    };
+    vec![
+        Check::new(present, Outcome::Ok, database.display().to_string()),
+        Check::judged(place_name, place.and_then(|place| fits(&place, log, engine_running)), PROJECTION_HINT),
+        Check::judged(
+            rows_name,
+            rows.map(|digest| format!("pages are whole, rows have the digest {digest}")),
+            PROJECTION_HINT,
+        ),
+        index,
+    ]
+}
+
+/// Whether a projection can have been built from this log.
+fn fits(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
+    let head_seq = log["head_seq"].as_u64().unwrap_or_default();
+    if log["log_id"].as_str().is_some_and(|log_id| log_id != place.log_id) {
+        return Err("it was built from another log".into());
+    }
+    let Some(lag) = head_seq.checked_sub(place.seq) else {
+        return Err(format!("it has applied event {}, the log ends at {head_seq}", place.seq));
+    };
+    if lag == 0 && place.hash.is_some() && log["head_hash"].as_str() != place.hash.as_deref() {
+        return Err("it was built from another history".into());
+    }
+    let catches_up = if lag == 0 || engine_running { "" } else { ", which the next start applies" };
+    Ok(format!("applied through event {}, lag {lag}{catches_up}", place.seq))
+}
+
+fn check_space(data: &Path) -> Check {
+    let found = match space(data) {
+        Err(fault) => Err(fault.to_string()),
+        Ok(space) => {
+            let detail = format!("{} of {} bytes are free", space.available, space.capacity);
+            if space.admits(0) { Ok(detail) } else { Err(detail) }
+        }
+    };
+    Check::judged("space", found, SPACE_HINT)
+}
+
+/// Keys that others may read sign nothing. A group may: on a cluster the volume's group is the pod's own.
+fn check_keys(data: &Path) -> Check {
+    let keys = match key_files(data) {
+        Err(fault) => return Check::judged("keys", Err(fault.to_string()), KEYS_HINT),
+        Ok(keys) if keys.is_empty() => return Check::new("keys", Outcome::Skipped, "there are none"),
+        Ok(keys) => keys,
+    };
+    let open: Vec<String> = keys
+        .iter()
+        .filter(|(_, mode)| mode & 0o007 != 0)
+        .map(|(path, mode)| format!("{path:?} has mode {mode:o}"))
+        .collect();
+    let found = if open.is_empty() {
+        Ok(format!("{} files, closed to others", keys.len()))
+    } else {
+        Err(open.join(", "))
+    };
+    Check::judged("keys", found, KEYS_HINT)
+}
+
+fn key_files(data: &Path) -> io::Result<Vec<(PathBuf, u32)>> {
+    let entries = match fs::read_dir(data.join("keys")) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let file = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.path(), entry.metadata()?.permissions().mode() & 0o777))
+    };
+    entries.map(file).collect()
+}
+
+fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
+    let broken = |checks: &[Check], names: &[&str]| {
+        checks.iter().any(|check| check.outcome == Outcome::Broken && names.contains(&check.name))
+    };
+    if broken(checks, &["keys"]) {
+        for (path, mode) in key_files(data)? {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o770))?;
+        }
+    }
+    // A log that does not verify gives no projection.
+    if broken(checks, &PROJECTION_CHECKS) && !broken(checks, &["log"]) {
+        rebuild(data).context("cannot build the projection")?;
+    }
+    let before = std::mem::replace(checks, look(data, false)?);
+    for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {
+        let was_broken = |old: &Check| {
+            // Of a projection that was not there, nothing else could be looked at.
+            old.outcome == Outcome::Broken
+                && (old.name == check.name
+                    || old.name == "projection" && check.name.starts_with("projection"))
+        };
+        if before.iter().any(was_broken) {
+            check.outcome = Outcome::Repaired;
+        }
+    }
+    Ok(())
+}
+
+/// Lines for a person at a terminal, JSON for everybody else and whoever asks for it.
+pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if json || !out.is_terminal() {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for check in &report.checks {
+        let mark = match check.outcome {
+            Outcome::Ok => "ok      ",
+            Outcome::Broken => "BROKEN  ",
+            Outcome::Repaired => "repaired",
+            Outcome::Skipped => "skipped ",
+        };
+        writeln!(out, "{mark}  {:<18} {}", check.name, check.detail)?;
+        if !check.hint.is_empty() {
+            writeln!(out, "          {:<18} → {}", "", check.hint)?;
+        }
+    }
+    let verdict = if report.ok { "nothing is broken" } else { "something is broken" };
+    Ok(writeln!(out, "{verdict}")?)
+}
