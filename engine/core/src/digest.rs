@@ -34,6 +34,9 @@ impl Hash {
 }
 
 impl Salt {
+    /// Stands where a salt was removed.
+    pub const FORGOTTEN: Salt = Salt([0; 16]);
+
     /// Reads exactly 32 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Salt> {
         unhex(text).map(Salt)

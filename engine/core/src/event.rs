@@ -74,6 +74,13 @@ pub struct InvalidationPayload {
     pub superseded_by: Option<String>,
 }
 
+/// Payload of a [`MEMORY_FORGOTTEN`] event, as far as the projection needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenPayload {
+    /// Ids of the events whose payloads are removed.
+    pub targets: Vec<String>,
+}
+
 /// A client's promise that requests with this key are one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

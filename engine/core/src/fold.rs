@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::digest::{Hash, Salt};
-use crate::event::{Idempotency, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload};
+use crate::event::{
+    ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED,
+    MemoryPayload,
+};
 use crate::format::EventLine;
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
@@ -21,6 +24,9 @@ pub enum Change {
     PutInvalidation(Box<Invalidation>),
     /// A request is known to be done.
     PutRequest(Request),
+    /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request only
+    /// the key stays. The rows that are left are those of a log in which the payloads are missing already.
+    Forget(Vec<String>),
 }
 
 /// A memory as the projection keeps it.
@@ -112,6 +118,10 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
             MEMORY_INVALIDATED => {
                 changes.push(Change::PutInvalidation(Box::new(invalidation(line, payload)?)));
             }
+            MEMORY_FORGOTTEN => {
+                let forgotten: ForgottenPayload = shaped(line, payload, MEMORY_FORGOTTEN)?;
+                changes.push(Change::Forget(forgotten.targets));
+            }
             _ => {}
         }
     }
@@ -166,7 +176,7 @@ fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
     Request {
         idempotency: idempotency.clone(),
         // Without its salt the key is still taken, and no request can be shown to be the one that took it.
-        salt: line.salt().unwrap_or(Salt([0; 16])),
+        salt: line.salt().unwrap_or(Salt::FORGOTTEN),
         id: line.envelope.id.to_string(),
         first_seq: line.envelope.batch_first_seq(),
         last_seq: line.envelope.seq,

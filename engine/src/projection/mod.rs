@@ -8,6 +8,7 @@ mod build;
 mod cause;
 mod examine;
 mod files;
+mod forgetting;
 mod job;
 mod projector;
 mod readers;

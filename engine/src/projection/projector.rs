@@ -24,7 +24,7 @@ use crate::log::{Applying, LogReader, Published};
 use crate::metrics::Metrics;
 use crate::storage::space;
 
-/// How soon a projection that failed is tried again: at first, and at most, when it keeps failing.
+/// How soon a projection that failed is tried again, and how late at most when building it keeps failing.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Same when only a lock was in the way.
@@ -64,6 +64,8 @@ pub(crate) struct Projector {
     opened: bool,
     scrubber: Scrubber,
     retry_at: Instant,
+    /// When to try to build again, and how often it has failed in a row.
+    build_at: Instant,
     failures: u32,
     /// Whether the reserve is on the volume.
     reserved: bool,
@@ -84,6 +86,7 @@ impl Projector {
             opened: false,
             scrubber: Scrubber::new(setting.scrub_interval),
             retry_at: Instant::now(),
+            build_at: Instant::now(),
             failures: 0,
             reserved: false,
             setting,
@@ -179,12 +182,16 @@ impl Projector {
         }
         if let Some(cause) = self.wanted
             && self.build.is_none()
+            && Instant::now() >= self.build_at
         {
             self.begin_build(cause, log_id, head_seq)?;
         }
         if let Some(build) = self.build.take_if(|build| build.is_finished()) {
             let cause = build.cause;
-            return self.adopt(build, log_id).inspect_err(|_| self.wanted = Some(cause)).map(|()| true);
+            if let Err(fault) = self.adopt(build, log_id) {
+                self.build_failed(cause, &fault);
+            }
+            return Ok(false);
         }
         self.serve_readers(head_seq)?;
         self.look_after()?;
@@ -228,6 +235,9 @@ impl Projector {
         };
         self.build = Some(Build::start(cause, source)?);
         self.wanted = None;
+        if self.shared().state() == ProjectionState::Failed {
+            self.shared().set_state(ProjectionState::Rebuilding, None);
+        }
         Ok(())
     }
 
@@ -310,6 +320,10 @@ impl Projector {
                 }
             }
         }
+        // What is about to be replaced needs no look, and the build the processor.
+        if self.build.is_some() {
+            return Ok(());
+        }
         match self.scrubber.turn(live.store.path()) {
             None => {}
             Some(Finding::Sound(digest)) => {
@@ -345,20 +359,34 @@ impl Projector {
         }
         tracing::error!(step, %fault, "the projection failed; events stay durable, reads may lag");
         self.setting.metrics.projection_failures.inc();
-        // A build that fails has cost minutes of reading, an opening nothing.
-        let wait = if self.wanted.is_some() { RETRY * 2_u32.pow(self.failures.min(5)) } else { RETRY };
-        self.retry_at = Instant::now() + wait.min(RETRY_MAX);
+        self.retry_at = Instant::now() + RETRY;
+        match fault.needs_rebuild() {
+            true => self.give_up(Cause::of(fault)),
+            false => self.make_do(),
+        }
+    }
+
+    /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes of
+    /// reading.
+    fn build_failed(&mut self, cause: Cause, fault: &StoreError) {
+        tracing::error!(%cause, %fault, "building the projection failed");
+        self.setting.metrics.projection_failures.inc();
+        self.shared().end_rebuild(None);
+        self.wanted = Some(cause);
+        self.build_at = Instant::now() + (RETRY * 2_u32.pow(self.failures.min(5))).min(RETRY_MAX);
         self.failures += 1;
-        if fault.needs_rebuild() {
-            self.give_up(Cause::of(fault));
-        } else if self.shared().state() != ProjectionState::Ready {
-            self.shared().set_state(ProjectionState::Failed, None);
-            self.shared().end_rebuild(None);
-            // Nobody reads at all: what was put by is for this.
-            if reserve::release(&self.setting.directory) {
-                self.reserved = false;
-                self.retry_at = Instant::now();
-            }
+        self.make_do();
+    }
+
+    /// When nobody reads at all: what was put by is for this.
+    fn make_do(&mut self) {
+        if self.shared().state() == ProjectionState::Ready {
+            return;
+        }
+        self.shared().set_state(ProjectionState::Failed, None);
+        if reserve::release(&self.setting.directory) {
+            self.reserved = false;
+            (self.retry_at, self.build_at) = (Instant::now(), Instant::now());
         }
     }
 

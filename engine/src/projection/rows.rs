@@ -8,8 +8,9 @@ use engine_core::fold::{Change, Invalidation, fold};
 use engine_core::format::EventLine;
 use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
 
+use super::forgetting;
 use super::store::StoreError;
 
 /// An event as the tables take it.
@@ -28,6 +29,8 @@ enum Step {
     Put(Row, Hash),
     /// Its target is looked up among the rows.
     End(Box<Invalidation>),
+    /// Ids of events.
+    Forget(Vec<String>),
 }
 
 impl Folded {
@@ -60,6 +63,7 @@ impl Folded {
             match step {
                 Step::Put(row, hash) => put(transaction, digest, &row, hash)?,
                 Step::End(end) => end_validity(transaction, digest, *end)?,
+                Step::Forget(ids) => forgetting::forget(transaction, digest, &ids)?,
             }
         }
         Ok(())
@@ -72,6 +76,7 @@ impl Step {
             Change::PutMemory(memory) => memory.into_row(),
             Change::PutRequest(request) => request.into_row(),
             Change::PutInvalidation(end) => return Step::End(end),
+            Change::Forget(ids) => return Step::Forget(ids),
         };
         let hash = row.hash();
         Step::Put(row, hash)
@@ -143,11 +148,16 @@ pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDige
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let cells = (0..columns).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>()?;
-            digest.add(row_hash(*table, cells.into_iter().map(cell)));
+            digest.add(hash_of(*table, row, columns)?);
         }
     }
     Ok(digest)
+}
+
+/// What a row of this table adds to the digest.
+pub(super) fn hash_of(table: Table, row: &RawRow<'_>, columns: usize) -> rusqlite::Result<Hash> {
+    let cells = (0..columns).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>()?;
+    Ok(row_hash(table, cells.into_iter().map(cell)))
 }
 
 fn cell(value: ValueRef<'_>) -> Cell<'_> {

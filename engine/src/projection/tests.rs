@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use engine_core::content::ContentDigest;
 use engine_core::digest::{Hash, Salt, hex};
-use engine_core::event::{Draft, Idempotency, MEMORY_INVALIDATED, MEMORY_SAVED};
-use engine_core::format::{Header, Unsealed};
+use engine_core::event::{Draft, Idempotency, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED};
+use engine_core::format::{Header, Unsealed, forget};
 use engine_core::recovery::Link;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -323,6 +323,37 @@ proptest! {
         let connection = place.connection();
         check(&model, &connection, now, None, None);
         check(&model, &connection, now, as_of, known_at);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whether payloads were there when a projection was built makes no difference once the log says that they are gone.
+    #[test]
+    fn what_is_forgotten_was_never_there(
+        acts in prop::collection::vec(act(), 1..20),
+        targets in prop::collection::btree_set(1..22_u64, 1..8),
+        more in prop::collection::vec(act(), 0..5),
+    ) {
+        let (mut lines, mut model) = (Lines::new(), Model::default());
+        model.play(&acts, &mut lines);
+        lines.push(MEMORY_INVALIDATED, 20, &json!({"target": id(1)}), Some("key".into()));
+        let targets: Vec<u64> = targets.into_iter().filter(|seq| *seq <= lines.all.len() as u64).collect();
+        let ids: Vec<String> = targets.iter().copied().map(id).collect();
+        let by = lines.push(MEMORY_FORGOTTEN, 21, &json!({"targets": ids, "reason": "r"}), None);
+        model.play(&more, &mut lines);
+        let place = Place::new();
+        let before = place.load(&lines, &[3]);
+        prop_assert_eq!(digest_of(&place.connection()).unwrap(), before);
+        prop_assert!(matches!(look_at_words(&place.path(), &Stop::default(), before), Ok(Finding::Sound(_))));
+        for seq in targets {
+            let line = &mut lines.all[usize::try_from(seq).unwrap() - 1];
+            let mut gone = forget(line.strip_suffix(b"\n").unwrap(), &id(by)).unwrap();
+            gone.push(b'\n');
+            *line = gone;
+        }
+        prop_assert_eq!(Place::new().load(&lines, &[3]), before);
     }
 }
 

@@ -1,0 +1,69 @@
+//! Rows of payloads that were removed from the log go from the projection too.
+
+use engine_core::content::{ContentDigest, Table};
+use engine_core::digest::{Hash, Salt};
+use rusqlite::{Transaction, named_params};
+
+use super::rows::hash_of;
+
+/// The events, as a table: one pass over each of ours, however many they are.
+const IDS: &str = "(SELECT value FROM json_each(:ids))";
+
+/// Leaves the rows that a log without these payloads gives. Pages of the file may keep what was in them until they are used
+/// again; a rebuild leaves nothing.
+pub(super) fn forget(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    ids: &[String],
+) -> rusqlite::Result<()> {
+    let ids = serde_json::to_string(ids).expect("a list of strings is always JSON");
+    let named = format!("id IN {IDS}");
+    // Ends first: they are found by the memories they belong to. The end of what never was is none.
+    let ends = format!("id IN {IDS} OR memory IN (SELECT seq FROM memories WHERE {named})");
+    take_out(transaction, digest, Table::Invalidations, &ends, &ids)?;
+    transaction.execute(&format!("DELETE FROM invalidations WHERE {ends}"), named_params! {":ids": ids})?;
+
+    take_out(transaction, digest, Table::Memories, &named, &ids)?;
+    // The index takes words out only when it is told which.
+    let words = format!(
+        "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
+         SELECT 'delete', seq, title, content, tags FROM memories WHERE {named}"
+    );
+    transaction.execute(&words, named_params! {":ids": ids})?;
+    transaction.execute(&format!("DELETE FROM memories WHERE {named}"), named_params! {":ids": ids})?;
+
+    // A key stays taken. Without its salt no request can be shown to be the one that took it.
+    for hash in hashes(transaction, Table::Requests, &named, &ids)? {
+        digest.remove(hash);
+    }
+    let unsalt = format!("UPDATE requests SET salt = :salt WHERE {named}");
+    transaction.execute(&unsalt, named_params! {":ids": ids, ":salt": Salt::FORGOTTEN.0})?;
+    for hash in hashes(transaction, Table::Requests, &named, &ids)? {
+        digest.add(hash);
+    }
+    Ok(())
+}
+
+fn take_out(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    table: Table,
+    which: &str,
+    ids: &str,
+) -> rusqlite::Result<()> {
+    for hash in hashes(transaction, table, which, ids)? {
+        digest.remove(hash);
+    }
+    Ok(())
+}
+
+fn hashes(
+    transaction: &Transaction<'_>,
+    table: Table,
+    which: &str,
+    ids: &str,
+) -> rusqlite::Result<Vec<Hash>> {
+    let mut statement = transaction.prepare(&format!("SELECT * FROM {} WHERE {which}", table.name()))?;
+    let columns = statement.column_count();
+    statement.query_map(named_params! {":ids": ids}, |row| hash_of(table, row, columns))?.collect()
+}
