@@ -21,7 +21,7 @@ pub use memory_engine::{
     TolerationOperator, Writer,
 };
 pub use quantity::{Quantity, QuantityError};
-pub use status::{Endpoints, MemoryEngineStatus, Phase, StorageStatus};
+pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 
 /// API group of every kind in this crate.
 pub const GROUP: &str = "memoryengine.io";

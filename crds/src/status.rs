@@ -32,6 +32,10 @@ pub struct MemoryEngineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogStatus>,
 
+    /// The projection, which answers searches: how far it is behind the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection: Option<ProjectionStatus>,
+
     /// The volume of the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
@@ -63,6 +67,43 @@ pub struct Endpoints {
     /// Base URL of the memory API, for example `http://notes.team-a.svc:8080`.
     #[schemars(length(max = 256))]
     pub api: String,
+}
+
+/// Position of the projection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionStatus {
+    /// Sequence number of the last event that searches can find.
+    #[schemars(range(min = 0))]
+    pub applied_seq: i64,
+    /// Events of the log that searches cannot find yet.
+    #[schemars(range(min = 0))]
+    pub lag: i64,
+    /// When every row was last checked against the digest of all rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub checked_at: Option<String>,
+    /// There while a new projection is built from the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<ProjectionRebuild>,
+    /// When the engine reported this. Refreshed at most every 10 seconds, and only when something moved.
+    #[schemars(length(max = 64))]
+    pub observed_at: String,
+}
+
+/// How far a new projection is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionRebuild {
+    /// Sequence number of the last event in it.
+    #[schemars(range(min = 0))]
+    pub applied_seq: i64,
+    /// Sequence number it has to get to.
+    #[schemars(range(min = 0))]
+    pub head_seq: i64,
+    /// Why it is built.
+    #[schemars(length(max = 256))]
+    pub reason: String,
 }
 
 /// State of the volume.

@@ -16,6 +16,8 @@ pub enum ConditionType {
     StorageReady,
     /// The log is what it was: it extends what was recorded of it outside of its volume.
     LogIntegrity,
+    /// Searches are answered.
+    ProjectionReady,
 }
 
 impl ConditionType {
@@ -28,6 +30,7 @@ impl ConditionType {
             Self::Stalled => "Stalled",
             Self::StorageReady => "StorageReady",
             Self::LogIntegrity => "LogIntegrity",
+            Self::ProjectionReady => "ProjectionReady",
         }
     }
 }
@@ -117,11 +120,17 @@ pub enum Reason {
     KeyChanged,
     /// The engine's checkpoint is not signed, or says something else than its report.
     CheckpointInvalid,
+    /// Searches are answered from the projection there is.
+    ProjectionServing,
+    /// The projection is being built from the log.
+    ProjectionRebuilding,
+    /// The projection cannot be opened or built.
+    ProjectionFailed,
 }
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -163,6 +172,9 @@ impl Reason {
         Self::AnchorInconsistent,
         Self::KeyChanged,
         Self::CheckpointInvalid,
+        Self::ProjectionServing,
+        Self::ProjectionRebuilding,
+        Self::ProjectionFailed,
     ];
 
     /// The reason that is spelled like this.
@@ -205,6 +217,17 @@ impl Verdict {
     #[must_use]
     pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
         Self { truth, reason, message: message.into() }
+    }
+
+    /// What a condition says; none when its reason is not of this version.
+    #[must_use]
+    pub fn of(condition: &Condition) -> Option<Self> {
+        let truth = match condition.status.as_str() {
+            "True" => Truth::True,
+            "False" => Truth::False,
+            _ => Truth::Unknown,
+        };
+        Some(Self::new(truth, Reason::named(&condition.reason)?, condition.message.clone()))
     }
 }
 

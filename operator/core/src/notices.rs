@@ -83,6 +83,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         ConditionType::Ready
         | ConditionType::StorageReady
         | ConditionType::LogIntegrity
+        | ConditionType::ProjectionReady
         | ConditionType::Reconciling => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

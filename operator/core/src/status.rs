@@ -1,6 +1,7 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
 mod integrity;
+mod projection;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};
@@ -18,6 +19,7 @@ use crate::{
     validate::{Fault, Valid},
 };
 use integrity::{integrity, log_status};
+use projection::{projection_status, projection_verdict};
 use volume::{growth_verdict, storage_status, storage_verdict};
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
@@ -62,15 +64,18 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
         (ConditionType::Stalled, &stalled),
         (ConditionType::StorageReady, &storage),
         (ConditionType::LogIntegrity, log),
+        (ConditionType::ProjectionReady, &projection_verdict(observed)),
     ]
     .map(|(kind, verdict)| condition(kind, verdict, &before.conditions, generation, observed.now));
     let health = health(observed);
+    let log = log_status(observed, &integrity);
     MemoryEngineStatus {
         observed_generation: Some(generation),
         phase: Some(phase),
         version: health.map(|health| health.version.clone()).or(before.version),
         endpoints: Some(endpoints(observed)),
-        log: log_status(observed, &integrity),
+        projection: projection_status(observed, log.as_ref()),
+        log,
         storage: storage_status(observed).or(before.storage),
         conditions: conditions.to_vec(),
     }

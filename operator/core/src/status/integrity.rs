@@ -42,15 +42,7 @@ pub(super) fn integrity(observed: &Observed) -> Integrity {
 /// Nobody could ask: what was known last is still the best there is.
 fn as_before(observed: &Observed) -> Verdict {
     let last = before(observed, ConditionType::LogIntegrity);
-    let known = last.and_then(|last| {
-        let truth = match last.status.as_str() {
-            "True" => Truth::True,
-            "False" => Truth::False,
-            _ => Truth::Unknown,
-        };
-        Some(Verdict::new(truth, Reason::named(&last.reason)?, last.message.clone()))
-    });
-    known.unwrap_or_else(not_yet)
+    last.and_then(Verdict::of).unwrap_or_else(not_yet)
 }
 
 fn not_yet() -> Verdict {
@@ -220,11 +212,11 @@ fn is_refreshed(observed: &Observed, health: &Health, before: &LogStatus) -> boo
     (!same || verified) && !recent && !with_the_anchor
 }
 
-fn whole(number: u64) -> i64 {
+pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Whole seconds: all that the API server would show.
-fn time(now: Timestamp) -> String {
+pub(super) fn time(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -4,6 +4,7 @@ mod anchors;
 mod history;
 mod integrity;
 mod plans;
+mod projections;
 mod properties;
 mod statuses;
 mod world;

@@ -1,0 +1,83 @@
+//! What the status says about the projection: how far it is behind the log, and whether it answers (D5).
+
+use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
+use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{HEAD_REFRESH_SECONDS, before, health, integrity::time, integrity::whole};
+use crate::{
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    observed::Observed,
+};
+
+/// Whether searches are answered, from which projection.
+pub(super) fn projection_verdict(observed: &Observed) -> Verdict {
+    let Some(health) = health(observed) else {
+        return before(observed, ConditionType::ProjectionReady)
+            .and_then(Verdict::of)
+            .unwrap_or_else(|| unknown("the engine has not been asked yet"));
+    };
+    match (health.projection.state, &health.projection.rebuild) {
+        (ProjectionState::Ready, None) => {
+            Verdict::new(Truth::True, Reason::ProjectionServing, "searches are answered")
+        }
+        (ProjectionState::Ready, Some(rebuild)) => Verdict::new(
+            Truth::True,
+            Reason::ProjectionRebuilding,
+            format!(
+                "searches are answered from the old projection while a new one is built: {}",
+                rebuild.reason
+            ),
+        ),
+        (ProjectionState::Rebuilding, _) => Verdict::new(
+            Truth::False,
+            Reason::ProjectionRebuilding,
+            "searches wait for the projection, which is being built from the log; writes go on",
+        ),
+        (ProjectionState::Failed, _) => Verdict::new(
+            Truth::False,
+            Reason::ProjectionFailed,
+            "searches fail: the projection cannot be built; read the engine's log. Writes go on",
+        ),
+    }
+}
+
+fn unknown(why: &str) -> Verdict {
+    Verdict::new(Truth::Unknown, Reason::EngineStarting, why)
+}
+
+/// The figures. They move with every memory saved; the status follows together with the log's position, and by itself at
+/// most once in [`HEAD_REFRESH_SECONDS`].
+pub(super) fn projection_status(observed: &Observed, log: Option<&LogStatus>) -> Option<ProjectionStatus> {
+    let status = observed.engine.status.as_ref();
+    let before = status.and_then(|status| status.projection.clone());
+    let Some(Health { projection, .. }) = health(observed) else { return before };
+    let fresh = fresh(projection, observed.now);
+    let Some(before) = before else { return Some(fresh) };
+    let same = ProjectionStatus { observed_at: fresh.observed_at.clone(), ..before.clone() } == fresh;
+    let with_the_log = status.and_then(|status| status.log.as_ref()) != log;
+    let begun_or_ended = before.rebuild.is_some() != fresh.rebuild.is_some();
+    if same || (is_recent(&before, observed.now) && !with_the_log && !begun_or_ended) {
+        return Some(before);
+    }
+    Some(fresh)
+}
+
+fn fresh(projection: &ProjectionHealth, now: Timestamp) -> ProjectionStatus {
+    ProjectionStatus {
+        applied_seq: whole(projection.applied_seq),
+        lag: whole(projection.lag),
+        checked_at: projection.checked_at.map(time),
+        rebuild: projection.rebuild.as_ref().map(|rebuild| ProjectionRebuild {
+            applied_seq: whole(rebuild.applied_seq),
+            head_seq: whole(rebuild.head_seq),
+            reason: rebuild.reason.clone(),
+        }),
+        observed_at: time(now),
+    }
+}
+
+fn is_recent(before: &ProjectionStatus, now: Timestamp) -> bool {
+    let age = before.observed_at.parse::<Timestamp>().map(|then| now.duration_since(then));
+    age.is_ok_and(|age| age >= SignedDuration::ZERO && age < SignedDuration::from_secs(HEAD_REFRESH_SECONDS))
+}
