@@ -117,3 +117,82 @@ fn read_idempotency(cursor: &mut Cursor<'_>) -> Option<Idempotency> {
     cursor.skip("}")?;
     Some(Idempotency { key, request_sha256 })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Salt;
+    use crate::format::cut_object;
+
+    /// Text of an envelope as the engine writes it.
+    fn written(seq: u64, texts: [&str; 4], session: bool, causes: usize, keyed: bool) -> String {
+        let [kind, actor, project, key] = texts.map(str::to_owned);
+        let envelope = Envelope {
+            seq,
+            id: "00112233445566778899aabbccddeeff".into(),
+            time: Timestamp::new(1_760_000_000, 120_000_000).expect("a time"),
+            kind: kind.into(),
+            actor: actor.into(),
+            project: project.into(),
+            session: session.then(|| "s-1".into()),
+            causes: vec!["00112233445566778899aabbccddeeff".into(); causes],
+            batch: [1, 1],
+            synced: seq / 2,
+            idempotency: keyed.then(|| Idempotency::new(key, Salt([1; 16]), b"request")),
+            prev: Hash::of(b"line"),
+            payload_sha256: Hash::of(b"payload"),
+        };
+        serde_json::to_string(&envelope).expect("a struct is JSON")
+    }
+
+    /// What the quick reader takes is what serde reads there.
+    fn agree(text: &str) -> bool {
+        let Some((envelope, len)) = Envelope::read_plain(text) else { return false };
+        assert_eq!(cut_object(text), Some(&text[..len]), "{text}");
+        assert_eq!(serde_json::from_str::<Envelope<'_>>(&text[..len]).expect(text), envelope);
+        true
+    }
+
+    #[test]
+    fn what_the_engine_writes_is_read_quickly() {
+        for (session, causes, keyed) in
+            [(false, 0, false), (true, 0, false), (true, 1, true), (false, 3, true)]
+        {
+            assert!(agree(&written(7, ["t", "actor", "café 🦀", "k"], session, causes, keyed)));
+        }
+        assert!(
+            !agree(&written(7, ["t", "an \"actor\"", "p", "k"], false, 0, false)),
+            "escapes are left to serde"
+        );
+        for (from, to) in
+            [("\"seq\":7", "\"seq\":07"), ("[1,1]", "[1,4294967296]"), ("\"seq\":7", "\"seq\": 7")]
+        {
+            assert!(!agree(&written(7, ["t", "a", "p", "k"], false, 0, false).replace(from, to)), "{to}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+
+        /// Also of texts in which something was replaced, removed or doubled.
+        #[test]
+        fn the_quick_and_the_thorough_reader_agree(
+            seq in any::<u64>(),
+            texts in prop::array::uniform4("[a-z\"\\\\é🦀\u{1} ]{0,9}"),
+            shape in (any::<bool>(), 0_usize..3, any::<bool>()),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..4, "[\"0-9a-f,:{}\\[\\] .eZ\\\\-]{0,2}"), 0..3),
+        ) {
+            let texts = texts.each_ref().map(String::as_str);
+            let mut text = written(seq, texts, shape.0, shape.1, shape.2);
+            for (at, removed, inserted) in edits {
+                let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+                let first = at.index(places.len());
+                let end = places[(first + removed).min(places.len() - 1)];
+                text.replace_range(places[first]..end, &inserted);
+            }
+            agree(&text);
+        }
+    }
+}

@@ -263,6 +263,10 @@ impl Joined {
 
     /// The tree up to here, as long as nothing is wrong.
     fn grow(&mut self, index: usize, survey: &Survey) {
+        // Made by a rotation that did not get further: it adds nothing.
+        if survey.header.is_none() && survey.breaches.count == 0 {
+            return;
+        }
         let whole =
             self.breaches.count == 0 && survey.head.is_some_and(|head| head.seq == survey.leaves.end());
         let mut tree = self.tree.take().filter(|_| whole);

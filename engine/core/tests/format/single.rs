@@ -1,98 +1,13 @@
-//! The log's format from outside: fixtures, every prefix, every flipped bit, and a verifier in another language.
-#![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "tests may do what pure code may not"
-)]
-
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! One segment from outside: every prefix, every flipped bit, lines of every wrong form.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
-use engine_core::event::{Draft, Idempotency};
-use engine_core::format::{EventLine, Header, Unsealed, segment_file_name};
-use engine_core::recovery::{Fault, Link, Scan, Verdict, scan};
-use jiff::Timestamp;
+use engine_core::format::{EventLine, Header};
+use engine_core::recovery::{Fault, Scan, Verdict, scan};
 use proptest::prelude::*;
-use serde_json::value::RawValue;
 
-/// A log under construction, with every input fixed by its position: the same calls give the same bytes.
-struct Log {
-    bytes: Vec<u8>,
-    link: Link,
-    /// Length and last event after each whole batch, the empty log first.
-    ends: Vec<(usize, u64)>,
-    synced: u64,
-    /// Where each group starts that was written with one write.
-    groups: Vec<usize>,
-}
+use crate::log::{Log, lines, sample, time};
 
-impl Log {
-    fn new() -> Log {
-        let header = Header::first("0123456789abcdef0123456789abcdef".into(), time(0));
-        let (bytes, hash) = header.encode();
-        let link = Link::after_header(&header, hash);
-        Log { ends: vec![(bytes.len(), 0)], bytes, link, synced: 0, groups: Vec::new() }
-    }
-
-    /// Writes these batches with one write.
-    fn group(mut self, batches: &[&[&str]]) -> Log {
-        self.groups.push(self.bytes.len());
-        for payloads in batches {
-            let n = u32::try_from(payloads.len()).unwrap();
-            for (i, payload) in (1..).zip(*payloads) {
-                self.event(payload, [i, n]);
-            }
-            self.ends.push((self.bytes.len(), self.link.seq));
-        }
-        self.synced = self.link.seq;
-        self
-    }
-
-    fn event(&mut self, payload: &str, batch: [u32; 2]) {
-        let seq = self.link.seq + 1;
-        let byte = u8::try_from(seq).unwrap();
-        let draft = Draft {
-            kind: "note.taken".into(),
-            actor: "anonymous".into(),
-            project: "café 🦀".into(),
-            session: seq.is_multiple_of(2).then(|| "s-1".into()),
-            causes: seq.is_multiple_of(3).then(|| time_ordered_id(1, [1; 10])).into_iter().collect(),
-            payload: RawValue::from_string(payload.into()).unwrap(),
-        };
-        let salt = Salt([byte; 16]);
-        let keyed = batch[0] == batch[1] && seq % 2 == 1;
-        let unsealed = Unsealed {
-            draft: &draft,
-            id: time_ordered_id(seq, [byte; 10]),
-            time: time(seq),
-            salt,
-            batch,
-            idempotency: keyed.then(|| Idempotency::new(format!("key-{seq}"), salt, b"request")),
-        };
-        self.link = unsealed.seal_after(&self.link, self.synced, &mut self.bytes);
-    }
-
-    /// The last whole batch that ends at or before this length.
-    fn end_before(&self, len: usize) -> Option<(usize, u64)> {
-        self.ends.iter().rev().find(|(end, _)| *end <= len).copied()
-    }
-}
-
-fn time(seq: u64) -> Timestamp {
-    Timestamp::from_second(1_760_000_000 + i64::try_from(seq).unwrap()).unwrap()
-}
-
-fn sample() -> Log {
-    Log::new()
-        .group(&[&[r#"{"text":"one"}"#]])
-        .group(&[&[r#"{"n":1.50}"#, r#"{"n":[1e3,-0,null]}"#, "{}"], &[r#"{"é":"\u0000\n🦀"}"#]])
-        .group(&[&[r#"{"a":{"a":{"b":true}}}"#, r#"{"last":"line"}"#]])
-}
-
-fn judge(bytes: &[u8]) -> Scan {
+pub(crate) fn judge(bytes: &[u8]) -> Scan {
     scan(bytes, |_| {}).expect("memory does not fail")
 }
 
@@ -105,11 +20,6 @@ fn check_corrupt(bytes: &[u8], label: &str, seq: u64) {
         Verdict::Corrupt(breach) => assert_eq!((breach.reason.label(), breach.seq), (label, seq), "{breach}"),
         other => panic!("expected {label} at event {seq}, found {other:?}"),
     }
-}
-
-/// Lines with their line feeds.
-fn lines(bytes: &[u8]) -> Vec<&[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
 #[test]
@@ -281,73 +191,6 @@ fn another_format_is_refused_by_name() {
     assert!(matches!(breach.reason, Fault::Line(_)));
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-v1")
-}
-
-/// What was written once is read for ever, and is still what is written.
-#[test]
-fn the_fixture_is_read_and_written() {
-    let stored = fs::read(fixtures().join(segment_file_name(1))).expect("the fixture is in the repository");
-    assert_eq!(judge(&stored).verdict, Verdict::Clean);
-    assert_eq!(String::from_utf8_lossy(&stored), String::from_utf8_lossy(&sample().bytes));
-    let mut payloads = Vec::new();
-    scan(stored.as_slice(), |found| payloads.push(found.event.payload().unwrap().to_owned())).unwrap();
-    assert_eq!(payloads[1], r#"{"n":1.50}"#);
-}
-
-/// The Python program of docs/FORMAT.md.
-struct Verifier {
-    _directory: tempfile::TempDir,
-    program: PathBuf,
-    log: PathBuf,
-}
-
-impl Verifier {
-    fn new() -> Verifier {
-        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/FORMAT.md");
-        let document = fs::read_to_string(document).expect("the document is in the repository");
-        let (_, program) = document.split_once("```python\n").expect("it has the program");
-        let (program, _) = program.split_once("```").expect("which ends");
-        assert!(program.lines().count() <= 60, "few lines are its point");
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("verify.py");
-        fs::write(&path, program).unwrap();
-        Verifier { program: path, log: directory.path().join("log.jsonl"), _directory: directory }
-    }
-
-    fn accepts(&self, bytes: &[u8]) -> (bool, String) {
-        fs::write(&self.log, bytes).unwrap();
-        let ran =
-            Command::new("python3").arg(&self.program).arg(&self.log).output().expect("python3 is there");
-        let error = String::from_utf8_lossy(&ran.stderr);
-        assert_eq!(error, "", "the verifier itself failed");
-        (ran.status.success(), String::from_utf8_lossy(&ran.stdout).into_owned())
-    }
-}
-
-#[test]
-fn an_independent_verifier_agrees() {
-    let verifier = Verifier::new();
-    let log = sample();
-    let (accepted, said) = verifier.accepts(&log.bytes);
-    assert!(
-        accepted && said.contains(&format!("7 events, last hash {}, 0 unfinished", log.link.hash)),
-        "{said}"
-    );
-    let (accepted, said) = verifier.accepts(&log.bytes[..log.bytes.len() - 9]);
-    assert!(accepted && said.starts_with("6 events"), "{said}");
-    for (i, line) in lines(&log.bytes).iter().enumerate() {
-        let offset: usize = lines(&log.bytes)[..i].iter().map(|line| line.len()).sum();
-        for part in [line.len() / 8, line.len() / 2, line.len() - 4] {
-            let mut bytes = log.bytes.clone();
-            bytes[offset + part] ^= 1;
-            let (accepted, said) = verifier.accepts(&bytes);
-            assert!(!accepted, "byte {} went unnoticed: {said}", offset + part);
-        }
-    }
-}
-
 fn payload() -> impl Strategy<Value = String> {
     "[a-z0-9 éß🦀]{0,40}".prop_map(|text| format!("{{\"text\":\"{text}\"}}"))
 }
@@ -362,12 +205,6 @@ fn any_log() -> impl Strategy<Value = Log> {
             log.group(&batches.iter().map(Vec::as_slice).collect::<Vec<_>>())
         })
     })
-}
-
-impl std::fmt::Debug for Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.bytes))
-    }
 }
 
 proptest! {
