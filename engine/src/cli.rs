@@ -13,9 +13,9 @@ use crate::bench::{BenchArgs, bench};
 use crate::config::{self, Config};
 use crate::doctor;
 use crate::import::{ImportArgs, import};
+use crate::log_command::{self, LogArgs, verify_log};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
-use crate::verify::verify;
 
 /// The check ran and found something broken.
 const BROKEN: u8 = 1;
@@ -42,11 +42,13 @@ Every flag of `serve` is also an environment variable, MEMORY_ENGINE_DATA and so
 enum Command {
     /// Serve the API on one port, probes and metrics on another, until SIGTERM
     Serve(ServeArgs),
-    /// Check every hash of the log; works beside a running engine
+    /// The same as `log verify`: check every hash; works beside a running engine
     ///
     /// Prints one JSON object. Exit code 0: the log verifies. 1: it does not, and the object says where. 2: it could
     /// not be read.
     Verify(DataArgs),
+    /// Look at the log, check it, prove something of it, rotate it, forget payloads
+    Log(LogArgs),
     /// Build the projection anew from the log; the engine must not be running
     ///
     /// Prints one JSON object. Exit code 0: done. 2: not done, the reason is on standard error.
@@ -101,6 +103,9 @@ struct ServeArgs {
         default_value = "127.0.0.1:8081"
     )]
     admin_listen: SocketAddr,
+    /// What the log must extend, as JSON; it is not written to otherwise
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ANCHOR")]
+    anchor: Option<PathBuf>,
 }
 
 /// Runs the command that was asked for.
@@ -108,7 +113,8 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => run_serve(args),
         Command::Import(args) => run_import(&args),
-        Command::Verify(args) => run_verify(&args.data),
+        Command::Verify(args) => verify_log(&args.data).map(exit_code),
+        Command::Log(args) => log_command::run(args).map(exit_code),
         Command::Rebuild(args) => run_rebuild(&args.data),
         Command::Doctor(args) => run_doctor(&args),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
@@ -122,7 +128,8 @@ pub(crate) fn run() -> ExitCode {
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
     log_to_stderr(config.log_level);
-    let places = Places { data: args.data.data, listen: args.listen, admin_listen: args.admin_listen };
+    let ServeArgs { data, listen, admin_listen, anchor, .. } = args;
+    let places = Places { data: data.data, listen, admin_listen, anchor };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
     // A read that outlived the drain has nobody left to answer to.
@@ -130,10 +137,8 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn run_verify(data: &Path) -> anyhow::Result<ExitCode> {
-    let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
-    print(&report)?;
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+fn exit_code(ok: bool) -> ExitCode {
+    if ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
 }
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! The configuration file.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,11 +16,38 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// How long requests may take to finish once the engine was told to stop.
     pub(crate) drain: Duration,
+    /// When the log goes on in a new file.
+    pub(crate) rotation: Rotation,
+    /// How often everything is read back and verified.
+    pub(crate) verify_interval: Duration,
 }
+
+/// When the log goes on in a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rotation {
+    /// Before a segment would have more bytes than this.
+    pub(crate) segment_bytes_max: u64,
+    /// When a segment with events in it is older than this.
+    pub(crate) segment_age_max: Duration,
+}
+
+impl Default for Rotation {
+    fn default() -> Rotation {
+        Rotation { segment_bytes_max: 64 << 20, segment_age_max: DAY }
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for Config {
     fn default() -> Config {
-        Config { engine: String::new(), log_level: tracing::Level::INFO, drain: Duration::from_secs(20) }
+        Config {
+            engine: String::new(),
+            log_level: tracing::Level::INFO,
+            drain: Duration::from_secs(20),
+            rotation: Rotation::default(),
+            verify_interval: DAY,
+        }
     }
 }
 
@@ -50,10 +78,12 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
+const SECTIONS: [&str; 5] = ["engine", "log", "shutdown", "rotation", "integrity"];
+
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
     let mut faults = Vec::new();
-    let root = section(value, "the file", &["engine", "log", "shutdown"], &mut faults);
+    let root = section(value, "the file", &SECTIONS, &mut faults);
     let part = |name: &str, keys: &[&str], faults: &mut Vec<String>| {
         section(root.get(name).unwrap_or(&Value::Null), name, keys, faults)
     };
@@ -69,10 +99,21 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
         }
     }
     let shutdown = part("shutdown", &["drainSeconds"], &mut faults);
-    match shutdown.get("drainSeconds").map(Value::as_u64) {
-        None => {}
-        Some(Some(seconds @ 1..=300)) => config.drain = Duration::from_secs(seconds),
-        Some(_) => faults.push("shutdown.drainSeconds must be a whole number from 1 to 300".into()),
+    if let Some(seconds) = whole(&shutdown, "shutdown", "drainSeconds", 1..=300, &mut faults) {
+        config.drain = Duration::from_secs(seconds);
+    }
+    let rotation = part("rotation", &["maxSegmentBytes", "maxSegmentAgeSeconds"], &mut faults);
+    if let Some(bytes) = whole(&rotation, "rotation", "maxSegmentBytes", 1 << 20..=1 << 30, &mut faults) {
+        config.rotation.segment_bytes_max = bytes;
+    }
+    let age = 60..=31_536_000;
+    if let Some(seconds) = whole(&rotation, "rotation", "maxSegmentAgeSeconds", age, &mut faults) {
+        config.rotation.segment_age_max = Duration::from_secs(seconds);
+    }
+    let integrity = part("integrity", &["verifyIntervalSeconds"], &mut faults);
+    let interval = 60..=2_592_000;
+    if let Some(seconds) = whole(&integrity, "integrity", "verifyIntervalSeconds", interval, &mut faults) {
+        config.verify_interval = Duration::from_secs(seconds);
     }
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
@@ -102,6 +143,22 @@ fn text<'a>(section: &'a Mapping, name: &str, key: &str, faults: &mut Vec<String
     value.as_str()
 }
 
+fn whole(
+    section: &Mapping,
+    name: &str,
+    key: &str,
+    allowed: RangeInclusive<u64>,
+    faults: &mut Vec<String>,
+) -> Option<u64> {
+    let value = section.get(key)?;
+    let found = value.as_u64().filter(|number| allowed.contains(number));
+    if found.is_none() {
+        let (min, max) = (allowed.start(), allowed.end());
+        faults.push(format!("{name}.{key} must be a whole number from {min} to {max}"));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +176,23 @@ mod tests {
         let config = parse(text).unwrap();
         assert_eq!((config.engine.as_str(), config.log_level), ("team-a/notes", tracing::Level::DEBUG));
         assert_eq!(config.drain, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn rotation_and_verification_have_bounds() {
+        let text = "rotation: {maxSegmentBytes: 1048576, maxSegmentAgeSeconds: 60}\n\
+                    integrity: {verifyIntervalSeconds: 2592000}";
+        let config = parse(text).unwrap();
+        let rotation = Rotation { segment_bytes_max: 1 << 20, segment_age_max: Duration::from_secs(60) };
+        assert_eq!((config.rotation, config.verify_interval), (rotation, 30 * DAY));
+        for text in [
+            "rotation: {maxSegmentBytes: 1048575}",
+            "rotation: {maxSegmentBytes: 1073741825}",
+            "rotation: {maxSegmentAgeSeconds: 59}",
+            "integrity: {verifyIntervalSeconds: daily}",
+        ] {
+            assert_eq!(parse(text).unwrap_err().len(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -11,17 +11,20 @@ use std::time::{Duration, Instant};
 
 use engine_core::event::Draft;
 use engine_core::wire::{
-    EngineStatus, Health, IntegrityHealth, LogHealth, ProjectionHealth, ProjectionState, StorageHealth,
-    StorageReason,
+    CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
+    ProjectionState, StorageHealth, StorageReason,
 };
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::config::Rotation;
 use crate::log::{
-    Commit, CommitError, Key, LogDirectory, LogReader, OpenError, Published, Receipt, Store, Writer,
+    Answer, Attestation, Commit, CommitError, Keeper, Key, KeyRotated, LogDirectory, LogParts, LogReader,
+    OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
 use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
+use crate::sources::Sources;
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -30,8 +33,19 @@ const QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Groups that are durable and wait for the projection: enough to keep both threads busy.
 const APPLYING_MAX: usize = 16;
 
-/// Time between two looks at the whole projection.
+/// Time between two looks at the whole projection and at the whole log, when nobody says.
 const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// What an engine is started with.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// When the log goes on in a new file.
+    pub(crate) rotation: Rotation,
+    /// How often everything is read back and verified; the log never when absent, for commands that end by themselves.
+    pub(crate) verify_interval: Option<Duration>,
+    /// What the log is held against before the first write.
+    pub(crate) anchor: Option<GivenAnchor>,
+}
 
 /// A running engine.
 #[derive(Debug)]
@@ -40,9 +54,11 @@ pub(crate) struct Engine {
     pub(crate) projection: Arc<ProjectionShared>,
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
-    queue: Mutex<Option<SyncSender<Commit>>>,
+    pub(crate) parts: LogParts,
+    queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    keeper: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
     started_at: Timestamp,
     // Kept to the end: another process may open the log once the threads are gone.
     _directory: LogDirectory,
@@ -50,41 +66,54 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
-    pub(crate) fn start(data: &Path, metrics: Metrics) -> Result<Engine, OpenError> {
+    pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, OpenError> {
         let directory = LogDirectory::lock(data)?;
+        let Settings { rotation, verify_interval, anchor } = settings;
         let metrics = Arc::new(metrics);
-        let published = Published::new();
+        let parts = LogParts {
+            storage: directory.storage(),
+            published: Published::new(),
+            tree: Arc::new(Tree::new()),
+            attestation: Arc::new(Attestation::default()),
+            metrics: Arc::clone(&metrics),
+            sources: Sources::System,
+            rotation,
+        };
+        let published = parts.published.clone();
         let projection = Arc::new(ProjectionShared::new());
-        let log = LogReader::new(directory.segment(), published.clone());
+        let log = LogReader::new(Arc::clone(&parts.storage), published.clone());
         let (queue, queued) = mpsc::sync_channel(QUEUE_MAX);
         let (applying, to_apply) = mpsc::sync_channel(APPLYING_MAX);
-        let keys = Box::new(Arc::clone(&projection));
-        let writer =
-            Writer::new(directory.storage(), published.clone(), keys, applying, Arc::clone(&metrics));
+        let writer = Writer::new(parts.clone(), Box::new(Arc::clone(&projection)), applying, anchor);
         let projector = Projector::new(Setting {
             directory: projection::directory(data),
             log: log.clone(),
             published: published.clone(),
             shared: Arc::clone(&projection),
             metrics: Arc::clone(&metrics),
-            scrub_interval: SCRUB_INTERVAL,
+            scrub_interval: verify_interval.unwrap_or(SCRUB_INTERVAL),
         });
+        let keeper = Keeper::new(parts.clone(), verify_interval);
+        let (stop_keeper, stopped) = mpsc::sync_channel(1);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(work).map_err(failed)
+        };
         let threads = vec![
-            thread::Builder::new().name("log".into()).spawn(move || writer.run(&queued)).map_err(failed)?,
-            thread::Builder::new()
-                .name("projection".into())
-                .spawn(move || projector.run(&to_apply))
-                .map_err(failed)?,
+            spawn("log", Box::new(move || writer.run(&queued)))?,
+            spawn("projection", Box::new(move || projector.run(&to_apply)))?,
         ];
+        let keeper = spawn("keeper", Box::new(move || keeper.run(&stopped)))?;
         Ok(Engine {
             published,
             projection,
             log,
             metrics,
+            parts,
             queue: Mutex::new(Some(queue)),
             queued_bytes: AtomicU64::new(0),
             threads: Mutex::new(threads),
+            keeper: Mutex::new(Some((stop_keeper, keeper))),
             started_at: Timestamp::now(),
             _directory: directory,
         })
@@ -96,7 +125,7 @@ impl Engine {
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Commit { drafts, key, reply })?;
+        self.enqueue(Order::Commit(Commit { drafts, key, reply }))?;
         // The writer answers everything it takes; it takes everything unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
@@ -109,10 +138,38 @@ impl Engine {
         if before > QUEUE_BYTES_MAX { Err(CommitError::Overloaded) } else { Ok(waiting) }
     }
 
-    fn enqueue(&self, commit: Commit) -> Result<(), CommitError> {
+    /// Seals the segment that is being written and goes on in a new one.
+    pub(crate) async fn rotate(&self) -> Result<Rotated, CommitError> {
+        self.ask(Order::Rotate).await
+    }
+
+    /// Signs with a new key from now on.
+    pub(crate) async fn rotate_key(&self) -> Result<KeyRotated, CommitError> {
+        self.ask(Order::RotateKey).await
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(order(reply))?;
+        answer.await.unwrap_or(Err(CommitError::Stopping))
+    }
+
+    /// Holds the log against an anchor, from now on.
+    pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Order::Anchor(given, reply))?;
+        answer.await.map_err(|_| CommitError::Stopping)
+    }
+
+    /// A signed checkpoint for the head of the log; absent until the log is open.
+    pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
+        self.parts.attestation.head(&self.parts)
+    }
+
+    fn enqueue(&self, order: Order) -> Result<(), CommitError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or(CommitError::Stopping)?;
-        queue.try_send(commit).map_err(|fault| match fault {
+        queue.try_send(order).map_err(|fault| match fault {
             TrySendError::Full(_) => CommitError::Overloaded,
             TrySendError::Disconnected(_) => CommitError::Stopping,
         })
@@ -126,18 +183,28 @@ impl Engine {
                 tracing::error!("a thread of the engine had panicked");
             }
         }
+        // Last: its last act is a checkpoint of everything the others did.
+        if let Some((stop, keeper)) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(stop);
+            if keeper.join().is_err() {
+                tracing::error!("the keeper's thread had panicked");
+            }
+        }
     }
 
-    /// Whether both threads live: without one of them only a restart helps.
+    /// Whether all threads live: without one of them only a restart helps.
     pub(crate) fn is_alive(&self) -> bool {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        !threads.iter().any(JoinHandle::is_finished)
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended =
+            threads.iter().chain(keeper.as_ref().map(|(_, thread)| thread)).any(JoinHandle::is_finished);
+        !ended
     }
 
     /// Whether requests should be sent here.
     pub(crate) fn is_ready(&self) -> bool {
-        let serves = !matches!(self.published.store(), Store::Corrupt(_) | Store::Opening);
-        serves && self.projection.state() == ProjectionState::Ready
+        // A log that takes no events is still read: a full volume, or one that is not what it was.
+        self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
     }
 
     /// The engine's report on itself.
@@ -154,8 +221,8 @@ impl Engine {
                 seq: head.as_ref().map_or(0, |head| head.seq),
                 hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
                 recovered_torn_bytes: self.published.torn_bytes(),
-                checkpoint: None,
-                integrity: IntegrityHealth::default(),
+                checkpoint: self.parts.attestation.recent(&self.parts),
+                integrity: self.published.integrity(),
             },
             projection,
             storage,
@@ -196,6 +263,10 @@ impl Engine {
         self.metrics.log_head_seq.set(gauge(health.log.seq));
         self.metrics.log_writable.set(i64::from(health.storage.writable));
         self.metrics.torn_bytes.set(gauge(health.log.recovered_torn_bytes));
+        let segments = self.published.extent().map_or(0, |(_, segments)| segments.len());
+        self.metrics.segments.set(gauge(segments as u64));
+        self.metrics.verified_through.set(gauge(health.log.integrity.verified_through));
+        self.metrics.integrity_fault.set(i64::from(health.log.integrity.fault.is_some()));
         self.metrics.projection_lag.set(gauge(health.projection.lag));
         let rebuild = health.projection.rebuild;
         let missing = rebuild.map_or(0, |rebuild| rebuild.head_seq.saturating_sub(rebuild.applied_seq));

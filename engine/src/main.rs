@@ -9,11 +9,12 @@ mod doctor;
 mod engine;
 mod import;
 mod log;
+mod log_command;
 mod metrics;
 mod projection;
-mod random;
 mod rebuild;
 mod serve;
+mod sources;
 mod storage;
 mod verify;
 

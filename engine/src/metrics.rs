@@ -28,6 +28,12 @@ pub(crate) struct Metrics {
     pub(crate) log_head_seq: IntGauge,
     pub(crate) log_writable: IntGauge,
     pub(crate) torn_bytes: IntGauge,
+    pub(crate) segments: IntGauge,
+    pub(crate) checkpoint_size: IntGauge,
+    pub(crate) verified_through: IntGauge,
+    pub(crate) integrity_fault: IntGauge,
+    pub(crate) integrity_faults: IntCounter,
+    pub(crate) segments_compressed: IntCounter,
     pub(crate) projection_lag: IntGauge,
     pub(crate) storage_available: IntGauge,
     pub(crate) storage_capacity: IntGauge,
@@ -84,6 +90,23 @@ impl Metrics {
             log_head_seq: define.gauge("memory_log_head_seq", "Last durable event.")?,
             log_writable: define.gauge("memory_log_writable", "1 while the log takes events.")?,
             torn_bytes: define.gauge("memory_log_torn_bytes", "Bytes of unfinished writes set aside.")?,
+            segments: define.gauge("memory_log_segments", "Files the log consists of.")?,
+            checkpoint_size: define.gauge(
+                "memory_log_checkpoint_size",
+                "Events covered by the checkpoint the next start uses.",
+            )?,
+            verified_through: define.gauge(
+                "memory_log_verified_through",
+                "Last event of those read back and verified by this process.",
+            )?,
+            integrity_fault: define.gauge(
+                "memory_log_integrity_fault",
+                "1 while the log is not what it was; nothing is written.",
+            )?,
+            integrity_faults: define
+                .counter("memory_log_integrity_faults_total", "Findings that the log is not what it was.")?,
+            segments_compressed: define
+                .counter("memory_log_segments_compressed_total", "Sealed segments compressed.")?,
             projection_lag: define
                 .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
             storage_available: define.gauge("memory_storage_available_bytes", "Free space of the volume.")?,

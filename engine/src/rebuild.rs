@@ -8,7 +8,7 @@ use engine_core::wire::ProjectionState;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::log::Store;
 use crate::metrics::Metrics;
 use crate::projection;
@@ -37,7 +37,7 @@ pub(crate) struct Report {
 pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let metrics = Metrics::new("").context("cannot define the metrics")?;
-    let engine = Engine::start(data, metrics)?;
+    let engine = Engine::start(data, metrics, Settings::default())?;
     engine.projection.request_rebuild();
     let outcome = wait(&engine, data, started);
     engine.stop();
@@ -61,8 +61,8 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<projec
             bar.finish_and_clear();
             return Ok(rebuilt);
         }
-        if let Store::Corrupt(breach) = engine.published.store() {
-            bail!("the log does not verify: {breach}");
+        if let Store::Corrupt(fault) = engine.published.store() {
+            bail!("the log does not verify: {}", fault.message);
         }
         if engine.projection.state() == ProjectionState::Failed {
             bail!("the projection in {:?} cannot be written", projection::directory(data));

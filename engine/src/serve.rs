@@ -1,18 +1,23 @@
 //! `memory-engine serve`: from the first listen to the last sync.
 
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use engine_core::wire::GivenAnchor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
+
+/// An anchor is a few hundred bytes, and a reason in somebody's words.
+const ANCHOR_BYTES_MAX: u64 = 64 << 10;
 
 /// Where things are.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) struct Places {
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
+    /// File with what the log must extend.
+    pub(crate) anchor: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order.
@@ -29,7 +36,12 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     let listener = listen(places.listen).await?;
     let admin_listener = listen(places.admin_listen).await?;
     let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
-    let engine = Arc::new(Engine::start(&places.data, metrics)?);
+    let settings = Settings {
+        rotation: config.rotation,
+        verify_interval: Some(config.verify_interval),
+        anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
+    };
+    let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = config.engine,
@@ -45,6 +57,18 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         _ = interrupt.recv() => {}
     }
     stop(engine, clients, platform, config.drain).await
+}
+
+/// A file that is there and cannot be read is a reason not to start: without it a log that lost its tail looks whole.
+fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
+    let mut text = Vec::new();
+    file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
+    ensure!(text.len() as u64 <= ANCHOR_BYTES_MAX, "the anchor {path:?} is larger than any anchor");
+    let given =
+        engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
+    engine_core::anchor::check_form(&given).with_context(|| format!("the anchor {path:?} is none"))?;
+    Ok(given)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -1,14 +1,14 @@
-//! `memory-engine verify` and `rebuild`: for people and for jobs, with exit codes and JSON.
+//! `memory-engine log verify`: for people and for jobs, with exit codes and JSON.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::Path;
 
-use engine_core::format::segment_file_name;
-use engine_core::recovery::{self, Verdict};
+use engine_core::recovery::{Breach, join};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::log::segment_path;
+use crate::log::{Segment, Task, audit, list};
+use crate::storage::{DiskStorage, Storage};
 
 /// What `verify` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]
@@ -18,54 +18,107 @@ pub(crate) struct Report {
     /// Whole events that verify.
     events: u64,
     log_id: Option<String>,
-    /// Last event that verifies and its hash.
+    /// Last event that verifies and the hash of the last line.
     head_seq: u64,
     head_hash: Option<String>,
+    /// Root of the Merkle tree over all events; absent when something is wrong.
+    root: Option<String>,
+    /// Files read.
+    segments: usize,
+    /// Events whose payload was forgotten, each with an event that says so.
+    forgotten: usize,
     /// Bytes of an unfinished write at the end. No damage: the next start sets them aside; a running engine may be
     /// writing them now.
     torn_bytes: u64,
     first_broken_seq: Option<u64>,
-    /// Stable label of the damage.
+    /// Stable label of the first breach.
     reason: Option<&'static str>,
     /// The same for a person.
     detail: Option<String>,
     segment: Option<String>,
     /// Line in the segment, from 1.
     line: Option<u64>,
-    /// Where that line starts in the segment.
+    /// Where that line starts in the segment, bytes, not compressed.
     byte: Option<u64>,
+    /// All breaches there are.
+    breach_count: u64,
+    /// The first thousand of them.
+    breaches: Vec<BreachReport>,
 }
 
-/// Reads the whole log and judges it; changes nothing and takes no lock.
-pub(crate) fn verify(data: &Path) -> io::Result<Report> {
-    let file = File::open(segment_path(&data.join("log")))?;
-    let scan = recovery::scan(BufReader::with_capacity(1 << 18, file), |_| {})?;
-    let mut report = Report {
-        ok: true,
-        events: scan.events,
-        log_id: scan.header.map(|(header, _)| header.log_id),
-        head_seq: scan.head.map_or(0, |head| head.seq),
-        head_hash: scan.head.map(|head| head.hash.to_string()),
-        torn_bytes: 0,
-        first_broken_seq: None,
-        reason: None,
-        detail: None,
-        segment: None,
-        line: None,
-        byte: None,
-    };
-    match scan.verdict {
-        Verdict::Clean => {}
-        Verdict::TornTail { torn_bytes, .. } => report.torn_bytes = torn_bytes,
-        Verdict::Corrupt(breach) => {
-            report.ok = false;
-            report.first_broken_seq = Some(breach.seq);
-            report.reason = Some(breach.reason.label());
-            report.detail = Some(breach.reason.to_string());
-            report.segment = Some(segment_file_name(1));
-            report.line = Some(breach.line);
-            report.byte = Some(breach.byte);
+/// One place where the log does not verify.
+#[derive(Debug, Serialize)]
+struct BreachReport {
+    segment: String,
+    line: u64,
+    byte: u64,
+    /// Event that was expected there; 0 where it is not known.
+    seq: u64,
+    reason: &'static str,
+    detail: String,
+}
+
+impl BreachReport {
+    fn new(segment: Segment, breach: &Breach) -> BreachReport {
+        let Breach { line, byte, seq, reason } = breach;
+        BreachReport {
+            segment: segment.name(),
+            line: *line,
+            byte: *byte,
+            seq: *seq,
+            reason: reason.label(),
+            detail: reason.to_string(),
         }
     }
-    Ok(report)
+}
+
+/// Reads the whole log, two segments at a time, and judges it; changes nothing and takes no lock.
+pub(crate) fn verify(data: &Path) -> io::Result<Report> {
+    let storage = DiskStorage::new(data.to_owned());
+    let segments = list(&storage)?.segments;
+    if segments.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "there is no log"));
+    }
+    let sizes = segments.iter().map(|segment| Ok(storage.status(&segment.path())?.len));
+    let bar = progress_bar(sizes.sum::<io::Result<u64>>()?);
+    let tasks: Vec<Task> = segments.iter().map(|segment| Task { segment: *segment, end: None }).collect();
+    let surveys = audit(&storage, &tasks, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    let surveys =
+        surveys.into_iter().zip(&segments).map(|(survey, segment)| Ok((segment.first_seq, survey?)));
+    let joined = join(surveys.collect::<io::Result<_>>()?);
+    let breaches: Vec<BreachReport> = joined
+        .breaches
+        .kept
+        .iter()
+        .map(|(place, breach)| BreachReport::new(segments[*place], breach))
+        .collect();
+    let first = breaches.first();
+    Ok(Report {
+        ok: breaches.is_empty(),
+        events: joined.events,
+        log_id: joined.log_id,
+        head_seq: joined.head.map_or(0, |head| head.seq),
+        head_hash: joined.head.map(|head| head.hash.to_string()),
+        root: joined.tree.map(|tree| tree.root().to_string()),
+        segments: segments.len(),
+        forgotten: joined.forgotten,
+        torn_bytes: joined.torn_bytes,
+        first_broken_seq: first.map(|breach| breach.seq),
+        reason: first.map(|breach| breach.reason),
+        detail: first.map(|breach| breach.detail.clone()),
+        segment: first.map(|breach| breach.segment.clone()),
+        line: first.map(|breach| breach.line),
+        byte: first.map(|breach| breach.byte),
+        breach_count: joined.breaches.count,
+        breaches,
+    })
+}
+
+/// Shown on a terminal only.
+fn progress_bar(bytes: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
+            .expect("the template is a constant");
+    ProgressBar::new(bytes).with_style(style)
 }

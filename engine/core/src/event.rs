@@ -13,9 +13,18 @@ pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 /// Type of the event that says whose payloads were removed, its own never: `{targets: [ids of earlier events], reason}`.
 pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
 
+/// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.
+pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
+
+/// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
+pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
+
 /// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
 pub const RESERVED: &[&str] =
-    &[MEMORY_SAVED, MEMORY_INVALIDATED, MEMORY_FORGOTTEN, "log.key_rotated", "log.rollback_accepted"];
+    &[MEMORY_SAVED, MEMORY_INVALIDATED, MEMORY_FORGOTTEN, LOG_KEY_ROTATED, LOG_ROLLBACK_ACCEPTED];
+
+/// Project of the events an engine writes about its own log.
+pub const PROJECT_OF_THE_LOG: &str = "memory-engine";
 
 /// A checked event that waits for its sequence number. Made by [`crate::request`] alone.
 #[derive(Debug, Clone)]

@@ -3,13 +3,23 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine_core::wire::{Health, ProjectionHealth};
+use engine_core::anchor::check_form;
+use engine_core::request::{Refused, parse};
+use engine_core::wire::{CheckpointAnswer, ErrorCode, GivenAnchor, Health, ProjectionHealth};
+use http_body_util::{BodyExt, Limited};
 
+use super::log::{not_open, texts};
+use super::parameters::Parameters;
 use super::refusal::{Refusal, internal};
 use crate::engine::Engine;
+use crate::log::{KeyRotated, Rotated};
+
+/// An anchor is a few hundred bytes, and a reason in somebody's words.
+const ANCHOR_BYTES_MAX: usize = 64 << 10;
 
 /// 200 unless only a restart would help.
 pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
@@ -41,4 +51,40 @@ pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Respons
 pub(super) async fn rebuild(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<ProjectionHealth>) {
     engine.projection.request_rebuild();
     (StatusCode::ACCEPTED, Json(engine.health().projection))
+}
+
+/// A checkpoint for the head, and the proof that it extends the tree of the size asked for.
+pub(super) async fn checkpoint(
+    State(engine): State<Arc<Engine>>,
+    parameters: Parameters,
+) -> Result<Json<CheckpointAnswer>, Refusal> {
+    let parameters = parameters.known(&["extends"])?;
+    let checkpoint = engine.head_checkpoint().ok_or_else(not_open)?;
+    let Some(old) = parameters.number("extends", 0, checkpoint.size)? else {
+        return Ok(Json(CheckpointAnswer { checkpoint, consistency: None }));
+    };
+    let size = checkpoint.size;
+    let prove = move || engine.parts.tree.consistency(old, size);
+    let proof = tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))??;
+    Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
+}
+
+/// 200 with what is known about the log now; 409 when it contradicts the anchor.
+pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Result<Response, Refusal> {
+    let body = Limited::new(body, ANCHOR_BYTES_MAX).collect().await.map_err(|_| {
+        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is larger than any anchor")
+    })?;
+    let given: GivenAnchor = parse(&body.to_bytes())?;
+    check_form(&given).map_err(|fault| Refused::Body(fault.to_string()))?;
+    let integrity = engine.anchor(given).await?;
+    let code = if integrity.fault.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    Ok((code, Json(integrity)).into_response())
+}
+
+pub(super) async fn rotate(State(engine): State<Arc<Engine>>) -> Result<Json<Rotated>, Refusal> {
+    Ok(Json(engine.rotate().await?))
+}
+
+pub(super) async fn rotate_key(State(engine): State<Arc<Engine>>) -> Result<Json<KeyRotated>, Refusal> {
+    Ok(Json(engine.rotate_key().await?))
 }

@@ -8,15 +8,17 @@ use axum::response::Response;
 use engine_core::format::{EventLine, LineFault};
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX};
 use engine_core::request::{self, Refused};
-use engine_core::wire::{AppendEvents, Appended, ErrorCode, EventPage, EventView, LogHead};
+use engine_core::wire::{AppendEvents, Appended, EventPage, EventView, LogHead};
 use serde_json::value::RawValue;
 
 use super::Api;
 use super::body::Checked;
+use super::log::not_open;
 use super::memories::answer;
 use super::parameters::Parameters;
 use super::refusal::{Refusal, internal, log_corrupt};
-use crate::log::{Head, Store};
+use crate::engine::Engine;
+use crate::log::Head;
 
 pub(super) async fn append(State(api): State<Api>, body: Checked<AppendEvents>) -> Result<Response, Refusal> {
     let drafts = request::events(body.request)?;
@@ -32,6 +34,9 @@ pub(super) async fn page(State(api): State<Api>, parameters: Parameters) -> Resu
     let log = api.engine.log.clone();
     let read = tokio::task::spawn_blocking(move || log.lines_after(after, limit, EVENTS_PAGE_BYTES_MAX));
     let lines = read.await.map_err(|fault| internal(&fault))??;
+    if lines.is_empty() && after < head.seq {
+        return Err(unreadable(&api.engine, after + 1).unwrap_or_else(log_corrupt));
+    }
     let events = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view);
     let events = events.collect::<Result<_, LineFault>>().map_err(|fault| {
         tracing::error!(%fault, "a durable event does not verify");
@@ -73,11 +78,11 @@ pub(super) async fn head(State(api): State<Api>) -> Result<Json<LogHead>, Refusa
 }
 
 fn durable_head(api: &Api) -> Result<Head, Refusal> {
-    if let Store::Corrupt(_) = api.engine.published.store() {
-        return Err(log_corrupt());
-    }
-    api.engine.published.head().ok_or_else(|| {
-        Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
-            .hint("repeat it after Retry-After seconds")
-    })
+    let published = &api.engine.published;
+    published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
+}
+
+/// Why an event is not shown: it stands at or behind the place where the log does not verify.
+pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
+    (seq > engine.published.readable_through()).then(log_corrupt)
 }

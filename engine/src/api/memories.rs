@@ -16,7 +16,7 @@ use super::Api;
 use super::body::Checked;
 use super::parameters::Parameters;
 use super::refusal::{Refusal, log_corrupt};
-use crate::log::{Receipt, Store};
+use crate::log::Receipt;
 use crate::projection::{Found, Known, Moment, Search, Target, memory, target};
 
 /// Sequence numbers as SQLite and JSON have them.
@@ -56,10 +56,12 @@ pub(super) async fn read(
 ) -> Result<Json<MemoryView>, Refusal> {
     let id = known_id(id)?;
     let parameters = parameters.known(&["as_of", "known_at", "min_seq"])?;
-    let moment = moment(&parameters)?;
+    let readable = api.engine.published.readable_through();
+    let moment = moment(&parameters, readable)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
     match query(&api, "get", min_seq, move |connection| memory(connection, &id, &moment)).await? {
         Found::Valid(view) => Ok(Json(*view)),
+        Found::Unknown if readable < SEQ_MAX => Err(log_corrupt()),
         Found::Unknown => Err(unknown()),
         Found::NotValid(Validity { from, until, .. }) => {
             let end = until.map(|until| format!(" until {until}")).unwrap_or_default();
@@ -73,14 +75,14 @@ pub(super) async fn search(
     State(api): State<Api>,
     parameters: Parameters,
 ) -> Result<Json<SearchAnswer>, Refusal> {
-    let (search, min_seq) = checked_search(parameters)?;
+    let (search, min_seq) = checked_search(parameters, api.engine.published.readable_through())?;
     query(&api, "search", min_seq, move |connection| search.run(connection)).await.map(Json)
 }
 
 const SEARCH_PARAMETERS: &[&str] =
     &["q", "project", "type", "limit", "offset", "as_of", "known_at", "min_seq"];
 
-fn checked_search(parameters: Parameters) -> Result<(Search, Option<u64>), Refused> {
+fn checked_search(parameters: Parameters, readable: u64) -> Result<(Search, Option<u64>), Refused> {
     let parameters = parameters.known(SEARCH_PARAMETERS)?;
     let words = parameters.text("q").unwrap_or_default();
     request::words(words)?;
@@ -95,19 +97,25 @@ fn checked_search(parameters: Parameters) -> Result<(Search, Option<u64>), Refus
         words: words.to_owned(),
         project: filter("project")?,
         kind: filter("type")?,
-        moment: moment(&parameters)?,
+        moment: moment(&parameters, readable)?,
         limit: number("limit", SEARCH_LIMIT_MIN, SEARCH_LIMIT_MAX, SEARCH_LIMIT_DEFAULT)?,
         offset: number("offset", 0, SEARCH_OFFSET_MAX, 0)?,
     };
     Ok((search, parameters.number("min_seq", 0, SEQ_MAX)?))
 }
 
-fn moment(parameters: &Parameters) -> Result<Moment, Refused> {
+/// The moment asked about. Of a log that does not verify only what stands before the breach is known.
+fn moment(parameters: &Parameters, readable: u64) -> Result<Moment, Refused> {
     let is_seq = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let known = match parameters.text("known_at") {
         None => None,
         Some(text) if is_seq(text) => parameters.number("known_at", 0, SEQ_MAX)?.map(Known::Through),
         Some(_) => parameters.moment("known_at")?.map(Known::At),
+    };
+    let known = match known {
+        known if readable >= SEQ_MAX => known,
+        Some(Known::Through(seq)) => Some(Known::Through(seq.min(readable))),
+        _ => Some(Known::Through(readable)),
     };
     Ok(Moment { now: Timestamp::now(), as_of: parameters.moment("as_of")?, known })
 }
@@ -120,7 +128,9 @@ async fn query<T: Send + 'static>(
     min_seq: Option<u64>,
     read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    if let Store::Corrupt(_) = api.engine.published.store() {
+    // What verifies is read; of a log of which nothing does, nothing is.
+    let published = &api.engine.published;
+    if published.fault().is_some() && published.head().is_none() {
         return Err(log_corrupt());
     }
     let metrics = &api.engine.metrics;

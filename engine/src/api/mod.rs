@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod events;
+mod log;
 mod memories;
 mod parameters;
 mod refusal;
@@ -44,6 +45,9 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/search", get(memories::search))
         .route("/v1/events", post(events::append).get(events::page))
         .route("/v1/log/head", get(events::head))
+        .route("/v1/log/checkpoint", get(log::checkpoint))
+        .route("/v1/log/proof/{seq}", get(log::proof))
+        .route("/v1/log/consistency", get(log::consistency))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
@@ -59,6 +63,10 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/health", get(admin::health))
         .route("/metrics", get(admin::metrics))
         .route("/rebuild", post(admin::rebuild))
+        .route("/checkpoint", get(admin::checkpoint))
+        .route("/anchor", post(admin::anchor))
+        .route("/rotate", post(admin::rotate))
+        .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))

@@ -98,9 +98,10 @@ impl From<CommitError> for Refusal {
 const LOG_CORRUPT_HINT: &str =
     "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
 
-/// Nothing is served from a log that does not verify.
+/// Nothing is served from behind the place where the log does not verify.
 pub(super) fn log_corrupt() -> Refusal {
-    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify").hint(LOG_CORRUPT_HINT)
+    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before what was asked for")
+        .hint(LOG_CORRUPT_HINT)
 }
 
 impl From<Unreadable> for Refusal {
@@ -139,7 +140,7 @@ pub(super) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
 pub(super) async fn not_found(uri: Uri) -> Refusal {
     // A path is short (the server bounds the head) and came from the client itself.
     Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
-        .hint("the API is /v1/memories, /v1/search, /v1/events and /v1/log/head")
+        .hint("the API is /v1/memories, /v1/search, /v1/events and /v1/log")
 }
 
 pub(super) async fn method_not_allowed() -> Refusal {

@@ -14,7 +14,7 @@ use super::process::Serving;
 use super::row::{Row, Sample, median};
 use super::text::Texts;
 use super::{Bench, limits};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 
 /// Clients at one time, and events of each of their requests.
@@ -115,7 +115,7 @@ async fn http(
 /// The same without a network: the log's thread, its queue and the projection.
 async fn in_process(bench: &Bench, tasks: usize) -> anyhow::Result<Sample> {
     let data = bench.directory("in-process")?;
-    let engine = Arc::new(Engine::start(&data, Metrics::new("")?)?);
+    let engine = Arc::new(Engine::start(&data, Metrics::new("")?, Settings::default())?);
     while !engine.is_ready() {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }

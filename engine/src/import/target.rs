@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::api;
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 
 /// Longer than the engine itself gives a request.
@@ -69,7 +69,7 @@ impl Target {
 
     pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {
         let metrics = Metrics::new("").context("cannot define the metrics")?;
-        let engine = Arc::new(Engine::start(data, metrics)?);
+        let engine = Arc::new(Engine::start(data, metrics, Settings::default())?);
         let routes = api::routes(Arc::clone(&engine));
         Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }

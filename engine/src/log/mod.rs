@@ -1,15 +1,51 @@
-//! The log on disk: opened and recovered ([`open`]), appended to by one thread ([`writer`]), read ([`reader`]).
+//! The log on disk.
+//!
+//! One thread writes it ([`writer`]) through [`active`], the segment at its end; [`open`] recovers it. [`keeper`] is the
+//! thread that reads everything back, compresses what is sealed and keeps the checkpoint the next start begins at.
+//! [`reader`] answers reads; [`attestation`] signs and judges.
 
+mod active;
+mod attestation;
+mod audit;
+mod commit;
+mod compact;
+mod compressed;
+mod contents;
+mod erase;
+mod group;
+mod inspect;
+mod keeper;
+mod keyring;
 mod keys;
+mod local;
+mod offline;
 mod open;
+mod own;
 mod published;
 mod reader;
+mod rewrite;
+mod segment;
+mod torn;
+mod tree;
+mod walk;
 mod writer;
 
-pub(crate) use open::{LogDirectory, OpenError, segment_path};
+pub(crate) use attestation::Attestation;
+pub(crate) use audit::{Task, audit};
+pub(crate) use commit::{
+    Answer, AppliedKeys, Applying, Commit, CommitError, Key, KeyRotated, Order, Receipt, Rotated,
+};
+pub(crate) use inspect::{
+    SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
+};
+pub(crate) use keeper::Keeper;
+pub(crate) use offline::Offline;
+pub(crate) use open::{LogDirectory, OpenError};
 pub(crate) use published::{Head, Published, Store};
 pub(crate) use reader::LogReader;
-pub(crate) use writer::{AppliedKeys, Applying, Commit, CommitError, Key, Receipt, Writer};
+pub(crate) use segment::{Segment, list};
+pub(crate) use tree::Tree;
+pub(crate) use writer::{LogParts, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,31 @@
 //! Opening a log, at start and again after a failed write: the same path.
+//!
+//! With a local checkpoint that holds, only what is behind it is read; else everything. The background verification
+//! reads the rest afterwards.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use engine_core::digest::{Hash, hex};
-use engine_core::format::{Header, segment_file_name};
-use engine_core::recovery::{self, Breach, Link, Scan, Verdict};
-use jiff::Timestamp;
+use engine_core::digest::Hash;
+use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use thiserror::Error;
 
-use super::published::is_indexed;
-use crate::storage::{DiskStorage, Storage, create_directory};
+use super::active::{Active, Durable};
+use super::keyring::Keyring;
+use super::local;
+use super::published::Head;
+use super::segment::{self, DIRECTORY, Segment};
+use super::walk::Walk;
+use super::writer::LogParts;
+use crate::storage::{Access, DiskStorage, Storage, create_directory};
 
 /// The directory of a log, held by this process alone.
 #[derive(Debug)]
 pub(crate) struct LogDirectory {
-    path: PathBuf,
+    data: PathBuf,
     // Held, never read: the kernel lets go of it when the process ends, however it ends.
-    _lock: File,
+    _lock: std::fs::File,
 }
 
 /// Why there is no log to use.
@@ -33,124 +40,153 @@ pub(crate) enum OpenError {
 impl LogDirectory {
     /// Makes `data/log` if need be and takes the lock on it.
     pub(crate) fn lock(data: &Path) -> Result<LogDirectory, OpenError> {
-        let path = data.join("log");
+        let path = data.join(DIRECTORY);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         std::fs::create_dir_all(data).map_err(failed)?;
         create_directory(&path).map_err(failed)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
+        let lock = std::fs::File::options().create(true).truncate(false).write(true).open(path.join("lock"));
         let lock = lock.map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(LogDirectory { path, _lock: lock }),
+            Ok(()) => Ok(LogDirectory { data: data.to_owned(), _lock: lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
             Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
         }
     }
 
-    /// The one segment there is.
-    pub(crate) fn segment(&self) -> PathBuf {
-        segment_path(&self.path)
-    }
-
-    pub(crate) fn storage(&self) -> DiskStorage {
-        DiskStorage::new(self.segment())
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::new(DiskStorage::new(self.data.clone()))
     }
 }
 
-/// Path of the first segment in the directory of a log.
-pub(crate) fn segment_path(log: &Path) -> PathBuf {
-    log.join(segment_file_name(1))
-}
-
-/// A log that verifies and whose every byte is durable.
+/// A log that verifies, as far as it was read, and whose every byte is durable.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) log_id: String,
-    pub(crate) link: Link,
-    pub(crate) len: u64,
-    pub(crate) torn_bytes: u64,
-    pub(crate) index: Vec<(u64, u64)>,
+pub(super) struct Opened {
+    pub(super) active: Active,
+    /// Hash of the last event.
+    pub(super) head_hash: Hash,
+    pub(super) segments: Vec<Segment>,
+    pub(super) torn_bytes: u64,
+    pub(super) epoch: u64,
+    /// Everything up to here was read: nothing unless all of it was.
+    pub(super) verified_through: u64,
+}
+
+/// What of a damaged log can be read.
+#[derive(Debug)]
+pub(super) struct Readable {
+    pub(super) head: Head,
+    pub(super) segments: Vec<Segment>,
+}
+
+/// What is wrong with a log, and what of it is not.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) fault: IntegrityFault,
+    pub(super) readable: Option<Readable>,
 }
 
 /// Why a log could not be opened now.
-#[derive(Debug, Error)]
-pub(crate) enum Unopened {
-    #[error("the log does not verify: {0}")]
-    Corrupt(Breach),
-    #[error(
-        "the log changed behind the engine: it ends at event {found} ({found_hash}), event {expected} was durable"
-    )]
-    Changed { expected: u64, found: u64, found_hash: Hash },
-    #[error("opening the log failed: {0}")]
-    Io(#[from] io::Error),
+#[derive(Debug)]
+pub(super) enum Unopened {
+    /// It does not verify.
+    Corrupt(Box<Damage>),
+    /// The volume failed.
+    Io(io::Error),
 }
 
-/// What must be there: everything that was ever acknowledged by this process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Durable {
-    pub(crate) link: Link,
-    pub(crate) len: u64,
+impl From<io::Error> for Unopened {
+    fn from(fault: io::Error) -> Unopened {
+        Unopened::Io(fault)
+    }
 }
 
-/// Opens, recovers, syncs and verifies. With `durable`, first goes back to it: what came after was never
-/// acknowledged.
-pub(crate) fn open(storage: &mut impl Storage, durable: Option<Durable>) -> Result<Opened, Unopened> {
-    storage.reopen()?;
+/// Opens, recovers, syncs and verifies. With `durable`, first goes back to it: what came after was never acknowledged.
+/// `epoch` is the one this process already has, or 0.
+pub(super) fn open(parts: &LogParts, durable: Option<Durable>, epoch: u64) -> Result<Opened, Unopened> {
+    let storage = &*parts.storage;
     if let Some(durable) = durable {
-        storage.truncate(durable.len)?;
-        storage.sync()?;
+        go_back(storage, durable)?;
     }
-    let (scan, index) = read(storage)?;
-    let torn_bytes = cut(storage, &scan)?;
-    let opened = match (scan.header, scan.head) {
-        (Some((header, _)), Some(link)) => {
-            // A killed process leaves whole lines that no sync has covered yet.
-            storage.sync()?;
-            Opened { log_id: header.log_id, link, len: scan.valid_len, torn_bytes, index }
-        }
-        _ => Opened { torn_bytes, ..create(storage)? },
-    };
+    let listing = segment::list(storage)?;
+    for name in &listing.unfinished {
+        storage.remove(&format!("{DIRECTORY}/{name}"))?;
+    }
+    let keyring = Keyring::load(storage)?;
+    let claim = local::read(storage, keyring.as_ref())?;
+    let resume = claim.as_ref().and_then(|claim| local::resume(storage, claim, &listing.segments));
+    let walked = Walk::through(parts, &listing.segments, resume)?;
+    if walked.is_empty()
+        && let Some(claim) = claim.as_ref().filter(|claim| claim.size > 0)
+    {
+        return Err(gone(claim.size));
+    }
+    let opened = walked.finish(parts, epoch)?;
     match durable {
-        Some(durable) if durable.link != opened.link => Err(Unopened::Changed {
-            expected: durable.link.seq,
-            found: opened.link.seq,
-            found_hash: opened.link.hash,
-        }),
-        _ => Ok(opened),
-    }
-}
-
-fn read(storage: &impl Storage) -> Result<(Scan, Vec<(u64, u64)>), Unopened> {
-    let mut index = Vec::new();
-    let reader = BufReader::with_capacity(1 << 18, storage.reader()?);
-    let scan = recovery::scan(reader, |found| {
-        if is_indexed(found.event.envelope.seq) {
-            index.push((found.event.envelope.seq, found.offset));
-        }
-    })?;
-    index.retain(|(_, offset)| *offset < scan.valid_len);
-    Ok((scan, index))
-}
-
-fn cut(storage: &mut impl Storage, scan: &Scan) -> Result<u64, Unopened> {
-    match &scan.verdict {
-        Verdict::Clean => Ok(0),
-        Verdict::Corrupt(breach) => Err(Unopened::Corrupt(breach.clone())),
-        Verdict::TornTail { valid_len, torn_bytes } => {
-            if *torn_bytes > 0 {
-                storage.set_aside(*valid_len)?;
-                storage.truncate(*valid_len)?;
-                storage.sync()?;
-            }
-            Ok(*torn_bytes)
+        Some(durable) if is_other(durable, &opened.active) => Err(changed(durable, &opened)),
+        _ => {
+            parts.attestation.keys_of(parts, keyring, &opened.active.header.log_id)?;
+            parts.attestation.claim(claim);
+            Ok(opened)
         }
     }
 }
 
-fn create(storage: &mut impl Storage) -> Result<Opened, Unopened> {
-    let header = Header::first(hex(&crate::random::bytes::<16>()), Timestamp::now());
-    let (line, hash) = header.encode();
-    storage.append(0, &line)?;
-    storage.sync()?;
-    let link = Link::after_header(&header, hash);
-    Ok(Opened { log_id: header.log_id, link, len: line.len() as u64, torn_bytes: 0, index: Vec::new() })
+/// Takes away what followed the last acknowledged byte.
+fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
+    let segment = Segment::raw(durable.first_seq);
+    let file = match storage.open(&segment.path(), Access::Write) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            return Err(lost(segment, durable.link.seq, "the segment that was being written is gone"));
+        }
+        file => file?,
+    };
+    if let Some(len) = durable.len {
+        if file.size()? < len {
+            let what = "the segment that was being written is shorter than it was";
+            return Err(lost(segment, durable.link.seq, what));
+        }
+        file.truncate(len)?;
+        file.sync()?;
+    }
+    // A rotation that failed may have begun the next segment. What of it reached the disk is not known.
+    for later in segment::list(storage)?.segments.iter().filter(|later| later.first_seq > durable.first_seq) {
+        storage.remove(&later.path())?;
+        storage.sync_directory(DIRECTORY)?;
+    }
+    Ok(())
+}
+
+/// Whether a log does not end with what was acknowledged.
+fn is_other(durable: Durable, active: &Active) -> bool {
+    let (was, is) = (durable.link, active.link);
+    was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)
+}
+
+fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
+    let fault = IntegrityFault {
+        kind: IntegrityFaultKind::Truncated,
+        message: format!(
+            "{message}, although event {seq} was durable: restore the volume, or accept the loss"
+        ),
+        seq,
+        segment: Some(segment.name()),
+        line: None,
+        byte: None,
+    };
+    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+}
+
+fn gone(size: u64) -> Unopened {
+    let message = format!(
+        "there is no log, although its checkpoint says that it had {size} events: restore the volume from a backup"
+    );
+    let kind = IntegrityFaultKind::Truncated;
+    let fault = IntegrityFault { kind, message, seq: 1, segment: None, line: None, byte: None };
+    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+}
+
+fn changed(durable: Durable, opened: &Opened) -> Unopened {
+    let (expected, found) = (durable.link.seq, opened.active.link.seq);
+    let segment = Segment::raw(durable.first_seq);
+    lost(segment, expected.min(found + 1), &format!("the log ends at event {found}"))
 }

@@ -1,134 +1,67 @@
 //! The one thread that writes the log: takes what is waiting, writes it as one group, syncs once, acknowledges.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use engine_core::digest::{Hash, Salt, time_ordered_id};
-use engine_core::event::{Draft, Idempotency};
-use engine_core::fold::Request;
-use engine_core::format::Unsealed;
 use engine_core::limits::CONTENT_BYTES_MAX;
-use engine_core::recovery::Link;
+use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use jiff::Timestamp;
-use thiserror::Error;
-use tokio::sync::oneshot;
 
+use super::active::{Active, Durable};
+use super::attestation::Attestation;
+use super::commit::{AppliedKeys, Applying, Commit, CommitError, Key, Order, Receipt, Reply, Rotated};
+use super::group::Group;
 use super::keys::RecentKeys;
-use super::open::{self, Durable, Opened, Unopened};
+use super::open::{self, Damage, Opened, Readable, Unopened};
 use super::published::{Head, Published, Store};
+use super::segment::Segment;
+use super::tree::Tree;
+use super::walk::header_after;
+use crate::config::Rotation;
 use crate::metrics::Metrics;
-use crate::random;
-use crate::storage::{Storage, is_full};
+use crate::sources::Sources;
+use crate::storage::{FailPoint, Storage, is_full};
 
 /// How often a failed volume is tried again, and free space looked at: well within the five seconds after which
 /// writes have to work again.
 const RETRY: Duration = Duration::from_secs(1);
-/// A group larger than this makes the first of its clients wait for bytes of others.
-const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Same, for the projection's transaction.
-const GROUP_EVENTS_MAX: usize = 4096;
 
-/// A request to make events durable, all or none.
-#[derive(Debug)]
-pub(crate) struct Commit {
-    pub(crate) drafts: Vec<Draft>,
-    pub(crate) key: Option<Key>,
-    pub(crate) reply: Reply,
-}
-
-pub(crate) type Reply = oneshot::Sender<Result<Receipt, CommitError>>;
-
-/// An idempotency key and the request it is bound to, in a form in which equal requests are equal bytes.
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) key: String,
-    pub(crate) request: Vec<u8>,
-}
-
-/// The events are durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Receipt {
-    /// Id of the last event.
-    pub(crate) id: String,
-    pub(crate) first_seq: u64,
-    pub(crate) last_seq: u64,
-    /// Hash of the last event.
-    pub(crate) hash: Hash,
-    /// They were already, under the same idempotency key.
-    pub(crate) replayed: bool,
-}
-
-impl Receipt {
-    fn of(request: &Request, replayed: bool) -> Receipt {
-        let Request { id, first_seq, last_seq, hash, .. } = request.clone();
-        Receipt { id, first_seq, last_seq, hash, replayed }
-    }
-}
-
-/// Why events are not durable, or not known to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum CommitError {
-    #[error("too many requests are waiting to be written")]
-    Overloaded,
-    #[error("the volume is full")]
-    Full,
-    #[error("the volume failed")]
-    Failing,
-    #[error("the log does not verify")]
-    Corrupt,
-    #[error("the idempotency key was used with another request")]
-    Conflict,
-    #[error("idempotency keys cannot be looked up now")]
-    KeysUnknown,
-    #[error("the engine is stopping")]
-    Stopping,
-}
-
-/// A durable group on its way to the projection. Whoever holds it owes the answers.
-#[derive(Debug)]
-pub(crate) struct Applying {
-    pub(crate) lines: Vec<u8>,
-    pub(crate) first_seq: u64,
-    pub(crate) acks: Vec<(Reply, Receipt)>,
-}
-
-impl Applying {
-    /// Tells every client that its events are durable.
-    pub(crate) fn acknowledge(self) {
-        for (reply, receipt) in self.acks {
-            // A client that went away does not need the answer; its events stay.
-            let _gone = reply.send(Ok(receipt));
-        }
-    }
-}
-
-/// Keys of everything the projection has applied.
-pub(crate) trait AppliedKeys: Send {
-    /// Up to which event all keys are known.
-    fn applied_seq(&self) -> u64;
-    /// Looks a key up; `None` when the projection cannot answer, else how far it had applied and what it has.
-    fn find(&self, key: &str) -> Option<(u64, Option<Request>)>;
+/// What a log is made of and told by.
+#[derive(Debug, Clone)]
+pub(crate) struct LogParts {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) published: Published,
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) attestation: Arc<Attestation>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sources: Sources,
+    pub(crate) rotation: Rotation,
 }
 
 /// Owns the log. See [`Writer::run`].
-pub(crate) struct Writer<S> {
-    storage: S,
-    published: Published,
+pub(crate) struct Writer {
+    pub(super) parts: LogParts,
     applied: Box<dyn AppliedKeys>,
     applying: SyncSender<Applying>,
-    metrics: Arc<Metrics>,
-    mode: Mode,
+    pub(super) mode: Mode,
+    /// The end of the log, while it is open.
+    pub(super) active: Option<Active>,
     /// What this process has acknowledged; absent until the log was opened once.
-    durable: Option<(String, Durable)>,
+    durable: Option<Durable>,
+    /// Of the headers this process writes.
+    epoch: u64,
     keys: RecentKeys,
+    /// Orders taken from the queue and not served yet.
+    waiting: VecDeque<Order>,
     /// Bytes of the last group there was no space for.
     wanted: u64,
     retry: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mode {
+pub(super) enum Mode {
     Open,
     /// Until the log could be opened again.
     Closed {
@@ -139,116 +72,175 @@ enum Mode {
     Corrupt,
 }
 
-impl<S: Storage> Writer<S> {
+impl Writer {
     pub(crate) fn new(
-        storage: S,
-        published: Published,
+        parts: LogParts,
         applied: Box<dyn AppliedKeys>,
         applying: SyncSender<Applying>,
-        metrics: Arc<Metrics>,
-    ) -> Writer<S> {
-        let mode = Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing };
-        let keys = RecentKeys::new(0);
-        let (durable, wanted, retry) = (None, 0, RETRY);
-        Writer { storage, published, applied, applying, metrics, mode, durable, keys, wanted, retry }
+        anchor: Option<GivenAnchor>,
+    ) -> Writer {
+        parts.attestation.give(anchor);
+        Writer {
+            parts,
+            applied,
+            applying,
+            mode: Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing },
+            active: None,
+            durable: None,
+            epoch: 0,
+            keys: RecentKeys::new(0),
+            waiting: VecDeque::new(),
+            wanted: 0,
+            retry: RETRY,
+        }
     }
 
     /// The same, with another patience.
     #[cfg(test)]
-    pub(super) fn retrying_every(self, retry: Duration) -> Writer<S> {
+    pub(super) fn retrying_every(self, retry: Duration) -> Writer {
         Writer { retry, ..self }
     }
 
     /// Serves the queue until its last sender is gone and it is empty.
-    pub(crate) fn run(mut self, queue: &Receiver<Commit>) {
+    pub(crate) fn run(mut self, queue: &Receiver<Order>) {
         loop {
             self.look_at_storage();
             match queue.recv_timeout(self.retry) {
-                Ok(first) => self.serve(first, queue),
+                Ok(order) => self.serve(order, queue),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Opens a closed log when it is time, and keeps what is known about space fresh.
-    fn look_at_storage(&mut self) {
+    /// Opens a closed log when it is time, and does what is due without being asked.
+    pub(super) fn look_at_storage(&mut self) {
         if let Mode::Closed { retry_at, .. } = self.mode
             && Instant::now() >= retry_at
         {
             self.reopen();
         }
-        let Ok(space) = self.storage.space() else { return };
-        self.published.set_space(space);
+        if self.parts.tree.failed() && self.mode == Mode::Open {
+            self.close("tree", &std::io::Error::other("the tree could not be written"));
+        }
+        self.rotate_if_old();
+        self.finish_what_was_begun();
+        let Ok(space) = self.parts.storage.space() else { return };
+        self.parts.published.set_space(space);
         if self.mode == Mode::Open {
             let admits = space.admits(self.wanted);
-            self.published.set_store(if admits { Store::Writable } else { Store::Full });
+            self.parts.published.set_store(if admits { Store::Writable } else { Store::Full });
             self.wanted = if admits { 0 } else { self.wanted };
         }
     }
 
     fn reopen(&mut self) {
-        let durable = self.durable.as_ref().map(|(_, durable)| *durable);
-        match open::open(&mut self.storage, durable) {
+        match open::open(&self.parts, self.durable, self.epoch) {
             Ok(opened) => self.opened(opened),
             Err(Unopened::Io(fault)) => self.close("open", &fault),
-            Err(Unopened::Corrupt(breach)) => self.give_up(breach),
-            Err(fault @ Unopened::Changed { .. }) => {
-                tracing::error!(%fault, "the log is not what was acknowledged");
-                let seq = durable.map_or(0, |durable| durable.link.seq);
-                let reason = engine_core::recovery::Fault::Sequence(self.published.head_seq());
-                self.give_up(engine_core::recovery::Breach { line: 0, byte: 0, seq, reason });
+            Err(Unopened::Corrupt(damage)) => {
+                let Damage { fault, readable } = *damage;
+                tracing::error!(?fault, "the log does not verify: nothing is written any more");
+                if let Some(Readable { head, segments }) = readable.filter(|_| self.durable.is_none()) {
+                    self.parts.published.opened(head, segments);
+                }
+                self.parts.metrics.integrity_faults.inc();
+                self.parts.published.set_corrupt(fault);
+                self.mode = Mode::Corrupt;
             }
         }
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { log_id, link, len, torn_bytes, index } = opened;
+        let Opened { active, head_hash, segments, torn_bytes, epoch, verified_through } = opened;
+        let (log_id, seq) = (active.header.log_id.clone(), active.link.seq);
         if torn_bytes > 0 {
-            tracing::warn!(torn_bytes, seq = link.seq, "a write had not finished: its bytes were set aside");
-            self.published.add_torn(torn_bytes);
+            tracing::warn!(torn_bytes, seq, "a write had not finished: its bytes were set aside");
+            self.parts.published.add_torn(torn_bytes);
         }
         if self.durable.is_none() {
-            self.keys = RecentKeys::new(link.seq);
+            self.keys = RecentKeys::new(seq);
         }
-        tracing::info!(log_id, seq = link.seq, hash = %link.hash, "log open");
-        let head = Head { log_id: log_id.clone(), seq: link.seq, hash: link.hash, len };
-        self.published.opened(head, index);
-        self.durable = Some((log_id, Durable { link, len }));
+        let segment = active.header.segment;
+        tracing::info!(log_id, seq, hash = %head_hash, segment, epoch, "log open");
+        let head = Head { log_id, seq, hash: head_hash, line: active.link.hash, len: active.len };
+        self.parts.published.opened(head, segments);
+        self.parts.published.verified(verified_through, None);
+        self.epoch = epoch;
+        self.durable = Some(active.durable());
+        self.active = Some(active);
         self.mode = Mode::Open;
+        self.judge();
     }
 
-    fn give_up(&mut self, breach: engine_core::recovery::Breach) {
-        tracing::error!(%breach, "the log does not verify: nothing is written any more");
-        self.published.set_store(Store::Corrupt(breach));
-        self.mode = Mode::Corrupt;
+    /// Lets go of the segment at the end, which is about to be written anew: an open descriptor would go on in the old
+    /// file. Nothing is written before the log was opened again.
+    pub(super) fn let_go(&mut self) {
+        self.durable = self.durable.map(|durable| Durable { len: None, ..durable });
+        self.active = None;
+        self.mode = Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing };
     }
 
-    fn close(&mut self, step: &'static str, fault: &std::io::Error) {
+    /// Holds the log against what is recorded of it. Not to know whether it is the log it was is no reason to write.
+    fn judge(&mut self) {
+        if let Err(fault) = self.parts.attestation.judge(&self.parts) {
+            self.close("judge", &fault);
+        }
+    }
+
+    pub(super) fn close(&mut self, step: &'static str, fault: &std::io::Error) {
         let (store, answer) = match is_full(fault) {
             true => (Store::Full, CommitError::Full),
             false => (Store::Failing, CommitError::Failing),
         };
         tracing::error!(step, %fault, "the volume failed: no acknowledgement until the log is open again");
-        self.metrics.storage_failures.with_label_values(&[step]).inc();
-        self.published.set_store(store);
+        self.parts.metrics.storage_failures.with_label_values(&[step]).inc();
+        self.parts.published.set_store(store);
+        self.active = None;
         self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
     }
 
-    fn serve(&mut self, first: Commit, queue: &Receiver<Commit>) {
-        let (log_id, durable) = match (&self.mode, &self.durable) {
-            (Mode::Open, Some(durable)) => durable.clone(),
-            (Mode::Closed { answer, .. }, _) => return refuse(first, *answer),
-            _ => return refuse(first, CommitError::Corrupt),
+    /// Serves an order, and commits that wait behind it together with it.
+    pub(super) fn serve(&mut self, first: Order, queue: &Receiver<Order>) {
+        self.waiting.push_back(first);
+        while let Some(order) = self.waiting.pop_front() {
+            match order {
+                Order::Commit(commit) => self.serve_commits(commit, queue),
+                Order::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
+                Order::RotateKey(reply) => drop(reply.send(self.rotate_key())),
+                Order::Anchor(given, reply) => drop(reply.send(self.hold_against(given))),
+            }
+        }
+    }
+
+    /// Why nothing can be written now.
+    pub(super) fn refusal(&self) -> Option<CommitError> {
+        match (self.mode, self.parts.published.fault()) {
+            (Mode::Closed { answer, .. }, None) => Some(answer),
+            (Mode::Open, None) => None,
+            _ => Some(CommitError::Corrupt),
+        }
+    }
+
+    fn serve_commits(&mut self, first: Commit, queue: &Receiver<Order>) {
+        let durable = match (self.refusal(), &self.active) {
+            (None, Some(active)) => active.link,
+            (refusal, _) => return refuse(first, refusal.unwrap_or(CommitError::Failing)),
         };
         self.keys.forget_through(self.applied.applied_seq());
         let mut group = Group::after(durable);
         self.add(first, &mut group);
         while group.has_room() {
-            let Ok(next) = queue.try_recv() else { break };
-            self.add(next, &mut group);
+            match queue.try_recv() {
+                Ok(Order::Commit(next)) => self.add(next, &mut group),
+                Ok(other) => {
+                    self.waiting.push_back(other);
+                    break;
+                }
+                Err(_) => break,
+            }
         }
-        self.commit(log_id, group);
+        self.commit(durable.seq, group);
     }
 
     /// Gives a request its place in the group, or its answer.
@@ -259,7 +251,7 @@ impl<S: Storage> Writer<S> {
             // Known is not durable: the first request with this key may be in this very group.
             Ok(Some(receipt)) => group.acks.push((reply, receipt)),
             Ok(None) => {
-                let (receipt, request) = group.push(&drafts, key);
+                let (receipt, request) = group.push(&drafts, key, &self.parts.sources);
                 group.acks.push((reply, receipt));
                 if let Some(request) = request {
                     self.keys.insert(request);
@@ -284,41 +276,49 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    fn commit(&mut self, log_id: String, group: Group) {
-        let Group { lines, places, acks, start, link } = group;
-        if lines.is_empty() {
-            return Applying { lines, first_seq: link.seq + 1, acks }.acknowledge();
+    fn commit(&mut self, durable_seq: u64, group: Group) {
+        if group.lines.is_empty() {
+            return acknowledge(group.acks);
         }
-        let space = self.storage.space().unwrap_or_default();
-        if !space.admits(lines.len() as u64) {
-            self.published.set_space(space);
-            self.published.set_store(Store::Full);
+        let space = self.parts.storage.space().unwrap_or_default();
+        let bytes = group.lines.len() as u64;
+        if !space.admits(bytes) {
+            self.parts.published.set_space(space);
+            self.parts.published.set_store(Store::Full);
             // Small events may still fit; the volume counts as full until an ordinary large one would.
-            self.wanted = (lines.len() as u64).min(CONTENT_BYTES_MAX as u64);
-            return self.abandon(acks, start.link.seq, CommitError::Full);
+            self.wanted = bytes.min(CONTENT_BYTES_MAX as u64);
+            return self.abandon(group.acks, durable_seq, CommitError::Full);
         }
-        if let Err(fault) = self.make_durable(start.len, &lines) {
+        if let Err(fault) = self.make_durable(&group) {
             self.close("append", &fault);
             let answer = if is_full(&fault) { CommitError::Full } else { CommitError::Failing };
-            return self.abandon(acks, start.link.seq, answer);
+            return self.abandon(group.acks, durable_seq, answer);
         }
-        let len = start.len + lines.len() as u64;
-        self.published.advance(Head { log_id: log_id.clone(), seq: link.seq, hash: link.hash, len }, &places);
-        self.metrics.appends.inc_by(places.len() as u64);
-        self.durable = Some((log_id, Durable { link, len }));
-        let group = Applying { lines, first_seq: start.link.seq + 1, acks };
-        if let Err(unsent) = self.applying.send(group) {
-            // The projection's thread is gone; the events are durable all the same.
-            unsent.0.acknowledge();
-        }
+        self.tell(group, durable_seq);
+        self.rotate_if_large();
     }
 
-    fn make_durable(&mut self, offset: u64, lines: &[u8]) -> std::io::Result<()> {
-        self.storage.append(offset, lines)?;
+    fn make_durable(&mut self, group: &Group) -> std::io::Result<()> {
+        let Some(active) = &mut self.active else { return Err(std::io::Error::other("the log is not open")) };
         let started = Instant::now();
-        self.storage.sync()?; // COMMIT POINT: before this line nothing happened, after it everything did.
-        self.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
+        active.append(&*self.parts.storage, &group.lines, group.link)?;
+        self.parts.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
+        self.durable = Some(active.durable());
         Ok(())
+    }
+
+    /// Answers the clients of a durable group, then hands it to the projection.
+    fn tell(&mut self, group: Group, durable_seq: u64) {
+        let Group { link, lines, hashes, acks, .. } = group;
+        let len = self.active.as_ref().map_or(0, |active| active.len);
+        self.parts.metrics.appends.inc_by(hashes.len() as u64);
+        // Before the answers: a client may ask for the proof of its event at once.
+        self.parts.tree.extend(hashes);
+        self.parts.published.advance(link.seq, link.hash, len);
+        acknowledge(acks);
+        // Waits for a projection that is far behind, so that it never falls behind further. Were its thread gone, the
+        // events are durable all the same.
+        drop(self.applying.send(Applying { lines, first_seq: durable_seq + 1 }));
     }
 
     fn abandon(&mut self, acks: Vec<(Reply, Receipt)>, durable_seq: u64, answer: CommitError) {
@@ -329,62 +329,95 @@ impl<S: Storage> Writer<S> {
             drop(reply.send(if old { Ok(receipt) } else { Err(answer) }));
         }
     }
+
+    /// Makes events of the engine's own durable, outside of any queue.
+    pub(super) fn commit_own(&mut self, commit: Commit) {
+        let Some(active) = self.active.as_ref().filter(|_| self.refusal().is_none()) else {
+            return refuse(commit, self.refusal().unwrap_or(CommitError::Failing));
+        };
+        let durable = active.link;
+        let mut group = Group::after(durable);
+        self.add(commit, &mut group);
+        self.commit(durable.seq, group);
+    }
+
+    fn hold_against(&mut self, given: GivenAnchor) -> IntegrityHealth {
+        self.parts.attestation.give(Some(given));
+        if self.active.is_some() {
+            self.judge();
+            self.finish_what_was_begun();
+        }
+        self.parts.published.integrity()
+    }
+
+    pub(super) fn rotate_on_command(&mut self) -> Result<Rotated, CommitError> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        self.rotate();
+        match &self.active {
+            Some(active) => Ok(Rotated { segment: active.header.segment, first_seq: active.first_seq() }),
+            None => Err(self.refusal().unwrap_or(CommitError::Failing)),
+        }
+    }
+
+    fn rotate_if_large(&mut self) {
+        let max = self.parts.rotation.segment_bytes_max;
+        if self.active.as_ref().is_some_and(|active| active.len >= max) {
+            self.rotate();
+        }
+    }
+
+    fn rotate_if_old(&mut self) {
+        let is_old = |active: &&Active| {
+            let age = self.parts.sources.now().duration_since(active.header.created);
+            age.unsigned_abs() >= self.parts.rotation.segment_age_max && !age.is_negative()
+        };
+        if self.refusal().is_none() && self.active.as_ref().filter(is_old).is_some() {
+            self.rotate();
+        }
+    }
+
+    /// Seals the segment and goes on in a new one. One without events stays.
+    fn rotate(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        if !active.has_events() {
+            self.active = Some(active);
+            return;
+        }
+        match self.next_segment(active) {
+            Ok(next) => {
+                tracing::info!(segment = next.header.segment, first_seq = next.first_seq(), "segment begun");
+                let segment = Segment::raw(next.first_seq());
+                self.parts.published.rotated(segment, next.link.hash, next.len);
+                self.durable = Some(next.durable());
+                self.active = Some(next);
+            }
+            Err(fault) => self.close("rotate", &fault),
+        }
+    }
+
+    fn next_segment(&mut self, mut active: Active) -> std::io::Result<Active> {
+        let (storage, now): (_, Timestamp) = (&*self.parts.storage, self.parts.sources.now());
+        let (size, root) = self.parts.tree.head();
+        if size != active.link.seq {
+            return Err(std::io::Error::other("the tree is behind the log"));
+        }
+        let end = active.seal(root, now)?;
+        // From here on going back means going back to the seal: the next segment's header names it.
+        self.durable = Some(active.durable());
+        storage.reached(FailPoint::SegmentSealed)?;
+        Active::create(storage, header_after(&end, self.epoch, now))
+    }
 }
 
-fn refuse(commit: Commit, answer: CommitError) {
+pub(super) fn refuse(commit: Commit, answer: CommitError) {
     drop(commit.reply.send(Err(answer)));
 }
 
-/// Lines that will become durable together.
-struct Group {
-    start: Durable,
-    link: Link,
-    lines: Vec<u8>,
-    places: Vec<(u64, u64)>,
-    acks: Vec<(Reply, Receipt)>,
-}
-
-impl Group {
-    fn after(start: Durable) -> Group {
-        Group { start, link: start.link, lines: Vec::new(), places: Vec::new(), acks: Vec::new() }
-    }
-
-    fn has_room(&self) -> bool {
-        self.lines.len() < GROUP_BYTES_MAX && self.places.len() < GROUP_EVENTS_MAX
-    }
-
-    /// Appends one batch; answers its receipt, and what to remember under its key.
-    fn push(&mut self, drafts: &[Draft], mut key: Option<Key>) -> (Receipt, Option<Request>) {
-        let count = u32::try_from(drafts.len()).expect("a batch is checked to be small");
-        let first_seq = self.link.seq + 1;
-        let mut receipt =
-            Receipt { id: String::new(), first_seq, last_seq: 0, hash: Hash::ZERO, replayed: false };
-        let mut request = None;
-        for (place, draft) in (1..).zip(drafts) {
-            let time = Timestamp::now();
-            let unix_ms = time.as_millisecond().unsigned_abs();
-            let id = time_ordered_id(unix_ms, random::bytes());
-            let salt = Salt(random::bytes());
-            let bound = if place == count { key.take() } else { None };
-            let idempotency = bound.map(|key| Idempotency::new(key.key, salt, &key.request));
-            receipt.id.clone_from(&id);
-            let unsealed =
-                Unsealed { draft, id, time, salt, batch: [place, count], idempotency: idempotency.clone() };
-            self.seal(unsealed);
-            receipt.last_seq = self.link.seq;
-            receipt.hash = self.link.hash;
-            request = idempotency.map(|idempotency| (idempotency, salt));
-        }
-        let request = request.map(|(idempotency, salt)| {
-            let Receipt { id, first_seq, last_seq, hash, .. } = receipt.clone();
-            Request { idempotency, salt, id, first_seq, last_seq, hash }
-        });
-        (receipt, request)
-    }
-
-    fn seal(&mut self, unsealed: Unsealed<'_>) {
-        let seq = self.link.seq + 1;
-        self.places.push((seq, self.start.len + self.lines.len() as u64));
-        self.link = unsealed.seal_after(&self.link, self.start.link.seq, &mut self.lines);
+fn acknowledge(acks: Vec<(Reply, Receipt)>) {
+    for (reply, receipt) in acks {
+        // A client that went away does not need the answer; its events stay.
+        drop(reply.send(Ok(receipt)));
     }
 }

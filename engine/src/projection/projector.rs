@@ -144,9 +144,6 @@ impl Projector {
                 Err(fault) => self.failed("apply", &fault),
             }
         }
-        for group in taken {
-            group.acknowledge();
-        }
     }
 
     /// Does one step towards the head of the log; true when there is another to do at once.
@@ -161,7 +158,7 @@ impl Projector {
             return false;
         }
         let Some(head) = self.setting.published.head() else { return false };
-        self.advance(&head.log_id, head.seq).unwrap_or_else(|fault| {
+        self.advance(&head.log_id, self.setting.published.head_seq()).unwrap_or_else(|fault| {
             self.failed("catch_up", &fault);
             false
         })

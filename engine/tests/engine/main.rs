@@ -6,6 +6,7 @@ mod bench;
 mod crash;
 mod doctor;
 mod import;
+mod log;
 mod process;
 mod projection;
 mod validity;

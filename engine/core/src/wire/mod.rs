@@ -7,6 +7,7 @@ mod health;
 mod integrity;
 mod log;
 mod memory;
+mod proof;
 mod refusal;
 
 pub use health::{
@@ -19,4 +20,5 @@ pub use integrity::{
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
+pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

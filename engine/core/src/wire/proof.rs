@@ -1,0 +1,39 @@
+//! Proofs about the log, to be checked by whoever does not trust the engine.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Answer to `GET /v1/log/proof/{seq}`: a receipt. With the verifier key it proves that the event is in the log the
+/// checkpoint speaks of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InclusionAnswer {
+    /// Sequence number of the event.
+    pub seq: u64,
+    /// The hashed part of the event, byte for byte as it is stored.
+    pub envelope: Box<RawValue>,
+    /// SHA-256 of those bytes, 64 hex digits: the data of the leaf.
+    pub hash: String,
+    /// Number of the leaf, from 0.
+    pub index: u64,
+    /// Leaves of the tree.
+    pub size: u64,
+    /// Inclusion proof as in RFC 9162, hashes of 64 hex digits.
+    pub proof: Vec<String>,
+    /// Signed note with the size and the root of the tree.
+    pub checkpoint: String,
+}
+
+/// Answer to `GET /v1/log/consistency`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsistencyAnswer {
+    /// Size of the older tree.
+    pub from: u64,
+    /// Its root, 64 hex digits.
+    pub from_root: String,
+    /// Size of the newer tree.
+    pub to: u64,
+    /// Its root, 64 hex digits.
+    pub to_root: String,
+    /// Consistency proof as in RFC 9162, hashes of 64 hex digits.
+    pub proof: Vec<String>,
+}

@@ -1,0 +1,5 @@
+//! The log on a file system that fails, forgets and loses power.
+
+mod faults;
+mod simulation;
+mod world;

@@ -1,0 +1,65 @@
+//! Bytes of unfinished writes: cut off, and kept for whoever wants to know.
+
+use std::io;
+
+use super::segment::{DIRECTORY, Segment};
+use crate::storage::{Access, FailPoint, Privacy, Storage};
+
+const TORN: &str = "log/torn";
+/// Names for the torn bytes of one offset that are tried: more crashes at one byte than this are no accident.
+const ATTEMPTS: u32 = 10_000;
+const COPY_BYTES: usize = 1 << 16;
+
+/// Cuts a segment, with a durable copy of what follows kept outside of the log. How many bytes that is.
+pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Result<u64> {
+    let file = storage.open(&segment.path(), Access::Write)?;
+    let torn = file.size()?.saturating_sub(len);
+    if torn > 0 {
+        set_aside(storage, segment, len)?;
+        storage.reached(FailPoint::TornSetAside)?;
+        file.truncate(len)?;
+        file.sync()?;
+        storage.reached(FailPoint::TornCut)?;
+    }
+    Ok(torn)
+}
+
+/// Keeps a durable copy of everything from this offset on.
+fn set_aside(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<()> {
+    storage.create_directory(TORN)?;
+    let path = unused(storage, segment, from)?;
+    let copied = copy(storage, segment, from, &path);
+    if copied.is_err() {
+        // Half a copy is worth nothing and may be what fills the volume.
+        storage.remove(&path)?;
+    }
+    copied?;
+    storage.sync_directory(TORN)?;
+    storage.sync_directory(DIRECTORY)
+}
+
+fn copy(storage: &dyn Storage, segment: Segment, mut from: u64, path: &str) -> io::Result<()> {
+    let source = storage.open(&segment.path(), Access::Read)?;
+    let copy = storage.open(path, Access::Write)?;
+    let (mut buffer, mut to) = (vec![0; COPY_BYTES], 0);
+    loop {
+        let read = source.read_at(&mut buffer, from)?;
+        if read == 0 {
+            return copy.sync();
+        }
+        copy.write_at(&buffer[..read], to)?;
+        (from, to) = (from + read as u64, to + read as u64);
+    }
+}
+
+/// Makes an empty file; answers its path.
+fn unused(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<String> {
+    for attempt in 0..ATTEMPTS {
+        let path = format!("{TORN}/{:020}-{from:020}-{attempt}.bin", segment.first_seq);
+        match storage.create(&path, Privacy::Group) {
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|_| path),
+        }
+    }
+    Err(io::Error::other("every name for torn bytes is taken"))
+}

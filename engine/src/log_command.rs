@@ -1,0 +1,203 @@
+//! `memory-engine log`: looks at a log, checks it, proves something of it, and the few things that change it.
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use engine_core::digest::Hash;
+use engine_core::format::EventLine;
+use engine_core::wire::InclusionAnswer;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::log::{
+    Offline, SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
+};
+use crate::rebuild::rebuild;
+use crate::storage::DiskStorage;
+use crate::verify::verify;
+
+/// A rotation takes milliseconds; an engine that does not answer by then is not going to.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
+/// No answer of the admin port is longer.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    #[command(subcommand)]
+    command: LogCommand,
+    /// Directory with the log
+    #[arg(long, value_name = "DIR", env = "MEMORY_ENGINE_DATA", global = true)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// List the segments: a table on a terminal, JSON elsewhere
+    Ls,
+    /// Print events as they are stored, one line each
+    Cat {
+        /// Begin after this event
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        after: u64,
+        /// Stop after so many
+        #[arg(long, value_name = "COUNT", default_value_t = u64::MAX)]
+        limit: u64,
+    },
+    /// Check every hash, two segments at a time; works beside a running engine
+    ///
+    /// Prints one JSON object with everything that is wrong. Exit code 0: the log verifies. 1: it does not. 2: it could not
+    /// be read.
+    Verify,
+    /// Print a receipt: the proof that an event is in the log of the newest checkpoint on the disk
+    Proof {
+        /// Number of the event
+        seq: u64,
+    },
+    /// Seal the segment that is being written and begin a new one
+    Rotate(AdminArgs),
+    /// Sign checkpoints with a new key from now on; the next one is signed with both
+    RotateKey(AdminArgs),
+    /// Forget payloads for good: from the log, and from the search index, which is built anew; the engine must not be running
+    ///
+    /// Appends an event that says so first. Interrupted, it is to be repeated.
+    Erase {
+        /// Id of an event whose payload is to go; can be given more than once
+        #[arg(long = "event", value_name = "ID", required = true)]
+        events: Vec<String>,
+        /// Why, for those who will ask
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct AdminArgs {
+    /// Admin port of the running engine, as HOST:PORT; without it the engine must not be running
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+}
+
+/// Runs the command; false when it found something broken.
+pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
+    let LogArgs { command, data } = args;
+    let admin = match &command {
+        LogCommand::Rotate(admin) => admin.admin.as_deref().map(|address| (address, "/rotate")),
+        LogCommand::RotateKey(admin) => admin.admin.as_deref().map(|address| (address, "/rotate-key")),
+        _ => None,
+    };
+    if let Some((address, path)) = admin {
+        return post(address, path).map(|()| true);
+    }
+    let data = data.context("--data DIR is needed")?;
+    match command {
+        LogCommand::Ls => ls(&data)?,
+        LogCommand::Cat { after, limit } => cat(&data, after, limit)?,
+        LogCommand::Verify => return verify_log(&data),
+        LogCommand::Proof { seq } => print(&receipt(&data, seq)?)?,
+        LogCommand::Rotate(_) => {
+            let mut log = Offline::open(&data)?;
+            print(&log.rotate()?)?;
+            log.close();
+        }
+        LogCommand::RotateKey(_) => {
+            let mut log = Offline::open(&data)?;
+            print(&log.rotate_key()?)?;
+            log.close();
+        }
+        LogCommand::Erase { events, reason } => erase(&data, events, &reason)?,
+    }
+    Ok(true)
+}
+
+/// Checks a log and prints the report.
+pub(crate) fn verify_log(data: &Path) -> anyhow::Result<bool> {
+    let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
+    print(&report)?;
+    Ok(report.ok)
+}
+
+fn ls(data: &Path) -> anyhow::Result<()> {
+    let segments = list_segments(&DiskStorage::new(data.to_owned())).context("cannot read the log")?;
+    if !io::stdout().is_terminal() {
+        return print(&segments);
+    }
+    println!("{:<30} {:>8} {:>6} {:>12} {:>12} {:>13}", "file", "segment", "epoch", "first", "last", "bytes");
+    for SegmentView { file, segment, epoch, first_seq, last_seq, bytes, .. } in segments {
+        let last = last_seq.map_or_else(|| "open".to_owned(), |last| last.to_string());
+        println!("{file:<30} {segment:>8} {epoch:>6} {first_seq:>12} {last:>12} {bytes:>13}");
+    }
+    Ok(())
+}
+
+fn cat(data: &Path, after: u64, limit: u64) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    write_lines(&DiskStorage::new(data.to_owned()), after, limit, &mut out).context("cannot read the log")?;
+    Ok(out.flush()?)
+}
+
+fn receipt(data: &Path, seq: u64) -> anyhow::Result<InclusionAnswer> {
+    let storage = DiskStorage::new(data.to_owned());
+    let (note, checkpoint) =
+        stored_checkpoint(&storage).context("cannot read the checkpoint in log/checkpoint")?;
+    let size = checkpoint.size;
+    ensure!(
+        (1..=size).contains(&seq),
+        "the newest checkpoint on the disk covers {size} events; a running engine has newer ones: GET /v1/log/proof/{seq}"
+    );
+    let mut line = Vec::new();
+    write_lines(&storage, seq - 1, 1, &mut line).context("cannot read the event")?;
+    let event = EventLine::decode(line.trim_ascii_end()).context("the event cannot be read")?;
+    let proof = stored_inclusion(&storage, seq, size).context("cannot read log/tree")?;
+    let envelope = stored_envelope(&line).context("the event cannot be read")?;
+    Ok(InclusionAnswer {
+        seq,
+        envelope: RawValue::from_string(envelope)?,
+        hash: event.hash.to_string(),
+        index: seq - 1,
+        size,
+        proof: proof.unwrap_or_default().iter().map(Hash::to_string).collect(),
+        checkpoint: note,
+    })
+}
+
+fn erase(data: &Path, events: Vec<String>, reason: &str) -> anyhow::Result<()> {
+    ensure!(!reason.trim().is_empty(), "the reason must not be empty");
+    let mut log = Offline::open(data)?;
+    let erased = log.erase(&events.into_iter().collect::<BTreeSet<_>>(), reason)?;
+    log.close();
+    rebuild(data).context(
+        "the payloads are gone from the log; the search index still has them: run `memory-engine rebuild`",
+    )?;
+    print(&erased)
+}
+
+/// Asks a running engine; prints what it answers.
+fn post(address: &str, path: &str) -> anyhow::Result<()> {
+    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
+    stream.set_read_timeout(Some(ADMIN_PATIENCE))?;
+    stream.set_write_timeout(Some(ADMIN_PATIENCE))?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the engine did not answer")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer cannot be read")?;
+    if head.split(' ').nth(1) != Some("200") {
+        bail!("the engine refused: {body}");
+    }
+    println!("{body}");
+    Ok(())
+}
+
+fn print(report: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(io::stdout().lock(), report)?;
+    println!();
+    Ok(())
+}
