@@ -60,3 +60,9 @@ fn no_failing_system_call_makes_a_false_acknowledgement() {
 fn failing_syncs_that_are_ignored_are_noticed() {
     check("errno --control --sample 12");
 }
+
+/// A planted fault is among them, and is found.
+#[test]
+fn no_parser_breaks_its_promise() {
+    check("fuzz --seconds 5");
+}

@@ -8,6 +8,7 @@ mod campaign;
 mod dice;
 mod engine;
 mod errno;
+mod fuzz;
 mod http;
 mod ledger;
 mod preload;
@@ -27,6 +28,7 @@ use clap::{Args, Subcommand};
 use crate::steps::Steps;
 use campaign::{Campaign, Cut};
 use errno::Sweep;
+use fuzz::Fuzzing;
 use volume::FileSystem;
 
 /// Of the runs of a control, so many percent must be flagged.
@@ -66,6 +68,15 @@ pub enum Faults {
         #[arg(long)]
         engine: Option<PathBuf>,
     },
+    /// Give the parsers bytes nobody would write (libFuzzer), and plant a fault that has to be found
+    Fuzz {
+        /// For each target
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        seconds: u32,
+        /// Only targets whose name holds this
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 /// How often, and how.
@@ -90,6 +101,10 @@ pub struct Cuts {
 /// # Errors
 /// The surroundings cannot be made or fail; what the engine does wrong is an exit code of 1.
 pub async fn run(what: Faults, steps: &Steps) -> Result<ExitCode> {
+    if let Faults::Fuzz { seconds, only } = what {
+        let failed = tokio::task::spawn_blocking(move || Fuzzing { seconds, only }.run()).await??;
+        return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     match sandbox::inside() {
         None => sandbox::enter(steps).await,
         Some(place) => {
@@ -109,6 +124,7 @@ fn run_inside(what: Faults, place: PathBuf) -> Result<ExitCode> {
             swept.print();
             Ok(exit(control, swept.faulty, swept.cases))
         }
+        Faults::Fuzz { .. } => unreachable!("fuzzing needs no surroundings"),
     }
 }
 

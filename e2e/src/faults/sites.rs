@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// System calls on a file that cannot fail in a way that matters, or whose failure no disk causes.
-const HARMLESS: [&str; 6] = ["mmap", "munmap", "close", "execve", "fadvise64", "ioctl"];
+/// System calls on a file that cannot fail in a way that matters, or whose failure no disk causes. Among them `fcntl`:
+/// SQLite's locks are kept by the kernel of this machine, and a lock that could not be given back would stay for good.
+const HARMLESS: [&str; 7] = ["mmap", "munmap", "close", "execve", "fadvise64", "ioctl", "fcntl"];
 
 /// A system call on a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
