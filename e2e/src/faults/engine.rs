@@ -30,6 +30,8 @@ pub(super) struct Launch {
     pub(super) data: PathBuf,
     /// Configuration file.
     pub(super) config: Option<PathBuf>,
+    /// Further words for `serve`.
+    pub(super) arguments: Vec<String>,
     /// A program that runs the engine, such as strace, with its arguments.
     pub(super) wrapper: Vec<String>,
     /// Environment, such as a library to be loaded first.
@@ -42,6 +44,7 @@ impl Launch {
             program: program.to_owned(),
             data: data.to_owned(),
             config: None,
+            arguments: Vec::new(),
             wrapper: Vec::new(),
             environment: Vec::new(),
         }
@@ -90,6 +93,7 @@ impl Engine {
     pub(super) fn spawn(launch: &Launch) -> Result<std::result::Result<Engine, Ended>> {
         let mut command = launch.command("serve");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(&launch.arguments);
         if let Some(config) = &launch.config {
             command.arg("--config").arg(config);
         }
@@ -139,6 +143,16 @@ impl Engine {
         let ready = || Connection::open(self.admin).and_then(|mut admin| admin.get("/readyz"));
         while Instant::now() < deadline && !ready().is_ok_and(|answer| answer.status == 200) {
             sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Takes away the tracer, and with it the cause of every failure; the engine runs on. Nothing when there is none.
+    pub(super) fn lift(&self) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok());
+        if let Some(tracer) = tracer.and_then(Pid::from_raw) {
+            // An error says that it is gone already.
+            let _gone = kill_process(tracer, Signal::KILL);
         }
     }
 
@@ -241,32 +255,14 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// The engine, also when it is the child of a program that runs it. Such a program ends with it; killed first, it
-/// would leave it running.
-fn engines(child: &Child) -> Vec<Pid> {
-    let own = child.id();
-    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-    let mut pids: Vec<i32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    if pids.is_empty() {
-        pids.extend(i32::try_from(own));
-    }
-    pids.into_iter().filter_map(Pid::from_raw).collect()
-}
-
 fn signal(child: &Child, signal: Signal) {
-    for pid in engines(child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // An error says that it is gone already.
         let _gone = kill_process(pid, signal);
     }
 }
 
 fn end(child: &mut Child) {
-    if !matches!(child.try_wait(), Ok(Some(_))) {
-        signal(child, Signal::KILL);
-        if wait(child, Duration::from_secs(1)).is_some() {
-            return;
-        }
-    }
     // An error says that it is gone already.
     let _gone = child.kill();
     let _reaped = child.wait();

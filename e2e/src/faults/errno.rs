@@ -24,12 +24,8 @@ const AT_ONCE: usize = 8;
 /// Times in a row a call is interrupted: a signal now and then is ordinary, one for ever is not, and whoever
 /// repeats an interrupted call repeats it.
 const INTERRUPTED: u64 = 20;
-/// Recovery after the cause is gone.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
-/// How long a cause that stays is looked at: the engine tries again every second.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// What makes the log a session finds.
-const BEFORE: Script = Script { client: 0, rotates: false, patience: PATIENCE };
+const BEFORE: Script = Script { client: 0, rotates: false };
 
 /// What a session finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +39,8 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    fn script(self, patience: Duration) -> Script {
-        Script { client: 1, rotates: self == Scenario::Fresh, patience }
+    fn script(self) -> Script {
+        Script { client: 1, rotates: self == Scenario::Fresh }
     }
 }
 
@@ -228,7 +224,7 @@ impl Sweep {
     fn watch(&self, scenario: Scenario) -> Result<Sites> {
         let (data, trace) = (self.copy(scenario)?, self.place.join(format!("{scenario:?}.trace")));
         let launch = Launch { wrapper: sites::watching(&trace), ..Launch::new(&self.engine, &data) };
-        let session = Session::run(&launch, scenario.script(PATIENCE))?;
+        let session = Session::run(&launch, scenario.script())?;
         if !session.is_clean() {
             bail!("the engine does not work under strace: {session:?}");
         }
@@ -279,15 +275,10 @@ impl Sweep {
         if self.control {
             launch.environment = vec![("LD_PRELOAD".into(), preload::no_sync(&data)?.display().to_string())];
         }
-        let lasts = matches!(case.failure, Failure::Ever(_));
-        let patience = if lasts { PATIENCE } else { RECOVERY_LIMIT };
-        let mut session = Session::run(&launch, case.scenario.script(patience))?;
-        if session.ending == Ending::Acknowledged && case.forbids_the_end() {
+        let mut session = Session::run(&launch, case.scenario.script())?;
+        let acknowledged = matches!(session.ending, Ending::Acknowledged | Ending::Recovered);
+        if acknowledged && case.forbids_the_end() {
             session.faults.push("acknowledged although nothing can be made durable".into());
-        }
-        if !lasts && session.ending == Ending::Refused {
-            let refusal = session.refusal();
-            session.faults.push(format!("refuses {RECOVERY_LIMIT:?} after the cause is gone: {refusal}"));
         }
         fs::remove_dir_all(data)?;
         Ok(session)
@@ -299,7 +290,7 @@ impl Swept {
         self.cases += 1;
         let row = (case.site.call.clone(), case.failure.to_string());
         *self.rows.entry(row).or_default().entry(session.ending).or_default() += 1;
-        if session.ending == Ending::Recovered {
+        if matches!(session.ending, Ending::Recovered | Ending::Lifted) {
             let recovered = Some((session.recovery, case.to_string()));
             self.slowest = self.slowest.take().max(recovered);
         }

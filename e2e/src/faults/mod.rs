@@ -9,6 +9,7 @@ mod dice;
 mod engine;
 mod errno;
 mod fuzz;
+mod history;
 mod http;
 mod ledger;
 mod preload;
@@ -16,6 +17,7 @@ mod progress;
 mod sandbox;
 mod session;
 mod sites;
+mod tamper;
 mod volume;
 mod writers;
 
@@ -29,6 +31,7 @@ use crate::steps::Steps;
 use campaign::{Campaign, Cut};
 use errno::Sweep;
 use fuzz::Fuzzing;
+use tamper::Tampering;
 use volume::FileSystem;
 
 /// Of the runs of a control, so many percent must be flagged.
@@ -64,6 +67,15 @@ pub enum Faults {
         /// Syncs that fail for ever, with an engine whose syncs do nothing: succeeds when that is noticed
         #[arg(long)]
         control: bool,
+        /// The engine's binary [default: this checkout's, built first]
+        #[arg(long)]
+        engine: Option<PathBuf>,
+    },
+    /// Edit a log as somebody with the disk could, and hear what the engine says of it when it knows the anchor
+    Tamper {
+        /// Starts on an untouched log, none of which may be called anything else
+        #[arg(long, default_value_t = 300)]
+        opens: u64,
         /// The engine's binary [default: this checkout's, built first]
         #[arg(long)]
         engine: Option<PathBuf>,
@@ -123,6 +135,10 @@ fn run_inside(what: Faults, place: PathBuf) -> Result<ExitCode> {
             let swept = sweep.run()?;
             swept.print();
             Ok(exit(control, swept.faulty, swept.cases))
+        }
+        Faults::Tamper { opens, engine } => {
+            let wrong = Tampering { engine: sandbox::engine(engine)?, place, opens }.run()?;
+            Ok(exit(false, wrong, 1))
         }
         Faults::Fuzz { .. } => unreachable!("fuzzing needs no surroundings"),
     }

@@ -16,6 +16,10 @@ use super::writers::{Load, Reply, Writer};
 const REQUESTS: usize = 6;
 /// An engine that opens its log refuses writes; one that cannot open it does so for longer.
 const SETTLING: Duration = Duration::from_secs(1);
+/// How long a cause stays: the engine tries again every second.
+const CAUSE_STAYS: Duration = Duration::from_millis(2500);
+/// Recovery after the cause is gone.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 /// How writing went.
@@ -25,7 +29,9 @@ pub(super) enum Ending {
     Acknowledged,
     /// Refused for a while, then acknowledged again.
     Recovered,
-    /// Refused with a 503 to the end.
+    /// Refused with a 503 until the cause was taken away, then acknowledged again.
+    Lifted,
+    /// Refused to the end.
     Refused,
     /// The process said why and ended: it is to be started again.
     Exited,
@@ -41,6 +47,7 @@ impl fmt::Display for Ending {
         f.write_str(match self {
             Ending::Acknowledged => "acknowledged",
             Ending::Recovered => "recovered",
+            Ending::Lifted => "after lifting",
             Ending::Refused => "refused",
             Ending::Exited => "exited",
         })
@@ -54,20 +61,16 @@ pub(super) struct Script {
     pub(super) client: u32,
     /// In its middle the log begins another segment.
     pub(super) rotates: bool,
-    /// How long a refused request is repeated.
-    pub(super) patience: Duration,
 }
 
 /// What a session showed.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) ending: Ending,
-    /// From the first refusal to the next acknowledgement.
+    /// From the first refusal, or from when the cause was taken away, to the next acknowledgement.
     pub(super) recovery: Duration,
     /// What must not be.
     pub(super) faults: Vec<String>,
-    /// What the engine wrote.
-    said: String,
     ledger: Ledger,
     writer: Writer,
 }
@@ -82,7 +85,6 @@ impl Session {
             ending: Ending::Exited,
             recovery: Duration::ZERO,
             faults: Vec::new(),
-            said: String::new(),
             ledger: Ledger::default(),
             writer: Writer::new(script.client, &Dice::new(1), Load::Small),
         };
@@ -128,10 +130,11 @@ impl Session {
         self.hear(&engine.kill());
     }
 
-    /// Six requests, then on until one is acknowledged or patience ends.
+    /// Six requests, then on until one is acknowledged. What is refused for a while is refused for a cause that stays:
+    /// it is taken away.
     fn write(&mut self, engine: &Engine, script: Script) {
         let mut refused_at: Option<Instant> = None;
-        let mut done = 0;
+        let (mut done, mut is_lifted) = (0, false);
         self.ending = Ending::Acknowledged;
         let mut connection = Connection::open(engine.api);
         while let Ok(open) = &mut connection {
@@ -139,7 +142,8 @@ impl Session {
                 Reply::Promised => {
                     done += 1;
                     if let Some(since) = refused_at.take() {
-                        (self.ending, self.recovery) = (Ending::Recovered, since.elapsed());
+                        self.ending = if is_lifted { Ending::Lifted } else { Ending::Recovered };
+                        self.recovery = since.elapsed();
                     }
                     if script.rotates && done == REQUESTS / 2 {
                         // Refused by an engine that cannot; what it does to the log is looked at either way.
@@ -148,9 +152,15 @@ impl Session {
                     }
                 }
                 Reply::Refused => {
-                    let since = refused_at.get_or_insert_with(Instant::now);
-                    if since.elapsed() > script.patience {
+                    let since = *refused_at.get_or_insert_with(Instant::now);
+                    if !is_lifted && since.elapsed() > CAUSE_STAYS {
+                        engine.lift();
+                        (is_lifted, refused_at) = (true, Some(Instant::now()));
+                    } else if is_lifted && since.elapsed() > RECOVERY_LIMIT {
                         self.ending = Ending::Refused;
+                        let refusal = self.refusal(&engine.said());
+                        self.faults
+                            .push(format!("refuses {RECOVERY_LIMIT:?} after the cause is gone: {refusal}"));
                         break;
                     }
                     sleep(Duration::from_millis(20));
@@ -167,13 +177,12 @@ impl Session {
     }
 
     /// The last refusal, and what the engine said about it.
-    pub(super) fn refusal(&self) -> String {
-        let complaints: Vec<&str> = self.said.lines().filter(|line| !line.contains(r#""INFO""#)).collect();
+    fn refusal(&self, said: &str) -> String {
+        let complaints: Vec<&str> = said.lines().filter(|line| !line.contains(r#""INFO""#)).collect();
         format!("{}\n{}", self.writer.refusal, complaints.join("\n"))
     }
 
     fn hear(&mut self, said: &str) {
-        self.said.push_str(said);
         if let Some(panic) = said.lines().find(|line| line.contains("panicked")) {
             self.faults.push(format!("panic: {panic}"));
         }

@@ -37,15 +37,32 @@ impl fmt::Display for Site {
     }
 }
 
-/// How often each site is passed, in the thread that passes it most often: strace counts by thread.
+/// How often each site is passed, in the thread that passes it most often: strace counts by thread. So a step that is tried
+/// again by a new thread fails again, until the tracer is gone.
 pub(super) type Sites = BTreeMap<Site, u64>;
+
+// With -D the tracer stands beside the engine and not above it, so that it can be taken away from a running one.
 
 /// The words that make strace write down every call on files to `trace`.
 pub(super) fn watching(trace: &Path) -> Vec<String> {
     let trace = trace.display().to_string();
-    ["strace", "-f", "-qq", "-y", "-s", "0", "-e", "trace=%file,%desc", "-e", "signal=none", "-o", &trace]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "strace",
+        "-D",
+        "-f",
+        "-qq",
+        "-y",
+        "-s",
+        "0",
+        "-e",
+        "trace=%file,%desc",
+        "-e",
+        "signal=none",
+        "-o",
+        &trace,
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// The words that make strace fail calls at a site; `when` is strace's expression.
@@ -55,7 +72,7 @@ pub(super) fn failing(site: &Site, data: &Path, error: &str, when: &str) -> Vec<
         false => data.join(&site.path),
     };
     let (path, call) = (path.display().to_string(), &site.call);
-    let words = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", &path];
+    let words = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", &path];
     let mut words = words.map(str::to_owned).to_vec();
     words.extend(["-e".into(), format!("trace={call}"), "-e".into(), "signal=none".into()]);
     words.extend(["-e".into(), format!("inject={call}:error={error}:when={when}")]);

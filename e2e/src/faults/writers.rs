@@ -17,7 +17,7 @@ use super::ledger::{Promise, Request};
 pub(super) enum Load {
     /// Up to four events of a few hundred bytes.
     Small,
-    /// Up to four events of up to 64 KiB: segments of a mebibyte fill up within one round.
+    /// Up to four events of up to 192 KiB: segments of a mebibyte fill up within one round.
     Large,
 }
 
@@ -25,7 +25,7 @@ impl Load {
     fn padding(self, dice: &mut Dice) -> String {
         let bytes = match self {
             Load::Small => dice.below(300),
-            Load::Large => dice.below(64 << 10),
+            Load::Large => dice.below(192 << 10),
         };
         let letter = char::from(b'a' + u8::try_from(dice.below(26)).expect("it is a letter"));
         letter.to_string().repeat(usize::try_from(bytes).expect("it is small"))

@@ -1,0 +1,452 @@
+//! What somebody with the disk can do to a log, and what the engine says of it when it knows the anchor.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+use super::engine::{Engine, Launch};
+use super::history::{self, History};
+use super::http::Connection;
+use super::progress::Progress;
+use super::writers::{Load, Reply, Writer};
+
+/// Requests between two rotations.
+const REQUESTS: usize = 6;
+/// How long a verdict takes at most: these logs have a few dozen events.
+const VERDICT_LIMIT: Duration = Duration::from_secs(20);
+/// What an engine says of a log that is what it was.
+const WHOLE: &str = "whole";
+
+/// Three logs to make others from.
+#[derive(Debug)]
+struct Stage {
+    /// Three segments, the first two sealed.
+    log: PathBuf,
+    /// The same after its first segment.
+    older: PathBuf,
+    /// The older one, which went on otherwise.
+    fork: PathBuf,
+    /// Of another engine.
+    foreign: PathBuf,
+    /// What is known of `log`.
+    anchor: PathBuf,
+}
+
+type Edit = fn(&Stage, &Path) -> Result<()>;
+
+/// Name, what the engine must say, what is done to a copy of the log.
+const CLASSES: [(&str, &[&str], Edit); 28] = [
+    ("nothing", &[WHOLE], |_, _| Ok(())),
+    ("tail dropped", &["truncated"], |_, data| {
+        edit(data, |history| {
+            let last = history.last()?;
+            let lines = history::lines(last);
+            *last = lines[..lines.len() - 2].concat();
+            Ok(())
+        })
+    }),
+    ("tail dropped, checkpoint and tree left", &["truncated", "corrupt"], |_, data| {
+        let (name, bytes) = newest(data)?;
+        let lines = history::lines(&bytes);
+        Ok(fs::write(name, lines[..lines.len() - 2].concat())?)
+    }),
+    ("last segment removed", &["truncated"], |_, data| {
+        edit(data, |history| {
+            history.segments.pop_last();
+            Ok(())
+        })
+    }),
+    ("middle segment removed", &["corrupt"], |_, data| {
+        edit(data, |history| {
+            let name = history.segments.keys().nth(1).cloned().context("no middle")?;
+            history.segments.remove(&name);
+            Ok(())
+        })
+    }),
+    ("first segment removed", &["corrupt"], |_, data| {
+        edit(data, |history| {
+            history.segments.pop_first();
+            Ok(())
+        })
+    }),
+    ("all segments removed", &["foreign_log", "truncated"], |_, data| {
+        edit(data, |history| {
+            history.segments.clear();
+            Ok(())
+        })
+    }),
+    ("volume rolled back", &["truncated"], |stage, data| replace(&stage.older, data)),
+    ("went on from an older copy", &["forked"], |stage, data| replace(&stage.fork, data)),
+    ("volume of another engine", &["foreign_log"], |stage, data| replace(&stage.foreign, data)),
+    ("segment of another engine", &["corrupt"], |stage, data| {
+        let foreign =
+            History::read(&stage.foreign)?.segments.values().nth(1).cloned().context("no segment")?;
+        edit(data, |history| {
+            *history.segment(1)? = foreign;
+            Ok(())
+        })
+    }),
+    ("segment of the fork", &["corrupt"], |stage, data| {
+        let fork = History::read(&stage.fork)?.segments.values().nth(1).cloned().context("no segment")?;
+        edit(data, |history| {
+            *history.segment(1)? = fork;
+            Ok(())
+        })
+    }),
+    ("lines swapped", &["corrupt"], |_, data| {
+        edit_lines(data, 1, |lines| {
+            lines.swap(2, 3);
+            Ok(())
+        })
+    }),
+    ("line twice", &["corrupt"], |_, data| {
+        edit_lines(data, 1, |lines| {
+            lines.insert(2, lines[2].clone());
+            Ok(())
+        })
+    }),
+    ("line removed", &["corrupt"], |_, data| {
+        edit_lines(data, 1, |lines| {
+            lines.remove(2);
+            Ok(())
+        })
+    }),
+    ("segments swapped", &["corrupt"], |_, data| {
+        edit(data, |history| {
+            let (first, second) = (history.segment(0)?.clone(), history.segment(1)?.clone());
+            (*history.segment(0)?, *history.segment(1)?) = (second, first);
+            Ok(())
+        })
+    }),
+    ("payload edited, commitment made again", &["corrupt"], |_, data| {
+        edit_lines(data, 1, |lines| {
+            lines[2] = history::recommitted(&lines[2])?;
+            Ok(())
+        })
+    }),
+    ("seal with other figures", &["corrupt"], |_, data| {
+        edit(data, |history| history::resealed(history.segment(0)?, |seal| seal.events += 1))
+    }),
+    ("seal with another root", &["corrupt"], |_, data| {
+        edit(data, |history| history::resealed(history.segment(0)?, |seal| seal.root = seal.prev))
+    }),
+    ("epoch changed in a header", &["corrupt"], |_, data| {
+        edit(data, |history| history::reheaded(history.segment(1)?, |header| header.epoch += 7))
+    }),
+    ("log id changed in a header", &["corrupt"], |_, data| {
+        edit(data, |history| history::reheaded(history.segment(1)?, |header| header.log_id = "0".repeat(32)))
+    }),
+    ("compressed segment of the fork", &["corrupt"], |stage, data| {
+        let (from, to) = (compressed(&stage.fork, 1)?, compressed(data, 1)?);
+        fs::remove_file(&to)?;
+        fs::copy(&from, data.join("log").join(from.file_name().context("no name")?))?;
+        history::distrust(data)
+    }),
+    ("compressed segment with one other bit", &["corrupt"], |_, data| {
+        let path = compressed(data, 0)?;
+        let mut bytes = fs::read(&path)?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes)?;
+        history::distrust(data)
+    }),
+    ("compressed segment cut short", &["corrupt"], |_, data| {
+        let path = compressed(data, 0)?;
+        let bytes = fs::read(&path)?;
+        fs::write(path, &bytes[..bytes.len() / 2])?;
+        history::distrust(data)
+    }),
+    ("log id changed, all chained anew", &["foreign_log", "corrupt"], |_, data| {
+        rewrite(data, |header, _| {
+            header.log_id = "0".repeat(32);
+            Ok(())
+        })
+    }),
+    ("event edited, all chained anew", &["rewritten"], |_, data| {
+        rewrite(data, |_, lines| {
+            lines[3] = history::repaid(&lines[3])?;
+            Ok(())
+        })
+    }),
+    ("two events swapped, all chained anew", &["rewritten"], |_, data| {
+        rewrite(data, |_, lines| {
+            lines.swap(3, 4);
+            Ok(())
+        })
+    }),
+    ("event removed, all chained anew", &["truncated", "rewritten"], |_, data| {
+        rewrite(data, |_, lines| {
+            lines.remove(3);
+            Ok(())
+        })
+    }),
+];
+
+/// What does not touch the log: everything is served as before, and what was harmed is made again.
+const HEALED: [(&str, Edit); 7] = [
+    ("local checkpoint and tree removed", |_, data| history::distrust(data)),
+    ("older local checkpoint", |stage, data| {
+        fs::copy(stage.older.join("log/checkpoint"), data.join("log/checkpoint"))?;
+        Ok(())
+    }),
+    ("local checkpoint of another engine", |stage, data| {
+        fs::copy(stage.foreign.join("log/checkpoint"), data.join("log/checkpoint"))?;
+        Ok(())
+    }),
+    ("tree edited", |_, data| {
+        let mut tree = fs::read(data.join("log/tree"))?;
+        tree.iter_mut().step_by(7).for_each(|byte| *byte ^= 1);
+        Ok(fs::write(data.join("log/tree"), tree)?)
+    }),
+    ("tree cut short", |_, data| {
+        let tree = fs::read(data.join("log/tree"))?;
+        Ok(fs::write(data.join("log/tree"), &tree[..tree.len() / 2])?)
+    }),
+    ("projection removed", |_, data| Ok(fs::remove_dir_all(data.join("projection"))?)),
+    ("files nobody asked for", |_, data| {
+        fs::create_dir_all(data.join("log/torn"))?;
+        fs::write(data.join("log/torn/00000000000000000001-0.bin"), b"{\"event\":")?;
+        Ok(fs::write(data.join("log/checkpoint.new"), b"junk")?)
+    }),
+];
+
+fn edit(data: &Path, change: impl FnOnce(&mut History) -> Result<()>) -> Result<()> {
+    let mut history = History::read(data)?;
+    change(&mut history)?;
+    history.write(data)
+}
+
+fn edit_lines(
+    data: &Path,
+    segment: usize,
+    change: impl FnOnce(&mut Vec<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    edit(data, |history| {
+        let bytes = history.segment(segment)?;
+        let mut lines = history::lines(bytes);
+        change(&mut lines)?;
+        *bytes = lines.concat();
+        Ok(())
+    })
+}
+
+fn rewrite(
+    data: &Path,
+    change: impl FnOnce(&mut engine_core::format::Header, &mut Vec<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    let history = History::read(data)?;
+    let (mut header, mut lines) = (history.header()?, history.event_lines());
+    change(&mut header, &mut lines)?;
+    history::rechained(&header, &lines)?.write(data)
+}
+
+/// Sealed segments are compressed beside the writing.
+fn wait_for_compression(data: &Path) -> Result<()> {
+    let deadline = Instant::now() + VERDICT_LIMIT;
+    let is_raw = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
+    loop {
+        let entries = fs::read_dir(data.join("log"))?.flatten().map(|entry| entry.path());
+        if entries.filter(is_raw).count() == 1 {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("sealed segments are not compressed within {VERDICT_LIMIT:?}");
+        }
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// The nth compressed segment.
+fn compressed(data: &Path, n: usize) -> Result<PathBuf> {
+    let entries = fs::read_dir(data.join("log"))?.flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "zst")).collect();
+    found.sort();
+    found.get(n).cloned().context("a sealed segment was not compressed")
+}
+
+fn newest(data: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let name = History::read(data)?.segments.keys().next_back().cloned().context("no segment")?;
+    let path = data.join("log").join(name);
+    let bytes = fs::read(&path)?;
+    Ok((path, bytes))
+}
+
+fn replace(other: &Path, data: &Path) -> Result<()> {
+    fs::remove_dir_all(data)?;
+    copy(other, data)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status();
+    if !copied.context("`cp` cannot be started")?.success() {
+        bail!("{} cannot be copied", from.display());
+    }
+    Ok(())
+}
+
+/// The classes, against one engine.
+#[derive(Debug)]
+pub(super) struct Tampering {
+    pub(super) engine: PathBuf,
+    pub(super) place: PathBuf,
+    /// Starts on an untouched log, which must not be called anything else.
+    pub(super) opens: u64,
+}
+
+impl Tampering {
+    /// Runs every class and the clean starts; answers how many did not do as they should.
+    ///
+    /// # Errors
+    /// The surroundings fail.
+    pub(super) fn run(&self) -> Result<u64> {
+        let stage = self.stage()?;
+        let mut wrong = 0;
+        for (name, expected, edit) in CLASSES {
+            wrong += u64::from(!self.check(&stage, name, expected, edit)?);
+        }
+        for (name, edit) in HEALED {
+            wrong += u64::from(!self.check(&stage, name, &[WHOLE], edit)?);
+        }
+        let alarms = self.false_alarms(&stage)?;
+        println!(
+            "{} classes of tampering, {} harmless ones, {wrong} not told as they should be; {} clean starts, {alarms} false alarms",
+            CLASSES.len() - 1,
+            HEALED.len(),
+            self.opens
+        );
+        Ok(wrong + alarms)
+    }
+
+    fn check(&self, stage: &Stage, name: &str, expected: &[&str], edit: Edit) -> Result<bool> {
+        let data = self.place.join("tampered");
+        copy(&stage.log, &data)?;
+        edit(stage, &data).with_context(|| name.to_owned())?;
+        let said = self.verdict(&data, &stage.anchor)?;
+        let well = expected.contains(&said.as_str());
+        println!(
+            "{name:<42} {said}{}",
+            if well { String::new() } else { format!("   EXPECTED {}", expected.join(" or ")) }
+        );
+        fs::remove_dir_all(data)?;
+        Ok(well)
+    }
+
+    fn false_alarms(&self, stage: &Stage) -> Result<u64> {
+        let (data, mut alarms) = (self.place.join("clean"), 0);
+        copy(&stage.log, &data)?;
+        let progress = Progress::new("clean starts", self.opens);
+        for n in 0..self.opens {
+            // Now with what makes a start quick, now without.
+            if n % 3 == 0 {
+                history::distrust(&data)?;
+            }
+            alarms += u64::from(self.verdict(&data, &stage.anchor)? != WHOLE);
+            progress.step();
+        }
+        Ok(alarms)
+    }
+
+    /// What the engine says of a log: [`WHOLE`], or the kind of fault. A log that is called faulty must not be written to,
+    /// one that is called whole must be.
+    fn verdict(&self, data: &Path, anchor: &Path) -> Result<String> {
+        let mut launch = Launch::new(&self.engine, data);
+        launch.arguments = vec!["--anchor".into(), anchor.display().to_string()];
+        let engine = match Engine::spawn(&launch)? {
+            Ok(engine) => engine,
+            Err(ended) => return Ok(format!("does not serve: {}", ended.said)),
+        };
+        let said = judged(&engine)?;
+        let written =
+            Writer::new(9, &Dice::new(9), Load::Small).write_one(&mut Connection::open(engine.api)?);
+        engine.terminate();
+        let mut engine = engine;
+        engine.ended(VERDICT_LIMIT);
+        match (said.as_str(), written) {
+            (WHOLE, Reply::Promised) => Ok(said),
+            (WHOLE, _) => Ok("whole, and refuses writes".to_owned()),
+            (_, Reply::Promised) => Ok(format!("{said}, and takes writes")),
+            _ => Ok(said),
+        }
+    }
+
+    fn stage(&self) -> Result<Stage> {
+        let at = |name: &str| self.place.join(name);
+        let stage = Stage {
+            log: at("log"),
+            older: at("older"),
+            fork: at("fork"),
+            foreign: at("foreign"),
+            anchor: at("anchor.json"),
+        };
+        fs::create_dir(&stage.log)?;
+        fs::create_dir(&stage.foreign)?;
+        self.write(&stage.log, 1, 1)?;
+        copy(&stage.log, &stage.older)?;
+        copy(&stage.log, &stage.fork)?;
+        let checkpoint = self.write(&stage.log, 2, 2)?;
+        // Longer than what it is held against: a shorter fork would be a dropped tail.
+        self.write(&stage.fork, 3, 3)?;
+        self.write(&stage.foreign, 4, 3)?;
+        let part = |name: &str| checkpoint[name].clone();
+        let anchor =
+            json!({"origin": part("origin"), "size": part("size"), "root": part("root"), "rollbacks": 0});
+        fs::write(&stage.anchor, json!({"state": "known", "anchor": anchor}).to_string())?;
+        Ok(stage)
+    }
+
+    /// Writes so many segments' worth of events, rotating after each; answers the checkpoint at the end.
+    fn write(&self, data: &Path, client: u32, segments: usize) -> Result<Value> {
+        let mut engine = Engine::start(&Launch::new(&self.engine, data))?;
+        let mut writer = Writer::new(client, &Dice::new(client.into()), Load::Small);
+        let (mut api, mut admin) = (Connection::open(engine.api)?, Connection::open(engine.admin)?);
+        for _ in 0..segments {
+            for _ in 0..REQUESTS {
+                if writer.write_one(&mut api) != Reply::Promised {
+                    bail!("an untouched log refuses writes: {}", writer.refusal);
+                }
+            }
+            admin.post("/rotate", None, b"{}")?.json()?;
+        }
+        // Some events in the segment that is still open.
+        for _ in 0..REQUESTS {
+            writer.write_one(&mut api);
+        }
+        let checkpoint = admin.get("/checkpoint")?.json()?["checkpoint"].clone();
+        wait_for_compression(data)?;
+        engine.terminate();
+        engine.ended(VERDICT_LIMIT).context("the engine does not stop")?;
+        Ok(checkpoint)
+    }
+}
+
+/// Waits until the whole log was read: the kind of fault, or [`WHOLE`].
+fn judged(engine: &Engine) -> Result<String> {
+    let deadline = Instant::now() + VERDICT_LIMIT;
+    loop {
+        let health = engine.health()?;
+        let (integrity, storage) = (&health["log"]["integrity"], &health["storage"]);
+        if let Some(kind) = integrity["fault"]["kind"].as_str() {
+            return Ok(kind.to_owned());
+        }
+        if storage["reason"] == "log_corrupt" {
+            return Ok("corrupt".to_owned());
+        }
+        let all = health["log"]["seq"].as_u64().unwrap_or(u64::MAX);
+        if storage["writable"] == true
+            && integrity["verified_through"].as_u64() >= Some(all)
+            && health["status"] == "ok"
+        {
+            return Ok(WHOLE.to_owned());
+        }
+        if Instant::now() > deadline {
+            return Ok(format!("no verdict: {health}"));
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
