@@ -31,7 +31,7 @@ fn in_class(class: &str, size: &str) -> Value {
 }
 
 /// The engine's own report, which carries the size of its file system.
-async fn health(world: &World, engine: &str) -> Result<Health> {
+pub(crate) async fn health(world: &World, engine: &str) -> Result<Health> {
     let path = format!("/api/v1/namespaces/{}/pods/{engine}-0:8081/proxy/health", world.namespace);
     Ok(world.client.request(http::Request::get(path).body(Vec::new())?).await?)
 }

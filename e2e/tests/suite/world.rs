@@ -199,15 +199,19 @@ impl World {
         self.restricted_pod(name, json!(["sleep", "600"]), json!([])).await
     }
 
-    /// Starts a pod of the tools image, with a claim's volume under `/data` for each claim named.
+    /// Starts a pod of the tools image, with a claim's volume under `/data`, or of several under `/data/CLAIM`.
     pub(crate) async fn restricted_pod(&self, name: &str, command: Value, claims: Value) -> Result<()> {
         let claims: Vec<String> = serde_json::from_value(claims)?;
         let volumes: Vec<Value> = claims
             .iter()
             .map(|claim| json!({"name": claim, "persistentVolumeClaim": {"claimName": claim}}))
             .collect();
+        let place = |claim: &str| match claims.as_slice() {
+            [_] => "/data".to_owned(),
+            _ => format!("/data/{claim}"),
+        };
         let mounts: Vec<Value> =
-            claims.iter().map(|claim| json!({"name": claim, "mountPath": "/data"})).collect();
+            claims.iter().map(|claim| json!({"name": claim, "mountPath": place(claim)})).collect();
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": name},
             "spec": {

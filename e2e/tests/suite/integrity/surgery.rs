@@ -1,0 +1,61 @@
+//! Hands on a volume: its engine is kept from running, a pod with a shell takes the volume, the engine comes back.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use e2e::wait::until;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use super::anchored_often;
+use crate::world::{READY_LIMIT, World};
+
+const SURGEON: &str = "surgeon";
+
+/// Keeps an engine from running: no node is as its spec asks.
+pub(super) async fn hold(world: &World, name: &str) -> Result<()> {
+    let mut spec = anchored_often();
+    spec["writer"]["nodeSelector"] = json!({"no-such": "node"});
+    world.apply(name, spec).await?;
+    until("the engine's pod has gone", READY_LIMIT, async || {
+        let pod = world.api::<Pod>().get_opt(&format!("{name}-0")).await?;
+        Ok(pod.is_none_or(|pod| node_of(&pod).is_none()).then_some(()))
+    })
+    .await
+}
+
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+/// Runs shell commands on volumes whose engines are held. The first command that fails ends it.
+pub(super) async fn operate(world: &World, claims: &[&str], commands: &str) -> Result<String> {
+    world.restricted_pod(SURGEON, json!(["sleep", "600"]), json!(claims)).await?;
+    let said = world.shell(SURGEON, "shell", &format!("set -e; {commands}")).await;
+    let pods = world.api::<Pod>();
+    pods.delete(SURGEON, &DeleteParams::default().grace_period(0)).await?;
+    until("the surgeon has gone", READY_LIMIT, async || {
+        Ok(pods.get_opt(SURGEON).await?.is_none().then_some(()))
+    })
+    .await?;
+    said
+}
+
+/// Lets an engine run again.
+pub(super) async fn release(world: &World, name: &str) -> Result<()> {
+    world.apply(name, anchored_often()).await.map(|_| ())
+}
+
+/// Waits until the engine's process runs; when it was seen to.
+pub(super) async fn running_since(world: &World, name: &str) -> Result<Instant> {
+    until("the engine's process runs", READY_LIMIT, async || {
+        let Some(pod) = world.api::<Pod>().get_opt(&format!("{name}-0")).await? else { return Ok(None) };
+        let status = serde_json::to_value(&pod.status)?;
+        let running = status["containerStatuses"][0]["state"].get("running").is_some();
+        let wanted = pod.spec.as_ref().is_some_and(|spec| spec.node_selector.is_none());
+        Ok((running && wanted && pod.metadata.deletion_timestamp.is_none()).then(Instant::now))
+    })
+    .await
+    .context(name.to_owned())
+}
