@@ -61,6 +61,12 @@ fn failing_syncs_that_are_ignored_are_noticed() {
     check("errno --control --sample 12");
 }
 
+/// Three hundred starts on an untouched log are its control: none of them is called anything else.
+#[test]
+fn tampering_is_told_by_its_kind() {
+    check("tamper --opens 300");
+}
+
 /// A planted fault is among them, and is found.
 #[test]
 fn no_parser_breaks_its_promise() {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::dice::Dice;
 use super::engine::{Engine, Launch};
+use super::http::Connection;
 use super::ledger::Ledger;
 use super::preload;
 use super::progress::Progress;
@@ -26,8 +27,9 @@ const CUTS_PER_LOG: u64 = 10;
 const WRITING_MICROS: u64 = 200_000;
 /// How long they go on after it: an acknowledgement now would be a false one.
 const AFTER_CUT: Duration = Duration::from_millis(15);
-/// Every line of the engine's own log is at hand when a promise is broken.
-const CONFIG: &str = "log: {level: info}\n";
+const ROTATED_EVERY: Duration = Duration::from_millis(20);
+/// The smallest segments the engine accepts.
+const CONFIG: &str = "rotation: {maxSegmentBytes: 1048576}\n";
 
 /// What is taken away.
 #[derive(Debug, Clone, Copy)]
@@ -234,6 +236,7 @@ impl Life {
             for writer in writers.iter_mut() {
                 scope.spawn(move || writer.write(engine_ref, stop));
             }
+            scope.spawn(move || rotate(engine_ref, stop));
             sleep(moment);
             let begun = Instant::now();
             let cut = volume.as_ref().map_or(Ok(()), Volume::cut);
@@ -287,6 +290,15 @@ impl Life {
                 None
             }
         }
+    }
+}
+
+/// Has the log begin another segment again and again: a cut is then as likely to meet the sealing, compressing and signing
+/// as the writing.
+fn rotate(engine: &Engine, stop: &AtomicBool) {
+    let Ok(mut admin) = Connection::open(engine.admin) else { return };
+    while !stop.load(Ordering::Acquire) && admin.post("/rotate", None, b"{}").is_ok() {
+        sleep(ROTATED_EVERY);
     }
 }
 
