@@ -3,11 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use engine_core::recovery::{Breach, join};
+use engine_core::digest::Hash;
+use engine_core::format::EventLine;
+use engine_core::recovery::{Breach, Link, join};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::log::{Segment, Task, audit, list};
+use crate::log::{Segment, Task, audit, list, write_lines};
 use crate::storage::{DiskStorage, Storage};
 
 /// What `verify` prints. `ok` decides the exit code.
@@ -18,7 +20,7 @@ pub(crate) struct Report {
     /// Whole events that verify.
     events: u64,
     log_id: Option<String>,
-    /// Last event that verifies and the hash of the last line.
+    /// Last event that verifies and its hash; without events, the hash of the header.
     head_seq: u64,
     head_hash: Option<String>,
     /// Root of the Merkle tree over all events; absent when something is wrong.
@@ -99,7 +101,11 @@ pub(crate) fn verify(data: &Path) -> io::Result<Report> {
         events: joined.events,
         log_id: joined.log_id,
         head_seq: joined.head.map_or(0, |head| head.seq),
-        head_hash: joined.head.map(|head| head.hash.to_string()),
+        head_hash: joined
+            .head
+            .map(|head| head_hash(&storage, &head))
+            .transpose()?
+            .map(|hash| hash.to_string()),
         root: joined.tree.map(|tree| tree.root().to_string()),
         segments: segments.len(),
         forgotten: joined.forgotten,
@@ -113,6 +119,15 @@ pub(crate) fn verify(data: &Path) -> io::Result<Report> {
         breach_count: joined.breaches.count,
         breaches,
     })
+}
+
+/// Hash of the last event. The chain goes on from the line before, which is a header where a segment has just begun.
+fn head_hash(storage: &DiskStorage, head: &Link) -> io::Result<Hash> {
+    let Some(before) = head.seq.checked_sub(1) else { return Ok(head.hash) };
+    let mut line = Vec::new();
+    write_lines(storage, before, 1, &mut line)?;
+    let event = EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line));
+    Ok(event.map_or(head.hash, |event| event.hash))
 }
 
 /// Shown on a terminal only.

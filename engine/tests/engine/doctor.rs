@@ -74,6 +74,16 @@ fn a_healthy_directory_is_healthy() {
     }
 }
 
+/// The last line of the log is then a header, and its last event is in the segment before.
+#[test]
+fn a_directory_is_healthy_right_after_a_rotation() {
+    let data = some_memories();
+    let rotated = binary().args(["log", "rotate", "--data"]).arg(data.path()).output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+    let (code, report) = doctor(data.path(), &[]);
+    assert_eq!(code, Some(0), "{report}");
+}
+
 #[test]
 fn a_missing_projection_is_named_and_built() {
     check_mends(&["projection"], |data| fs::remove_dir_all(data.join("projection")).unwrap());
