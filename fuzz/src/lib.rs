@@ -6,6 +6,7 @@
 use engine_core::checkpoint::Checkpoint;
 use engine_core::digest::{Hash, Salt};
 use engine_core::format::{Body, Envelope, EventLine, Header, Seal, forget};
+use engine_core::frames::FrameIndex;
 use engine_core::merkle::{self, Frontier};
 use engine_core::note::{self, SignerKey};
 use engine_core::recovery::{self, Verdict};
@@ -109,6 +110,25 @@ fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The index of a compressed segment, behind as many bytes as the first two say: what is read is written the same way, and
+/// leads nowhere outside of the file.
+pub fn frames(data: &[u8]) {
+    let Some(([high, low], json)) = data.split_first_chunk() else { return };
+    let before = u64::from(*high) << 8 | u64::from(*low);
+    let Ok(length) = u32::try_from(json.len()) else { return };
+    let tail = [0x184D_2A50_u32.to_le_bytes().as_slice(), &length.to_le_bytes(), json].concat();
+    let _refused = FrameIndex::decode(data, data.len() as u64);
+    let Ok((index, start)) = FrameIndex::decode(&tail, before + tail.len() as u64) else { return };
+    assert_eq!((index.encode(), start), (tail, before));
+    let mut end = (0, 0);
+    for span in index.spans(start) {
+        assert_eq!((span.raw.start, span.file.start), end, "the frames leave nothing out");
+        assert_eq!(index.frame_at(span.raw.start, start), Some(span.clone()));
+        end = (span.raw.end, span.file.end);
+    }
+    assert_eq!(end, (index.raw_bytes, start));
 }
 
 /// What the strict reader takes, any reader takes, and it survives being written by another program.
