@@ -15,7 +15,9 @@ use super::text::Texts;
 /// Bytes of a small event: what the disk is given in the limits.
 const RECORD_BYTES: usize = 320;
 /// Bytes of what is hashed at once.
-const HASHED_BYTES: usize = 300;
+pub(super) const SMALL: &[usize] = &[300];
+/// Bytes of what is hashed for one event of such a size: its envelope, its salt and payload, its leaf and a node of the tree.
+pub(super) const EVENT: &[usize] = &[340, 360, 33, 65];
 /// Rows of one transaction.
 const ROWS: u64 = 4_096;
 
@@ -37,17 +39,19 @@ pub(super) fn group_commit(directory: &Path, group: usize, duration: Duration) -
     Ok(Sample::new(latencies, group as u64, elapsed))
 }
 
-/// SHA-256 of an event's bytes on one core; hashes per second.
-pub(super) fn sha256(duration: Duration) -> f64 {
-    let block = [7_u8; HASHED_BYTES];
-    let (mut hashes, started) = (0_u64, Instant::now());
+/// SHA-256 of texts of these lengths, again and again on one core; how often all of them per second.
+pub(super) fn sha256(lengths: &[usize], duration: Duration) -> f64 {
+    let text = [7_u8; 512];
+    let (mut done, started) = (0_u64, Instant::now());
     while started.elapsed() < duration {
         for _ in 0..1_000 {
-            black_box(Sha256::digest(black_box(&block)));
+            for length in lengths {
+                black_box(Sha256::digest(black_box(&text[..*length])));
+            }
         }
-        hashes += 1_000;
+        done += 1_000;
     }
-    hashes as f64 / started.elapsed().as_secs_f64()
+    done as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Rows with a full-text index, inserted in large transactions; rows per second.
