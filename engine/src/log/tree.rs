@@ -30,7 +30,8 @@ struct State {
     written: u64,
     /// Those after them.
     pending: Vec<Hash>,
-    failed: bool,
+    /// A full volume is another thing than a broken one: the kind of the failure is kept.
+    failed: Option<io::ErrorKind>,
 }
 
 /// The edge of a stored tree, to be continued.
@@ -65,7 +66,7 @@ impl Stored {
 impl Tree {
     pub(crate) fn new() -> Tree {
         let frontier = Frontier::empty();
-        Tree(Mutex::new(State { file: None, frontier, written: 0, pending: Vec::new(), failed: false }))
+        Tree(Mutex::new(State { file: None, frontier, written: 0, pending: Vec::new(), failed: None }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,7 +81,7 @@ impl Tree {
         if file.size()? > written * HASH_BYTES {
             file.truncate(written * HASH_BYTES)?;
         }
-        *self.state() = State { file: Some(file), frontier, written, pending: Vec::new(), failed: false };
+        *self.state() = State { file: Some(file), frontier, written, pending: Vec::new(), failed: None };
         Ok(())
     }
 
@@ -96,16 +97,16 @@ impl Tree {
         }
     }
 
-    /// Whether a write or sync of the file failed: it has to be opened anew.
-    pub(super) fn failed(&self) -> bool {
-        self.state().failed
+    /// Why the file has to be opened anew, when it has: a write or sync of it failed.
+    pub(super) fn failed(&self) -> Option<io::Error> {
+        self.state().failed.map(io::Error::from)
     }
 
     /// It does not fit the log: its file goes, and the writer builds another from the lines.
     pub(crate) fn distrust(&self, storage: &dyn Storage) {
         let removed = ignore_missing(storage.remove(PATH));
         tracing::error!(?removed, "the stored tree does not fit the log: it is built anew");
-        self.state().failed = true;
+        self.state().failed = Some(io::ErrorKind::InvalidData);
     }
 
     /// Events in the tree.
@@ -124,14 +125,14 @@ impl Tree {
         let file = {
             let mut state = self.state();
             state.flush();
-            if state.failed {
-                return Err(io::Error::other("the tree has to be opened anew"));
+            if let Some(kind) = state.failed {
+                return Err(kind.into());
             }
             state.file.clone()
         };
         let synced = file.map_or(Ok(()), |file| file.sync());
-        if synced.is_err() {
-            self.state().failed = true;
+        if let Err(fault) = &synced {
+            self.state().failed = Some(fault.kind());
         }
         synced
     }
@@ -167,7 +168,7 @@ impl Tree {
 
 impl State {
     fn flush(&mut self) {
-        let Some(file) = self.file.as_ref().filter(|_| !self.failed) else { return };
+        let Some(file) = self.file.as_ref().filter(|_| self.failed.is_none()) else { return };
         let bytes: Vec<u8> = self.pending.iter().flat_map(|hash| hash.0).collect();
         match file.write_at(&bytes, self.written * HASH_BYTES) {
             Ok(()) => {
@@ -176,7 +177,7 @@ impl State {
             }
             Err(fault) => {
                 tracing::error!(%fault, "writing the tree failed: it will be opened anew");
-                self.failed = true;
+                self.failed = Some(fault.kind());
             }
         }
     }

@@ -120,8 +120,8 @@ impl Writer {
         {
             self.reopen();
         }
-        if self.parts.tree.failed() && self.mode == Mode::Open {
-            self.close("tree", &std::io::Error::other("the tree could not be written"));
+        if let Some(fault) = self.parts.tree.failed().filter(|_| self.mode == Mode::Open) {
+            self.close("tree", &fault);
         }
         self.rotate_if_old();
         self.finish_what_was_begun();
