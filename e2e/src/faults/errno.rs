@@ -303,11 +303,11 @@ impl Swept {
 
     /// The table of outcomes.
     pub(super) fn print(&self) {
-        let words = Ending::ALL.map(|ending| format!("{:>13}", ending.to_string()));
+        let words = Ending::ALL.map(|ending| format!("{:>14}", ending.to_string()));
         println!("{:<18} {:<18}{}", "call", "failure", words.concat());
         for ((call, failure), endings) in &self.rows {
             let counts =
-                Ending::ALL.map(|ending| format!("{:>13}", endings.get(&ending).copied().unwrap_or(0)));
+                Ending::ALL.map(|ending| format!("{:>14}", endings.get(&ending).copied().unwrap_or(0)));
             println!("{call:<18} {failure:<18}{}", counts.concat());
         }
         if let Some((recovery, case)) = &self.slowest {

@@ -38,8 +38,8 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub(super) const ALL: [Ending; 4] =
-        [Ending::Acknowledged, Ending::Recovered, Ending::Refused, Ending::Exited];
+    pub(super) const ALL: [Ending; 5] =
+        [Ending::Acknowledged, Ending::Recovered, Ending::Lifted, Ending::Refused, Ending::Exited];
 }
 
 impl fmt::Display for Ending {

@@ -20,7 +20,7 @@ use super::reserve;
 use super::scrub::{Finding, Glance, Scrubber, Watch};
 use super::shared::{ProjectionShared, Rebuilt};
 use super::store::{LogView, ProjectionStore, StoreError};
-use crate::log::{Applying, LogReader, Published};
+use crate::log::{Applying, LogReader, Published, Store};
 use crate::metrics::Metrics;
 use crate::storage::space;
 
@@ -359,8 +359,19 @@ impl Projector {
         self.retry_at = Instant::now() + RETRY;
         match fault.needs_rebuild() {
             true => self.give_up(Cause::of(fault)),
+            // A volume that takes the log's writes takes these too: it is the connections that do not.
+            false if fault.sticks() && self.setting.published.store() == Store::Writable => self.let_go(),
             false => self.make_do(),
         }
+    }
+
+    /// Closes every connection; the next step opens the same files again.
+    fn let_go(&mut self) {
+        tracing::warn!("the projection's files are opened again");
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.live = None;
+        self.opened = false;
+        self.scrubber.begin_anew();
     }
 
     /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes of

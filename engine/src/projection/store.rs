@@ -81,6 +81,16 @@ impl StoreError {
         }
     }
 
+    /// Whether SQLite keeps the failure for as long as any connection to the file is open: what it once could not open for
+    /// writing, or a lock it could not give back.
+    pub(super) fn sticks(&self) -> bool {
+        let code = match self {
+            StoreError::Sqlite(fault) => fault.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed))
+    }
+
     /// Whether somebody else had the database locked, which passes at once.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, StoreError::Sqlite(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
