@@ -16,6 +16,7 @@ use super::http::Connection;
 use super::ledger::Ledger;
 use super::preload;
 use super::progress::Progress;
+use super::sandbox;
 use super::volume::{FileSystem, Volume};
 use super::writers::{Given, Load, Writer};
 
@@ -166,7 +167,7 @@ impl Campaign {
         let place = self.place.join(log.to_string());
         fs::create_dir(&place)?;
         let volume = match self.cut {
-            Cut::Power(kind) => Some(Volume::make(&place, kind)?),
+            Cut::Power(kind) => Some(Volume::make(&place, sandbox::image(&self.place, log), kind)?),
             Cut::Kill => None,
         };
         let data = volume.as_ref().map_or(place.as_path(), Volume::path).join("data");

@@ -4,6 +4,7 @@
 //! ends every engine it started, then unmounts what it mounted; the loop devices go with the mounts.
 
 use std::env;
+use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
@@ -20,6 +21,9 @@ use crate::steps::Steps;
 
 /// Names the folder of a campaign that runs inside; only this module sets it.
 const INSIDE: &str = "MEMORYENGINE_FAULTS_INSIDE";
+/// Folders and images of campaigns begin with this and the number of the process outside.
+const NAME: &str = "memoryengine-faults-";
+const IMAGES: &str = "images";
 /// What the campaigns run.
 const PACKAGES: [Package; 5] = [
     ("xfsprogs", &["/usr/sbin/xfs_io"]),
@@ -34,6 +38,13 @@ pub(super) fn inside() -> Option<PathBuf> {
     env::var_os(INSIDE).map(PathBuf::from)
 }
 
+/// Where the image of the log with this number lies.
+pub(super) fn image(place: &Path, log: u64) -> PathBuf {
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // The campaign's name is in it, so that its loop device can be told from others.
+    place.join(IMAGES).join(format!("{name}-{log}"))
+}
+
 /// Runs this program with the same arguments inside.
 ///
 /// # Errors
@@ -43,7 +54,8 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
         bail!("file systems and namespaces of one's own need root");
     }
     packages::ensure(&PACKAGES, steps).await?;
-    let place = tempfile::Builder::new().prefix("memoryengine-faults-").tempdir()?;
+    sweep();
+    let place = tempfile::Builder::new().prefix(&format!("{NAME}{}-", std::process::id())).tempdir()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut child = spawn(place.path())?;
@@ -57,10 +69,37 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     let Some(status) = status else {
         // `unshare` is told by the kernel to take process 1 with it, and that takes the rest.
         child.kill().await?;
+        drop(place);
+        sweep();
         eprintln!("stopped");
         return Ok(ExitCode::from(130));
     };
     Ok(code(status))
+}
+
+/// Detaches loop devices and removes folders of campaigns that are over. A device goes with its mount, except now and then
+/// when the namespace ends in the middle of something; whoever is killed cannot remove a folder.
+fn sweep() {
+    let own = std::process::id();
+    let is_over = |name: &str| {
+        let pid = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse().ok());
+        pid.is_some_and(|pid: u32| pid == own || !Path::new(&format!("/proc/{pid}")).exists())
+    };
+    for device in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+        let image = Path::new(file.trim_end()).file_name().map(|name| name.to_string_lossy().into_owned());
+        if image.is_some_and(|image| is_over(&image)) {
+            let path = Path::new("/dev").join(device.file_name());
+            // It may have gone in this moment.
+            let _gone = std::process::Command::new("losetup").arg("-d").arg(path).status();
+        }
+    }
+    for folder in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        if is_over(&folder.file_name().to_string_lossy()) {
+            // Only when it is empty: what it held was in memory.
+            let _kept = fs::remove_dir(folder.path());
+        }
+    }
 }
 
 fn spawn(place: &Path) -> Result<Child> {
@@ -94,7 +133,12 @@ pub(super) fn settle(place: &Path) -> Result<()> {
         std::process::exit(130);
     });
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory")
+    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory")?;
+    // A mount of its own: a volume mounted on the memory its own image lies in would keep itself alive for good when the
+    // namespace ends, since such mounts go from the outside in.
+    let images = place.join(IMAGES);
+    fs::create_dir(&images)?;
+    mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory for images")
 }
 
 /// The engine to test: the one given, else this checkout's, built now.

@@ -48,9 +48,9 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Makes the image, the file system and the mount. `place` has to be empty and is this volume's own.
-    pub(super) fn make(place: &Path, kind: FileSystem) -> Result<Volume> {
-        let (image, mounted_at) = (place.join("image"), place.join("volume"));
+    /// Makes the image, the file system and the mount, in a folder that is this volume's own. The image must not lie there.
+    pub(super) fn make(place: &Path, image: PathBuf, kind: FileSystem) -> Result<Volume> {
+        let mounted_at = place.join("volume");
         std::fs::create_dir_all(&mounted_at)?;
         std::fs::File::create(&image)?.set_len(IMAGE_BYTES)?;
         run(&format!("mkfs.{}", kind.name()), &[OsStr::new("-q"), image.as_os_str()])?;
