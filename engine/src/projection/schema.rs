@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 
 /// What rows are written into. The columns are those of `engine_core::row`.
 const TABLES: &str = "
@@ -65,7 +65,7 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
 
 /// A connection that writes while others read.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let connection = open_writable(path)?;
     connection.set_prepared_statement_cache_capacity(32);
     // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
     // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
@@ -78,10 +78,22 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// SQLite settles for reading when it may not write at the moment: a connection that would fail at every write from then
+/// on, when the next try would do.
+fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    if connection.is_readonly(MAIN_DB)? {
+        let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        let why = "the file could be opened for reading only".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
+    }
+    Ok(connection)
+}
+
 /// The only connection to a file that nobody reads and that is thrown away if its making does not end: no journal
 /// and no sync until it is whole.
 pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let connection = open_writable(path)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
