@@ -54,7 +54,9 @@ pub(super) fn projection_status(observed: &Observed, log: Option<&LogStatus>) ->
     let Some(Health { projection, .. }) = health(observed) else { return before };
     let fresh = fresh(projection, observed.now);
     let Some(before) = before else { return Some(fresh) };
-    let same = ProjectionStatus { observed_at: fresh.observed_at.clone(), ..before.clone() } == fresh;
+    // A look at rows that finds nothing is no news: it goes along with the next that is.
+    let (observed_at, checked_at) = (fresh.observed_at.clone(), fresh.checked_at.clone());
+    let same = ProjectionStatus { observed_at, checked_at, ..before.clone() } == fresh;
     let with_the_log = status.and_then(|status| status.log.as_ref()) != log;
     let begun_or_ended = before.rebuild.is_some() != fresh.rebuild.is_some();
     if same || (is_recent(&before, observed.now) && !with_the_log && !begun_or_ended) {

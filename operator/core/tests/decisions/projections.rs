@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::wire::{Health, ProjectionState, RebuildHealth};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use operator_core::observed::{EngineReport, Observed};
 
 use crate::world::{condition, health, settled, status_of};
@@ -59,6 +59,8 @@ fn the_lag_is_refreshed_at_most_every_ten_seconds_and_never_without_need() {
     let stored = world.engine.status.clone().expect("a status").projection.expect("a projection");
     world.now += SignedDuration::from_mins(5);
     assert_eq!(status_of(&world).projection.expect("a projection"), stored, "nothing moved");
+    reported(&mut world, |health| health.projection.checked_at = Some(Timestamp::UNIX_EPOCH));
+    assert_eq!(status_of(&world).projection.expect("a projection"), stored, "a look that found nothing");
 
     reported(&mut world, |health| health.projection.lag = 9);
     let moved = status_of(&world).projection.expect("a projection");
