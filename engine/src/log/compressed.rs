@@ -28,7 +28,7 @@ impl Frames {
         let len = file.size()?;
         let start = len.saturating_sub(INDEX_BYTES_MAX as u64);
         let mut tail = vec![0; usize::try_from(len - start).map_err(io::Error::other)?];
-        read_exact_at(&*file, &mut tail, start)?;
+        file.read_exact_at(&mut tail, start)?;
         let (index, index_start) = FrameIndex::decode(&tail, len).map_err(invalid)?;
         let spans = index.spans(index_start).collect();
         Ok(Frames { file, spans })
@@ -57,7 +57,7 @@ impl Frames {
     fn lines(&self, span: &FrameSpan) -> io::Result<Vec<u8>> {
         let len = |range: &Range<u64>| usize::try_from(range.end - range.start).map_err(io::Error::other);
         let (raw_len, mut compressed) = (len(&span.raw)?, vec![0; len(&span.file)?]);
-        read_exact_at(&*self.file, &mut compressed, span.file.start)?;
+        self.file.read_exact_at(&mut compressed, span.file.start)?;
         let lines = Decompressor::new()?.decompress(&compressed, raw_len).map_err(invalid)?;
         if lines.len() == raw_len {
             Ok(lines)
@@ -116,17 +116,6 @@ pub(super) fn compress(mut lines: Contents, first_seq: u64, file: &dyn StoredFil
             return file.write_at(&index.encode(), offset);
         }
     }
-}
-
-fn read_exact_at(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
-        }
-    }
-    Ok(())
 }
 
 fn invalid(fault: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

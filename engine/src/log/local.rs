@@ -147,7 +147,7 @@ fn line_before(file: &dyn StoredFile, end: u64) -> io::Result<Vec<u8>> {
     loop {
         let start = end.saturating_sub(window);
         let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-        read_exact_at(file, &mut bytes, start)?;
+        file.read_exact_at(&mut bytes, start)?;
         let before_feed = bytes.len().saturating_sub(1);
         if let Some(feed) = bytes[..before_feed].iter().rposition(|byte| *byte == b'\n') {
             return Ok(bytes.split_off(feed + 1));
@@ -157,15 +157,4 @@ fn line_before(file: &dyn StoredFile, end: u64) -> io::Result<Vec<u8>> {
         }
         window *= 8;
     }
-}
-
-fn read_exact_at(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
-        }
-    }
-    Ok(())
 }

@@ -184,12 +184,7 @@ impl State {
 }
 
 pub(super) fn read_hash(file: &dyn StoredFile, position: u64) -> io::Result<Hash> {
-    let (mut hash, mut filled) = (Hash::ZERO, 0);
-    while filled < hash.0.len() {
-        match file.read_at(&mut hash.0[filled..], position * HASH_BYTES + filled as u64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
-        }
-    }
+    let mut hash = Hash::ZERO;
+    file.read_exact_at(&mut hash.0, position * HASH_BYTES)?;
     Ok(hash)
 }
