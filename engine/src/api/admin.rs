@@ -14,9 +14,9 @@ use http_body_util::{BodyExt, Limited};
 
 use super::log::{not_open, texts};
 use super::parameters::Parameters;
-use super::refusal::{Refusal, internal};
 use crate::engine::Engine;
 use crate::log::{KeyRotated, Rotated};
+use crate::refusal::{Refusal, internal};
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;

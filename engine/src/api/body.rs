@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
-use super::refusal::{Refusal, internal};
 use crate::log::Key;
+use crate::refusal::{Refusal, internal};
 
 /// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
 const BODIES_KIB_MAX: usize = 64 << 10;

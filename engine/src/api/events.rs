@@ -14,18 +14,19 @@ use serde_json::value::RawValue;
 use super::Api;
 use super::body::Checked;
 use super::log::not_open;
-use super::memories::answer;
+use super::memories::created;
 use super::parameters::Parameters;
-use super::refusal::{Refusal, internal, log_corrupt};
 use crate::engine::Engine;
 use crate::log::Head;
+use crate::operations::Written;
+use crate::refusal::{Refusal, internal, log_corrupt};
 
 pub(super) async fn append(State(api): State<Api>, body: Checked<AppendEvents>) -> Result<Response, Refusal> {
     let drafts = request::events(body.request)?;
     let receipt = api.engine.commit(drafts, body.key).await?;
     let appended =
         Appended { first_seq: receipt.first_seq, last_seq: receipt.last_seq, hash: receipt.hash.to_string() };
-    Ok(answer(&receipt, Json(appended)))
+    Ok(created(Written::new(&receipt, appended)))
 }
 
 pub(super) async fn page(State(api): State<Api>, parameters: Parameters) -> Result<Json<EventPage>, Refusal> {

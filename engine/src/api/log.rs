@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 use super::Api;
 use super::events::unreadable;
 use super::parameters::Parameters;
-use super::refusal::{Refusal, internal, log_corrupt};
 use crate::engine::Engine;
 use crate::log::stored_envelope;
+use crate::refusal::{Refusal, internal, log_corrupt};
 
 /// Numbers of events are below 2^63.
 const SEQ_MAX: u64 = i64::MAX.unsigned_abs();

@@ -6,7 +6,6 @@ mod events;
 mod log;
 mod memories;
 mod parameters;
-mod refusal;
 mod server;
 
 use std::sync::Arc;
@@ -22,8 +21,9 @@ use engine_core::wire::ErrorCode;
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;
+use crate::operations::Operations;
+use crate::refusal::{self, Refusal};
 use body::BodyBudget;
-use refusal::Refusal;
 
 /// From the last byte of the head to the first of the answer, the body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,12 +32,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     engine: Arc<Engine>,
+    operations: Operations,
     bodies: Arc<BodyBudget>,
 }
 
 /// The clients' port.
 pub(crate) fn routes(engine: Arc<Engine>) -> Router {
-    let api = Api { engine, bodies: Arc::new(BodyBudget::new()) };
+    let operations = Operations::new(Arc::clone(&engine));
+    let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
         .route("/v1/memories", post(memories::save))
         .route("/v1/memories/{id}", get(memories::read))

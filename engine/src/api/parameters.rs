@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::refusal::Refusal;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use engine_core::limits::URL_QUERY_BYTES_MAX;
 use engine_core::request::{Refused, moment, number};
 use jiff::Timestamp;
-
-use super::refusal::Refusal;
 
 /// The parameters of a request in the order they came.
 #[derive(Debug)]

@@ -11,23 +11,23 @@ use crate::projection::Unreadable;
 
 /// An answer that is not a success.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     code: ErrorCode,
     message: String,
     hint: String,
 }
 
 impl Refusal {
-    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
         Refusal { code, message: message.into(), hint: String::new() }
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Refusal {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: hint.into(), ..self }
     }
 
     /// Seconds after which it may work, for what passes by itself.
-    fn retry_after_s(&self) -> Option<u32> {
+    pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
             ErrorCode::Overloaded
             | ErrorCode::ProjectionUnavailable
@@ -99,7 +99,7 @@ const LOG_CORRUPT_HINT: &str =
     "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
 
 /// Nothing is served from behind the place where the log does not verify.
-pub(super) fn log_corrupt() -> Refusal {
+pub(crate) fn log_corrupt() -> Refusal {
     Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before what was asked for")
         .hint(LOG_CORRUPT_HINT)
 }
@@ -132,18 +132,18 @@ impl From<std::io::Error> for Refusal {
 }
 
 /// A fault of ours: the client learns that, our log learns what.
-pub(super) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
+pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%fault, "a request met a fault of the engine");
     Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")
 }
 
-pub(super) async fn not_found(uri: Uri) -> Refusal {
+pub(crate) async fn not_found(uri: Uri) -> Refusal {
     // A path is short (the server bounds the head) and came from the client itself.
     Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
         .hint("the API is /v1/memories, /v1/search, /v1/events and /v1/log")
 }
 
-pub(super) async fn method_not_allowed() -> Refusal {
+pub(crate) async fn method_not_allowed() -> Refusal {
     Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
         .hint("see the Allow header for those it knows")
 }

@@ -1,0 +1,125 @@
+//! Saving, reading and ending memories.
+
+use engine_core::digest::is_id;
+use engine_core::request;
+use engine_core::row::microseconds;
+use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, SaveMemory, Saved, Validity};
+use jiff::Timestamp;
+
+use super::{Operations, SEQ_MAX, Written};
+use crate::log::{Key, Receipt};
+use crate::projection::{Found, Known, Moment, Target, memory, target};
+use crate::refusal::{Refusal, log_corrupt};
+
+impl Operations {
+    /// Makes a memory durable.
+    pub(crate) async fn save(
+        &self,
+        request: SaveMemory,
+        key: Option<Key>,
+    ) -> Result<Written<Saved>, Refusal> {
+        let draft = request::memory(request)?;
+        let receipt = self.engine.commit(vec![draft], key).await?;
+        Ok(Written::new(&receipt, saved(&receipt)))
+    }
+
+    /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.
+    pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
+        let readable = self.engine.published.readable_through();
+        let known = match known {
+            known if readable >= SEQ_MAX => known,
+            Some(Known::Through(seq)) => Some(Known::Through(seq.min(readable))),
+            _ => Some(Known::Through(readable)),
+        };
+        Moment { now: Timestamp::now(), as_of, known }
+    }
+
+    /// Reads one memory as it was true at a moment.
+    pub(crate) async fn read(
+        &self,
+        id: String,
+        moment: Moment,
+        min_seq: Option<u64>,
+    ) -> Result<MemoryView, Refusal> {
+        let id = known_id(id)?;
+        match self.query("get", min_seq, move |connection| memory(connection, &id, &moment)).await? {
+            Found::Valid(view) => Ok(*view),
+            Found::Unknown if self.engine.published.readable_through() < SEQ_MAX => Err(log_corrupt()),
+            Found::Unknown => Err(unknown()),
+            Found::NotValid(Validity { from, until, .. }) => {
+                let end = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                Err(Refusal::new(ErrorCode::EntryNotValid, format!("the memory is true from {from}{end}"))
+                    .hint(format!("as_of={from} reads it as it was true then")))
+            }
+        }
+    }
+
+    /// Ends a memory's validity.
+    pub(crate) async fn invalidate(
+        &self,
+        id: String,
+        request: InvalidateMemory,
+        key: Option<Key>,
+    ) -> Result<Written<Saved>, Refusal> {
+        let id = known_id(id)?;
+        let (wanted, successor) = (id.clone(), request.superseded_by.clone());
+        let name = key.as_ref().map(|key| key.key.clone());
+        let found = self.query("target", None, move |connection| {
+            target(connection, &wanted, successor.as_deref(), name.as_deref())
+        });
+        let target = found.await?.ok_or_else(unknown)?;
+        if !target.repeated {
+            check_end(&id, &request, &target, Timestamp::now())?;
+        }
+        let draft = request::invalidation(&id, target.project, request)?;
+        let receipt = self.engine.commit(vec![draft], key).await?;
+        Ok(Written::new(&receipt, saved(&receipt)))
+    }
+}
+
+fn saved(receipt: &Receipt) -> Saved {
+    Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string() }
+}
+
+/// No memory has this id.
+pub(super) fn unknown() -> Refusal {
+    Refusal::new(ErrorCode::EntryNotFound, "no memory has this id").hint("ids come from saving and searching")
+}
+
+/// What cannot be an id is the id of no memory.
+pub(super) fn known_id(id: String) -> Result<String, Refusal> {
+    if is_id(&id) { Ok(id) } else { Err(unknown()) }
+}
+
+/// Two clients at once may both pass: the earlier of two ends counts then, as it does anyway.
+fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timestamp) -> Result<(), Refusal> {
+    let Validity { from, until: known, invalidated_by, .. } = &target.validity;
+    let until = request.valid_until.unwrap_or(now);
+    let refused = |message: String| Refusal::new(ErrorCode::InvalidArgument, message);
+    match &request.superseded_by {
+        Some(successor) if successor == id => {
+            return Err(refused("superseded_by is the memory itself".into())
+                .hint("save what is true now first, and name its id"));
+        }
+        Some(_) if !target.successor => {
+            return Err(refused("superseded_by names no memory".into())
+                .hint("save what is true now first, and name its id"));
+        }
+        _ => {}
+    }
+    if microseconds(until) < microseconds(*from) {
+        return Err(refused(format!("valid_until is before valid_from, which is {from}"))
+            .hint(format!("valid_until={from} says that it was never true")));
+    }
+    match known {
+        Some(known) if microseconds(until) >= microseconds(*known) => {
+            let by = invalidated_by.as_deref().unwrap_or_default();
+            Err(Refusal::new(
+                ErrorCode::AlreadyInvalidated,
+                format!("event {by} ended it at {known} already"),
+            )
+            .hint("an end can be made earlier, never later: save what is true again as a new memory"))
+        }
+        _ => Ok(()),
+    }
+}
