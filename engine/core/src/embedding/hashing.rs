@@ -1,0 +1,67 @@
+//! Vectors without a table: words and pieces of words, hashed to places. Alike spelling gives alike vectors; meaning
+//! plays no part.
+
+use super::normalise;
+
+/// Numbers in a vector.
+pub const DIMENSION: usize = 256;
+/// Characters of a piece.
+const PIECE_CHARS: usize = 3;
+/// What a piece counts beside a whole word.
+const PIECE_WEIGHT: f32 = 0.5;
+
+/// The vector of a text, of length 1; zeros for a text without letters and digits.
+pub fn embed(text: &str) -> Vec<f32> {
+    let mut sum = vec![0.0; DIMENSION];
+    let lower = text.to_lowercase();
+    for word in lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        add(&mut sum, word, 1.0);
+        let bounded: Vec<char> = format!("<{word}>").chars().collect();
+        let mut piece = String::new();
+        for window in bounded.windows(PIECE_CHARS) {
+            piece.clear();
+            piece.extend(window);
+            add(&mut sum, &piece, PIECE_WEIGHT);
+        }
+    }
+    normalise(&mut sum);
+    sum
+}
+
+fn add(sum: &mut [f32], feature: &str, weight: f32) {
+    let hash = fnv1a(feature.as_bytes());
+    let place = usize::try_from(hash % DIMENSION as u64).expect("smaller than the dimension");
+    // The sign comes from another bit, so that features which share a place cancel out as often as they add up.
+    sum[place] += if hash >> 63 == 0 { weight } else { -weight };
+}
+
+/// FNV-1a, 64 bits: the same on every machine and for ever, which the standard library's hashes are not.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn likeness(a: &str, b: &str) -> f32 {
+        embed(a).iter().zip(embed(b)).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn alike_spelling_is_near() {
+        assert!((likeness("The kettle", "the KETTLE!") - 1.0).abs() < 1e-6);
+        assert!(likeness("kettles", "kettle") > 0.4);
+        assert!(likeness("kettle", "mountain").abs() < 0.3);
+        assert_eq!(embed("…!").iter().sum::<f32>(), 0.0);
+    }
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

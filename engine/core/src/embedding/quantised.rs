@@ -1,0 +1,63 @@
+//! Vectors of length 1 as signed bytes: a quarter of the memory, and four times as many a second.
+
+/// The largest step. Not 128: a dimension and its opposite must be as far from nothing.
+const STEP_MAX: f32 = 127.0;
+
+/// A vector, each value in steps of its own largest one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantised {
+    /// Steps.
+    pub cells: Vec<i8>,
+    /// Size of a step.
+    pub scale: f32,
+}
+
+impl Quantised {
+    /// Rounds to the nearest step. Zeros stay zeros, and what is no number counts as zero.
+    pub fn new(vector: &[f32]) -> Quantised {
+        let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
+        let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(finite(*value).abs()));
+        let scale = largest / STEP_MAX;
+        let step = |value: &f32| if scale > 0.0 { (finite(*value) / scale).round() } else { 0.0 };
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounded and at most 127 by the choice of the scale"
+        )]
+        let cells = vector.iter().map(|value| step(value) as i8).collect();
+        Quantised { cells, scale }
+    }
+}
+
+/// Sum of products.
+#[inline]
+pub fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn products_are_near_those_of_the_vectors(
+            a in prop::collection::vec(-1.0_f32..1.0, 64),
+            b in prop::collection::vec(-1.0_f32..1.0, 64),
+        ) {
+            let exact: f32 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            let (qa, qb) = (Quantised::new(&a), Quantised::new(&b));
+            #[expect(clippy::cast_precision_loss, reason = "64 products of bytes are far below 2^24")]
+            let near = dot(&qa.cells, &qb.cells) as f32 * qa.scale * qb.scale;
+            prop_assert!((exact - near).abs() < 64.0 * 2.0 / 127.0 * 0.5);
+        }
+    }
+
+    #[test]
+    fn nothing_and_no_number_are_zero() {
+        assert_eq!(Quantised::new(&[0.0; 3]), Quantised { cells: vec![0; 3], scale: 0.0 });
+        assert_eq!(Quantised::new(&[f32::NAN, 1.0, -1.0]).cells, [0, 127, -127]);
+        assert_eq!(Quantised::new(&[f32::INFINITY, 0.5]).cells, [0, 127]);
+    }
+}

@@ -1,0 +1,94 @@
+//! Okapi BM25 over whatever is taken for one text: a memory, a memory with its neighbours, a whole session. The full-text
+//! index ranks memories by the same formula; it has no texts but its own, so that contexts and sessions are scored here.
+
+use super::terms::Term;
+
+/// How soon a word that is repeated counts no more; the value of FTS5.
+const K1: f64 = 1.2;
+/// How much a long text is held against itself; the value of FTS5.
+const B: f64 = 0.75;
+
+/// What a word says by being rare: `ln((n - df + 0.5) / (df + 0.5) + 1)`, which is never negative.
+pub fn idf(count: u64, frequency: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "memories are counted in millions")]
+    let (count, frequency) = (count as f64, frequency.min(count) as f64);
+    ((count - frequency + 0.5) / (frequency + 0.5) + 1.0).ln()
+}
+
+/// Words of a query and what each says.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    terms: Vec<(Term, f64)>,
+}
+
+impl Asked {
+    /// Distinct terms in the order they were first asked for.
+    pub fn new(terms: impl IntoIterator<Item = Term>, idf: impl Fn(Term) -> f64) -> Asked {
+        let mut asked: Vec<(Term, f64)> = Vec::new();
+        for term in terms {
+            if asked.iter().all(|(known, _)| *known != term) {
+                asked.push((term, idf(term)));
+            }
+        }
+        Asked { terms: asked }
+    }
+
+    /// The terms and what each says.
+    pub fn terms(&self) -> &[(Term, f64)] {
+        &self.terms
+    }
+
+    /// Adds how often each term of the query occurs among these.
+    pub fn count(&self, terms: &[Term], counts: &mut [f64]) {
+        for term in terms {
+            if let Some(place) = self.terms.iter().position(|(asked, _)| asked == term) {
+                counts[place] += 1.0;
+            }
+        }
+    }
+
+    /// Score of a text of `words` words in which the terms occur so often, where texts have `mean` words.
+    pub fn score(&self, counts: &[f64], words: f64, mean: f64) -> f64 {
+        let length = 1.0 - B + B * if mean > 0.0 { words / mean } else { 1.0 };
+        let term = |((_, idf), count): (&(Term, f64), &f64)| idf * count * (K1 + 1.0) / (count + K1 * length);
+        self.terms.iter().zip(counts).map(term).sum()
+    }
+
+    /// How much of what was asked for occurs, weighted by what each word says: 0 to 1.
+    pub fn coverage(&self, counts: &[f64]) -> f64 {
+        let all: f64 = self.terms.iter().map(|(_, idf)| idf).sum();
+        let there: f64 =
+            self.terms.iter().zip(counts).filter(|(_, count)| **count > 0.0).map(|((_, idf), _)| idf).sum();
+        if all > 0.0 { there / all } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_words_and_short_texts_count_more() {
+        let asked = Asked::new([1, 2, 1], |term| idf(100, if term == 1 { 1 } else { 50 }));
+        assert_eq!(asked.terms().len(), 2);
+        let score = |counts: [f64; 2], words| asked.score(&counts, words, 10.0);
+        assert!(score([1.0, 0.0], 10.0) > score([0.0, 1.0], 10.0));
+        assert!(score([1.0, 0.0], 5.0) > score([1.0, 0.0], 50.0));
+        assert!(score([2.0, 0.0], 10.0) < 2.0 * score([1.0, 0.0], 10.0));
+        assert_eq!(score([0.0, 0.0], 10.0), 0.0);
+        assert!(asked.coverage(&[1.0, 0.0]) > 0.8 && asked.coverage(&[1.0, 1.0]) == 1.0);
+    }
+
+    #[test]
+    fn a_word_in_every_memory_still_counts_for_something() {
+        assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 0) > idf(10, 1));
+    }
+
+    #[test]
+    fn words_are_counted_where_they_occur() {
+        let asked = Asked::new([7, 9], |_| 1.0);
+        let mut counts = [0.0; 2];
+        asked.count(&[9, 1, 9, 7], &mut counts);
+        assert_eq!(counts, [1.0, 2.0]);
+    }
+}
