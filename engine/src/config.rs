@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
+use crate::retrieval::Model;
+
 /// What the file says, with defaults for what it does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
@@ -20,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) rotation: Rotation,
     /// How often everything is read back and verified.
     pub(crate) verify_interval: Duration,
+    /// What makes vectors of texts.
+    pub(crate) model: Model,
 }
 
 /// When the log goes on in a new file.
@@ -47,6 +51,7 @@ impl Default for Config {
             drain: Duration::from_secs(20),
             rotation: Rotation::default(),
             verify_interval: DAY,
+            model: Model::default(),
         }
     }
 }
@@ -78,7 +83,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 5] = ["engine", "log", "shutdown", "rotation", "integrity"];
+const SECTIONS: [&str; 6] = ["engine", "log", "shutdown", "rotation", "integrity", "embedding"];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -114,6 +119,13 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let interval = 60..=2_592_000;
     if let Some(seconds) = whole(&integrity, "integrity", "verifyIntervalSeconds", interval, &mut faults) {
         config.verify_interval = Duration::from_secs(seconds);
+    }
+    let embedding = part("embedding", &["provider"], &mut faults);
+    if let Some(provider) = text(&embedding, "embedding", "provider", &mut faults) {
+        match Model::named(provider) {
+            Some(model) => config.model = model,
+            None => faults.push(format!("embedding.provider must be one of {}", Model::NAMES.join(", "))),
+        }
     }
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }

@@ -24,6 +24,7 @@ use crate::log::{
 };
 use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
+use crate::retrieval::{Catalogs, Model, Retrieval};
 use crate::sources::Sources;
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
@@ -45,7 +46,12 @@ pub(crate) struct Settings {
     pub(crate) verify_interval: Option<Duration>,
     /// What the log is held against before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
+    /// What makes vectors of texts.
+    pub(crate) model: Model,
 }
+
+/// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
+const CATALOGS_BYTES_MAX: usize = 320 << 20;
 
 /// A running engine.
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: LogParts,
+    pub(crate) retrieval: Arc<Retrieval>,
+    catalogs: Arc<Catalogs>,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -68,7 +76,7 @@ impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, OpenError> {
         let directory = LogDirectory::lock(data)?;
-        let Settings { rotation, verify_interval, anchor } = settings;
+        let Settings { rotation, verify_interval, anchor, model } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
             storage: directory.storage(),
@@ -96,6 +104,8 @@ impl Engine {
         let keeper = Keeper::new(parts.clone(), verify_interval);
         let (stop_keeper, stopped) = mpsc::sync_channel(1);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
+        let catalogs = Catalogs::start(model, CATALOGS_BYTES_MAX, Arc::clone(&projection)).map_err(failed)?;
+        let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).map_err(failed)
         };
@@ -110,6 +120,8 @@ impl Engine {
             log,
             metrics,
             parts,
+            retrieval,
+            catalogs,
             queue: Mutex::new(Some(queue)),
             queued_bytes: AtomicU64::new(0),
             threads: Mutex::new(threads),
@@ -178,6 +190,8 @@ impl Engine {
     /// Takes no more events, finishes those that wait, closes the files. Blocks until done.
     pub(crate) fn stop(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Before the projection, which it reads.
+        self.catalogs.stop();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the engine had panicked");
@@ -198,7 +212,7 @@ impl Engine {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let ended =
             threads.iter().chain(keeper.as_ref().map(|(_, thread)| thread)).any(JoinHandle::is_finished);
-        !ended
+        !ended && self.catalogs.is_alive()
     }
 
     /// Whether requests should be sent here.

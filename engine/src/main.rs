@@ -15,6 +15,7 @@ mod operations;
 mod projection;
 mod rebuild;
 mod refusal;
+mod retrieval;
 mod serve;
 mod sources;
 mod storage;

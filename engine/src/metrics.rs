@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) sync_seconds: Histogram,
     pub(crate) queries: IntCounterVec,
     pub(crate) query_seconds: HistogramVec,
+    pub(crate) degraded: IntCounterVec,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) storage_failures: IntCounterVec,
     pub(crate) projection_failures: IntCounter,
@@ -56,6 +57,11 @@ impl Metrics {
                 "memory_query_seconds",
                 "Read of the projection.",
                 "operation",
+            )?,
+            degraded: define.counters(
+                "memory_degraded_operations_total",
+                "Answers in which a part of the engine took no part.",
+                &["operation", "reason"],
             )?,
             http_requests: define.counters(
                 "memory_http_requests_total",

@@ -15,11 +15,13 @@ pub enum Table {
     Invalidations,
     /// Requests that came with an idempotency key.
     Requests,
+    /// What was set while an engine ran.
+    Settings,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: &[Table] = &[Table::Memories, Table::Invalidations, Table::Requests];
+    pub const ALL: &[Table] = &[Table::Memories, Table::Invalidations, Table::Requests, Table::Settings];
 
     /// Its name in the database.
     pub const fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Table {
             Table::Memories => "memories",
             Table::Invalidations => "invalidations",
             Table::Requests => "requests",
+            Table::Settings => "settings",
         }
     }
 }

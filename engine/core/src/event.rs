@@ -19,9 +19,18 @@ pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
 /// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
+/// Type of the event that says what each feature counts from now on: `{weights: {NAME: NUMBER}, reason?}`.
+pub const RETRIEVAL_WEIGHTS_SET: &str = "retrieval.weights_set";
+
 /// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
-pub const RESERVED: &[&str] =
-    &[MEMORY_SAVED, MEMORY_INVALIDATED, MEMORY_FORGOTTEN, LOG_KEY_ROTATED, LOG_ROLLBACK_ACCEPTED];
+pub const RESERVED: &[&str] = &[
+    MEMORY_SAVED,
+    MEMORY_INVALIDATED,
+    MEMORY_FORGOTTEN,
+    RETRIEVAL_WEIGHTS_SET,
+    LOG_KEY_ROTATED,
+    LOG_ROLLBACK_ACCEPTED,
+];
 
 /// Project of the events an engine writes about its own log.
 pub const PROJECT_OF_THE_LOG: &str = "memory-engine";

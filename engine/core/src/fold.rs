@@ -8,12 +8,12 @@ use thiserror::Error;
 use crate::digest::{Hash, Salt};
 use crate::event::{
     ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED,
-    MemoryPayload,
+    MemoryPayload, RETRIEVAL_WEIGHTS_SET,
 };
 use crate::format::EventLine;
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
-pub const PROJECTION_VERSION: u32 = 2;
+pub const PROJECTION_VERSION: u32 = 3;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Change {
     PutInvalidation(Box<Invalidation>),
     /// A request is known to be done.
     PutRequest(Request),
+    /// Something is set from now on.
+    PutSetting(Setting),
     /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request only
     /// the key stays. The rows that are left are those of a log in which the payloads are missing already.
     Forget(Vec<String>),
@@ -74,6 +76,19 @@ pub struct Invalidation {
     pub superseded_by: Option<String>,
 }
 
+/// Something that was set while an engine ran; of several the last counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Id of its event.
+    pub id: String,
+    /// What was set: the type of the event.
+    pub name: &'static str,
+    /// To what: the payload, JSON.
+    pub value: String,
+}
+
 /// A request with an idempotency key, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -122,6 +137,12 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 let forgotten: ForgottenPayload = shaped(line, payload, MEMORY_FORGOTTEN)?;
                 changes.push(Change::Forget(forgotten.targets));
             }
+            RETRIEVAL_WEIGHTS_SET => changes.push(Change::PutSetting(Setting {
+                seq: line.envelope.seq,
+                id: line.envelope.id.to_string(),
+                name: RETRIEVAL_WEIGHTS_SET,
+                value: payload.to_owned(),
+            })),
             _ => {}
         }
     }

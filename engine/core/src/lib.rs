@@ -22,6 +22,7 @@ pub mod note;
 pub mod query;
 pub mod recovery;
 pub mod request;
+pub mod retrieval;
 pub mod row;
 pub mod strict;
 pub mod wire;

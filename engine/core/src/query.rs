@@ -22,6 +22,12 @@ pub fn full_text(words: &str) -> Option<String> {
     (!query.is_empty()).then_some(query)
 }
 
+/// The query for SQLite's FTS5, in which any of these words must occur. `None` when there are none.
+pub fn any_of(words: &[&str]) -> Option<String> {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+    (!quoted.is_empty()).then(|| quoted.join(" OR "))
+}
+
 /// Characters of a snippet.
 const SNIPPET_CHARS: usize = 240;
 /// Characters of a snippet before the word it was cut out for.
@@ -74,6 +80,12 @@ mod tests {
         for words in ["", " \t\n", "\"\"", "()*^:-", "🦀 🎉", "\0"] {
             check(words, None);
         }
+    }
+
+    #[test]
+    fn any_word_is_enough() {
+        assert_eq!(any_of(&["blue", "OR"]).as_deref(), Some(r#""blue" OR "OR""#));
+        assert_eq!(any_of(&[]), None);
     }
 
     #[test]

@@ -62,6 +62,14 @@ pub enum Refused {
         /// Largest.
         max: u64,
     },
+    /// A word that is none of those there are.
+    #[error("{field} must be one of {known}")]
+    Choice {
+        /// Which parameter.
+        field: &'static str,
+        /// The words.
+        known: String,
+    },
     /// A character that a name must not have.
     #[error("{0} must not have control characters")]
     Control(String),

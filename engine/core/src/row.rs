@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::content::{Cell, Table, row_hash};
 use crate::digest::Hash;
-use crate::fold::{Invalidation, Memory, Request};
+use crate::fold::{Invalidation, Memory, Request, Setting};
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,19 @@ impl Invalidation {
             optional(self.superseded_by),
         ];
         Row { table: Table::Invalidations, values }
+    }
+}
+
+impl Setting {
+    /// Columns: seq, id, name, value.
+    pub fn into_row(self) -> Row {
+        let values = vec![
+            integer(self.seq),
+            Value::Text(self.id),
+            Value::Text(self.name.into()),
+            Value::Text(self.value),
+        ];
+        Row { table: Table::Settings, values }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX};
 use engine_core::request::{self, Refused};
-use engine_core::wire::{InvalidateMemory, MemoryView, SaveMemory, SearchAnswer};
+use engine_core::wire::{InvalidateMemory, MemoryView, SaveMemory, SearchAnswer, SearchMode};
 
 use super::Api;
 use super::body::Checked;
@@ -54,8 +54,9 @@ pub(super) async fn search(
     api.operations.search(search, min_seq).await.map(Json)
 }
 
-const SEARCH_PARAMETERS: &[&str] =
-    &["q", "project", "type", "limit", "offset", "as_of", "known_at", "min_seq"];
+const SEARCH_PARAMETERS: &[&str] = &[
+    "q", "project", "type", "session", "mode", "explain", "limit", "offset", "as_of", "known_at", "min_seq",
+];
 
 fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Search, Option<u64>), Refused> {
     let parameters = parameters.known(SEARCH_PARAMETERS)?;
@@ -72,6 +73,10 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
         words: words.to_owned(),
         project: filter("project")?,
         kind: filter("type")?,
+        session: filter("session")?,
+        mode: parameters
+            .one_of("mode", &[("hybrid", SearchMode::Hybrid), ("lexical", SearchMode::Lexical)])?,
+        explain: parameters.one_of("explain", &[("false", false), ("true", true)])?,
         moment: moment(operations, &parameters)?,
         limit: number("limit", SEARCH_LIMIT_MIN, SEARCH_LIMIT_MAX, SEARCH_LIMIT_DEFAULT)?,
         offset: number("offset", 0, SEARCH_OFFSET_MAX, 0)?,

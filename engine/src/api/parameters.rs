@@ -55,6 +55,15 @@ impl Parameters {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// One of a few words; the first when absent.
+    pub(super) fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<T, Refused> {
+        let Some(text) = self.text(name) else { return Ok(words[0].1) };
+        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            Refused::Choice { field: name, known: known.join(", ") }
+        })
+    }
+
     pub(super) fn number(&self, name: &'static str, min: u64, max: u64) -> Result<Option<u64>, Refused> {
         self.text(name).map(|text| number(name, text, min, max)).transpose()
     }

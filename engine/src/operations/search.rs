@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 impl Operations {
     /// Finds memories, best first.
     pub(crate) async fn search(&self, search: Search, min_seq: Option<u64>) -> Result<SearchAnswer, Refusal> {
-        self.query("search", min_seq, move |connection| search.run(connection)).await
+        let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
+        self.query("search", min_seq, move |connection| retrieval.search(connection, &search)).await
     }
 }

@@ -5,6 +5,7 @@ use engine_core::digest::{Hash, Salt};
 use rusqlite::{Transaction, named_params};
 
 use super::rows::hash_of;
+use super::store::sql;
 
 /// The events, as a table: one pass over each of ours, however many they are.
 const IDS: &str = "(SELECT value FROM json_each(:ids))";
@@ -15,6 +16,7 @@ pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
     ids: &[String],
+    by: u64,
 ) -> rusqlite::Result<()> {
     let ids = serde_json::to_string(ids).expect("a list of strings is always JSON");
     let named = format!("id IN {IDS}");
@@ -30,7 +32,14 @@ pub(super) fn forget(
          SELECT 'delete', seq, title, content, tags FROM memories WHERE {named}"
     );
     transaction.execute(&words, named_params! {":ids": ids})?;
+    transaction.execute(
+        &format!("INSERT OR IGNORE INTO forgotten SELECT seq, :by FROM memories WHERE {named}"),
+        named_params! {":ids": ids, ":by": sql(by)},
+    )?;
     transaction.execute(&format!("DELETE FROM memories WHERE {named}"), named_params! {":ids": ids})?;
+
+    take_out(transaction, digest, Table::Settings, &named, &ids)?;
+    transaction.execute(&format!("DELETE FROM settings WHERE {named}"), named_params! {":ids": ids})?;
 
     // A key stays taken. Without its salt no request can be shown to be the one that took it.
     for hash in hashes(transaction, Table::Requests, &named, &ids)? {

@@ -12,6 +12,7 @@ mod forgetting;
 mod job;
 mod projector;
 mod readers;
+mod recall;
 mod reserve;
 mod rows;
 mod schema;
@@ -24,9 +25,12 @@ mod validity;
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
+pub(crate) use recall::{
+    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after, projects, setting,
+};
 pub(crate) use search::{Found, Search, memory};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
-pub(crate) use validity::{Known, Moment, Target, target};
+pub(crate) use validity::{Bounds, Known, Moment, Target, target};
 
 #[cfg(test)]
 mod tests;

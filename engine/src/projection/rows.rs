@@ -63,7 +63,7 @@ impl Folded {
             match step {
                 Step::Put(row, hash) => put(transaction, digest, &row, hash)?,
                 Step::End(end) => end_validity(transaction, digest, *end)?,
-                Step::Forget(ids) => forgetting::forget(transaction, digest, &ids)?,
+                Step::Forget(ids) => forgetting::forget(transaction, digest, &ids, self.seq)?,
             }
         }
         Ok(())
@@ -75,6 +75,7 @@ impl Step {
         let row = match change {
             Change::PutMemory(memory) => memory.into_row(),
             Change::PutRequest(request) => request.into_row(),
+            Change::PutSetting(setting) => setting.into_row(),
             Change::PutInvalidation(end) => return Step::End(end),
             Change::Forget(ids) => return Step::Forget(ids),
         };
@@ -110,6 +111,7 @@ fn put(
         Table::Memories => "INSERT OR IGNORE INTO memories VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",
         Table::Requests => "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?)",
+        Table::Settings => "INSERT OR IGNORE INTO settings VALUES (?,?,?,?)",
     };
     let inserted =
         transaction.prepare_cached(insert)?.execute(params_from_iter(row.values.iter().map(Bound)))?;

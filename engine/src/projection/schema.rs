@@ -27,8 +27,12 @@ CREATE TABLE requests (
     key TEXT PRIMARY KEY, request_sha256 BLOB NOT NULL, salt BLOB NOT NULL,
     id TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE settings (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL) STRICT;
+-- Memories that were taken out, and by which event: what is kept of them elsewhere has to go too. Not part of the digest:
+-- built anew from a log without their payloads, there never were any.
+CREATE TABLE forgotten (memory INTEGER PRIMARY KEY, by INTEGER NOT NULL) STRICT;
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
-    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
 ";
 
@@ -37,6 +41,8 @@ const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
 -- Memories that became true after they were saved: the few that a read of now has to look at one by one.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
+CREATE INDEX settings_by_name ON settings (name, seq);
+CREATE INDEX forgotten_by_event ON forgotten (by);
 CREATE INDEX invalidations_by_memory ON invalidations (memory, until);
 ";
 

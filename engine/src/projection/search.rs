@@ -2,8 +2,8 @@
 
 use engine_core::digest::{Hash, hex};
 use engine_core::limits::SEARCH_TOTAL_MAX;
-use engine_core::query::{full_text, snippet};
-use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, Validity};
+use engine_core::query::{any_of, full_text, snippet};
+use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
 use jiff::Timestamp;
 use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -14,15 +14,19 @@ use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 /// Characters of a memory that are looked through for the words it was found by.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
 /// Hex digits of a hash in a citation: enough to tell events apart, short enough to be written down.
-const CITATION_DIGITS: usize = 12;
+pub(super) const CITATION_DIGITS: usize = 12;
 
 /// A checked search.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Search {
     /// Words; none finds everything, newest first.
     pub(crate) words: String,
     pub(crate) project: Option<String>,
     pub(crate) kind: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) mode: SearchMode,
+    /// Whether each hit says what its score is made of.
+    pub(crate) explain: bool,
     pub(crate) moment: Moment,
     pub(crate) limit: u32,
     pub(crate) offset: u32,
@@ -33,13 +37,14 @@ pub(crate) struct Search {
 #[error("a row has a value of another form")]
 pub(super) struct SearchError;
 
-const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)";
+const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)
+     AND (:session IS NULL OR m.session = :session)";
 
 /// What [`Search::hit`] reads.
 fn columns() -> String {
     format!(
         "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
-         substr(m.content, 1, {SNIPPET_SOURCE_CHARS})"
+         substr(m.content, 1, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
     )
 }
 
@@ -69,12 +74,47 @@ impl Search {
             total: total.min(total_max),
             total_is_bound: total > total_max,
             applied_seq: applied.unsigned_abs(),
+            mode: SearchMode::Lexical,
+            weights: String::new(),
+            degraded: Vec::new(),
         })
+    }
+
+    /// The memories that have any of these words, best first, as the full-text index ranks them.
+    pub(crate) fn having_any(
+        &self,
+        connection: &Connection,
+        words: &[&str],
+        bounds: Bounds,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let Some(query) = any_of(words) else { return Ok(Vec::new()) };
+        let matches = self.matches(Some(query), bounds);
+        let sql = format!(
+            "SELECT f.rowid FROM {} ORDER BY bm25(memories_fts, 4.0, 1.0, 2.0), f.rowid DESC LIMIT {limit}",
+            matches.from
+        );
+        self.each(connection, &matches, &sql, |row| row.get(0))
+    }
+
+    /// Memories as an answer shows them, in this order, with their scores.
+    pub(crate) fn shown(
+        &self,
+        connection: &Connection,
+        bounds: Bounds,
+        ranked: &[(i64, f64)],
+    ) -> rusqlite::Result<Vec<SearchHit>> {
+        let sql = format!("SELECT {} FROM memories m WHERE m.seq = ?1", columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let hits = ranked.iter().map(|(seq, score)| {
+            statement.query_row([seq], |row| self.hit(connection, bounds, row, *score)).optional()
+        });
+        hits.filter_map(Result::transpose).collect()
     }
 
     // Without a filter the index alone ranks: the rows of thousands of memories stay unread.
     fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
-        let filtered = self.project.is_some() || self.kind.is_some();
+        let filtered = self.project.is_some() || self.kind.is_some() || self.session.is_some();
         let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
         let join = "JOIN memories m ON m.seq = f.rowid";
         let from = match (&query, filtered || !bounds.is_now) {
@@ -96,10 +136,11 @@ impl Search {
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         let mut statement = connection.prepare_cached(sql)?;
-        let all: [(&str, &dyn ToSql); 8] = [
+        let all: [(&str, &dyn ToSql); 9] = [
             (":query", &matches.query),
             (":project", &self.project),
             (":kind", &self.kind),
+            (":session", &self.session),
             (":as_of", &matches.bounds.as_of),
             (":known_seq", &matches.bounds.known_seq),
             (":known_time", &matches.bounds.known_time),
@@ -144,7 +185,7 @@ impl Search {
              SELECT {columns}, ranked.score FROM ranked JOIN memories m ON m.seq = ranked.seq
              ORDER BY ranked.score DESC, m.seq DESC"
         );
-        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, row.get(10)?);
+        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, row.get(13)?);
         Ok((self.each(connection, matches, &sql, hit)?, total))
     }
 
@@ -180,6 +221,10 @@ impl Search {
             tags: tags(row, 6)?,
             created_at: time(row, 7)?,
             validity: validity(connection, seq, row.get(8)?, bounds)?,
+            actor: row.get(10)?,
+            session: row.get(11)?,
+            occurred_at: time(row, 12)?,
+            breakdown: None,
         })
     }
 }

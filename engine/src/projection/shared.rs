@@ -170,6 +170,14 @@ impl ProjectionShared {
         }
     }
 
+    /// Reads at once, on this thread: for threads of the engine, which may wait.
+    pub(crate) fn read_blocking<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Unreadable> {
+        self.read_now(read)
+    }
+
     fn read_now<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Unreadable> {
         let (readers, connection) = self.connection()?;
         readers.read(connection, read).map_err(|fault| {

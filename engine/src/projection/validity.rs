@@ -10,7 +10,7 @@ use super::search::SearchError;
 use super::store::sql;
 
 /// What a read asks about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moment {
     /// The clock.
     pub(crate) now: Timestamp,
@@ -21,7 +21,7 @@ pub(crate) struct Moment {
 }
 
 /// A state of the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Known {
     /// With this event as its last.
     Through(u64),
@@ -31,18 +31,18 @@ pub(crate) enum Known {
 
 /// The same as the queries take it: times are microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) as_of: i64,
-    pub(super) known_seq: i64,
-    pub(super) known_time: i64,
+pub(crate) struct Bounds {
+    pub(crate) as_of: i64,
+    pub(crate) known_seq: i64,
+    pub(crate) known_time: i64,
     /// Asks about now, as everybody does who says nothing: every row was known and most are true.
-    pub(super) is_now: bool,
+    pub(crate) is_now: bool,
 }
 
 impl Moment {
     /// Reads the clock for whom the caller cannot: a clock that was set back must not hide what was just saved, so
     /// now is never before the latest event.
-    pub(super) fn bounds(&self, connection: &Connection) -> rusqlite::Result<Bounds> {
+    pub(crate) fn bounds(&self, connection: &Connection) -> rusqlite::Result<Bounds> {
         let latest: i64 =
             connection.prepare_cached("SELECT known FROM applied")?.query_row([], |row| row.get(0))?;
         let now = microseconds(self.now).max(latest);

@@ -33,12 +33,12 @@ pub enum BadTable {
 pub struct Table {
     rows: usize,
     dimension: usize,
-    cells: &'static [u8],
+    cells: Vec<i8>,
 }
 
 impl Table {
     /// Reads a table: 32 bytes of header, then a signed byte for each cell, row after row.
-    pub fn read(bytes: &'static [u8]) -> Result<Table, BadTable> {
+    pub fn read(bytes: &[u8]) -> Result<Table, BadTable> {
         let word =
             |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes);
         let size = |at: usize, max: usize| {
@@ -51,7 +51,9 @@ impl Table {
         if bytes.len() != expected {
             return Err(BadTable::Length { found: bytes.len(), expected });
         }
-        Ok(Table { rows, dimension, cells: &bytes[HEADER_BYTES..] })
+        // The bytes are the cells' two's complement.
+        let cells = bytes[HEADER_BYTES..].iter().map(|byte| byte.cast_signed()).collect();
+        Ok(Table { rows, dimension, cells })
     }
 
     /// Tokens that have a row.
@@ -66,12 +68,15 @@ impl Table {
 
     /// Adds a token's row, times a weight. A token without a row adds nothing.
     pub fn add(&self, token: u32, weight: f32, sum: &mut [f32]) {
-        let start = (token as usize).saturating_mul(self.dimension);
-        let Some(row) = self.cells.get(start..start + self.dimension) else { return };
-        for (value, cell) in sum.iter_mut().zip(row) {
-            // The bytes are the cells' two's complement.
-            *value += weight * f32::from(cell.cast_signed());
+        for (value, cell) in sum.iter_mut().zip(self.row(token)) {
+            *value += weight * f32::from(*cell);
         }
+    }
+
+    /// A token's row; empty when it has none.
+    pub fn row(&self, token: u32) -> &[i8] {
+        let start = (token as usize).saturating_mul(self.dimension);
+        self.cells.get(start..start.saturating_add(self.dimension)).unwrap_or_default()
     }
 
     /// The vector of a text of these tokens, of length 1; zeros when nothing in it has a direction.
@@ -89,18 +94,18 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn bytes(rows: u32, dimension: u32, cells: &[i8]) -> &'static [u8] {
+    fn bytes(rows: u32, dimension: u32, cells: &[i8]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         for word in [VERSION, rows, dimension, 1.0_f32.to_bits(), 0, 0] {
             bytes.extend(word.to_le_bytes());
         }
         bytes.extend(cells.iter().map(|cell| cell.cast_unsigned()));
-        bytes.leak()
+        bytes
     }
 
     #[test]
     fn a_text_is_the_weighted_mean_of_its_tokens() {
-        let table = Table::read(bytes(2, 2, &[3, 0, 0, -4])).unwrap();
+        let table = Table::read(&bytes(2, 2, &[3, 0, 0, -4])).unwrap();
         assert_eq!((table.rows(), table.dimension()), (2, 2));
         assert_eq!(table.embed(&[0, 1], |_| 1.0), [0.6, -0.8]);
         assert_eq!(table.embed(&[0, 1], |token| f32::from(u8::from(token == 1))), [0.0, -1.0]);
@@ -111,13 +116,13 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused() {
         let whole = bytes(1, 4, &[1, 2, 3, 4]);
-        assert!(Table::read(whole).is_ok());
+        assert!(Table::read(&whole).is_ok());
         assert_eq!(
             Table::read(&whole[..whole.len() - 1]).unwrap_err(),
             BadTable::Length { found: 35, expected: 36 }
         );
-        assert_eq!(Table::read(bytes(0, 4, &[])).unwrap_err(), BadTable::Form);
-        assert_eq!(Table::read(bytes(1, 5_000, &[])).unwrap_err(), BadTable::Form);
+        assert_eq!(Table::read(&bytes(0, 4, &[])).unwrap_err(), BadTable::Form);
+        assert_eq!(Table::read(&bytes(1, 5_000, &[])).unwrap_err(), BadTable::Form);
         for length in 0..HEADER_BYTES {
             assert_eq!(
                 Table::read(&whole[..length.min(20)]).unwrap_err(),

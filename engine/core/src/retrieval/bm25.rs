@@ -8,11 +8,18 @@ const K1: f64 = 1.2;
 /// How much a long text is held against itself; the value of FTS5.
 const B: f64 = 0.75;
 
-/// What a word says by being rare: `ln((n - df + 0.5) / (df + 0.5) + 1)`, which is never negative.
+/// What a word says that nearly every memory has: next to nothing, but more than a word that is not there.
+const IDF_MIN: f64 = 1e-6;
+
+/// What a word says by being rare, as FTS5 has it: `ln((n - df + 0.5) / (df + 0.5))`, never negative, and 0 for a word
+/// that no memory has.
 pub fn idf(count: u64, frequency: u64) -> f64 {
+    if frequency == 0 {
+        return 0.0;
+    }
     #[expect(clippy::cast_precision_loss, reason = "memories are counted in millions")]
     let (count, frequency) = (count as f64, frequency.min(count) as f64);
-    ((count - frequency + 0.5) / (frequency + 0.5) + 1.0).ln()
+    ((count - frequency + 0.5) / (frequency + 0.5)).ln().max(IDF_MIN)
 }
 
 /// Words of a query and what each says.
@@ -81,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_word_in_every_memory_still_counts_for_something() {
-        assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 0) > idf(10, 1));
+        assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 1) > idf(10, 2));
+        assert_eq!(idf(10, 0), 0.0, "a word that no memory has tells none from another");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn words(text: &str, mut each: impl FnMut(&str)) {
         match character.general_category() {
             GeneralCategory::NonspacingMark => {}
             GeneralCategory::PrivateUse => word.push(character),
-            category => match GeneralCategoryGroup::from(category) {
+            _ => match character.general_category_group() {
                 GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number => {
                     word.extend(character.to_lowercase());
                 }

@@ -1,5 +1,7 @@
 //! `/v1/memories` and `/v1/search`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -122,18 +124,47 @@ pub struct MemoryView {
     pub applied_seq: u64,
 }
 
+/// How memories are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMode {
+    /// By words, meaning, and the structure memories were saved in, all together.
+    #[default]
+    Hybrid,
+    /// By words alone; each of them has to occur.
+    Lexical,
+}
+
 /// Answer to `GET /v1/search`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchAnswer {
     /// Best first.
     pub items: Vec<SearchHit>,
-    /// How many there are in all; counting stops at 100,000.
+    /// How many there are in all; counting stops at 100,000. Of a hybrid search, how many were ranked.
     pub total: u64,
     /// Whether counting stopped, so that there are at least `total`.
     #[serde(default)]
     pub total_is_bound: bool,
     /// The answer reflects the log up to this event.
     pub applied_seq: u64,
+    /// How memories were found.
+    #[serde(default)]
+    pub mode: SearchMode,
+    /// Version of the weights that ranked them; empty for a search by words alone.
+    #[serde(default)]
+    pub weights: String,
+    /// Lanes that took no part, and why. The answer is right as far as it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degraded>,
+}
+
+/// A lane that took no part in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Degraded {
+    /// Which lane.
+    pub lane: String,
+    /// Why: `loading`, `too_many_projects`, `failed`, `timeout`.
+    pub reason: String,
 }
 
 /// One memory found.
@@ -149,7 +180,8 @@ pub struct SearchHit {
     pub title: String,
     /// The part of the content around the first word that matches, at most 240 characters.
     pub snippet: String,
-    /// BM25, higher is better; 0 when no words were asked for.
+    /// Higher is better: a weighted sum of features between 0 and about 1, or BM25 of a search by words alone; 0 when no words were
+    /// asked for.
     pub score: f64,
     /// What it belongs to.
     pub project: String,
@@ -158,8 +190,28 @@ pub struct SearchHit {
     pub kind: String,
     /// Words to find it by.
     pub tags: Vec<String>,
+    /// Who said so.
+    #[serde(default)]
+    pub actor: String,
+    /// The conversation it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
     /// When the engine accepted it.
     pub created_at: Timestamp,
     /// When it is true.
     pub validity: Validity,
+    /// Asked for with `explain=true`: each feature that is not 0, what it was and what it added to the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakdown: Option<BTreeMap<String, FeatureView>>,
+}
+
+/// What a feature was, and what it added to the score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FeatureView {
+    /// Its value; those of lanes lie between 0 and 1 among all that were ranked.
+    pub value: f64,
+    /// Its value times its weight.
+    pub points: f64,
 }

@@ -19,6 +19,9 @@ pub use integrity::{
     IntegrityFaultKind, IntegrityHealth,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
-pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
+pub use memory::{
+    Degraded, FeatureView, InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit,
+    SearchMode, Validity,
+};
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

@@ -1,0 +1,249 @@
+//! The numbers a memory is ranked by, each with a name. docs/guide/retrieval.md says what each means.
+
+use super::question::Question;
+use super::voice::Voice;
+
+/// Lanes: each scores every memory by itself.
+pub const LANES: [&str; 14] = [
+    "lexical",
+    "static",
+    "near_lexical",
+    "near_static",
+    "wide_lexical",
+    "wide_static",
+    "match",
+    "near_match",
+    "session_lexical",
+    "session_static",
+    "coverage",
+    "near_coverage",
+    "pairs",
+    "proximity",
+];
+/// Lanes whose scores of the memories around one count for it too, as places in [`LANES`].
+pub const AROUND_LANES: [usize; 3] = [0, 1, 6];
+/// How many places before and after a memory count.
+pub const AROUND: usize = 3;
+
+/// Names of all features, in the order of [`features`].
+pub const NAMES: [&str; 54] = [
+    "lexical",
+    "static",
+    "near_lexical",
+    "near_static",
+    "wide_lexical",
+    "wide_static",
+    "match",
+    "near_match",
+    "session_lexical",
+    "session_static",
+    "coverage",
+    "near_coverage",
+    "pairs",
+    "proximity",
+    "exact",
+    "graph",
+    "actor_named",
+    "actor_other",
+    "statement",
+    "long",
+    "capitals",
+    "exclaims",
+    "quote",
+    "time_word",
+    "when_time_word",
+    "many_number",
+    "where_capitals",
+    "what_capitals",
+    "date",
+    "question",
+    "lexical-3",
+    "lexical-2",
+    "lexical-1",
+    "lexical+1",
+    "lexical+2",
+    "lexical+3",
+    "lexical_asked",
+    "actor_lexical",
+    "static-3",
+    "static-2",
+    "static-1",
+    "static+1",
+    "static+2",
+    "static+3",
+    "static_asked",
+    "actor_static",
+    "match-3",
+    "match-2",
+    "match-1",
+    "match+1",
+    "match+2",
+    "match+3",
+    "match_asked",
+    "actor_match",
+];
+
+/// A memory of so many words is as long as it needs to be.
+const LONG_WORDS: f64 = 25.0;
+
+/// What is known of a memory beside a query.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Scores of the lanes, each between 0 and 1 among the candidates.
+    pub lanes: [f64; LANES.len()],
+    /// Whether the query is its id, its title or its citation.
+    pub exact: bool,
+    /// How near it is to what the query names: 1 for what is named itself, 0 for what is not connected.
+    pub graph: f64,
+    /// Whether it is a turn of a conversation: somebody's, in a session.
+    pub turn: bool,
+    /// How it is said.
+    pub voice: Voice,
+    /// Words it has.
+    pub words: u32,
+    /// Whether the query names its actor; absent when it names nobody, or nobody said it.
+    pub actor: Option<bool>,
+    /// How well its time fits the dates of the query.
+    pub date: f64,
+    /// For each of [`AROUND_LANES`], the scores of the memories 3, 2 and 1 places before and 1, 2 and 3 after.
+    pub around: [[f64; 2 * AROUND]; AROUND_LANES.len()],
+    /// The same lanes of the memory before, if that asks something.
+    pub asked: [f64; AROUND_LANES.len()],
+}
+
+fn number(truth: bool) -> f64 {
+    f64::from(u8::from(truth))
+}
+
+/// All features of a memory beside a query. Those of conversations are 0 for what is no turn of one.
+pub fn features(question: &Question, evidence: &Evidence) -> [f64; NAMES.len()] {
+    let Evidence { lanes, voice, .. } = evidence;
+    let turn = number(evidence.turn);
+    let named = number(evidence.actor == Some(true));
+    let capitals = turn * f64::from(voice.capitals) / 3.0;
+    let time_word = turn * number(voice.time_word);
+    let mut all = [0.0; NAMES.len()];
+    let (lane_features, rest) = all.split_at_mut(LANES.len());
+    lane_features.copy_from_slice(lanes);
+    let single = [
+        number(evidence.exact),
+        evidence.graph,
+        named,
+        number(evidence.actor == Some(false)),
+        turn * number(!voice.question),
+        turn * (f64::from(evidence.words) / LONG_WORDS).min(1.0),
+        capitals,
+        turn * f64::from(voice.exclaims) / 3.0,
+        turn * number(voice.quote),
+        time_word,
+        number(question.when) * time_word,
+        number(question.many) * turn * number(voice.number),
+        number(question.place) * capitals,
+        number(question.what) * capitals,
+        evidence.date,
+        turn * number(voice.question),
+    ];
+    let (single_features, mut rest) = rest.split_at_mut(single.len());
+    single_features.copy_from_slice(&single);
+    for (place, lane) in AROUND_LANES.into_iter().enumerate() {
+        let (around, more) = rest.split_at_mut(2 * AROUND);
+        around.copy_from_slice(&evidence.around[place]);
+        more[0] = evidence.asked[place];
+        more[1] = named * lanes[lane];
+        rest = &mut more[2..];
+    }
+    all
+}
+
+/// Brings scores between 0 and 1: the worst of the chosen to 0, the best to 1, and all to 0.5 where they are the same. What is not
+/// chosen is 0.
+pub fn min_max(scores: &mut [f64], chosen: impl Fn(usize) -> bool) {
+    /// Scores this close tell nothing.
+    const FLAT: f64 = 1e-9;
+    let all = || scores.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, score)| *score);
+    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    for (at, score) in scores.iter_mut().enumerate() {
+        *score = match chosen(at) {
+            false => 0.0,
+            true if high - low < FLAT => 0.5,
+            true => (*score - low) / (high - low),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_stands_at_its_name() {
+        let at = |name: &str| NAMES.iter().position(|known| *known == name).unwrap();
+        let mut lanes = [0.0; LANES.len()];
+        (0..).zip(&mut lanes).for_each(|(n, lane)| *lane = f64::from(n) / 100.0);
+        let evidence = Evidence {
+            lanes,
+            exact: true,
+            graph: 0.25,
+            turn: true,
+            voice: Voice {
+                question: false,
+                time_word: true,
+                number: true,
+                quote: true,
+                capitals: 3,
+                exclaims: 3,
+            },
+            words: 5,
+            actor: Some(true),
+            date: 1.5,
+            around: [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.7; 6], [0.8; 6]],
+            asked: [0.91, 0.92, 0.93],
+        };
+        let found = features(&Question::read("When and how many"), &evidence);
+        for (n, lane) in LANES.into_iter().enumerate() {
+            assert_eq!(found[at(lane)], lanes[n], "{lane}");
+        }
+        for (name, value) in [
+            ("exact", 1.0),
+            ("graph", 0.25),
+            ("actor_named", 1.0),
+            ("actor_other", 0.0),
+            ("statement", 1.0),
+            ("question", 0.0),
+            ("long", 0.2),
+            ("capitals", 1.0),
+            ("when_time_word", 1.0),
+            ("many_number", 1.0),
+            ("where_capitals", 0.0),
+            ("date", 1.5),
+            ("lexical-3", 0.1),
+            ("lexical+3", 0.6),
+            ("static-1", 0.7),
+            ("match+1", 0.8),
+            ("lexical_asked", 0.91),
+            ("match_asked", 0.93),
+            ("actor_match", lanes[6]),
+        ] {
+            assert!((found[at(name)] - value).abs() < 1e-12, "{name}");
+        }
+    }
+
+    #[test]
+    fn notes_have_no_features_of_conversations() {
+        let voice =
+            Voice { question: true, time_word: true, number: true, quote: true, capitals: 3, exclaims: 3 };
+        let evidence = Evidence { voice, words: 100, ..Evidence::default() };
+        assert_eq!(features(&Question::read("When and how many"), &evidence), [0.0; NAMES.len()]);
+    }
+
+    #[test]
+    fn scores_come_between_0_and_1() {
+        let mut scores = [3.0, 1.0, 99.0, 2.0];
+        min_max(&mut scores, |at| at != 2);
+        assert_eq!(scores, [1.0, 0.0, 0.0, 0.5]);
+        let mut flat = [2.0; 3];
+        min_max(&mut flat, |_| true);
+        assert_eq!(flat, [0.5; 3]);
+        min_max(&mut [], |_| true);
+    }
+}

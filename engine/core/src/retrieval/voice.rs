@@ -1,0 +1,149 @@
+//! What a text is by the way it is said: what can be told of it before anybody asks.
+
+use super::terms::words;
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+/// Words that say when, beside months.
+const TIME_WORDS: [&str; 29] = [
+    "ago",
+    "day",
+    "days",
+    "evening",
+    "friday",
+    "last",
+    "monday",
+    "month",
+    "months",
+    "morning",
+    "next",
+    "night",
+    "recently",
+    "saturday",
+    "since",
+    "soon",
+    "sunday",
+    "thursday",
+    "today",
+    "tomorrow",
+    "tonight",
+    "tuesday",
+    "wednesday",
+    "week",
+    "weekend",
+    "weeks",
+    "year",
+    "years",
+    "yesterday",
+];
+/// Words that say how many.
+const NUMBER_WORDS: [&str; 16] = [
+    "couple", "dozen", "eight", "few", "five", "four", "nine", "once", "one", "several", "seven", "six",
+    "ten", "three", "twice", "two",
+];
+/// More of them say no more.
+const COUNTED_MAX: u8 = 3;
+
+/// The way a text is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Voice {
+    /// It ends as a question.
+    pub question: bool,
+    /// It says when something is, in words or figures.
+    pub time_word: bool,
+    /// It says how many, in words or figures.
+    pub number: bool,
+    /// It has a quotation mark.
+    pub quote: bool,
+    /// Names inside of sentences, of three at most.
+    pub capitals: u8,
+    /// Exclamation marks, of three at most.
+    pub exclaims: u8,
+}
+
+impl Voice {
+    /// Listens to a text.
+    pub fn of(text: &str) -> Voice {
+        let mut voice = Voice {
+            question: is_question(text),
+            quote: text.contains('"'),
+            capitals: capitals(text),
+            exclaims: counted(text.bytes().filter(|byte| *byte == b'!').count()),
+            ..Voice::default()
+        };
+        words(text, |word| {
+            let figures = word.is_ascii() && word.bytes().any(|byte| byte.is_ascii_digit());
+            voice.time_word |= figures || MONTHS.contains(&word) || TIME_WORDS.contains(&word);
+            voice.number |= figures || NUMBER_WORDS.contains(&word);
+        });
+        voice
+    }
+}
+
+/// Number of a month by its name in lower case, from 1.
+pub fn month(word: &str) -> Option<i8> {
+    (1..).zip(MONTHS).find(|(_, name)| *name == word).map(|(number, _)| number)
+}
+
+fn counted(count: usize) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX).min(COUNTED_MAX)
+}
+
+/// Whether a text ends with a question mark; a note in brackets behind it does not count.
+pub fn is_question(text: &str) -> bool {
+    let text = text.trim_end();
+    let said = match (text.ends_with(']'), text.rfind('[')) {
+        (true, Some(note)) => text[..note].trim_end(),
+        _ => text,
+    };
+    said.ends_with('?')
+}
+
+/// Words with a capital that do not begin a sentence.
+fn capitals(text: &str) -> u8 {
+    let inside = |four: &[u8]| {
+        (matches!(four[0], b',' | b';') || four[0].is_ascii_lowercase())
+            && four[1] == b' '
+            && four[2].is_ascii_uppercase()
+            && four[3].is_ascii_lowercase()
+    };
+    counted(text.as_bytes().windows(4).filter(|four| inside(four)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_told_from_statements() {
+        assert!(is_question("Where? ") && is_question("Is it? [shared: a photo of a cat]"));
+        assert!(!is_question("Where? There.") && !is_question("") && !is_question("[?]"));
+    }
+
+    #[test]
+    fn a_text_says_when_how_many_and_who() {
+        let voice = Voice::of("We met, Ana and Ben, on Monday: \"two\" cats! At 5 with Cleo, Dan and Eve!!!");
+        let expected =
+            Voice { question: false, time_word: true, number: true, quote: true, capitals: 3, exclaims: 3 };
+        assert_eq!(voice, expected);
+        assert_eq!(Voice::of("Nothing here"), Voice::default());
+        assert!(Voice::of("in may").time_word && !Voice::of("maybe").time_word);
+    }
+
+    #[test]
+    fn months_have_numbers() {
+        assert_eq!((month("january"), month("december"), month("jan")), (Some(1), Some(12), None));
+    }
+}

@@ -1,0 +1,117 @@
+//! What each feature counts. Weights are data: readable, replaceable while an engine runs, kept in the log, and named in every
+//! answer by their version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::features::NAMES;
+
+/// The weights an engine begins with, learned by `scripts/retrieval/learn.py`.
+const LEARNED: &str = include_str!("weights.json");
+/// What a match of id, citation or title counts beside all others together, so that it stands before them.
+const EXACT_SHARE: f64 = 1.0;
+/// What the nearness to a named entity counts, as a share of all others together.
+const GRAPH_SHARE: f64 = 0.05;
+/// Largest weight. Beyond it a sum of features loses the small ones.
+pub const WEIGHT_MAX: f64 = 1e6;
+
+/// Weights by the name of the feature, and their version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Which weights these are: `default-N` for those of the program, the id of the event that set them for others.
+    pub version: String,
+    /// One number for each feature that counts. They are divided by their sum when they are used.
+    pub weights: BTreeMap<String, f64>,
+}
+
+/// Weights that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadWeights {
+    /// A name that no feature has.
+    #[error("no feature is called {0:?}")]
+    Unknown(String),
+    /// Infinite, no number, or too large.
+    #[error("the weight of {0} must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}")]
+    Range(String),
+    /// Divided by their sum they would turn every order round, or be infinite.
+    #[error("the sum of the weights must be more than 0")]
+    Sum,
+}
+
+impl Weights {
+    /// Those an engine begins with.
+    pub fn learned() -> Weights {
+        let mut weights: Weights =
+            serde_json::from_str(LEARNED).expect("the weights of the program are tested");
+        let all: f64 = weights.weights.values().map(|weight| weight.abs()).sum();
+        weights.weights.insert("exact".into(), all * EXACT_SHARE);
+        weights.weights.insert("graph".into(), all * GRAPH_SHARE);
+        weights
+    }
+
+    /// Checks weights somebody gives.
+    pub fn check(weights: &BTreeMap<String, f64>) -> Result<(), BadWeights> {
+        for (name, weight) in weights {
+            if !NAMES.contains(&name.as_str()) {
+                return Err(BadWeights::Unknown(name.clone()));
+            }
+            if !(-WEIGHT_MAX..=WEIGHT_MAX).contains(weight) {
+                return Err(BadWeights::Range(name.clone()));
+            }
+        }
+        if weights.values().sum::<f64>() > 0.0 { Ok(()) } else { Err(BadWeights::Sum) }
+    }
+
+    /// In the order of the features, divided by their sum.
+    pub fn normalised(&self) -> [f64; NAMES.len()] {
+        let sum: f64 = self.weights.values().sum();
+        NAMES.map(|name| self.weights.get(name).map_or(0.0, |weight| weight / sum))
+    }
+}
+
+/// The weighted sum.
+pub fn score(features: &[f64; NAMES.len()], weights: &[f64; NAMES.len()]) -> f64 {
+    features.iter().zip(weights).map(|(feature, weight)| feature * weight).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pairs: &[(&str, f64)]) -> Result<(), BadWeights> {
+        Weights::check(&pairs.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect())
+    }
+
+    #[test]
+    fn the_learned_weights_can_be_used() {
+        let learned = Weights::learned();
+        assert_eq!(Weights::check(&learned.weights), Ok(()));
+        let sum: f64 = learned.normalised().iter().sum();
+        assert!((sum - 1.0).abs() < 1e-9 && learned.version.starts_with("default-"));
+    }
+
+    #[test]
+    fn an_exact_match_stands_before_everything() {
+        let (learned, mut worst, mut best) = (Weights::learned(), [0.0; NAMES.len()], [0.0; NAMES.len()]);
+        for (at, weight) in learned.normalised().into_iter().enumerate() {
+            let exact = NAMES[at] == "exact";
+            (worst[at], best[at]) =
+                (f64::from(u8::from(exact || weight < 0.0)), f64::from(u8::from(!exact && weight > 0.0)));
+        }
+        let weights = learned.normalised();
+        assert!(score(&worst, &weights) >= score(&best, &weights) * 0.9);
+    }
+
+    #[test]
+    fn weights_that_cannot_be_used_are_refused() {
+        assert_eq!(check(&[("lexical", 2.0), ("static", -1.0)]), Ok(()));
+        assert_eq!(check(&[("meaning", 1.0)]), Err(BadWeights::Unknown("meaning".into())));
+        assert_eq!(check(&[("lexical", f64::NAN)]), Err(BadWeights::Range("lexical".into())));
+        assert_eq!(check(&[("lexical", 2e6)]), Err(BadWeights::Range("lexical".into())));
+        assert_eq!(check(&[("lexical", 1.0), ("static", -1.0)]), Err(BadWeights::Sum));
+        assert_eq!(check(&[]), Err(BadWeights::Sum));
+    }
+}

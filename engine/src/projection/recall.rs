@@ -1,0 +1,170 @@
+//! What the retrieval's catalogs read: the rows of one project that came after an event.
+
+use engine_core::digest::is_id;
+use engine_core::retrieval::terms::words as each_word;
+use engine_core::row::microseconds;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::search::CITATION_DIGITS;
+
+/// Words of a query that is compared with titles: a title has 120 characters.
+const TITLE_WORDS_MAX: usize = 60;
+/// Memories of one title that are put forward.
+const EXACT_MAX: u32 = 20;
+
+/// A memory as a catalog takes it. Times are microseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryRow {
+    pub(crate) seq: i64,
+    pub(crate) known: i64,
+    pub(crate) valid_from: i64,
+    pub(crate) occurred: i64,
+    pub(crate) actor: String,
+    pub(crate) kind: String,
+    pub(crate) session: Option<String>,
+    pub(crate) title: String,
+    /// A list as JSON: its words are what counts.
+    pub(crate) tags: String,
+    pub(crate) content: String,
+}
+
+/// An end of a memory's validity. Times are microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndRow {
+    pub(crate) seq: i64,
+    /// Sequence number of the memory.
+    pub(crate) memory: i64,
+    pub(crate) until: i64,
+    pub(crate) known: i64,
+}
+
+/// At most so many memories of a project that came after an event, in order. Whether there are more.
+pub(crate) fn memories_after(
+    connection: &Connection,
+    project: &str,
+    after: i64,
+    limit: usize,
+    mut each: impl FnMut(&MemoryRow),
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, known, valid_from, occurred_at, actor, kind, session, title, tags, content FROM memories
+         WHERE project = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = statement.query((project, after, wanted))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        if count == limit {
+            return Ok(true);
+        }
+        each(&memory(row)?);
+        count += 1;
+    }
+    Ok(false)
+}
+
+fn memory(row: &Row<'_>) -> rusqlite::Result<MemoryRow> {
+    let occurred: String = row.get(3)?;
+    let known = row.get(1)?;
+    Ok(MemoryRow {
+        seq: row.get(0)?,
+        known,
+        valid_from: row.get(2)?,
+        occurred: occurred.parse::<Timestamp>().map_or(known, microseconds),
+        actor: row.get(4)?,
+        kind: row.get(5)?,
+        session: row.get(6)?,
+        title: row.get(7)?,
+        tags: row.get(8)?,
+        content: row.get(9)?,
+    })
+}
+
+/// Ends of validity that came after an event, of all projects.
+pub(crate) fn ends_after(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(&EndRow),
+) -> rusqlite::Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, memory, until, known FROM invalidations WHERE seq > ?1 ORDER BY seq")?;
+    let mut rows = statement.query([after])?;
+    while let Some(row) = rows.next()? {
+        each(&EndRow { seq: row.get(0)?, memory: row.get(1)?, until: row.get(2)?, known: row.get(3)? });
+    }
+    Ok(())
+}
+
+/// Memories that were taken out by events after this one, of all projects.
+pub(crate) fn forgotten_after(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(i64),
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT memory FROM forgotten WHERE by > ?1")?;
+    let mut rows = statement.query([after])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?);
+    }
+    Ok(())
+}
+
+/// The last event the projection reflects.
+pub(crate) fn applied_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))
+}
+
+/// Projects and how many memories each has, the largest first.
+pub(crate) fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(String, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT project, count(*) FROM memories GROUP BY project ORDER BY 2 DESC, 1 LIMIT ?1",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
+}
+
+/// What was set last under a name: sequence number and id of the event, and its payload.
+pub(crate) fn setting(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<(i64, String, String)>> {
+    connection
+        .prepare_cached("SELECT seq, id, value FROM settings WHERE name = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+/// Memories that a query is, word for word: by id, by citation, or by title.
+pub(crate) fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<Vec<i64>> {
+    let query = query.trim();
+    if is_id(query) {
+        let mut statement = connection.prepare_cached("SELECT seq FROM memories WHERE id = ?1")?;
+        return statement.query_map([query], |row| row.get(0))?.collect();
+    }
+    if let Some((seq, digits)) = query.split_once(':')
+        && let Ok(seq) = seq.parse::<i64>()
+    {
+        let mut statement = connection
+            .prepare_cached("SELECT seq FROM memories WHERE seq = ?1 AND lower(hex(hash)) LIKE ?2 || '%'")?;
+        let is_hex = digits.len() >= CITATION_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits = digits.to_ascii_lowercase();
+        return if is_hex {
+            statement.query_map((seq, digits), |row| row.get(0))?.collect()
+        } else {
+            Ok(Vec::new())
+        };
+    }
+    let mut words = Vec::new();
+    each_word(query, |word| words.push(word.to_owned()));
+    if words.is_empty() || words.len() > TITLE_WORDS_MAX {
+        return Ok(Vec::new());
+    }
+    // The index finds titles with these words in a row; the row says whether it is all of it.
+    let phrase = format!("title : \"{}\"", words.join(" "));
+    let mut statement = connection.prepare_cached(
+        "SELECT m.seq FROM memories_fts f JOIN memories m ON m.seq = f.rowid
+         WHERE memories_fts MATCH ?1 AND m.title = ?2 COLLATE NOCASE ORDER BY m.seq DESC LIMIT ?3",
+    )?;
+    statement.query_map((phrase, query, EXACT_MAX), |row| row.get(0))?.collect()
+}

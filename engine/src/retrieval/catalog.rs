@@ -1,0 +1,445 @@
+//! What is kept in memory of one project's memories, so that they can be ranked without reading them: who said what when in
+//! which conversation, which words it has, and its vector. Built from the projection, at any time again.
+
+use std::collections::{BTreeSet, HashMap};
+
+use engine_core::retrieval::terms::{Stems, Term, is_stop_word, words};
+use engine_core::retrieval::voice::Voice;
+
+use super::model::Model;
+use super::names::{NONE, Names};
+use super::rank::is_somebodys;
+use super::vectors::Vectors;
+use crate::projection::{Bounds, EndRow, MemoryRow};
+
+/// Words of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
+const TERMS_MAX: usize = 4_096;
+/// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
+const EMBEDDED_BYTES_MAX: usize = 64 << 10;
+/// Tokens of a memory that are compared one by one.
+const PIECES_MAX: usize = 512;
+/// Never true.
+const NEVER: i64 = i64::MAX;
+
+/// The memories of one project in the order of the log.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    seqs: Vec<i64>,
+    known: Vec<i64>,
+    valid_from: Vec<i64>,
+    pub(super) occurred: Vec<i64>,
+    pub(super) actor: Vec<u32>,
+    kind: Vec<u32>,
+    session: Vec<u32>,
+    /// Which of its session each is.
+    place: Vec<u32>,
+    /// All words, stop words too.
+    pub(super) words: Vec<u32>,
+    pub(super) voices: Vec<Voice>,
+    /// Tokens of all memories in a row, as the built-in table has them, and where those of each begin.
+    pieces: Vec<u16>,
+    piece_starts: Vec<usize>,
+    /// Terms of all memories in a row, and where those of each begin.
+    terms: Vec<Term>,
+    /// Which word of its memory each term is.
+    positions: Vec<u16>,
+    starts: Vec<usize>,
+    frequencies: HashMap<Term, u32>,
+    words_total: u64,
+    /// Same, of those in sessions.
+    session_words: u64,
+    actors: Names,
+    /// Words of each actor's name, and whether it begins with a capital.
+    actor_words: Vec<(Vec<String>, bool)>,
+    kinds: Names,
+    sessions: Names,
+    members: Vec<Vec<u32>>,
+    ends: HashMap<u32, Vec<End>>,
+    /// Moments at which something becomes or stops being true by itself.
+    boundaries: BTreeSet<i64>,
+    pub(super) vectors: Vectors,
+    stems: Stems,
+    /// Events looked at.
+    pub(super) through: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    until: i64,
+    seq: i64,
+    known: i64,
+}
+
+impl Catalog {
+    pub(super) fn new(model: Model) -> Catalog {
+        Catalog {
+            seqs: Vec::new(),
+            known: Vec::new(),
+            valid_from: Vec::new(),
+            occurred: Vec::new(),
+            actor: Vec::new(),
+            kind: Vec::new(),
+            session: Vec::new(),
+            place: Vec::new(),
+            words: Vec::new(),
+            voices: Vec::new(),
+            pieces: Vec::new(),
+            piece_starts: vec![0],
+            terms: Vec::new(),
+            positions: Vec::new(),
+            starts: vec![0],
+            frequencies: HashMap::new(),
+            words_total: 0,
+            session_words: 0,
+            actors: Names::default(),
+            actor_words: Vec::new(),
+            kinds: Names::default(),
+            sessions: Names::default(),
+            members: Vec::new(),
+            ends: HashMap::new(),
+            boundaries: BTreeSet::new(),
+            vectors: Vectors::new(model),
+            stems: Stems::default(),
+            through: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        72 * self.seqs.len()
+            + 2 * self.pieces.len()
+            + 6 * self.terms.len()
+            + 16 * self.frequencies.len()
+            + self.vectors.bytes()
+    }
+
+    /// Adds the next memory of the project.
+    pub(super) fn push(&mut self, row: &MemoryRow) {
+        let number = u32::try_from(self.seqs.len()).unwrap_or(NONE);
+        self.seqs.push(row.seq);
+        self.known.push(row.known);
+        self.valid_from.push(row.valid_from);
+        self.occurred.push(row.occurred);
+        let actor = self.actors.add(&row.actor);
+        if actor as usize == self.actor_words.len() {
+            self.actor_words.push(name_words(&row.actor));
+        }
+        self.actor.push(actor);
+        self.kind.push(self.kinds.add(&row.kind));
+        self.voices.push(Voice::of(&row.content));
+        if row.valid_from > row.known {
+            self.boundaries.insert(row.valid_from);
+        }
+        self.put_in_session(number, row.session.as_deref());
+        self.push_terms(row);
+        let tokens = self.vectors.push(&embedded(row));
+        self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
+        self.piece_starts.push(self.pieces.len());
+        self.through = self.through.max(row.seq);
+    }
+
+    fn put_in_session(&mut self, number: u32, session: Option<&str>) {
+        let Some(session) = session else {
+            self.session.push(NONE);
+            self.place.push(0);
+            return;
+        };
+        let session = self.sessions.add(session);
+        let at = session as usize;
+        if at == self.members.len() {
+            self.members.push(Vec::new());
+        }
+        self.session.push(session);
+        self.place.push(u32::try_from(self.members[at].len()).unwrap_or(NONE));
+        self.members[at].push(number);
+    }
+
+    fn push_terms(&mut self, row: &MemoryRow) {
+        let start = self.terms.len();
+        let (terms, positions, stems, mut count) = (&mut self.terms, &mut self.positions, &self.stems, 0_u32);
+        for text in [&row.title, &row.content, &row.tags] {
+            words(text, |word| {
+                count += 1;
+                if !is_stop_word(word) && terms.len() - start < TERMS_MAX {
+                    terms.push(stems.term(word));
+                    positions.push(u16::try_from(count).unwrap_or(u16::MAX));
+                }
+            });
+        }
+        let mut distinct = self.terms[start..].to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for term in distinct {
+            *self.frequencies.entry(term).or_default() += 1;
+        }
+        self.words.push(count);
+        self.words_total += u64::from(count);
+        self.session_words += if row.session.is_some() { u64::from(count) } else { 0 };
+        self.starts.push(self.terms.len());
+    }
+
+    /// The end of a memory's validity. One of a memory of another project changes nothing.
+    pub(super) fn end(&mut self, row: &EndRow) {
+        if let Some(number) = self.number(row.memory) {
+            self.boundaries.insert(row.until);
+            self.ends.entry(number).or_default().push(End {
+                until: row.until,
+                seq: row.seq,
+                known: row.known,
+            });
+        }
+    }
+
+    /// Takes a memory out, words and vector.
+    pub(super) fn forget(&mut self, seq: i64) {
+        let Some(number) = self.number(seq) else { return };
+        let number = number as usize;
+        self.valid_from[number] = NEVER;
+        let words = u64::from(std::mem::take(&mut self.words[number]));
+        self.words_total -= words;
+        self.session_words -= if self.session[number] == NONE { 0 } else { words };
+        let range = self.starts[number]..self.starts[number + 1];
+        let mut gone = self.terms[range.clone()].to_vec();
+        self.terms[range].fill(0);
+        gone.sort_unstable();
+        gone.dedup();
+        for term in gone {
+            if let Some(count) = self.frequencies.get_mut(&term) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        self.pieces[self.piece_starts[number]..self.piece_starts[number + 1]].fill(0);
+        self.vectors.forget(number);
+    }
+
+    /// The number of a memory, when it is one of this project.
+    pub(super) fn number(&self, seq: i64) -> Option<u32> {
+        self.seqs.binary_search(&seq).ok().and_then(|number| u32::try_from(number).ok())
+    }
+
+    pub(super) fn seqs(&self) -> &[i64] {
+        &self.seqs
+    }
+
+    /// Takes vectors made of the first `count` memories; those that came since keep theirs until the next time.
+    pub(super) fn replace_vectors(&mut self, mut vectors: Vectors, count: usize) {
+        vectors.take_rest(&self.vectors, count);
+        for number in 0..count {
+            if self.valid_from[number] == NEVER {
+                vectors.forget(number);
+            }
+        }
+        self.vectors = vectors;
+    }
+
+    pub(super) fn seq(&self, number: u32) -> i64 {
+        self.seqs[number as usize]
+    }
+
+    /// Whether a memory is true and known at the moment asked about.
+    pub(super) fn is_true(&self, number: u32, bounds: &Bounds) -> bool {
+        let at = number as usize;
+        let begun = self.valid_from[at] != NEVER
+            && self.valid_from[at] <= bounds.as_of
+            && self.seqs[at] <= bounds.known_seq
+            && self.known[at] <= bounds.known_time;
+        let over = |end: &End| {
+            end.until <= bounds.as_of && end.seq <= bounds.known_seq && end.known <= bounds.known_time
+        };
+        begun && !self.ends.get(&number).is_some_and(|ends| ends.iter().any(over))
+    }
+
+    /// Whether a memory was known at the moment asked about, true or not.
+    pub(super) fn was_known(&self, number: u32, bounds: &Bounds) -> bool {
+        let at = number as usize;
+        self.seqs[at] <= bounds.known_seq && self.known[at] <= bounds.known_time
+    }
+
+    /// Words of the actors' names, by number; none for who is not said to be anybody.
+    pub(super) fn actor_words(&self) -> &[(Vec<String>, bool)] {
+        &self.actor_words
+    }
+
+    /// Whether an actor is somebody.
+    pub(super) fn is_somebody(&self, actor: u32) -> bool {
+        self.actor_words.get(actor as usize).is_some_and(|(words, _)| !words.is_empty())
+    }
+
+    /// Whether a memory is a turn of a conversation that asks something.
+    pub(super) fn is_question(&self, number: u32) -> bool {
+        let at = number as usize;
+        self.voices[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
+    }
+
+    /// The next moment after this one at which something becomes or stops being true by itself.
+    pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
+        self.boundaries.range(now + 1..).next().copied()
+    }
+
+    /// The number of a kind of memory; one that no memory has is no kind.
+    pub(super) fn kind_number(&self, kind: &str) -> Option<u32> {
+        self.kinds.number(kind)
+    }
+
+    pub(super) fn is_of_kind(&self, number: u32, kind: u32) -> bool {
+        self.kind[number as usize] == kind
+    }
+
+    pub(super) fn session_number(&self, session: &str) -> Option<u32> {
+        self.sessions.number(session)
+    }
+
+    /// The session of a memory.
+    pub(super) fn session_of(&self, number: u32) -> Option<u32> {
+        Some(self.session[number as usize]).filter(|session| *session != NONE)
+    }
+
+    /// Memories of a session, in order.
+    pub(super) fn members(&self, session: u32) -> &[u32] {
+        &self.members[session as usize]
+    }
+
+    /// The memory so many places after this one in its session.
+    pub(super) fn neighbour(&self, number: u32, distance: i64) -> Option<u32> {
+        let session = self.session_of(number)?;
+        let place = i64::from(self.place[number as usize]) + distance;
+        self.members(session).get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Terms of a memory in the order of its text.
+    pub(super) fn terms_of(&self, number: u32) -> &[Term] {
+        let at = number as usize;
+        &self.terms[self.starts[at]..self.starts[at + 1]]
+    }
+
+    /// Which word of the memory each of its terms is.
+    pub(super) fn positions_of(&self, number: u32) -> &[u16] {
+        let at = number as usize;
+        &self.positions[self.starts[at]..self.starts[at + 1]]
+    }
+
+    /// Tokens of a memory.
+    pub(super) fn pieces_of(&self, number: u32) -> &[u16] {
+        let at = number as usize;
+        &self.pieces[self.piece_starts[at]..self.piece_starts[at + 1]]
+    }
+
+    /// In how many memories a term occurs.
+    pub(super) fn frequency(&self, term: Term) -> u64 {
+        self.frequencies.get(&term).copied().unwrap_or(0).into()
+    }
+
+    pub(super) fn mean_words(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
+        let (total, count) = (self.words_total as f64, self.len().max(1) as f64);
+        total / count
+    }
+
+    /// Words of a session, on average.
+    pub(super) fn mean_session_words(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
+        let (total, count) = (self.session_words as f64, self.members.len().max(1) as f64);
+        total / count
+    }
+
+    pub(super) fn stems(&self) -> &Stems {
+        &self.stems
+    }
+}
+
+/// Words of somebody's name in lower case, and whether it begins with a capital.
+fn name_words(actor: &str) -> (Vec<String>, bool) {
+    let mut found = Vec::new();
+    if is_somebodys(actor) {
+        words(actor, |word| found.push(word.to_owned()));
+    }
+    (found, actor.starts_with(char::is_uppercase))
+}
+
+/// The part of a memory its vector is made of.
+pub(super) fn embedded(row: &MemoryRow) -> String {
+    let content = &row.content[..row.content.floor_char_boundary(EMBEDDED_BYTES_MAX)];
+    match row.title.is_empty() {
+        true => content.to_owned(),
+        false => format!("{}\n{content}", row.title),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: i64, session: Option<&str>, content: &str) -> MemoryRow {
+        MemoryRow {
+            seq,
+            known: seq * 10,
+            valid_from: seq * 10,
+            occurred: seq * 10,
+            actor: "ana".into(),
+            kind: "note".into(),
+            session: session.map(str::to_owned),
+            title: String::new(),
+            tags: "[]".into(),
+            content: content.into(),
+        }
+    }
+
+    fn catalog() -> Catalog {
+        let mut catalog = Catalog::new(Model::Hashing);
+        for (seq, session, content) in [
+            (3, Some("a"), "The kettle is blue"),
+            (5, Some("b"), "Which kettle?"),
+            (6, Some("a"), "The pot is red"),
+            (9, None, "A note"),
+        ] {
+            catalog.push(&row(seq, session, content));
+        }
+        catalog
+    }
+
+    fn now() -> Bounds {
+        Bounds { as_of: 1_000, known_seq: i64::MAX, known_time: i64::MAX, is_now: true }
+    }
+
+    #[test]
+    fn neighbours_are_those_of_the_session() {
+        let catalog = catalog();
+        assert_eq!(catalog.neighbour(0, 1), Some(2));
+        assert_eq!(catalog.neighbour(2, -1), Some(0));
+        assert_eq!(
+            (catalog.neighbour(1, 1), catalog.neighbour(3, -1), catalog.neighbour(0, -1)),
+            (None, None, None)
+        );
+        assert_eq!((catalog.number(6), catalog.number(4)), (Some(2), None));
+    }
+
+    #[test]
+    fn what_is_true_follows_what_was_said_and_known() {
+        let mut catalog = catalog();
+        assert!(catalog.is_true(0, &now()));
+        assert!(!catalog.is_true(0, &Bounds { as_of: 29, ..now() }));
+        assert!(!catalog.is_true(1, &Bounds { known_seq: 4, ..now() }));
+        catalog.end(&EndRow { seq: 10, memory: 3, until: 500, known: 100 });
+        catalog.end(&EndRow { seq: 11, memory: 4, until: 500, known: 100 });
+        assert!(!catalog.is_true(0, &now()));
+        assert!(catalog.is_true(0, &Bounds { as_of: 499, ..now() }));
+        assert!(catalog.is_true(0, &Bounds { known_seq: 9, ..now() }));
+        assert_eq!((catalog.next_boundary(0), catalog.next_boundary(500)), (Some(500), None));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_to_find() {
+        let mut catalog = catalog();
+        let kettle = catalog.stems().term("kettle");
+        assert_eq!(catalog.frequency(kettle), 2);
+        catalog.forget(3);
+        catalog.forget(4);
+        assert_eq!(catalog.frequency(kettle), 1);
+        assert!(!catalog.is_true(0, &now()) && !catalog.terms_of(0).contains(&kettle));
+        assert!(catalog.terms_of(1).contains(&kettle));
+    }
+}

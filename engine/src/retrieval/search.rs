@@ -1,0 +1,188 @@
+//! One search: each lane puts memories forward, all are ranked together, the best are shown.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine_core::event::RETRIEVAL_WEIGHTS_SET;
+use engine_core::retrieval::features::NAMES;
+use engine_core::retrieval::question::Question;
+use engine_core::retrieval::weights::Weights;
+use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
+use rusqlite::Connection;
+use serde::Deserialize;
+
+use super::catalogs::{Catalogs, Missing};
+use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
+use crate::metrics::Metrics;
+use crate::projection::{Bounds, Search, applied_seq, exactly, projects, setting};
+
+/// Projects that are searched one after the other when none is named. Of more, words alone decide.
+const PROJECTS_MAX: usize = 64;
+
+/// What searches share.
+#[derive(Debug)]
+pub(crate) struct Retrieval {
+    catalogs: Arc<Catalogs>,
+    metrics: Arc<Metrics>,
+    /// The weights that were read last, and the event that set them.
+    weights: Mutex<(i64, Arc<Weights>)>,
+}
+
+/// Payload of the event that sets weights, as far as it is needed here.
+#[derive(Deserialize)]
+struct WeightsSet {
+    weights: std::collections::BTreeMap<String, f64>,
+}
+
+/// What a search works on.
+struct Scope<'a> {
+    connection: &'a Connection,
+    search: &'a Search,
+    question: &'a Question,
+    bounds: Bounds,
+}
+
+impl Retrieval {
+    pub(crate) fn new(catalogs: Arc<Catalogs>, metrics: Arc<Metrics>) -> Retrieval {
+        Retrieval { catalogs, metrics, weights: Mutex::new((0, Arc::new(Weights::learned()))) }
+    }
+
+    /// The weights as of the moment the connection reads.
+    pub(crate) fn weights(&self, connection: &Connection) -> rusqlite::Result<Arc<Weights>> {
+        let set = setting(connection, RETRIEVAL_WEIGHTS_SET)?;
+        let mut known = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let seq = set.as_ref().map_or(0, |(seq, ..)| *seq);
+        if known.0 != seq {
+            let parsed = set.and_then(|(_, version, payload)| {
+                let set: WeightsSet = serde_json::from_str(&payload).ok()?;
+                // Checked when they were set; a later version may know other features.
+                Weights::check(&set.weights).ok()?;
+                Some(Weights { version, weights: set.weights })
+            });
+            *known = (seq, Arc::new(parsed.unwrap_or_else(Weights::learned)));
+        }
+        Ok(Arc::clone(&known.1))
+    }
+
+    /// Answers from one moment of the projection.
+    pub(crate) fn search(&self, connection: &Connection, search: &Search) -> rusqlite::Result<SearchAnswer> {
+        let question = Question::read(&search.words);
+        if search.mode == SearchMode::Lexical || question.words.is_empty() {
+            return search.run(connection);
+        }
+        let moment = connection.unchecked_transaction()?;
+        let bounds = search.moment.bounds(&moment)?;
+        let weights = self.weights(&moment)?;
+        let scope = Scope { connection: &moment, search, question: &question, bounds };
+        let mut degraded = Vec::new();
+        let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
+        let total = ranked.len() as u64;
+        let from = (search.offset as usize).min(ranked.len());
+        ranked.drain(..from);
+        ranked.truncate(search.limit as usize);
+        for Degraded { reason, .. } in &degraded {
+            self.metrics.degraded.with_label_values(&["search", reason]).inc();
+        }
+        Ok(SearchAnswer {
+            items: self.shown(&scope, &ranked, &weights)?,
+            total,
+            // More may be alike than were looked at.
+            total_is_bound: total >= LANE_TOP as u64,
+            applied_seq: applied_seq(&moment)?.unsigned_abs(),
+            mode: SearchMode::Hybrid,
+            weights: weights.version.clone(),
+            degraded,
+        })
+    }
+
+    fn ranked(
+        &self,
+        scope: &Scope<'_>,
+        weights: &[f64; NAMES.len()],
+        degraded: &mut Vec<Degraded>,
+    ) -> rusqlite::Result<Vec<Ranked>> {
+        let searched = match &scope.search.project {
+            Some(project) => vec![project.clone()],
+            None => projects(scope.connection, PROJECTS_MAX + 1)?.into_iter().map(|(name, _)| name).collect(),
+        };
+        if searched.len() > PROJECTS_MAX {
+            degraded.extend(without_catalogs("too_many_projects"));
+            return self.by_words(scope);
+        }
+        let exact = exactly(scope.connection, &scope.search.words)?;
+        let mut ranked = Vec::new();
+        for project in &searched {
+            match self.catalogs.current(scope.connection, project)? {
+                Ok(held) => {
+                    let state = held.read();
+                    let mut query = Query::new(&state.catalog, scope.question);
+                    let search = Search { project: Some(project.clone()), ..scope.search.clone() };
+                    let lexical = search.having_any(
+                        scope.connection,
+                        &query.telling_words(),
+                        scope.bounds,
+                        LANE_TOP,
+                    )?;
+                    let found = Found { lexical, exact: exact.clone(), ..Found::default() };
+                    let (kind, session) = (search.kind.as_deref(), search.session.as_deref());
+                    ranked.extend(query.rank(
+                        &found,
+                        &Narrow { kind, session, bounds: scope.bounds },
+                        weights,
+                    ));
+                }
+                Err(Missing::Loading) => {
+                    degraded.extend(without_catalogs("loading"));
+                    return self.by_words(scope);
+                }
+            }
+        }
+        if searched.len() > 1 {
+            ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
+        }
+        Ok(ranked)
+    }
+
+    /// The order of the full-text index, when there is nothing else to rank by.
+    fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
+        let words = scope.question.kept(&[]);
+        let found = scope.search.having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
+        #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
+        let by_place = |(place, seq): (usize, i64)| Ranked {
+            seq,
+            score: 1.0 / (1.0 + place as f64),
+            features: [0.0; NAMES.len()],
+        };
+        Ok(found.into_iter().enumerate().map(by_place).collect())
+    }
+
+    fn shown(
+        &self,
+        scope: &Scope<'_>,
+        ranked: &[Ranked],
+        weights: &Weights,
+    ) -> rusqlite::Result<Vec<SearchHit>> {
+        let scores: Vec<(i64, f64)> = ranked.iter().map(|ranked| (ranked.seq, ranked.score)).collect();
+        let mut hits = scope.search.shown(scope.connection, scope.bounds, &scores)?;
+        if scope.search.explain {
+            let weights = weights.normalised();
+            for hit in &mut hits {
+                let features = ranked.iter().find(|ranked| ranked.seq.unsigned_abs() == hit.seq);
+                hit.breakdown = features.map(|ranked| {
+                    let each = NAMES.iter().zip(ranked.features).zip(weights);
+                    each.filter(|((_, value), weight)| *value != 0.0 && *weight != 0.0)
+                        .map(|((name, value), weight)| {
+                            ((*name).to_owned(), FeatureView { value, points: value * weight })
+                        })
+                        .collect()
+                });
+            }
+        }
+        Ok(hits)
+    }
+}
+
+fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
+    ["vector", "structure"]
+        .into_iter()
+        .map(move |lane| Degraded { lane: lane.to_owned(), reason: reason.to_owned() })
+}
