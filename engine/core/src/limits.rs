@@ -36,6 +36,20 @@ pub const REASON_CHARS_MAX: usize = 1000;
 pub const SEARCH_TOTAL_MAX: u32 = 100_000;
 /// Furthest a search can be paged: SQLite walks every row it skips.
 pub const SEARCH_OFFSET_MAX: u32 = 100_000;
+/// Fewest tokens of a context: less holds no memory.
+pub const TOKEN_BUDGET_MIN: u32 = 64;
+/// Most tokens of a context.
+pub const TOKEN_BUDGET_MAX: u32 = 32_768;
+/// Tokens of a context that does not say (M12: at most 5,000).
+pub const TOKEN_BUDGET_DEFAULT: u32 = 2_000;
+/// Most memories that are put into a context for its query.
+pub const CHECKOUT_LIMIT_MAX: u32 = 100;
+/// Memories of a context that does not say.
+pub const CHECKOUT_LIMIT_DEFAULT: u32 = 20;
+/// Most types whose memories go into a context whatever its query is.
+pub const MANDATORY_TYPES_MAX: usize = 8;
+/// Most memories that go into a context whatever its query is, named or of a type.
+pub const MANDATORY_MAX: usize = 64;
 /// Most events of one page of `GET /v1/events`.
 pub const EVENTS_LIMIT_MAX: u32 = 1000;
 /// Events of a page that does not say.

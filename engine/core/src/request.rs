@@ -154,6 +154,16 @@ pub fn invalidation(target: &str, project: String, request: InvalidateMemory) ->
     })
 }
 
+/// Checks a reason.
+pub fn reason(reason: Option<String>) -> Result<Option<String>, Refused> {
+    reason.map(|reason| name("reason", &reason, REASON_CHARS_MAX).map(|()| reason)).transpose()
+}
+
+/// Checks who says so.
+pub fn actor(actor: Option<String>) -> Result<String, Refused> {
+    named("actor", actor, ACTOR_DEFAULT)
+}
+
 /// Reads a moment, RFC 3339.
 pub fn moment(field: &'static str, text: &str) -> Result<Timestamp, Refused> {
     text.parse().map_err(|_| Refused::Moment(field))
@@ -222,6 +232,45 @@ pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
 /// Checks the words of a search.
 pub fn words(q: &str) -> Result<(), Refused> {
     chars("q", q, QUERY_CHARS_MAX)
+}
+
+/// Checks a number within bounds, or takes what counts without one.
+pub fn within(
+    field: &'static str,
+    value: Option<u32>,
+    min: u32,
+    max: u32,
+    default: u32,
+) -> Result<u32, Refused> {
+    let value = value.unwrap_or(default);
+    let allowed = (min..=max).contains(&value);
+    if allowed { Ok(value) } else { Err(Refused::Range { field, min: min.into(), max: max.into() }) }
+}
+
+/// Checks the query of a context, which must say something.
+pub fn prompt(query: &str) -> Result<(), Refused> {
+    if query.trim().is_empty() {
+        return Err(Refused::Empty("query".into()));
+    }
+    chars("query", query, QUERY_CHARS_MAX)
+}
+
+/// Checks ids of a list.
+pub fn ids(field: &str, ids: &[String], max: usize) -> Result<(), Refused> {
+    count(field, ids.len(), 0, max)?;
+    match ids.iter().position(|id| !is_id(id)) {
+        Some(at) => Err(Refused::NotAnId(format!("{field}[{at}]"))),
+        None => Ok(()),
+    }
+}
+
+/// Checks names of a list.
+pub fn names(field: &str, names: &[String], max: usize) -> Result<(), Refused> {
+    count(field, names.len(), 0, max)?;
+    names
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, value)| name(&format!("{field}[{at}]"), value, NAME_CHARS_MAX))
 }
 
 /// Reads a whole number within bounds.

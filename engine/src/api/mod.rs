@@ -6,6 +6,7 @@ mod events;
 mod log;
 mod memories;
 mod parameters;
+mod retrieval;
 mod server;
 
 use std::sync::Arc;
@@ -45,6 +46,11 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/memories/{id}", get(memories::read))
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))
         .route("/v1/search", get(memories::search))
+        .route("/v1/checkout", post(retrieval::checkout))
+        .route(
+            "/v1/retrieval/weights",
+            get(retrieval::weights).put(retrieval::set_weights).delete(retrieval::reset_weights),
+        )
         .route("/v1/events", post(events::append).get(events::page))
         .route("/v1/log/head", get(events::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))

@@ -1,8 +1,10 @@
 //! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
 //! the same functions, so that none of them has a rule of its own.
 
+mod checkout;
 mod memories;
 mod search;
+mod weights;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after, projects, setting,
 };
-pub(crate) use search::{Found, Search, memory};
+pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub(crate) use validity::{Bounds, Known, Moment, Target, target};
 

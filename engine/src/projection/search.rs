@@ -1,7 +1,7 @@
 //! The queries.
 
 use engine_core::digest::{Hash, hex};
-use engine_core::limits::SEARCH_TOTAL_MAX;
+use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::query::{any_of, full_text, snippet};
 use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
 use jiff::Timestamp;
@@ -227,6 +227,70 @@ impl Search {
             breakdown: None,
         })
     }
+}
+
+/// A memory as a context shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    pub(crate) citation: String,
+    pub(crate) title: String,
+    pub(crate) content: String,
+    /// RFC 3339.
+    pub(crate) occurred_at: String,
+}
+
+const SHOWN: &str = "SELECT m.seq, m.id, m.hash, m.title, m.content, m.occurred_at FROM memories m";
+
+impl Shown {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Shown> {
+        let (seq, hash): (i64, [u8; 32]) = (row.get(0)?, row.get(2)?);
+        Ok(Shown {
+            seq,
+            id: row.get(1)?,
+            citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
+            title: row.get(3)?,
+            content: row.get(4)?,
+            occurred_at: row.get(5)?,
+        })
+    }
+}
+
+/// One memory, whole.
+pub(crate) fn shown_whole(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Shown>> {
+    let sql = format!("{SHOWN} WHERE m.seq = ?1");
+    connection.prepare_cached(&sql)?.query_row([seq], Shown::read).optional()
+}
+
+/// The memories of these types, and these, as far as they are true and of the search's project; one more than may be asked for at
+/// most.
+pub(crate) fn shown_of_types(
+    connection: &Connection,
+    search: &Search,
+    types: &[String],
+    ids: &[String],
+    bounds: Bounds,
+) -> rusqlite::Result<Vec<Shown>> {
+    if types.is_empty() && ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limit = i64::try_from(MANDATORY_MAX + 1).unwrap_or(i64::MAX);
+    let list = |values: &[String]| serde_json::to_string(values).expect("a list of strings is always JSON");
+    let sql = format!(
+        "{SHOWN} WHERE (:project IS NULL OR m.project = :project)
+         AND (m.kind IN (SELECT value FROM json_each(:types)) OR m.id IN (SELECT value FROM json_each(:ids)))
+         AND {TRUE_THEN} ORDER BY m.seq LIMIT :limit"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        rusqlite::named_params! {
+            ":project": search.project, ":types": list(types), ":ids": list(ids), ":as_of": bounds.as_of,
+            ":known_seq": bounds.known_seq, ":known_time": bounds.known_time, ":limit": limit,
+        },
+        Shown::read,
+    )?;
+    found.collect()
 }
 
 /// What there is under an id.

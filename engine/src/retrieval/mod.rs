@@ -6,6 +6,7 @@
 
 mod catalog;
 mod catalogs;
+mod checkout;
 mod late;
 mod model;
 mod names;
@@ -14,5 +15,6 @@ mod search;
 mod vectors;
 
 pub(crate) use catalogs::Catalogs;
+pub(crate) use checkout::Checkout;
 pub(crate) use model::Model;
 pub(crate) use search::Retrieval;

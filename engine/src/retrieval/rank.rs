@@ -22,6 +22,8 @@ pub(super) const LANE_TOP: usize = 250;
 /// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
 /// without end its first thousand say what it is about.
 const SESSION_MEMBERS_MAX: usize = 1_024;
+/// The lane of best likenesses in a memory and its neighbours.
+const NEAR_MATCH: usize = 7;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
 const POSTINGS_MAX: u64 = 50_000;
 
@@ -31,6 +33,10 @@ pub(super) struct Ranked {
     pub(super) seq: i64,
     pub(super) score: f64,
     pub(super) features: [f64; NAMES.len()],
+    /// Share of what the query asks for that occurs in it and its neighbours, 0 to 1.
+    pub(super) coverage: f64,
+    /// Best likenesses of the query's tokens in it and its neighbours, on average, 0 to 1.
+    pub(super) alike: f64,
 }
 
 /// What narrows a search.
@@ -144,14 +150,23 @@ impl<'a> Query<'a> {
         weights: &[f64; NAMES.len()],
     ) -> Vec<Ranked> {
         let chosen = self.candidates(found, narrow);
-        let lanes = self.lanes(&chosen, &narrow.bounds);
+        let mut lanes = self.lanes(&chosen, &narrow.bounds);
+        let [.., coverage, _, _] = &lanes;
+        let (coverage, alike) = (coverage.clone(), lanes[NEAR_MATCH].clone());
+        self.scale(&mut lanes, &chosen);
         let mut ranked: Vec<Ranked> = chosen
             .iter()
             .enumerate()
             .map(|(at, number)| {
                 let evidence = self.evidence(&chosen, &lanes, at, *number, found);
                 let features = features::features(self.question, &evidence);
-                Ranked { seq: self.catalog.seq(*number), score: score(&features, weights), features }
+                Ranked {
+                    seq: self.catalog.seq(*number),
+                    score: score(&features, weights),
+                    features,
+                    coverage: coverage[at],
+                    alike: alike[at],
+                }
             })
             .collect();
         // Of equals the newer one.
@@ -164,7 +179,7 @@ impl<'a> Query<'a> {
         self.catalog.neighbour(number, distance).filter(|near| self.catalog.was_known(*near, bounds))
     }
 
-    /// The scores of each lane, between 0 and 1.
+    /// The scores of each lane as they are.
     fn lanes(&mut self, chosen: &[u32], bounds: &Bounds) -> [Vec<f64>; LANES.len()] {
         let mut lanes: [Vec<f64>; LANES.len()] = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));
         let mean = self.catalog.mean_words();
@@ -210,7 +225,6 @@ impl<'a> Query<'a> {
             ];
             lanes.iter_mut().zip(row).for_each(|(lane, score)| lane.push(score));
         }
-        self.scale(&mut lanes, chosen);
         lanes
     }
 

@@ -94,6 +94,24 @@ impl Retrieval {
         })
     }
 
+    /// Everything that was ranked for a search, best first, with the version of the weights.
+    pub(super) fn best(
+        &self,
+        moment: &Connection,
+        search: &Search,
+    ) -> rusqlite::Result<(Vec<Ranked>, String, Vec<Degraded>)> {
+        let question = Question::read(&search.words);
+        let bounds = search.moment.bounds(moment)?;
+        let weights = self.weights(moment)?;
+        let scope = Scope { connection: moment, search, question: &question, bounds };
+        let mut degraded = Vec::new();
+        let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
+        for Degraded { reason, .. } in &degraded {
+            self.metrics.degraded.with_label_values(&["checkout", reason]).inc();
+        }
+        Ok((ranked, weights.version.clone(), degraded))
+    }
+
     fn ranked(
         &self,
         scope: &Scope<'_>,
@@ -151,6 +169,8 @@ impl Retrieval {
             seq,
             score: 1.0 / (1.0 + place as f64),
             features: [0.0; NAMES.len()],
+            coverage: 0.0,
+            alike: 0.0,
         };
         Ok(found.into_iter().enumerate().map(by_place).collect())
     }

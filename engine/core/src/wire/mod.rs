@@ -3,13 +3,16 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod checkout;
 mod health;
 mod integrity;
 mod log;
 mod memory;
 mod proof;
 mod refusal;
+mod retrieval;
 
+pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
     StorageReason,
@@ -25,3 +28,4 @@ pub use memory::{
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
+pub use retrieval::{SetWeights, WeightsSet, WeightsView};

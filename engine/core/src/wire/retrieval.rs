@@ -1,0 +1,42 @@
+//! `/v1/retrieval/weights`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Answer to `GET /v1/retrieval/weights`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightsView {
+    /// Which weights these are: `default-N` for those of the program, the id of the event that set them for others. Answers to
+    /// searches name it.
+    pub version: String,
+    /// What each feature counts; those that are not here count nothing. They are divided by their sum when they are used.
+    pub weights: BTreeMap<String, f64>,
+    /// The answer reflects the log up to this event.
+    pub applied_seq: u64,
+}
+
+/// Body of `PUT /v1/retrieval/weights`: these and no others count from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetWeights {
+    /// A number for each feature that counts. Their sum must be more than 0.
+    pub weights: BTreeMap<String, f64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who says so; default `anonymous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// The weights are durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsSet {
+    /// Their version.
+    pub version: String,
+    /// Sequence number of the event that set them.
+    pub seq: u64,
+    /// Hash of that event, 64 hex digits.
+    pub hash: String,
+}

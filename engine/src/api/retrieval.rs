@@ -1,0 +1,33 @@
+//! `/v1/checkout` and `/v1/retrieval/weights`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use engine_core::wire::{CheckoutAnswer, CheckoutRequest, SetWeights, WeightsView};
+
+use super::Api;
+use super::body::Checked;
+use super::memories::created;
+use crate::refusal::Refusal;
+
+pub(super) async fn checkout(
+    State(api): State<Api>,
+    body: Checked<CheckoutRequest>,
+) -> Result<Json<CheckoutAnswer>, Refusal> {
+    api.operations.checkout(body.request).await.map(Json)
+}
+
+pub(super) async fn weights(State(api): State<Api>) -> Result<Json<WeightsView>, Refusal> {
+    api.operations.weights().await.map(Json)
+}
+
+pub(super) async fn set_weights(
+    State(api): State<Api>,
+    body: Checked<SetWeights>,
+) -> Result<Response, Refusal> {
+    Ok(created(api.operations.set_weights(body.request, body.key).await?))
+}
+
+pub(super) async fn reset_weights(State(api): State<Api>) -> Result<Response, Refusal> {
+    Ok(created(api.operations.reset_weights().await?))
+}

@@ -1,0 +1,76 @@
+//! A context for a prompt.
+
+use engine_core::limits::{
+    CHECKOUT_LIMIT_DEFAULT, CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, TOKEN_BUDGET_DEFAULT,
+    TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
+};
+use engine_core::request::{self, Refused};
+use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
+
+use super::Operations;
+use crate::projection::{Known, Search};
+use crate::refusal::Refusal;
+use crate::retrieval::Checkout;
+
+impl Operations {
+    /// Memories for a prompt, within a budget of tokens.
+    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<CheckoutAnswer, Refusal> {
+        let min_seq = request.min_seq;
+        let checkout = self.checked_checkout(request)?;
+        let budget = checkout.token_budget;
+        let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
+        let answer = self
+            .query("checkout", min_seq, move |connection| retrieval.checkout(connection, &checkout))
+            .await?;
+        let answer = answer.map_err(|too_much| {
+            let needed = too_much.tokens;
+            Refusal::new(
+                ErrorCode::InvalidArgument,
+                format!("what is mandatory needs {needed} tokens, token_budget is {budget}"),
+            )
+            .hint("give more tokens, or name less as mandatory")
+        })?;
+        if answer.mandatory.len() > MANDATORY_MAX {
+            let message = format!("more than {MANDATORY_MAX} memories are mandatory");
+            return Err(Refusal::new(ErrorCode::InvalidArgument, message)
+                .hint("name fewer types, or end memories that are no longer true"));
+        }
+        Ok(answer)
+    }
+
+    fn checked_checkout(&self, request: CheckoutRequest) -> Result<Checkout, Refused> {
+        request::prompt(&request.query)?;
+        let within = |field, value, min, max, default| request::within(field, value, min, max, default);
+        let filter = |field: &str, value: &Option<String>| {
+            value.as_deref().map_or(Ok(()), |value| request::filter(field, value))
+        };
+        filter("project", &request.project)?;
+        filter("session", &request.session)?;
+        request::names("mandatory_types", &request.mandatory_types, MANDATORY_TYPES_MAX)?;
+        request::ids("mandatory_ids", &request.mandatory_ids, MANDATORY_MAX)?;
+        let limit = within("limit", request.limit, 1, CHECKOUT_LIMIT_MAX, CHECKOUT_LIMIT_DEFAULT)?;
+        let token_budget = within(
+            "token_budget",
+            request.token_budget,
+            TOKEN_BUDGET_MIN,
+            TOKEN_BUDGET_MAX,
+            TOKEN_BUDGET_DEFAULT,
+        )?;
+        Ok(Checkout {
+            search: Search {
+                words: request.query,
+                project: request.project,
+                kind: None,
+                session: request.session,
+                mode: SearchMode::Hybrid,
+                explain: false,
+                moment: self.moment(request.as_of, request.known_at.map(Known::Through)),
+                limit,
+                offset: 0,
+            },
+            token_budget,
+            mandatory_types: request.mandatory_types,
+            mandatory_ids: request.mandatory_ids,
+        })
+    }
+}

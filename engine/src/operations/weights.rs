@@ -1,0 +1,63 @@
+//! What each feature counts: read and changed while the engine runs.
+
+use std::collections::BTreeMap;
+
+use engine_core::event::{Draft, PROJECT_OF_THE_LOG, RETRIEVAL_WEIGHTS_SET};
+use engine_core::request::{self, Refused};
+use engine_core::retrieval::weights::Weights;
+use engine_core::wire::{SetWeights, WeightsSet, WeightsView};
+
+use super::{Operations, Written};
+use crate::log::Key;
+use crate::projection::applied_seq;
+use crate::refusal::{Refusal, internal};
+
+impl Operations {
+    /// The weights that rank memories now.
+    pub(crate) async fn weights(&self) -> Result<WeightsView, Refusal> {
+        let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
+        self.query("weights", None, move |connection| {
+            let moment = connection.unchecked_transaction()?;
+            let Weights { version, weights } = (*retrieval.weights(&moment)?).clone();
+            Ok(WeightsView { version, weights, applied_seq: applied_seq(&moment)?.unsigned_abs() })
+        })
+        .await
+    }
+
+    /// Ranks by these weights from now on.
+    pub(crate) async fn set_weights(
+        &self,
+        request: SetWeights,
+        key: Option<Key>,
+    ) -> Result<Written<WeightsSet>, Refusal> {
+        Weights::check(&request.weights).map_err(|fault| Refused::Body(fault.to_string()))?;
+        self.record_weights(request, key).await
+    }
+
+    /// Ranks by the weights of the program again.
+    pub(crate) async fn reset_weights(&self) -> Result<Written<WeightsSet>, Refusal> {
+        let request = SetWeights { weights: BTreeMap::new(), reason: None, actor: None };
+        self.record_weights(request, None).await
+    }
+
+    async fn record_weights(
+        &self,
+        request: SetWeights,
+        key: Option<Key>,
+    ) -> Result<Written<WeightsSet>, Refusal> {
+        let SetWeights { weights, reason, actor } = request;
+        let payload = serde_json::json!({ "weights": weights, "reason": request::reason(reason)? });
+        let draft = Draft {
+            kind: RETRIEVAL_WEIGHTS_SET.into(),
+            actor: request::actor(actor)?,
+            project: PROJECT_OF_THE_LOG.into(),
+            session: None,
+            causes: Vec::new(),
+            payload: serde_json::value::to_raw_value(&payload).map_err(|fault| internal(&fault))?,
+        };
+        let receipt = self.engine.commit(vec![draft], key).await?;
+        let answer =
+            WeightsSet { version: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string() };
+        Ok(Written::new(&receipt, answer))
+    }
+}

@@ -1,0 +1,136 @@
+//! A context for a prompt: what has to be in it, and what fits the query best, within a budget of tokens.
+
+use std::fmt::Write as _;
+
+use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
+use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, Verdict};
+use rusqlite::Connection;
+
+use super::model::Model;
+use super::rank::Ranked;
+use super::search::Retrieval;
+use crate::projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
+
+/// From here on most of what was asked for is there, and some of it.
+const LIKELY: f64 = 0.75;
+const POSSIBLE: f64 = 0.5;
+/// A memory whose score is less than this share of the best one's says something else.
+const WORTH_SHARE_MIN: f64 = 0.3;
+
+/// A checked checkout.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkout {
+    /// What is looked for; its limit is the most memories that are put in for the query.
+    pub(crate) search: Search,
+    pub(crate) token_budget: u32,
+    pub(crate) mandatory_types: Vec<String>,
+    pub(crate) mandatory_ids: Vec<String>,
+}
+
+/// A memory as it would stand in the context.
+struct Candidate {
+    shown: Shown,
+    text: String,
+    piece: Piece,
+}
+
+impl Candidate {
+    fn new(shown: Shown, worth: f64) -> Candidate {
+        let text = render(&shown);
+        let tokens = Model::built_in().pieces.encode(&text).len();
+        let piece = Piece { seq: shown.seq, tokens, worth };
+        Candidate { shown, text, piece }
+    }
+
+    fn item(&self) -> CheckoutItem {
+        CheckoutItem {
+            id: self.shown.id.clone(),
+            citation: self.shown.citation.clone(),
+            tokens: u32::try_from(self.piece.tokens).unwrap_or(u32::MAX),
+            score: self.piece.worth,
+        }
+    }
+}
+
+/// One line, and more if the memory has more; nothing in it changes from one answer to the next.
+fn render(shown: &Shown) -> String {
+    let Shown { citation, title, content, occurred_at, .. } = shown;
+    let day = occurred_at.get(..10).unwrap_or(occurred_at);
+    let title = if title.is_empty() { String::new() } else { format!("{title}: ") };
+    format!("[{citation}] {day} {title}{content}\n")
+}
+
+impl Retrieval {
+    /// The context, or how many tokens what has to be in it needs.
+    pub(crate) fn checkout(
+        &self,
+        connection: &Connection,
+        checkout: &Checkout,
+    ) -> rusqlite::Result<Result<CheckoutAnswer, TooMuch>> {
+        let moment = connection.unchecked_transaction()?;
+        let bounds = checkout.search.moment.bounds(&moment)?;
+        let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
+        let (ranked, weights, degraded) = self.best(&moment, search)?;
+        let mandatory: Vec<Candidate> =
+            shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?
+                .into_iter()
+                .map(|shown| Candidate::new(shown, 0.0))
+                .collect();
+        let is_mandatory = |seq: i64| mandatory.iter().any(|candidate| candidate.shown.seq == seq);
+        let best = ranked.first().map_or(0.0, |ranked| ranked.score);
+        let mut optional = Vec::new();
+        for found in ranked.iter().filter(|found| !is_mandatory(found.seq)).take(search.limit as usize) {
+            if let Some(shown) = shown_whole(&moment, found.seq)? {
+                let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
+                optional.push(Candidate::new(shown, worth));
+            }
+        }
+        let pieces =
+            |from: &[Candidate]| from.iter().map(|candidate| candidate.piece).collect::<Vec<Piece>>();
+        let (first, rest) = match pack(&pieces(&mandatory), &pieces(&optional), *token_budget as usize) {
+            Ok(packed) => packed,
+            Err(too_much) => return Ok(Err(too_much)),
+        };
+        let items =
+            |from: &[Candidate], places: &[usize]| places.iter().map(|place| from[*place].item()).collect();
+        let taken: Vec<i64> = rest.taken.iter().map(|place| optional[*place].piece.seq).collect();
+        Ok(Ok(CheckoutAnswer {
+            context: context(&mandatory, &first, &optional, &rest),
+            tokens: u32::try_from(first.tokens + rest.tokens).unwrap_or(u32::MAX),
+            token_budget: *token_budget,
+            mandatory: items(&mandatory, &first.taken),
+            relevant: items(&optional, &rest.taken),
+            elided: items(&optional, &rest.elided),
+            answerability: answerability(&ranked, &taken),
+            applied_seq: applied_seq(&moment)?.unsigned_abs(),
+            weights,
+            degraded,
+        }))
+    }
+}
+
+fn context(mandatory: &[Candidate], first: &Packed, optional: &[Candidate], rest: &Packed) -> String {
+    let mut text = String::new();
+    for candidate in first.taken.iter().map(|place| &mandatory[*place]) {
+        let _infallible = write!(text, "{}", candidate.text);
+    }
+    for candidate in rest.taken.iter().map(|place| &optional[*place]) {
+        let _infallible = write!(text, "{}", candidate.text);
+    }
+    text
+}
+
+/// How much of the query occurs in what was taken: the best share of its words in a memory and its neighbours, and the best likeness
+/// of its tokens, half and half.
+fn answerability(ranked: &[Ranked], taken: &[i64]) -> Answerability {
+    let of_taken = || ranked.iter().filter(|ranked| taken.contains(&ranked.seq));
+    let words = of_taken().map(|ranked| ranked.coverage).fold(0.0, f64::max);
+    let meaning = of_taken().map(|ranked| ranked.alike).fold(0.0, f64::max);
+    let score = f64::midpoint(words, meaning);
+    let verdict = match score {
+        score if score >= LIKELY => Verdict::Likely,
+        score if score >= POSSIBLE => Verdict::Possible,
+        _ => Verdict::Unlikely,
+    };
+    Answerability { score, verdict }
+}
