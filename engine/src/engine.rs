@@ -17,6 +17,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::cache::Answers;
 use crate::config::Rotation;
 use crate::log::{
     Answer, Attestation, Commit, CommitError, Keeper, Key, KeyRotated, LogDirectory, LogParts, LogReader,
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
 
 /// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
 const CATALOGS_BYTES_MAX: usize = 320 << 20;
+/// Memory that kept answers may take, bytes.
+const ANSWERS_BYTES_MAX: u64 = 32 << 20;
 
 /// A running engine.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ pub(crate) struct Engine {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: LogParts,
     pub(crate) retrieval: Arc<Retrieval>,
+    pub(crate) answers: Arc<Answers>,
     catalogs: Arc<Catalogs>,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
@@ -106,6 +110,7 @@ impl Engine {
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let catalogs = Catalogs::start(model, CATALOGS_BYTES_MAX, Arc::clone(&projection)).map_err(failed)?;
         let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
+        let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).map_err(failed)
         };
@@ -121,6 +126,7 @@ impl Engine {
             metrics,
             parts,
             retrieval,
+            answers,
             catalogs,
             queue: Mutex::new(Some(queue)),
             queued_bytes: AtomicU64::new(0),

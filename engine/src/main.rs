@@ -3,6 +3,7 @@
 
 mod api;
 mod bench;
+mod cache;
 mod cli;
 mod config;
 mod doctor;

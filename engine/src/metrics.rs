@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) sync_seconds: Histogram,
     pub(crate) queries: IntCounterVec,
     pub(crate) query_seconds: HistogramVec,
+    pub(crate) cache: IntCounterVec,
     pub(crate) degraded: IntCounterVec,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) storage_failures: IntCounterVec,
@@ -57,6 +58,11 @@ impl Metrics {
                 "memory_query_seconds",
                 "Read of the projection.",
                 "operation",
+            )?,
+            cache: define.counters(
+                "memory_cache_requests_total",
+                "Answers looked for among those that were kept.",
+                &["cache", "outcome"],
             )?,
             degraded: define.counters(
                 "memory_degraded_operations_total",

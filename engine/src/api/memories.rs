@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX};
 use engine_core::request::{self, Refused};
-use engine_core::wire::{InvalidateMemory, MemoryView, SaveMemory, SearchAnswer, SearchMode};
+use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 
 use super::Api;
 use super::body::Checked;
@@ -39,19 +39,16 @@ pub(super) async fn read(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
     parameters: Parameters,
-) -> Result<Json<MemoryView>, Refusal> {
+) -> Result<Response, Refusal> {
     let parameters = parameters.known(&["as_of", "known_at", "min_seq"])?;
     let moment = moment(&api.operations, &parameters)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
-    api.operations.read(id(path), moment, min_seq).await.map(Json)
+    Ok(Json(&*api.operations.read(id(path), moment, min_seq).await?).into_response())
 }
 
-pub(super) async fn search(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<SearchAnswer>, Refusal> {
+pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Result<Response, Refusal> {
     let (search, min_seq) = checked_search(&api.operations, parameters)?;
-    api.operations.search(search, min_seq).await.map(Json)
+    Ok(Json(&*api.operations.search(search, min_seq).await?).into_response())
 }
 
 const SEARCH_PARAMETERS: &[&str] = &[

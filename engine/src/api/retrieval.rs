@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use engine_core::wire::{CheckoutAnswer, CheckoutRequest, SetWeights, WeightsView};
+use axum::response::{IntoResponse, Response};
+use engine_core::wire::{CheckoutRequest, SetWeights, WeightsView};
 
 use super::Api;
 use super::body::Checked;
@@ -13,8 +13,8 @@ use crate::refusal::Refusal;
 pub(super) async fn checkout(
     State(api): State<Api>,
     body: Checked<CheckoutRequest>,
-) -> Result<Json<CheckoutAnswer>, Refusal> {
-    api.operations.checkout(body.request).await.map(Json)
+) -> Result<Response, Refusal> {
+    Ok(Json(&*api.operations.checkout(body.request).await?).into_response())
 }
 
 pub(super) async fn weights(State(api): State<Api>) -> Result<Json<WeightsView>, Refusal> {

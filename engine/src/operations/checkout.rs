@@ -1,26 +1,38 @@
 //! A context for a prompt.
 
+use std::sync::Arc;
+
 use engine_core::limits::{
     CHECKOUT_LIMIT_DEFAULT, CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, TOKEN_BUDGET_DEFAULT,
     TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
 };
 use engine_core::request::{self, Refused};
+use engine_core::row::microseconds;
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 
 use super::Operations;
+use crate::cache::Answer;
 use crate::projection::{Known, Search};
 use crate::refusal::Refusal;
 use crate::retrieval::Checkout;
 
 impl Operations {
     /// Memories for a prompt, within a budget of tokens.
-    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<CheckoutAnswer, Refusal> {
+    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
         let min_seq = request.min_seq;
         let checkout = self.checked_checkout(request)?;
         let budget = checkout.token_budget;
-        let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
-        let answer = self
-            .query("checkout", min_seq, move |connection| retrieval.checkout(connection, &checkout))
+        self.wait_for(min_seq).await?;
+        let Checkout { search, mandatory_types, mandatory_ids, .. } = &checkout;
+        let key = self.answer_key(search, format!("{budget} {mandatory_types:?} {mandatory_ids:?}"));
+        if let Some(Answer::Checkout(answer)) =
+            self.engine.answers.find("checkout", &key, microseconds(search.moment.now))
+        {
+            return Ok(answer);
+        }
+        let retrieval = Arc::clone(&self.engine.retrieval);
+        let (answer, until) = self
+            .query("checkout", Some(0), move |connection| retrieval.checkout(connection, &checkout))
             .await?;
         let answer = answer.map_err(|too_much| {
             let needed = too_much.tokens;
@@ -35,6 +47,8 @@ impl Operations {
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
                 .hint("name fewer types, or end memories that are no longer true"));
         }
+        let answer = Arc::new(answer);
+        self.engine.answers.keep(key, Answer::Checkout(Arc::clone(&answer)), until);
         Ok(answer)
     }
 

@@ -1,5 +1,7 @@
 //! Saving, reading and ending memories.
 
+use std::sync::Arc;
+
 use engine_core::digest::is_id;
 use engine_core::request;
 use engine_core::row::microseconds;
@@ -40,10 +42,23 @@ impl Operations {
         id: String,
         moment: Moment,
         min_seq: Option<u64>,
-    ) -> Result<MemoryView, Refusal> {
+    ) -> Result<Arc<MemoryView>, Refusal> {
         let id = known_id(id)?;
-        match self.query("get", min_seq, move |connection| memory(connection, &id, &moment)).await? {
-            Found::Valid(view) => Ok(*view),
+        self.wait_for(min_seq).await?;
+        let altered = self.engine.projection.altered();
+        let of_now = moment.as_of.is_none() && moment.known.is_none();
+        if of_now && let Some(kept) = self.engine.answers.memory(&id, altered, moment.now) {
+            let applied_seq = self.engine.projection.applied_seq();
+            return Ok(Arc::new(MemoryView { applied_seq, ..(*kept).clone() }));
+        }
+        match self.query("get", Some(0), move |connection| memory(connection, &id, &moment)).await? {
+            Found::Valid(view) => {
+                let view = Arc::new(*view);
+                if of_now {
+                    self.engine.answers.keep_memory(altered, Arc::clone(&view));
+                }
+                Ok(view)
+            }
             Found::Unknown if self.engine.published.readable_through() < SEQ_MAX => Err(log_corrupt()),
             Found::Unknown => Err(unknown()),
             Found::NotValid(Validity { from, until, .. }) => {

@@ -1,15 +1,53 @@
 //! Finding memories.
 
+use std::sync::Arc;
+
+use engine_core::row::microseconds;
 use engine_core::wire::SearchAnswer;
+use jiff::Timestamp;
 
 use super::Operations;
-use crate::projection::Search;
+use crate::cache::{Answer, AnswerKey};
+use crate::projection::{Moment, Search};
 use crate::refusal::Refusal;
 
 impl Operations {
     /// Finds memories, best first.
-    pub(crate) async fn search(&self, search: Search, min_seq: Option<u64>) -> Result<SearchAnswer, Refusal> {
-        let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
-        self.query("search", min_seq, move |connection| retrieval.search(connection, &search)).await
+    pub(crate) async fn search(
+        &self,
+        search: Search,
+        min_seq: Option<u64>,
+    ) -> Result<Arc<SearchAnswer>, Refusal> {
+        self.wait_for(min_seq).await?;
+        let key = self.answer_key(&search, String::new());
+        let now = microseconds(search.moment.now);
+        if let Some(Answer::Search(answer)) = self.engine.answers.find("search", &key, now) {
+            return Ok(answer);
+        }
+        let retrieval = Arc::clone(&self.engine.retrieval);
+        let (answer, until) =
+            self.query("search", Some(0), move |connection| retrieval.search(connection, &search)).await?;
+        let answer = Arc::new(answer);
+        self.engine.answers.keep(key, Answer::Search(Arc::clone(&answer)), until);
+        Ok(answer)
+    }
+
+    /// Waits for what a read is to reflect: this event, or everything that was durable when the request came.
+    pub(super) async fn wait_for(&self, min_seq: Option<u64>) -> Result<(), Refusal> {
+        let wanted = min_seq.unwrap_or_else(|| self.engine.published.head_seq());
+        Ok(self.engine.projection.wait_for(wanted).await?)
+    }
+
+    /// What is asked, and of which state. Of the clock nothing is in it: an answer says itself how long it is right.
+    pub(super) fn answer_key(&self, search: &Search, more: String) -> AnswerKey {
+        let timeless =
+            Search { moment: Moment { now: Timestamp::UNIX_EPOCH, ..search.moment }, ..search.clone() };
+        AnswerKey {
+            project: search.project.clone(),
+            mode: search.mode,
+            weights: self.engine.retrieval.weights_version(),
+            applied_seq: self.engine.projection.version(search.project.as_deref()),
+            request: format!("{timeless:?}{more}"),
+        }
     }
 }

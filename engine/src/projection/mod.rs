@@ -9,6 +9,7 @@ mod cause;
 mod examine;
 mod files;
 mod forgetting;
+mod heads;
 mod job;
 mod projector;
 mod readers;

@@ -140,7 +140,7 @@ impl Projector {
             && live.store.applied_seq() + 1 == taken[0].first_seq
         {
             match live.store.apply(taken.iter().map(|group| group.lines.as_slice())) {
-                Ok(()) => self.setting.shared.set_applied(live.store.applied_seq()),
+                Ok(()) => self.setting.shared.advance(live.store.applied_seq(), live.store.take_touched()),
                 Err(fault) => self.failed("apply", &fault),
             }
         }
@@ -172,7 +172,7 @@ impl Projector {
             && live.store.applied_seq() < head_seq
         {
             let advanced = catch_up(&self.setting.log, &mut live.store)?;
-            self.setting.shared.set_applied(live.store.applied_seq());
+            self.setting.shared.advance(live.store.applied_seq(), live.store.take_touched());
             if advanced {
                 return Ok(true);
             }
@@ -207,7 +207,7 @@ impl Projector {
         });
         match opened {
             Ok(live) => {
-                self.setting.shared.set_applied(live.store.applied_seq());
+                self.setting.shared.replace(live.store.applied_seq());
                 self.live = Some(live);
             }
             Err(why) if why.needs_rebuild() => {
@@ -254,7 +254,7 @@ impl Projector {
         let live = Live::open(store)?;
         let readers = Readers::open(path)?;
         let (seq, digest) = (live.store.applied_seq(), live.store.digest());
-        self.shared().set_applied(seq);
+        self.shared().replace(seq);
         self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
         self.live = Some(live);
         self.scrubber.begin_anew();
@@ -401,7 +401,7 @@ impl Projector {
     /// What there is is known to be wrong: it answers no more and makes room for the next.
     fn give_up(&mut self, cause: Cause) {
         self.shared().set_state(ProjectionState::Rebuilding, None);
-        self.shared().set_applied(0);
+        self.shared().replace(0);
         self.live = None;
         self.scrubber.begin_anew();
         // One that is being built already is as good as one begun now.

@@ -20,6 +20,7 @@ pub(super) struct Folded {
     pub(super) hash: Hash,
     /// Its time, microseconds.
     pub(super) known: i64,
+    pub(super) project: String,
     steps: Vec<Step>,
 }
 
@@ -45,7 +46,17 @@ impl Folded {
         });
         let steps = changes.into_iter().map(Step::of).collect();
         let known = microseconds(event.envelope.time);
-        Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, steps })
+        let project = event.envelope.project.to_string();
+        Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, project, steps })
+    }
+
+    /// Whether it changes what was there before it, and does not only add to it.
+    pub(super) fn alters(&self) -> bool {
+        let adds = |step: &Step| match step {
+            Step::Put(row, _) => matches!(row.table, Table::Memories | Table::Requests),
+            Step::End(_) | Step::Forget(_) => false,
+        };
+        !self.steps.iter().all(adds)
     }
 
     /// Reads whole lines.

@@ -56,15 +56,15 @@ struct Matches {
 }
 
 impl Search {
-    /// Answers from one moment of the projection.
+    /// Answers from the moment that the connection reads.
     pub(crate) fn run(&self, connection: &Connection) -> rusqlite::Result<SearchAnswer> {
-        let moment = connection.unchecked_transaction()?;
+        let moment = connection;
         let applied: i64 = moment.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
-        let bounds = self.moment.bounds(&moment)?;
+        let bounds = self.moment.bounds(moment)?;
         let query = full_text(&self.words);
         let (items, total) = match (query, self.words.trim().is_empty()) {
-            (Some(query), _) => self.by_words(&moment, &self.matches(Some(query), bounds))?,
-            (None, true) => self.newest(&moment, &self.matches(None, bounds))?,
+            (Some(query), _) => self.by_words(moment, &self.matches(Some(query), bounds))?,
+            (None, true) => self.newest(moment, &self.matches(None, bounds))?,
             // Marks only: nothing has them as words.
             (None, false) => (Vec::new(), 0),
         };

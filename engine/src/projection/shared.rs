@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
 use super::cause::Cause;
+use super::heads::{Heads, Touched};
 use super::readers::{READ_MAX, Readers};
 use super::store::is_damage;
 use crate::log::AppliedKeys;
@@ -33,6 +34,7 @@ pub(crate) struct ProjectionShared {
     requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
     report: Mutex<Report>,
+    heads: Mutex<Heads>,
     turns: Semaphore,
 }
 
@@ -78,6 +80,7 @@ impl ProjectionShared {
             requested: AtomicBool::new(false),
             state: RwLock::new((ProjectionState::Rebuilding, None)),
             report: Mutex::default(),
+            heads: Mutex::default(),
             turns: Semaphore::new(READS_MAX),
         }
     }
@@ -115,6 +118,33 @@ impl ProjectionShared {
 
     pub(super) fn set_applied(&self, seq: u64) {
         self.applied.send_replace(seq);
+    }
+
+    /// What the events up to this one have changed.
+    pub(super) fn advance(&self, seq: u64, touched: Touched) {
+        // First what is newer than answers that were kept, then that there is something newer.
+        self.heads().touch(touched);
+        self.set_applied(seq);
+    }
+
+    /// Another projection answers: nothing is known of what it changed.
+    pub(super) fn replace(&self, seq: u64) {
+        self.heads().begin_at(seq);
+        self.set_applied(seq);
+    }
+
+    fn heads(&self) -> std::sync::MutexGuard<'_, Heads> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last event that changed what there is of a project, or of anything.
+    pub(crate) fn version(&self, project: Option<&str>) -> u64 {
+        project.map_or_else(|| self.applied_seq(), |project| self.heads().of(project))
+    }
+
+    /// The last event that changed a memory which was there before it.
+    pub(crate) fn altered(&self) -> u64 {
+        self.heads().altered()
     }
 
     pub(super) fn set_state(&self, state: ProjectionState, readers: Option<Arc<Readers>>) {
@@ -193,7 +223,7 @@ impl ProjectionShared {
     }
 
     /// Waits until the projection has applied this event, within a bound.
-    async fn wait_for(&self, wanted: u64) -> Result<(), Unreadable> {
+    pub(crate) async fn wait_for(&self, wanted: u64) -> Result<(), Unreadable> {
         if self.applied_seq() >= wanted {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use engine_core::fold::PROJECTION_VERSION;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use thiserror::Error;
 
+use super::heads::Touched;
 use super::rows::Folded;
 use super::schema;
 
@@ -30,6 +31,8 @@ pub(super) struct ProjectionStore {
     connection: Connection,
     path: PathBuf,
     applied: Applied,
+    /// What was changed since this was last asked.
+    touched: Touched,
 }
 
 /// The one row of the table `applied`: what a transaction made true together with its rows.
@@ -156,7 +159,7 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default() })
     }
 
     /// Begins a new one, to be loaded.
@@ -171,7 +174,7 @@ impl ProjectionStore {
         transaction.commit()?;
         schema::set_loading(&connection, true)?;
         let applied = read_applied(&connection)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default() })
     }
 
     /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
@@ -192,6 +195,11 @@ impl ProjectionStore {
 
     pub(super) fn digest(&self) -> ContentDigest {
         self.applied.digest
+    }
+
+    /// What was changed since this was last asked.
+    pub(super) fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
     }
 
     /// Changes whenever another connection has changed the database; only then.
@@ -219,6 +227,7 @@ impl ProjectionStore {
             applied.seq = event.seq;
             applied.hash = Some(event.hash);
             applied.known = applied.known.max(event.known);
+            self.touched.add(&event.project, event.seq, event.alters());
             event.write(&transaction, &mut applied.digest)?;
         }
         transaction

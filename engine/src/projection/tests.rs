@@ -7,6 +7,7 @@ use engine_core::digest::{Hash, Salt, hex};
 use engine_core::event::{Draft, Idempotency, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED};
 use engine_core::format::{Header, Unsealed, forget};
 use engine_core::recovery::Link;
+use engine_core::wire::SearchMode;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -232,6 +233,9 @@ fn found_by(connection: &Connection, words: &str, project: Option<&str>, moment:
         words: words.into(),
         project: project.map(str::to_owned),
         kind: None,
+        session: None,
+        mode: SearchMode::Lexical,
+        explain: false,
         moment,
         limit: 1000,
         offset: 0,

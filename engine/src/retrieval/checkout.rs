@@ -61,15 +61,16 @@ fn render(shown: &Shown) -> String {
 }
 
 impl Retrieval {
-    /// The context, or how many tokens what has to be in it needs.
+    /// The context, or how many tokens what has to be in it needs; and until when that is right if nothing is written, microseconds.
     pub(crate) fn checkout(
         &self,
         connection: &Connection,
         checkout: &Checkout,
-    ) -> rusqlite::Result<Result<CheckoutAnswer, TooMuch>> {
+    ) -> rusqlite::Result<(Result<CheckoutAnswer, TooMuch>, i64)> {
         let moment = connection.unchecked_transaction()?;
         let bounds = checkout.search.moment.bounds(&moment)?;
         let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
+        let until = self.right_until(&moment, search)?;
         let (ranked, weights, degraded) = self.best(&moment, search)?;
         let mandatory: Vec<Candidate> =
             shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?
@@ -89,12 +90,12 @@ impl Retrieval {
             |from: &[Candidate]| from.iter().map(|candidate| candidate.piece).collect::<Vec<Piece>>();
         let (first, rest) = match pack(&pieces(&mandatory), &pieces(&optional), *token_budget as usize) {
             Ok(packed) => packed,
-            Err(too_much) => return Ok(Err(too_much)),
+            Err(too_much) => return Ok((Err(too_much), until)),
         };
         let items =
             |from: &[Candidate], places: &[usize]| places.iter().map(|place| from[*place].item()).collect();
         let taken: Vec<i64> = rest.taken.iter().map(|place| optional[*place].piece.seq).collect();
-        Ok(Ok(CheckoutAnswer {
+        let answer = CheckoutAnswer {
             context: context(&mandatory, &first, &optional, &rest),
             tokens: u32::try_from(first.tokens + rest.tokens).unwrap_or(u32::MAX),
             token_budget: *token_budget,
@@ -105,7 +106,8 @@ impl Retrieval {
             applied_seq: applied_seq(&moment)?.unsigned_abs(),
             weights,
             degraded,
-        }))
+        };
+        Ok((Ok(answer), until))
     }
 }
 

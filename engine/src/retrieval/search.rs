@@ -63,13 +63,23 @@ impl Retrieval {
         Ok(Arc::clone(&known.1))
     }
 
-    /// Answers from one moment of the projection.
-    pub(crate) fn search(&self, connection: &Connection, search: &Search) -> rusqlite::Result<SearchAnswer> {
+    /// The version of the weights that were read last.
+    pub(crate) fn weights_version(&self) -> Arc<str> {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner).1.version.as_str().into()
+    }
+
+    /// Answers from one moment of the projection, and says until when the answer is right if nothing is written, microseconds.
+    pub(crate) fn search(
+        &self,
+        connection: &Connection,
+        search: &Search,
+    ) -> rusqlite::Result<(SearchAnswer, i64)> {
         let question = Question::read(&search.words);
-        if search.mode == SearchMode::Lexical || question.words.is_empty() {
-            return search.run(connection);
-        }
         let moment = connection.unchecked_transaction()?;
+        let until = self.right_until(&moment, search)?;
+        if search.mode == SearchMode::Lexical || question.words.is_empty() {
+            return Ok((search.run(&moment)?, until));
+        }
         let bounds = search.moment.bounds(&moment)?;
         let weights = self.weights(&moment)?;
         let scope = Scope { connection: &moment, search, question: &question, bounds };
@@ -82,7 +92,7 @@ impl Retrieval {
         for Degraded { reason, .. } in &degraded {
             self.metrics.degraded.with_label_values(&["search", reason]).inc();
         }
-        Ok(SearchAnswer {
+        let answer = SearchAnswer {
             items: self.shown(&scope, &ranked, &weights)?,
             total,
             // More may be alike than were looked at.
@@ -91,7 +101,20 @@ impl Retrieval {
             mode: SearchMode::Hybrid,
             weights: weights.version.clone(),
             degraded,
-        })
+        };
+        Ok((answer, until))
+    }
+
+    /// The first moment at which something of the project becomes or stops being true by itself. Of what no catalog tells, an answer
+    /// is not to be kept.
+    pub(super) fn right_until(&self, connection: &Connection, search: &Search) -> rusqlite::Result<i64> {
+        let now = search.moment.bounds(connection)?.as_of;
+        if search.moment.as_of.is_some() {
+            return Ok(i64::MAX);
+        }
+        let Some(project) = &search.project else { return Ok(now) };
+        let held = self.catalogs.current(connection, project)?;
+        Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
     }
 
     /// Everything that was ranked for a search, best first, with the version of the weights.

@@ -323,7 +323,9 @@ mod tests {
 
     fn filled(model: Model) -> Vectors {
         let mut vectors = Vectors::new(model);
-        TEXTS.iter().for_each(|text| vectors.push(text));
+        for text in TEXTS {
+            vectors.push(text);
+        }
         vectors
     }
 

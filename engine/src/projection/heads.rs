@@ -1,0 +1,100 @@
+//! Which event last changed what: so that an answer that was kept is known to be as good as a new one.
+
+use std::collections::HashMap;
+
+use engine_core::event::PROJECT_OF_THE_LOG;
+
+/// Projects that are remembered one by one. With more, all of them count as changed when one is.
+const PROJECTS_MAX: usize = 10_000;
+
+/// What a group of events has changed, as far as answers depend on it.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    projects: HashMap<String, u64>,
+    everything: Option<u64>,
+    altered: Option<u64>,
+}
+
+impl Touched {
+    /// An event of a project; `alters` says that it changes what was there before, and not only adds to it.
+    pub(super) fn add(&mut self, project: &str, seq: u64, alters: bool) {
+        // Weights, and memories that were forgotten: what the engine writes for itself may concern every project.
+        if project == PROJECT_OF_THE_LOG {
+            self.everything = Some(seq);
+        }
+        if alters {
+            self.altered = Some(seq);
+        }
+        match self.projects.get_mut(project) {
+            Some(last) => *last = seq,
+            None => drop(self.projects.insert(project.to_owned(), seq)),
+        }
+    }
+}
+
+/// The last event that changed each project.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    projects: HashMap<String, u64>,
+    /// Of projects that are not there, and of all.
+    everything: u64,
+    altered: u64,
+}
+
+impl Heads {
+    pub(super) fn touch(&mut self, touched: Touched) {
+        let Touched { projects, everything, altered } = touched;
+        self.everything = self.everything.max(everything.unwrap_or(0));
+        self.altered = self.altered.max(altered.unwrap_or(0));
+        self.projects.extend(projects);
+        if self.projects.len() > PROJECTS_MAX {
+            let last = self.projects.drain().map(|(_, seq)| seq).max();
+            self.everything = self.everything.max(last.unwrap_or(0));
+        }
+    }
+
+    /// Everything may have changed up to this event.
+    pub(super) fn begin_at(&mut self, seq: u64) {
+        *self = Heads { projects: HashMap::new(), everything: seq, altered: seq };
+    }
+
+    pub(super) fn of(&self, project: &str) -> u64 {
+        self.projects.get(project).copied().unwrap_or(0).max(self.everything)
+    }
+
+    /// The last event that changed a memory which was there before it.
+    pub(super) fn altered(&self) -> u64 {
+        self.altered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touched(events: &[(&str, u64, bool)]) -> Touched {
+        let mut touched = Touched::default();
+        events.iter().for_each(|(project, seq, alters)| touched.add(project, *seq, *alters));
+        touched
+    }
+
+    #[test]
+    fn a_write_concerns_its_own_project() {
+        let mut heads = Heads::default();
+        heads.begin_at(5);
+        heads.touch(touched(&[("a", 6, false), ("b", 7, true), ("a", 8, false)]));
+        assert_eq!((heads.of("a"), heads.of("b"), heads.of("c"), heads.altered()), (8, 7, 5, 7));
+        heads.touch(touched(&[(PROJECT_OF_THE_LOG, 9, false)]));
+        assert_eq!((heads.of("a"), heads.of("c"), heads.altered()), (9, 9, 7));
+    }
+
+    #[test]
+    fn too_many_projects_are_taken_together() {
+        let mut heads = Heads::default();
+        for seq in 1..=PROJECTS_MAX as u64 + 1 {
+            heads.touch(touched(&[(&format!("p{seq}"), seq, false)]));
+        }
+        assert!(heads.projects.len() <= PROJECTS_MAX);
+        assert_eq!(heads.of("p1"), PROJECTS_MAX as u64 + 1);
+    }
+}
