@@ -27,6 +27,13 @@ pub struct Weights {
     pub weights: BTreeMap<String, f64>,
 }
 
+/// What the learner writes.
+#[derive(Deserialize)]
+struct Learned {
+    version: u32,
+    weights: BTreeMap<String, f64>,
+}
+
 /// Weights that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadWeights {
