@@ -123,7 +123,7 @@ def ask(engine, data, weights_of):
         engine.set_weights(weights_of(name))
         for query, kind, evidence in questions(conversation, ids):
             found, took = engine.search(query, name)
-            if found["degraded"]:
+            if found.get("degraded"):
                 sys.exit(f"an answer was degraded, so that figures would not be those of the engine: {found['degraded']}")
             seconds.append(took)
             shown.append([sum(len(item["snippet"]) for item in found["items"][:k]) for k in AT])
