@@ -120,7 +120,7 @@ impl Memories {
     /// # Errors
     /// The search was not answered.
     pub async fn search(&self, words: &str) -> Result<SearchAnswer> {
-        self.get(&format!("/v1/search?q={}&limit=100", words.replace(' ', "+"))).await
+        self.get(&format!("/v1/search?mode=lexical&q={}&limit=100", words.replace(' ', "+"))).await
     }
 
     /// The position of the log.

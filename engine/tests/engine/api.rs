@@ -208,7 +208,7 @@ fn no_query_is_an_operator_or_an_error() {
         (many.as_str(), 0),
     ];
     for (query, total) in words {
-        let answer = engine.get(&format!("/v1/search?q={query}"));
+        let answer = engine.get(&format!("/v1/search?mode=lexical&q={query}"));
         assert_eq!(answer.status, 200, "{query:.60}: {}", answer.body);
         assert_eq!(answer.json()["total"], total, "{query:.60}");
     }

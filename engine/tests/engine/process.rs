@@ -126,7 +126,7 @@ impl Running {
     }
 
     pub(crate) fn total(&self, query: &str) -> u64 {
-        self.get(&format!("/v1/search?limit=1&{query}")).json()["total"].as_u64().unwrap()
+        self.get(&format!("/v1/search?mode=lexical&limit=1&{query}")).json()["total"].as_u64().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
