@@ -195,7 +195,7 @@ fn compile(detector: &Detector) -> Regex {
         .size_limit(COMPILED_BYTES_MAX)
         .dfa_size_limit(CACHE_BYTES_MAX)
         .build()
-        .expect("the patterns are constants, and a test compiles all of them")
+        .unwrap_or_else(|fault| panic!("{}: {fault}", detector.name))
 }
 
 fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range<usize>)) {

@@ -51,8 +51,9 @@ pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
         let number = (1..=groups.len()).rev().find_map(|count| number(text, &groups[..count], said));
         at = match (&number, groups.first()) {
             (Some(number), _) => number.end,
-            (None, Some(first)) => first.digits.1,
-            (None, None) => start + 1,
+            // Behind an opening bracket the number itself may begin.
+            (None, Some(first)) if first.marks.0 == first.marks.1 => first.digits.1,
+            (None, _) => start + 1,
         };
         found.extend(number);
     }
@@ -63,14 +64,14 @@ pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
 fn next_start(text: &[u8], from: usize) -> Option<usize> {
     (from..text.len()).find(|&at| {
         let opens = matches!(text[at], b'+' | b'(') || text[at].is_ascii_digit();
-        let before = at.checked_sub(1).map(|before| text[before]);
-        let joined = before.is_some_and(|byte| is_word(byte) || b"+(.-/:#=$".contains(&byte));
-        // A hyphen, a colon or an equals sign may also stand behind a word: `tel:`, `phone=`, `-Office`.
-        let second = at.checked_sub(2).map(|before| text[before]);
-        let label = before.is_some_and(|byte| b":=".contains(&byte))
-            && second.is_some_and(|byte| byte.is_ascii_alphabetic() || b"\"' ".contains(&byte));
-        let plus = text[at] == b'+' || text[at] == b'(' || !before.is_some_and(|byte| b"+(".contains(&byte));
-        opens && plus && (!joined || label)
+        opens && {
+            let before = at.checked_sub(1).map(|before| text[before]);
+            let joined = before.is_some_and(|byte| is_word(byte) || b"+.-/:#=$".contains(&byte));
+            // A colon or an equals sign may also stand behind a word: `tel:`, `phone=`.
+            let second = at.checked_sub(2).map(|before| text[before]);
+            let letter = second.is_some_and(|byte| byte.is_ascii_alphabetic() || b"\"' ".contains(&byte));
+            !joined || (letter && before.is_some_and(|byte| b":=".contains(&byte)))
+        }
     })
 }
 

@@ -166,9 +166,9 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "jwt",
-        "JSON web token: three parts, the first of which names an algorithm",
+        "JSON web token: base64url parts, the first of which names an algorithm",
         "eyJ",
-        r"eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{2,20000}\.[A-Za-z0-9_-]{10,2000}",
+        r"eyJ[A-Za-z0-9_-]{10,600}\.[A-Za-z0-9_-]{2,600}",
         |text, found| is_jwt(&text[found.clone()]).then_some(found),
     ),
     row(
@@ -192,7 +192,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "authorization-header",
         "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token",
         r"(?i)basic\s|bearer\s|authorization",
-        r"(?i)(?:basic\s{1,4}|bearer\s{1,4}|authorization[\x22']?\s?[:=]\s?[\x22']?(?:token|apikey)\s{1,2})([A-Za-z0-9+/=._~-]{8,4000})",
+        r"(?i)(?:basic\s{1,4}|bearer\s{1,4}|authorization[\x22']?\s?[:=]\s?[\x22']?(?:token|apikey)\s{1,2})([A-Za-z0-9+/=._~-]{8,600})",
         authorization,
     ),
     row(
