@@ -15,19 +15,19 @@ macro_rules! word {
 /// Small words inside of names of streets and places.
 macro_rules! small {
     () => {
-        r"(?:de|del|della|dell'|di|da|do|dos|das|du|des|van|von|der|den|dem|la|le|les|el|los|las|of|the|na|pod|pri|nad|ob|u|v|y|e|i|af|til|am|an|im|in|zum|zur|rue|avenue|via|calle|place|ul\.|al\.|os\.|pl\.|rakpart|utca|ter)"
+        r"(?:a|al|al\.|am|an|au|aux|avenida|avenue|calle|cesta|d'|da|das|de|degli|dei|del|della|delle|dem|den|der|des|di|do|dos|du|e|el|i|im|in|la|las|le|les|los|na|nad|o|ob|of|os\.|pl\.|place|pod|praca|pri|rakpart|rua|rue|saint|st\.|strada|sur|ter|the|u|ul\.|ulica|ut|utca|utja|v|van|vei|vej|via|von|y|zum|zur)"
     };
 }
 /// The number of a building.
 macro_rules! house {
     () => {
-        r"[0-9]{1,5}(?:[A-Za-z]\b|/[0-9]{1,3}|-[0-9]{1,4})?"
+        r"[0-9]{1,5}(?:[A-Za-z]\b|/[0-9]{1,3}|-[0-9]{1,4})?\b"
     };
 }
 /// A part of the name of a street: word, small word or number.
 macro_rules! part {
     () => {
-        concat!("(?:", word!(), "|", small!(), r"\b|", house!(), r"\b\.?)")
+        concat!("(?:", word!(), "|", small!(), r"(?:\b|[ ])|", house!(), r"\.?)")
     };
 }
 /// What stands between the lines of an address, also of one that is quoted in a mail.
@@ -45,7 +45,7 @@ macro_rules! firm_gap {
 /// An apartment, a suite.
 macro_rules! unit {
     () => {
-        r"(?:[Aa]pt|APT|[Aa]partment|[Ss]uite|SUITE|[Ss]te|Unit|Flat|Room)\b\.? ?#?[0-9][0-9A-Za-z-]{0,5}\b"
+        r"(?:[Aa]pt|APT|[Aa]partment|[Ss]uite|SUITE|Ste|Unit|Flat|Room)\b\.? ?#?[0-9][0-9A-Za-z-]{0,5}\b"
     };
 }
 /// A place, a region or a country.
@@ -54,11 +54,11 @@ macro_rules! place {
         concat!(
             r"[A-Z][A-Za-z'/-]{0,30}\b\.?(?: (?:[A-Z(][A-Za-z'()/-]{0,30}\.?|",
             small!(),
-            r"|[0-9]{1,2}\b)){0,4}"
+            r"\b|[0-9]{1,2}\b)){0,4}"
         )
     };
 }
-/// A postcode: digits as in most countries, and the forms of the United Kingdom and Canada.
+/// A postcode: digits as in most countries, and the forms of the United Kingdom, Canada and the Netherlands.
 macro_rules! postcode {
     () => {
         r"(?:[0-9]{4,6}(?:-[0-9]{3,4})?\b|[0-9]{3} [0-9]{2}\b|[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b|[0-9]{4} [A-Z]{2}\b)"
@@ -69,27 +69,35 @@ macro_rules! state {
         r"(?:A[AEKLPRZ]|C[AOT]|D[CE]|F[LM]|G[AU]|HI|I[ADLN]|K[SY]|LA|M[ADEHINOPST]|N[CDEHJMVY]|O[HKR]|P[ARW]|RI|S[CD]|T[NX]|UT|V[AIT]|W[AIVY])"
     };
 }
+/// The country and the postcode behind an empty line.
+macro_rules! country_line {
+    () => {
+        concat!(r"(?: ?\n[ >?}|]{0,8}\n[ \t>?}|]{0,8}(?:", word!(), " ){1,4}", postcode!(), ")?")
+    };
+}
 /// What follows a street in an address that is set off from the sentence.
 macro_rules! tail {
     () => {
-        concat!("(?:", gap!(), "(?:", place!(), ")){0,3}(?:", gap!(), postcode!(), ")?")
+        concat!("(?:", gap!(), place!(), "){0,3}(?:", gap!(), postcode!(), ")?", country_line!())
     };
 }
 /// What follows a street inside of a sentence.
-macro_rules! firm_tail {
+macro_rules! some_tail {
     () => {
         concat!(
             "(?:",
             gap!(),
             unit!(),
-            ")?(?:(?:",
+            tail!(),
+            "|(?:",
             firm_gap!(),
-            "(?:",
             place!(),
-            ")){1,3}(?:",
+            "){1,3}(?:",
             gap!(),
             postcode!(),
-            ")?|",
+            ")?",
+            country_line!(),
+            "|",
             gap!(),
             "(?:",
             word!(),
@@ -100,11 +108,11 @@ macro_rules! firm_tail {
             ")?|",
             gap!(),
             postcode!(),
-            ")?"
+            ")",
         )
     };
 }
-/// Words for a street that stand behind its name and hardly ever mean something else between a number and a full stop.
+/// Words for a street that stand behind its name.
 macro_rules! suffix {
     () => {
         r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|parkway|pkwy|highway|hwy|circle|crescent|square|sq|trail|alley|turnpike|freeway|expressway|causeway|plaza|esplanade|close|grove|mews|row|walk|way|place|quay|crossroad|junctions?|streets|avenues|roads|lanes|drives|courts|squares)"
@@ -113,127 +121,97 @@ macro_rules! suffix {
 /// Words for a street that stand before its name.
 macro_rules! prefix {
     () => {
-        r"(?:Rue|rue|Avenue|avenue|Avenida|Av\.|Avda\.|Calle|C/|Via|Viale|Vicolo|Piazza|Corso|Rua|R\.|Plaza|Paseo|Travessa|Carrer|ul\.|Ul\.|Ulica|al\.|os\.|pl\.|Boulevard|boulevard|Chemin|Route|Allee|Impasse|Quai|Strada|Str\.|Jalan|Langenhorner Chaussee)"
+        r"(?:Rue|rue|Avenue|avenue|Avenida|Av\.|Avda\.|Calle|C/|Via|Viale|Vicolo|Piazza|Corso|Cours|Rua|R\.|Plaza|Paseo|Travessa|Carrer|ul\.|Ul\.|Ulica|al\.|os\.|pl\.|Boulevard|boulevard|Chemin|Route|Allee|Impasse|Quai|Strada|Str\.|Jalan)"
     };
 }
 /// Ends of the names of streets in the Germanic and Nordic languages, which are followed by the number.
 macro_rules! ending {
     () => {
-        r"(?:[Ss]tras{1,2}e|[Ss]trase|[Ss]tr\.|gasse|[Pp]latz|allee|[Cc]haussee|damm|ufer|straat|laan|gracht|plein|dijk|kade|gatan|vagen|vag|veien|vegen|gata|vej|gade|katu|kuja|stien|torget)"
+        r"(?:[Ss]tras{1,2}e|[Ss]trase|[Ss]tr\.|[Gg]asse|[Pp]latz|[Aa]llee|[Cc]haussee|damm|ufer|weg|straat|laan|gracht|plein|dijk|kade|gatan|gata|vagen|veien|vegen|vej|vei|gade|katu|kuja|tie|stigur|torget)"
+    };
+}
+/// A street with a number behind or before it, or a name and a number, in which nothing says that it is a street.
+macro_rules! named_and_numbered {
+    () => {
+        concat!(
+            "(?:",
+            house!(),
+            "(?: ",
+            part!(),
+            "){1,6}|(?:",
+            part!(),
+            " ){1,5}",
+            house!(),
+            r"\.?(?: ",
+            part!(),
+            "){0,3})"
+        )
     };
 }
 
 pub(super) const STREET_TRIGGER: &str =
     concat!(r"[0-9][ A-Za-z].{0,60}\b", suffix!(), r"\b|", ending!(), r" [0-9]|", prefix!(), " ");
+#[rustfmt::skip]
 pub(super) const STREET: &str = concat!(
     r"\b(?:",
     // 12 Long Street; 12 34 Long Street
-    house!(),
-    r"(?: ",
-    part!(),
-    r"){0,4} ",
-    r"(?:[A-Z][A-Za-z'.-]{0,30} )",
-    suffix!(),
-    r"\b\.?|",
+    house!(), "(?: ", part!(), r"){0,4} [A-Z][A-Za-z'.-]{0,30} ", suffix!(), r"\b\.?|",
     // Lange Straße 12; Langestraat 12
-    "(?:",
-    house!(),
-    " )?(?:",
-    word!(),
-    " ){0,2}[A-Z][A-Za-z-]{0,30}",
-    ending!(),
-    " ",
-    house!(),
-    r"\b|",
-    "(?:",
-    house!(),
-    " )?(?:",
-    word!(),
-    " ){1,2}",
-    ending!(),
-    " ",
-    house!(),
-    r"\b|",
-    // Rue Longue 12; 12 rue Longue
-    house!(),
-    " ",
-    prefix!(),
-    "(?: ",
-    part!(),
-    "){1,5}|",
-    prefix!(),
-    " (?:",
-    part!(),
-    " ){1,5}",
-    house!(),
-    r"\b)",
-    firm_tail!(),
+    "(?:", house!(), " )?(?:(?:", word!(), "|", small!(), r"\b) ){0,3}[A-Z][A-Za-z-]{2,30}", ending!(), " ", house!(), "|",
+    "(?:", house!(), " )?(?:", word!(), " ){1,3}", ending!(), " ", house!(), "|",
+    // 12 rue Longue; Rue Longue 12
+    house!(), " ", prefix!(), "(?: ", part!(), "){1,6}|",
+    prefix!(), " (?:", part!(), " ){1,5}", house!(), ")",
+    some_tail!(), "?",
 );
 
 pub(super) const UNIT_TRIGGER: &str = unit!();
+#[rustfmt::skip]
 pub(super) const UNIT: &str = concat!(
-    r"\b(?:",
-    house!(),
-    r"|[A-Z][A-Za-z'/&.-]{0,30})(?: ",
-    part!(),
-    "){0,8}",
-    gap!(),
-    unit!(),
+    r"\b(?:(?:",
+    // 12 Long Hill, Apt. 3
+    house!(), "(?: ", house!(), ")?(?: (?:", part!(), "|[a-z]{2,14})){1,8}|",
+    // Long Hill 12, Apt. 3
+    "(?:", word!(), " (?:", small!(), r"\b ){0,2}){1,4}", house!(), r"\.?(?: ", part!(), "){0,5})", gap!(), unit!(), "|",
+    // Apt. 3, 12 Long Hill
+    unit!(), ",? ", house!(), "(?: ", part!(), "){1,6})",
     tail!(),
 );
 
-pub(super) const WORDS_TRIGGER: &str = r"(?i)address|lives? |living |living|located|reside|meet|sent|return|deliver|ship|moved|taxi|drops? |arrived|office|restaurant|it's in|it is";
+pub(super) const WORDS_TRIGGER: &str =
+    r"(?i)address|lived? |lives |living|located|reside|meet|office|home is|house is";
+#[rustfmt::skip]
 pub(super) const WORDS: &str = concat!(
-    r"(?:(?i:\b(?:lived?s? (?:at|in)|living (?:at|in)|now live in|located at|resid(?:e|es|ing) (?:at|in)|meet (?:me|us|you) at|be sent to|sent to|return to|deliver(?:ed)? to|ship(?:ped)? to|taxi to|drops? you off at|office is at|restaurant is at|moved to|arrived at|it's in|it is|new one to|(?:billing|home|postal|mailing|shipping|delivery|work|new|secondary|the|my|his|her|their|our|your) address(?:es)?(?: is| with| to| to the same)?|address(?:es)?(?: linked to my credit card)?(?: is| to| with| of [^\n]{1,40} is)?|addresses, here they are|address_line_?1?|following\?|street(?:_address)?):?)\s{1,6})",
-    "((?:",
-    house!(),
-    " |",
-    word!(),
-    " and |(?i:the )?[Cc]orner of )?(?:",
-    part!(),
-    " ){0,5}(?:",
-    house!(),
-    "|",
-    word!(),
-    r")",
-    firm_tail!(),
-    ")",
+    r"(?:(?i:\b(?:lived?s? (?:at|in)|living (?:at|in)|now live in|located at|resid(?:e|es|ing) (?:at|in)|meet (?:me|us|you|him|her) at|(?:office|offices|home|house) (?:is|are) (?:at|in)|(?:billing|home|postal|mailing|shipping|delivery|street|residential) address(?:es)?(?: is| with| to)?|(?:my|his|her|their|our|your)(?: new| old)? address(?: is| to)?):?)\s{1,6})",
+    "((?:(?i:the )?[Cc]orner of )?(?:", word!(), " and )?", named_and_numbered!(), some_tail!(), "?)",
+);
+
+pub(super) const WEAK_WORDS_TRIGGER: &str = r"(?i)address|sent |send |return|deliver|ship|moved|taxi|off at|arrived|come to|in [0-9]|at [0-9]|, [0-9]|^\s*[0-9]|\n[0-9]";
+#[rustfmt::skip]
+pub(super) const WEAK_WORDS: &str = concat!(
+    r"(?:(?i:\b(?:address(?:es)?(?:,? [a-z']{1,12}){0,6}[:?]?|one to|(?:sent|send it|return|come|moved|deliver(?:ed)?|ship(?:ped)?|taxi|back) to|off at|arrived at|it's in|following\?))\s{1,6})",
+    "((?:", word!(), " and )?(?:", house!(), "(?: ", part!(), "){1,6}", some_tail!(), "|", house!(), "(?: ", part!(), "){1,5} ", house!(), r"\.?",
+    "|(?:", word!(), "|", small!(), r"\b)(?: ", part!(), "){0,5} ", house!(), r"\.?", some_tail!(), "))",
 );
 
 pub(super) const BOX_TRIGGER: &str = r"(?i)\bbox [0-9]|[ADF]PO ";
+#[rustfmt::skip]
 pub(super) const BOX: &str = concat!(
-    r"(?:(?:PSC [0-9]{1,5},? Box|Unit [0-9]{1,5},? Box|CMR [0-9]{1,5},? Box) [0-9]{1,6}",
-    gap!(),
-    r"[ADF]PO A[AEP] [0-9]{5}(?:-[0-9]{4})?|",
-    r"US[A-Z]{1,3} [A-Z][A-Za-z'-]{1,30}",
-    gap!(),
-    r"FPO A[AEP] [0-9]{5}|",
-    r"(?:\b[0-9]{1,5} )?\b(?i:p\. ?o\.|po|post office) ?(?i:box) [0-9]{1,6}\b(?:",
-    gap!(),
-    unit!(),
-    ")?(?:",
-    firm_gap!(),
-    "(?:",
-    place!(),
-    ")){0,3}(?:",
-    gap!(),
-    postcode!(),
-    ")?)",
+    r"(?:(?:PSC [0-9]{1,5},? Box|Unit [0-9]{1,5},? Box|CMR [0-9]{1,5},? Box) [0-9]{1,6}", gap!(), r"[ADF]PO A[AEP] [0-9]{5}(?:-[0-9]{4})?|",
+    r"US[A-Z]{1,3} [A-Z][A-Za-z'-]{1,30}", gap!(), r"FPO A[AEP] [0-9]{5}|",
+    r"(?:\b[0-9]{1,5} )?\b(?i:p\. ?o\.|po|post office) ?(?i:box) [0-9]{1,6}\b(?: ", word!(), "){0,3}", some_tail!(), "?)",
 );
 
 pub(super) const POSTCODE_TRIGGER: &str =
     concat!("(?i)zip|postcode|postal|post code|(?-i:", state!(), ",? [0-9]{5})");
+#[rustfmt::skip]
 pub(super) const POSTCODE: &str = concat!(
-    r"(?:\b(?i:zip|postal|post) ?(?i:code)?[\x22']?(?i: is|:|=)[ \x22']{1,4}(",
-    postcode!(),
-    r"|[0-9]{3}\b)|\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ",
-    state!(),
-    ",? [0-9]{5}(?:-[0-9]{4})?",
-    ")",
+    r"(?:\b(?i:zip|postal|post) ?(?i:code)?[\x22']?(?i: is|:|=)[ \x22']{1,4}(", postcode!(), r"|[0-9]{3}\b)|",
+    r"\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ", state!(), ",? [0-9]{5}(?:-[0-9]{4})?)",
 );
 
 pub(super) const CORNER: &str =
-    concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})",);
+    concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})");
 
 /// Takes a street when it is one, and gives back what belongs to the sentence.
 pub(super) fn street(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
@@ -248,6 +226,11 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
     if behind(text, &found) == Some(b':') {
         let line = text[found.clone()].iter().rposition(|byte| b"\n,".contains(byte))?;
         found.end = found.start + line;
+    }
+    // A pattern ends where it can, which may be inside of a word that goes on in another way.
+    while behind(text, &found).is_some_and(is_word) && found.end > found.start && is_word(text[found.end - 1])
+    {
+        found.end -= 1;
     }
     while found.end > found.start && b" ,\n\t>?}|".contains(&text[found.end - 1]) {
         found.end -= 1;

@@ -48,9 +48,14 @@ const ISSUERS: [(u32, u32, usize, usize); 18] = [
     (9792, 9792, 16, 16), // Troy
 ];
 
-/// Whether a payment card can have this number: an issuer's prefix, a length it uses, the check digit.
+/// Whether a payment card can have this number: a length in use and the check digit.
+pub(super) fn may_be_card(digits: &[u8]) -> bool {
+    (12..=19).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) && luhn(digits)
+}
+
+/// Whether it also has an issuer's prefix and a length that this issuer uses.
 pub(super) fn is_card(digits: &[u8]) -> bool {
-    if digits.len() < 12 {
+    if !may_be_card(digits) {
         return false;
     }
     let prefix = digits[..4].iter().fold(0, |prefix, digit| prefix * 10 + u32::from(*digit));
@@ -59,8 +64,7 @@ pub(super) fn is_card(digits: &[u8]) -> bool {
     };
     // Visa issues 13, 16 and 19 digits; a timestamp in milliseconds has 13 but begins with 1.
     let visa_length = digits[0] != 4 || matches!(digits.len(), 13 | 16 | 19);
-    let varied = digits.iter().any(|digit| *digit != digits[0]);
-    ISSUERS.iter().any(issued) && visa_length && varied && luhn(digits)
+    ISSUERS.iter().any(issued) && visa_length
 }
 
 /// Characters of an IBAN by country (SWIFT's registry).

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::checks::{base58check_version, digits, is_bech32, is_card, is_iban};
+use super::checks::{base58check_version, digits, is_bech32, is_card, is_iban, may_be_card};
 use super::detector::{
     Check, Detector, Finds, How, Kind, Scan, alone, before, behind, is_word, stands_alone,
 };
@@ -51,7 +51,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "credit-card",
-        "Payment card: issuer's prefix, length, check digit; twelve digits and grouped otherwise than on a card only beside a word such as card",
+        "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped otherwise, only beside a word such as card",
         Kind::CreditCard,
         "[0-9][0-9 -]{10}",
         r"[0-9](?:[ -]{0,1}[0-9]){11,18}",
@@ -163,6 +163,14 @@ pub(super) const DETECTORS: &[Detector] = &[
         address::behind_words,
     ),
     row(
+        "address-sent-to",
+        "What stands behind words such as sent to, if it has more of an address than a name and a number",
+        Kind::Address,
+        address::WEAK_WORDS_TRIGGER,
+        address::WEAK_WORDS,
+        address::behind_words,
+    ),
+    row(
         "post-box",
         "Post office box, and the addresses of the armed forces of the United States",
         Kind::Address,
@@ -247,6 +255,10 @@ fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
     words.iter().any(|word| starts(word))
 }
 
+/// Words behind which a number with a card's check digit is a card's.
+const CARD_WORDS: [&str; 11] =
+    ["card", "cards", "cc", "visa", "mastercard", "amex", "maestro", "pan", "payment", "credit", "debit"];
+
 fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let inside = |byte: u8| is_word(byte) || byte == b'.';
     if before(text, &found).is_some_and(|byte| is_word(byte) || b".-".contains(&byte)) {
@@ -260,28 +272,10 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         let ends = !behind(text, &part).is_some_and(|byte| {
             inside(byte) && !(byte == b'.' && !text.get(end + 1).is_some_and(u8::is_ascii_digit))
         });
-        if ends && is_card(&number) {
-            let said = || {
-                said_before(
-                    text,
-                    &part,
-                    &[
-                        "card",
-                        "cards",
-                        "cc",
-                        "visa",
-                        "mastercard",
-                        "amex",
-                        "maestro",
-                        "pan",
-                        "payment",
-                        "credit",
-                        "debit",
-                    ],
-                )
-            };
-            return ((number.len() >= 14 && grouped_as_on_a_card(&text[part.clone()])) || said())
-                .then_some(part);
+        if ends && may_be_card(&number) {
+            let said = || said_before(text, &part, &CARD_WORDS);
+            let issued = number.len() >= 14 && is_card(&number) && grouped_as_on_a_card(&text[part.clone()]);
+            return (issued || said()).then_some(part);
         }
         end -= 1 + text[part].iter().rev().skip(1).take_while(|byte| !byte.is_ascii_digit()).count();
     }

@@ -14,8 +14,7 @@ fn texts() -> impl Strategy<Value = String> {
         4 => proptest::sample::select(vec![
             "a@b.io", "4111 1111 1111 1111", "GB82WEST12345698765432", "219-09-9999", "+41 44 668 18 00", "phone: ", "call me at ", "5550132444",
             "12 Long Street, Springfield, IL 62704", "Apt. 12", "lives at ", "P.O. Box 12", "born on ", "3 May 1984", "my name is Ana", "10.0.0.1",
-            "https://a:bcd1@e.org/", "wallet ", "zip: 12345", "[EMAIL]", "[PHONE]", "account number: 123456789", "\n", " and ", ", ", "corner of ",
-        ]),
+            "https://a:bcd1@e.org/", "wallet ", "zip: 12345", "[EMAIL]", "[PHONE]", "account number: 123456789", "\n", " and ", ", ", "corner of "]).prop_map(str::to_owned),
     ];
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
