@@ -79,7 +79,7 @@ pub(super) fn is_iban(iban: &[u8]) -> bool {
     let lengths = IBAN_LENGTHS.as_bytes().chunks(4);
     let country = lengths.into_iter().find(|entry| iban.starts_with(&entry[..2]));
     let length = country.map_or(0, |entry| usize::from(entry[2] - b'0') * 10 + usize::from(entry[3] - b'0'));
-    if iban.len() != length || !iban.iter().all(u8::is_ascii_alphanumeric) {
+    if length == 0 || iban.len() != length || !iban.iter().all(u8::is_ascii_alphanumeric) {
         return false;
     }
     let value = |byte: &u8| u32::from(if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' + 10 });

@@ -210,9 +210,14 @@ fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range
         };
         let part = group.map_or(whole.range(), |group| group.range());
         // What does not pass may hide another match that begins inside of it.
+        // No detector takes what begins in the middle of a row of letters and digits, of which texts can be full.
+        let inside = |at: usize| text[at - 1].is_ascii_alphanumeric() && text[at].is_ascii_alphanumeric();
         at = whole.start() + 1;
+        while at < text.len() && inside(at) {
+            at += 1;
+        }
         if let Some(found) = check(text, part).filter(|found| !found.is_empty()) {
-            at = found.end.max(at);
+            at = found.end.max(whole.start() + 1);
             visit(found);
         }
     }

@@ -224,7 +224,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Not the remote of a repository (`git@host:path`), whose user is no person, nor a version pinned with `@`.
+/// Not the remote of a repository (`git@host:path`), whose user is no person, nor the user in the address of a page.
 fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     let local = text[found.clone()].iter().position(|byte| *byte == b'@')?;
@@ -237,7 +237,13 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let image = [&b".png"[..], b".jpg", b".svg", b".gif", b".webp"]
         .iter()
         .any(|end| text[found.clone()].ends_with(end));
-    (dots < local && !remote && !goes_on && !image).then_some(found)
+    // Without its first letters a remote would look like somebody's address.
+    let whole = !before(text, &found).is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
+    let user = lead.rsplit(|byte| byte.is_ascii_whitespace()).next().is_some_and(|word| {
+        word.windows(3).rposition(|mark| mark == b"://").is_some_and(|at| !word[at + 3..].contains(&b'/'))
+    });
+    (whole && !user && dots < local && !remote && !goes_on && !image).then_some(found)
 }
 
 /// How far before a number words that say what it is are looked for, bytes.

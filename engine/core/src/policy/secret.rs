@@ -83,7 +83,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Token of Slack",
         "xox[a-z]-|xapp-",
         r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}",
-        form,
+        mixed_form,
     ),
     row(
         "slack-webhook",
@@ -105,7 +105,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Key of OpenAI and of services that took over its form",
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
-        |text, found| mixed(&text[found.clone()]).then(|| form(text, found))?,
+        mixed_form,
     ),
     row("google-api-key", "Key of a Google API", "AIza", r"AIza[A-Za-z0-9_-]{35}", form),
     row(
@@ -215,6 +215,11 @@ pub(super) const DETECTORS: &[Detector] = &[
 fn form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let starts = found.start == 0 || !text[found.start - 1].is_ascii_alphanumeric();
     (starts && entropy_bits(&text[found.clone()]) >= ENTROPY_OF_FORM).then_some(found)
+}
+
+/// The same with letters and digits: the prefix alone also begins words.
+fn mixed_form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    mixed(&text[found.clone()]).then(|| form(text, found))?
 }
 
 /// A token that ends with its own checksum. A wrong one is let pass only when it does not look random either: what

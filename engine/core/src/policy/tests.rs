@@ -1,6 +1,9 @@
 //! What is found and what is not, by detector; payloads; properties; speed.
 
+use std::sync::LazyLock;
+
 use super::*;
+use crate::digest::Hash;
 
 mod examples;
 mod payloads;
@@ -10,13 +13,17 @@ mod speed;
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Everything that can be found is.
-pub(super) fn everything() -> Policy {
-    let redact = Some(Kind::ALL.iter().map(|kind| kind.name()).collect());
-    Policy::new(&Settings { redact, ..Settings::default() }).unwrap()
+pub(super) fn everything() -> &'static Policy {
+    static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+        let redact = Some(Kind::ALL.iter().map(|kind| kind.name()).collect());
+        Policy::new(&Settings { redact, ..Settings::default() }).unwrap()
+    });
+    &POLICY
 }
 
-pub(super) fn default() -> Policy {
-    Policy::new(&Settings::default()).unwrap()
+pub(super) fn default() -> &'static Policy {
+    static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::new(&Settings::default()).unwrap());
+    &POLICY
 }
 
 /// Joins what must not stand in this repository as one: scanners of repositories look for it.
@@ -38,20 +45,20 @@ fn check(policy: &Policy, text: &str, redacted: &str) {
 #[test]
 fn what_is_on_by_default() {
     let policy = default();
-    check(&policy, "write to ana@example.org or +41 44 668 18 00", "write to [EMAIL] or [PHONE]");
-    check(&policy, "she lives at 12 Long Street, Springfield, IL 62704.", "she lives at [ADDRESS].");
+    check(policy, "write to ana@example.org or +41 44 668 18 00", "write to [EMAIL] or [PHONE]");
+    check(policy, "she lives at 12 Long Street, Springfield, IL 62704.", "she lives at [ADDRESS].");
     check(
         &policy,
         "Dr. Jones looked at https://grafana.internal/d/1 and 10.0.3.17",
         "Dr. Jones looked at https://grafana.internal/d/1 and 10.0.3.17",
     );
-    check(&everything(), "Dr. Jones looked at 10.0.3.17", "Dr. [NAME] looked at [IP]");
+    check(everything(), "Dr. Jones looked at 10.0.3.17", "Dr. [NAME] looked at [IP]");
 }
 
 #[test]
 fn finds_that_overlap_are_one() {
     let policy = everything();
-    check(&policy, "see https://shop.example.com/?mail=ana@example.org now", "see [URL] now");
+    check(policy, "see https://shop.example.com/?mail=ana@example.org now", "see [URL] now");
     let counts = policy.judge_text("content", "a@b.io, c@d.io, +41446681800", NOW).unwrap().counts;
     assert_eq!(counts.iter().collect::<Vec<_>>(), [("content", Kind::Email, 2), ("content", Kind::Phone, 1)]);
     assert_eq!(counts.total(), 3);
@@ -60,12 +67,12 @@ fn finds_that_overlap_are_one() {
 #[test]
 fn evasions_are_seen_through() {
     let policy = default();
-    check(&policy, "card ４１１１ １１１１ １１１１ １１１１!", "card [CREDIT_CARD]!");
-    check(&policy, "4111\u{200b}1111\u{ad}1111\u{feff}1111", "[CREDIT_CARD]");
-    check(&policy, "4111\u{a0}1111\u{2009}1111\u{202f}1111", "[CREDIT_CARD]");
-    check(&policy, "ssn 219\u{2011}09\u{2212}9999", "ssn [SSN]");
-    check(&policy, "ana\u{ff20}example\u{2024}org", "[EMAIL]");
-    check(&policy, "我的邮箱ana@example.org好", "我的邮箱[EMAIL]好");
+    check(policy, "card ４１１１ １１１１ １１１１ １１１１!", "card [CREDIT_CARD]!");
+    check(policy, "4111\u{200b}1111\u{ad}1111\u{feff}1111", "[CREDIT_CARD]");
+    check(policy, "4111\u{a0}1111\u{2009}1111\u{202f}1111", "[CREDIT_CARD]");
+    check(policy, "ssn 219\u{2011}09\u{2212}9999", "ssn [SSN]");
+    check(policy, "ana\u{ff20}example\u{2024}org", "[EMAIL]");
+    check(policy, "我的邮箱ana@example.org好", "我的邮箱[EMAIL]好");
     let key = joined(&["gl", "pat-\u{200d}x7Kq2", "Zt9Lw4Rb8Nc1Vm5"]);
     assert_eq!(policy.judge_text("content", &key, NOW).unwrap_err().detector, "gitlab-token");
 }
@@ -118,8 +125,6 @@ fn an_exception_lets_one_text_through_until_it_ends() {
     check(&with(vec![by_hash]).unwrap(), "help@example.org", "help@example.org");
     assert!(!format!("{:?}", exception("help@example.org", None)).contains("help@"));
 }
-
-use crate::digest::Hash;
 
 #[test]
 fn a_configuration_with_a_fault_is_refused_whole() {

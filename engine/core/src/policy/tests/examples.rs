@@ -156,12 +156,12 @@ fn secrets_are_named_and_what_looks_like_them_passes() {
     let policy = everything();
     for (name, positive, negative) in secrets() {
         for text in [positive.clone(), format!("We use {positive} for it."), format!("a\n{positive}\nb")] {
-            let found = names(&policy, &text);
+            let found = names(policy, &text);
             assert!(found.contains(&name), "{name} is not found: {found:?}");
             assert!(policy.judge_text("content", &text, NOW).is_err(), "{name}");
         }
         assert!(
-            !names(&policy, &negative)
+            !names(policy, &negative)
                 .iter()
                 .any(|found| detectors().any(|d| d.name == *found && d.finds == Finds::Secret)),
             "{name}: {negative}"
@@ -238,6 +238,12 @@ const PERSONAL: &[(&str, &str, &str)] = &[
     ("address-with-unit", "654 Hill Top Apt. 12\nSpringfield, IL 62704", "[ADDRESS]"),
     ("address-by-words", "he lives at 42 Uitsig", "he lives at [ADDRESS]"),
     ("address-by-words", "the address is 0x7f or node 3", "the address is 0x7f or node 3"),
+    ("address-sent-to", "send it to 60733 Paul-Nevermann-Ring 47", "send it to [ADDRESS]"),
+    (
+        "address-sent-to",
+        "sent to 3 Kubernetes nodes, moved to 2 Replicas",
+        "sent to 3 Kubernetes nodes, moved to 2 Replicas",
+    ),
     ("post-box", "P.O. Box 123, Springfield", "[ADDRESS]"),
     ("place-with-postcode", "Springfield, IL 62704", "[ADDRESS]"),
     ("place-with-postcode", "zip: 62704", "zip: [ADDRESS]"),
@@ -258,7 +264,7 @@ fn personal_data_is_redacted_and_what_looks_like_it_stays() {
     for (name, text, redacted) in PERSONAL {
         let judged = policy.judge_text("content", text, NOW).unwrap();
         assert_eq!(judged.changed.as_deref().unwrap_or(text), *redacted, "{name}");
-        assert!(text == redacted || names(&policy, text).contains(name), "{name} is not what finds {text:?}");
+        assert!(text == redacted || names(policy, text).contains(name), "{name} is not what finds {text:?}");
     }
 }
 
@@ -295,6 +301,6 @@ fn notes_about_systems_stay_as_they_are() {
         "AWS account 123456789012 in us-east-1, arn:aws:iam::123456789012:role/reader",
         "phone home is off; the call returned 1234; mobile layout 1024x768; fax machines are not supported",
     ] {
-        assert_eq!(names(&policy, note), [""; 0], "{note}");
+        assert_eq!(names(policy, note), [""; 0], "{note}");
     }
 }
