@@ -28,7 +28,7 @@ const COVERED_PERCENT: [(&str, u32); 9] = [
     ("ADDRESS", ADDRESS_PERCENT),
 ];
 /// Streets without a number and a word that says so are not found.
-const ADDRESS_PERCENT: u32 = 70;
+const ADDRESS_PERCENT: u32 = 62;
 /// Most finds that touch no label at all, in 1,000 sentences.
 const STRAY_PER_THOUSAND: usize = 5;
 

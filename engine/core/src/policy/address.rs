@@ -150,7 +150,7 @@ macro_rules! named_and_numbered {
 }
 
 pub(super) const STREET_TRIGGER: &str =
-    concat!(r"[0-9][ A-Za-z].{0,60}\b", suffix!(), r"\b|", ending!(), r" [0-9]|", prefix!(), " ");
+    concat!(r"[A-Za-z'.] ", suffix!(), r"\b|", ending!(), r" [0-9]|", prefix!(), " ");
 #[rustfmt::skip]
 pub(super) const STREET: &str = concat!(
     r"\b(?:",
@@ -186,7 +186,7 @@ pub(super) const WORDS: &str = concat!(
     "((?:(?i:the )?[Cc]orner of )?(?:", word!(), " and )?", named_and_numbered!(), some_tail!(), "?)",
 );
 
-pub(super) const WEAK_WORDS_TRIGGER: &str = r"(?i)address|sent |send |return|deliver|ship|moved|taxi|off at|arrived|come to|in [0-9]|at [0-9]|, [0-9]|^\s*[0-9]|\n[0-9]";
+pub(super) const WEAK_WORDS_TRIGGER: &str = r"(?i)address|one to|sent |send |return|come to|moved|deliver|ship|taxi|back to|off at|arrived|it.s in|following";
 #[rustfmt::skip]
 pub(super) const WEAK_WORDS: &str = concat!(
     r"(?:(?i:\b(?:address(?:es)?(?:,? [a-z']{1,12}){0,6}[:?]?|one to|(?:sent|send it|return|come|moved|deliver(?:ed)?|ship(?:ped)?|taxi|back) to|off at|arrived at|it's in|following\?))\s{1,6})",

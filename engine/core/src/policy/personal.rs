@@ -53,7 +53,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "credit-card",
         "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped otherwise, only beside a word such as card",
         Kind::CreditCard,
-        "[0-9][0-9 -]{10}",
+        "[0-9]{4}",
         r"[0-9](?:[ -]{0,1}[0-9]){11,18}",
         card,
     ),
@@ -77,7 +77,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "bitcoin-address",
         "Address of Bitcoin, with its checksum",
         Kind::Crypto,
-        "(?:[13]|bc1)[a-km-zA-HJ-NP-Z0-9]{24}",
+        r"\b(?:[13][a-km-zA-HJ-NP-Z0-9]{8}|bc1)",
         r"(?:[13][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9ac-hj-np-z]{11,71})",
         |text, found| {
             let found = alone(text, found)?;
@@ -134,7 +134,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "phone",
         "Telephone number: international, groupings nothing else has, others beside a word such as phone or call me",
         Kind::Phone,
-        r"[0-9(+][0-9().+/ -]{4}[0-9(+)x./ -]?[0-9]",
+        r"[0-9]{2}[ ).-]|[0-9]{6}|\+[0-9]|\([0-9]",
         phone::WORDS_BEFORE,
         phone::find,
     ),

@@ -47,7 +47,9 @@ pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
     let mut at = 0;
     while let Some(start) = next_start(text, at) {
         let groups = groups(text, start);
-        let said = words_before.is_match(&text[start.saturating_sub(WORDS_BEFORE_BYTES)..start]);
+        let lead = &text[start.saturating_sub(WORDS_BEFORE_BYTES)..start];
+        // Rows of numbers have no words, and looking for them costs more than all the rest.
+        let said = lead.iter().any(u8::is_ascii_alphabetic) && words_before.is_match(lead);
         let number = (1..=groups.len()).rev().find_map(|count| number(text, &groups[..count], said));
         at = match (&number, groups.first()) {
             (Some(number), _) => number.end,

@@ -174,7 +174,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     row(
         "bitcoin-private-key",
         "Private key of Bitcoin, with its checksum",
-        "[5KL][1-9A-HJ-NP-Za-km-z]{50}",
+        r"\b[5KL][1-9A-HJ-NP-Za-km-z]{16}",
         r"[5KL][1-9A-HJ-NP-Za-km-z]{50,51}",
         |text, found| {
             let found = alone(text, found)?;

@@ -178,7 +178,11 @@ const PERSONAL: &[(&str, &str, &str)] = &[
         "git clone git@github.com:org/repo.git, logo@2x.png, @handle, a@b",
     ),
     ("url-credentials", "https://ana:s3cret@example.org/x", "https://[URL_CREDENTIALS]@example.org/x"),
-    ("url-credentials", "https://example.org:8080/@ana", "https://example.org:8080/@ana"),
+    (
+        "url-credentials",
+        "https:// and user:name@host are its parts",
+        "https:// and user:name@host are its parts",
+    ),
     ("credit-card", "pay with 5500 0000 0000 0004 2 times", "pay with [CREDIT_CARD] 2 times"),
     ("credit-card", "my card 676110818660 is lost", "my card [CREDIT_CARD] is lost"),
     (
