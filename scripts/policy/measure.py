@@ -95,7 +95,15 @@ def joined(text, labels):
 
 def with_addresses(text, labels):
     """A street and what stands next to it is an ADDRESS; other places are LOCATION."""
-    places = joined(text, [[s, e, "ADDRESS"] for s, e, kind in labels if kind in PLACES])
+    places = []
+    for start, end, kind in labels:
+        if kind not in PLACES:
+            continue
+        between = text[places[-1][1]:start].replace("\\n", " ") if places else "x"
+        if places and not any(character.isalnum() for character in between):
+            places[-1][1] = end
+        else:
+            places.append([start, end, "ADDRESS"])
     streets = [(s, e) for s, e, kind in labels if kind == "STREET_ADDRESS"]
     zips = [(s, e) for s, e, kind in labels if kind == "ZIP_CODE"]
     for place in places:

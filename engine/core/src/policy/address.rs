@@ -210,6 +210,12 @@ pub(super) const POSTCODE: &str = concat!(
     r"\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ", state!(), ",? [0-9]{5}(?:-[0-9]{4})?)",
 );
 
+pub(super) const PLACED_TRIGGER: &str = r"[A-Za-z.)] [0-9]{4,6}|\n[ >]{0,4}[0-9]{4,6}";
+#[rustfmt::skip]
+pub(super) const PLACED: &str = concat!(
+    r"\b", house!(), "(?: ", house!(), ")?(?: ", part!(), "){1,5}(?:", firm_gap!(), place!(), "){1,3}", gap!(), postcode!(),
+);
+
 pub(super) const CORNER: &str =
     concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})");
 
@@ -267,17 +273,31 @@ pub(super) fn corner(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (capital >= 2 && capital + 3 >= any).then(|| trimmed(text, found))?
 }
 
-const MONTHS: [&[u8]; 12] =
-    [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+const MONTHS: [&[u8]; 12] = [
+    b"january",
+    b"february",
+    b"march",
+    b"april",
+    b"may",
+    b"june",
+    b"july",
+    b"august",
+    b"september",
+    b"october",
+    b"november",
+    b"december",
+];
 
 /// `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
 fn begins_as_date(part: &[u8]) -> bool {
     let mut words = part.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let is_month = |word: &[u8]| {
-        word.get(..3).is_some_and(|start| MONTHS.iter().any(|month| start.eq_ignore_ascii_case(month)))
+        let month =
+            |month: &&[u8]| word.eq_ignore_ascii_case(&month[..3]) || word.eq_ignore_ascii_case(month);
+        MONTHS.iter().any(|name| month(name))
     };
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let hour = second.eq_ignore_ascii_case(b"am") || second.eq_ignore_ascii_case(b"pm");
     is_month(first) && second.iter().all(u8::is_ascii_digit)
-        || first.iter().all(u8::is_ascii_digit) && (is_month(second) && second.len() <= 9 || hour)
+        || first.iter().all(u8::is_ascii_digit) && (is_month(second) || hour)
 }

@@ -171,6 +171,14 @@ pub(super) const DETECTORS: &[Detector] = &[
         address::behind_words,
     ),
     row(
+        "address-with-postcode",
+        "A name with a number, then a place and a postcode set off by commas or lines",
+        Kind::Address,
+        address::PLACED_TRIGGER,
+        address::PLACED,
+        address::street,
+    ),
+    row(
         "post-box",
         "Post office box, and the addresses of the armed forces of the United States",
         Kind::Address,

@@ -248,6 +248,12 @@ const PERSONAL: &[(&str, &str, &str)] = &[
         "sent to 3 Kubernetes nodes, moved to 2 Replicas",
         "sent to 3 Kubernetes nodes, moved to 2 Replicas",
     ),
+    ("address-with-postcode", "2483 Stanley Lakes\nRobertburgh, WY 49695", "[ADDRESS]"),
+    (
+        "address-with-postcode",
+        "12 Pods in Namespace, see port 54321 and 3 Errors, Line 4567",
+        "12 Pods in Namespace, see port 54321 and 3 Errors, Line 4567",
+    ),
     ("post-box", "P.O. Box 123, Springfield", "[ADDRESS]"),
     ("place-with-postcode", "Springfield, IL 62704", "[ADDRESS]"),
     ("place-with-postcode", "zip: 62704", "zip: [ADDRESS]"),
