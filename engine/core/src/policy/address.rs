@@ -294,7 +294,7 @@ fn begins_as_date(part: &[u8]) -> bool {
     let is_month = |word: &[u8]| {
         let month =
             |month: &&[u8]| word.eq_ignore_ascii_case(&month[..3]) || word.eq_ignore_ascii_case(month);
-        MONTHS.iter().any(|name| month(name))
+        MONTHS.iter().any(month)
     };
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let hour = second.eq_ignore_ascii_case(b"am") || second.eq_ignore_ascii_case(b"pm");

@@ -284,7 +284,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         let part = found.start..end;
         let number = digits(&text[part.clone()]);
         let ends = !behind(text, &part).is_some_and(|byte| {
-            inside(byte) && !(byte == b'.' && !text.get(end + 1).is_some_and(u8::is_ascii_digit))
+            inside(byte) && (byte != b'.' || text.get(end + 1).is_some_and(u8::is_ascii_digit))
         });
         if ends && may_be_card(&number) {
             let said = || said_before(text, &part, &CARD_WORDS);

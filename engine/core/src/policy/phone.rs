@@ -130,12 +130,12 @@ fn extension(rest: &[u8]) -> usize {
 fn said_behind(rest: &[u8]) -> bool {
     let marks = rest.iter().take_while(|byte| b" -(".contains(byte)).count();
     let word = &rest[marks..];
-    let is = |said: &&str| {
+    let is = |said: &str| {
         word.len() >= said.len()
             && word[..said.len()].eq_ignore_ascii_case(said.as_bytes())
             && !word.get(said.len()).copied().is_some_and(is_word)
     };
-    (1..=2).contains(&marks) && WORDS_BEHIND.iter().any(|said| is(&said))
+    (1..=2).contains(&marks) && WORDS_BEHIND.iter().any(|said| is(said))
 }
 
 /// `+` or `00` and a country; with `00` only when it is grouped, since long numbers begin with zeros too.
@@ -144,8 +144,8 @@ fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     let number = first.digits(text);
     let plus = first.marks(text).contains(&b'+') && number[0] != b'0' && (8..=15).contains(&digits);
     let dialled = number.starts_with(b"00")
-        && number.len() > 2
-        && number.len() <= 5
+        && (3..=5).contains(&number.len())
+        && number[2] != b'0'
         && groups.len() > 2
         && (11..=17).contains(&digits);
     plus || dialled

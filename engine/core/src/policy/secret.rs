@@ -200,7 +200,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "A password that is set or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `password is …`",
         r"(?i)pass|pwd",
         r"(?i)(?:password|passwd|passphrase|passcode|pwd|\bpass|_pass)[0-9]{0,2}[\x22'`]?(?:\s{0,3}(?:=|:|:=|=>)\s{0,3}|\s{1,2}is:?\s{1,2})([\x22'`]?[^\s\x00]{1,160})",
-        |text, found| password(text, found),
+        password,
     ),
     row(
         "secret-assignment",

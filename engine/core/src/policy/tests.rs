@@ -48,7 +48,7 @@ fn what_is_on_by_default() {
     check(policy, "write to ana@example.org or +41 44 668 18 00", "write to [EMAIL] or [PHONE]");
     check(policy, "she lives at 12 Long Street, Springfield, IL 62704.", "she lives at [ADDRESS].");
     check(
-        &policy,
+        policy,
         "Dr. Jones looked at https://grafana.internal/d/1 and 10.0.3.17",
         "Dr. Jones looked at https://grafana.internal/d/1 and 10.0.3.17",
     );

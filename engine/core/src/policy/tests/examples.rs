@@ -40,9 +40,18 @@ fn jwt() -> String {
 }
 
 /// Detector, a text with a secret that it finds, a text that looks like it.
-fn secrets() -> Vec<(&'static str, String, String)> {
+type Row = (&'static str, String, String);
+
+fn row(name: &'static str, parts: &[&str], negative: &str) -> Row {
+    (name, joined(parts), negative.to_owned())
+}
+
+fn secrets() -> Vec<Row> {
+    [keys(), tokens(), assignments()].concat()
+}
+
+fn keys() -> Vec<Row> {
     let dashes = "-----";
-    let row = |name, parts: &[&str], negative: &str| (name, joined(parts), negative.to_owned());
     vec![
         row("private-key", &[dashes, "BEGIN OPENSSH PRIVATE", " KEY", dashes], "-----BEGIN PUBLIC KEY-----"),
         row(
@@ -104,6 +113,11 @@ fn secrets() -> Vec<(&'static str, String, String)> {
             &["https://a.blob.core.windows.net/c?sv=2024&s", "ig=", &any(43), "%3D"],
             "?sig=short",
         ),
+    ]
+}
+
+fn tokens() -> Vec<Row> {
+    vec![
         row("npm-token", &[&signed("npm_")], "npm_config_registry=https://registry.npmjs.org"),
         row("pypi-token", &["pypi-Ag", "EIcHlwaS5vcmc", &any(80)], "pypi-AgE is how a token begins"),
         row("huggingface-token", &["h", "f_", &any(34)], "hf_hub_download(repo_id)"),
@@ -121,6 +135,11 @@ fn secrets() -> Vec<(&'static str, String, String)> {
             &["5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFs", "vd3VyK5qMZXj3hS"],
             "5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFsvd3VyK5qMZXj3hT",
         ),
+    ]
+}
+
+fn assignments() -> Vec<Row> {
+    vec![
         row(
             "database-url",
             &["postgres://app:", "s3cr3t-p4ss", "@db.internal:5432/app"],
@@ -228,8 +247,8 @@ const PERSONAL: &[(&str, &str, &str)] = &[
     ("phone", "call me at 5550132444 or on 05.06.52.16.25", "call me at [PHONE] or on [PHONE]"),
     (
         "phone",
-        "1732571234 and 2026-11-25, 10.0.0.1, 1.2.3-4567890, #4155550132, 0.1234567",
-        "1732571234 and 2026-11-25, 10.0.0.1, 1.2.3-4567890, #4155550132, 0.1234567",
+        "0000 0000 0004 2, 1732571234 and 2026-11-25, 10.0.0.1, 1.2.3-4567890, #4155550132, 0.1234567",
+        "0000 0000 0004 2, 1732571234 and 2026-11-25, 10.0.0.1, 1.2.3-4567890, #4155550132, 0.1234567",
     ),
     ("street-address", "Rue de la Paix 12, 75002 Paris is where we met", "[ADDRESS] is where we met"),
     ("street-address", "12 Long Street, Springfield, IL 62704", "[ADDRESS]"),
