@@ -106,6 +106,10 @@ macro_rules! some_tail {
             r"\b(?: ",
             postcode!(),
             ")?|",
+            firm_gap!(),
+            "[0-9]{4,5} ",
+            place!(),
+            "|",
             gap!(),
             postcode!(),
             ")",
@@ -213,7 +217,7 @@ pub(super) const POSTCODE: &str = concat!(
 pub(super) const PLACED_TRIGGER: &str = r"[A-Za-z.)] [0-9]{4,6}|\n[ >]{0,4}[0-9]{4,6}";
 #[rustfmt::skip]
 pub(super) const PLACED: &str = concat!(
-    r"\b", house!(), "(?: ", house!(), ")?(?: ", part!(), "){1,5}(?:", firm_gap!(), place!(), "){1,3}", gap!(), postcode!(),
+    r"\b", house!(), "(?: ", house!(), ")?(?: ", part!(), "){1,5}(?:", firm_gap!(), place!(), "){1,3}", gap!(), r"[0-9]{5,6}(?:-[0-9]{4})?\b",
 );
 
 pub(super) const CORNER: &str =

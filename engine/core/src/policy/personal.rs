@@ -207,7 +207,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "A name behind a title, or behind my name is and the like",
         Kind::Name,
         r"(?i)\b(?:m(?:r|rs|s|x|iss)|dr|prof|name)\b",
-        r"(?:\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Miss|mr|mrs|ms|dr)\b\.? |(?i:\bmy (?:full |first |last )?name is |\bname'?s? ?(?:is |: ?)))([A-Z][A-Za-z'-]{1,24}(?: [A-Z]\.?)?(?: (?:de |van |von |der |la )?[A-Z][A-Za-z'-]{1,24}){0,2})",
+        r"(?:\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Miss|mr|mrs|ms|dr)\b\.? |(?i:\bmy (?:full |first |last )?name is |\bname'?s? ?(?:is |: ?)))([A-Z][A-Za-z'-]{1,24}\b(?: [A-Z](?:\.|\b))?(?: (?:de |van |von |der |la )?[A-Z][A-Za-z'-]{1,24}\b){0,2})",
         alone,
     ),
     row(
