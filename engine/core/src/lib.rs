@@ -5,7 +5,7 @@
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
 //! projection stores, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
-//! full-text query, [`zaxy`] reads foreign logs.
+//! full-text query, [`policy`] says what may be written, [`zaxy`] reads foreign logs.
 
 pub mod anchor;
 pub mod checkpoint;
@@ -19,6 +19,7 @@ pub mod frames;
 pub mod limits;
 pub mod merkle;
 pub mod note;
+pub mod policy;
 pub mod query;
 pub mod recovery;
 pub mod request;

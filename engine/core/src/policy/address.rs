@@ -1,0 +1,307 @@
+//! Postal addresses. Nothing marks where one begins and ends, so each pattern needs an anchor: a word for a street beside
+//! a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". From there on, what can
+//! follow is taken along: unit, place, region, postcode.
+
+use std::ops::Range;
+
+use super::detector::{behind, is_word, stands_alone};
+
+/// A capitalised word, or an abbreviation with its point.
+macro_rules! word {
+    () => {
+        r"(?:[A-Z][a-z]{0,3}\.|[A-Z][A-Za-z'/&-]{0,30}\b)"
+    };
+}
+/// Small words inside of names of streets and places.
+macro_rules! small {
+    () => {
+        r"(?:a|al|al\.|am|an|au|aux|avenida|avenue|calle|cesta|d'|da|das|de|degli|dei|del|della|delle|dem|den|der|des|di|do|dos|du|e|el|i|im|in|la|las|le|les|los|na|nad|o|ob|of|os\.|pl\.|place|pod|praca|pri|rakpart|rua|rue|saint|st\.|strada|sur|ter|the|u|ul\.|ulica|ut|utca|utja|v|van|vei|vej|via|von|y|zum|zur)"
+    };
+}
+/// The number of a building.
+macro_rules! house {
+    () => {
+        r"[0-9]{1,5}(?:[A-Za-z]\b|/[0-9]{1,3}|-[0-9]{1,4})?\b"
+    };
+}
+/// A part of the name of a street: word, small word or number.
+macro_rules! part {
+    () => {
+        concat!("(?:", word!(), "|", small!(), r"(?:\b|[ ])|", house!(), r"\.?)")
+    };
+}
+/// What stands between the lines of an address, also of one that is quoted in a mail.
+macro_rules! gap {
+    () => {
+        r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|,? {1,4}|,)"
+    };
+}
+/// The same where a space alone would take words along that belong to the sentence.
+macro_rules! firm_gap {
+    () => {
+        r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|, ?)"
+    };
+}
+/// An apartment, a suite.
+macro_rules! unit {
+    () => {
+        r"(?:[Aa]pt|APT|[Aa]partment|[Ss]uite|SUITE|Ste|Unit|Flat|Room)\b\.? ?#?[0-9][0-9A-Za-z-]{0,5}\b"
+    };
+}
+/// A place, a region or a country.
+macro_rules! place {
+    () => {
+        concat!(
+            r"[A-Z][A-Za-z'/-]{0,30}\b\.?(?: (?:[A-Z(][A-Za-z'()/-]{0,30}\.?|",
+            small!(),
+            r"\b|[0-9]{1,2}\b)){0,4}"
+        )
+    };
+}
+/// A postcode: digits as in most countries, and the forms of the United Kingdom, Canada and the Netherlands.
+macro_rules! postcode {
+    () => {
+        r"(?:[0-9]{4,6}(?:-[0-9]{3,4})?\b|[0-9]{3} [0-9]{2}\b|[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b|[0-9]{4} [A-Z]{2}\b)"
+    };
+}
+macro_rules! state {
+    () => {
+        r"(?:A[AEKLPRZ]|C[AOT]|D[CE]|F[LM]|G[AU]|HI|I[ADLN]|K[SY]|LA|M[ADEHINOPST]|N[CDEHJMVY]|O[HKR]|P[ARW]|RI|S[CD]|T[NX]|UT|V[AIT]|W[AIVY])"
+    };
+}
+/// The country and the postcode behind an empty line.
+macro_rules! country_line {
+    () => {
+        concat!(r"(?: ?\n[ >?}|]{0,8}\n[ \t>?}|]{0,8}(?:", word!(), " ){1,4}", postcode!(), ")?")
+    };
+}
+/// What follows a street in an address that is set off from the sentence.
+macro_rules! tail {
+    () => {
+        concat!("(?:", gap!(), place!(), "){0,3}(?:", gap!(), postcode!(), ")?", country_line!())
+    };
+}
+/// What follows a street inside of a sentence.
+macro_rules! some_tail {
+    () => {
+        concat!(
+            "(?:",
+            gap!(),
+            unit!(),
+            tail!(),
+            "|(?:",
+            firm_gap!(),
+            place!(),
+            "){1,3}(?:",
+            gap!(),
+            postcode!(),
+            ")?",
+            country_line!(),
+            "|",
+            gap!(),
+            "(?:",
+            word!(),
+            " ){1,3}",
+            state!(),
+            r"\b(?: ",
+            postcode!(),
+            ")?|",
+            firm_gap!(),
+            "[0-9]{4,5} ",
+            place!(),
+            "|",
+            gap!(),
+            postcode!(),
+            ")",
+        )
+    };
+}
+/// Words for a street that stand behind its name.
+macro_rules! suffix {
+    () => {
+        r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|parkway|pkwy|highway|hwy|circle|crescent|square|sq|trail|alley|turnpike|freeway|expressway|causeway|plaza|esplanade|close|grove|mews|row|walk|way|place|quay|crossroad|junctions?|streets|avenues|roads|lanes|drives|courts|squares)"
+    };
+}
+/// Words for a street that stand before its name.
+macro_rules! prefix {
+    () => {
+        r"(?:Rue|rue|Avenue|avenue|Avenida|Av\.|Avda\.|Calle|C/|Via|Viale|Vicolo|Piazza|Corso|Cours|Rua|R\.|Plaza|Paseo|Travessa|Carrer|ul\.|Ul\.|Ulica|al\.|os\.|pl\.|Boulevard|boulevard|Chemin|Route|Allee|Impasse|Quai|Strada|Str\.|Jalan)"
+    };
+}
+/// Ends of the names of streets in the Germanic and Nordic languages, which are followed by the number.
+macro_rules! ending {
+    () => {
+        r"(?:[Ss]tras{1,2}e|[Ss]trase|[Ss]tr\.|[Gg]asse|[Pp]latz|[Aa]llee|[Cc]haussee|damm|ufer|weg|straat|laan|gracht|plein|dijk|kade|gatan|gata|vagen|veien|vegen|vej|vei|gade|katu|kuja|tie|stigur|torget)"
+    };
+}
+/// A street with a number behind or before it, or a name and a number, in which nothing says that it is a street.
+macro_rules! named_and_numbered {
+    () => {
+        concat!(
+            "(?:",
+            house!(),
+            "(?: ",
+            part!(),
+            "){1,6}|(?:",
+            part!(),
+            " ){1,5}",
+            house!(),
+            r"\.?(?: ",
+            part!(),
+            "){0,3})"
+        )
+    };
+}
+
+pub(super) const STREET_TRIGGER: &str =
+    concat!(r"[A-Za-z'.] ", suffix!(), r"\b|", ending!(), r" [0-9]|", prefix!(), " ");
+#[rustfmt::skip]
+pub(super) const STREET: &str = concat!(
+    r"\b(?:",
+    // 12 Long Street; 12 34 Long Street
+    house!(), "(?: ", part!(), r"){0,4} [A-Z][A-Za-z'.-]{0,30} ", suffix!(), r"\b\.?|",
+    // Lange Straße 12; Langestraat 12
+    "(?:", house!(), " )?(?:(?:", word!(), "|", small!(), r"\b) ){0,3}[A-Z][A-Za-z-]{2,30}", ending!(), " ", house!(), "|",
+    "(?:", house!(), " )?(?:", word!(), " ){1,3}", ending!(), " ", house!(), "|",
+    // 12 rue Longue; Rue Longue 12
+    house!(), " ", prefix!(), "(?: ", part!(), "){1,6}|",
+    prefix!(), " (?:", part!(), " ){1,5}", house!(), ")",
+    some_tail!(), "?",
+);
+
+pub(super) const UNIT_TRIGGER: &str = unit!();
+#[rustfmt::skip]
+pub(super) const UNIT: &str = concat!(
+    r"\b(?:(?:",
+    // 12 Long Hill, Apt. 3
+    house!(), "(?: ", house!(), ")?(?: (?:", part!(), "|[a-z]{2,14})){1,8}|",
+    // Long Hill 12, Apt. 3
+    "(?:", word!(), " (?:", small!(), r"\b ){0,2}){1,4}", house!(), r"\.?(?: ", part!(), "){0,5})", gap!(), unit!(), "|",
+    // Apt. 3, 12 Long Hill
+    unit!(), ",? ", house!(), "(?: ", part!(), "){1,6})",
+    tail!(),
+);
+
+pub(super) const WORDS_TRIGGER: &str =
+    r"(?i)address|lived? |lives |living|located|reside|meet|office|home is|house is";
+#[rustfmt::skip]
+pub(super) const WORDS: &str = concat!(
+    r"(?:(?i:\b(?:lived?s? (?:at|in)|living (?:at|in)|now live in|located at|resid(?:e|es|ing) (?:at|in)|meet (?:me|us|you|him|her) at|(?:office|offices|home|house) (?:is|are) (?:at|in)|(?:billing|home|postal|mailing|shipping|delivery|street|residential) address(?:es)?(?: is| with| to)?|(?:my|his|her|their|our|your)(?: new| old)? address(?: is| to)?):?)\s{1,6})",
+    "((?:(?i:the )?[Cc]orner of )?(?:", word!(), " and )?", named_and_numbered!(), some_tail!(), "?)",
+);
+
+pub(super) const WEAK_WORDS_TRIGGER: &str = r"(?i)address|one to|sent |send |return|come to|moved|deliver|ship|taxi|back to|off at|arrived|it.s in|following";
+#[rustfmt::skip]
+pub(super) const WEAK_WORDS: &str = concat!(
+    r"(?:(?i:\b(?:address(?:es)?(?:,? [a-z']{1,12}){0,6}[:?]?|one to|(?:sent|send it|return|come|moved|deliver(?:ed)?|ship(?:ped)?|taxi|back) to|off at|arrived at|it's in|following\?))\s{1,6})",
+    "((?:", word!(), " and )?(?:", house!(), "(?: ", part!(), "){1,6}", some_tail!(), "|", house!(), "(?: ", part!(), "){1,5} ", house!(), r"\.?",
+    "|(?:", word!(), "|", small!(), r"\b)(?: ", part!(), "){0,5} ", house!(), r"\.?", some_tail!(), "))",
+);
+
+pub(super) const BOX_TRIGGER: &str = r"(?i)\bbox [0-9]|[ADF]PO ";
+#[rustfmt::skip]
+pub(super) const BOX: &str = concat!(
+    r"(?:(?:PSC [0-9]{1,5},? Box|Unit [0-9]{1,5},? Box|CMR [0-9]{1,5},? Box) [0-9]{1,6}", gap!(), r"[ADF]PO A[AEP] [0-9]{5}(?:-[0-9]{4})?|",
+    r"US[A-Z]{1,3} [A-Z][A-Za-z'-]{1,30}", gap!(), r"FPO A[AEP] [0-9]{5}|",
+    r"(?:\b[0-9]{1,5} )?\b(?i:p\. ?o\.|po|post office) ?(?i:box) [0-9]{1,6}\b(?: ", word!(), "){0,3}", some_tail!(), "?)",
+);
+
+pub(super) const POSTCODE_TRIGGER: &str =
+    concat!("(?i)zip|postcode|postal|post code|(?-i:", state!(), ",? [0-9]{5})");
+#[rustfmt::skip]
+pub(super) const POSTCODE: &str = concat!(
+    r"(?:\b(?i:zip|postal|post) ?(?i:code)?[\x22']?(?i: is|:|=)[ \x22']{1,4}(", postcode!(), r"|[0-9]{3}\b)|",
+    r"\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ", state!(), ",? [0-9]{5}(?:-[0-9]{4})?)",
+);
+
+pub(super) const PLACED_TRIGGER: &str = r"[A-Za-z.)] [0-9]{4,6}|\n[ >]{0,4}[0-9]{4,6}";
+#[rustfmt::skip]
+pub(super) const PLACED: &str = concat!(
+    r"\b", house!(), "(?: ", house!(), ")?(?: ", part!(), "){1,5}(?:", firm_gap!(), place!(), "){1,3}", gap!(), r"[0-9]{5,6}(?:-[0-9]{4})?\b",
+);
+
+pub(super) const CORNER: &str =
+    concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})");
+
+/// Takes a street when it is one, and gives back what belongs to the sentence.
+pub(super) fn street(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let found = trimmed(text, found)?;
+    let joined = found.start > 0 && b".-/:#$".contains(&text[found.start - 1]);
+    (!joined && !begins_as_date(&text[found.clone()])).then_some(found)
+}
+
+/// Gives back a label that follows, such as the `Phone` of `Phone: …`, and marks at the end.
+pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let mut found = found;
+    if behind(text, &found) == Some(b':') {
+        let line = text[found.clone()].iter().rposition(|byte| b"\n,".contains(byte))?;
+        found.end = found.start + line;
+    }
+    // A pattern ends where it can, which may be inside of a word that goes on in another way.
+    while behind(text, &found).is_some_and(is_word) && found.end > found.start && is_word(text[found.end - 1])
+    {
+        found.end -= 1;
+    }
+    while found.end > found.start && b" ,\n\t>?}|".contains(&text[found.end - 1]) {
+        found.end -= 1;
+    }
+    let before = found.start.checked_sub(1).map(|at| text[at]);
+    (!before.is_some_and(is_word) && stands_alone(text, &found)).then_some(found)
+}
+
+/// What stands behind words is an address if it has a number and a name, and is no date or time.
+pub(super) fn behind_words(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let found = trimmed(text, found)?;
+    let part = &text[found.clone()];
+    let named = part
+        .split(|byte| !byte.is_ascii_alphabetic())
+        .any(|word| word.len() > 2 && word[0].is_ascii_uppercase());
+    let counted = part.iter().any(u8::is_ascii_digit);
+    (named && counted && !begins_as_date(part)).then_some(found)
+}
+
+/// A postcode, or a place with one.
+pub(super) fn postcode(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    trimmed(text, found)
+}
+
+/// The corner of streets, not of a page or a table: one of them is named as a street or has a number.
+pub(super) fn corner(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let words =
+        text[found.clone()].split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let (mut capital, mut any) = (0, 0);
+    words.for_each(|word| {
+        any += 1;
+        capital += usize::from(word[0].is_ascii_uppercase() || word[0].is_ascii_digit());
+    });
+    (capital >= 2 && capital + 3 >= any).then(|| trimmed(text, found))?
+}
+
+const MONTHS: [&[u8]; 12] = [
+    b"january",
+    b"february",
+    b"march",
+    b"april",
+    b"may",
+    b"june",
+    b"july",
+    b"august",
+    b"september",
+    b"october",
+    b"november",
+    b"december",
+];
+
+/// `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
+fn begins_as_date(part: &[u8]) -> bool {
+    let mut words = part.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let is_month = |word: &[u8]| {
+        let month =
+            |month: &&[u8]| word.eq_ignore_ascii_case(&month[..3]) || word.eq_ignore_ascii_case(month);
+        MONTHS.iter().any(month)
+    };
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let hour = second.eq_ignore_ascii_case(b"am") || second.eq_ignore_ascii_case(b"pm");
+    is_month(first) && second.iter().all(u8::is_ascii_digit)
+        || first.iter().all(u8::is_ascii_digit) && (is_month(second) || hour)
+}

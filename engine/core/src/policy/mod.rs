@@ -1,0 +1,294 @@
+//! What may be written (M6): secrets refuse a write, personal data is redacted before the first byte of it is stored. One
+//! value, [`Policy`], judges every text on every way into the log.
+//!
+//! No part of a text that was found ever stands in a [`Blocked`], a [`Counts`] or the `Debug` of anything here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use regex::bytes::Regex;
+use serde_json::value::RawValue;
+
+use crate::event::Draft;
+
+mod address;
+mod checks;
+mod detector;
+mod payload;
+mod personal;
+mod phone;
+mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use detector::Compiled;
+pub use detector::{Detector, Finds, Kind, detectors};
+pub use settings::{Exception, PolicyFault, Settings};
+use view::View;
+
+/// How often a text is looked at again after something in it was redacted. A placeholder is shorter than what it stands
+/// for, so that a word that gives a number its meaning can come close to the next number; twice is the rule, and a
+/// text that still changes is refused rather than stored half redacted.
+const ROUNDS_MAX: usize = 16;
+/// Name of the refusal of a text that still changes after [`ROUNDS_MAX`] rounds.
+const UNSETTLED: &str = "unsettled";
+
+/// What was found in a text and where, bytes of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which detector.
+    pub detector: &'static str,
+    /// What it means.
+    pub finds: Finds,
+    /// Where. Both ends lie between characters.
+    pub range: Range<usize>,
+}
+
+/// Why a write is refused. Says what was found and where, never the text itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Name of the detector.
+    pub detector: &'static str,
+    /// Which field, such as `content`, `tags[2]` or `payload.config.env`.
+    pub field: String,
+    /// What the detector finds.
+    pub finds: Finds,
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocked { detector, field, finds } = self;
+        match finds {
+            Finds::Secret => write!(
+                f,
+                "{field} holds a secret ({detector}): take it out and keep it where secrets are kept; \
+                 if it is none, it can be added to the policy's exceptions"
+            ),
+            Finds::Personal(_) => write!(
+                f,
+                "{field} holds personal data ({detector}) and names something, so that it cannot be redacted: use another name"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Blocked {}
+
+/// How much was redacted, by field and kind. Places in lists are left out of the names of fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<(String, Kind), u64>);
+
+impl Counts {
+    fn add(&mut self, field: &str, kind: Kind) {
+        *self.0.entry((field.to_owned(), kind)).or_default() += 1;
+    }
+
+    /// Takes those of another in.
+    pub fn merge(&mut self, other: &Counts) {
+        for ((field, kind), count) in &other.0 {
+            *self.0.entry((field.clone(), *kind)).or_default() += count;
+        }
+    }
+
+    /// Field, kind, count, in this order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Kind, u64)> {
+        self.0.iter().map(|((field, kind), count)| (field.as_str(), *kind, *count))
+    }
+
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// A text that may be written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted<T> {
+    /// What may be written; `None` if that is the original, byte for byte.
+    pub changed: Option<T>,
+    /// What was redacted.
+    pub counts: Counts,
+}
+
+impl<T> fmt::Debug for Redacted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redacted")
+            .field("changed", &self.changed.is_some())
+            .field("counts", &self.counts)
+            .finish()
+    }
+}
+
+/// Checked configuration, ready to judge. Made once: it holds compiled patterns.
+pub struct Policy {
+    compiled: Compiled,
+    telling_keys: Regex,
+    exceptions: Vec<settings::Checked>,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("exceptions", &self.exceptions.len()).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// Checks the configuration; gives every fault of it.
+    pub fn new(settings: &Settings) -> Result<Policy, Vec<PolicyFault>> {
+        let (chosen, exceptions) = settings.check()?;
+        Ok(Policy {
+            compiled: Compiled::new(chosen.into_iter()),
+            telling_keys: payload::telling_keys(),
+            exceptions,
+        })
+    }
+
+    /// Everything found in a text, in order, without overlaps: secrets each by itself, and personal data where finds that
+    /// overlap are one from the first to the last byte of them, of the kind of the longest, among equals of the
+    /// detector that stands first in the table.
+    ///
+    /// `now` is compared with the days on which exceptions end.
+    pub fn findings(&self, text: &str, now: Timestamp) -> Vec<Finding> {
+        let view = View::new(text);
+        let mut found = Vec::new();
+        self.compiled.run(view.bytes(), |(detector, part)| {
+            let range = view.source(&part);
+            if !self.excepted(detector, &text[range.clone()], now) {
+                found.push(Finding { detector: detector.name, finds: detector.finds, range });
+            }
+        });
+        merged(found)
+    }
+
+    fn telling_keys(&self) -> &Regex {
+        &self.telling_keys
+    }
+
+    fn excepted(&self, detector: &Detector, matched: &str, now: Timestamp) -> bool {
+        self.exceptions.iter().any(|exception| exception.covers(detector.name, matched, now))
+    }
+
+    /// Judges one text. `field` is what a refusal and the counts call it.
+    pub fn judge_text(&self, field: &str, text: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
+        self.judge_behind(field, "", text, now)
+    }
+
+    /// Judges a text with words before it that give it meaning and are not part of it.
+    fn judge_behind(
+        &self,
+        field: &str,
+        words: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Redacted<String>, Blocked> {
+        let mut counts = Counts::default();
+        let mut whole: Option<String> = (!words.is_empty()).then(|| format!("{words}{text}"));
+        let mut changed = false;
+        for _ in 0..ROUNDS_MAX {
+            let current = whole.as_deref().unwrap_or(text);
+            let mut findings = self.findings(current, now);
+            if let Some(secret) = findings
+                .iter()
+                .find(|finding| finding.finds == Finds::Secret && finding.range.end > words.len())
+            {
+                return Err(Blocked {
+                    detector: secret.detector,
+                    field: field.to_owned(),
+                    finds: Finds::Secret,
+                });
+            }
+            findings.retain(|finding| finding.range.end > words.len());
+            if findings.is_empty() {
+                let changed = changed.then(|| current[words.len()..].to_owned());
+                return Ok(Redacted { changed, counts });
+            }
+            whole = Some(replaced(field, current, words.len(), &findings, &mut counts));
+            changed = true;
+        }
+        Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret })
+    }
+
+    /// Judges what names something, such as a project: it cannot be redacted without making two things one, so that
+    /// personal data refuses it as well.
+    pub fn judge_name(&self, field: &str, name: &str, now: Timestamp) -> Result<(), Blocked> {
+        let found = self.findings(name, now).into_iter().next();
+        found.map_or(Ok(()), |Finding { detector, finds, .. }| {
+            Err(Blocked { detector, field: field.to_owned(), finds })
+        })
+    }
+
+    /// Judges a JSON text: every string, every key of an object, and numbers under a key that says what they are. It must be
+    /// in the strict form; what is not redacted stays byte for byte.
+    ///
+    /// A key that is redacted stays different from the other keys of its object.
+    pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
+        payload::judge(self, field, json, now)
+    }
+
+    /// Judges an event before it is written. Project, session and type name something ([`Policy::judge_name`]); actor
+    /// and payload are redacted.
+    pub fn judge_draft(&self, draft: Draft, now: Timestamp) -> Result<(Draft, Counts), Blocked> {
+        let Draft { kind, actor, project, session, causes, payload } = draft;
+        self.judge_name("type", &kind, now)?;
+        self.judge_name("project", &project, now)?;
+        if let Some(session) = &session {
+            self.judge_name("session", session, now)?;
+        }
+        let mut counts = Counts::default();
+        let judged = self.judge_text("actor", &actor, now)?;
+        counts.merge(&judged.counts);
+        let actor = judged.changed.unwrap_or(actor);
+        let judged = self.judge_json("", payload.get(), now)?;
+        counts.merge(&judged.counts);
+        let payload = judged.changed.map_or(payload, |json| {
+            RawValue::from_string(json).expect("only strings of valid JSON were replaced, by strings")
+        });
+        Ok((Draft { kind, actor, project, session, causes, payload }, counts))
+    }
+}
+
+/// Puts finds in order and makes one of those that overlap.
+fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
+    // The sort is stable: equals stay in the order of the table.
+    found.sort_by_key(|finding| finding.range.start);
+    let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
+    let mut longest = 0;
+    for finding in found {
+        let len = finding.range.len();
+        match merged.last_mut() {
+            Some(last) if finding.range.start < last.range.end => {
+                let secret = |finds: Finds| finds == Finds::Secret;
+                let stronger = secret(finding.finds) && !secret(last.finds);
+                if stronger || (len > longest && secret(finding.finds) == secret(last.finds)) {
+                    (last.detector, last.finds) = (finding.detector, finding.finds);
+                    longest = len;
+                }
+                last.range.end = last.range.end.max(finding.range.end);
+            }
+            _ => {
+                longest = len;
+                merged.push(finding);
+            }
+        }
+    }
+    merged
+}
+
+/// The text with placeholders; its first `kept` bytes stay as they are.
+fn replaced(field: &str, text: &str, kept: usize, findings: &[Finding], counts: &mut Counts) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for finding in findings {
+        let Finds::Personal(kind) = finding.finds else { continue };
+        out.push_str(&text[at..finding.range.start.max(kept)]);
+        out.push_str(kind.placeholder());
+        at = finding.range.end;
+        counts.add(field, kind);
+    }
+    out.push_str(&text[at..]);
+    out
+}

@@ -1,0 +1,246 @@
+//! Judging JSON without reading it into values: numbers, spaces and the order of keys stay as they were sent.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{Blocked, Counts, Policy, Redacted};
+
+/// Longest key that is shown in the name of a field and that gives meaning to what stands under it, bytes.
+const KEY_BYTES_MAX: usize = 64;
+/// Longest name of a field, bytes: nested objects with long keys would fill logs.
+const FIELD_BYTES_MAX: usize = 256;
+
+/// Keys that say of a value what it is: without them most values are judged as they are, which is cheaper.
+pub(super) const TELLING_KEYS: &str = r"(?i)phone|mobile|^tel|fax|cell|ssn|social|tax|birth|dob|born|passport|licen[sc]e|iban|account|acct|routing|sort|card|pan$|address|street|zip|post|wallet|eth|pass|pwd|secret|token|key|credential|auth|name";
+
+/// An object or a list that is being read.
+struct Open {
+    /// Names of an object's keys as they are written; `None` of a list.
+    keys: Option<BTreeSet<String>>,
+    /// What this is called in the names of fields.
+    field: String,
+    /// The key under which its values stand, nearest first.
+    key: String,
+    /// Whether the next string is a key.
+    expects_key: bool,
+}
+
+struct Walk<'a> {
+    policy: &'a Policy,
+    json: &'a str,
+    now: Timestamp,
+    open: Vec<Open>,
+    root: &'a str,
+    out: String,
+    /// Up to where `json` is in `out`.
+    written: usize,
+    counts: Counts,
+}
+
+pub(super) fn judge(
+    policy: &Policy,
+    field: &str,
+    json: &str,
+    now: Timestamp,
+) -> Result<Redacted<String>, Blocked> {
+    let mut walk = Walk {
+        policy,
+        json,
+        now,
+        open: Vec::new(),
+        root: field,
+        out: String::new(),
+        written: 0,
+        counts: Counts::default(),
+    };
+    walk.run()?;
+    let Walk { mut out, written, counts, .. } = walk;
+    let changed = (written > 0).then(|| {
+        out.push_str(&json[written..]);
+        out
+    });
+    Ok(Redacted { changed, counts })
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), Blocked> {
+        let bytes = self.json.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                b'{' => self.begin(Some(BTreeSet::new())),
+                b'[' => self.begin(None),
+                b'}' | b']' => drop(self.open.pop()),
+                b',' => self.next(),
+                b'"' => {
+                    let end = string_end(bytes, at);
+                    self.string(at, end)?;
+                    at = end;
+                    continue;
+                }
+                b'-' | b'0'..=b'9' => {
+                    let len = bytes[at..].iter().take_while(|byte| b"+-.eE0123456789".contains(byte)).count();
+                    self.number(at, at + len)?;
+                    at += len;
+                    continue;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, keys: Option<BTreeSet<String>>) {
+        let field = self.open.last().map_or_else(|| self.root.to_owned(), |open| open.field_of_value());
+        let key = self.open.last().map_or_else(String::new, |open| open.key.clone());
+        let expects_key = keys.is_some();
+        self.open.push(Open { keys, field, key, expects_key });
+    }
+
+    fn next(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.expects_key = open.keys.is_some();
+        }
+    }
+
+    fn string(&mut self, start: usize, end: usize) -> Result<(), Blocked> {
+        let text = decoded(&self.json[start..end]);
+        match self.open.last() {
+            Some(open) if open.expects_key => self.key(start, end, &text),
+            _ => {
+                let (field, words) = self.place();
+                let judged = self.policy.judge_behind(&field, &words, &text, self.now)?;
+                self.counts.merge(&judged.counts);
+                if let Some(changed) = judged.changed {
+                    self.replace(start, end, &changed);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A key can hold what a value can. Two keys of an object must not become one: a reader would see one of them only.
+    fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), Blocked> {
+        let Some(open) = self.open.last() else { return Ok(()) };
+        let field = bounded(format!("{}{}<key>", open.field, dot(&open.field)));
+        let judged = self.policy.judge_behind(&field, "", text, self.now)?;
+        self.counts.merge(&judged.counts);
+        let clean = judged.changed.is_none();
+        let name = judged.changed.unwrap_or_else(|| text.to_owned());
+        let Some(open) = self.open.last_mut() else { return Ok(()) };
+        let keys = open.keys.get_or_insert_default();
+        let mut unique = name.clone();
+        let mut count = 1;
+        while keys.contains(&unique) {
+            count += 1;
+            unique = format!("{name} {count}");
+        }
+        keys.insert(unique.clone());
+        open.key = if clean && shown(text) { text.to_owned() } else { String::new() };
+        open.expects_key = false;
+        if unique != text {
+            self.replace(start, end, &unique);
+        }
+        Ok(())
+    }
+
+    /// A number is judged only under a key that says what it is: card numbers, identifiers and times look the same.
+    fn number(&mut self, start: usize, end: usize) -> Result<(), Blocked> {
+        let (field, words) = self.place();
+        if words.is_empty() || end - start < 6 {
+            return Ok(());
+        }
+        let judged = self.policy.judge_behind(&field, &words, &self.json[start..end], self.now)?;
+        self.counts.merge(&judged.counts);
+        if let Some(changed) = judged.changed {
+            self.replace(start, end, &changed);
+        }
+        Ok(())
+    }
+
+    /// The name of the field that is being read, and its key as words before the value.
+    fn place(&self) -> (String, String) {
+        let Some(open) = self.open.last() else { return (self.root.to_owned(), String::new()) };
+        let words = if self.policy.telling_keys().is_match(open.key.as_bytes()) {
+            words(&open.key)
+        } else {
+            String::new()
+        };
+        (open.field_of_value(), words)
+    }
+
+    fn replace(&mut self, start: usize, end: usize, text: &str) {
+        self.out.push_str(&self.json[self.written..start]);
+        self.out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
+        self.written = end;
+    }
+}
+
+impl Open {
+    fn field_of_value(&self) -> String {
+        match &self.keys {
+            None => format!("{}[]", self.field),
+            Some(_) if self.key.is_empty() => bounded(format!("{}{}<key>", self.field, dot(&self.field))),
+            Some(_) => bounded(format!("{}{}{}", self.field, dot(&self.field), self.key)),
+        }
+    }
+}
+
+fn dot(field: &str) -> &'static str {
+    if field.is_empty() { "" } else { "." }
+}
+
+/// Keys that are plain words stand in the names of fields as they are.
+fn shown(key: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    key.len() <= KEY_BYTES_MAX && key.bytes().all(plain) && key.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+fn bounded(mut field: String) -> String {
+    field.truncate(field.floor_char_boundary(FIELD_BYTES_MAX));
+    field
+}
+
+/// `phoneNumber` as `phoneNumber phone number: `, so that detectors find their words in it.
+fn words(key: &str) -> String {
+    let mut split = String::with_capacity(key.len() + 8);
+    let mut small = false;
+    for c in key.chars() {
+        if small && c.is_ascii_uppercase() {
+            split.push(' ');
+        }
+        small = c.is_ascii_lowercase();
+        split.push(if matches!(c, '_' | '-') { ' ' } else { c.to_ascii_lowercase() });
+    }
+    if split == key { format!("{key}: ") } else { format!("{key} {split}: ") }
+}
+
+/// Where a string ends, its quotation mark included.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(bytes.len())
+}
+
+fn decoded(literal: &str) -> Cow<'_, str> {
+    let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    if inner.contains('\\') {
+        serde_json::from_str(literal).map_or(Cow::Borrowed(inner), Cow::Owned)
+    } else {
+        Cow::Borrowed(inner)
+    }
+}
+
+/// The pattern of [`TELLING_KEYS`], compiled.
+pub(super) fn telling_keys() -> Regex {
+    RegexBuilder::new(TELLING_KEYS)
+        .unicode(false)
+        .build()
+        .expect("the pattern is a constant, and every test of a policy compiles it")
+}

@@ -1,0 +1,194 @@
+//! What an engine's configuration says about the policy, and the check of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::detector::{Detector, Finds, Kind, detectors};
+use crate::digest::Hash;
+
+/// Most exceptions: each is compared with every find, and a longer list is no list that somebody reviews.
+const EXCEPTIONS_MAX: usize = 256;
+/// Longest reason and name of a reviewer, characters.
+const REVIEW_CHARS_MAX: usize = 500;
+
+/// The policy as somebody writes it. Everything left out is the default: all secrets are blocked, all personal data but
+/// names, IP addresses and pages is redacted, and there are no exceptions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Names of the detectors whose find refuses a write. All that find secrets, if it is left out.
+    pub block: Option<Vec<String>>,
+    /// Names of the kinds of personal data that are redacted.
+    pub redact: Option<Vec<String>>,
+    /// What is let through although a detector finds it.
+    pub exceptions: Vec<Exception>,
+}
+
+/// One text that was looked at and may be written.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// Name of the detector that finds it.
+    pub detector: String,
+    /// SHA-256 of the text that is found, from its first to its last character: 64 lower-case hexadecimal digits.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// The text itself, if it is none that has to be kept from who reads the configuration.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// Why it may be written.
+    pub reason: String,
+    /// Who said so.
+    pub reviewer: String,
+    /// When this ends.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+impl fmt::Debug for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exception")
+            .field("detector", &self.detector)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the configuration. Never quotes the value of an exception.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PolicyFault {
+    /// A name that stands for nothing.
+    #[error("{field} names {name:?}, which is none of: {known}")]
+    Unknown {
+        /// Where it stands.
+        field: String,
+        /// What stands there.
+        name: String,
+        /// What could stand there.
+        known: String,
+    },
+    /// A name that is there twice.
+    #[error("{field} names {name:?} twice")]
+    Twice {
+        /// Where it stands.
+        field: String,
+        /// The name.
+        name: String,
+    },
+    /// Too many exceptions.
+    #[error("exceptions has {0} items, the limit is {EXCEPTIONS_MAX}")]
+    Exceptions(usize),
+    /// An exception that does not say what for.
+    #[error(
+        "exceptions[{0}] needs either sha256 (64 lower-case hexadecimal digits) or value, which must not be empty"
+    )]
+    Matched(usize),
+    /// An exception that nobody answers for.
+    #[error("exceptions[{0}] needs a reason and a reviewer, each of at most {REVIEW_CHARS_MAX} characters")]
+    Unreviewed(usize),
+}
+
+/// An exception that was checked. The text itself is not kept.
+pub(super) struct Checked {
+    detector: &'static str,
+    matched: Hash,
+    expires: Option<Timestamp>,
+}
+
+impl Checked {
+    pub(super) fn covers(&self, detector: &str, matched: &str, now: Timestamp) -> bool {
+        self.detector == detector
+            && self.expires.is_none_or(|expires| now < expires)
+            && self.matched == Hash::of(matched.as_bytes())
+    }
+}
+
+impl Settings {
+    /// The detectors that run, in the order of the table, and the exceptions.
+    pub(super) fn check(&self) -> Result<(Vec<&'static Detector>, Vec<Checked>), Vec<PolicyFault>> {
+        let Settings { block, redact, exceptions } = self;
+        let secrets: Vec<String> = detectors()
+            .filter(|detector| detector.finds == Finds::Secret)
+            .map(|detector| detector.name.to_owned())
+            .collect();
+        let kinds: Vec<String> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let mut faults = Vec::new();
+        let block = block.as_ref().map(|names| chosen("block", names, &secrets, &mut faults));
+        let redact = redact.as_ref().map(|names| chosen("redact", names, &kinds, &mut faults));
+        let runs = |detector: &&Detector| match detector.finds {
+            Finds::Secret => block.as_ref().is_none_or(|names| names.contains(detector.name)),
+            Finds::Personal(kind) => {
+                redact.as_ref().map_or(kind.by_default(), |names| names.contains(&kind.name()))
+            }
+        };
+        let running = detectors().filter(runs).collect();
+        if exceptions.len() > EXCEPTIONS_MAX {
+            faults.push(PolicyFault::Exceptions(exceptions.len()));
+        }
+        let known: BTreeMap<&str, &'static str> =
+            detectors().map(|detector| (detector.name, detector.name)).collect();
+        let exceptions = exceptions
+            .iter()
+            .enumerate()
+            .filter_map(|(i, exception)| exception.check(i, &known, &mut faults))
+            .collect();
+        if faults.is_empty() { Ok((running, exceptions)) } else { Err(faults) }
+    }
+}
+
+fn chosen(
+    field: &str,
+    names: &[String],
+    known: &[String],
+    faults: &mut Vec<PolicyFault>,
+) -> BTreeSet<String> {
+    let mut chosen = BTreeSet::new();
+    for name in names {
+        let field = field.to_owned();
+        if !known.contains(name) {
+            faults.push(PolicyFault::Unknown { field, name: name.clone(), known: known.join(", ") });
+        } else if !chosen.insert(name.clone()) {
+            faults.push(PolicyFault::Twice { field, name: name.clone() });
+        }
+    }
+    chosen
+}
+
+impl Exception {
+    fn check(
+        &self,
+        index: usize,
+        known: &BTreeMap<&str, &'static str>,
+        faults: &mut Vec<PolicyFault>,
+    ) -> Option<Checked> {
+        let Exception { detector, sha256, value, reason, reviewer, expires } = self;
+        let before = faults.len();
+        let name = known.get(detector.as_str()).copied();
+        if name.is_none() {
+            let known = known.keys().copied().collect::<Vec<_>>().join(", ");
+            faults.push(PolicyFault::Unknown {
+                field: format!("exceptions[{index}].detector"),
+                name: detector.clone(),
+                known,
+            });
+        }
+        let matched = match (sha256, value) {
+            (Some(hex), None) => Hash::from_hex(hex.as_bytes()),
+            (None, Some(value)) if !value.is_empty() => Some(Hash::of(value.as_bytes())),
+            _ => None,
+        };
+        if matched.is_none() {
+            faults.push(PolicyFault::Matched(index));
+        }
+        let reviewed = |text: &str| !text.trim().is_empty() && text.chars().count() <= REVIEW_CHARS_MAX;
+        if !reviewed(reason) || !reviewed(reviewer) {
+            faults.push(PolicyFault::Unreviewed(index));
+        }
+        (faults.len() == before).then_some(())?;
+        Some(Checked { detector: name?, matched: matched?, expires: *expires })
+    }
+}

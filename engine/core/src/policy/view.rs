@@ -1,0 +1,152 @@
+//! Text as detectors see it: plain ASCII, so that a number written in full-width digits, with zero-width characters
+//! inside or with another kind of hyphen is the number it looks like. Every byte knows where it came from.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Stands for a letter of a script without capitals. It is no part of a word: such scripts write no space between a
+/// word and a number.
+const UNCASED: u8 = 0x01;
+/// Stands for everything else that has no ASCII look: symbols, emoji.
+const OTHER: u8 = b'?';
+/// What the letters from U+00C0 to U+00FF look like without their marks.
+const LATIN_1: &[u8; 64] = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty";
+
+/// A text in ASCII, and the way back.
+pub(super) struct View<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Of each byte the source it stands for, bytes of the original. Empty when nothing was changed.
+    sources: Vec<(u32, u32)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(text: &'a str) -> View<'a> {
+        if text.is_ascii() && !text.contains('\\') {
+            return View { bytes: Cow::Borrowed(text.as_bytes()), sources: Vec::new() };
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut sources = Vec::with_capacity(text.len());
+        let mut rest = text.char_indices().peekable();
+        while let Some((at, c)) = rest.next() {
+            let mut end = at + c.len_utf8();
+            let mut seen = ascii(c);
+            if c == '\\'
+                && let Some(&(_, letter)) = rest.peek()
+                && let Some(escaped) = escaped(letter)
+            {
+                rest.next();
+                end += 1;
+                seen = Some(escaped);
+            }
+            if let Some(seen) = seen {
+                bytes.push(seen);
+                sources.push((offset(at), offset(end)));
+            }
+        }
+        View { bytes: Cow::Owned(bytes), sources }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where this part came from. Both ends lie between characters of the original.
+    pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
+        if self.sources.is_empty() || part.is_empty() {
+            return part.clone();
+        }
+        self.sources[part.start].0 as usize..self.sources[part.end - 1].1 as usize
+    }
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("a text is within the limits of a request, which are far below 4 GiB")
+}
+
+/// A line break or tab written as two characters, as in a JSON text inside of a text: without this the letter would be
+/// taken for part of the word that follows.
+fn escaped(letter: char) -> Option<u8> {
+    match letter {
+        'n' | 'r' => Some(b'\n'),
+        't' => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// What a character looks like; `None` if it is not seen at all.
+fn ascii(c: char) -> Option<u8> {
+    let code = c as u32;
+    let seen = match code {
+        0..=0x7f => code as u8,
+        0xad | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2069 | 0xfe00..=0xfe0f | 0xfeff => {
+            return None;
+        }
+        0x300..=0x36f | 0xe0000..=0xe01ef => return None,
+        0xa0 | 0x1680 | 0x2000..=0x200a | 0x202f | 0x205f | 0x3000 => b' ',
+        0x85 | 0x2028 | 0x2029 => b'\n',
+        0x2010..=0x2015 | 0x2043 | 0x2212 | 0xfe58 | 0xfe63 => b'-',
+        0x2018 | 0x2019 | 0x201b | 0x2032 => b'\'',
+        0x201c..=0x201e | 0x2033 => b'"',
+        0x2024 => b'.',
+        0xc0..=0xff => LATIN_1[code as usize - 0xc0],
+        0xff01..=0xff5e => (code - 0xff01) as u8 + b'!',
+        0x1d7ce..=0x1d7ff => b'0' + ((code - 0x1d7ce) % 10) as u8,
+        _ => return Some(digit(code).unwrap_or_else(|| letter(c))),
+    };
+    Some(seen)
+}
+
+/// Zeros of the decimal digits in use beside ours: Arabic, Persian, N'Ko, the scripts of India and south-east Asia.
+const ZEROS: [u32; 19] = [
+    0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20,
+    0x1040, 0x17e0, 0x1810, 0x19d0,
+];
+
+fn digit(code: u32) -> Option<u8> {
+    let zero = ZEROS.iter().rev().find(|zero| **zero <= code)?;
+    (code - zero < 10).then(|| b'0' + (code - zero) as u8)
+}
+
+fn letter(c: char) -> u8 {
+    match c {
+        _ if c.is_uppercase() => b'X',
+        _ if c.is_lowercase() => b'x',
+        _ if c.is_alphabetic() => UNCASED,
+        _ => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, seen: &str) {
+        assert_eq!(String::from_utf8_lossy(View::new(text).bytes()), seen, "{text:?}");
+    }
+
+    #[test]
+    fn what_looks_like_ascii_is_seen_as_ascii() {
+        check("4111 1111", "4111 1111");
+        check("4\u{200b}1\u{ad}1\u{feff}1", "4111");
+        check("４１１１－１", "4111-1");
+        check("٤١١ ४१", "411 41");
+        check("\u{1d7d2}\u{1d7cf}", "41");
+        check("a\u{2011}b\u{a0}c", "a-b c");
+        check("Größe Ωμέγα 中9", "Grose Xxxxx \u{1}9");
+        check("a\\nb\\\\", "a\nb\\\\");
+        check("e\u{301}", "e");
+    }
+
+    #[test]
+    fn every_part_leads_back_to_whole_characters() {
+        let text = "ä４\u{200b}1 中\\n日🦀x";
+        let view = View::new(text);
+        for start in 0..view.bytes().len() {
+            for end in start + 1..=view.bytes().len() {
+                let source = view.source(&(start..end));
+                assert!(text.get(source.clone()).is_some_and(|part| !part.is_empty()), "{source:?}");
+            }
+        }
+        assert_eq!(view.source(&(1..3)), 2..9, "the digit that is not seen in between goes with them");
+    }
+}
