@@ -18,9 +18,10 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::config::Rotation;
+use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
-    Answer, Attestation, Commit, CommitError, Keeper, Key, KeyRotated, LogDirectory, LogParts, LogReader,
-    OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
+    Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
+    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
 use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
@@ -55,6 +56,9 @@ pub(crate) struct Engine {
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: LogParts,
+    /// Who has copies of memories and is told when some are forgotten.
+    pub(crate) forgotten: Listeners,
+    pub(crate) traces: TraceFiles,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -75,6 +79,7 @@ impl Engine {
             published: Published::new(),
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
+            erasures: Arc::new(Erasures::new()),
             metrics: Arc::clone(&metrics),
             sources: Sources::System,
             rotation,
@@ -104,7 +109,12 @@ impl Engine {
             spawn("projection", Box::new(move || projector.run(&to_apply)))?,
         ];
         let keeper = spawn("keeper", Box::new(move || keeper.run(&stopped)))?;
+        let forgotten = Listeners::default();
+        let counter = metrics.forgotten.clone();
+        forgotten.add(move |ids| counter.inc_by(ids.len() as u64));
         Ok(Engine {
+            forgotten,
+            traces: TraceFiles::new(data),
             published,
             projection,
             log,
@@ -129,6 +139,22 @@ impl Engine {
         // The writer answers everything it takes; it takes everything unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(receipt)
+    }
+
+    /// Makes the events durable that say what is forgotten, and has the keeper begin at once.
+    pub(crate) async fn erase(
+        &self,
+        drafts: Vec<Draft>,
+        through: u64,
+        key: Option<Key>,
+    ) -> Result<Receipt, CommitError> {
+        let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((wake, _)) = &*keeper {
+            // Full: it is about to look anyway.
+            let _woken = wake.try_send(());
+        }
         Ok(receipt)
     }
 

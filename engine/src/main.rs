@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod doctor;
 mod engine;
+mod forgotten;
 mod import;
 mod log;
 mod log_command;

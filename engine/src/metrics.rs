@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) integrity_faults: IntCounter,
     pub(crate) segments_compressed: IntCounter,
     pub(crate) projection_lag: IntGauge,
+    pub(crate) forgotten: IntCounter,
     pub(crate) storage_available: IntGauge,
     pub(crate) storage_capacity: IntGauge,
 }
@@ -109,6 +110,7 @@ impl Metrics {
                 .counter("memory_log_segments_compressed_total", "Sealed segments compressed.")?,
             projection_lag: define
                 .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
+            forgotten: define.counter("memory_forgotten_total", "Memories forgotten on request.")?,
             storage_available: define.gauge("memory_storage_available_bytes", "Free space of the volume.")?,
             storage_capacity: define.gauge("memory_storage_capacity_bytes", "Size of the volume.")?,
             registry,

@@ -15,11 +15,24 @@ pub enum Table {
     Invalidations,
     /// Requests that came with an idempotency key.
     Requests,
+    /// Documents that memories are pieces of.
+    Sources,
+    /// What was said about the use of memories.
+    Feedback,
+    /// Events whose payloads were removed.
+    Forgotten,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: &[Table] = &[Table::Memories, Table::Invalidations, Table::Requests];
+    pub const ALL: &[Table] = &[
+        Table::Memories,
+        Table::Invalidations,
+        Table::Requests,
+        Table::Sources,
+        Table::Feedback,
+        Table::Forgotten,
+    ];
 
     /// Its name in the database.
     pub const fn name(self) -> &'static str {
@@ -27,6 +40,9 @@ impl Table {
             Table::Memories => "memories",
             Table::Invalidations => "invalidations",
             Table::Requests => "requests",
+            Table::Sources => "sources",
+            Table::Feedback => "feedback",
+            Table::Forgotten => "forgotten",
         }
     }
 }

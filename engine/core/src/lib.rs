@@ -13,6 +13,7 @@ pub mod content;
 pub mod digest;
 pub mod event;
 pub mod fold;
+pub mod forgetting;
 pub mod format;
 pub mod frames;
 pub mod limits;

@@ -31,6 +31,14 @@ pub const SEARCH_LIMIT_MAX: u32 = 1000;
 pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
 /// Longest reason of an invalidation, characters.
 pub const REASON_CHARS_MAX: usize = 1000;
+/// Most events that one event of type `memory.forgotten` names: its line stays far below a mebibyte.
+pub const FORGET_TARGETS_MAX: usize = 1000;
+/// Longest name of a document's source, characters: paths and URLs are longer than names.
+pub const SOURCE_CHARS_MAX: usize = 512;
+/// Most ids of one request to forget.
+pub const FORGET_IDS_MAX: usize = 1000;
+/// Most memories that one request forgets: a hundred events of [`FORGET_TARGETS_MAX`] become durable together.
+pub const FORGET_MEMORIES_MAX: usize = 100_000;
 /// Matches that a search counts. `total` of a search with more is this number, and `total_is_bound` says so: counting a
 /// million matches would cost more than finding the best twenty.
 pub const SEARCH_TOTAL_MAX: u32 = 100_000;

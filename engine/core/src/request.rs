@@ -68,6 +68,12 @@ pub enum Refused {
     /// A payload that is not an object.
     #[error("{0} must be a JSON object")]
     NotAnObject(String),
+    /// Two ways to say the same, both used.
+    #[error("{0} cannot be combined with {1}")]
+    Exclusive(&'static str, &'static str),
+    /// One of several fields has to be there.
+    #[error("{0} must be given")]
+    Missing(&'static str),
     /// A cause that is not an id.
     #[error("{0} must be the id of an event (32 lower-case hex digits)")]
     NotAnId(String),
@@ -113,7 +119,7 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
     }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
     let title = title.filter(|title| !title.is_empty());
-    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from };
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source: None };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -223,20 +229,20 @@ pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64
     value.ok_or(Refused::Range { field, min, max })
 }
 
-fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
+pub(crate) fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
     let value = value.unwrap_or_else(|| default.to_owned());
     name(field, &value, NAME_CHARS_MAX)?;
     Ok(value)
 }
 
-fn name(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+pub(crate) fn name(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     if value.trim().is_empty() {
         return Err(Refused::Empty(field.into()));
     }
     line(field, value, limit)
 }
 
-fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     chars(field, value, limit)?;
     if value.chars().any(char::is_control) {
         return Err(Refused::Control(field.into()));
@@ -259,7 +265,7 @@ fn size(field: &str, found: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refused> {
+pub(crate) fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refused> {
     if !(min..=max).contains(&found) {
         return Err(Refused::Count { field: field.into(), found, min, max });
     }

@@ -1,15 +1,12 @@
 //! `/v1/events` and `/v1/log/head`: the log itself.
 
-use std::borrow::Cow;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use engine_core::format::{EventLine, LineFault};
+use engine_core::format::LineFault;
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX};
 use engine_core::request::{self, Refused};
-use engine_core::wire::{AppendEvents, Appended, EventPage, EventView, LogHead};
-use serde_json::value::RawValue;
+use engine_core::wire::{AppendEvents, Appended, EventPage, LogHead};
 
 use super::Api;
 use super::body::Checked;
@@ -18,7 +15,7 @@ use super::memories::created;
 use super::parameters::Parameters;
 use crate::engine::Engine;
 use crate::log::Head;
-use crate::operations::Written;
+use crate::operations::{Written, view};
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 pub(super) async fn append(State(api): State<Api>, body: Checked<AppendEvents>) -> Result<Response, Refusal> {
@@ -52,25 +49,6 @@ fn checked_page(parameters: Parameters) -> Result<(u64, usize), Refused> {
     let limit = parameters.number("limit", 1, EVENTS_LIMIT_MAX.into())?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_LIMIT_DEFAULT as usize);
     Ok((after, limit))
-}
-
-fn view(line: &[u8]) -> Result<EventView, LineFault> {
-    let line = EventLine::decode(line)?;
-    // Checked when the line was read: the bytes are JSON. What was forgotten shows as null.
-    let payload = line.payload().and_then(|payload| RawValue::from_string(payload.to_owned()).ok());
-    let EventLine { envelope, hash, .. } = line;
-    Ok(EventView {
-        seq: envelope.seq,
-        id: envelope.id.into_owned(),
-        time: envelope.time,
-        kind: envelope.kind.into_owned(),
-        actor: envelope.actor.into_owned(),
-        project: envelope.project.into_owned(),
-        session: envelope.session.map(Cow::into_owned),
-        causes: envelope.causes.into_iter().map(Cow::into_owned).collect(),
-        hash: hash.to_string(),
-        payload: payload.unwrap_or_else(|| RawValue::NULL.to_owned()),
-    })
 }
 
 pub(super) async fn head(State(api): State<Api>) -> Result<Json<LogHead>, Refusal> {

@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod events;
+mod forget;
 mod log;
 mod memories;
 mod parameters;
@@ -46,6 +47,7 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))
         .route("/v1/search", get(memories::search))
         .route("/v1/events", post(events::append).get(events::page))
+        .route("/v1/forget", post(forget::forget))
         .route("/v1/log/head", get(events::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))

@@ -1,10 +1,14 @@
 //! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
 //! the same functions, so that none of them has a rule of its own.
 
+mod events;
+mod forget;
 mod memories;
 mod search;
 
 use std::sync::Arc;
+
+pub(crate) use events::view;
 
 use crate::engine::Engine;
 use crate::log::Receipt;

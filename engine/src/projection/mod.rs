@@ -19,6 +19,7 @@ mod scrub;
 mod search;
 mod shared;
 mod store;
+mod targets;
 mod validity;
 
 pub(crate) use examine::{Examined, Place, examine};
@@ -26,6 +27,7 @@ pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use search::{Found, Search, memory};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
+pub(crate) use targets::{Selected, others_saying, rows_left, select};
 pub(crate) use validity::{Known, Moment, Target, target};
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) struct ProjectionStore {
     connection: Connection,
     path: PathBuf,
     applied: Applied,
+    /// Whether the write-ahead log may hold what is forgotten.
+    traces: bool,
 }
 
 /// The one row of the table `applied`: what a transaction made true together with its rows.
@@ -156,7 +158,8 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
+        // Nobody knows what the process before left undone.
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied, traces: true })
     }
 
     /// Begins a new one, to be loaded.
@@ -171,7 +174,7 @@ impl ProjectionStore {
         transaction.commit()?;
         schema::set_loading(&connection, true)?;
         let applied = read_applied(&connection)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied })
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied, traces: false })
     }
 
     /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
@@ -209,7 +212,7 @@ impl ProjectionStore {
         &mut self,
         events: impl Iterator<Item = Result<Folded, StoreError>>,
     ) -> Result<(), StoreError> {
-        let mut applied = self.applied.clone();
+        let (mut applied, mut forgets) = (self.applied.clone(), false);
         let transaction = self.connection.transaction()?;
         for event in events {
             let event = event?;
@@ -219,6 +222,7 @@ impl ProjectionStore {
             applied.seq = event.seq;
             applied.hash = Some(event.hash);
             applied.known = applied.known.max(event.known);
+            forgets |= event.forgets();
             event.write(&transaction, &mut applied.digest)?;
         }
         transaction
@@ -231,7 +235,20 @@ impl ProjectionStore {
             ])?;
         transaction.commit()?;
         self.applied = applied;
+        self.traces |= forgets;
         Ok(())
+    }
+
+    /// Whether the write-ahead log may hold what is forgotten.
+    pub(super) fn has_traces(&self) -> bool {
+        self.traces
+    }
+
+    /// Folds the write-ahead log into the database and empties it; false when a reader is in the way.
+    pub(super) fn remove_traces(&mut self) -> Result<bool, StoreError> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.traces = busy != 0;
+        Ok(busy == 0)
     }
 }
 

@@ -5,6 +5,7 @@ mod api;
 mod bench;
 mod crash;
 mod doctor;
+mod forgetting;
 mod import;
 mod log;
 mod process;

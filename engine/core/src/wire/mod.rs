@@ -3,6 +3,7 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod forget;
 mod health;
 mod integrity;
 mod log;
@@ -10,6 +11,7 @@ mod memory;
 mod proof;
 mod refusal;
 
+pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
     StorageReason,
