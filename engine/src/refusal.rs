@@ -26,6 +26,16 @@ impl Refusal {
         Refusal { hint: hint.into(), ..self }
     }
 
+    /// What programs decide on.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// For a person.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Seconds after which it may work, for what passes by itself.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
@@ -55,7 +65,11 @@ impl IntoResponse for Refusal {
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Refusal {
-        let (code, hint) = match refused {
+        let innermost = match &refused {
+            Refused::Item { fault, .. } => fault,
+            refused => refused,
+        };
+        let (code, hint) = match innermost {
             Refused::TooLarge { .. } => {
                 (ErrorCode::PayloadTooLarge, "split it into several; nothing is ever cut to fit")
             }

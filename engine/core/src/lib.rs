@@ -11,6 +11,7 @@ pub mod anchor;
 pub mod checkpoint;
 pub mod content;
 pub mod digest;
+pub mod documents;
 pub mod event;
 pub mod fold;
 pub mod forgetting;

@@ -33,6 +33,29 @@ pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
 pub const REASON_CHARS_MAX: usize = 1000;
 /// Most events that one event of type `memory.forgotten` names: its line stays far below a mebibyte.
 pub const FORGET_TARGETS_MAX: usize = 1000;
+/// Most ids of one request for entries (M1).
+pub const ENTRIES_MAX: usize = 200;
+/// Most bytes of content of one answer with entries: a list of two hundred mebibytes is no answer.
+pub const ENTRIES_BYTES_MAX: u64 = 8 << 20;
+/// Most memories before and after the anchor of a timeline (M1), and how many when it does not say.
+pub const TIMELINE_MAX: u32 = 20;
+/// See [`TIMELINE_MAX`].
+pub const TIMELINE_DEFAULT: u32 = 5;
+/// Most events of a memory's history.
+pub const HISTORY_MAX: usize = 1000;
+/// Events that a filtered page of `GET /v1/events` looks at: it says where to go on.
+pub const EVENTS_SCAN_MAX: usize = 20_000;
+/// Most documents of one request.
+pub const DOCUMENTS_MAX: usize = 100;
+/// Largest piece of a document, bytes: about 500 tokens, small enough to be one thought and to leave room for others in a
+/// context, large enough for a paragraph or two.
+pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
+/// Most pieces of a document: those of a new version and the ends of as many old ones become durable together.
+pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
+/// Type of the pieces of a document that names none.
+pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
+/// Longest note of feedback, characters.
+pub const NOTE_CHARS_MAX: usize = 1000;
 /// Longest name of a document's source, characters: paths and URLs are longer than names.
 pub const SOURCE_CHARS_MAX: usize = 512;
 /// Most ids of one request to forget.

@@ -6,10 +6,13 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::digest::is_id;
-use crate::event::{Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED};
+use crate::event::{
+    Draft, FeedbackPayload, InvalidationPayload, MEMORY_FEEDBACK, MEMORY_INVALIDATED, MEMORY_SAVED,
+    MemoryPayload, RESERVED, Source,
+};
 use crate::limits::*;
 use crate::strict;
-use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemory};
+use crate::wire::{AppendEvents, EventRequest, GiveFeedback, InvalidateMemory, SaveMemories, SaveMemory};
 
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -68,6 +71,17 @@ pub enum Refused {
     /// A payload that is not an object.
     #[error("{0} must be a JSON object")]
     NotAnObject(String),
+    /// One of several is wrong.
+    #[error("{at}: {fault}")]
+    Item {
+        /// Which.
+        at: String,
+        /// What is wrong with it.
+        fault: Box<Refused>,
+    },
+    /// A rating outside of its range.
+    #[error("rating must be a number from -1 to 1")]
+    Rating,
     /// Two ways to say the same, both used.
     #[error("{0} cannot be combined with {1}")]
     Exclusive(&'static str, &'static str),
@@ -105,6 +119,57 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 /// Checks a memory to save.
 pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
+    piece(request, None)
+}
+
+/// Checks a batch of memories.
+pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
+    count("memories", request.memories.len(), 1, BATCH_EVENTS_MAX)?;
+    let each = |(i, one)| {
+        memory(one).map_err(|fault| Refused::Item { at: format!("memories[{i}]"), fault: Box::new(fault) })
+    };
+    request.memories.into_iter().enumerate().map(each).collect()
+}
+
+/// Checks what somebody says about the use of a memory.
+pub fn feedback(project: String, request: GiveFeedback) -> Result<Draft, Refused> {
+    let GiveFeedback { id, useful, rating, query_id, note, session, actor } = request;
+    let rating = match (useful, rating) {
+        (Some(_), Some(_)) => return Err(Refused::Exclusive("useful", "rating")),
+        (None, None) => return Err(Refused::Missing("useful or rating")),
+        (Some(useful), None) => {
+            if useful {
+                1.0
+            } else {
+                -1.0
+            }
+        }
+        (None, Some(rating)) => rating,
+    };
+    if !(-1.0..=1.0).contains(&rating) {
+        return Err(Refused::Rating);
+    }
+    if let Some(query) = &query_id {
+        name("query_id", query, NAME_CHARS_MAX)?;
+    }
+    if let Some(note) = &note {
+        name("note", note, NOTE_CHARS_MAX)?;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "from -1000 to 1000")]
+    let rating_milli = (rating * 1000.0).round() as i32;
+    let payload = FeedbackPayload { target: id.clone(), rating_milli, query_id, note };
+    Ok(Draft {
+        kind: MEMORY_FEEDBACK.into(),
+        actor: named("actor", actor, ACTOR_DEFAULT)?,
+        project,
+        session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        causes: vec![id],
+        payload: serde_json::value::to_raw_value(&payload).expect("strings and a number are always JSON"),
+    })
+}
+
+/// Checks a memory that is a piece of a document.
+pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
     let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from } = request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
@@ -119,7 +184,7 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
     }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
     let title = title.filter(|title| !title.is_empty());
-    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source: None };
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,

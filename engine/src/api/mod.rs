@@ -2,6 +2,7 @@
 
 mod admin;
 mod body;
+mod entries;
 mod events;
 mod forget;
 mod log;
@@ -43,6 +44,12 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
         .route("/v1/memories", post(memories::save))
+        .route("/v1/memories/batch", post(entries::save_all))
+        .route("/v1/memories/entries", post(entries::entries))
+        .route("/v1/memories/{id}/history", get(entries::history))
+        .route("/v1/timeline", get(entries::timeline))
+        .route("/v1/documents", post(entries::documents))
+        .route("/v1/feedback", post(entries::feedback))
         .route("/v1/memories/{id}", get(memories::read))
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))
         .route("/v1/search", get(memories::search))

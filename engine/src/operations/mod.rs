@@ -1,6 +1,8 @@
 //! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
 //! the same functions, so that none of them has a rule of its own.
 
+mod documents;
+mod entries;
 mod events;
 mod forget;
 mod memories;

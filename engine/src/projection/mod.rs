@@ -6,6 +6,7 @@
 
 mod build;
 mod cause;
+mod entries;
 mod examine;
 mod files;
 mod forgetting;
@@ -22,6 +23,7 @@ mod store;
 mod targets;
 mod validity;
 
+pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};

@@ -11,5 +11,6 @@ mod log;
 mod process;
 mod projection;
 mod validity;
+mod verbs;
 mod volume;
 mod zaxy;

@@ -3,6 +3,9 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod batch;
+mod document;
+mod feedback;
 mod forget;
 mod health;
 mod integrity;
@@ -10,7 +13,11 @@ mod log;
 mod memory;
 mod proof;
 mod refusal;
+mod timeline;
 
+pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
+pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
+pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
@@ -24,3 +31,4 @@ pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHea
 pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
+pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};
