@@ -17,7 +17,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::config::Rotation;
+use crate::config::{Retention, Rotation};
 use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
     Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) verify_interval: Option<Duration>,
     /// What the log is held against before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
+    /// Rules for plans that name none.
+    pub(crate) retention: Retention,
 }
 
 /// A running engine.
@@ -59,6 +61,7 @@ pub(crate) struct Engine {
     /// Who has copies of memories and is told when some are forgotten.
     pub(crate) forgotten: Listeners,
     pub(crate) traces: TraceFiles,
+    pub(crate) retention: Retention,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -72,7 +75,7 @@ impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, OpenError> {
         let directory = LogDirectory::lock(data)?;
-        let Settings { rotation, verify_interval, anchor } = settings;
+        let Settings { rotation, verify_interval, anchor, retention } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
             storage: directory.storage(),
@@ -115,6 +118,7 @@ impl Engine {
         Ok(Engine {
             forgotten,
             traces: TraceFiles::new(data),
+            retention,
             published,
             projection,
             log,

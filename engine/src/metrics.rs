@@ -36,6 +36,9 @@ pub(crate) struct Metrics {
     pub(crate) segments_compressed: IntCounter,
     pub(crate) projection_lag: IntGauge,
     pub(crate) forgotten: IntCounter,
+    pub(crate) retention_runs: IntCounterVec,
+    pub(crate) retention_removed: IntCounter,
+    pub(crate) retention_last_applied: IntGauge,
     pub(crate) storage_available: IntGauge,
     pub(crate) storage_capacity: IntGauge,
 }
@@ -111,6 +114,17 @@ impl Metrics {
             projection_lag: define
                 .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
             forgotten: define.counter("memory_forgotten_total", "Memories forgotten on request.")?,
+            retention_runs: define.counters(
+                "memory_retention_runs_total",
+                "Retention plans made, carried out and refused.",
+                &["outcome"],
+            )?,
+            retention_removed: define
+                .counter("memory_retention_removed_total", "Memories removed by retention.")?,
+            retention_last_applied: define.gauge(
+                "memory_retention_last_applied_timestamp_seconds",
+                "When this process carried out a plan last; 0 when it has not.",
+            )?,
             storage_available: define.gauge("memory_storage_available_bytes", "Free space of the volume.")?,
             storage_capacity: define.gauge("memory_storage_capacity_bytes", "Size of the volume.")?,
             registry,

@@ -39,6 +39,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
+        retention: config.retention.clone(),
         anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);

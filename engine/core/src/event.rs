@@ -16,7 +16,7 @@ pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
 /// Type of the event that says how useful a memory was; clients write it through `POST /v1/feedback` only.
 pub const MEMORY_FEEDBACK: &str = "memory.feedback";
 
-/// Type of the event that says what a retention run did: [`RetentionPayload`].
+/// Type of the event that says what a retention run did: [`crate::retention::RetentionPayload`].
 pub const RETENTION_APPLIED: &str = "retention.applied";
 
 /// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.

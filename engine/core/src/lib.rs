@@ -4,7 +4,7 @@
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
-//! projection stores, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
+//! projection stores, [`documents`] cuts texts into memories, [`forgetting`] and [`retention`] say what goes, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
 //! full-text query, [`zaxy`] reads foreign logs.
 
 pub mod anchor;
@@ -23,6 +23,7 @@ pub mod note;
 pub mod query;
 pub mod recovery;
 pub mod request;
+pub mod retention;
 pub mod row;
 pub mod strict;
 pub mod wire;

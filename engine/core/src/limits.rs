@@ -56,6 +56,18 @@ pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
 pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
 /// Longest note of feedback, characters.
 pub const NOTE_CHARS_MAX: usize = 1000;
+/// Oldest age that a retention rule names, days: a hundred years.
+pub const RETENTION_AGE_DAYS_MAX: u32 = 36_500;
+/// Largest number of entries that a retention rule names.
+pub const RETENTION_ENTRIES_MAX: u64 = 1_000_000_000;
+/// Most projects with retention rules of their own.
+pub const RETENTION_OVERRIDES_MAX: usize = 1000;
+/// Share of a project's memories that a retention run removes without being told the number, percent.
+pub const SPIKE_GUARD_PERCENT_DEFAULT: u8 = 20;
+/// Memories of all projects that a retention run removes without being told the number.
+pub const SPIKE_GUARD_MEMORIES: u64 = 10_000;
+/// Most ids that the answer with a retention plan names, and how many when it does not say.
+pub const RETENTION_IDS_MAX: u64 = 1000;
 /// Longest name of a document's source, characters: paths and URLs are longer than names.
 pub const SOURCE_CHARS_MAX: usize = 512;
 /// Most ids of one request to forget.

@@ -282,6 +282,11 @@ pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, NAME_CHARS_MAX)
 }
 
+/// Checks a text of one line that must not be empty.
+pub fn text(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+    name(field, value, limit)
+}
+
 /// Checks the words of a search.
 pub fn words(q: &str) -> Result<(), Refused> {
     chars("q", q, QUERY_CHARS_MAX)

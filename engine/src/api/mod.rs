@@ -8,6 +8,7 @@ mod forget;
 mod log;
 mod memories;
 mod parameters;
+mod retention;
 mod server;
 
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/search", get(memories::search))
         .route("/v1/events", post(events::append).get(events::page))
         .route("/v1/forget", post(forget::forget))
+        .route("/v1/retention/plan", post(retention::plan))
+        .route("/v1/retention/apply", post(retention::apply))
         .route("/v1/log/head", get(events::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine_core::event::Draft;
 use engine_core::forgetting::{self, Forget, Target, Traces};
 use engine_core::limits::FORGET_MEMORIES_MAX;
 use engine_core::wire::{
@@ -39,7 +40,7 @@ impl Operations {
         key: Option<Key>,
     ) -> Result<Written<ForgetAnswer>, Refusal> {
         let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
-        if let Some(receipt) = self.forgot_before(key.as_ref()).await? {
+        if let Some(receipt) = self.done_before(key.as_ref()).await? {
             let selected = Selected::default();
             let erasure = self.places(receipt, &selected).await?;
             let receipt = erasure.receipt.clone();
@@ -66,13 +67,13 @@ impl Operations {
                 replayed: true,
             });
         }
-        let erasure = self.erase(&selected, &reason, &actor, key).await?;
+        let erasure = self.erase(&selected, &reason, &actor, Vec::new(), key).await?;
         let receipt = erasure.receipt.clone();
         Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?))
     }
 
     /// What an earlier request with this key came to.
-    async fn forgot_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
+    pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
         let found = tokio::task::spawn_blocking(move || AppliedKeys::find(&projection, &name));
@@ -80,17 +81,19 @@ impl Operations {
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
 
-    /// Makes it durable that these are forgotten, and waits for the places they are in.
+    /// Makes it durable that these are forgotten, these events behind it in the same batch, and waits for the places they are in.
     pub(super) async fn erase(
         &self,
         selected: &Selected,
         reason: &str,
         actor: &str,
+        also: Vec<Draft>,
         key: Option<Key>,
     ) -> Result<Erasure, Refusal> {
         let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
         let through = targets.iter().map(|target| target.seq).max().unwrap_or_default();
-        let drafts = forgetting::drafts(&targets, reason, actor);
+        let mut drafts = forgetting::drafts(&targets, reason, actor);
+        drafts.extend(also);
         let receipt = self.engine.erase(drafts, through, key).await?;
         self.places(receipt, selected).await
     }
@@ -103,7 +106,7 @@ impl Operations {
             .erasures
             .outcome(receipt.first_seq, if receipt.replayed { Duration::ZERO } else { WAIT_MAX });
         let (files, traceless) = tokio::join!(waiting, engine.projection.forgot(receipt.last_seq, WAIT_MAX));
-        let marked = Erasures::is_marked(&*engine.parts.storage, receipt.first_seq)?;
+        let marked = self.is_erasing(&receipt)?;
         let ids: Vec<String> = selected.memories.iter().map(|target| target.id.clone()).collect();
         let caches = engine.forgotten.tell(&ids);
         let mut places = self.look(selected, files.as_deref(), !marked, traceless).await?;
@@ -122,6 +125,11 @@ impl Operations {
         let complete =
             places.iter().all(|place| matches!(place.state, PlaceState::Gone | PlaceState::OutOfReach));
         Ok(Erasure { receipt, complete, places })
+    }
+
+    /// Whether files are still being written anew.
+    pub(super) fn is_erasing(&self, receipt: &Receipt) -> Result<bool, Refusal> {
+        Ok(Erasures::is_marked(&*self.engine.parts.storage, receipt.first_seq)?)
     }
 
     async fn look(

@@ -6,6 +6,7 @@ mod entries;
 mod events;
 mod forget;
 mod memories;
+mod retention;
 mod search;
 
 use std::sync::Arc;

@@ -251,10 +251,10 @@ pub(crate) fn document(connection: &Connection, project: &str, uri: &str) -> rus
     while let Some(row) = rows.next()? {
         stored.ids.push(row.get(0)?);
         versions.insert(row.get::<_, String>(1)?);
-        pieces = row.get::<_, usize>(2)?;
+        pieces = row.get::<_, i64>(2)?.unsigned_abs();
     }
     // Of one version, and whole.
-    if versions.len() == 1 && pieces == stored.ids.len() {
+    if versions.len() == 1 && pieces == stored.ids.len() as u64 {
         stored.sha256 = versions.pop_first();
     }
     Ok(stored)

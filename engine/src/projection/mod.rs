@@ -14,6 +14,7 @@ mod job;
 mod projector;
 mod readers;
 mod reserve;
+mod retention;
 mod rows;
 mod schema;
 mod scrub;
@@ -27,6 +28,7 @@ pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, 
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
+pub(crate) use retention::{applied_seq, candidates};
 pub(crate) use search::{Found, Search, memory};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub(crate) use targets::{Selected, others_saying, rows_left, select};

@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod proof;
 mod refusal;
+mod retention;
 mod timeline;
 
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
@@ -31,4 +32,8 @@ pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHea
 pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
+pub use retention::{
+    ApplyRetention, PlanRetention, ProjectPlan, ProjectRules, RetentionAction, RetentionApplied,
+    RetentionPlan, RetentionRules, RuleCounts,
+};
 pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};

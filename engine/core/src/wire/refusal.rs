@@ -60,6 +60,10 @@ error_codes! {
     RequestTimeout = "REQUEST_TIMEOUT", 408;
     /// The memory's validity ends already, no later than asked for.
     AlreadyInvalidated = "ALREADY_INVALIDATED", 409;
+    /// The plan that was made is not what the rules give now.
+    PlanChanged = "PLAN_CHANGED", 409;
+    /// More would be removed than usual, and nobody named how much.
+    SpikeGuard = "SPIKE_GUARD", 409;
     /// The body is larger than any request may be.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
     /// The body is not declared as JSON.
