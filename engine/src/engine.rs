@@ -112,11 +112,8 @@ impl Engine {
             spawn("projection", Box::new(move || projector.run(&to_apply)))?,
         ];
         let keeper = spawn("keeper", Box::new(move || keeper.run(&stopped)))?;
-        let forgotten = Listeners::default();
-        let counter = metrics.forgotten.clone();
-        forgotten.add(move |ids| counter.inc_by(ids.len() as u64));
         Ok(Engine {
-            forgotten,
+            forgotten: Listeners::default(),
             traces: TraceFiles::new(data),
             retention,
             published,

@@ -113,7 +113,8 @@ impl Metrics {
                 .counter("memory_log_segments_compressed_total", "Sealed segments compressed.")?,
             projection_lag: define
                 .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
-            forgotten: define.counter("memory_forgotten_total", "Memories forgotten on request.")?,
+            forgotten: define
+                .counter("memory_forgotten_total", "Memories forgotten, by request or retention.")?,
             retention_runs: define.counters(
                 "memory_retention_runs_total",
                 "Retention plans made, carried out and refused.",

@@ -13,6 +13,7 @@ pub mod content;
 pub mod digest;
 pub mod documents;
 pub mod event;
+pub mod feedback;
 pub mod fold;
 pub mod forgetting;
 pub mod format;

@@ -7,12 +7,11 @@ use thiserror::Error;
 
 use crate::digest::is_id;
 use crate::event::{
-    Draft, FeedbackPayload, InvalidationPayload, MEMORY_FEEDBACK, MEMORY_INVALIDATED, MEMORY_SAVED,
-    MemoryPayload, RESERVED, Source,
+    Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED, Source,
 };
 use crate::limits::*;
 use crate::strict;
-use crate::wire::{AppendEvents, EventRequest, GiveFeedback, InvalidateMemory, SaveMemories, SaveMemory};
+use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
 
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,6 +84,9 @@ pub enum Refused {
     /// Two ways to say the same, both used.
     #[error("{0} cannot be combined with {1}")]
     Exclusive(&'static str, &'static str),
+    /// A name stands in a list more than once.
+    #[error("{0} names something twice")]
+    Twice(&'static str),
     /// One of several fields has to be there.
     #[error("{0} must be given")]
     Missing(&'static str),
@@ -129,43 +131,6 @@ pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
         memory(one).map_err(|fault| Refused::Item { at: format!("memories[{i}]"), fault: Box::new(fault) })
     };
     request.memories.into_iter().enumerate().map(each).collect()
-}
-
-/// Checks what somebody says about the use of a memory.
-pub fn feedback(project: String, request: GiveFeedback) -> Result<Draft, Refused> {
-    let GiveFeedback { id, useful, rating, query_id, note, session, actor } = request;
-    let rating = match (useful, rating) {
-        (Some(_), Some(_)) => return Err(Refused::Exclusive("useful", "rating")),
-        (None, None) => return Err(Refused::Missing("useful or rating")),
-        (Some(useful), None) => {
-            if useful {
-                1.0
-            } else {
-                -1.0
-            }
-        }
-        (None, Some(rating)) => rating,
-    };
-    if !(-1.0..=1.0).contains(&rating) {
-        return Err(Refused::Rating);
-    }
-    if let Some(query) = &query_id {
-        name("query_id", query, NAME_CHARS_MAX)?;
-    }
-    if let Some(note) = &note {
-        name("note", note, NOTE_CHARS_MAX)?;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "from -1000 to 1000")]
-    let rating_milli = (rating * 1000.0).round() as i32;
-    let payload = FeedbackPayload { target: id.clone(), rating_milli, query_id, note };
-    Ok(Draft {
-        kind: MEMORY_FEEDBACK.into(),
-        actor: named("actor", actor, ACTOR_DEFAULT)?,
-        project,
-        session: session.map(|session| named("session", Some(session), "")).transpose()?,
-        causes: vec![id],
-        payload: serde_json::value::to_raw_value(&payload).expect("strings and a number are always JSON"),
-    })
 }
 
 /// Checks a memory that is a piece of a document.

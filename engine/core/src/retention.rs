@@ -22,7 +22,7 @@ pub fn check(mut rules: RetentionRules) -> Result<RetentionRules, Refused> {
     count("rules.projects", rules.projects.len(), 0, RETENTION_OVERRIDES_MAX)?;
     rules.projects.sort_by(|one, other| one.project.cmp(&other.project));
     if rules.projects.windows(2).any(|pair| pair[0].project == pair[1].project) {
-        return Err(Refused::Exclusive("a project in rules.projects", "itself"));
+        return Err(Refused::Twice("rules.projects"));
     }
     let own = |project: &ProjectRules| (project.max_age_days, project.max_entries);
     let all = rules.projects.iter().map(own).chain([(rules.max_age_days, rules.max_entries_per_project)]);

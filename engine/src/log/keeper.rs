@@ -124,8 +124,8 @@ impl Keeper {
             self.looked_at = Some(Instant::now());
         }
         self.checkpoint_if_due(&extent);
-        if self.eraser.is_due() {
-            return self.erase_some();
+        if self.eraser.is_due() && self.erase_some() {
+            return true;
         }
         self.audit_some(&extent) || self.compress_one(&extent)
     }

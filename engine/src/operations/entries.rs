@@ -1,6 +1,7 @@
 //! Many memories at once, memories around a place, and what happened to one.
 
 use engine_core::digest::Hash;
+use engine_core::feedback;
 use engine_core::limits::{ENTRIES_BYTES_MAX, ENTRIES_MAX, HISTORY_MAX};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{
@@ -91,7 +92,7 @@ impl Operations {
     ) -> Result<Written<Saved>, Refusal> {
         let id = known_id(request.id.clone())?;
         let found = self.query("target", None, move |connection| project_of(connection, &id)).await?;
-        let draft = request::feedback(found.ok_or_else(unknown)?, request)?;
+        let draft = feedback::check(found.ok_or_else(unknown)?, request)?;
         let receipt = self.engine.commit(vec![draft], key).await?;
         Ok(Written::new(&receipt, saved(&receipt)))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine_core::event::Draft;
 use engine_core::forgetting::{self, Forget, Target, Traces};
-use engine_core::limits::FORGET_MEMORIES_MAX;
+use engine_core::limits::{BATCH_EVENTS_MAX, FORGET_MEMORIES_MAX};
 use engine_core::wire::{
     ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
 };
@@ -94,6 +94,12 @@ impl Operations {
         let through = targets.iter().map(|target| target.seq).max().unwrap_or_default();
         let mut drafts = forgetting::drafts(&targets, reason, actor);
         drafts.extend(also);
+        if drafts.len() > BATCH_EVENTS_MAX {
+            let message =
+                format!("{} events would be forgotten, more than become durable together", targets.len());
+            return Err(Refusal::new(ErrorCode::InvalidArgument, message)
+                .hint("narrow it to one session or source after the other"));
+        }
         let receipt = self.engine.erase(drafts, through, key).await?;
         self.places(receipt, selected).await
     }
@@ -109,6 +115,7 @@ impl Operations {
         let marked = self.is_erasing(&receipt)?;
         let ids: Vec<String> = selected.memories.iter().map(|target| target.id.clone()).collect();
         let caches = engine.forgotten.tell(&ids);
+        engine.metrics.forgotten.inc_by(ids.len() as u64);
         let mut places = self.look(selected, files.as_deref(), !marked, traceless).await?;
         places.push(report(
             Place::Caches,
@@ -140,13 +147,18 @@ impl Operations {
         traceless: bool,
     ) -> Result<Vec<PlaceReport>, Refusal> {
         let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
-        let texts = selected.texts.clone();
-        let (left, others) = self
-            .query("targets", None, move |connection| {
-                Ok((rows_left(connection, &targets)?, others_saying(connection, &texts)?))
-            })
-            .await?;
+        let left = self.query("targets", Some(0), move |connection| rows_left(connection, &targets)).await?;
         let (log, database) = self.trace(Traces::of(selected.texts.iter().map(String::as_str))).await?;
+        let others = match log.found + database.found {
+            0 => 0,
+            _ => {
+                let texts = selected.texts.clone();
+                // A look at every row: where it takes too long, what was found stays unexplained.
+                let asked =
+                    self.query("targets", Some(0), move |connection| others_saying(connection, &texts));
+                asked.await.unwrap_or_default()
+            }
+        };
         let rewritten =
             files.map_or(0, |files| files.segments.iter().filter(|segment| segment.rewritten).count());
         let events: usize =

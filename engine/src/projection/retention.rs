@@ -1,5 +1,7 @@
 //! Which memories retention rules may remove: whole projects are never read, only what an index says is old or surplus.
 
+use std::collections::BTreeMap;
+
 use engine_core::retention::{Candidate, ProjectState, limits};
 use engine_core::wire::{RetentionAction, RetentionRules};
 use jiff::Timestamp;
@@ -50,11 +52,14 @@ pub(crate) fn candidates(
     );
     let old = format!(
         "SELECT m.seq, m.id, m.known, octet_length(m.content) FROM memories m
-         WHERE m.project = :project AND m.seq <= :through AND :now = :now AND (m.known < :cutoff OR m.seq < :first)
-           AND {standing} ORDER BY m.seq LIMIT :limit"
+         WHERE m.project = :project AND m.seq <= :through AND m.seq <= :last AND :now = :now
+           AND (m.known < :cutoff OR m.seq < :first) AND {standing} ORDER BY m.seq LIMIT :limit"
     );
     let mut found = Candidates::default();
     let mut left = max;
+    // The clock may have been set back between two events, so age does not follow from the number; the index on age says how
+    // far to look.
+    let mut last_old = BTreeMap::new();
     for project in projects(&moment)? {
         let limits = limits(rules, &project, as_of);
         if limits.cutoff.is_none() && limits.entries.is_none() {
@@ -75,10 +80,21 @@ pub(crate) fn candidates(
                 )
                 .optional()?,
         };
+        let cutoff = limits.cutoff.unwrap_or(i64::MIN);
+        let last = match last_old.get(&cutoff) {
+            Some(last) => *last,
+            None => {
+                let last: i64 = moment
+                    .prepare_cached("SELECT coalesce(max(seq), 0) FROM memories WHERE known < ?1")?
+                    .query_row([cutoff], |row| row.get(0))?;
+                last_old.insert(cutoff, last);
+                last
+            }
+        };
         let mut statement = moment.prepare_cached(&old)?;
         let asked = named_params! {
             ":project": project, ":through": through, ":now": now, ":limit": sql(left as u64 + 1),
-            ":cutoff": limits.cutoff.unwrap_or(i64::MIN), ":first": first_kept.unwrap_or(i64::MIN),
+            ":cutoff": cutoff, ":last": last.max(first_kept.unwrap_or(0)), ":first": first_kept.unwrap_or(i64::MIN),
         };
         let candidate = |row: &rusqlite::Row<'_>| {
             Ok(Candidate {

@@ -1,5 +1,7 @@
 //! Which memories are to be forgotten, and what else speaks of them.
 
+use std::collections::BTreeSet;
+
 use engine_core::forgetting::{TRACE_BYTES_MAX, Target, Which};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
@@ -39,8 +41,8 @@ pub(crate) fn select(connection: &Connection, which: &Which, max: usize) -> rusq
         selected.bytes += row.get::<_, i64>(2)?.unsigned_abs();
     }
     if let Which::Ids(ids) = which {
-        let known = |id: &&String| !selected.memories.iter().any(|memory| memory.id == **id);
-        selected.unknown = ids.iter().filter(known).cloned().collect();
+        let known: BTreeSet<&str> = selected.memories.iter().map(|memory| memory.id.as_str()).collect();
+        selected.unknown = ids.iter().filter(|id| !known.contains(id.as_str())).cloned().collect();
     }
     let seqs: Vec<i64> = selected.memories.iter().map(|memory| sql(memory.seq)).collect();
     let seqs_json = serde_json::to_string(&seqs).expect("a list of numbers is always JSON");

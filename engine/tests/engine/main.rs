@@ -10,6 +10,7 @@ mod import;
 mod log;
 mod process;
 mod projection;
+mod retention;
 mod validity;
 mod verbs;
 mod volume;
