@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine_core::limits::{RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX, SPIKE_GUARD_PERCENT_DEFAULT};
+use engine_core::policy::{self, Policy};
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
@@ -22,8 +24,31 @@ pub(crate) struct Config {
     pub(crate) rotation: Rotation,
     /// How often everything is read back and verified.
     pub(crate) verify_interval: Duration,
+    /// What may be written.
+    pub(crate) policy: policy::Settings,
     /// What makes vectors of texts.
     pub(crate) model: Model,
+    /// Rules for whoever asks for a retention plan without naming any.
+    pub(crate) retention: Retention,
+}
+
+/// Retention as it is configured. Nothing happens by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) max_age_days: Option<u32>,
+    pub(crate) max_entries_per_project: Option<u64>,
+    /// Share of a project's memories that a run removes without being told the number.
+    pub(crate) spike_guard_percent: u8,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            max_age_days: None,
+            max_entries_per_project: None,
+            spike_guard_percent: SPIKE_GUARD_PERCENT_DEFAULT,
+        }
+    }
 }
 
 /// When the log goes on in a new file.
@@ -51,7 +76,9 @@ impl Default for Config {
             drain: Duration::from_secs(20),
             rotation: Rotation::default(),
             verify_interval: DAY,
+            policy: policy::Settings::default(),
             model: Model::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -83,7 +110,8 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 6] = ["engine", "log", "shutdown", "rotation", "integrity", "embedding"];
+const SECTIONS: [&str; 8] =
+    ["engine", "log", "shutdown", "rotation", "integrity", "policy", "embedding", "retention"];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -120,6 +148,15 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     if let Some(seconds) = whole(&integrity, "integrity", "verifyIntervalSeconds", interval, &mut faults) {
         config.verify_interval = Duration::from_secs(seconds);
     }
+    if let Some(value) = root.get("policy").filter(|value| !value.is_null()) {
+        match serde_yaml::from_value::<policy::Settings>(value.clone()) {
+            Ok(settings) => config.policy = settings,
+            Err(fault) => faults.push(format!("policy cannot be read: {fault}")),
+        }
+        if let Err(found) = Policy::new(&config.policy) {
+            faults.extend(found.iter().map(|fault| format!("policy.{fault}")));
+        }
+    }
     let embedding = part("embedding", &["provider"], &mut faults);
     if let Some(provider) = text(&embedding, "embedding", "provider", &mut faults) {
         match Model::named(provider) {
@@ -127,7 +164,23 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
             None => faults.push(format!("embedding.provider must be one of {}", Model::NAMES.join(", "))),
         }
     }
+    let retention =
+        part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
+    config.retention = read_retention(&retention, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
+    let mut number = |key, max| whole(section, "retention", key, 1..=max, faults);
+    let defaults = Retention::default();
+    Retention {
+        max_age_days: number("maxAgeDays", RETENTION_AGE_DAYS_MAX.into())
+            .and_then(|days| days.try_into().ok()),
+        max_entries_per_project: number("maxEntriesPerProject", RETENTION_ENTRIES_MAX),
+        spike_guard_percent: number("spikeGuardPercent", 100)
+            .and_then(|percent| percent.try_into().ok())
+            .unwrap_or(defaults.spike_guard_percent),
+    }
 }
 
 fn section(value: &Value, name: &str, keys: &[&str], faults: &mut Vec<String>) -> Mapping {
@@ -204,6 +257,18 @@ mod tests {
             "integrity: {verifyIntervalSeconds: daily}",
         ] {
             assert_eq!(parse(text).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn retention_has_defaults_and_bounds() {
+        let config = parse("retention: {maxAgeDays: 90, spikeGuardPercent: 100}").unwrap();
+        let expected =
+            Retention { max_age_days: Some(90), max_entries_per_project: None, spike_guard_percent: 100 };
+        assert_eq!(config.retention, expected);
+        for text in ["maxAgeDays: 0", "maxEntriesPerProject: 0", "spikeGuardPercent: 101", "schedule: daily"]
+        {
+            assert_eq!(parse(&format!("retention: {{{text}}}")).unwrap_err().len(), 1, "{text}");
         }
     }
 

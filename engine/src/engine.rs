@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use engine_core::event::Draft;
+use engine_core::policy::Policy;
 use engine_core::wire::{
     CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
     ProjectionState, StorageHealth, StorageReason,
@@ -18,15 +19,17 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::cache::Answers;
-use crate::config::Rotation;
+use crate::config::{Retention, Rotation};
+use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
-    Answer, Attestation, Commit, CommitError, Keeper, Key, KeyRotated, LogDirectory, LogParts, LogReader,
-    OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
+    Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
+    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
 use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::retrieval::{Catalogs, Model, Retrieval};
 use crate::sources::Sources;
+use crate::writing::{Gate, WriteError};
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -47,8 +50,12 @@ pub(crate) struct Settings {
     pub(crate) verify_interval: Option<Duration>,
     /// What the log is held against before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
+    /// What may be written.
+    pub(crate) policy: Arc<Policy>,
     /// What makes vectors of texts.
     pub(crate) model: Model,
+    /// Rules for plans that name none.
+    pub(crate) retention: Retention,
 }
 
 /// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
@@ -67,6 +74,11 @@ pub(crate) struct Engine {
     pub(crate) retrieval: Arc<Retrieval>,
     pub(crate) answers: Arc<Answers>,
     catalogs: Arc<Catalogs>,
+    /// Who has copies of memories and is told when some are forgotten.
+    pub(crate) forgotten: Listeners,
+    pub(crate) traces: TraceFiles,
+    gate: Gate,
+    pub(crate) retention: Retention,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -80,13 +92,14 @@ impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, OpenError> {
         let directory = LogDirectory::lock(data)?;
-        let Settings { rotation, verify_interval, anchor, model } = settings;
+        let Settings { rotation, verify_interval, anchor, policy, model, retention } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
             storage: directory.storage(),
             published: Published::new(),
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
+            erasures: Arc::new(Erasures::new()),
             metrics: Arc::clone(&metrics),
             sources: Sources::System,
             rotation,
@@ -111,6 +124,11 @@ impl Engine {
         let catalogs = Catalogs::start(model, CATALOGS_BYTES_MAX, Arc::clone(&projection)).map_err(failed)?;
         let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
         let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
+        let forgotten = Listeners::default();
+        let (kept, held) = (Arc::clone(&answers), Arc::clone(&catalogs));
+        // All of it: forgetting is rare, and what is left in memory is right again with the next search.
+        forgotten.add(move |_| kept.clear());
+        forgotten.add(move |_| held.clear());
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).map_err(failed)
         };
@@ -120,6 +138,10 @@ impl Engine {
         ];
         let keeper = spawn("keeper", Box::new(move || keeper.run(&stopped)))?;
         Ok(Engine {
+            forgotten,
+            traces: TraceFiles::new(data),
+            gate: Gate::new(policy, Arc::clone(&metrics)),
+            retention,
             published,
             projection,
             log,
@@ -138,8 +160,9 @@ impl Engine {
     }
 
     /// Makes events durable, all or none.
-    pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, CommitError> {
+    pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
         let started = Instant::now();
+        let drafts = self.gate.pass(drafts).await?;
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
@@ -147,6 +170,23 @@ impl Engine {
         // The writer answers everything it takes; it takes everything unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(receipt)
+    }
+
+    /// Makes the events durable that say what is forgotten, and has the keeper begin at once.
+    pub(crate) async fn erase(
+        &self,
+        drafts: Vec<Draft>,
+        through: u64,
+        key: Option<Key>,
+    ) -> Result<Receipt, WriteError> {
+        let drafts = self.gate.pass(drafts).await?;
+        let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((wake, _)) = &*keeper {
+            // Full: it is about to look anyway.
+            let _woken = wake.try_send(());
+        }
         Ok(receipt)
     }
 

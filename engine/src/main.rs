@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod doctor;
 mod engine;
+mod forgotten;
 mod import;
 mod log;
 mod log_command;
@@ -21,6 +22,7 @@ mod serve;
 mod sources;
 mod storage;
 mod verify;
+mod writing;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) sync_seconds: Histogram,
     pub(crate) queries: IntCounterVec,
     pub(crate) query_seconds: HistogramVec,
+    pub(crate) policy_blocked: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
     pub(crate) cache: IntCounterVec,
     pub(crate) degraded: IntCounterVec,
     pub(crate) http_requests: IntCounterVec,
@@ -37,6 +39,10 @@ pub(crate) struct Metrics {
     pub(crate) integrity_faults: IntCounter,
     pub(crate) segments_compressed: IntCounter,
     pub(crate) projection_lag: IntGauge,
+    pub(crate) forgotten: IntCounter,
+    pub(crate) retention_runs: IntCounterVec,
+    pub(crate) retention_removed: IntCounter,
+    pub(crate) retention_last_applied: IntGauge,
     pub(crate) storage_available: IntGauge,
     pub(crate) storage_capacity: IntGauge,
 }
@@ -58,6 +64,16 @@ impl Metrics {
                 "memory_query_seconds",
                 "Read of the projection.",
                 "operation",
+            )?,
+            policy_blocked: define.counters(
+                "memory_policy_blocked_total",
+                "Writes refused because of a secret, or of personal data in a name.",
+                &["detector"],
+            )?,
+            redactions: define.counters(
+                "memory_redactions_total",
+                "Personal data redacted before it was written.",
+                &["field", "kind"],
             )?,
             cache: define.counters(
                 "memory_cache_requests_total",
@@ -121,6 +137,19 @@ impl Metrics {
                 .counter("memory_log_segments_compressed_total", "Sealed segments compressed.")?,
             projection_lag: define
                 .gauge("memory_projection_lag_events", "Durable events not applied yet.")?,
+            forgotten: define
+                .counter("memory_forgotten_total", "Memories forgotten, by request or retention.")?,
+            retention_runs: define.counters(
+                "memory_retention_runs_total",
+                "Retention plans made, carried out and refused.",
+                &["outcome"],
+            )?,
+            retention_removed: define
+                .counter("memory_retention_removed_total", "Memories removed by retention.")?,
+            retention_last_applied: define.gauge(
+                "memory_retention_last_applied_timestamp_seconds",
+                "When this process carried out a plan last; 0 when it has not.",
+            )?,
             storage_available: define.gauge("memory_storage_available_bytes", "Free space of the volume.")?,
             storage_capacity: define.gauge("memory_storage_capacity_bytes", "Size of the volume.")?,
             registry,

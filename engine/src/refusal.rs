@@ -8,6 +8,7 @@ use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::log::CommitError;
 use crate::projection::Unreadable;
+use crate::writing::WriteError;
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -24,6 +25,16 @@ impl Refusal {
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: hint.into(), ..self }
+    }
+
+    /// What programs decide on.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// For a person.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Seconds after which it may work, for what passes by itself.
@@ -55,13 +66,27 @@ impl IntoResponse for Refusal {
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Refusal {
-        let (code, hint) = match refused {
+        let innermost = match &refused {
+            Refused::Item { fault, .. } => fault,
+            refused => refused,
+        };
+        let (code, hint) = match innermost {
             Refused::TooLarge { .. } => {
                 (ErrorCode::PayloadTooLarge, "split it into several; nothing is ever cut to fit")
             }
             _ => (ErrorCode::InvalidArgument, "correct the request; repeating it as it is will not help"),
         };
         Refusal::new(code, refused.to_string()).hint(hint)
+    }
+}
+
+impl From<WriteError> for Refusal {
+    fn from(fault: WriteError) -> Refusal {
+        match fault {
+            WriteError::Commit(fault) => fault.into(),
+            WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
+                .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use engine_core::policy::Policy;
 use engine_core::wire::GivenAnchor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,7 +40,11 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
+        retention: config.retention.clone(),
         anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
+        policy: Arc::new(
+            Policy::new(&config.policy).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))?,
+        ),
         model: config.model,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);

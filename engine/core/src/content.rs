@@ -17,11 +17,25 @@ pub enum Table {
     Requests,
     /// What was set while an engine ran.
     Settings,
+    /// Documents that memories are pieces of.
+    Sources,
+    /// What was said about the use of memories.
+    Feedback,
+    /// Events whose payloads were removed.
+    Forgotten,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: &[Table] = &[Table::Memories, Table::Invalidations, Table::Requests, Table::Settings];
+    pub const ALL: &[Table] = &[
+        Table::Memories,
+        Table::Invalidations,
+        Table::Requests,
+        Table::Settings,
+        Table::Sources,
+        Table::Feedback,
+        Table::Forgotten,
+    ];
 
     /// Its name in the database.
     pub const fn name(self) -> &'static str {
@@ -30,6 +44,9 @@ impl Table {
             Table::Invalidations => "invalidations",
             Table::Requests => "requests",
             Table::Settings => "settings",
+            Table::Sources => "sources",
+            Table::Feedback => "feedback",
+            Table::Forgotten => "forgotten",
         }
     }
 }

@@ -10,8 +10,14 @@ pub const MEMORY_SAVED: &str = "memory.saved";
 /// Type of the event that ends a memory's validity; clients write it through `POST /v1/memories/{id}/invalidate` only.
 pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 
-/// Type of the event that says whose payloads were removed, its own never: `{targets: [ids of earlier events], reason}`.
+/// Type of the event that says whose payloads were removed, its own never: [`ForgottenPayload`].
 pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
+
+/// Type of the event that says how useful a memory was; clients write it through `POST /v1/feedback` only.
+pub const MEMORY_FEEDBACK: &str = "memory.feedback";
+
+/// Type of the event that says what a retention run did: [`crate::retention::RetentionPayload`].
+pub const RETENTION_APPLIED: &str = "retention.applied";
 
 /// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.
 pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
@@ -28,6 +34,8 @@ pub const RESERVED: &[&str] = &[
     MEMORY_INVALIDATED,
     MEMORY_FORGOTTEN,
     RETRIEVAL_WEIGHTS_SET,
+    MEMORY_FEEDBACK,
+    RETENTION_APPLIED,
     LOG_KEY_ROTATED,
     LOG_ROLLBACK_ACCEPTED,
 ];
@@ -73,6 +81,39 @@ pub struct MemoryPayload {
     /// Since when it is true, if that is not when it happened or was saved, whichever was earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<jiff::Timestamp>,
+    /// The document it is a piece of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// A piece of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Where the document is, as whoever sent it names it.
+    pub uri: String,
+    /// SHA-256 of the whole document, 64 hex digits.
+    pub sha256: Hash,
+    /// Number of the piece, from 1.
+    pub piece: u32,
+    /// Pieces of the document.
+    pub pieces: u32,
+}
+
+/// Payload of a [`MEMORY_FEEDBACK`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedbackPayload {
+    /// Id of the memory.
+    pub target: String,
+    /// How useful it was, in thousandths: from -1000, harmful, to 1000, just what was needed.
+    pub rating_milli: i32,
+    /// The search it was found by, as whoever searched names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_id: Option<String>,
+    /// In somebody's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Payload of a [`MEMORY_INVALIDATED`] event. The memory stays; it is true no longer.
@@ -92,11 +133,17 @@ pub struct InvalidationPayload {
     pub superseded_by: Option<String>,
 }
 
-/// Payload of a [`MEMORY_FORGOTTEN`] event, as far as the projection needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Payload of a [`MEMORY_FORGOTTEN`] event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgottenPayload {
     /// Ids of the events whose payloads are removed.
     pub targets: Vec<String>,
+    /// Their numbers, in the same order: where in the log they are. Older events do not have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seqs: Vec<u64>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// A client's promise that requests with this key are one request.

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::digest::{Hash, Salt};
 use crate::event::{
-    ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED,
-    MemoryPayload, RETRIEVAL_WEIGHTS_SET,
+    FeedbackPayload, ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FEEDBACK, MEMORY_FORGOTTEN,
+    MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RETRIEVAL_WEIGHTS_SET,
 };
 use crate::format::EventLine;
 
@@ -22,6 +22,10 @@ pub enum Change {
     PutMemory(Box<Memory>),
     /// A memory is true until some moment only.
     PutInvalidation(Box<Invalidation>),
+    /// Somebody said how useful a memory was.
+    PutFeedback(Feedback),
+    /// An event is known to be forgotten.
+    PutForgotten(Forgotten),
     /// A request is known to be done.
     PutRequest(Request),
     /// Something is set from now on.
@@ -89,6 +93,38 @@ pub struct Setting {
     pub value: String,
 }
 
+/// What somebody said about the use of a memory. The words are in the log alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feedback {
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Id of its event.
+    pub id: String,
+    /// When the engine accepted it.
+    pub created_at: Timestamp,
+    /// Id of the memory.
+    pub target: String,
+    /// From -1000 to 1000.
+    pub rating_milli: i32,
+    /// The search it was found by.
+    pub query_id: Option<String>,
+}
+
+/// An event without payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Id of the event whose payload is gone.
+    pub target: String,
+    /// Its sequence number, where that was recorded.
+    pub target_seq: Option<u64>,
+    /// Sequence number of the event that says so.
+    pub seq: u64,
+    /// Id of that.
+    pub id: String,
+    /// When the engine accepted that.
+    pub created_at: Timestamp,
+}
+
 /// A request with an idempotency key, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -135,7 +171,8 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
             }
             MEMORY_FORGOTTEN => {
                 let forgotten: ForgottenPayload = shaped(line, payload, MEMORY_FORGOTTEN)?;
-                changes.push(Change::Forget(forgotten.targets));
+                changes.push(Change::Forget(forgotten.targets.clone()));
+                changes.extend(each_forgotten(line, forgotten).map(Change::PutForgotten));
             }
             RETRIEVAL_WEIGHTS_SET => changes.push(Change::PutSetting(Setting {
                 seq: line.envelope.seq,
@@ -143,6 +180,7 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 name: RETRIEVAL_WEIGHTS_SET,
                 value: payload.to_owned(),
             })),
+            MEMORY_FEEDBACK => changes.push(Change::PutFeedback(feedback(line, payload)?)),
             _ => {}
         }
     }
@@ -182,6 +220,31 @@ fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, Unf
         valid_until: payload.valid_until.unwrap_or(envelope.time),
         reason: payload.reason,
         superseded_by: payload.superseded_by,
+    })
+}
+
+fn feedback(line: &EventLine<'_>, payload: &str) -> Result<Feedback, Unfoldable> {
+    let envelope = &line.envelope;
+    let payload: FeedbackPayload = shaped(line, payload, MEMORY_FEEDBACK)?;
+    Ok(Feedback {
+        seq: envelope.seq,
+        id: envelope.id.to_string(),
+        created_at: envelope.time,
+        target: payload.target,
+        rating_milli: payload.rating_milli,
+        query_id: payload.query_id,
+    })
+}
+
+fn each_forgotten(line: &EventLine<'_>, payload: ForgottenPayload) -> impl Iterator<Item = Forgotten> {
+    let (seq, id, created_at) = (line.envelope.seq, line.envelope.id.to_string(), line.envelope.time);
+    let seqs = payload.seqs.into_iter().map(Some).chain(std::iter::repeat(None));
+    payload.targets.into_iter().zip(seqs).map(move |(target, target_seq)| Forgotten {
+        target,
+        target_seq,
+        seq,
+        id: id.clone(),
+        created_at,
     })
 }
 
@@ -272,6 +335,26 @@ mod tests {
         let said = r#"{"target":"x","valid_until":"1969-01-01T00:00:00Z","reason":"r"}"#;
         assert_eq!(until(said).1, "1969-01-01T00:00:00Z");
         assert!(check(MEMORY_INVALIDATED, "{}", [1, 1], false).is_err());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_known_by_its_ids() {
+        let changes =
+            check(MEMORY_FORGOTTEN, r#"{"targets":["x","y"],"seqs":[3],"reason":"r"}"#, [1, 1], false)
+                .unwrap();
+        let [Change::Forget(ids), Change::PutForgotten(x), Change::PutForgotten(y)] = changes.as_slice()
+        else {
+            panic!("{changes:?}")
+        };
+        assert_eq!((ids.len(), x.target_seq, y.target_seq, x.seq), (2, Some(3), None, 10));
+    }
+
+    #[test]
+    fn feedback_is_kept_without_its_words() {
+        let said = r#"{"target":"x","rating_milli":-500,"query_id":"q","note":"n"}"#;
+        let changes = check(MEMORY_FEEDBACK, said, [1, 1], false).unwrap();
+        let [Change::PutFeedback(feedback)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((feedback.target.as_str(), feedback.rating_milli), ("x", -500));
     }
 
     #[test]

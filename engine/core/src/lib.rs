@@ -4,16 +4,20 @@
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
-//! projection stores, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
-//! full-text query, [`policy`] says what may be written, [`zaxy`] reads foreign logs.
+//! projection stores, [`documents`] cuts texts into memories, [`embedding`] makes vectors of them and [`retrieval`] ranks
+//! them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes, [`request`] is the only code that
+//! sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`] reads foreign logs.
 
 pub mod anchor;
 pub mod checkpoint;
 pub mod content;
 pub mod digest;
+pub mod documents;
 pub mod embedding;
 pub mod event;
+pub mod feedback;
 pub mod fold;
+pub mod forgetting;
 pub mod format;
 pub mod frames;
 pub mod limits;
@@ -23,6 +27,7 @@ pub mod policy;
 pub mod query;
 pub mod recovery;
 pub mod request;
+pub mod retention;
 pub mod retrieval;
 pub mod row;
 pub mod strict;

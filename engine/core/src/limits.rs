@@ -31,6 +31,49 @@ pub const SEARCH_LIMIT_MAX: u32 = 1000;
 pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
 /// Longest reason of an invalidation, characters.
 pub const REASON_CHARS_MAX: usize = 1000;
+/// Most events that one event of type `memory.forgotten` names: its line stays far below a mebibyte.
+pub const FORGET_TARGETS_MAX: usize = 1000;
+/// Most ids of one request for entries (M1).
+pub const ENTRIES_MAX: usize = 200;
+/// Most bytes of content of one answer with entries: a list of two hundred mebibytes is no answer.
+pub const ENTRIES_BYTES_MAX: u64 = 8 << 20;
+/// Most memories before and after the anchor of a timeline (M1), and how many when it does not say.
+pub const TIMELINE_MAX: u32 = 20;
+/// See [`TIMELINE_MAX`].
+pub const TIMELINE_DEFAULT: u32 = 5;
+/// Most events of a memory's history.
+pub const HISTORY_MAX: usize = 1000;
+/// Events that a filtered page of `GET /v1/events` looks at: it says where to go on.
+pub const EVENTS_SCAN_MAX: usize = 20_000;
+/// Most documents of one request.
+pub const DOCUMENTS_MAX: usize = 100;
+/// Largest piece of a document, bytes: about 500 tokens, small enough to be one thought and to leave room for others in a
+/// context, large enough for a paragraph or two.
+pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
+/// Most pieces of a document: those of a new version and the ends of as many old ones become durable together.
+pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
+/// Type of the pieces of a document that names none.
+pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
+/// Longest note of feedback, characters.
+pub const NOTE_CHARS_MAX: usize = 1000;
+/// Oldest age that a retention rule names, days: a hundred years.
+pub const RETENTION_AGE_DAYS_MAX: u32 = 36_500;
+/// Largest number of entries that a retention rule names.
+pub const RETENTION_ENTRIES_MAX: u64 = 1_000_000_000;
+/// Most projects with retention rules of their own.
+pub const RETENTION_OVERRIDES_MAX: usize = 1000;
+/// Share of a project's memories that a retention run removes without being told the number, percent.
+pub const SPIKE_GUARD_PERCENT_DEFAULT: u8 = 20;
+/// Memories of all projects that a retention run removes without being told the number.
+pub const SPIKE_GUARD_MEMORIES: u64 = 10_000;
+/// Most ids that the answer with a retention plan names, and how many when it does not say.
+pub const RETENTION_IDS_MAX: u64 = 1000;
+/// Longest name of a document's source, characters: paths and URLs are longer than names.
+pub const SOURCE_CHARS_MAX: usize = 512;
+/// Most ids of one request to forget.
+pub const FORGET_IDS_MAX: usize = 1000;
+/// Most memories that one request forgets: a hundred events of [`FORGET_TARGETS_MAX`] become durable together.
+pub const FORGET_MEMORIES_MAX: usize = 100_000;
 /// Matches that a search counts. `total` of a search with more is this number, and `total_is_bound` says so: counting a
 /// million matches would cost more than finding the best twenty.
 pub const SEARCH_TOTAL_MAX: u32 = 100_000;

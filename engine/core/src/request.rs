@@ -6,10 +6,12 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::digest::is_id;
-use crate::event::{Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED};
+use crate::event::{
+    Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED, Source,
+};
 use crate::limits::*;
 use crate::strict;
-use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemory};
+use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
 
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,6 +78,26 @@ pub enum Refused {
     /// A payload that is not an object.
     #[error("{0} must be a JSON object")]
     NotAnObject(String),
+    /// One of several is wrong.
+    #[error("{at}: {fault}")]
+    Item {
+        /// Which.
+        at: String,
+        /// What is wrong with it.
+        fault: Box<Refused>,
+    },
+    /// A rating outside of its range.
+    #[error("rating must be a number from -1 to 1")]
+    Rating,
+    /// Two ways to say the same, both used.
+    #[error("{0} cannot be combined with {1}")]
+    Exclusive(&'static str, &'static str),
+    /// A name stands in a list more than once.
+    #[error("{0} names something twice")]
+    Twice(&'static str),
+    /// One of several fields has to be there.
+    #[error("{0} must be given")]
+    Missing(&'static str),
     /// A cause that is not an id.
     #[error("{0} must be the id of an event (32 lower-case hex digits)")]
     NotAnId(String),
@@ -107,6 +129,20 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 /// Checks a memory to save.
 pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
+    piece(request, None)
+}
+
+/// Checks a batch of memories.
+pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
+    count("memories", request.memories.len(), 1, BATCH_EVENTS_MAX)?;
+    let each = |(i, one)| {
+        memory(one).map_err(|fault| Refused::Item { at: format!("memories[{i}]"), fault: Box::new(fault) })
+    };
+    request.memories.into_iter().enumerate().map(each).collect()
+}
+
+/// Checks a memory that is a piece of a document.
+pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
     let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from } = request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
@@ -121,7 +157,7 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
     }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
     let title = title.filter(|title| !title.is_empty());
-    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from };
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -229,6 +265,11 @@ pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, NAME_CHARS_MAX)
 }
 
+/// Checks a text of one line that must not be empty.
+pub fn text(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+    name(field, value, limit)
+}
+
 /// Checks the words of a search.
 pub fn words(q: &str) -> Result<(), Refused> {
     chars("q", q, QUERY_CHARS_MAX)
@@ -280,20 +321,20 @@ pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64
     value.ok_or(Refused::Range { field, min, max })
 }
 
-fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
+pub(crate) fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
     let value = value.unwrap_or_else(|| default.to_owned());
     name(field, &value, NAME_CHARS_MAX)?;
     Ok(value)
 }
 
-fn name(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+pub(crate) fn name(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     if value.trim().is_empty() {
         return Err(Refused::Empty(field.into()));
     }
     line(field, value, limit)
 }
 
-fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
+pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     chars(field, value, limit)?;
     if value.chars().any(char::is_control) {
         return Err(Refused::Control(field.into()));
@@ -316,7 +357,7 @@ fn size(field: &str, found: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refused> {
+pub(crate) fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refused> {
     if !(min..=max).contains(&found) {
         return Err(Refused::Count { field: field.into(), found, min, max });
     }

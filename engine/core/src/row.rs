@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::content::{Cell, Table, row_hash};
 use crate::digest::Hash;
-use crate::fold::{Invalidation, Memory, Request, Setting};
+use crate::fold::{Feedback, Forgotten, Invalidation, Memory, Request, Setting};
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,20 @@ impl Row {
 pub const MEMORY_WORDS: [usize; 3] = [5, 13, 6];
 
 impl Memory {
+    /// Columns: seq, project, uri, sha256, piece, pieces. `seq` is that of the memory.
+    pub fn source_row(&self) -> Option<Row> {
+        let source = self.payload.source.as_ref()?;
+        let values = vec![
+            integer(self.seq),
+            Value::Text(self.project.clone()),
+            Value::Text(source.uri.clone()),
+            Value::Text(source.sha256.to_string()),
+            integer(source.piece.into()),
+            integer(source.pieces.into()),
+        ];
+        Some(Row { table: Table::Sources, values })
+    }
+
     /// Columns: seq, id, hash, project, kind, title, tags, actor, session, occurred_at, created_at, valid_from, known,
     /// content. Content comes last: a list of memories must not read through a mebibyte of each.
     pub fn into_row(self) -> Row {
@@ -105,6 +119,35 @@ impl Setting {
             Value::Text(self.value),
         ];
         Row { table: Table::Settings, values }
+    }
+}
+
+impl Feedback {
+    /// Columns: seq, id, memory, rating, known, query_id. `memory` is the sequence number of the target.
+    pub fn into_row(self, memory: u64) -> Row {
+        let values = vec![
+            integer(self.seq),
+            Value::Text(self.id),
+            integer(memory),
+            Value::Integer(self.rating_milli.into()),
+            Value::Integer(microseconds(self.created_at)),
+            optional(self.query_id),
+        ];
+        Row { table: Table::Feedback, values }
+    }
+}
+
+impl Forgotten {
+    /// Columns: target, seq, id, event, known. `event` is the sequence number of the target.
+    pub fn into_row(self) -> Row {
+        let values = vec![
+            Value::Text(self.target),
+            integer(self.seq),
+            Value::Text(self.id),
+            self.target_seq.map_or(Value::Null, integer),
+            Value::Integer(microseconds(self.created_at)),
+        ];
+        Row { table: Table::Forgotten, values }
     }
 }
 

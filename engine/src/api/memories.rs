@@ -31,7 +31,7 @@ pub(super) fn created<T: serde::Serialize>(written: Written<T>) -> Response {
 }
 
 /// The id in a path. One that is not UTF-8 is the id of nothing.
-fn id(path: Result<Path<String>, PathRejection>) -> String {
+pub(super) fn id(path: Result<Path<String>, PathRejection>) -> String {
     path.map(|Path(id)| id).unwrap_or_default()
 }
 
@@ -81,7 +81,7 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
     Ok((search, parameters.number("min_seq", 0, SEQ_MAX)?))
 }
 
-fn moment(operations: &Operations, parameters: &Parameters) -> Result<Moment, Refused> {
+pub(super) fn moment(operations: &Operations, parameters: &Parameters) -> Result<Moment, Refused> {
     let is_seq = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let known = match parameters.text("known_at") {
         None => None,

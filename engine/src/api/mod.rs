@@ -2,10 +2,13 @@
 
 mod admin;
 mod body;
+mod entries;
 mod events;
+mod forget;
 mod log;
 mod memories;
 mod parameters;
+mod retention;
 mod retrieval;
 mod server;
 
@@ -43,6 +46,12 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
         .route("/v1/memories", post(memories::save))
+        .route("/v1/memories/batch", post(entries::save_all))
+        .route("/v1/memories/entries", post(entries::entries))
+        .route("/v1/memories/{id}/history", get(entries::history))
+        .route("/v1/timeline", get(entries::timeline))
+        .route("/v1/documents", post(entries::documents))
+        .route("/v1/feedback", post(entries::feedback))
         .route("/v1/memories/{id}", get(memories::read))
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))
         .route("/v1/search", get(memories::search))
@@ -52,6 +61,9 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
             get(retrieval::weights).put(retrieval::set_weights).delete(retrieval::reset_weights),
         )
         .route("/v1/events", post(events::append).get(events::page))
+        .route("/v1/forget", post(forget::forget))
+        .route("/v1/retention/plan", post(retention::plan))
+        .route("/v1/retention/apply", post(retention::apply))
         .route("/v1/log/head", get(events::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))

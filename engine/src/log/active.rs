@@ -27,8 +27,8 @@ pub(super) struct Active {
 pub(crate) struct Durable {
     /// Of the segment.
     pub(crate) first_seq: u64,
-    /// Bytes of it; all there are when it was being written anew, which leaves one of two files with the same chain.
-    pub(crate) len: Option<u64>,
+    /// Bytes of it.
+    pub(crate) len: u64,
     pub(crate) link: Link,
 }
 
@@ -72,7 +72,7 @@ impl Active {
     }
 
     pub(super) fn durable(&self) -> Durable {
-        Durable { first_seq: self.first_seq(), len: Some(self.len), link: self.link }
+        Durable { first_seq: self.first_seq(), len: self.len, link: self.link }
     }
 
     /// Whether there is anything but the header.

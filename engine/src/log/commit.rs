@@ -16,6 +16,8 @@ pub(crate) enum Order {
     Rotate(Answer<Rotated>),
     /// Sign with a new key from now on.
     RotateKey(Answer<KeyRotated>),
+    /// Forget payloads.
+    Erase(Erase),
     /// Hold the log against this.
     Anchor(GivenAnchor, oneshot::Sender<IntegrityHealth>),
 }
@@ -39,6 +41,17 @@ pub(crate) struct KeyRotated {
     pub(crate) old: String,
     /// Verifier key from now on.
     pub(crate) new: String,
+}
+
+/// A request to forget payloads.
+#[derive(Debug)]
+pub(crate) struct Erase {
+    /// The events that say so.
+    pub(crate) drafts: Vec<Draft>,
+    /// Number of the last event whose payload goes.
+    pub(crate) through: u64,
+    pub(crate) key: Option<Key>,
+    pub(crate) reply: Reply,
 }
 
 /// A request to make events durable, all or none.
@@ -72,7 +85,7 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
-    pub(super) fn of(request: &Request, replayed: bool) -> Receipt {
+    pub(crate) fn of(request: &Request, replayed: bool) -> Receipt {
         let Request { id, first_seq, last_seq, hash, .. } = request.clone();
         Receipt { id, first_seq, last_seq, hash, replayed }
     }

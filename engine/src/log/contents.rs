@@ -114,7 +114,7 @@ fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<O
 }
 
 /// Number of the event whose line begins so.
-fn seq_of(line: &[u8]) -> Option<u64> {
+pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
     let digits = line.strip_prefix(BEFORE_SEQ)?;
     let count = digits.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(&digits[..count]).ok()?.parse().ok()

@@ -1,17 +1,27 @@
-//! Forgetting payloads: the event that says so, then the segments without them.
+//! Forgetting payloads, the writer's part: a mark, the event that says so, and a new segment if need be.
+//!
+//! The mark is an empty file whose name says behind which event the forgetting stands; it is durable before that event is
+//! and goes when no file holds the payloads any more ([`super::eraser`]). So a start knows what was begun without reading
+//! the log, and a mark without its event says that nothing was. Payloads in the segment that is being written would have to
+//! be taken out under the writer's hand: it is sealed instead, and sealed segments are the keeper's.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use engine_core::event::MEMORY_FORGOTTEN;
+use engine_core::event::{Draft, MEMORY_FORGOTTEN};
+use engine_core::forgetting::Target;
 use engine_core::limits::BATCH_EVENTS_MAX;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::commit::CommitError;
+use super::commit::{Commit, CommitError, Key, Receipt};
+use super::eraser::ErasedSegment;
 use super::rewrite;
-use super::segment::{self, Segment};
+use super::segment::{self, DIRECTORY};
 use super::writer::Writer;
+use crate::storage::{FailPoint, Privacy, Storage};
+
+const MARK: &str = "erasing-";
 
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,10 +33,10 @@ pub(crate) struct Erased {
     /// Events without payload now.
     pub(crate) targets: BTreeSet<String>,
     /// Files that were written anew.
-    pub(crate) segments: Vec<String>,
+    pub(crate) segments: Vec<ErasedSegment>,
 }
 
-/// Why payloads were not forgotten, or not all of them. Doing it again is safe.
+/// Why payloads were not forgotten, or not all of them.
 #[derive(Debug, Error)]
 pub(crate) enum EraseError {
     #[error("name 1 to {BATCH_EVENTS_MAX} events")]
@@ -37,56 +47,98 @@ pub(crate) enum EraseError {
     Needed(String, String),
     #[error("the event that says so is not durable: {0}")]
     NotRecorded(#[from] CommitError),
-    #[error("writing a segment anew failed: {0}; repeat the command")]
+    #[error("writing a segment anew failed: {0}; the next start goes on with it")]
     Io(#[from] io::Error),
 }
 
-#[derive(Serialize)]
-struct Forgotten<'a> {
-    targets: &'a BTreeSet<String>,
-    reason: &'a str,
+/// Path of the mark of a forgetting that stands behind this event.
+pub(super) fn mark_path(after: u64) -> String {
+    format!("{DIRECTORY}/{MARK}{after:020}")
+}
+
+/// The events behind which a forgetting was begun.
+pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
+    let names = match storage.list(DIRECTORY) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
+        names => names?,
+    };
+    Ok(names.iter().filter_map(|name| name.strip_prefix(MARK)?.parse().ok()).collect())
+}
+
+fn mark(storage: &dyn Storage, after: u64) -> io::Result<()> {
+    match storage.create(&mark_path(after), Privacy::Group) {
+        // Left by one that was not recorded.
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
+        created => created?.sync()?,
+    }
+    storage.sync_directory(DIRECTORY)?;
+    storage.reached(FailPoint::ErasureMarked)
 }
 
 impl Writer {
-    /// Forgets the payloads of these events. Under the writer's own hand: nothing is appended meanwhile.
-    pub(crate) fn erase(&mut self, targets: &BTreeSet<String>, reason: &str) -> Result<Erased, EraseError> {
-        if targets.is_empty() || targets.len() > BATCH_EVENTS_MAX {
-            return Err(EraseError::Count);
-        }
+    /// Makes the events durable that say what is forgotten; taking it out of the files is the keeper's work from then on.
+    /// `through` is the number of the last event whose payload goes.
+    pub(crate) fn begin_erasure(
+        &mut self,
+        drafts: Vec<Draft>,
+        through: u64,
+        key: Option<Key>,
+    ) -> Result<Receipt, CommitError> {
         if let Some(refusal) = self.refusal() {
-            return Err(refusal.into());
+            return Err(refusal);
         }
-        let places = self.places_of(targets)?;
-        let receipt = self.record(MEMORY_FORGOTTEN, None, &Forgotten { targets, reason })?;
+        if let Some(done) = key.as_ref().map_or(Ok(None), |key| self.done_before(key))? {
+            return Ok(done);
+        }
+        let after = self.active.as_ref().map_or(0, |active| active.link.seq);
         let storage = std::sync::Arc::clone(&self.parts.storage);
-        let active = self.active.as_ref().map(|active| active.first_seq());
-        let mut segments = Vec::new();
-        for segment in places {
-            if active == Some(segment.first_seq) {
-                self.let_go();
-            }
-            rewrite::rewrite(&*storage, segment, targets, &receipt.id)?;
-            segments.push(segment.name());
+        if let Err(fault) = mark(&*storage, after) {
+            self.close("mark", &fault);
+            return Err(self.refusal().unwrap_or(CommitError::Failing));
         }
-        self.look_at_storage();
-        Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        self.commit_own(Commit { drafts, key, reply });
+        let receipt = answer.try_recv().unwrap_or(Err(CommitError::Failing))?;
+        self.seal_through(through);
+        self.parts.erasures.ask();
+        Ok(receipt)
     }
 
-    /// The segments these events are in.
-    fn places_of(&self, targets: &BTreeSet<String>) -> Result<Vec<Segment>, EraseError> {
-        let (mut missing, mut places) = (targets.clone(), Vec::new());
-        for segment in segment::list(&*self.parts.storage)?.segments {
-            let found = rewrite::find(&*self.parts.storage, segment, targets)?;
-            for (id, kind) in &found {
-                if kind == MEMORY_FORGOTTEN || kind.starts_with("log.") {
-                    return Err(EraseError::Needed(id.clone(), kind.clone()));
+    /// Goes on in a new segment if this event is in the one that is being written.
+    fn seal_through(&mut self, seq: u64) {
+        if self.refusal().is_none() && self.active.as_ref().is_some_and(|active| active.first_seq() <= seq) {
+            self.rotate();
+        }
+    }
+
+    /// The same for what was begun before a crash: which payloads it names is read later.
+    pub(super) fn seal_what_is_marked(&mut self) {
+        match marks(&*self.parts.storage) {
+            Ok(marks) => {
+                if let Some(last) = marks.last() {
+                    self.seal_through(*last);
+                    self.parts.erasures.ask();
                 }
-                missing.remove(id);
             }
-            if !found.is_empty() {
-                places.push(segment);
+            Err(fault) => self.close("mark", &fault),
+        }
+    }
+
+    /// Where these events are, for whoever knows no more than their ids: reads the whole log.
+    pub(crate) fn locate(&self, ids: &BTreeSet<String>) -> Result<Vec<Target>, EraseError> {
+        if ids.is_empty() || ids.len() > BATCH_EVENTS_MAX {
+            return Err(EraseError::Count);
+        }
+        let (mut missing, mut targets) = (ids.clone(), Vec::new());
+        for segment in segment::list(&*self.parts.storage)?.segments {
+            for (target, kind) in rewrite::locate(&*self.parts.storage, segment, ids)? {
+                if kind == MEMORY_FORGOTTEN || kind.starts_with("log.") {
+                    return Err(EraseError::Needed(target.id, kind));
+                }
+                missing.remove(&target.id);
+                targets.push(target);
             }
         }
-        missing.pop_first().map_or(Ok(places), |id| Err(EraseError::Unknown(id)))
+        missing.pop_first().map_or(Ok(targets), |id| Err(EraseError::Unknown(id)))
     }
 }

@@ -14,6 +14,7 @@ use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use super::audit::{Task, audit};
 use super::compact;
 use super::contents;
+use super::eraser::{ErasedSegment, Eraser, Step};
 use super::published::Head;
 use super::segment::{Form, Segment};
 use super::walk::corrupt;
@@ -45,6 +46,7 @@ pub(crate) struct Keeper {
     complete: bool,
     written: Option<Written>,
     compress_after: Option<Instant>,
+    eraser: Eraser,
     look_every: Duration,
 }
 
@@ -80,6 +82,7 @@ type Extent = (Head, Arc<[Segment]>);
 impl Keeper {
     pub(crate) fn new(parts: LogParts, verify_interval: Option<Duration>) -> Keeper {
         Keeper {
+            eraser: Eraser::new(parts.clone()),
             parts,
             verify_interval,
             known: BTreeMap::new(),
@@ -96,14 +99,16 @@ impl Keeper {
     /// The same, without waiting for anything.
     #[cfg(test)]
     pub(super) fn looking_always(self) -> Keeper {
-        Keeper { look_every: Duration::ZERO, ..self }
+        let mut keeper = Keeper { look_every: Duration::ZERO, ..self };
+        keeper.eraser.patience = Duration::ZERO;
+        keeper
     }
 
-    /// Works until told to stop, then writes a last checkpoint.
+    /// Works until told to stop, then writes a last checkpoint. A message says that there is something to do at once.
     pub(crate) fn run(mut self, stop: &Receiver<()>) {
         loop {
             let wait = if self.step() { Duration::ZERO } else { LOOK_EVERY };
-            if !matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
+            if matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Disconnected)) {
                 break;
             }
         }
@@ -119,7 +124,28 @@ impl Keeper {
             self.looked_at = Some(Instant::now());
         }
         self.checkpoint_if_due(&extent);
+        if self.eraser.is_due() && self.erase_some() {
+            return true;
+        }
         self.audit_some(&extent) || self.compress_one(&extent)
+    }
+
+    /// Takes payloads that are forgotten out of one segment; false when there are none to take out.
+    fn erase_some(&mut self) -> bool {
+        let Step::Done(rewritten) = self.eraser.step() else { return false };
+        if let Some(segment) = rewritten {
+            // Another file: it is read back like one that was not read yet.
+            self.known.remove(&segment.first_seq);
+            self.complete = false;
+        }
+        true
+    }
+
+    /// Takes payloads that are forgotten out of all of them. Which segments had any.
+    pub(super) fn erase_all(&mut self) -> io::Result<Vec<ErasedSegment>> {
+        self.eraser.patience = Duration::ZERO;
+        while self.erase_some() {}
+        self.eraser.taken_out()
     }
 
     /// Looks at every file without reading it.

@@ -2,7 +2,7 @@
 //!
 //! One thread writes it ([`writer`]) through [`active`], the segment at its end; [`open`] recovers it. [`keeper`] is the
 //! thread that reads everything back, compresses what is sealed and keeps the checkpoint the next start begins at.
-//! [`reader`] answers reads; [`attestation`] signs and judges.
+//! [`erase`] and [`eraser`] forget; [`reader`] answers reads; [`attestation`] signs and judges.
 
 mod active;
 mod attestation;
@@ -12,6 +12,7 @@ mod compact;
 mod compressed;
 mod contents;
 mod erase;
+mod eraser;
 mod group;
 mod inspect;
 mod keeper;
@@ -26,6 +27,7 @@ mod reader;
 mod rewrite;
 mod segment;
 mod torn;
+mod traces;
 mod tree;
 mod walk;
 mod writer;
@@ -33,8 +35,9 @@ mod writer;
 pub(crate) use attestation::Attestation;
 pub(crate) use audit::{Task, audit};
 pub(crate) use commit::{
-    Answer, AppliedKeys, Applying, Commit, CommitError, Key, KeyRotated, Order, Receipt, Rotated,
+    Answer, AppliedKeys, Applying, Commit, CommitError, Erase, Key, KeyRotated, Order, Receipt, Rotated,
 };
+pub(crate) use eraser::{ErasedFiles, Erasures};
 pub(crate) use inspect::{
     SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
@@ -44,6 +47,7 @@ pub(crate) use open::{LogDirectory, OpenError};
 pub(crate) use published::{Head, Published, Store};
 pub(crate) use reader::LogReader;
 pub(crate) use segment::{Segment, list};
+pub(crate) use traces::search_log;
 pub(crate) use tree::Tree;
 pub(crate) use writer::{LogParts, Writer};
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use engine_core::fold::Request;
+use engine_core::forgetting;
 use thiserror::Error;
 
 use super::attestation::Attestation;
 use super::commit::{AppliedKeys, Applying, CommitError, KeyRotated, Rotated};
 use super::erase::{EraseError, Erased};
+use super::eraser::Erasures;
 use super::keeper::Keeper;
 use super::open::{LogDirectory, OpenError};
+use super::own::ACTOR;
 use super::published::Published;
 use super::tree::Tree;
 use super::writer::{LogParts, Writer};
@@ -69,6 +72,7 @@ impl Offline {
             published: Published::new(),
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
+            erasures: Arc::new(Erasures::new()),
             metrics: Arc::new(Metrics::new("")?),
             sources: Sources::System,
             rotation: Rotation::default(),
@@ -96,7 +100,14 @@ impl Offline {
 
     /// Forgets the payloads of these events.
     pub(crate) fn erase(&mut self, targets: &BTreeSet<String>, reason: &str) -> Result<Erased, OfflineError> {
-        Ok(self.writer.erase(targets, reason)?)
+        let located = self.writer.locate(targets)?;
+        let through = located.iter().map(|target| target.seq).max().unwrap_or_default();
+        let drafts = forgetting::drafts(&located, reason, ACTOR);
+        let receipt = self.writer.begin_erasure(drafts, through, None).map_err(EraseError::from)?;
+        // A volume that failed at the new segment may work again.
+        self.writer.look_at_storage();
+        let segments = self.keeper.erase_all().map_err(EraseError::from)?;
+        Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
     }
 
     /// Leaves a checkpoint behind, for the next start.

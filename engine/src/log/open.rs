@@ -140,14 +140,12 @@ fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
         }
         file => file?,
     };
-    if let Some(len) = durable.len {
-        if file.size()? < len {
-            let what = "the segment that was being written is shorter than it was";
-            return Err(lost(segment, durable.link.seq, what));
-        }
-        file.truncate(len)?;
-        file.sync()?;
+    if file.size()? < durable.len {
+        let what = "the segment that was being written is shorter than it was";
+        return Err(lost(segment, durable.link.seq, what));
     }
+    file.truncate(durable.len)?;
+    file.sync()?;
     // A rotation that failed may have begun the next segment. What of it reached the disk is not known.
     for later in segment::list(storage)?.segments.iter().filter(|later| later.first_seq > durable.first_seq) {
         storage.remove(&later.path())?;

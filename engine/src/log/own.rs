@@ -9,7 +9,7 @@ use super::commit::{Commit, CommitError, Key, KeyRotated, Receipt};
 use super::writer::Writer;
 
 /// Who writes these events.
-const ACTOR: &str = "memory-engine";
+pub(super) const ACTOR: &str = "memory-engine";
 
 #[derive(Serialize)]
 struct Rotation<'a> {

@@ -3,9 +3,11 @@
 //! The event that says so is durable before the first payload goes. Each segment is replaced whole; a crash leaves it as it
 //! was or as it is to be, and doing it again finishes what was begun.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
+use engine_core::forgetting::Target;
 use engine_core::format::{EventLine, forget};
 use engine_core::recovery::{Survey, survey};
 
@@ -17,38 +19,62 @@ use crate::storage::{Access, FailPoint, Privacy, Reading, Storage, StoredFile, i
 /// Written in pieces of this size.
 const COPY_BYTES: usize = 1 << 20;
 
+/// Events whose payloads go: number, id, and the event that says so.
+pub(super) type Targets = BTreeMap<u64, (String, Arc<str>)>;
+
 /// Which of these events are in a segment, with their payload or without, and what kind they are.
-pub(super) fn find(
+pub(super) fn locate(
     storage: &dyn Storage,
     segment: Segment,
-    targets: &BTreeSet<String>,
-) -> io::Result<Vec<(String, String)>> {
+    ids: &BTreeSet<String>,
+) -> io::Result<Vec<(Target, String)>> {
     let (mut lines, mut line, mut found) = (contents::whole(storage, segment, None)?, Vec::new(), Vec::new());
     while lines.read_until(b'\n', &mut line)? > 0 {
         if let Ok(event) = EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line))
-            && targets.contains(event.envelope.id.as_ref())
+            && ids.contains(event.envelope.id.as_ref())
         {
-            found.push((event.envelope.id.into_owned(), event.envelope.kind.into_owned()));
+            let target = Target { id: event.envelope.id.into_owned(), seq: event.envelope.seq };
+            found.push((target, event.envelope.kind.into_owned()));
         }
         line.clear();
     }
     Ok(found)
 }
 
-/// Puts a segment without the payloads of these events in the place of the one with them; `by` is the event that says
-/// so.
-pub(super) fn rewrite(
-    storage: &dyn Storage,
-    segment: Segment,
-    targets: &BTreeSet<String>,
-    by: &str,
-) -> io::Result<()> {
+/// How many of these events have their payload in a segment.
+pub(super) fn holds_any(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<usize> {
+    let (mut lines, mut line, mut found) = (contents::whole(storage, segment, None)?, Vec::new(), 0);
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let stored = line.strip_suffix(b"\n").unwrap_or(&line);
+        if named(stored, targets).is_some_and(|(event, _)| event.payload().is_some()) {
+            found += 1;
+        }
+        line.clear();
+    }
+    Ok(found)
+}
+
+/// How many of these events a segment has.
+pub(super) fn named_in(targets: &Targets, segment: Segment, segments: &[Segment]) -> usize {
+    let after = segments.partition_point(|other| other.first_seq <= segment.first_seq);
+    let end = segments.get(after).map_or(u64::MAX, |next| next.first_seq);
+    targets.range(segment.first_seq..end).count()
+}
+
+/// The event of a line, and the one that says it is forgotten, if it is one of these. Other lines are not taken apart.
+fn named<'a, 'b>(line: &'a [u8], targets: &'b Targets) -> Option<(EventLine<'a>, &'b str)> {
+    let (id, by) = targets.get(&contents::seq_of(line)?)?;
+    let event = EventLine::decode(line).ok()?;
+    (event.envelope.id == id.as_str()).then_some((event, &**by))
+}
+
+/// Puts a segment without the payloads of these events in the place of the one with them.
+pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<()> {
     let unfinished = segment.path() + UNFINISHED;
     ignore_missing(storage.remove(&unfinished))?;
     let file = storage.create(&unfinished, Privacy::Group)?;
     let lines = contents::whole(storage, segment, None)?;
-    let forgetting =
-        Forgetting { lines, ready: io::Cursor::new(Vec::new()), targets: targets.clone(), by: by.into() };
+    let forgetting = Forgetting { lines, ready: io::Cursor::new(Vec::new()), targets: targets.clone() };
     let forgetting: Box<dyn Read + Send> = Box::new(forgetting);
     match segment.form {
         Form::Compressed => {
@@ -103,8 +129,7 @@ fn check(storage: &dyn Storage, segment: Segment, unfinished: &str) -> io::Resul
 struct Forgetting {
     lines: Contents,
     ready: io::Cursor<Vec<u8>>,
-    targets: BTreeSet<String>,
-    by: String,
+    targets: Targets,
 }
 
 impl Forgetting {
@@ -113,16 +138,11 @@ impl Forgetting {
         let mut line = Vec::new();
         self.lines.read_until(b'\n', &mut line)?;
         let Some(stored) = line.strip_suffix(b"\n") else { return Ok(line) };
-        match EventLine::decode(stored) {
-            Ok(event) if self.targets.contains(event.envelope.id.as_ref()) => {
-                let forgotten = forget(stored, &self.by);
-                let mut forgotten =
-                    forgotten.map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
-                forgotten.push(b'\n');
-                Ok(forgotten)
-            }
-            _ => Ok(line),
-        }
+        let Some((_, by)) = named(stored, &self.targets) else { return Ok(line) };
+        let mut forgotten =
+            forget(stored, by).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+        forgotten.push(b'\n');
+        Ok(forgotten)
     }
 }
 

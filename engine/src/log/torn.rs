@@ -3,7 +3,7 @@
 use std::io;
 
 use super::segment::{DIRECTORY, Segment};
-use crate::storage::{Access, FailPoint, Privacy, Storage};
+use crate::storage::{Access, FailPoint, Privacy, Storage, ignore_missing};
 
 const TORN: &str = "log/torn";
 /// Names for the torn bytes of one offset that are tried: more crashes at one byte than this are no accident.
@@ -22,6 +22,27 @@ pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Resu
         storage.reached(FailPoint::TornCut)?;
     }
     Ok(torn)
+}
+
+/// Removes every copy there is; how many there were.
+pub(super) fn remove_all(storage: &dyn Storage) -> io::Result<usize> {
+    let paths = paths(storage)?;
+    for path in &paths {
+        ignore_missing(storage.remove(path))?;
+    }
+    if !paths.is_empty() {
+        storage.sync_directory(TORN)?;
+    }
+    Ok(paths.len())
+}
+
+/// Where they are.
+pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
+    let names = match storage.list(TORN) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
+        names => names?,
+    };
+    Ok(names.iter().map(|name| format!("{TORN}/{name}")).collect())
 }
 
 /// Keeps a durable copy of everything from this offset on.

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::active::{Active, Durable};
 use super::attestation::Attestation;
-use super::commit::{AppliedKeys, Applying, Commit, CommitError, Key, Order, Receipt, Reply, Rotated};
+use super::commit::{AppliedKeys, Applying, Commit, CommitError, Erase, Key, Order, Receipt, Reply, Rotated};
+use super::eraser::Erasures;
 use super::group::Group;
 use super::keys::RecentKeys;
 use super::open::{self, Damage, Opened, Readable, Unopened};
@@ -35,6 +36,7 @@ pub(crate) struct LogParts {
     pub(crate) published: Published,
     pub(crate) tree: Arc<Tree>,
     pub(crate) attestation: Arc<Attestation>,
+    pub(crate) erasures: Arc<Erasures>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Sources,
     pub(crate) rotation: Rotation,
@@ -171,14 +173,7 @@ impl Writer {
         self.active = Some(active);
         self.mode = Mode::Open;
         self.judge();
-    }
-
-    /// Lets go of the segment at the end, which is about to be written anew: an open descriptor would go on in the old
-    /// file. Nothing is written before the log was opened again.
-    pub(super) fn let_go(&mut self) {
-        self.durable = self.durable.map(|durable| Durable { len: None, ..durable });
-        self.active = None;
-        self.mode = Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing };
+        self.seal_what_is_marked();
     }
 
     /// Holds the log against what is recorded of it. Not to know whether it is the log it was is no reason to write.
@@ -208,6 +203,9 @@ impl Writer {
                 Order::Commit(commit) => self.serve_commits(commit, queue),
                 Order::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
                 Order::RotateKey(reply) => drop(reply.send(self.rotate_key())),
+                Order::Erase(Erase { drafts, through, key, reply }) => {
+                    drop(reply.send(self.begin_erasure(drafts, through, key)));
+                }
                 Order::Anchor(given, reply) => drop(reply.send(self.hold_against(given))),
             }
         }
@@ -260,7 +258,7 @@ impl Writer {
         }
     }
 
-    fn done_before(&self, key: &Key) -> Result<Option<Receipt>, CommitError> {
+    pub(super) fn done_before(&self, key: &Key) -> Result<Option<Receipt>, CommitError> {
         let known = match self.keys.get(&key.key) {
             Some(request) => Some(request.clone()),
             None if self.keys.is_full() => return Err(CommitError::KeysUnknown),
@@ -379,7 +377,7 @@ impl Writer {
     }
 
     /// Seals the segment and goes on in a new one. One without events stays.
-    fn rotate(&mut self) {
+    pub(super) fn rotate(&mut self) {
         let Some(active) = self.active.take() else { return };
         if !active.has_events() {
             self.active = Some(active);

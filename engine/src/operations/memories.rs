@@ -92,7 +92,7 @@ impl Operations {
     }
 }
 
-fn saved(receipt: &Receipt) -> Saved {
+pub(super) fn saved(receipt: &Receipt) -> Saved {
     Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string() }
 }
 

@@ -2,11 +2,18 @@
 //! the same functions, so that none of them has a rule of its own.
 
 mod checkout;
+mod documents;
+mod entries;
+mod events;
+mod forget;
 mod memories;
+mod retention;
 mod search;
 mod weights;
 
 use std::sync::Arc;
+
+pub(crate) use events::view;
 
 use crate::engine::Engine;
 use crate::log::Receipt;

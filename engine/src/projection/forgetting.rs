@@ -5,25 +5,29 @@ use engine_core::digest::{Hash, Salt};
 use rusqlite::{Transaction, named_params};
 
 use super::rows::hash_of;
-use super::store::sql;
 
 /// The events, as a table: one pass over each of ours, however many they are.
 const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
-/// Leaves the rows that a log without these payloads gives. Pages of the file may keep what was in them until they are used
-/// again; a rebuild leaves nothing.
+/// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`), words
+/// leave the index's pages; the write-ahead log has them until it is emptied, which is the projector's next step.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
     ids: &[String],
-    by: u64,
 ) -> rusqlite::Result<()> {
     let ids = serde_json::to_string(ids).expect("a list of strings is always JSON");
     let named = format!("id IN {IDS}");
     // Ends first: they are found by the memories they belong to. The end of what never was is none.
-    let ends = format!("id IN {IDS} OR memory IN (SELECT seq FROM memories WHERE {named})");
-    take_out(transaction, digest, Table::Invalidations, &ends, &ids)?;
-    transaction.execute(&format!("DELETE FROM invalidations WHERE {ends}"), named_params! {":ids": ids})?;
+    let memories = format!("(SELECT seq FROM memories WHERE {named})");
+    let about = format!("id IN {IDS} OR memory IN {memories}");
+    take_out(transaction, digest, Table::Invalidations, &about, &ids)?;
+    transaction.execute(&format!("DELETE FROM invalidations WHERE {about}"), named_params! {":ids": ids})?;
+    take_out(transaction, digest, Table::Feedback, &about, &ids)?;
+    transaction.execute(&format!("DELETE FROM feedback WHERE {about}"), named_params! {":ids": ids})?;
+    let pieces = format!("seq IN {memories}");
+    take_out(transaction, digest, Table::Sources, &pieces, &ids)?;
+    transaction.execute(&format!("DELETE FROM sources WHERE {pieces}"), named_params! {":ids": ids})?;
 
     take_out(transaction, digest, Table::Memories, &named, &ids)?;
     // The index takes words out only when it is told which.
@@ -32,10 +36,6 @@ pub(super) fn forget(
          SELECT 'delete', seq, title, content, tags FROM memories WHERE {named}"
     );
     transaction.execute(&words, named_params! {":ids": ids})?;
-    transaction.execute(
-        &format!("INSERT OR IGNORE INTO forgotten SELECT seq, :by FROM memories WHERE {named}"),
-        named_params! {":ids": ids, ":by": sql(by)},
-    )?;
     transaction.execute(&format!("DELETE FROM memories WHERE {named}"), named_params! {":ids": ids})?;
 
     take_out(transaction, digest, Table::Settings, &named, &ids)?;

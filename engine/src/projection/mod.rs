@@ -6,6 +6,7 @@
 
 mod build;
 mod cause;
+mod entries;
 mod examine;
 mod files;
 mod forgetting;
@@ -15,22 +16,27 @@ mod projector;
 mod readers;
 mod recall;
 mod reserve;
+mod retention;
 mod rows;
 mod schema;
 mod scrub;
 mod search;
 mod shared;
 mod store;
+mod targets;
 mod validity;
 
+pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after, projects, setting,
 };
+pub(crate) use retention::candidates;
 pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
+pub(crate) use targets::{Selected, others_saying, rows_left, select};
 pub(crate) use validity::{Bounds, Known, Moment, Target, target};
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub(crate) struct Projector {
     failures: u32,
     /// Whether the reserve is on the volume.
     reserved: bool,
+    /// When to try again to remove what is forgotten from the write-ahead log.
+    traces_at: Instant,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl Projector {
             build_at: Instant::now(),
             failures: 0,
             reserved: false,
+            traces_at: Instant::now(),
             setting,
         }
     }
@@ -191,6 +194,7 @@ impl Projector {
             return Ok(false);
         }
         self.serve_readers(head_seq)?;
+        self.remove_traces()?;
         self.look_after()?;
         Ok(false)
     }
@@ -294,6 +298,25 @@ impl Projector {
         self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
         self.scrubber.begin_anew();
         self.failures = 0;
+        Ok(())
+    }
+
+    /// Empties the write-ahead log after something was forgotten. Reads end within seconds, so this works at one of the next
+    /// steps; a look over all rows would take longer and is begun again.
+    fn remove_traces(&mut self) -> Result<(), StoreError> {
+        let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
+        if Instant::now() < self.traces_at {
+            return Ok(());
+        }
+        match live.store.remove_traces() {
+            Ok(true) => self.setting.shared.set_traceless(live.store.applied_seq()),
+            Ok(false) => self.scrubber.stand_aside(),
+            Err(fault) if fault.needs_rebuild() => return Err(fault),
+            Err(fault) => {
+                tracing::warn!(%fault, "the projection's write-ahead log could not be emptied now");
+                self.traces_at = Instant::now() + RETRY;
+            }
+        }
         Ok(())
     }
 

@@ -102,7 +102,8 @@ pub(crate) fn forgotten_after(
     after: i64,
     mut each: impl FnMut(i64),
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT memory FROM forgotten WHERE by > ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT event FROM forgotten WHERE seq > ?1 AND event IS NOT NULL")?;
     let mut rows = statement.query([after])?;
     while let Some(row) = rows.next()? {
         each(row.get(0)?);

@@ -4,7 +4,7 @@ use std::io;
 
 use engine_core::content::{Cell, ContentDigest, Table, row_hash};
 use engine_core::digest::Hash;
-use engine_core::fold::{Change, Invalidation, fold};
+use engine_core::fold::{Change, Feedback, Invalidation, fold};
 use engine_core::format::EventLine;
 use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -30,6 +30,8 @@ enum Step {
     Put(Row, Hash),
     /// Its target is looked up among the rows.
     End(Box<Invalidation>),
+    /// Its target is looked up among the rows.
+    Rate(Feedback),
     /// Ids of events.
     Forget(Vec<String>),
 }
@@ -44,7 +46,7 @@ impl Folded {
             tracing::error!(%unfoldable, "event not applied");
             Vec::new()
         });
-        let steps = changes.into_iter().map(Step::of).collect();
+        let steps = changes.into_iter().flat_map(Step::of).collect();
         let known = microseconds(event.envelope.time);
         let project = event.envelope.project.to_string();
         Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, project, steps })
@@ -53,8 +55,8 @@ impl Folded {
     /// Whether it changes what was there before it, and does not only add to it.
     pub(super) fn alters(&self) -> bool {
         let adds = |step: &Step| match step {
-            Step::Put(row, _) => matches!(row.table, Table::Memories | Table::Requests),
-            Step::End(_) | Step::Forget(_) => false,
+            Step::Put(row, _) => matches!(row.table, Table::Memories | Table::Requests | Table::Sources),
+            Step::End(_) | Step::Rate(_) | Step::Forget(_) => false,
         };
         !self.steps.iter().all(adds)
     }
@@ -62,6 +64,11 @@ impl Folded {
     /// Reads whole lines.
     pub(super) fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Folded, StoreError>> {
         lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Folded::read)
+    }
+
+    /// Whether rows go that were there.
+    pub(super) fn forgets(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Forget(_)))
     }
 
     /// Writes what follows from the event.
@@ -74,7 +81,8 @@ impl Folded {
             match step {
                 Step::Put(row, hash) => put(transaction, digest, &row, hash)?,
                 Step::End(end) => end_validity(transaction, digest, *end)?,
-                Step::Forget(ids) => forgetting::forget(transaction, digest, &ids, self.seq)?,
+                Step::Rate(feedback) => rate(transaction, digest, feedback)?,
+                Step::Forget(ids) => forgetting::forget(transaction, digest, &ids)?,
             }
         }
         Ok(())
@@ -82,14 +90,22 @@ impl Folded {
 }
 
 impl Step {
-    fn of(change: Change) -> Step {
-        let row = match change {
-            Change::PutMemory(memory) => memory.into_row(),
-            Change::PutRequest(request) => request.into_row(),
-            Change::PutSetting(setting) => setting.into_row(),
-            Change::PutInvalidation(end) => return Step::End(end),
-            Change::Forget(ids) => return Step::Forget(ids),
-        };
+    fn of(change: Change) -> Vec<Step> {
+        match change {
+            Change::PutMemory(memory) => {
+                let source = memory.source_row();
+                [Some(memory.into_row()), source].into_iter().flatten().map(Step::put).collect()
+            }
+            Change::PutRequest(request) => vec![Step::put(request.into_row())],
+            Change::PutSetting(setting) => vec![Step::put(setting.into_row())],
+            Change::PutForgotten(forgotten) => vec![Step::put(forgotten.into_row())],
+            Change::PutInvalidation(end) => vec![Step::End(end)],
+            Change::PutFeedback(feedback) => vec![Step::Rate(feedback)],
+            Change::Forget(ids) => vec![Step::Forget(ids)],
+        }
+    }
+
+    fn put(row: Row) -> Step {
         let hash = row.hash();
         Step::Put(row, hash)
     }
@@ -100,15 +116,30 @@ fn end_validity(
     digest: &mut ContentDigest,
     end: Invalidation,
 ) -> rusqlite::Result<()> {
-    let target = transaction
-        .prepare_cached("SELECT seq FROM memories WHERE id = ?1")?
-        .query_row([&end.target], |row| row.get::<_, i64>(0))
-        .optional()?;
     // The end of what never was changes nothing.
-    let Some(target) = target else { return Ok(()) };
-    let row = end.into_row(target.unsigned_abs());
+    let Some(target) = memory_of(transaction, &end.target)? else { return Ok(()) };
+    let row = end.into_row(target);
     let hash = row.hash();
     put(transaction, digest, &row, hash)
+}
+
+fn rate(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    feedback: Feedback,
+) -> rusqlite::Result<()> {
+    let Some(target) = memory_of(transaction, &feedback.target)? else { return Ok(()) };
+    let row = feedback.into_row(target);
+    let hash = row.hash();
+    put(transaction, digest, &row, hash)
+}
+
+/// Sequence number of a memory.
+fn memory_of(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<u64>> {
+    transaction
+        .prepare_cached("SELECT seq FROM memories WHERE id = ?1")?
+        .query_row([id], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
+        .optional()
 }
 
 fn put(
@@ -123,6 +154,9 @@ fn put(
         Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",
         Table::Requests => "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?)",
         Table::Settings => "INSERT OR IGNORE INTO settings VALUES (?,?,?,?)",
+        Table::Sources => "INSERT OR IGNORE INTO sources VALUES (?,?,?,?,?,?)",
+        Table::Feedback => "INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)",
+        Table::Forgotten => "INSERT OR IGNORE INTO forgotten VALUES (?,?,?,?,?)",
     };
     let inserted =
         transaction.prepare_cached(insert)?.execute(params_from_iter(row.values.iter().map(Bound)))?;

@@ -28,9 +28,18 @@ CREATE TABLE requests (
     id TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE settings (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL) STRICT;
--- Memories that were taken out, and by which event: what is kept of them elsewhere has to go too. Not part of the digest:
--- built anew from a log without their payloads, there never were any.
-CREATE TABLE forgotten (memory INTEGER PRIMARY KEY, by INTEGER NOT NULL) STRICT;
+CREATE TABLE sources (
+    seq INTEGER PRIMARY KEY, project TEXT NOT NULL, uri TEXT NOT NULL, sha256 TEXT NOT NULL,
+    piece INTEGER NOT NULL, pieces INTEGER NOT NULL
+) STRICT;
+CREATE TABLE feedback (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
+    rating INTEGER NOT NULL, known INTEGER NOT NULL, query_id TEXT
+) STRICT;
+CREATE TABLE forgotten (
+    target TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, event INTEGER, known INTEGER NOT NULL,
+    PRIMARY KEY (target, seq)
+) STRICT, WITHOUT ROWID;
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
     title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
@@ -42,8 +51,12 @@ CREATE INDEX memories_by_project ON memories (project, seq);
 -- Memories that became true after they were saved: the few that a read of now has to look at one by one.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
 CREATE INDEX settings_by_name ON settings (name, seq);
-CREATE INDEX forgotten_by_event ON forgotten (by);
+CREATE INDEX forgotten_by_event ON forgotten (seq);
 CREATE INDEX invalidations_by_memory ON invalidations (memory, until);
+CREATE INDEX memories_by_age ON memories (known);
+CREATE INDEX memories_by_session ON memories (session, seq) WHERE session IS NOT NULL;
+CREATE INDEX sources_by_uri ON sources (project, uri);
+CREATE INDEX feedback_by_memory ON feedback (memory);
 ";
 
 pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
@@ -75,11 +88,11 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(32);
     // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
     // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
-    // read from the log later.
+    // read from the log later. What is deleted is overwritten: what is forgotten must not stay in a page that is free.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;
-         PRAGMA busy_timeout = 20;",
+         PRAGMA busy_timeout = 20; PRAGMA secure_delete = ON;",
     )?;
     Ok(connection)
 }
@@ -103,7 +116,8 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
-         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768;",
+         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768;
+         PRAGMA secure_delete = ON;",
     )?;
     Ok(connection)
 }
@@ -119,5 +133,7 @@ pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::R
     let mut set = connection.prepare("INSERT INTO memories_fts (memories_fts, rank) VALUES (?1, ?2)")?;
     set.execute(("hashsize", words))?;
     set.execute(("automerge", automerge))?;
+    // Words of what is forgotten leave the index's own pages at once, not when they happen to be merged.
+    set.execute(("secure-delete", 1))?;
     Ok(())
 }

@@ -76,6 +76,13 @@ impl Scrubber {
         }
     }
 
+    /// What is in the files has to be overwritten: gives up its view of them.
+    pub(super) fn stand_aside(&mut self) {
+        if let Some(Look::Rows(job) | Look::Words(job, _)) = &self.look {
+            job.stop.set();
+        }
+    }
+
     /// Begins what is due and hands over what was found.
     pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
         if self.look.is_none() {

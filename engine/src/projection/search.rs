@@ -9,6 +9,7 @@ use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row};
 use thiserror::Error;
 
+use super::entries::feedback;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 
 /// Characters of a memory that are looked through for the words it was found by.
@@ -326,7 +327,7 @@ pub(crate) fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusql
     }
 }
 
-fn view(
+pub(super) fn view(
     connection: &Connection,
     bounds: Bounds,
     row: &Row<'_>,
@@ -343,6 +344,7 @@ fn view(
         tags: tags(row, 6)?,
         created_at: time(row, 7)?,
         validity: validity(connection, seq, row.get(8)?, bounds)?,
+        feedback: feedback(connection, seq, bounds)?,
         content: row.get(9)?,
         actor: row.get(10)?,
         session: row.get(11)?,
@@ -356,7 +358,7 @@ fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
     serde_json::from_str(&text).map_err(|_| malformed(column))
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let text: String = row.get(column)?;
     text.parse().map_err(|_| malformed(column))
 }

@@ -30,6 +30,8 @@ const APPLIED_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct ProjectionShared {
     applied: watch::Sender<u64>,
+    /// Nothing that was forgotten up to this event is in any file.
+    traceless: watch::Sender<u64>,
     suspect: AtomicBool,
     requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
@@ -76,6 +78,7 @@ impl ProjectionShared {
     pub(crate) fn new() -> ProjectionShared {
         ProjectionShared {
             applied: watch::Sender::new(0),
+            traceless: watch::Sender::new(0),
             suspect: AtomicBool::new(false),
             requested: AtomicBool::new(false),
             state: RwLock::new((ProjectionState::Rebuilding, None)),
@@ -145,6 +148,17 @@ impl ProjectionShared {
     /// The last event that changed a memory which was there before it.
     pub(crate) fn altered(&self) -> u64 {
         self.heads().altered()
+    }
+
+    pub(super) fn set_traceless(&self, seq: u64) {
+        self.traceless.send_replace(seq);
+    }
+
+    /// Waits until the files of the projection hold nothing that was forgotten up to this event; whether that is so by then.
+    pub(crate) async fn forgot(&self, seq: u64, at_most: Duration) -> bool {
+        let mut traceless = self.traceless.subscribe();
+        let reached = traceless.wait_for(|through| *through >= seq);
+        matches!(tokio::time::timeout(at_most, reached).await, Ok(Ok(_)))
     }
 
     pub(super) fn set_state(&self, state: ProjectionState, readers: Option<Arc<Readers>>) {

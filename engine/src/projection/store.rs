@@ -33,6 +33,8 @@ pub(super) struct ProjectionStore {
     applied: Applied,
     /// What was changed since this was last asked.
     touched: Touched,
+    /// Whether the write-ahead log may hold what is forgotten.
+    traces: bool,
 }
 
 /// The one row of the table `applied`: what a transaction made true together with its rows.
@@ -159,7 +161,14 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default() })
+        // Nobody knows what the process before left undone.
+        Ok(ProjectionStore {
+            connection,
+            path: path.to_owned(),
+            applied,
+            touched: Touched::default(),
+            traces: true,
+        })
     }
 
     /// Begins a new one, to be loaded.
@@ -174,7 +183,13 @@ impl ProjectionStore {
         transaction.commit()?;
         schema::set_loading(&connection, true)?;
         let applied = read_applied(&connection)?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default() })
+        Ok(ProjectionStore {
+            connection,
+            path: path.to_owned(),
+            applied,
+            touched: Touched::default(),
+            traces: false,
+        })
     }
 
     /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
@@ -217,7 +232,7 @@ impl ProjectionStore {
         &mut self,
         events: impl Iterator<Item = Result<Folded, StoreError>>,
     ) -> Result<(), StoreError> {
-        let mut applied = self.applied.clone();
+        let (mut applied, mut forgets) = (self.applied.clone(), false);
         let transaction = self.connection.transaction()?;
         for event in events {
             let event = event?;
@@ -228,6 +243,7 @@ impl ProjectionStore {
             applied.hash = Some(event.hash);
             applied.known = applied.known.max(event.known);
             self.touched.add(&event.project, event.seq, event.alters());
+            forgets |= event.forgets();
             event.write(&transaction, &mut applied.digest)?;
         }
         transaction
@@ -240,7 +256,20 @@ impl ProjectionStore {
             ])?;
         transaction.commit()?;
         self.applied = applied;
+        self.traces |= forgets;
         Ok(())
+    }
+
+    /// Whether the write-ahead log may hold what is forgotten.
+    pub(super) fn has_traces(&self) -> bool {
+        self.traces
+    }
+
+    /// Folds the write-ahead log into the database and empties it; false when a reader is in the way.
+    pub(super) fn remove_traces(&mut self) -> Result<bool, StoreError> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.traces = busy != 0;
+        Ok(busy == 0)
     }
 }
 

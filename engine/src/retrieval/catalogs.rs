@@ -158,6 +158,11 @@ impl Catalogs {
         Ok(if whole { Ok(held) } else { Err(Missing::Loading) })
     }
 
+    /// Drops all of them.
+    pub(crate) fn clear(&self) {
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
+    }
+
     fn ask_for(&self, held: &Held, project: &str) {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(requests) = requests.as_ref()

@@ -40,6 +40,10 @@ fail_points! {
     CompressedNamed,
     /// The raw segment is gone.
     RawRemoved,
+    /// The mark of a forgetting is durable, the event that says so is not written.
+    ErasureMarked,
+    /// No file holds what is forgotten any more; the mark is still there.
+    ErasureDone,
     /// A segment without forgotten payloads is durable under a name of its own.
     RewriteWritten,
     /// It has taken the place of the one before.

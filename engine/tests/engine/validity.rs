@@ -137,7 +137,9 @@ fn reads_see_writes() {
                     let saved = engine.save(&word).json();
                     let read = engine.get(&format!("/v1/memories/{}", saved["id"].as_str().unwrap()));
                     assert_eq!((read.status, &read.json()["content"]), (200, &json!(word)));
-                    let found = engine.get(&format!("/v1/search?mode=lexical&q={word}&min_seq={}", saved["seq"])).json();
+                    let found = engine
+                        .get(&format!("/v1/search?mode=lexical&q={word}&min_seq={}", saved["seq"]))
+                        .json();
                     assert!(found["applied_seq"].as_u64() >= saved["seq"].as_u64(), "{found}");
                     assert_eq!(found["total"], 1);
                 }

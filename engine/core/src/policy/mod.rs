@@ -136,6 +136,12 @@ impl fmt::Debug for Policy {
     }
 }
 
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy::new(&Settings::default()).expect("the detectors of the program are tested")
+    }
+}
+
 impl Policy {
     /// Checks the configuration; gives every fault of it.
     pub fn new(settings: &Settings) -> Result<Policy, Vec<PolicyFault>> {

@@ -64,6 +64,9 @@ pub struct EventPage {
     pub events: Vec<EventView>,
     /// Sequence number of the last durable event of the log.
     pub head_seq: u64,
+    /// With filters: the event to go on after. Behind it nothing was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u64>,
 }
 
 /// One event as it stands in the log.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::FeedbackSummary;
+
 /// Body of `POST /v1/memories`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +122,9 @@ pub struct MemoryView {
     pub created_at: Timestamp,
     /// When it is true.
     pub validity: Validity,
+    /// What was said about its use, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackSummary>,
     /// The answer reflects the log up to this event.
     pub applied_seq: u64,
 }

@@ -3,7 +3,11 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod batch;
 mod checkout;
+mod document;
+mod feedback;
+mod forget;
 mod health;
 mod integrity;
 mod log;
@@ -13,6 +17,13 @@ mod refusal;
 mod retrieval;
 
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
+mod retention;
+mod timeline;
+
+pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
+pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
+pub use feedback::{FeedbackSummary, GiveFeedback};
+pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
     StorageReason,
@@ -28,4 +39,9 @@ pub use memory::{
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
+pub use retention::{
+    ApplyRetention, PlanRetention, ProjectPlan, ProjectRules, RetentionAction, RetentionApplied,
+    RetentionPlan, RetentionRules, RuleCounts,
+};
 pub use retrieval::{SetWeights, WeightsSet, WeightsView};
+pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};

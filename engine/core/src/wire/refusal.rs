@@ -60,12 +60,18 @@ error_codes! {
     RequestTimeout = "REQUEST_TIMEOUT", 408;
     /// The memory's validity ends already, no later than asked for.
     AlreadyInvalidated = "ALREADY_INVALIDATED", 409;
+    /// The plan that was made is not what the rules give now.
+    PlanChanged = "PLAN_CHANGED", 409;
+    /// More would be removed than usual, and nobody named how much.
+    SpikeGuard = "SPIKE_GUARD", 409;
     /// The body is larger than any request may be.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
     /// The body is not declared as JSON.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415;
     /// The idempotency key was used with another body.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 422;
+    /// It holds a secret, or personal data where that cannot be redacted; the message names the detector and the field.
+    PolicyBlocked = "POLICY_BLOCKED", 422;
     /// A fault of the engine; the log has the details.
     Internal = "INTERNAL", 500;
     /// Too much is waiting; come back after `Retry-After` seconds.

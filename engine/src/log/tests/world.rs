@@ -9,6 +9,7 @@ use engine_core::checkpoint::Checkpoint;
 use engine_core::digest::Hash;
 use engine_core::event::Draft;
 use engine_core::fold::Request;
+use engine_core::forgetting::{self, Target};
 use engine_core::recovery::{Joined, join};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -20,7 +21,7 @@ use crate::log::keeper::Keeper;
 use crate::log::published::Published;
 use crate::log::reader::LogReader;
 use crate::log::writer::{LogParts, Mode, Writer};
-use crate::log::{Attestation, Tree, keyring, local, segment};
+use crate::log::{Attestation, Erasures, Tree, keyring, local, segment};
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 use crate::storage::faulty::{Dice, FaultyStorage};
@@ -60,6 +61,8 @@ pub(super) struct World {
     acknowledged: BTreeMap<u64, Receipt>,
     /// Batches whose payload may be missing.
     pub(super) forgotten: BTreeSet<u64>,
+    /// Those of which it was acknowledged that it will.
+    promised: BTreeSet<u64>,
 }
 
 impl World {
@@ -72,6 +75,7 @@ impl World {
             sent: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             forgotten: BTreeSet::new(),
+            promised: BTreeSet::new(),
         }
     }
 
@@ -83,6 +87,7 @@ impl World {
             published: Published::new(),
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
+            erasures: Arc::new(Erasures::new()),
             metrics: Arc::new(Metrics::new("test").unwrap()),
             sources: self.sources.clone(),
             rotation,
@@ -161,27 +166,31 @@ impl World {
         self.acknowledged.keys().filter(single).copied().collect()
     }
 
-    /// Forgets the payload of a batch of one event, or begins to.
-    pub(super) fn forget(&mut self, n: u64) {
-        let Some(id) = self.acknowledged.get(&n).map(|receipt| receipt.id.clone()) else { return };
+    /// Asks for the payload of a batch of one event to be forgotten; whether that was promised.
+    pub(super) fn forget(&mut self, n: u64) -> bool {
+        let Some(receipt) = self.acknowledged.get(&n) else { return false };
+        let target = Target { id: receipt.id.clone(), seq: receipt.last_seq };
         self.forgotten.insert(n);
-        let targets = BTreeSet::from([id]);
-        // Refused or interrupted: it is done again at the end.
-        drop(self.process().writer.erase(&targets, "a test"));
+        let drafts = forgetting::drafts(std::slice::from_ref(&target), "a test", "a");
+        let promised = self.process().writer.begin_erasure(drafts, target.seq, None).is_ok();
+        if promised {
+            self.promised.insert(n);
+        }
+        promised
     }
 
-    /// Forgets again what was to be forgotten; a batch whose payload is in some file all the same.
+    /// Asks again for what was never promised; a batch whose payload is in some file all the same once the keeper has nothing
+    /// to do. What was promised before any crash is not asked for again.
     pub(super) fn forgotten_and_found(&mut self) -> Option<u64> {
-        for n in self.forgotten.clone() {
-            let targets = BTreeSet::from([self.acknowledged[&n].id.clone()]);
-            self.process().writer.erase(&targets, "a test").expect("nothing is in the way");
+        for n in self.forgotten.difference(&self.promised.clone()).copied().collect::<Vec<_>>() {
+            assert!(self.forget(n), "nothing is in the way");
         }
+        while self.process().keeper.step() {}
         let found = |n: &u64| {
             let text = marker(*n, 0);
             let holds = |path: &String| {
                 let bytes = self.storage.visible_bytes(path).unwrap_or_default();
-                let torn = path.starts_with("log/torn/");
-                !torn && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+                bytes.windows(text.len()).any(|window| window == text.as_bytes())
             };
             self.storage.paths().iter().any(holds)
         };

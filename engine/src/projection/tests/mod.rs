@@ -1,5 +1,7 @@
 //! The projection against a naive model, without an engine around it.
 
+mod retention;
+
 use std::path::PathBuf;
 
 use engine_core::content::ContentDigest;
@@ -13,11 +15,11 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::job::Stop;
-use super::rows::digest_of;
-use super::scrub::{Finding, look_at_rows, look_at_words};
-use super::store::ProjectionStore;
-use super::{Found, Known, Moment, Search, cause::Cause, memory, target};
+use crate::projection::job::Stop;
+use crate::projection::rows::digest_of;
+use crate::projection::scrub::{Finding, look_at_rows, look_at_words};
+use crate::projection::store::ProjectionStore;
+use crate::projection::{Found, Known, Moment, Search, cause::Cause, memory, target};
 
 /// A second of the histories here.
 fn second(n: i64) -> Timestamp {
@@ -41,10 +43,25 @@ impl Lines {
     }
 
     fn push(&mut self, kind: &str, at: i64, payload: &serde_json::Value, key: Option<String>) -> u64 {
+        self.push_as("p", kind, at, payload, key)
+    }
+
+    fn push_of(&mut self, project: &str, kind: &str, at: i64, payload: &serde_json::Value) -> u64 {
+        self.push_as(project, kind, at, payload, None)
+    }
+
+    fn push_as(
+        &mut self,
+        project: &str,
+        kind: &str,
+        at: i64,
+        payload: &serde_json::Value,
+        key: Option<String>,
+    ) -> u64 {
         let draft = Draft {
             kind: kind.into(),
             actor: "a".into(),
-            project: "p".into(),
+            project: project.into(),
             session: None,
             causes: Vec::new(),
             payload: serde_json::value::to_raw_value(payload).unwrap(),
@@ -122,7 +139,7 @@ fn the_digest_of_a_known_log_is_known() {
 /// The same for the log that is opened by tests for ever.
 #[test]
 fn the_digest_of_the_fixture_is_known() {
-    let fixture = include_bytes!("../../core/tests/fixtures/format-v1/00000000000000000001.jsonl");
+    let fixture = include_bytes!("../../../core/tests/fixtures/format-v1/00000000000000000001.jsonl");
     let events = fixture.split_inclusive(|byte| *byte == b'\n').skip(1).map(<[u8]>::to_vec);
     let digest = Place::new().load(&Lines { all: events.collect(), ..Lines::new() }, &[100]);
     assert_eq!(digest.to_string(), "a54317683567b5629ccfadfff8f3926cc4e6dfef4850e62a03b075f00d4d07f4");
@@ -389,7 +406,7 @@ fn what_decides_about_an_end_is_of_one_moment() {
 fn a_read_is_bounded_in_time() {
     let place = Place::new();
     place.load(&some_of_everything(), &[100]);
-    let readers = super::readers::Readers::open(place.path()).unwrap();
+    let readers = crate::projection::readers::Readers::open(place.path()).unwrap();
     let started = std::time::Instant::now();
     let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     let read = |sql: &'static str| {
@@ -398,6 +415,6 @@ fn a_read_is_bounded_in_time() {
     };
     let fault = read(endless).unwrap_err();
     assert_eq!(fault.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
-    assert!(started.elapsed() < 3 * super::readers::READ_MAX, "{:?}", started.elapsed());
+    assert!(started.elapsed() < 3 * crate::projection::readers::READ_MAX, "{:?}", started.elapsed());
     assert_eq!(read("SELECT count(*) FROM memories").unwrap(), 20);
 }

@@ -1,0 +1,230 @@
+//! What is to be forgotten, as the events that say so, and how its traces are looked for.
+
+use std::collections::BTreeMap;
+
+use crate::digest::is_id;
+use crate::event::{Draft, ForgottenPayload, MEMORY_FORGOTTEN, PROJECT_OF_THE_LOG};
+use crate::limits::{
+    ACTOR_DEFAULT, FORGET_IDS_MAX, FORGET_TARGETS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, SOURCE_CHARS_MAX,
+};
+use crate::request::{Refused, count, name, named};
+use crate::wire::ForgetMemories;
+
+/// Which memories are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// These.
+    Ids(Vec<String>),
+    /// Those for which all of this holds; at least one is given.
+    Where {
+        /// They belong to it.
+        project: Option<String>,
+        /// They come from it.
+        session: Option<String>,
+        /// They are pieces of it.
+        source: Option<String>,
+    },
+}
+
+/// A checked request to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forget {
+    /// What.
+    pub which: Which,
+    /// Why.
+    pub reason: String,
+    /// Who says so.
+    pub actor: String,
+    /// Only tell what it would be.
+    pub dry_run: bool,
+}
+
+/// Checks a request to forget, except for what depends on the memories.
+pub fn check(request: ForgetMemories) -> Result<Forget, Refused> {
+    let ForgetMemories { ids, project, session, source, reason, dry_run, actor } = request;
+    name("reason", &reason, REASON_CHARS_MAX)?;
+    let filters = [
+        ("project", &project, NAME_CHARS_MAX),
+        ("session", &session, NAME_CHARS_MAX),
+        ("source", &source, SOURCE_CHARS_MAX),
+    ];
+    for (field, value, limit) in filters {
+        value.as_deref().map_or(Ok(()), |value| name(field, value, limit))?;
+    }
+    let filtered = project.is_some() || session.is_some() || source.is_some();
+    let which = match ids {
+        Some(_) if filtered => return Err(Refused::Exclusive("ids", "project, session and source")),
+        Some(ids) => {
+            count("ids", ids.len(), 1, FORGET_IDS_MAX)?;
+            match ids.iter().position(|id| !is_id(id)) {
+                Some(i) => return Err(Refused::NotAnId(format!("ids[{i}]"))),
+                None => Which::Ids(ids),
+            }
+        }
+        None if filtered => Which::Where { project, session, source },
+        None => return Err(Refused::Missing("ids, project, session or source")),
+    };
+    Ok(Forget { which, reason, actor: named("actor", actor, ACTOR_DEFAULT)?, dry_run })
+}
+
+/// An event whose payload goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Its number.
+    pub seq: u64,
+    /// Its id.
+    pub id: String,
+}
+
+/// The events that say that these are forgotten: as many as it takes for none to name more than
+/// [`FORGET_TARGETS_MAX`], in the order of the log.
+pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
+    let mut targets = targets.to_vec();
+    targets.sort_unstable();
+    targets.dedup();
+    let draft = |some: &[Target]| {
+        let payload = ForgottenPayload {
+            targets: some.iter().map(|target| target.id.clone()).collect(),
+            seqs: some.iter().map(|target| target.seq).collect(),
+            reason: reason.to_owned(),
+        };
+        Draft {
+            kind: MEMORY_FORGOTTEN.into(),
+            actor: actor.to_owned(),
+            project: PROJECT_OF_THE_LOG.into(),
+            session: None,
+            causes: Vec::new(),
+            payload: serde_json::value::to_raw_value(&payload).expect("strings and numbers are always JSON"),
+        }
+    };
+    targets.chunks(FORGET_TARGETS_MAX).map(draft).collect()
+}
+
+/// Fewest bytes of a text by which it is looked for: what is shorter stands in other texts as well.
+pub const TRACE_BYTES_MIN: usize = 12;
+/// Most bytes of a text by which it is looked for: enough to tell it from others, and within one page of a database.
+pub const TRACE_BYTES_MAX: usize = 64;
+/// Bytes by which a place is told to be worth a closer look.
+const HEAD_BYTES: usize = 8;
+
+/// The beginnings of texts, to be found among other bytes: as they are and as JSON writes them.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    by_head: BTreeMap<[u8; HEAD_BYTES], Vec<Vec<u8>>>,
+    /// Whether any trace begins with these two bytes: most places are told by one look.
+    begins: Vec<bool>,
+}
+
+impl Traces {
+    /// Traces of these texts; texts too short to be told from others have none.
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Traces {
+        let mut traces = Traces { by_head: BTreeMap::new(), begins: vec![false; 1 << 16] };
+        for text in texts {
+            let escaped = serde_json::to_string(text).expect("a string is always JSON");
+            traces.insert(text.as_bytes());
+            traces.insert(escaped.trim_matches('"').as_bytes());
+        }
+        traces
+    }
+
+    fn insert(&mut self, text: &[u8]) {
+        let trace = &text[..text.len().min(TRACE_BYTES_MAX)];
+        let Some(head) = trace.first_chunk().filter(|_| trace.len() >= TRACE_BYTES_MIN) else { return };
+        self.begins[usize::from(u16::from_le_bytes([head[0], head[1]]))] = true;
+        let known = self.by_head.entry(*head).or_default();
+        if !known.iter().any(|known| known == trace) {
+            known.push(trace.to_vec());
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.by_head.is_empty()
+    }
+
+    /// How many of these bytes begin a trace.
+    pub fn found_in(&self, bytes: &[u8]) -> usize {
+        self.found_within(bytes, bytes.len())
+    }
+
+    /// How many of the first so many bytes do.
+    pub fn found_within(&self, bytes: &[u8], first: usize) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        let at = |place: &usize| {
+            let rest = &bytes[*place..];
+            let Some(head) = rest.first_chunk::<HEAD_BYTES>() else { return false };
+            self.begins[usize::from(u16::from_le_bytes([head[0], head[1]]))]
+                && self
+                    .by_head
+                    .get(head)
+                    .is_some_and(|traces| traces.iter().any(|trace| rest.starts_with(trace)))
+        };
+        (0..first.min(bytes.len())).filter(at).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(seq: u64) -> Target {
+        Target { seq, id: format!("{seq:032x}") }
+    }
+
+    #[test]
+    fn a_request_says_what_and_why() {
+        let asked = |body: &str| crate::request::parse::<ForgetMemories>(body.as_bytes()).and_then(check);
+        let id = "0".repeat(32);
+        assert!(asked(&format!(r#"{{"ids":["{id}"],"reason":"r"}}"#)).is_ok());
+        assert!(asked(r#"{"project":"p","session":"s","reason":"r"}"#).is_ok());
+        for refused in [
+            format!(r#"{{"ids":["{id}"]}}"#),
+            format!(r#"{{"ids":["{id}"],"reason":" "}}"#),
+            format!(r#"{{"ids":["{id}"],"project":"p","reason":"r"}}"#),
+            r#"{"ids":[],"reason":"r"}"#.into(),
+            r#"{"ids":["x"],"reason":"r"}"#.into(),
+            r#"{"reason":"everything"}"#.into(),
+        ] {
+            assert!(asked(&refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn no_event_names_more_than_it_may() {
+        let targets: Vec<Target> = (1..=2 * FORGET_TARGETS_MAX as u64 + 1).rev().map(target).collect();
+        let drafts = drafts(&targets, "r", "a");
+        let payloads: Vec<ForgottenPayload> =
+            drafts.iter().map(|draft| serde_json::from_str(draft.payload.get()).unwrap()).collect();
+        assert_eq!(payloads.iter().map(|payload| payload.targets.len()).collect::<Vec<_>>(), [1000, 1000, 1]);
+        let seqs: Vec<u64> = payloads.iter().flat_map(|payload| payload.seqs.clone()).collect();
+        assert_eq!(seqs, (1..=2001).collect::<Vec<_>>());
+        assert!(drafts.iter().all(|draft| draft.payload.get().len() < crate::limits::CONTENT_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_text_is_found_as_it_is_and_as_json_writes_it() {
+        let traces = Traces::of(["the \"blue\" kettle", "short"]);
+        assert_eq!(traces.found_in(b"..the \"blue\" kettle.."), 1);
+        assert_eq!(traces.found_in(b"{\"content\":\"the \\\"blue\\\" kettle\"}"), 1);
+        assert_eq!(traces.found_in(b"the \"blue\" kettl short"), 0);
+        assert!(Traces::of(["short"]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn traces_are_found_as_a_naive_search_finds_them(
+            texts in prop::collection::vec("[ab]{10,20}", 1..6),
+            bytes in "[ab]{0,200}",
+        ) {
+            let traces = Traces::of(texts.iter().map(String::as_str));
+            let naive = (0..bytes.len())
+                .filter(|at| texts.iter().any(|text| text.len() >= TRACE_BYTES_MIN && bytes[*at..].starts_with(text)))
+                .count();
+            prop_assert_eq!(traces.found_in(bytes.as_bytes()), naive);
+        }
+    }
+}

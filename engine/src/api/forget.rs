@@ -1,0 +1,19 @@
+//! `/v1/forget`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use engine_core::wire::ForgetMemories;
+
+use super::Api;
+use super::body::Checked;
+use crate::refusal::Refusal;
+
+/// 200 with the report, whether or not it was done before under the same key.
+pub(super) async fn forget(
+    State(api): State<Api>,
+    body: Checked<ForgetMemories>,
+) -> Result<Response, Refusal> {
+    let written = api.operations.forget(body.request, body.key).await?;
+    Ok(Json(written.answer).into_response())
+}

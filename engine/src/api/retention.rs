@@ -1,0 +1,25 @@
+//! `/v1/retention`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use engine_core::wire::{ApplyRetention, PlanRetention, RetentionPlan};
+
+use super::Api;
+use super::body::Checked;
+use super::memories::created;
+use crate::refusal::Refusal;
+
+pub(super) async fn plan(
+    State(api): State<Api>,
+    body: Checked<PlanRetention>,
+) -> Result<Json<RetentionPlan>, Refusal> {
+    api.operations.plan_retention(body.request).await.map(Json)
+}
+
+pub(super) async fn apply(
+    State(api): State<Api>,
+    body: Checked<ApplyRetention>,
+) -> Result<Response, Refusal> {
+    Ok(created(api.operations.apply_retention(body.request, body.key).await?))
+}

@@ -1,0 +1,89 @@
+//! Documents, split into memories: the same one is saved once, and a new version takes the place of the one before.
+
+use engine_core::digest::{Hash, hex};
+use engine_core::documents::{self, Sender};
+use engine_core::event::Draft;
+use engine_core::limits::{DOCUMENTS_MAX, PROJECT_DEFAULT};
+use engine_core::request::{self, Refused};
+use engine_core::wire::{
+    Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested, InvalidateMemory,
+};
+
+use super::Operations;
+use crate::log::Key;
+use crate::projection::{Stored, document};
+use crate::refusal::Refusal;
+
+/// Why pieces of an older version end.
+const REPLACED: &str = "another version of its document took its place";
+
+impl Operations {
+    /// Takes documents in, one after the other: one that is refused does not stop the rest.
+    pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+        let IngestDocuments { documents, project, session, actor } = request;
+        if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
+            let (found, max) = (documents.len(), DOCUMENTS_MAX);
+            return Err(Refused::Count { field: "documents".into(), found, min: 1, max }.into());
+        }
+        let sender = Sender { project, session, actor };
+        let mut items = Vec::new();
+        for document in documents {
+            let source = document.source.clone();
+            items.push(self.ingest_one(document, &sender).await.unwrap_or_else(|refusal| {
+                let error = IngestError { code: refusal.code(), message: refusal.message().to_owned() };
+                Ingested {
+                    source,
+                    status: IngestStatus::Refused,
+                    ids: Vec::new(),
+                    replaced: 0,
+                    error: Some(error),
+                }
+            }));
+        }
+        Ok(IngestAnswer { items })
+    }
+
+    async fn ingest_one(&self, sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
+        let (sha256, mut drafts) = documents::check(&sent, sender)?;
+        let project = sender.project.clone().unwrap_or_else(|| PROJECT_DEFAULT.into());
+        let (uri, within) = (sent.source.clone(), project.clone());
+        let stored =
+            self.query("document", None, move |connection| document(connection, &within, &uri)).await?;
+        let done = |status, ids, replaced| Ingested {
+            source: sent.source.clone(),
+            status,
+            ids,
+            replaced,
+            error: None,
+        };
+        if stored.sha256.as_deref() == Some(&*sha256.to_string()) {
+            return Ok(done(IngestStatus::Unchanged, stored.ids, 0));
+        }
+        let pieces = drafts.len();
+        for id in &stored.ids {
+            drafts.push(end(id, &project, sender)?);
+        }
+        let receipt = self.engine.commit(drafts, Some(key(&project, &sent.source, sha256, &stored))).await?;
+        let last = receipt.first_seq + pieces as u64 - 1;
+        let saved = self.events_between(receipt.first_seq, last).await?;
+        let status = if stored.ids.is_empty() { IngestStatus::Saved } else { IngestStatus::Updated };
+        Ok(done(status, saved.into_iter().map(|event| event.id).collect(), stored.ids.len() as u64))
+    }
+}
+
+fn end(id: &str, project: &str, sender: &Sender) -> Result<Draft, Refused> {
+    let request = InvalidateMemory {
+        valid_until: None,
+        reason: Some(REPLACED.into()),
+        superseded_by: None,
+        session: sender.session.clone(),
+        actor: sender.actor.clone(),
+    };
+    request::invalidation(id, project.to_owned(), request)
+}
+
+/// Two clients that send the same document at once save it once.
+fn key(project: &str, source: &str, sha256: Hash, stored: &Stored) -> Key {
+    let request = format!("document\n{project}\n{source}\n{sha256}\n{:?}", stored.version).into_bytes();
+    Key { key: format!("document-{}", hex(&Hash::of(&request).0)), request }
+}

@@ -1,0 +1,99 @@
+//! Many memories at once, memories around a place, and what happened to one.
+
+use engine_core::digest::Hash;
+use engine_core::feedback;
+use engine_core::limits::{ENTRIES_BYTES_MAX, ENTRIES_MAX, HISTORY_MAX};
+use engine_core::request::{self, Refused};
+use engine_core::wire::{
+    EntriesAnswer, ErrorCode, GetEntries, GiveFeedback, HistoryAnswer, HistoryEvent, KnownAt, SaveMemories,
+    Saved, SavedMemories, TimelineAnswer,
+};
+
+use super::memories::{known_id, saved, unknown};
+use super::{Operations, Written};
+use crate::log::Key;
+use crate::projection::{Known, Timeline, citation, entries, history, project_of};
+use crate::refusal::{Refusal, internal, log_corrupt};
+
+impl Operations {
+    /// Makes memories durable, all or none.
+    pub(crate) async fn save_all(
+        &self,
+        request: SaveMemories,
+        key: Option<Key>,
+    ) -> Result<Written<SavedMemories>, Refusal> {
+        let drafts = request::memories(request)?;
+        let receipt = self.engine.commit(drafts, key).await?;
+        // From the log: what a request did before is answered in the same way.
+        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
+        let item =
+            |event: engine_core::wire::EventView| Saved { id: event.id, seq: event.seq, hash: event.hash };
+        Ok(Written::new(&receipt, SavedMemories { items: events.into_iter().map(item).collect() }))
+    }
+
+    /// Reads memories by their ids.
+    pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
+        let GetEntries { ids, as_of, known_at, min_seq } = request;
+        if !(1..=ENTRIES_MAX).contains(&ids.len()) {
+            return Err(
+                Refused::Count { field: "ids".into(), found: ids.len(), min: 1, max: ENTRIES_MAX }.into()
+            );
+        }
+        let known = known_at.map(|known| match known {
+            KnownAt::Seq(seq) => Known::Through(seq),
+            KnownAt::Time(time) => Known::At(time),
+        });
+        let moment = self.moment(as_of, known);
+        let found =
+            self.query("entries", min_seq, move |connection| entries(connection, &ids, &moment)).await?;
+        found.ok_or_else(|| {
+            let message = format!("these memories have more than {ENTRIES_BYTES_MAX} bytes");
+            Refusal::new(ErrorCode::PayloadTooLarge, message).hint("ask for fewer ids at once")
+        })
+    }
+
+    /// Memories around a place in the log.
+    pub(crate) async fn timeline(
+        &self,
+        asked: Timeline,
+        min_seq: Option<u64>,
+    ) -> Result<TimelineAnswer, Refusal> {
+        self.query("timeline", min_seq, move |connection| asked.run(connection)).await?.ok_or_else(unknown)
+    }
+
+    /// Every event about a memory, also about one that is forgotten.
+    pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
+        let id = known_id(id)?;
+        let asked = id.clone();
+        let mut seqs = self.query("history", None, move |connection| history(connection, &asked)).await?;
+        if seqs.is_empty() {
+            return Err(unknown());
+        }
+        let more = seqs.len() > HISTORY_MAX;
+        seqs.truncate(HISTORY_MAX);
+        let log = self.engine.log.clone();
+        let read = move || {
+            seqs.into_iter().map(|seq| log.lines_after(seq - 1, 1, 0)).collect::<std::io::Result<Vec<_>>>()
+        };
+        let lines = tokio::task::spawn_blocking(read).await.map_err(|fault| internal(&fault))??;
+        let event = |line: &Vec<u8>| {
+            let event = super::view(line.trim_ascii_end()).map_err(|_| log_corrupt())?;
+            let hash = Hash::from_hex(event.hash.as_bytes()).unwrap_or(Hash::ZERO);
+            Ok(HistoryEvent { citation: citation(event.seq, &hash.0), event })
+        };
+        Ok(HistoryAnswer { id, events: lines.iter().map(event).collect::<Result<_, Refusal>>()?, more })
+    }
+
+    /// Records how useful a memory was.
+    pub(crate) async fn feedback(
+        &self,
+        request: GiveFeedback,
+        key: Option<Key>,
+    ) -> Result<Written<Saved>, Refusal> {
+        let id = known_id(request.id.clone())?;
+        let found = self.query("target", None, move |connection| project_of(connection, &id)).await?;
+        let draft = feedback::check(found.ok_or_else(unknown)?, request)?;
+        let receipt = self.engine.commit(vec![draft], key).await?;
+        Ok(Written::new(&receipt, saved(&receipt)))
+    }
+}

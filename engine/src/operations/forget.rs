@@ -1,0 +1,292 @@
+//! Forgetting memories, and the report on every place they may have been in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine_core::event::Draft;
+use engine_core::forgetting::{self, Forget, Target, Traces};
+use engine_core::limits::{BATCH_EVENTS_MAX, FORGET_MEMORIES_MAX};
+use engine_core::wire::{
+    ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
+};
+
+use super::memories::unknown;
+use super::{Operations, Written};
+use crate::forgotten::Searched;
+use crate::log::{AppliedKeys, ErasedFiles, Erasures, Key, Receipt, search_log};
+use crate::projection::{Selected, others_saying, rows_left, select};
+use crate::refusal::{Refusal, internal};
+
+/// How long the answer waits for files to be written anew: less than a request may take. It goes on without anybody who waits.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+/// Bytes of files that are searched afterwards: seconds of reading. What is beyond it is said not to be searched.
+const SEARCH_BYTES_MAX: u64 = 256 << 20;
+/// Ids that the answer names.
+const IDS_TOLD_MAX: usize = 1000;
+
+/// What is known once everything is durable, and of what may be left.
+#[derive(Debug)]
+pub(super) struct Erasure {
+    pub(super) receipt: Receipt,
+    pub(super) complete: bool,
+    pub(super) places: Vec<PlaceReport>,
+}
+
+impl Operations {
+    /// Forgets memories for good, and what was said about them.
+    pub(crate) async fn forget(
+        &self,
+        request: ForgetMemories,
+        key: Option<Key>,
+    ) -> Result<Written<ForgetAnswer>, Refusal> {
+        let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
+        if let Some(receipt) = self.done_before(key.as_ref()).await? {
+            let selected = Selected::default();
+            let erasure = self.places(receipt, &selected).await?;
+            let receipt = erasure.receipt.clone();
+            return Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?));
+        }
+        let found =
+            self.query("targets", None, move |connection| select(connection, &which, FORGET_MEMORIES_MAX));
+        let selected = found.await?;
+        if let Some(id) = selected.unknown.first() {
+            let count = selected.unknown.len();
+            return Err(unknown().hint(format!(
+                "{count} of the ids are of no memory, the first is {id}: nothing was forgotten"
+            )));
+        }
+        if selected.memories.len() > FORGET_MEMORIES_MAX {
+            let message = format!("more than {FORGET_MEMORIES_MAX} memories are meant");
+            return Err(Refusal::new(ErrorCode::InvalidArgument, message)
+                .hint("narrow it to one session or source after the other"));
+        }
+        if dry_run || selected.memories.is_empty() {
+            let answer = self.answer(&selected, None).await?;
+            return Ok(Written {
+                answer: ForgetAnswer { dry_run, complete: !dry_run, ..answer },
+                replayed: true,
+            });
+        }
+        let erasure = self.erase(&selected, &reason, &actor, Vec::new(), key).await?;
+        let receipt = erasure.receipt.clone();
+        Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?))
+    }
+
+    /// What an earlier request with this key came to.
+    pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
+        let Some(key) = key else { return Ok(None) };
+        let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
+        let found = tokio::task::spawn_blocking(move || AppliedKeys::find(&projection, &name));
+        let known = found.await.map_err(|fault| internal(&fault))?.and_then(|(_, known)| known);
+        Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
+    }
+
+    /// Makes it durable that these are forgotten, these events behind it in the same batch, and waits for the places they are in.
+    pub(super) async fn erase(
+        &self,
+        selected: &Selected,
+        reason: &str,
+        actor: &str,
+        also: Vec<Draft>,
+        key: Option<Key>,
+    ) -> Result<Erasure, Refusal> {
+        let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
+        let through = targets.iter().map(|target| target.seq).max().unwrap_or_default();
+        let mut drafts = forgetting::drafts(&targets, reason, actor);
+        drafts.extend(also);
+        if drafts.len() > BATCH_EVENTS_MAX {
+            let message =
+                format!("{} events would be forgotten, more than become durable together", targets.len());
+            return Err(Refusal::new(ErrorCode::InvalidArgument, message)
+                .hint("narrow it to one session or source after the other"));
+        }
+        let receipt = self.engine.erase(drafts, through, key).await?;
+        self.places(receipt, selected).await
+    }
+
+    /// Waits, within a bound, until every place is done with, and looks at each.
+    async fn places(&self, receipt: Receipt, selected: &Selected) -> Result<Erasure, Refusal> {
+        let engine = &self.engine;
+        let waiting = engine
+            .parts
+            .erasures
+            .outcome(receipt.first_seq, if receipt.replayed { Duration::ZERO } else { WAIT_MAX });
+        let (files, traceless) = tokio::join!(waiting, engine.projection.forgot(receipt.last_seq, WAIT_MAX));
+        let marked = self.is_erasing(&receipt)?;
+        let ids: Vec<String> = selected.memories.iter().map(|target| target.id.clone()).collect();
+        let caches = engine.forgotten.tell(&ids);
+        engine.metrics.forgotten.inc_by(ids.len() as u64);
+        let mut places = self.look(selected, files.as_deref(), !marked, traceless).await?;
+        places.push(report(
+            Place::Caches,
+            PlaceState::Gone,
+            caches as u64,
+            "every holder of copies in memory was told and dropped them",
+        ));
+        places.push(report(
+            Place::Backups,
+            PlaceState::OutOfReach,
+            0,
+            "none are made by this engine: whoever restores one has to apply the memory.forgotten events of the log that are newer",
+        ));
+        let complete =
+            places.iter().all(|place| matches!(place.state, PlaceState::Gone | PlaceState::OutOfReach));
+        Ok(Erasure { receipt, complete, places })
+    }
+
+    /// Whether files are still being written anew.
+    pub(super) fn is_erasing(&self, receipt: &Receipt) -> Result<bool, Refusal> {
+        Ok(Erasures::is_marked(&*self.engine.parts.storage, receipt.first_seq)?)
+    }
+
+    async fn look(
+        &self,
+        selected: &Selected,
+        files: Option<&ErasedFiles>,
+        taken_out: bool,
+        traceless: bool,
+    ) -> Result<Vec<PlaceReport>, Refusal> {
+        let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
+        let left = self.query("targets", Some(0), move |connection| rows_left(connection, &targets)).await?;
+        let (log, database) = self.trace(Traces::of(selected.texts.iter().map(String::as_str))).await?;
+        let others = match log.found + database.found {
+            0 => 0,
+            _ => {
+                let texts = selected.texts.clone();
+                // A look at every row: where it takes too long, what was found stays unexplained.
+                let asked =
+                    self.query("targets", Some(0), move |connection| others_saying(connection, &texts));
+                asked.await.unwrap_or_default()
+            }
+        };
+        let rewritten =
+            files.map_or(0, |files| files.segments.iter().filter(|segment| segment.rewritten).count());
+        let events: usize =
+            files.map_or(0, |files| files.segments.iter().map(|segment| segment.events).sum());
+        let names: Vec<&str> = files
+            .iter()
+            .flat_map(|files| files.segments.iter().map(|segment| segment.file.as_str()))
+            .collect();
+        let written = format!(
+            "{events} events in {}; each file was read back: chain and seals as before, no payload of these",
+            list(&names)
+        );
+        let same = if others > 0 {
+            format!("; {others} other memories begin with the same text")
+        } else {
+            String::new()
+        };
+        let state = |done: bool, found: u64| match done {
+            false => PlaceState::Pending,
+            true if found > 0 && others == 0 => PlaceState::Found,
+            true => PlaceState::Gone,
+        };
+        let torn = files.map_or(0, |files| files.torn);
+        let place =
+            |place, state, changed, found, check: String| PlaceReport { place, state, changed, found, check };
+        Ok(vec![
+            place(
+                Place::LogSegments,
+                state(taken_out, log.found as u64),
+                rewritten as u64,
+                Some(log.found as u64),
+                format!("{written}; {}{same}", told(&log)),
+            ),
+            place(
+                Place::TornBytes,
+                state(taken_out, 0),
+                torn as u64,
+                None,
+                "all of log/torn was removed, as nobody can say what it held".into(),
+            ),
+            place(
+                Place::Rows,
+                if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
+                (selected.memories.len() + selected.about.len()) as u64,
+                Some(left),
+                "rows of these events in every table".into(),
+            ),
+            place(
+                Place::FullText,
+                if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
+                selected.memories.len() as u64,
+                Some(left),
+                "documents of the index; words are taken out of its pages at once".into(),
+            ),
+            place(
+                Place::DatabaseFiles,
+                state(traceless, database.found as u64),
+                0,
+                Some(database.found as u64),
+                format!(
+                    "deleted cells and pages overwritten, write-ahead log emptied; {}{same}",
+                    told(&database)
+                ),
+            ),
+        ])
+    }
+
+    /// Looks for the beginnings of the texts in the files themselves.
+    async fn trace(&self, traces: Traces) -> Result<(Searched, Searched), Refusal> {
+        let engine = Arc::clone(&self.engine);
+        let search = move || {
+            if traces.is_empty() {
+                return Ok((Searched::default(), Searched::default()));
+            }
+            let log = search_log(&*engine.parts.storage, &traces, SEARCH_BYTES_MAX)?;
+            Ok::<_, std::io::Error>((log, engine.traces.search(&traces, SEARCH_BYTES_MAX)?))
+        };
+        Ok(tokio::task::spawn_blocking(search).await.map_err(|fault| internal(&fault))??)
+    }
+
+    async fn answer(&self, selected: &Selected, erasure: Option<Erasure>) -> Result<ForgetAnswer, Refusal> {
+        let recorded = match &erasure {
+            Some(erasure) => self.recorded(&erasure.receipt).await?,
+            None => Vec::new(),
+        };
+        let (complete, places) =
+            erasure.map_or((false, Vec::new()), |erasure| (erasure.complete, erasure.places));
+        Ok(ForgetAnswer {
+            dry_run: false,
+            memories: selected.memories.len() as u64,
+            about: selected.about.len() as u64,
+            bytes: selected.bytes,
+            ids: selected.memories.iter().take(IDS_TOLD_MAX).map(|target| target.id.clone()).collect(),
+            recorded,
+            complete,
+            places,
+        })
+    }
+
+    /// The events of a batch, from the log.
+    pub(super) async fn recorded(&self, receipt: &Receipt) -> Result<Vec<RecordedEvent>, Refusal> {
+        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
+        Ok(events.into_iter().map(|event| RecordedEvent { id: event.id, seq: event.seq }).collect())
+    }
+}
+
+fn report(place: Place, state: PlaceState, changed: u64, check: &str) -> PlaceReport {
+    PlaceReport { place, state, changed, found: None, check: check.into() }
+}
+
+fn told(searched: &Searched) -> String {
+    match (searched.files, searched.cut) {
+        (0, false) => "no text was long enough to be searched for".into(),
+        (files, false) => {
+            format!("{files} files of {} bytes were searched for the beginnings of the texts", searched.bytes)
+        }
+        (files, true) => format!(
+            "{files} files of {} bytes were searched for the beginnings of the texts, the rest is more than a request reads",
+            searched.bytes
+        ),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "no segment".into(),
+        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,248 @@
+//! Retention in two steps: a plan that changes nothing, then exactly that plan or none.
+
+use engine_core::event::Draft;
+use engine_core::forgetting::Which;
+use engine_core::limits::{
+    ACTOR_DEFAULT, BATCH_EVENTS_MAX, FORGET_MEMORIES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX,
+    RETENTION_IDS_MAX, SPIKE_GUARD_MEMORIES,
+};
+use engine_core::request::{self, Refused};
+use engine_core::retention::{self, Decision, Guard, RetentionPayload, plan_hash, spikes};
+use engine_core::row::microseconds;
+use engine_core::wire::{
+    ApplyRetention, ErrorCode, InvalidateMemory, PlanRetention, RecordedEvent, RetentionAction,
+    RetentionApplied, RetentionPlan, RetentionRules,
+};
+use jiff::Timestamp;
+
+use super::{Operations, Written};
+use crate::config::Retention;
+use crate::log::{Key, Receipt};
+use crate::projection::{applied_seq, candidates, select};
+use crate::refusal::{Refusal, internal};
+
+/// A plan as it is now.
+struct Planned {
+    rules: RetentionRules,
+    as_of: Timestamp,
+    applied_seq: u64,
+    decision: Decision,
+    more: bool,
+    hash: engine_core::digest::Hash,
+    spikes: Vec<String>,
+}
+
+impl Operations {
+    /// Says what the rules remove; changes nothing.
+    pub(crate) async fn plan_retention(&self, request: PlanRetention) -> Result<RetentionPlan, Refusal> {
+        let PlanRetention { rules, as_of, offset, limit } = request;
+        let limit = limit.unwrap_or(RETENTION_IDS_MAX);
+        if limit > RETENTION_IDS_MAX {
+            return Err(Refused::Range { field: "limit", min: 0, max: RETENTION_IDS_MAX }.into());
+        }
+        let planned = self.plan(rules, as_of.unwrap_or_else(Timestamp::now), None).await?;
+        self.engine.metrics.retention_runs.with_label_values(&["planned"]).inc();
+        let Planned { rules, as_of, applied_seq, decision, more, hash, spikes } = planned;
+        let times = || decision.removed.iter().map(|(candidate, _)| candidate.known);
+        let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
+        let [skip, take] =
+            [offset.unwrap_or(0), limit].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Ok(RetentionPlan {
+            plan_hash: hash.to_string(),
+            rules,
+            as_of,
+            applied_seq,
+            memories: decision.removed.len() as u64,
+            more,
+            bytes: decision.bytes,
+            by_rule: decision.counts,
+            oldest: time(times().min()),
+            newest: time(times().max()),
+            ids: decision
+                .removed
+                .iter()
+                .skip(skip)
+                .take(take)
+                .map(|(candidate, _)| candidate.id.clone())
+                .collect(),
+            by_project: decision.projects,
+            spikes,
+        })
+    }
+
+    async fn plan(
+        &self,
+        rules: Option<RetentionRules>,
+        as_of: Timestamp,
+        through: Option<u64>,
+    ) -> Result<Planned, Refusal> {
+        let defaults = &self.engine.retention;
+        let rules = retention::check(rules.unwrap_or_else(|| configured(defaults)))?;
+        let now = Timestamp::now();
+        if as_of > now {
+            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("as_of lies ahead: it is {now}"))
+                .hint("a plan is made for a moment that has come"));
+        }
+        // Counted in microseconds, so that a moment that was told is the moment that was used.
+        let as_of = Timestamp::from_microsecond(microseconds(as_of)).map_err(|fault| internal(&fault))?;
+        let asked = rules.clone();
+        let found = self.query("retention", None, move |connection| {
+            let applied = applied_seq(connection)?.unsigned_abs();
+            let through = through.unwrap_or(applied);
+            candidates(connection, &asked, as_of, through, FORGET_MEMORIES_MAX).map(|found| (found, through))
+        });
+        let (found, applied_seq) = found.await?;
+        let decision = retention::decide(&rules, as_of, found.states);
+        let guard = Guard { percent: defaults.spike_guard_percent, memories: SPIKE_GUARD_MEMORIES };
+        let hash = plan_hash(&rules, as_of, applied_seq, &decision);
+        let spikes = spikes(guard, &decision);
+        Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, hash, spikes })
+    }
+
+    /// Carries a plan out if it is still what the rules give.
+    pub(crate) async fn apply_retention(
+        &self,
+        request: ApplyRetention,
+        key: Option<Key>,
+    ) -> Result<Written<RetentionApplied>, Refusal> {
+        let (actor, reason) =
+            (request.actor.clone().unwrap_or_else(|| ACTOR_DEFAULT.into()), request.reason.clone());
+        request::text("actor", &actor, NAME_CHARS_MAX)?;
+        reason.as_deref().map_or(Ok(()), |reason| request::text("reason", reason, REASON_CHARS_MAX))?;
+        if let Some(receipt) = self.done_before(key.as_ref()).await? {
+            return self.applied_before(&receipt).await;
+        }
+        let outcome = self.checked_plan(&request).await;
+        if outcome.is_err() {
+            self.engine.metrics.retention_runs.with_label_values(&["refused"]).inc();
+        }
+        let planned = outcome?;
+        let payload = RetentionPayload {
+            plan_hash: planned.hash,
+            rules: planned.rules.clone(),
+            as_of: planned.as_of,
+            applied_seq: planned.applied_seq,
+            memories: planned.decision.removed.len() as u64,
+            bytes: planned.decision.bytes,
+            by_rule: planned.decision.counts,
+            by_project: planned
+                .decision
+                .projects
+                .iter()
+                .map(|plan| (plan.project.clone(), plan.memories))
+                .collect(),
+            spike_guard_overridden: request.override_spike_guard.filter(|_| !planned.spikes.is_empty()),
+            spikes: planned.spikes.clone(),
+            reason,
+        };
+        let audit = retention::draft(&payload, &actor);
+        let why = format!("retention, plan {}", planned.hash);
+        let (receipt, complete, places) = match planned.rules.action {
+            _ if planned.decision.removed.is_empty() => {
+                (self.engine.commit(vec![audit], key).await?, true, Vec::new())
+            }
+            RetentionAction::Invalidate => {
+                (self.end_all(&planned.decision, &why, &actor, audit, key).await?, true, Vec::new())
+            }
+            RetentionAction::Forget => {
+                let ids =
+                    planned.decision.removed.iter().map(|(candidate, _)| candidate.id.clone()).collect();
+                let which = Which::Ids(ids);
+                let selected = self.query("targets", None, move |connection| {
+                    select(connection, &which, FORGET_MEMORIES_MAX)
+                });
+                let erasure = self.erase(&selected.await?, &why, &actor, vec![audit], key).await?;
+                (erasure.receipt, erasure.complete, erasure.places)
+            }
+        };
+        let metrics = &self.engine.metrics;
+        metrics.retention_runs.with_label_values(&["applied"]).inc();
+        metrics.retention_removed.inc_by(payload.memories);
+        metrics.retention_last_applied.set(Timestamp::now().as_second());
+        let audit = RecordedEvent { id: receipt.id.clone(), seq: receipt.last_seq };
+        let RetentionPayload { plan_hash, memories, bytes, .. } = payload;
+        let plan_hash = plan_hash.to_string();
+        Ok(Written::new(&receipt, RetentionApplied { plan_hash, memories, bytes, audit, complete, places }))
+    }
+
+    /// The plan as it is now, if it is the one that was asked for and may be carried out.
+    async fn checked_plan(&self, request: &ApplyRetention) -> Result<Planned, Refusal> {
+        let planned = self.plan(request.rules.clone(), request.as_of, Some(request.applied_seq)).await?;
+        if planned.hash.to_string() != request.plan_hash {
+            return Err(Refusal::new(ErrorCode::PlanChanged, "the rules give another plan now")
+                .hint("memories went meanwhile, or rules, as_of or applied_seq are others: make a new plan and look at it"));
+        }
+        let memories = planned.decision.removed.len() as u64;
+        if !planned.spikes.is_empty() && request.override_spike_guard != Some(memories) {
+            return Err(Refusal::new(ErrorCode::SpikeGuard, planned.spikes.join("; "))
+                .hint(format!("if that is meant, send override_spike_guard: {memories}")));
+        }
+        Ok(planned)
+    }
+
+    /// Ends the validity of all of them; the last batch says that it is done.
+    async fn end_all(
+        &self,
+        decision: &Decision,
+        why: &str,
+        actor: &str,
+        audit: Draft,
+        key: Option<Key>,
+    ) -> Result<Receipt, Refusal> {
+        let mut drafts = Vec::new();
+        for project in &decision.projects {
+            drafts.reserve(usize::try_from(project.memories).unwrap_or_default());
+        }
+        for (candidate, _) in &decision.removed {
+            let request = InvalidateMemory {
+                valid_until: None,
+                reason: Some(why.to_owned()),
+                superseded_by: None,
+                session: None,
+                actor: Some(actor.to_owned()),
+            };
+            drafts.push(request::invalidation(
+                &candidate.id,
+                engine_core::event::PROJECT_OF_THE_LOG.into(),
+                request,
+            )?);
+        }
+        let mut rest = drafts.split_off(drafts.len() - drafts.len() % BATCH_EVENTS_MAX);
+        let mut whole = drafts.into_iter().peekable();
+        while whole.peek().is_some() {
+            let batch = whole.by_ref().take(BATCH_EVENTS_MAX).collect();
+            self.engine.commit(batch, None).await?;
+        }
+        rest.push(audit);
+        Ok(self.engine.commit(rest, key).await?)
+    }
+
+    /// What a run that was done under this key said.
+    async fn applied_before(&self, receipt: &Receipt) -> Result<Written<RetentionApplied>, Refusal> {
+        let event = self.events_between(receipt.last_seq, receipt.last_seq).await?.pop();
+        let event = event.ok_or_else(|| internal(&"the event of a retention run is gone"))?;
+        let payload: RetentionPayload =
+            serde_json::from_str(event.payload.get()).map_err(|fault| internal(&fault))?;
+        let RetentionPayload { plan_hash, memories, bytes, .. } = payload;
+        let audit = RecordedEvent { id: event.id, seq: event.seq };
+        let complete = !self.is_erasing(receipt)?;
+        let answer = RetentionApplied {
+            plan_hash: plan_hash.to_string(),
+            memories,
+            bytes,
+            audit,
+            complete,
+            places: Vec::new(),
+        };
+        Ok(Written::new(receipt, answer))
+    }
+}
+
+/// The rules of the configuration.
+fn configured(retention: &Retention) -> RetentionRules {
+    RetentionRules {
+        max_age_days: retention.max_age_days,
+        max_entries_per_project: retention.max_entries_per_project,
+        ..RetentionRules::default()
+    }
+}

@@ -1,0 +1,68 @@
+//! What stands before the log: every event is judged by the policy before the first byte of it is written, whoever asks for it.
+
+use std::sync::Arc;
+
+use engine_core::event::Draft;
+use engine_core::policy::{Blocked, Counts, Policy};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::log::CommitError;
+use crate::metrics::Metrics;
+
+/// Payloads up to this size are judged on the thread of the request: less than two milliseconds.
+const AT_ONCE_BYTES: usize = 32 << 10;
+/// Fields that the metrics tell apart; of events of other types, names of fields are anybody's.
+const FIELDS: [&str; 6] = ["content", "title", "tags", "actor", "reason", "value"];
+
+/// Why events are not written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+}
+
+/// The policy, and who counts what it does.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    policy: Arc<Policy>,
+    metrics: Arc<Metrics>,
+}
+
+impl Gate {
+    pub(crate) fn new(policy: Arc<Policy>, metrics: Arc<Metrics>) -> Gate {
+        Gate { policy, metrics }
+    }
+
+    /// The events as they may be written. One that may not be refuses them all.
+    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, WriteError> {
+        let bytes: usize = drafts.iter().map(|draft| draft.payload.get().len()).sum();
+        let now = Timestamp::now();
+        if bytes <= AT_ONCE_BYTES {
+            return self.judge(drafts, now);
+        }
+        let gate = self.clone();
+        // A thread that is gone is one that panicked: nothing is known of the text, so nothing is written.
+        let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, now)).await;
+        judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping)))
+    }
+
+    fn judge(&self, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<Draft>, WriteError> {
+        let mut redacted = Counts::default();
+        let mut passed = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let (draft, counts) = self.policy.judge_draft(draft, now).inspect_err(|blocked| {
+                self.metrics.policy_blocked.with_label_values(&[blocked.detector]).inc();
+            })?;
+            redacted.merge(&counts);
+            passed.push(draft);
+        }
+        for (field, kind, count) in redacted.iter() {
+            let field = FIELDS.iter().find(|known| **known == field).copied().unwrap_or("payload");
+            self.metrics.redactions.with_label_values(&[field, &kind.name()]).inc_by(count);
+        }
+        Ok(passed)
+    }
+}
