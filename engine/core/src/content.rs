@@ -15,11 +15,33 @@ pub enum Table {
     Invalidations,
     /// Requests that came with an idempotency key.
     Requests,
+    /// Items, one row for each version.
+    Items,
+    /// Entities.
+    Entities,
+    /// What was observed of them.
+    Observations,
+    /// Relations between them.
+    Relations,
+    /// Ends of the validity of those three.
+    GraphEnds,
+    /// Entities that memories are about.
+    Mentions,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: &[Table] = &[Table::Memories, Table::Invalidations, Table::Requests];
+    pub const ALL: &[Table] = &[
+        Table::Memories,
+        Table::Invalidations,
+        Table::Requests,
+        Table::Items,
+        Table::Entities,
+        Table::Observations,
+        Table::Relations,
+        Table::GraphEnds,
+        Table::Mentions,
+    ];
 
     /// Its name in the database.
     pub const fn name(self) -> &'static str {
@@ -27,6 +49,12 @@ impl Table {
             Table::Memories => "memories",
             Table::Invalidations => "invalidations",
             Table::Requests => "requests",
+            Table::Items => "items",
+            Table::Entities => "entities",
+            Table::Observations => "observations",
+            Table::Relations => "relations",
+            Table::GraphEnds => "graph_ends",
+            Table::Mentions => "mentions",
         }
     }
 }

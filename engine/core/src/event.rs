@@ -19,9 +19,40 @@ pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
 /// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
+/// Type of the event that gives an item a new value: [`crate::item::ItemPayload`].
+pub const ITEM_PUT: &str = "item.put";
+/// Type of the event that takes an item away: [`crate::item::ItemDeletedPayload`].
+pub const ITEM_DELETED: &str = "item.deleted";
+
+/// Type of the event that makes an entity known: [`crate::graph::EntityPayload`].
+pub const ENTITY_PUT: &str = "entity.put";
+/// Type of the event that says something about an entity: [`crate::graph::ObservationsPayload`].
+pub const ENTITY_OBSERVED: &str = "entity.observed";
+/// Type of the event that ends an entity, what was observed of it and its relations: [`crate::graph::EntityEndPayload`].
+pub const ENTITY_ENDED: &str = "entity.ended";
+/// Type of the event that ends observations: [`crate::graph::ObservationsEndPayload`].
+pub const OBSERVATION_ENDED: &str = "observation.ended";
+/// Type of the event that relates two entities: [`crate::graph::RelationPayload`].
+pub const RELATION_PUT: &str = "relation.put";
+/// Type of the event that ends a relation: [`crate::graph::RelationEndPayload`].
+pub const RELATION_ENDED: &str = "relation.ended";
+
 /// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
-pub const RESERVED: &[&str] =
-    &[MEMORY_SAVED, MEMORY_INVALIDATED, MEMORY_FORGOTTEN, LOG_KEY_ROTATED, LOG_ROLLBACK_ACCEPTED];
+pub const RESERVED: &[&str] = &[
+    MEMORY_SAVED,
+    MEMORY_INVALIDATED,
+    MEMORY_FORGOTTEN,
+    LOG_KEY_ROTATED,
+    LOG_ROLLBACK_ACCEPTED,
+    ITEM_PUT,
+    ITEM_DELETED,
+    ENTITY_PUT,
+    ENTITY_OBSERVED,
+    ENTITY_ENDED,
+    OBSERVATION_ENDED,
+    RELATION_PUT,
+    RELATION_ENDED,
+];
 
 /// Project of the events an engine writes about its own log.
 pub const PROJECT_OF_THE_LOG: &str = "memory-engine";
@@ -64,6 +95,9 @@ pub struct MemoryPayload {
     /// Since when it is true, if that is not when it happened or was saved, whichever was earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<jiff::Timestamp>,
+    /// Names of the entities it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
 }
 
 /// Payload of a [`MEMORY_INVALIDATED`] event. The memory stays; it is true no longer.

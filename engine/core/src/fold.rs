@@ -11,9 +11,11 @@ use crate::event::{
     MemoryPayload,
 };
 use crate::format::EventLine;
+use crate::row::Row;
+use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
-pub const PROJECTION_VERSION: u32 = 2;
+pub const PROJECTION_VERSION: u32 = 3;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Change {
     PutInvalidation(Box<Invalidation>),
     /// A request is known to be done.
     PutRequest(Request),
+    /// A row as it is: of an item, or of the graph.
+    PutRow(Row),
     /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request only
     /// the key stays. The rows that are left are those of a log in which the payloads are missing already.
     Forget(Vec<String>),
@@ -114,7 +118,12 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     // What was forgotten leaves nothing to put.
     if let Some(payload) = line.payload() {
         match &*line.envelope.kind {
-            MEMORY_SAVED => changes.push(Change::PutMemory(Box::new(memory(line, payload)?))),
+            MEMORY_SAVED => {
+                let memory = memory(line, payload)?;
+                let mentions = graph::mentions(line, &memory.payload.entities);
+                changes.push(Change::PutMemory(Box::new(memory)));
+                changes.extend(mentions.into_iter().map(Change::PutRow));
+            }
             MEMORY_INVALIDATED => {
                 changes.push(Change::PutInvalidation(Box::new(invalidation(line, payload)?)));
             }
@@ -122,7 +131,10 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 let forgotten: ForgottenPayload = shaped(line, payload, MEMORY_FORGOTTEN)?;
                 changes.push(Change::Forget(forgotten.targets));
             }
-            _ => {}
+            _ => {
+                changes.extend(item::row(line, payload)?.map(Change::PutRow));
+                changes.extend(graph::rows(line, payload)?.into_iter().map(Change::PutRow));
+            }
         }
     }
     if let Some(idempotency) = &line.envelope.idempotency {
@@ -164,7 +176,7 @@ fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, Unf
     })
 }
 
-fn shaped<T: DeserializeOwned>(
+pub(crate) fn shaped<T: DeserializeOwned>(
     line: &EventLine<'_>,
     payload: &str,
     kind: &'static str,

@@ -4,7 +4,7 @@
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
-//! projection stores, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
+//! projection stores, [`item`] and [`graph`] among them, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a
 //! full-text query, [`zaxy`] reads foreign logs.
 
 pub mod anchor;
@@ -12,9 +12,12 @@ pub mod checkpoint;
 pub mod content;
 pub mod digest;
 pub mod event;
+pub mod filter;
 pub mod fold;
 pub mod format;
 pub mod frames;
+pub mod graph;
+pub mod item;
 pub mod limits;
 pub mod merkle;
 pub mod note;

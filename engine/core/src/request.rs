@@ -11,6 +11,17 @@ use crate::limits::*;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemory};
 
+mod graph;
+mod items;
+
+pub use graph::{
+    Author, Ends, added_observations, created_entities, created_relations, ended_entities, ended_observations,
+    ended_relations, entity_name, graph_question, opened_names,
+};
+pub use items::{
+    ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item, searched_items,
+};
+
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
@@ -99,7 +110,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 /// Checks a memory to save.
 pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
-    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from } = request;
+    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from, entities } =
+        request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }
@@ -111,9 +123,13 @@ pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
     for (i, tag) in tags.iter().enumerate() {
         name(&format!("tags[{i}]"), tag, TAG_CHARS_MAX)?;
     }
+    count("entities", entities.len(), 0, MEMORY_ENTITIES_MAX)?;
+    for (i, entity) in entities.iter().enumerate() {
+        name(&format!("entities[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
+    }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
     let title = title.filter(|title| !title.is_empty());
-    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from };
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, entities };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -191,10 +207,14 @@ fn object(field: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, Refused>
         return Err(Refused::NotAnObject(field.into()));
     }
     size(field, text.len())?;
-    if !text.contains(['\n', '\r']) {
-        return Ok(payload);
+    one_line(payload)
+}
+
+fn one_line(json: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
+    if !json.get().contains(['\n', '\r']) {
+        return Ok(json);
     }
-    let one_line = text.replace(['\n', '\r'], " ");
+    let one_line = json.get().replace(['\n', '\r'], " ");
     RawValue::from_string(one_line).map_err(|fault| Refused::Body(fault.to_string()))
 }
 

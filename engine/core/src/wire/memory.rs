@@ -33,6 +33,9 @@ pub struct SaveMemory {
     /// Since when it is true; default: when it happened, or now if that is earlier. RFC 3339, counted in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
+    /// Names of the entities it is about, at most 32: the graph leads to it from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.

@@ -3,13 +3,25 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod adapter;
+mod graph;
 mod health;
 mod integrity;
+mod item;
 mod log;
 mod memory;
 mod proof;
 mod refusal;
 
+pub use adapter::{
+    MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut,
+    StoreSearch,
+};
+pub use graph::{
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, EntitiesCreated,
+    Entity, GraphEnded, GraphView, Neighbour, NeighboursAnswer, NewObservations, ObservationDeletion, ObservationsAdded,
+    OpenNodes, Relation, RelationsCreated,
+};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
     StorageReason,
@@ -17,6 +29,10 @@ pub use health::{
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,
     IntegrityFaultKind, IntegrityHealth,
+};
+pub use item::{
+    DeleteItem, ItemVersion, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces, NamespacesAnswer, PutItem,
+    SearchItems,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
