@@ -23,6 +23,7 @@ use crate::log::{
     OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
 use crate::metrics::Metrics;
+use crate::operations::Turns;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::sources::Sources;
 
@@ -55,6 +56,8 @@ pub(crate) struct Engine {
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: LogParts,
+    /// For writes that depend on what is there.
+    pub(crate) turns: Turns,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -110,6 +113,7 @@ impl Engine {
             log,
             metrics,
             parts,
+            turns: Turns::new(),
             queue: Mutex::new(Some(queue)),
             queued_bytes: AtomicU64::new(0),
             threads: Mutex::new(threads),

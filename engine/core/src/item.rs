@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn named_fields_alone_are_found() {
-        let value = r#"{"title":"t","author":{"name":"n"},"chapters":[{"title":"one"},{"title":"two"}],"x":"y"}"#;
+        let value =
+            r#"{"title":"t","author":{"name":"n"},"chapters":[{"title":"one"},{"title":"two"}],"x":"y"}"#;
         let found = |paths: &[&str]| {
             let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
             words(value, Some(&paths))

@@ -19,6 +19,7 @@ pub mod frames;
 pub mod graph;
 pub mod item;
 pub mod limits;
+pub mod memory_tool;
 pub mod merkle;
 pub mod note;
 pub mod query;

@@ -71,6 +71,8 @@ pub const ITEM_LISTS_LIMIT_DEFAULT: u32 = 100;
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Most items that one search puts in order before it looks at their values.
 pub const ITEM_CANDIDATES_MAX: usize = 100_000;
+/// Most files of the memory tool that one command lists, deletes or moves: moving one takes two events of a batch.
+pub const MEMORY_FILES_MAX: usize = BATCH_EVENTS_MAX / 2;
 
 /// Longest name of an entity, characters.
 pub const ENTITY_NAME_CHARS_MAX: usize = 256;

@@ -15,11 +15,12 @@ mod graph;
 mod items;
 
 pub use graph::{
-    Author, Ends, added_observations, created_entities, created_relations, ended_entities, ended_observations,
-    ended_relations, entity_name, graph_question, opened_names,
+    Author, Ends, added_observations, created_entities, created_relations, ended_entities,
+    ended_observations, ended_relations, entity_name, graph_question, opened_names,
 };
 pub use items::{
-    ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item, searched_items,
+    ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
+    searched_items,
 };
 
 /// A broken rule. `Display` names the field and the rule, never the value.

@@ -1,8 +1,14 @@
 //! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
 //! the same functions, so that none of them has a rule of its own.
 
+mod graph;
+mod items;
 mod memories;
+mod memory_tool;
 mod search;
+mod turns;
+
+pub(crate) use turns::Turns;
 
 use std::sync::Arc;
 

@@ -2,13 +2,15 @@
 //!
 //! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
 //! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
-//! [`readers`] reads, [`search`] and [`validity`] hold the queries; [`shared`] is what the rest of the engine sees.
+//! [`readers`] reads, [`search`], [`validity`], [`items`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
 
 mod build;
 mod cause;
 mod examine;
 mod files;
 mod forgetting;
+mod graph;
+mod items;
 mod job;
 mod projector;
 mod readers;
@@ -23,6 +25,13 @@ mod validity;
 
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
+pub(crate) use graph::{
+    Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in, opened,
+    relations_in, searched,
+};
+pub(crate) use items::{
+    ItemFile, ItemPlace, ItemSearch, Items, files, item, item_versions, namespaces, standing_items,
+};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use search::{Found, Search, memory};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};

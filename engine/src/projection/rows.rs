@@ -10,8 +10,8 @@ use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
 
-use super::forgetting;
 use super::store::StoreError;
+use super::{forgetting, items};
 
 /// An event as the tables take it.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl Step {
         let row = match change {
             Change::PutMemory(memory) => memory.into_row(),
             Change::PutRequest(request) => request.into_row(),
+            Change::PutRow(row) => row,
             Change::PutInvalidation(end) => return Step::End(end),
             Change::Forget(ids) => return Step::Forget(ids),
         };
@@ -110,6 +111,12 @@ fn put(
         Table::Memories => "INSERT OR IGNORE INTO memories VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",
         Table::Requests => "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?)",
+        Table::Items => "INSERT OR IGNORE INTO items VALUES (?,?,?,?,?,?,?,?,?,?)",
+        Table::Entities => "INSERT OR IGNORE INTO entities VALUES (?,?,?,?,?,?,?,?)",
+        Table::Observations => "INSERT OR IGNORE INTO observations VALUES (?,?,?,?,?,?,?,?)",
+        Table::Relations => "INSERT OR IGNORE INTO relations VALUES (?,?,?,?,?,?,?,?)",
+        Table::GraphEnds => "INSERT OR IGNORE INTO graph_ends VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        Table::Mentions => "INSERT OR IGNORE INTO mentions VALUES (?,?,?,?,?,?,?)",
     };
     let inserted =
         transaction.prepare_cached(insert)?.execute(params_from_iter(row.values.iter().map(Bound)))?;
@@ -117,6 +124,9 @@ fn put(
         return Ok(());
     }
     digest.add(hash);
+    if row.table == Table::Items {
+        items::index(transaction, &row.values)?;
+    }
     if row.table == Table::Memories {
         let [title, content, tags] = MEMORY_WORDS;
         let words = [0, title, content, tags].map(|column| Bound(&row.values[column]));

@@ -252,6 +252,6 @@ fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     text.parse().map_err(|_| malformed(column))
 }
 
-fn malformed(column: usize) -> rusqlite::Error {
+pub(super) fn malformed(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(SearchError))
 }

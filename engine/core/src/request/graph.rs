@@ -23,7 +23,11 @@ pub struct Author {
 }
 
 impl Author {
-    fn new(project: Option<String>, actor: Option<String>, session: Option<String>) -> Result<Author, Refused> {
+    fn new(
+        project: Option<String>,
+        actor: Option<String>,
+        session: Option<String>,
+    ) -> Result<Author, Refused> {
         Ok(Author {
             project: named("project", project, PROJECT_DEFAULT)?,
             actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -213,7 +217,8 @@ mod tests {
         let one = |entity: Value| create(&json!({"entities": [entity]}));
         let named = |name: String| one(json!({"name": name, "entityType": "t"}));
         assert!(named("é".repeat(256)).is_ok());
-        let observed = |observations: Value| one(json!({"name": "n", "entityType": "t", "observations": observations}));
+        let observed =
+            |observations: Value| one(json!({"name": "n", "entityType": "t", "observations": observations}));
         assert!(observed(json!(["two\nlines"])).is_ok());
         let refused = [
             (named("é".repeat(257)), "entities[0].name has 257 characters"),

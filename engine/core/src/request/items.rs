@@ -33,7 +33,8 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
     }
     let stored = dotted(&namespace);
     let payload = ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, index };
-    let payload = serde_json::value::to_raw_value(&payload).expect("strings, a time and JSON are always JSON");
+    let payload =
+        serde_json::value::to_raw_value(&payload).expect("strings, a time and JSON are always JSON");
     let draft = Draft {
         kind: ITEM_PUT.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -145,7 +146,9 @@ fn segments(field: &str, segments: &[String], min: usize, wild: bool) -> Result<
         let field = format!("{field}[{i}]");
         name(&field, segment, ITEM_SEGMENT_CHARS_MAX)?;
         if segment.contains('.') {
-            return Err(Refused::Body(format!("{field} must not have full stops: they stand between segments")));
+            return Err(Refused::Body(format!(
+                "{field} must not have full stops: they stand between segments"
+            )));
         }
         if segment == "*" && !wild {
             return Err(Refused::Body(format!("{field} must not be *, which stands for any segment")));
@@ -219,7 +222,9 @@ mod tests {
         assert_eq!(told(json!({"suffix": ["b"]}), "a.b.c"), None);
         assert_eq!(told(json!({"prefix": ["a", "b"]}), "a"), None);
         assert_eq!(told(json!({"suffix": ["*", "a"]}), "a"), None);
-        for bad in [json!({"max_depth": 0}), json!({"max_depth": 9}), json!({"limit": 0}), json!({"limit": 1001})] {
+        for bad in
+            [json!({"max_depth": 0}), json!({"max_depth": 9}), json!({"limit": 0}), json!({"limit": 1001})]
+        {
             let request: ListNamespaces = serde_json::from_value(bad.clone()).unwrap();
             assert!(listed_namespaces(&request).is_err(), "{bad}");
         }

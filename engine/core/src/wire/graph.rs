@@ -242,3 +242,25 @@ pub struct Neighbour {
     /// Relations between it and the nearest of those asked for, whichever way they lead.
     pub hops: u32,
 }
+
+/// Answer to `GET /v1/graph/memories`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NearMemories {
+    /// Best first, then newest first.
+    pub memories: Vec<NearMemory>,
+    /// The answer reflects the log up to this event.
+    pub applied_seq: u64,
+}
+
+/// A memory that is about something a question names, or about something near it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NearMemory {
+    /// The memory's id.
+    pub id: String,
+    /// Sequence number of its event.
+    pub seq: u64,
+    /// Title, or empty.
+    pub title: String,
+    /// 1/(1 + relations between an entity the question names and the nearest one the memory is about).
+    pub score: f64,
+}

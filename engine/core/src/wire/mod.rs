@@ -14,13 +14,14 @@ mod proof;
 mod refusal;
 
 pub use adapter::{
-    MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut,
-    StoreSearch,
+    MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces,
+    StorePut, StoreSearch,
 };
 pub use graph::{
-    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, EntitiesCreated,
-    Entity, GraphEnded, GraphView, Neighbour, NeighboursAnswer, NewObservations, ObservationDeletion, ObservationsAdded,
-    OpenNodes, Relation, RelationsCreated,
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
+    EndRelations, EntitiesCreated, Entity, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
+    NeighboursAnswer, NewObservations, ObservationDeletion, ObservationsAdded, OpenNodes, Relation,
+    RelationsCreated,
 };
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
@@ -31,8 +32,8 @@ pub use integrity::{
     IntegrityFaultKind, IntegrityHealth,
 };
 pub use item::{
-    DeleteItem, ItemVersion, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces, NamespacesAnswer, PutItem,
-    SearchItems,
+    DeleteItem, ItemVersion, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
+    NamespacesAnswer, PutItem, SearchItems,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit, Validity};
