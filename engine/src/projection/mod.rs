@@ -38,4 +38,6 @@ pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub(crate) use validity::{Known, Moment, Target, target};
 
 #[cfg(test)]
+mod graph_and_items;
+#[cfg(test)]
 mod tests;

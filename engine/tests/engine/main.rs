@@ -3,9 +3,12 @@
 
 mod api;
 mod bench;
+mod clients;
 mod crash;
 mod doctor;
+mod graph;
 mod import;
+mod items;
 mod log;
 mod process;
 mod projection;
