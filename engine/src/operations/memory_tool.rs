@@ -55,7 +55,7 @@ impl Operations {
     ) -> Result<MemoryToolAnswer, Refusal> {
         let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
-        let _turn = self.engine.turns.take([(NAMESPACE, &project)]).await;
+        let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };
         match files.run(command).await {
             Ok(content) => Ok(MemoryToolAnswer { content, is_error: false }),
