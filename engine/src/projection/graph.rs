@@ -371,6 +371,12 @@ impl View<'_> {
     }
 }
 
+/// The entities a memory is about.
+pub(super) fn mentioned(connection: &Connection, memory: i64) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name FROM mentions WHERE memory = ?1 ORDER BY place";
+    connection.prepare_cached(sql)?.query_map([memory], |row| row.get(0))?.collect()
+}
+
 /// What is there of what a write is about.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {

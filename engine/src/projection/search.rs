@@ -9,6 +9,7 @@ use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row};
 use thiserror::Error;
 
+use super::graph::mentioned;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 
 /// Characters of a memory that are looked through for the words it was found by.
@@ -234,6 +235,7 @@ fn view(
         tags: tags(row, 6)?,
         created_at: time(row, 7)?,
         validity: validity(connection, seq, row.get(8)?, bounds)?,
+        entities: mentioned(connection, seq)?,
         content: row.get(9)?,
         actor: row.get(10)?,
         session: row.get(11)?,

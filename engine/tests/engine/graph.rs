@@ -177,6 +177,9 @@ fn a_question_leads_to_memories_by_the_names_in_it() {
     assert_eq!(near("q=eve"), [(other, 1.0)]);
     assert_eq!(near("q=kettle"), [], "a part of a name is not the name");
     assert_eq!(near("q=ana&project=none"), []);
+    let told = save("y", &["Eve", "Ana", "Eve"]);
+    let read = engine.get(&format!("/v1/memories/{}", told.as_str().unwrap())).json();
+    assert_eq!(read["entities"], json!(["Ana", "Eve"]));
     let body = |n: usize| json!({"content": "x", "entities": vec!["e"; n]});
     assert_eq!(post(&engine, "/v1/memories", &body(32)).status, 201);
     assert_eq!(post(&engine, "/v1/memories", &body(33)).status, 400);

@@ -190,7 +190,8 @@ mod tests {
         assert!(body(&|b| b["namespace"] = json!(vec![long(128); 8])).is_ok());
         assert!(body(&|b| b["key"] = json!(long(512))).is_ok());
         assert!(body(&|b| b["value"] = json!("x".repeat((1 << 20) - 2))).is_ok());
-        let refused: [(&dyn Fn(&mut Value), &str); 11] = [
+        type Broken<'a> = (&'a dyn Fn(&mut Value), &'a str);
+        let refused: [Broken<'_>; 11] = [
             (&|b| b["namespace"] = json!([]), "namespace has 0 items"),
             (&|b| b["namespace"] = json!(vec!["a"; 9]), "namespace has 9 items"),
             (&|b| b["namespace"] = json!(["a", " "]), "namespace[1] must not be empty"),

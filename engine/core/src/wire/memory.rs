@@ -110,6 +110,9 @@ pub struct MemoryView {
     pub kind: String,
     /// Words to find it by.
     pub tags: Vec<String>,
+    /// Names of the entities it is about, in alphabetical order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
     /// Who said so.
     pub actor: String,
     /// The conversation it came from.
