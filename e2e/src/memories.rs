@@ -145,6 +145,7 @@ pub fn memory(content: &str) -> SaveMemory {
         actor: None,
         occurred_at: None,
         valid_from: None,
+        entities: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::log::{
     LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
 use crate::metrics::Metrics;
+use crate::operations::Turns;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::retrieval::{Catalogs, Model, Retrieval};
 use crate::sources::Sources;
@@ -79,6 +80,8 @@ pub(crate) struct Engine {
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pub(crate) retention: Retention,
+    /// For writes that depend on what is there.
+    pub(crate) turns: Turns,
     queue: Mutex<Option<SyncSender<Order>>>,
     queued_bytes: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -150,6 +153,7 @@ impl Engine {
             retrieval,
             answers,
             catalogs,
+            turns: Turns::new(),
             queue: Mutex::new(Some(queue)),
             queued_bytes: AtomicU64::new(0),
             threads: Mutex::new(threads),

@@ -165,7 +165,7 @@ pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
 pub(crate) async fn not_found(uri: Uri) -> Refusal {
     // A path is short (the server bounds the head) and came from the client itself.
     Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
-        .hint("the API is /v1/memories, /v1/search, /v1/events and /v1/log")
+        .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
 }
 
 pub(crate) async fn method_not_allowed() -> Refusal {

@@ -23,6 +23,18 @@ pub enum Table {
     Feedback,
     /// Events whose payloads were removed.
     Forgotten,
+    /// Items, one row for each version.
+    Items,
+    /// Entities.
+    Entities,
+    /// What was observed of them.
+    Observations,
+    /// Relations between them.
+    Relations,
+    /// Ends of the validity of those three.
+    GraphEnds,
+    /// Entities that memories are about.
+    Mentions,
 }
 
 impl Table {
@@ -35,6 +47,12 @@ impl Table {
         Table::Sources,
         Table::Feedback,
         Table::Forgotten,
+        Table::Items,
+        Table::Entities,
+        Table::Observations,
+        Table::Relations,
+        Table::GraphEnds,
+        Table::Mentions,
     ];
 
     /// Its name in the database.
@@ -47,6 +65,12 @@ impl Table {
             Table::Sources => "sources",
             Table::Feedback => "feedback",
             Table::Forgotten => "forgotten",
+            Table::Items => "items",
+            Table::Entities => "entities",
+            Table::Observations => "observations",
+            Table::Relations => "relations",
+            Table::GraphEnds => "graph_ends",
+            Table::Mentions => "mentions",
         }
     }
 }

@@ -44,6 +44,7 @@ pub fn check(document: &Document, sender: &Sender) -> Result<(Hash, Vec<Draft>),
             actor: sender.actor.clone(),
             occurred_at: document.occurred_at,
             valid_from: None,
+            entities: Vec::new(),
         };
         piece(request, Some(source))
     };

@@ -27,6 +27,23 @@ pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
 /// Type of the event that says what each feature counts from now on: `{weights: {NAME: NUMBER}, reason?}`.
 pub const RETRIEVAL_WEIGHTS_SET: &str = "retrieval.weights_set";
+/// Type of the event that gives an item a new value: [`crate::item::ItemPayload`].
+pub const ITEM_PUT: &str = "item.put";
+/// Type of the event that takes an item away: [`crate::item::ItemDeletedPayload`].
+pub const ITEM_DELETED: &str = "item.deleted";
+
+/// Type of the event that makes an entity known: [`crate::graph::EntityPayload`].
+pub const ENTITY_PUT: &str = "entity.put";
+/// Type of the event that says something about an entity: [`crate::graph::ObservationsPayload`].
+pub const ENTITY_OBSERVED: &str = "entity.observed";
+/// Type of the event that ends an entity, what was observed of it and its relations: [`crate::graph::EntityEndPayload`].
+pub const ENTITY_ENDED: &str = "entity.ended";
+/// Type of the event that ends observations: [`crate::graph::ObservationsEndPayload`].
+pub const OBSERVATION_ENDED: &str = "observation.ended";
+/// Type of the event that relates two entities: [`crate::graph::RelationPayload`].
+pub const RELATION_PUT: &str = "relation.put";
+/// Type of the event that ends a relation: [`crate::graph::RelationEndPayload`].
+pub const RELATION_ENDED: &str = "relation.ended";
 
 /// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
 pub const RESERVED: &[&str] = &[
@@ -38,6 +55,14 @@ pub const RESERVED: &[&str] = &[
     RETENTION_APPLIED,
     LOG_KEY_ROTATED,
     LOG_ROLLBACK_ACCEPTED,
+    ITEM_PUT,
+    ITEM_DELETED,
+    ENTITY_PUT,
+    ENTITY_OBSERVED,
+    ENTITY_ENDED,
+    OBSERVATION_ENDED,
+    RELATION_PUT,
+    RELATION_ENDED,
 ];
 
 /// Project of the events an engine writes about its own log.
@@ -84,6 +109,9 @@ pub struct MemoryPayload {
     /// The document it is a piece of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Names of the entities it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
 }
 
 /// A piece of a document.

@@ -11,6 +11,8 @@ use crate::event::{
     MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RETRIEVAL_WEIGHTS_SET,
 };
 use crate::format::EventLine;
+use crate::row::Row;
+use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
 pub const PROJECTION_VERSION: u32 = 3;
@@ -30,6 +32,8 @@ pub enum Change {
     PutRequest(Request),
     /// Something is set from now on.
     PutSetting(Setting),
+    /// A row as it is: of an item, or of the graph.
+    PutRow(Row),
     /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request only
     /// the key stays. The rows that are left are those of a log in which the payloads are missing already.
     Forget(Vec<String>),
@@ -165,7 +169,12 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     // What was forgotten leaves nothing to put.
     if let Some(payload) = line.payload() {
         match &*line.envelope.kind {
-            MEMORY_SAVED => changes.push(Change::PutMemory(Box::new(memory(line, payload)?))),
+            MEMORY_SAVED => {
+                let memory = memory(line, payload)?;
+                let mentions = graph::mentions(line, &memory.payload.entities);
+                changes.push(Change::PutMemory(Box::new(memory)));
+                changes.extend(mentions.into_iter().map(Change::PutRow));
+            }
             MEMORY_INVALIDATED => {
                 changes.push(Change::PutInvalidation(Box::new(invalidation(line, payload)?)));
             }
@@ -181,7 +190,10 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 value: payload.to_owned(),
             })),
             MEMORY_FEEDBACK => changes.push(Change::PutFeedback(feedback(line, payload)?)),
-            _ => {}
+            _ => {
+                changes.extend(item::row(line, payload)?.map(Change::PutRow));
+                changes.extend(graph::rows(line, payload)?.into_iter().map(Change::PutRow));
+            }
         }
     }
     if let Some(idempotency) = &line.envelope.idempotency {
@@ -248,7 +260,7 @@ fn each_forgotten(line: &EventLine<'_>, payload: ForgottenPayload) -> impl Itera
     })
 }
 
-fn shaped<T: DeserializeOwned>(
+pub(crate) fn shaped<T: DeserializeOwned>(
     line: &EventLine<'_>,
     payload: &str,
     kind: &'static str,

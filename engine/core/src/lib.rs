@@ -4,9 +4,10 @@
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
-//! projection stores, [`documents`] cuts texts into memories, [`embedding`] makes vectors of them and [`retrieval`] ranks
-//! them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes, [`request`] is the only code that
-//! sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`] reads foreign logs.
+//! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
+//! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
+//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
+//! reads foreign logs.
 
 pub mod anchor;
 pub mod checkpoint;
@@ -16,11 +17,15 @@ pub mod documents;
 pub mod embedding;
 pub mod event;
 pub mod feedback;
+pub mod filter;
 pub mod fold;
 pub mod forgetting;
 pub mod format;
 pub mod frames;
+pub mod graph;
+pub mod item;
 pub mod limits;
+pub mod memory_tool;
 pub mod merkle;
 pub mod note;
 pub mod policy;

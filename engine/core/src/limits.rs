@@ -105,6 +105,55 @@ pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 /// Longest line of a log, bytes without the line feed: the largest body, escaped once more, and its envelope.
 pub const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + (64 << 10);
 
+/// Most segments of an item's namespace: a path that a person reads, not a file system.
+pub const ITEM_SEGMENTS_MAX: usize = 8;
+/// Longest segment of a namespace, characters: room for a hash or an address beside a word.
+pub const ITEM_SEGMENT_CHARS_MAX: usize = 128;
+/// Longest key of an item, characters: room for a path of files.
+pub const ITEM_KEY_CHARS_MAX: usize = 512;
+/// Most fields whose words an item is found by, when it names them.
+pub const ITEM_INDEX_FIELDS_MAX: usize = 32;
+/// Longest path of such a field, characters.
+pub const ITEM_FIELD_CHARS_MAX: usize = 256;
+/// Most conditions of one filter: each is one look at every candidate.
+pub const ITEM_CONDITIONS_MAX: usize = 32;
+/// Most items or namespaces of one answer.
+pub const ITEMS_LIMIT_MAX: u32 = 1000;
+/// Items of an answer that does not say.
+pub const ITEMS_LIMIT_DEFAULT: u32 = 10;
+/// Namespaces, and versions of one item, of an answer that does not say.
+pub const ITEM_LISTS_LIMIT_DEFAULT: u32 = 100;
+/// Most bytes of values or observations in one answer: a thousand values of a mebibyte are more than an engine has
+/// memory. The first value of an answer is always whole.
+pub const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Most items that one search puts in order before it looks at their values.
+pub const ITEM_CANDIDATES_MAX: usize = 100_000;
+/// Most files of the memory tool that one command lists, deletes or moves: moving one takes two events of a batch.
+pub const MEMORY_FILES_MAX: usize = BATCH_EVENTS_MAX / 2;
+
+/// Longest name of an entity, characters.
+pub const ENTITY_NAME_CHARS_MAX: usize = 256;
+/// Most entities a memory can be said to be about.
+pub const MEMORY_ENTITIES_MAX: usize = 32;
+/// Most entities, relations or groups of observations of one request: each is at most two events of one batch.
+pub const GRAPH_BATCH_MAX: usize = BATCH_EVENTS_MAX / 2;
+/// Longest observation, characters: one fact. What is longer is a memory.
+pub const OBSERVATION_CHARS_MAX: usize = 4096;
+/// Most observations of one entity in one request.
+pub const OBSERVATIONS_MAX: usize = 256;
+/// Most entities of one answer.
+pub const GRAPH_NODES_MAX: u32 = 1000;
+/// Entities of an answer that does not say.
+pub const GRAPH_NODES_DEFAULT: u32 = 100;
+/// Most relations of one answer: a hub with more is read from its neighbours.
+pub const GRAPH_RELATIONS_MAX: usize = 5000;
+/// Furthest a walk goes, in relations: beyond that nearly everything is near.
+pub const GRAPH_DEPTH_MAX: u32 = 5;
+/// Words of a question that are looked at for names of entities.
+pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
+/// Longest name that is looked for in a question, words.
+pub const PHRASE_WORDS_MAX: usize = 8;
+
 /// Project of a request that names none (M1).
 pub const PROJECT_DEFAULT: &str = "default";
 /// Type of a memory that names none (M1).

@@ -13,6 +13,18 @@ use crate::limits::*;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
 
+mod graph;
+mod items;
+
+pub use graph::{
+    Author, Ends, added_observations, created_entities, created_relations, ended_entities,
+    ended_observations, ended_relations, entity_name, graph_question, opened_names,
+};
+pub use items::{
+    ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
+    searched_items,
+};
+
 /// A broken rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
@@ -143,7 +155,8 @@ pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
 
 /// Checks a memory that is a piece of a document.
 pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
-    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from } = request;
+    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from, entities } =
+        request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }
@@ -155,9 +168,13 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
     for (i, tag) in tags.iter().enumerate() {
         name(&format!("tags[{i}]"), tag, TAG_CHARS_MAX)?;
     }
+    count("entities", entities.len(), 0, MEMORY_ENTITIES_MAX)?;
+    for (i, entity) in entities.iter().enumerate() {
+        name(&format!("entities[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
+    }
     let kind = named("type", kind, MEMORY_TYPE_DEFAULT)?;
     let title = title.filter(|title| !title.is_empty());
-    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source };
+    let payload = MemoryPayload { content, title, kind, tags, occurred_at, valid_from, source, entities };
     Ok(Draft {
         kind: MEMORY_SAVED.into(),
         actor: named("actor", actor, ACTOR_DEFAULT)?,
@@ -245,10 +262,14 @@ fn object(field: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, Refused>
         return Err(Refused::NotAnObject(field.into()));
     }
     size(field, text.len())?;
-    if !text.contains(['\n', '\r']) {
-        return Ok(payload);
+    one_line(payload)
+}
+
+fn one_line(json: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
+    if !json.get().contains(['\n', '\r']) {
+        return Ok(json);
     }
-    let one_line = text.replace(['\n', '\r'], " ");
+    let one_line = json.get().replace(['\n', '\r'], " ");
     RawValue::from_string(one_line).map_err(|fault| Refused::Body(fault.to_string()))
 }
 

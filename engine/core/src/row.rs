@@ -173,12 +173,12 @@ pub fn microseconds(time: Timestamp) -> i64 {
     time.as_nanosecond().div_euclid(1_000).try_into().expect("a timestamp is within 10,000 years of 1970")
 }
 
-fn integer(seq: u64) -> Value {
+pub(crate) fn integer(seq: u64) -> Value {
     // SQLite's integers are signed; at a million events a second a log takes 292,000 years to get there.
     Value::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
 }
 
-fn optional(text: Option<String>) -> Value {
+pub(crate) fn optional(text: Option<String>) -> Value {
     text.map_or(Value::Null, Value::Text)
 }
 

@@ -81,14 +81,19 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
     Ok((search, parameters.number("min_seq", 0, SEQ_MAX)?))
 }
 
+/// The moment a request asks about, by its parameters `as_of` and `known_at`.
 pub(super) fn moment(operations: &Operations, parameters: &Parameters) -> Result<Moment, Refused> {
+    Ok(operations.moment(parameters.moment("as_of")?, known(parameters)?))
+}
+
+/// The state of the log a request asks about.
+pub(super) fn known(parameters: &Parameters) -> Result<Option<Known>, Refused> {
     let is_seq = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let known = match parameters.text("known_at") {
+    Ok(match parameters.text("known_at") {
         None => None,
         Some(text) if is_seq(text) => parameters.number("known_at", 0, SEQ_MAX)?.map(Known::Through),
         Some(_) => parameters.moment("known_at")?.map(Known::At),
-    };
-    Ok(operations.moment(parameters.moment("as_of")?, known))
+    })
 }
 
 pub(super) async fn invalidate(

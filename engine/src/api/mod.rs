@@ -1,10 +1,13 @@
 //! HTTP/JSON: two routers, one for clients and one for the platform.
 
+mod adapters;
 mod admin;
 mod body;
 mod entries;
 mod events;
 mod forget;
+mod graph;
+mod items;
 mod log;
 mod memories;
 mod parameters;
@@ -19,7 +22,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use engine_core::wire::ErrorCode;
 
 pub(crate) use server::{Serving, serve};
@@ -64,6 +67,28 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/forget", post(forget::forget))
         .route("/v1/retention/plan", post(retention::plan))
         .route("/v1/retention/apply", post(retention::apply))
+        .route("/v1/items", put(items::put).get(items::read).delete(items::delete))
+        .route("/v1/items/versions", get(items::versions))
+        .route("/v1/items/search", post(items::search))
+        .route("/v1/items/namespaces", post(items::namespaces))
+        .route("/v1/entities", post(graph::create))
+        .route("/v1/entities/end", post(graph::end_entities))
+        .route("/v1/entities/observations", post(graph::observe))
+        .route("/v1/entities/observations/end", post(graph::end_observations))
+        .route("/v1/relations", post(graph::relate))
+        .route("/v1/relations/end", post(graph::end_relations))
+        .route("/v1/graph", get(graph::read))
+        .route("/v1/graph/search", get(graph::search))
+        .route("/v1/graph/open", post(graph::open))
+        .route("/v1/graph/neighbours", get(graph::neighbours))
+        .route("/v1/graph/memories", get(graph::memories))
+        .route("/v1/adapters/anthropic-memory", post(adapters::memory_tool))
+        .route(
+            "/store/items",
+            put(adapters::store_put).get(adapters::store_get).delete(adapters::store_delete),
+        )
+        .route("/store/items/search", post(adapters::store_search))
+        .route("/store/namespaces", post(adapters::store_namespaces))
         .route("/v1/log/head", get(events::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))

@@ -6,10 +6,16 @@ mod documents;
 mod entries;
 mod events;
 mod forget;
+mod graph;
+mod items;
 mod memories;
+mod memory_tool;
 mod retention;
 mod search;
+mod turns;
 mod weights;
+
+pub(crate) use turns::Turns;
 
 use std::sync::Arc;
 

@@ -4,10 +4,15 @@ use engine_core::content::{ContentDigest, Table};
 use engine_core::digest::{Hash, Salt};
 use rusqlite::{Transaction, named_params};
 
+use super::items;
 use super::rows::hash_of;
 
+/// Tables of the graph: every row is of one event and stands for itself.
+const GRAPH: [Table; 5] =
+    [Table::Entities, Table::Observations, Table::Relations, Table::GraphEnds, Table::Mentions];
+
 /// The events, as a table: one pass over each of ours, however many they are.
-const IDS: &str = "(SELECT value FROM json_each(:ids))";
+pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
 /// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`), words
 /// leave the index's pages; the write-ahead log has them until it is emptied, which is the projector's next step.
@@ -40,6 +45,12 @@ pub(super) fn forget(
 
     take_out(transaction, digest, Table::Settings, &named, &ids)?;
     transaction.execute(&format!("DELETE FROM settings WHERE {named}"), named_params! {":ids": ids})?;
+    let words = items::unindex(transaction, &ids)?;
+    delete(transaction, digest, Table::Items, &named, &ids)?;
+    items::reindex(transaction, &words)?;
+    for table in GRAPH {
+        delete(transaction, digest, table, &named, &ids)?;
+    }
 
     // A key stays taken. Without its salt no request can be shown to be the one that took it.
     for hash in hashes(transaction, Table::Requests, &named, &ids)? {
@@ -51,6 +62,18 @@ pub(super) fn forget(
         digest.add(hash);
     }
     Ok(())
+}
+
+fn delete(
+    transaction: &Transaction<'_>,
+    digest: &mut ContentDigest,
+    table: Table,
+    which: &str,
+    ids: &str,
+) -> rusqlite::Result<()> {
+    take_out(transaction, digest, table, which, ids)?;
+    let delete = format!("DELETE FROM {} WHERE {which}", table.name());
+    transaction.execute(&delete, named_params! {":ids": ids}).map(drop)
 }
 
 fn take_out(

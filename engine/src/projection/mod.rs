@@ -2,7 +2,7 @@
 //!
 //! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
 //! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
-//! [`readers`] reads, [`search`] and [`validity`] hold the queries; [`shared`] is what the rest of the engine sees.
+//! [`readers`] reads, [`search`], [`validity`], [`items`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
 
 mod build;
 mod cause;
@@ -10,7 +10,9 @@ mod entries;
 mod examine;
 mod files;
 mod forgetting;
+mod graph;
 mod heads;
+mod items;
 mod job;
 mod projector;
 mod readers;
@@ -29,6 +31,13 @@ mod validity;
 pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
+pub(crate) use graph::{
+    Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in, opened,
+    relations_in, searched,
+};
+pub(crate) use items::{
+    ItemFile, ItemPlace, ItemSearch, Items, files, item, item_versions, namespaces, standing_items,
+};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after, projects, setting,
@@ -39,5 +48,7 @@ pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub(crate) use targets::{Selected, others_saying, rows_left, select};
 pub(crate) use validity::{Bounds, Known, Moment, Target, target};
 
+#[cfg(test)]
+mod graph_and_items;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
 
-use super::forgetting;
 use super::store::StoreError;
+use super::{forgetting, items};
 
 /// An event as the tables take it.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ impl Step {
                 [Some(memory.into_row()), source].into_iter().flatten().map(Step::put).collect()
             }
             Change::PutRequest(request) => vec![Step::put(request.into_row())],
+            Change::PutRow(row) => vec![Step::put(row)],
             Change::PutSetting(setting) => vec![Step::put(setting.into_row())],
             Change::PutForgotten(forgotten) => vec![Step::put(forgotten.into_row())],
             Change::PutInvalidation(end) => vec![Step::End(end)],
@@ -157,6 +158,12 @@ fn put(
         Table::Sources => "INSERT OR IGNORE INTO sources VALUES (?,?,?,?,?,?)",
         Table::Feedback => "INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)",
         Table::Forgotten => "INSERT OR IGNORE INTO forgotten VALUES (?,?,?,?,?)",
+        Table::Items => "INSERT OR IGNORE INTO items VALUES (?,?,?,?,?,?,?,?,?,?)",
+        Table::Entities => "INSERT OR IGNORE INTO entities VALUES (?,?,?,?,?,?,?,?)",
+        Table::Observations => "INSERT OR IGNORE INTO observations VALUES (?,?,?,?,?,?,?,?)",
+        Table::Relations => "INSERT OR IGNORE INTO relations VALUES (?,?,?,?,?,?,?,?)",
+        Table::GraphEnds => "INSERT OR IGNORE INTO graph_ends VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        Table::Mentions => "INSERT OR IGNORE INTO mentions VALUES (?,?,?,?,?,?,?)",
     };
     let inserted =
         transaction.prepare_cached(insert)?.execute(params_from_iter(row.values.iter().map(Bound)))?;
@@ -164,6 +171,9 @@ fn put(
         return Ok(());
     }
     digest.add(hash);
+    if row.table == Table::Items {
+        items::index(transaction, &row.values)?;
+    }
     if row.table == Table::Memories {
         let [title, content, tags] = MEMORY_WORDS;
         let words = [0, title, content, tags].map(|column| Bound(&row.values[column]));

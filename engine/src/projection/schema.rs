@@ -40,6 +40,40 @@ CREATE TABLE forgotten (
     target TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, event INTEGER, known INTEGER NOT NULL,
     PRIMARY KEY (target, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE items (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, hash BLOB NOT NULL,
+    project TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL,
+    known INTEGER NOT NULL, expires INTEGER, value TEXT, words TEXT,
+    UNIQUE (project, namespace, key, seq)
+) STRICT;
+CREATE TABLE entities (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, folded TEXT NOT NULL,
+    kind TEXT NOT NULL, valid_from INTEGER NOT NULL, known INTEGER NOT NULL
+) STRICT;
+CREATE TABLE observations (
+    seq INTEGER NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, entity TEXT NOT NULL,
+    content TEXT NOT NULL, valid_from INTEGER NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (seq, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE relations (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, project TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
+    kind TEXT NOT NULL, valid_from INTEGER NOT NULL, known INTEGER NOT NULL
+) STRICT;
+CREATE TABLE graph_ends (
+    seq INTEGER NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, what TEXT NOT NULL,
+    subject TEXT NOT NULL, object TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT,
+    until INTEGER NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (seq, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE mentions (
+    memory INTEGER NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL,
+    folded TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (memory, place)
+) STRICT, WITHOUT ROWID;
+-- Items as they are now, for the words they are found by: earlier versions are not found.
+CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
+);
+CREATE VIRTUAL TABLE items_fts USING fts5 (
+    words, content = 'items_current', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+);
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
     title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
@@ -57,6 +91,14 @@ CREATE INDEX memories_by_age ON memories (known);
 CREATE INDEX memories_by_session ON memories (session, seq) WHERE session IS NOT NULL;
 CREATE INDEX sources_by_uri ON sources (project, uri);
 CREATE INDEX feedback_by_memory ON feedback (memory);
+CREATE INDEX items_by_project ON items (project, seq);
+CREATE INDEX entities_by_name ON entities (project, name);
+CREATE INDEX entities_by_words ON entities (folded, project);
+CREATE INDEX observations_by_entity ON observations (project, entity);
+CREATE INDEX relations_by_source ON relations (project, source, target, kind);
+CREATE INDEX relations_by_target ON relations (project, target, source);
+CREATE INDEX graph_ends_by_subject ON graph_ends (project, what, subject, object);
+CREATE INDEX mentions_by_words ON mentions (folded, project, memory);
 ";
 
 pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
@@ -127,13 +169,18 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
 const LOADING_WORDS_BYTES: u32 = 16 << 20;
 const USUAL_WORDS_BYTES: u32 = 1 << 20;
 
-/// Prepares the full-text index for a load, and afterwards for small writes again.
+/// The full-text indexes.
+pub(super) const WORDS: [&str; 2] = ["memories_fts", "items_fts"];
+
+/// Prepares the full-text indexes for a load, and afterwards for small writes again.
 pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::Result<()> {
     let (words, automerge) = if loading { (LOADING_WORDS_BYTES, 0) } else { (USUAL_WORDS_BYTES, 4) };
-    let mut set = connection.prepare("INSERT INTO memories_fts (memories_fts, rank) VALUES (?1, ?2)")?;
-    set.execute(("hashsize", words))?;
-    set.execute(("automerge", automerge))?;
-    // Words of what is forgotten leave the index's own pages at once, not when they happen to be merged.
-    set.execute(("secure-delete", 1))?;
+    for index in WORDS {
+        let mut set = connection.prepare(&format!("INSERT INTO {index} ({index}, rank) VALUES (?1, ?2)"))?;
+        set.execute(("hashsize", words))?;
+        set.execute(("automerge", automerge))?;
+        // Words of what is forgotten leave the index's own pages at once, not when they happen to be merged.
+        set.execute(("secure-delete", 1))?;
+    }
     Ok(())
 }

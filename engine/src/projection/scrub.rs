@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::cause::Cause;
 use super::job::{Job, Stop};
 use super::rows::digest_of;
+use super::schema::WORDS;
 use super::store::{StoreError, is_of_the_volume, read_applied};
 
 /// From the first answer to the first look: a start has other things to read.
@@ -180,15 +181,15 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
         let why = format!("its rows have the digest {found}, {written} was written");
         return Ok(Finding::Wrong(Cause::Edited, why));
     }
-    let unindexed: i64 = moment.query_row(
-        "SELECT (SELECT count(*) FROM memories) - (SELECT count(*) FROM memories_fts_docsize)",
-        [],
-        |row| row.get(0),
-    )?;
-    match unindexed {
-        0 => Ok(Finding::Sound(found)),
-        _ => Ok(Finding::Wrong(Cause::Index, format!("{unindexed} memories are not in the full-text index"))),
+    for (rows, index) in [("memories", "memories_fts"), ("items_current", "items_fts")] {
+        let count = format!("SELECT (SELECT count(*) FROM {rows}) - (SELECT count(*) FROM {index}_docsize)");
+        let unindexed: i64 = moment.query_row(&count, [], |row| row.get(0))?;
+        if unindexed != 0 {
+            let why = format!("{unindexed} rows of {rows} are not in the full-text index");
+            return Ok(Finding::Wrong(Cause::Index, why));
+        }
     }
+    Ok(Finding::Sound(found))
 }
 
 /// The full-text index against the rows, word by word. SQLite offers this only under the lock for writing.
@@ -196,15 +197,18 @@ pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Lo
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
     let transaction = connection.transaction()?;
-    let checked = transaction
-        .execute("INSERT INTO memories_fts (memories_fts, rank) VALUES ('integrity-check', 1)", []);
-    match checked {
-        Ok(_) => Ok(Finding::Sound(rows)),
-        Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-            Ok(Finding::Wrong(Cause::Index, "the full-text index does not fit the memories".into()))
+    for index in WORDS {
+        let check = format!("INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)");
+        match transaction.execute(&check, []) {
+            Ok(_) => {}
+            Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                let why = format!("the full-text index {index} does not fit its rows");
+                return Ok(Finding::Wrong(Cause::Index, why));
+            }
+            Err(fault) => return Err(fault.into()),
         }
-        Err(fault) => Err(fault.into()),
     }
+    Ok(Finding::Sound(rows))
 }
 
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {

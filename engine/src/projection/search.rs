@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use thiserror::Error;
 
 use super::entries::feedback;
+use super::graph::mentioned;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 
 /// Characters of a memory that are looked through for the words it was found by.
@@ -345,6 +346,7 @@ pub(super) fn view(
         created_at: time(row, 7)?,
         validity: validity(connection, seq, row.get(8)?, bounds)?,
         feedback: feedback(connection, seq, bounds)?,
+        entities: mentioned(connection, seq)?,
         content: row.get(9)?,
         actor: row.get(10)?,
         session: row.get(11)?,
@@ -363,6 +365,6 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
     text.parse().map_err(|_| malformed(column))
 }
 
-fn malformed(column: usize) -> rusqlite::Error {
+pub(super) fn malformed(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(SearchError))
 }

@@ -116,7 +116,7 @@ pub(super) fn validity(
     Ok(ended.unwrap_or(open))
 }
 
-fn time(microseconds: i64) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(microseconds: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(microseconds)
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(SearchError)))
 }

@@ -3,10 +3,13 @@
 
 mod api;
 mod bench;
+mod clients;
 mod crash;
 mod doctor;
 mod forgetting;
+mod graph;
 mod import;
+mod items;
 mod log;
 mod process;
 mod projection;

@@ -37,6 +37,9 @@ pub struct SaveMemory {
     /// Since when it is true; default: when it happened, or now if that is earlier. RFC 3339, counted in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
+    /// Names of the entities it is about, at most 32: the graph leads to it from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
@@ -111,6 +114,9 @@ pub struct MemoryView {
     pub kind: String,
     /// Words to find it by.
     pub tags: Vec<String>,
+    /// Names of the entities it is about, in alphabetical order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<String>,
     /// Who said so.
     pub actor: String,
     /// The conversation it came from.

@@ -3,13 +3,16 @@
 //!
 //! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
 
+mod adapter;
 mod batch;
 mod checkout;
 mod document;
 mod feedback;
 mod forget;
+mod graph;
 mod health;
 mod integrity;
+mod item;
 mod log;
 mod memory;
 mod proof;
@@ -20,10 +23,20 @@ pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest,
 mod retention;
 mod timeline;
 
+pub use adapter::{
+    MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces,
+    StorePut, StoreSearch,
+};
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
+pub use graph::{
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
+    EndRelations, EntitiesCreated, Entity, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
+    NeighboursAnswer, NewObservations, ObservationDeletion, ObservationsAdded, OpenNodes, Relation,
+    RelationsCreated,
+};
 pub use health::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
     StorageReason,
@@ -31,6 +44,10 @@ pub use health::{
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,
     IntegrityFaultKind, IntegrityHealth,
+};
+pub use item::{
+    DeleteItem, ItemVersion, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
+    NamespacesAnswer, PutItem, SearchItems,
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{

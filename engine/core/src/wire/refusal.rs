@@ -52,6 +52,10 @@ error_codes! {
     EntryNotFound = "ENTRY_NOT_FOUND", 404;
     /// The memory is not true at the moment asked about.
     EntryNotValid = "ENTRY_NOT_VALID", 404;
+    /// There is no item under this namespace and key.
+    ItemNotFound = "ITEM_NOT_FOUND", 404;
+    /// No entity of the project has this name.
+    EntityNotFound = "ENTITY_NOT_FOUND", 404;
     /// No such path.
     NotFound = "NOT_FOUND", 404;
     /// The path exists, the method does not.
@@ -64,8 +68,12 @@ error_codes! {
     PlanChanged = "PLAN_CHANGED", 409;
     /// More would be removed than usual, and nobody named how much.
     SpikeGuard = "SPIKE_GUARD", 409;
+    /// The item has another version than the request was made for.
+    VersionConflict = "VERSION_CONFLICT", 409;
     /// The body is larger than any request may be.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
+    /// What was asked for is larger than any answer may be.
+    AnswerTooLarge = "ANSWER_TOO_LARGE", 400;
     /// The body is not declared as JSON.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415;
     /// The idempotency key was used with another body.

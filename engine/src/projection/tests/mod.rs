@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::projection::graph_and_items::some_items_and_entities;
 use crate::projection::job::Stop;
 use crate::projection::rows::digest_of;
 use crate::projection::scrub::{Finding, look_at_rows, look_at_words};
@@ -22,27 +23,33 @@ use crate::projection::store::ProjectionStore;
 use crate::projection::{Found, Known, Moment, Search, cause::Cause, memory, target};
 
 /// A second of the histories here.
-fn second(n: i64) -> Timestamp {
+pub(super) fn second(n: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + n).unwrap()
 }
 
-fn id(seq: u64) -> String {
+pub(super) fn id(seq: u64) -> String {
     hex(&u128::from(seq).to_be_bytes())
 }
 
 /// Lines of a log, made without one.
-struct Lines {
+pub(super) struct Lines {
     link: Link,
-    all: Vec<Vec<u8>>,
+    pub(super) all: Vec<Vec<u8>>,
 }
 
 impl Lines {
-    fn new() -> Lines {
+    pub(super) fn new() -> Lines {
         let header = Header::first("log".into(), second(0));
         Lines { link: Link::after_header(&header, Hash::ZERO), all: Vec::new() }
     }
 
-    fn push(&mut self, kind: &str, at: i64, payload: &serde_json::Value, key: Option<String>) -> u64 {
+    pub(super) fn push(
+        &mut self,
+        kind: &str,
+        at: i64,
+        payload: &serde_json::Value,
+        key: Option<String>,
+    ) -> u64 {
         self.push_as("p", kind, at, payload, key)
     }
 
@@ -50,7 +57,7 @@ impl Lines {
         self.push_as(project, kind, at, payload, None)
     }
 
-    fn push_as(
+    pub(super) fn push_as(
         &mut self,
         project: &str,
         kind: &str,
@@ -77,26 +84,26 @@ impl Lines {
         seq
     }
 
-    fn save(&mut self, at: i64, words: &str) -> u64 {
+    pub(super) fn save(&mut self, at: i64, words: &str) -> u64 {
         self.push(MEMORY_SAVED, at, &json!({"content": words, "type": "note", "tags": ["t"]}), None)
     }
 }
 
-struct Place {
+pub(super) struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         Place { directory: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.directory.path().join("memories-1.sqlite")
     }
 
     /// Loads these lines in transactions of these sizes, over and over.
-    fn load(&self, lines: &Lines, sizes: &[usize]) -> ContentDigest {
+    pub(super) fn load(&self, lines: &Lines, sizes: &[usize]) -> ContentDigest {
         let _none_yet = std::fs::remove_file(self.path());
         let mut store = ProjectionStore::create(&self.path(), "log").unwrap();
         let mut rest = lines.all.as_slice();
@@ -111,7 +118,7 @@ impl Place {
         store.finish_loading().unwrap().digest
     }
 
-    fn connection(&self) -> Connection {
+    pub(super) fn connection(&self) -> Connection {
         Connection::open(self.path()).unwrap()
     }
 }
@@ -126,6 +133,7 @@ fn some_of_everything() -> Lines {
     let payload = json!({"target": id(3), "valid_until": second(5), "reason": "r", "superseded_by": id(4)});
     lines.push(MEMORY_INVALIDATED, 22, &payload, Some("another".into()));
     lines.push(MEMORY_INVALIDATED, 23, &json!({"target": id(99)}), None);
+    some_items_and_entities(&mut lines);
     lines
 }
 
@@ -133,7 +141,7 @@ fn some_of_everything() -> Lines {
 #[test]
 fn the_digest_of_a_known_log_is_known() {
     let digest = Place::new().load(&some_of_everything(), &[7]);
-    assert_eq!(digest.to_string(), "83679c4818fdd4a5b23094f1a9b8e5ee5d26283f989c8ff24a5a4b883950b0fb");
+    assert_eq!(digest.to_string(), "99b1e77974ca53da3aed2850c36057c0866b40cbca63a39b98a5945981e4d981");
 }
 
 /// The same for the log that is opened by tests for ever.
@@ -162,6 +170,15 @@ fn rows_that_were_not_written_are_found() {
         ("INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
           SELECT 'delete', seq, title, content, tags FROM memories WHERE seq = 4", Cause::Index),
         ("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (5, '', 'planted', '[]')", Cause::Index),
+        ("UPDATE items SET value = '2' WHERE value IS NOT NULL", Cause::Edited),
+        ("DELETE FROM items WHERE value IS NULL", Cause::Edited),
+        ("UPDATE entities SET name = 'Eve'", Cause::Edited),
+        ("UPDATE observations SET content = 'x'", Cause::Edited),
+        ("UPDATE relations SET target = source", Cause::Edited),
+        ("DELETE FROM graph_ends", Cause::Edited),
+        ("DELETE FROM mentions", Cause::Edited),
+        ("INSERT INTO items_fts (items_fts) VALUES ('delete-all')", Cause::Index),
+        ("INSERT INTO items_fts (rowid, words) SELECT seq, 'planted' FROM items_current", Cause::Index),
         ("DROP TABLE memories_fts", Cause::Damaged),
     ];
     let lines = some_of_everything();
@@ -416,5 +433,5 @@ fn a_read_is_bounded_in_time() {
     let fault = read(endless).unwrap_err();
     assert_eq!(fault.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
     assert!(started.elapsed() < 3 * crate::projection::readers::READ_MAX, "{:?}", started.elapsed());
-    assert_eq!(read("SELECT count(*) FROM memories").unwrap(), 20);
+    assert_eq!(read("SELECT count(*) FROM memories").unwrap(), 21);
 }

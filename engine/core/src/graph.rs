@@ -1,0 +1,271 @@
+//! Entities, what was observed of them, and the relations between them, each true for a time.
+//!
+//! An entity is its name in a project. Every event gives rows of its own and no row depends on another, so that what is
+//! forgotten leaves the rows of a log that never had it: what an end ends is found when it is asked for. An end counts for
+//! what was put before it; the end of an entity is one for its observations and its relations too.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::content::Table;
+use crate::event::{
+    ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT,
+};
+use crate::fold::{Unfoldable, shaped};
+use crate::format::EventLine;
+use crate::limits::{PHRASE_SOURCE_WORDS_MAX, PHRASE_WORDS_MAX};
+use crate::row::{Row, Value, integer, microseconds, optional};
+
+/// Payload of an [`ENTITY_PUT`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntityPayload {
+    /// Its name, one entity in the project.
+    pub name: String,
+    /// Kind of entity.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Since when it is, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+}
+
+/// Payload of an [`ENTITY_OBSERVED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationsPayload {
+    /// Name of the entity.
+    pub entity: String,
+    /// What was observed.
+    pub observations: Vec<String>,
+    /// Since when it is true, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+}
+
+/// Payload of a [`RELATION_PUT`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelationPayload {
+    /// Name of the entity it starts from.
+    pub from: String,
+    /// Name of the entity it leads to.
+    pub to: String,
+    /// Kind of relation.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Since when it is true, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+}
+
+/// Payload of an [`ENTITY_ENDED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntityEndPayload {
+    /// Name of the entity.
+    pub name: String,
+    /// First moment at which it is not any more, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Payload of an [`OBSERVATION_ENDED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationsEndPayload {
+    /// Name of the entity.
+    pub entity: String,
+    /// What is not true any more, word by word.
+    pub observations: Vec<String>,
+    /// First moment at which it is not true any more, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Payload of a [`RELATION_ENDED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelationEndPayload {
+    /// Name of the entity it starts from.
+    pub from: String,
+    /// Name of the entity it leads to.
+    pub to: String,
+    /// Kind of relation.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// First moment at which it is not true any more, if that is not the moment of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What an end is the end of, as it stands in the table of ends.
+pub const ENDS_ENTITY: &str = "entity";
+/// The same of an observation.
+pub const ENDS_OBSERVATION: &str = "observation";
+/// The same of a relation.
+pub const ENDS_RELATION: &str = "relation";
+
+/// The rows of an event about the graph; none of other events.
+pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, Unfoldable> {
+    Ok(match &*line.envelope.kind {
+        ENTITY_PUT => vec![entity(line, shaped(line, payload, ENTITY_PUT)?)],
+        ENTITY_OBSERVED => observations(line, shaped(line, payload, ENTITY_OBSERVED)?),
+        RELATION_PUT => vec![relation(line, shaped(line, payload, RELATION_PUT)?)],
+        ENTITY_ENDED => {
+            let EntityEndPayload { name, valid_until, reason } = shaped(line, payload, ENTITY_ENDED)?;
+            vec![End { what: ENDS_ENTITY, subject: name, valid_until, reason, ..End::default() }.row(line, 0)]
+        }
+        OBSERVATION_ENDED => observation_ends(line, shaped(line, payload, OBSERVATION_ENDED)?),
+        RELATION_ENDED => {
+            let RelationEndPayload { from, to, kind, valid_until, reason } =
+                shaped(line, payload, RELATION_ENDED)?;
+            let end = End { what: ENDS_RELATION, subject: from, object: to, kind, valid_until, reason };
+            vec![end.row(line, 0)]
+        }
+        _ => Vec::new(),
+    })
+}
+
+/// Columns: seq, id, project, name, folded, kind, valid_from, known.
+fn entity(line: &EventLine<'_>, payload: EntityPayload) -> Row {
+    let EntityPayload { name, kind, valid_from } = payload;
+    let folded = folded(&name);
+    let more = [Value::Text(name), Value::Text(folded), Value::Text(kind), since(line, valid_from)];
+    row(Table::Entities, line, None, more)
+}
+
+/// Columns: seq, place, id, project, entity, content, valid_from, known.
+fn observations(line: &EventLine<'_>, payload: ObservationsPayload) -> Vec<Row> {
+    let ObservationsPayload { entity, observations, valid_from } = payload;
+    let observation = |(place, content)| {
+        let more = [Value::Text(entity.clone()), Value::Text(content), since(line, valid_from)];
+        row(Table::Observations, line, Some(place), more)
+    };
+    (0..).zip(observations).map(observation).collect()
+}
+
+/// Columns: seq, id, project, source, target, kind, valid_from, known.
+fn relation(line: &EventLine<'_>, payload: RelationPayload) -> Row {
+    let RelationPayload { from, to, kind, valid_from } = payload;
+    let more = [Value::Text(from), Value::Text(to), Value::Text(kind), since(line, valid_from)];
+    row(Table::Relations, line, None, more)
+}
+
+fn observation_ends(line: &EventLine<'_>, payload: ObservationsEndPayload) -> Vec<Row> {
+    let ObservationsEndPayload { entity, observations, valid_until, reason } = payload;
+    let end = |object| End {
+        what: ENDS_OBSERVATION,
+        subject: entity.clone(),
+        object,
+        valid_until,
+        reason: reason.clone(),
+        ..End::default()
+    };
+    (0..).zip(observations).map(|(place, content)| end(content).row(line, place)).collect()
+}
+
+#[derive(Default)]
+struct End {
+    what: &'static str,
+    subject: String,
+    object: String,
+    kind: String,
+    valid_until: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl End {
+    /// Columns: seq, place, id, project, what, subject, object, kind, reason, until, known.
+    fn row(self, line: &EventLine<'_>, place: i64) -> Row {
+        let more = [
+            Value::Text(self.what.into()),
+            Value::Text(self.subject),
+            Value::Text(self.object),
+            Value::Text(self.kind),
+            optional(self.reason),
+            since(line, self.valid_until),
+        ];
+        row(Table::GraphEnds, line, Some(place), more)
+    }
+}
+
+/// The rows that say which entities a memory is about, each name once.
+///
+/// Columns: memory, place, id, project, name, folded, known. `memory` is the sequence number of its event, `id` its id.
+pub(crate) fn mentions(line: &EventLine<'_>, entities: &[String]) -> Vec<Row> {
+    let names: BTreeSet<&String> = entities.iter().collect();
+    let mention = |(place, name): (i64, &String)| {
+        let more = [Value::Text(name.clone()), Value::Text(folded(name))];
+        row(Table::Mentions, line, Some(place), more)
+    };
+    (0..).zip(names).map(mention).collect()
+}
+
+fn row<const N: usize>(table: Table, line: &EventLine<'_>, place: Option<i64>, more: [Value; N]) -> Row {
+    let envelope = &line.envelope;
+    let mut values = vec![integer(envelope.seq)];
+    values.extend(place.map(Value::Integer));
+    values.extend([Value::Text(envelope.id.to_string()), Value::Text(envelope.project.to_string())]);
+    values.extend(more);
+    values.push(Value::Integer(microseconds(envelope.time)));
+    Row { table, values }
+}
+
+fn since(line: &EventLine<'_>, said: Option<Timestamp>) -> Value {
+    Value::Integer(microseconds(said.unwrap_or(line.envelope.time)))
+}
+
+/// A name as questions are searched for it: its words in lower case, one space between them.
+pub fn folded(name: &str) -> String {
+    words(name).collect::<Vec<_>>().join(" ")
+}
+
+/// All that a question could mean by a name: each row of its words, up to a length, as [`folded`] writes it.
+pub fn phrases(question: &str) -> BTreeSet<String> {
+    let words: Vec<String> = words(question).take(PHRASE_SOURCE_WORDS_MAX).collect();
+    let rows = (1..=PHRASE_WORDS_MAX.min(words.len())).flat_map(|length| words.windows(length));
+    rows.map(|row| row.join(" ")).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_a_question_whatever_its_case_and_marks() {
+        let asked = phrases("What did Ana-María say of the Blue  Kettle, v2?");
+        for name in ["Ana-María", "ana maría", "blue kettle", "Blue Kettle V2", "KETTLE", "v2"] {
+            assert!(asked.contains(&folded(name)), "{name}");
+        }
+        for name in ["Ana", "kettle blue", "Ana María Blue"] {
+            assert_eq!(asked.contains(&folded(name)), name == "Ana", "{name}");
+        }
+        assert_eq!(folded("🦀"), "");
+        assert!(!phrases("🦀 x").contains(""), "a name without words is in no question");
+    }
+
+    #[test]
+    fn a_question_is_looked_at_up_to_a_bound() {
+        let long = "word ".repeat(10 * PHRASE_SOURCE_WORDS_MAX);
+        assert_eq!(phrases(&long).len(), PHRASE_WORDS_MAX);
+        let many: String = (0..10 * PHRASE_SOURCE_WORDS_MAX).map(|n| format!("w{n} ")).collect();
+        assert!(phrases(&many).len() <= PHRASE_SOURCE_WORDS_MAX * PHRASE_WORDS_MAX);
+        assert!(phrases("").is_empty());
+    }
+}

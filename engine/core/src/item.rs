@@ -1,0 +1,172 @@
+//! Items: values under a namespace and a key, one version after another.
+//!
+//! Each version is a row of its own and no row depends on another: what is forgotten leaves the rows of a log that never had
+//! it. The latest version counts; when it is a deletion, there is no item. The number of a version is the sequence number of
+//! its event, which grows with every version and is never given again.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use crate::content::Table;
+use crate::event::{ITEM_DELETED, ITEM_PUT};
+use crate::fold::{Unfoldable, shaped};
+use crate::format::EventLine;
+use crate::row::{Row, Value, integer, microseconds};
+
+/// Payload of an [`ITEM_PUT`] event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemPayload {
+    /// Where it is, from the outside in; segments without full stops.
+    pub namespace: Vec<String>,
+    /// What it is called there.
+    pub key: String,
+    /// Any JSON, kept byte for byte.
+    pub value: Box<RawValue>,
+    /// First moment at which it is not there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Paths of the fields whose words it is found by; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Vec<String>>,
+}
+
+/// Payload of an [`ITEM_DELETED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemDeletedPayload {
+    /// Where it was.
+    pub namespace: Vec<String>,
+    /// What it was called there.
+    pub key: String,
+}
+
+/// A namespace as it is stored and written in URLs: its segments with full stops between them.
+pub fn dotted(namespace: &[String]) -> String {
+    namespace.join(".")
+}
+
+/// The row of an event about an item; none of other events.
+///
+/// Columns: seq, id, hash, project, namespace, key, known, expires, value, words. The last two are empty in the row of a
+/// deletion, and only there.
+pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Unfoldable> {
+    let (namespace, key, expires_at, value, words) = match &*line.envelope.kind {
+        ITEM_PUT => {
+            let ItemPayload { namespace, key, value, expires_at, index } = shaped(line, payload, ITEM_PUT)?;
+            let words = words(value.get(), index.as_deref());
+            (namespace, key, expires_at, Value::Text(value.get().to_owned()), Value::Text(words))
+        }
+        ITEM_DELETED => {
+            let ItemDeletedPayload { namespace, key } = shaped(line, payload, ITEM_DELETED)?;
+            (namespace, key, None, Value::Null, Value::Null)
+        }
+        _ => return Ok(None),
+    };
+    let envelope = &line.envelope;
+    let values = vec![
+        integer(envelope.seq),
+        Value::Text(envelope.id.to_string()),
+        Value::Blob(line.hash.0.to_vec()),
+        Value::Text(envelope.project.to_string()),
+        Value::Text(dotted(&namespace)),
+        Value::Text(key),
+        Value::Integer(microseconds(envelope.time)),
+        expires_at.map_or(Value::Null, |at| Value::Integer(microseconds(at))),
+        value,
+        words,
+    ];
+    Ok(Some(Row { table: Table::Items, values }))
+}
+
+/// The words a value is found by: its texts and whole numbers, line by line, in the order of its keys.
+fn words(value: &str, index: Option<&[String]>) -> String {
+    // It was checked to be JSON of a bounded depth before it was written.
+    let Ok(value) = serde_json::from_str::<Json>(value) else { return String::new() };
+    let mut words = String::new();
+    match index {
+        None => gather(&value, &mut words),
+        Some(paths) => paths.iter().for_each(|path| along(&value, path, &mut words)),
+    }
+    words
+}
+
+fn gather(value: &Json, words: &mut String) {
+    let mut say = |text: &str| {
+        if !words.is_empty() {
+            words.push('\n');
+        }
+        words.push_str(text);
+    };
+    match value {
+        Json::String(text) => say(text),
+        // Fractions have more than one spelling, and a row has to be the same wherever it is made.
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => say(&number.to_string()),
+            (None, Some(number)) => say(&number.to_string()),
+            (None, None) => {}
+        },
+        Json::Array(items) => items.iter().for_each(|item| gather(item, words)),
+        Json::Object(fields) => {
+            // Sorted here: whether the map is depends on how the program was built.
+            let mut fields: Vec<(&String, &Json)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            fields.into_iter().for_each(|(_, value)| gather(value, words));
+        }
+        Json::Null | Json::Bool(_) => {}
+    }
+}
+
+/// Follows a path such as `author.name` or `chapters[*].title`; `$` is the whole value.
+fn along(value: &Json, path: &str, words: &mut String) {
+    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
+    let (name, place) = match step.split_once('[') {
+        Some((name, place)) => (name, Some(place.trim_end_matches(']'))),
+        None => (step, None),
+    };
+    let found = if matches!(name, "" | "$") { Some(value) } else { value.get(name) };
+    let Some(found) = found else { return };
+    let mut go_on = |value: &Json| match rest {
+        "" => gather(value, words),
+        rest => along(value, rest, words),
+    };
+    match (place, found.as_array()) {
+        (None, _) => go_on(found),
+        (Some("*"), Some(items)) => items.iter().for_each(go_on),
+        (Some(place), Some(items)) => {
+            let place = place.parse::<usize>().ok();
+            place.and_then(|place| items.get(place)).into_iter().for_each(go_on);
+        }
+        (Some(_), None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_texts_and_whole_numbers() {
+        let value = r#"{"b":"two\nlines","a":[1,-2,2.5,true,null,{"z":"in","c":"deep"}]}"#;
+        assert_eq!(words(value, None), "1\n-2\ndeep\nin\ntwo\nlines");
+        assert_eq!(words(r#""alone""#, None), "alone");
+        assert_eq!(words("null", None), "");
+    }
+
+    #[test]
+    fn named_fields_alone_are_found() {
+        let value =
+            r#"{"title":"t","author":{"name":"n"},"chapters":[{"title":"one"},{"title":"two"}],"x":"y"}"#;
+        let found = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            words(value, Some(&paths))
+        };
+        assert_eq!(found(&[]), "");
+        assert_eq!(found(&["title", "author.name"]), "t\nn");
+        assert_eq!(found(&["chapters[*].title"]), "one\ntwo");
+        assert_eq!(found(&["chapters[1].title", "chapters[7].title", "none.at.all", "title[0]"]), "two");
+        assert_eq!(found(&["$"]), words(value, None));
+    }
+}

@@ -1,0 +1,239 @@
+//! Checks of requests about entities and relations.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Refused, chars, count, name, named, size, words};
+use crate::event::Draft;
+use crate::limits::*;
+use crate::wire::{
+    AddObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, Entity,
+    NewObservations, ObservationDeletion, OpenNodes, Relation,
+};
+
+/// Who says something, about what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// What it belongs to.
+    pub project: String,
+    actor: String,
+    session: Option<String>,
+}
+
+impl Author {
+    fn new(
+        project: Option<String>,
+        actor: Option<String>,
+        session: Option<String>,
+    ) -> Result<Author, Refused> {
+        Ok(Author {
+            project: named("project", project, PROJECT_DEFAULT)?,
+            actor: named("actor", actor, ACTOR_DEFAULT)?,
+            session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        })
+    }
+
+    /// An event of this author.
+    pub fn draft(&self, kind: &str, payload: &impl Serialize) -> Result<Draft, Refused> {
+        let payload = serde_json::value::to_raw_value(payload).expect("strings and times are always JSON");
+        size("an event", payload.get().len())?;
+        Ok(Draft {
+            kind: kind.into(),
+            actor: self.actor.clone(),
+            project: self.project.clone(),
+            session: self.session.clone(),
+            causes: Vec::new(),
+            payload,
+        })
+    }
+}
+
+/// When something ends, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// First moment at which it is not true any more; absent for the moment of the event.
+    pub valid_until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl Ends {
+    fn new(valid_until: Option<Timestamp>, reason: Option<String>) -> Result<Ends, Refused> {
+        if let Some(reason) = &reason {
+            name("reason", reason, REASON_CHARS_MAX)?;
+        }
+        Ok(Ends { valid_until, reason })
+    }
+}
+
+/// Checks entities to create; of several with one name the first is left.
+pub fn created_entities(request: CreateEntities) -> Result<(Author, Vec<Entity>), Refused> {
+    count("entities", request.entities.len(), 1, GRAPH_BATCH_MAX)?;
+    let mut seen = BTreeSet::new();
+    let mut entities = Vec::new();
+    for (i, mut entity) in request.entities.into_iter().enumerate() {
+        let at = |field: &str| format!("entities[{i}].{field}");
+        name(&at("name"), &entity.name, ENTITY_NAME_CHARS_MAX)?;
+        name(&at("entityType"), &entity.entity_type, NAME_CHARS_MAX)?;
+        entity.observations = observations(&at("observations"), entity.observations, 0)?;
+        if seen.insert(entity.name.clone()) {
+            entities.push(entity);
+        }
+    }
+    Ok((Author::new(request.project, request.actor, request.session)?, entities))
+}
+
+/// Checks observations to add.
+pub fn added_observations(request: AddObservations) -> Result<(Author, Vec<NewObservations>), Refused> {
+    count("observations", request.observations.len(), 1, GRAPH_BATCH_MAX)?;
+    let mut added = Vec::new();
+    for (i, mut new) in request.observations.into_iter().enumerate() {
+        name(&format!("observations[{i}].entityName"), &new.entity_name, ENTITY_NAME_CHARS_MAX)?;
+        new.contents = observations(&format!("observations[{i}].contents"), new.contents, 1)?;
+        added.push(new);
+    }
+    Ok((Author::new(request.project, request.actor, request.session)?, added))
+}
+
+/// Checks relations to create; each is left once.
+pub fn created_relations(request: CreateRelations) -> Result<(Author, Vec<Relation>), Refused> {
+    let relations = relations(request.relations)?;
+    Ok((Author::new(request.project, request.actor, request.session)?, relations))
+}
+
+/// Checks entities to end; each is left once.
+pub fn ended_entities(request: EndEntities) -> Result<(Author, Vec<String>, Ends), Refused> {
+    count("entityNames", request.entity_names.len(), 1, GRAPH_BATCH_MAX)?;
+    for (i, entity) in request.entity_names.iter().enumerate() {
+        name(&format!("entityNames[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
+    }
+    let names = once(request.entity_names);
+    let author = Author::new(request.project, request.actor, request.session)?;
+    Ok((author, names, Ends::new(request.valid_until, request.reason)?))
+}
+
+/// Checks observations to end.
+pub fn ended_observations(
+    request: EndObservations,
+) -> Result<(Author, Vec<ObservationDeletion>, Ends), Refused> {
+    count("deletions", request.deletions.len(), 1, GRAPH_BATCH_MAX)?;
+    let mut ended = Vec::new();
+    for (i, mut deletion) in request.deletions.into_iter().enumerate() {
+        name(&format!("deletions[{i}].entityName"), &deletion.entity_name, ENTITY_NAME_CHARS_MAX)?;
+        deletion.observations =
+            observations(&format!("deletions[{i}].observations"), deletion.observations, 1)?;
+        ended.push(deletion);
+    }
+    let author = Author::new(request.project, request.actor, request.session)?;
+    Ok((author, ended, Ends::new(request.valid_until, request.reason)?))
+}
+
+/// Checks relations to end; each is left once.
+pub fn ended_relations(request: EndRelations) -> Result<(Author, Vec<Relation>, Ends), Refused> {
+    let relations = relations(request.relations)?;
+    let author = Author::new(request.project, request.actor, request.session)?;
+    Ok((author, relations, Ends::new(request.valid_until, request.reason)?))
+}
+
+/// Checks names to look up; answers the project and each name once.
+pub fn opened_names(request: OpenNodes) -> Result<(String, Vec<String>), Refused> {
+    count("names", request.names.len(), 1, GRAPH_NODES_MAX as usize)?;
+    for (i, entity) in request.names.iter().enumerate() {
+        name(&format!("names[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
+    }
+    Ok((named("project", request.project, PROJECT_DEFAULT)?, once(request.names)))
+}
+
+/// Checks the name of an entity in a URL.
+pub fn entity_name(field: &str, value: &str) -> Result<(), Refused> {
+    name(field, value, ENTITY_NAME_CHARS_MAX)
+}
+
+/// Checks what entities are searched for.
+pub fn graph_question(q: &str) -> Result<(), Refused> {
+    if q.trim().is_empty() {
+        return Err(Refused::Empty("q".into()));
+    }
+    words(q)
+}
+
+fn relations(relations: Vec<Relation>) -> Result<Vec<Relation>, Refused> {
+    count("relations", relations.len(), 1, GRAPH_BATCH_MAX)?;
+    for (i, relation) in relations.iter().enumerate() {
+        let at = |field: &str| format!("relations[{i}].{field}");
+        name(&at("from"), &relation.from, ENTITY_NAME_CHARS_MAX)?;
+        name(&at("to"), &relation.to, ENTITY_NAME_CHARS_MAX)?;
+        name(&at("relationType"), &relation.relation_type, NAME_CHARS_MAX)?;
+    }
+    Ok(once(relations))
+}
+
+/// Observations may have several lines; each is left once.
+fn observations(field: &str, observations: Vec<String>, min: usize) -> Result<Vec<String>, Refused> {
+    count(field, observations.len(), min, OBSERVATIONS_MAX)?;
+    for (i, observation) in observations.iter().enumerate() {
+        let field = format!("{field}[{i}]");
+        if observation.trim().is_empty() {
+            return Err(Refused::Empty(field));
+        }
+        chars(&field, observation, OBSERVATION_CHARS_MAX)?;
+    }
+    Ok(once(observations))
+}
+
+fn once<T: Clone + Ord>(all: Vec<T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    all.into_iter().filter(|one| seen.insert(one.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::request::parse;
+
+    fn create(request: &Value) -> Result<(Author, Vec<Entity>), Refused> {
+        created_entities(parse(request.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn what_is_said_twice_is_left_once() {
+        let entity = |name: &str, kind: &str| json!({"name": name, "entityType": kind, "observations": ["a", "b", "a"]});
+        let (author, entities) =
+            create(&json!({"entities": [entity("x", "one"), entity("x", "two")], "actor": "me"})).unwrap();
+        assert_eq!((author.project.as_str(), author.actor.as_str()), ("default", "me"));
+        assert_eq!(entities.len(), 1);
+        assert_eq!((entities[0].entity_type.as_str(), entities[0].observations.len()), ("one", 2));
+        let relation = json!({"from": "a", "to": "b", "relationType": "knows"});
+        let request = json!({"relations": [relation, relation]}).to_string();
+        assert_eq!(created_relations(parse(request.as_bytes()).unwrap()).unwrap().1.len(), 1);
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused_by_name() {
+        let one = |entity: Value| create(&json!({"entities": [entity]}));
+        let named = |name: String| one(json!({"name": name, "entityType": "t"}));
+        assert!(named("é".repeat(256)).is_ok());
+        let observed =
+            |observations: Value| one(json!({"name": "n", "entityType": "t", "observations": observations}));
+        assert!(observed(json!(["two\nlines"])).is_ok());
+        let refused = [
+            (named("é".repeat(257)), "entities[0].name has 257 characters"),
+            (named(" ".into()), "entities[0].name must not be empty"),
+            (named("a\nb".into()), "entities[0].name must not have control characters"),
+            (one(json!({"name": "n", "entityType": ""})), "entities[0].entityType must not be empty"),
+            (one(json!({"name": "n", "type": "t"})), "unknown field"),
+            (observed(json!([""])), "entities[0].observations[0] must not be empty"),
+            (observed(json!(["x".repeat(4097)])), "entities[0].observations[0] has 4097 characters"),
+            (observed(json!(vec!["x"; 257])), "entities[0].observations has 257 items"),
+            (create(&json!({"entities": []})), "entities has 0 items"),
+        ];
+        for (found, message) in refused {
+            let fault = found.unwrap_err().to_string();
+            assert!(fault.contains(message), "{fault}, not {message}");
+        }
+    }
+}

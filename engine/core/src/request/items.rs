@@ -1,0 +1,233 @@
+//! Checks of requests about items.
+
+use super::{Refused, count, name, named, one_line, size, words};
+use crate::event::{Draft, ITEM_DELETED, ITEM_PUT};
+use crate::filter::Filter;
+use crate::item::{ItemDeletedPayload, ItemPayload, dotted};
+use crate::limits::*;
+use crate::wire::{DeleteItem, ListNamespaces, PutItem, SearchItems};
+
+/// A checked write of one item.
+#[derive(Debug, Clone)]
+pub struct ItemWrite {
+    /// Its namespace as it is stored.
+    pub namespace: String,
+    /// Its key.
+    pub key: String,
+    /// The version it has to have, 0 for none.
+    pub if_version: Option<u64>,
+    /// The event.
+    pub draft: Draft,
+}
+
+/// Checks a new version of an item.
+pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
+    let PutItem { project, namespace, key, value, expires_at, index, if_version, session, actor } = request;
+    place(&namespace, &key)?;
+    size("value", value.get().len())?;
+    if let Some(paths) = &index {
+        count("index", paths.len(), 0, ITEM_INDEX_FIELDS_MAX)?;
+        for (i, path) in paths.iter().enumerate() {
+            name(&format!("index[{i}]"), path, ITEM_FIELD_CHARS_MAX)?;
+        }
+    }
+    let stored = dotted(&namespace);
+    let payload = ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, index };
+    let payload =
+        serde_json::value::to_raw_value(&payload).expect("strings, a time and JSON are always JSON");
+    let draft = Draft {
+        kind: ITEM_PUT.into(),
+        actor: named("actor", actor, ACTOR_DEFAULT)?,
+        project: named("project", project, PROJECT_DEFAULT)?,
+        session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        causes: Vec::new(),
+        payload,
+    };
+    Ok(ItemWrite { namespace: stored, key, if_version, draft })
+}
+
+/// Checks the deletion of an item.
+pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
+    let DeleteItem { project, namespace, key, if_version, session, actor } = request;
+    place(&namespace, &key)?;
+    let stored = dotted(&namespace);
+    let payload = ItemDeletedPayload { namespace, key: key.clone() };
+    let draft = Draft {
+        kind: ITEM_DELETED.into(),
+        actor: named("actor", actor, ACTOR_DEFAULT)?,
+        project: named("project", project, PROJECT_DEFAULT)?,
+        session: session.map(|session| named("session", Some(session), "")).transpose()?,
+        causes: Vec::new(),
+        payload: serde_json::value::to_raw_value(&payload).expect("strings are always JSON"),
+    };
+    Ok(ItemWrite { namespace: stored, key, if_version, draft })
+}
+
+/// Checks where an item is; answers project and namespace as they are stored.
+pub fn item_place(
+    project: Option<String>,
+    namespace: &[String],
+    key: &str,
+) -> Result<(String, String), Refused> {
+    place(namespace, key)?;
+    Ok((named("project", project, PROJECT_DEFAULT)?, dotted(namespace)))
+}
+
+/// The segments of a namespace as a URL has them.
+pub fn item_namespace(text: &str) -> Vec<String> {
+    text.split('.').map(str::to_owned).collect()
+}
+
+/// Checks a search; answers project, namespace and filter.
+pub fn searched_items(request: &SearchItems) -> Result<(String, String, Filter), Refused> {
+    segments("namespace_prefix", &request.namespace_prefix, 0, false)?;
+    words(request.query.as_deref().unwrap_or_default())?;
+    limits(request.limit, request.offset)?;
+    let filter = request.filter.as_ref().map(Filter::new).transpose()?.unwrap_or_default();
+    let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
+    Ok((project, dotted(&request.namespace_prefix), filter))
+}
+
+/// A checked question for namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceQuery {
+    /// What they belong to.
+    pub project: String,
+    prefix: Vec<String>,
+    suffix: Vec<String>,
+    depth: usize,
+}
+
+/// Checks a question for namespaces.
+pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Refused> {
+    segments("prefix", &request.prefix, 0, true)?;
+    segments("suffix", &request.suffix, 0, true)?;
+    limits(request.limit, request.offset)?;
+    let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
+    if !(1..=ITEM_SEGMENTS_MAX).contains(&depth) {
+        return Err(Refused::Range { field: "max_depth", min: 1, max: ITEM_SEGMENTS_MAX as u64 });
+    }
+    let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
+    Ok(NamespaceQuery { project, prefix: request.prefix.clone(), suffix: request.suffix.clone(), depth })
+}
+
+impl NamespaceQuery {
+    /// What is told of a namespace as it is stored: nothing when it is not asked for.
+    pub fn told(&self, stored: &str) -> Option<Vec<String>> {
+        let segments: Vec<&str> = stored.split('.').collect();
+        let fits = |wanted: &[String], found: &[&str]| {
+            wanted.iter().zip(found).all(|(wanted, found)| wanted == "*" || wanted == found)
+        };
+        let begins = segments.get(..self.prefix.len()).is_some_and(|start| fits(&self.prefix, start));
+        let from = segments.len().checked_sub(self.suffix.len())?;
+        let told = || segments.iter().take(self.depth).map(|segment| (*segment).to_owned()).collect();
+        (begins && fits(&self.suffix, &segments[from..])).then(told)
+    }
+}
+
+fn limits(limit: Option<u32>, offset: Option<u32>) -> Result<(), Refused> {
+    if limit.is_some_and(|limit| !(1..=ITEMS_LIMIT_MAX).contains(&limit)) {
+        return Err(Refused::Range { field: "limit", min: 1, max: ITEMS_LIMIT_MAX.into() });
+    }
+    if offset.is_some_and(|offset| offset > SEARCH_OFFSET_MAX) {
+        return Err(Refused::Range { field: "offset", min: 0, max: SEARCH_OFFSET_MAX.into() });
+    }
+    Ok(())
+}
+
+fn place(namespace: &[String], key: &str) -> Result<(), Refused> {
+    segments("namespace", namespace, 1, false)?;
+    name("key", key, ITEM_KEY_CHARS_MAX)
+}
+
+fn segments(field: &str, segments: &[String], min: usize, wild: bool) -> Result<(), Refused> {
+    count(field, segments.len(), min, ITEM_SEGMENTS_MAX)?;
+    for (i, segment) in segments.iter().enumerate() {
+        let field = format!("{field}[{i}]");
+        name(&field, segment, ITEM_SEGMENT_CHARS_MAX)?;
+        if segment.contains('.') {
+            return Err(Refused::Body(format!(
+                "{field} must not have full stops: they stand between segments"
+            )));
+        }
+        if segment == "*" && !wild {
+            return Err(Refused::Body(format!("{field} must not be *, which stands for any segment")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::request::parse;
+
+    fn put(request: &Value) -> Result<ItemWrite, Refused> {
+        put_item(parse(request.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn a_value_is_kept_as_it_came_on_one_line() {
+        let body = b"{\"namespace\":[\"a\",\"b c\"],\"key\":\"k\",\"value\":{\"z\": 1.50,\n\"a\":[]}}";
+        let write = put_item(parse(body).unwrap()).unwrap();
+        assert_eq!((write.namespace.as_str(), write.key.as_str()), ("a.b c", "k"));
+        let payload = r#"{"namespace":["a","b c"],"key":"k","value":{"z": 1.50, "a":[]}}"#;
+        assert_eq!(write.draft.payload.get(), payload);
+        assert_eq!((write.draft.project.as_str(), write.draft.actor.as_str()), ("default", "anonymous"));
+    }
+
+    #[test]
+    fn an_item_that_breaks_a_rule_is_refused() {
+        let body = |change: &dyn Fn(&mut Value)| {
+            let mut body = json!({"namespace": ["a"], "key": "k", "value": 1});
+            change(&mut body);
+            put(&body)
+        };
+        assert!(body(&|_| {}).is_ok());
+        let long = |n: usize| "é".repeat(n);
+        assert!(body(&|b| b["namespace"] = json!(vec![long(128); 8])).is_ok());
+        assert!(body(&|b| b["key"] = json!(long(512))).is_ok());
+        assert!(body(&|b| b["value"] = json!("x".repeat((1 << 20) - 2))).is_ok());
+        type Broken<'a> = (&'a dyn Fn(&mut Value), &'a str);
+        let refused: [Broken<'_>; 11] = [
+            (&|b| b["namespace"] = json!([]), "namespace has 0 items"),
+            (&|b| b["namespace"] = json!(vec!["a"; 9]), "namespace has 9 items"),
+            (&|b| b["namespace"] = json!(["a", " "]), "namespace[1] must not be empty"),
+            (&|b| b["namespace"] = json!(["a.b"]), "namespace[0] must not have full stops"),
+            (&|b| b["namespace"] = json!(["*"]), "namespace[0] must not be *"),
+            (&|b| b["namespace"] = json!([long(129)]), "namespace[0] has 129 characters"),
+            (&|b| b["key"] = json!("a\nb"), "key must not have control characters"),
+            (&|b| b["key"] = json!(long(513)), "key has 513 characters"),
+            (&|b| b["value"] = json!("x".repeat((1 << 20) - 1)), "value has 1048577 bytes"),
+            (&|b| b["index"] = json!(vec!["f"; 33]), "index has 33 items"),
+            (&|b| b["index"] = json!([""]), "index[0] must not be empty"),
+        ];
+        for (change, message) in refused {
+            let fault = body(change).unwrap_err().to_string();
+            assert!(fault.contains(message), "{fault}, not {message}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_told_by_their_ends_and_cut() {
+        let told = |request: Value, stored: &str| {
+            let request: ListNamespaces = serde_json::from_value(request).unwrap();
+            listed_namespaces(&request).unwrap().told(stored).map(|told| told.join("."))
+        };
+        assert_eq!(told(json!({}), "a.b.c").as_deref(), Some("a.b.c"));
+        assert_eq!(told(json!({"prefix": ["a", "*"], "suffix": ["c"]}), "a.b.c").as_deref(), Some("a.b.c"));
+        assert_eq!(told(json!({"max_depth": 2}), "a.b.c").as_deref(), Some("a.b"));
+        assert_eq!(told(json!({"prefix": ["b"]}), "a.b.c"), None);
+        assert_eq!(told(json!({"suffix": ["b"]}), "a.b.c"), None);
+        assert_eq!(told(json!({"prefix": ["a", "b"]}), "a"), None);
+        assert_eq!(told(json!({"suffix": ["*", "a"]}), "a"), None);
+        for bad in
+            [json!({"max_depth": 0}), json!({"max_depth": 9}), json!({"limit": 0}), json!({"limit": 1001})]
+        {
+            let request: ListNamespaces = serde_json::from_value(bad.clone()).unwrap();
+            assert!(listed_namespaces(&request).is_err(), "{bad}");
+        }
+    }
+}

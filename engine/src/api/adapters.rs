@@ -1,0 +1,174 @@
+//! Clients of other products, which find here what they call: LangGraph's store and Anthropic's memory tool. Both are
+//! items; what a client cannot say (a project) stands in a header.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use engine_core::request::Refused;
+use engine_core::wire::{
+    DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, MemoryToolCommand, PutItem,
+    SearchItems, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Api;
+use super::body::Checked;
+use super::items::place;
+use super::parameters::Parameters;
+use crate::refusal::Refusal;
+
+/// Names the project, for clients whose requests have no place for it.
+const PROJECT_HEADER: &str = "x-memory-project";
+/// Namespaces LangGraph's server tells when nobody says.
+const NAMESPACES_DEFAULT: u32 = 100;
+/// Longest time to live, minutes: a hundred years. What is to stay longer has none.
+const TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
+
+fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let mut values = headers.get_all(PROJECT_HEADER).iter();
+    match (values.next().map(|value| value.to_str()), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(project)), None) => Ok(Some(project.to_owned())),
+        _ => Err(Refused::Body(format!("{PROJECT_HEADER} must be one name, in ASCII"))),
+    }
+}
+
+/// `PUT /store/items`.
+pub(super) async fn store_put(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Checked<StorePut>,
+) -> Result<StatusCode, Refusal> {
+    let StorePut { namespace, key, value, index, ttl } = body.request;
+    if !value.get().starts_with('{') {
+        return Err(Refused::NotAnObject("value".into()).into());
+    }
+    let request = PutItem {
+        project: project(&headers)?,
+        namespace,
+        key,
+        value,
+        expires_at: ttl.map(expiry).transpose()?,
+        index: index.map(fields).transpose()?.flatten(),
+        if_version: None,
+        session: None,
+        actor: None,
+    };
+    api.operations.put_item(request, body.key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn expiry(minutes: f64) -> Result<Timestamp, Refused> {
+    let refused = || Refused::Body("ttl must be a number of minutes above 0, at most 52596000".into());
+    if !(minutes > 0.0 && minutes <= TTL_MINUTES_MAX) {
+        return Err(refused());
+    }
+    let time = SignedDuration::try_from_secs_f64(minutes * 60.0).map_err(|_| refused())?;
+    Timestamp::now().checked_add(time).map_err(|_| refused())
+}
+
+fn fields(index: StoreIndex) -> Result<Option<Vec<String>>, Refused> {
+    match index {
+        StoreIndex::Switch(false) => Ok(Some(Vec::new())),
+        StoreIndex::Switch(true) => Err(Refused::Body("index must be false or a list of fields".into())),
+        StoreIndex::Fields(fields) => Ok(Some(fields)),
+    }
+}
+
+/// `GET /store/items`. An item that is not there is null.
+pub(super) async fn store_get(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Json<Option<StoreItem>>, Refusal> {
+    let parameters = parameters.known(&["namespace", "key", "refresh_ttl"])?;
+    refuse_refresh(parameters.text("refresh_ttl").is_some_and(|asked| asked.eq_ignore_ascii_case("true")))?;
+    let (_, namespace, key) = place(&parameters)?;
+    match api.operations.read_item(project(&headers)?, namespace, key, None, None).await {
+        Ok(item) => Ok(Json(Some(store_item(item)))),
+        Err(refusal) if refusal.code() == ErrorCode::ItemNotFound => Ok(Json(None)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn refuse_refresh(asked: bool) -> Result<(), Refused> {
+    match asked {
+        false => Ok(()),
+        true => {
+            Err(Refused::Body("refresh_ttl: reading never writes; put the item again with its ttl".into()))
+        }
+    }
+}
+
+fn store_item(item: ItemView) -> StoreItem {
+    let ItemView { namespace, key, value, created_at, updated_at, score, .. } = item;
+    StoreItem { namespace, key, value, created_at, updated_at, score }
+}
+
+/// `DELETE /store/items`. What is not there is deleted already.
+pub(super) async fn store_delete(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Checked<StoreDelete>,
+) -> Result<StatusCode, Refusal> {
+    let StoreDelete { namespace, key } = body.request;
+    let project = project(&headers)?;
+    let request = DeleteItem { project, namespace, key, if_version: None, session: None, actor: None };
+    match api.operations.delete_item(request, body.key).await {
+        Err(refusal) if refusal.code() != ErrorCode::ItemNotFound => Err(refusal),
+        _ => Ok(StatusCode::NO_CONTENT),
+    }
+}
+
+/// `POST /store/items/search`.
+pub(super) async fn store_search(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Checked<StoreSearch>,
+) -> Result<Json<StoreItems>, Refusal> {
+    let StoreSearch { namespace_prefix, filter, limit, offset, query, refresh_ttl } = body.request;
+    refuse_refresh(refresh_ttl == Some(true))?;
+    let project = project(&headers)?;
+    let request = SearchItems { project, namespace_prefix, filter, query, limit, offset };
+    let found = api.operations.search_items(request).await?;
+    Ok(Json(StoreItems { items: found.items.into_iter().map(store_item).collect() }))
+}
+
+/// Answer to `POST /store/namespaces`.
+#[derive(Debug, Serialize)]
+pub(super) struct Namespaces {
+    namespaces: Vec<Vec<String>>,
+}
+
+/// `POST /store/namespaces`.
+pub(super) async fn store_namespaces(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Checked<StoreNamespaces>,
+) -> Result<Json<Namespaces>, Refusal> {
+    let StoreNamespaces { prefix, suffix, max_depth, limit, offset } = body.request;
+    let request = ListNamespaces {
+        project: project(&headers)?,
+        prefix: prefix.unwrap_or_default(),
+        suffix: suffix.unwrap_or_default(),
+        max_depth,
+        limit: Some(limit.unwrap_or(NAMESPACES_DEFAULT)),
+        offset,
+    };
+    let namespaces = api.operations.item_namespaces(request).await?.namespaces;
+    Ok(Json(Namespaces { namespaces }))
+}
+
+/// `POST /v1/adapters/anthropic-memory`.
+pub(super) async fn memory_tool(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Checked<MemoryToolCommand>,
+) -> Result<Json<MemoryToolAnswer>, Refusal> {
+    if body.key.is_some() {
+        let refused = Refused::Body("Idempotency-Key: a command answers what is there when it comes".into());
+        return Err(refused.into());
+    }
+    api.operations.memory_tool(project(&headers)?, body.request).await.map(Json)
+}

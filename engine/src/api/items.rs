@@ -1,0 +1,78 @@
+//! `/v1/items`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use engine_core::limits::{ITEMS_LIMIT_MAX, SEARCH_OFFSET_MAX};
+use engine_core::request::{self, Refused};
+use engine_core::wire::{
+    DeleteItem, ItemVersions, ItemView, ItemsAnswer, ListNamespaces, NamespacesAnswer, PutItem, SearchItems,
+};
+
+use super::Api;
+use super::body::Checked;
+use super::memories::{created, known};
+use super::parameters::Parameters;
+use crate::operations::SEQ_MAX;
+use crate::refusal::Refusal;
+
+pub(super) async fn put(State(api): State<Api>, body: Checked<PutItem>) -> Result<Response, Refusal> {
+    Ok(created(api.operations.put_item(body.request, body.key).await?))
+}
+
+pub(super) async fn delete(State(api): State<Api>, body: Checked<DeleteItem>) -> Result<Response, Refusal> {
+    Ok(created(api.operations.delete_item(body.request, body.key).await?))
+}
+
+pub(super) async fn read(State(api): State<Api>, parameters: Parameters) -> Result<Json<ItemView>, Refusal> {
+    let parameters = parameters.known(&["project", "namespace", "key", "known_at", "min_seq"])?;
+    let (project, namespace, key) = place(&parameters)?;
+    let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
+    api.operations.read_item(project, namespace, key, known(&parameters)?, min_seq).await.map(Json)
+}
+
+pub(super) async fn versions(
+    State(api): State<Api>,
+    parameters: Parameters,
+) -> Result<Json<ItemVersions>, Refusal> {
+    let parameters = parameters.known(&["project", "namespace", "key", "limit", "offset", "min_seq"])?;
+    let (project, namespace, key) = place(&parameters)?;
+    let limit = small(&parameters, "limit", 1, ITEMS_LIMIT_MAX)?;
+    let page = (limit, small(&parameters, "offset", 0, SEARCH_OFFSET_MAX)?.unwrap_or(0));
+    let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
+    api.operations.item_versions(project, namespace, key, page, min_seq).await.map(Json)
+}
+
+pub(super) async fn search(
+    State(api): State<Api>,
+    body: Checked<SearchItems>,
+) -> Result<Json<ItemsAnswer>, Refusal> {
+    api.operations.search_items(body.request).await.map(Json)
+}
+
+pub(super) async fn namespaces(
+    State(api): State<Api>,
+    body: Checked<ListNamespaces>,
+) -> Result<Json<NamespacesAnswer>, Refusal> {
+    api.operations.item_namespaces(body.request).await.map(Json)
+}
+
+type Place = (Option<String>, Vec<String>, String);
+
+/// Where an item is: the namespace with full stops between its segments.
+pub(super) fn place(parameters: &Parameters) -> Result<Place, Refused> {
+    let needed = |name: &str| parameters.text(name).ok_or_else(|| Refused::Empty(name.into()));
+    let namespace = request::item_namespace(needed("namespace")?);
+    Ok((parameters.text("project").map(str::to_owned), namespace, needed("key")?.to_owned()))
+}
+
+/// A number that fits 32 bits.
+pub(super) fn small(
+    parameters: &Parameters,
+    name: &'static str,
+    min: u32,
+    max: u32,
+) -> Result<Option<u32>, Refused> {
+    let found = parameters.number(name, min.into(), max.into())?;
+    Ok(found.and_then(|found| u32::try_from(found).ok()))
+}

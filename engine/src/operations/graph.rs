@@ -1,0 +1,385 @@
+//! Entities and relations. What is there already is left as it is, so that everything here can be repeated.
+
+use engine_core::event::{
+    Draft, ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT,
+};
+use engine_core::graph::{
+    EntityEndPayload, EntityPayload, ObservationsEndPayload, ObservationsPayload, RelationEndPayload,
+    RelationPayload,
+};
+use engine_core::limits::GRAPH_NODES_DEFAULT;
+use engine_core::request::{self, Author, Refused};
+use engine_core::wire::{
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
+    EndRelations, EntitiesCreated, ErrorCode, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
+    NeighboursAnswer, ObservationDeletion, ObservationsAdded, OpenNodes, Relation, RelationsCreated,
+};
+
+use super::items::too_large;
+use super::{Operations, Written};
+use crate::log::{Key, Receipt};
+use crate::projection::{
+    Graph, Moment, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in,
+    opened, relations_in, searched,
+};
+use crate::refusal::{Refusal, internal};
+
+/// What a write comes to when it is compared with what is there: the events, and the answer once they are durable.
+type Planned<T> = Result<(Vec<Draft>, T), Refusal>;
+
+impl Operations {
+    /// Makes entities known whose names are new.
+    pub(crate) async fn create_entities(
+        &self,
+        request: CreateEntities,
+        key: Option<Key>,
+    ) -> Result<Written<EntitiesCreated>, Refusal> {
+        let valid_from = request.valid_from;
+        let (author, mut entities) = request::created_entities(request)?;
+        let names = entities.iter().map(|entity| entity.name.clone()).collect();
+        let wanted = Standing { entities: names, ..Standing::default() };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            entities.retain(|entity| !standing.entities.contains(&entity.name));
+            let mut drafts = Vec::new();
+            for entity in &entities {
+                let (name, kind) = (entity.name.clone(), entity.entity_type.clone());
+                drafts.push(writer.draft(ENTITY_PUT, &EntityPayload { name, kind, valid_from })?);
+                if !entity.observations.is_empty() {
+                    let (entity, observations) = (entity.name.clone(), entity.observations.clone());
+                    let payload = ObservationsPayload { entity, observations, valid_from };
+                    drafts.push(writer.draft(ENTITY_OBSERVED, &payload)?);
+                }
+            }
+            Ok((drafts, entities))
+        };
+        let (entities, receipt) = self.write_graph((author, false), wanted, key, plan).await?;
+        let entities = match replayed(&receipt) {
+            Some(batch) => self.batch(batch, entities_in).await?,
+            None => entities,
+        };
+        Ok(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq }))
+    }
+
+    /// Adds what was observed of entities that are there.
+    pub(crate) async fn add_observations(
+        &self,
+        request: AddObservations,
+        key: Option<Key>,
+    ) -> Result<Written<ObservationsAdded>, Refusal> {
+        let valid_from = request.valid_from;
+        let (author, new) = request::added_observations(request)?;
+        let asked: Vec<String> = new.iter().map(|new| new.entity_name.clone()).collect();
+        let each =
+            new.iter().flat_map(|new| new.contents.iter().map(|it| (new.entity_name.clone(), it.clone())));
+        let wanted = Standing {
+            observations: each.collect(),
+            entities: asked.iter().cloned().collect(),
+            ..Standing::default()
+        };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            let mut known = standing.observations.clone();
+            let (mut drafts, mut results) = (Vec::new(), Vec::new());
+            for new in new {
+                let entity = new.entity_name;
+                if !standing.entities.contains(&entity) && !standing.repeated {
+                    return Err(no_entity(&entity));
+                }
+                let is_new = |content: &String| known.insert((entity.clone(), content.clone()));
+                let added: Vec<String> = new.contents.into_iter().filter(is_new).collect();
+                if !added.is_empty() {
+                    let (entity, observations) = (entity.clone(), added.clone());
+                    let payload = ObservationsPayload { entity, observations, valid_from };
+                    drafts.push(writer.draft(ENTITY_OBSERVED, &payload)?);
+                }
+                results.push(AddedObservations { entity_name: entity, added_observations: added });
+            }
+            Ok((drafts, results))
+        };
+        let (mut results, receipt) = self.write_graph((author, false), wanted, key, plan).await?;
+        if let Some(batch) = replayed(&receipt) {
+            let added = self.batch(batch, observations_in).await?;
+            let of = |name: &String| {
+                let own = added.iter().filter(|(entity, _)| entity == name);
+                own.map(|(_, content)| content.clone()).collect()
+            };
+            let told = |name| AddedObservations { added_observations: of(&name), entity_name: name };
+            results = asked.into_iter().map(told).collect();
+        }
+        Ok(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq }))
+    }
+
+    /// Relates entities that are not related in this way yet. Neither has to be known as an entity.
+    pub(crate) async fn create_relations(
+        &self,
+        request: CreateRelations,
+        key: Option<Key>,
+    ) -> Result<Written<RelationsCreated>, Refusal> {
+        let valid_from = request.valid_from;
+        let (author, mut relations) = request::created_relations(request)?;
+        let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            relations.retain(|relation| !standing.relations.contains(relation));
+            let draft = |relation: &Relation| {
+                let Relation { from, to, relation_type: kind } = relation.clone();
+                writer.draft(RELATION_PUT, &RelationPayload { from, to, kind, valid_from })
+            };
+            Ok((relations.iter().map(draft).collect::<Result<_, Refused>>()?, relations))
+        };
+        let (relations, receipt) = self.write_graph((author, false), wanted, key, plan).await?;
+        let relations = match replayed(&receipt) {
+            Some(batch) => self.batch(batch, relations_in).await?,
+            None => relations,
+        };
+        Ok(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq }))
+    }
+
+    /// Ends entities, and with them what was observed of them and their relations.
+    pub(crate) async fn end_entities(
+        &self,
+        request: EndEntities,
+        key: Option<Key>,
+    ) -> Result<Written<GraphEnded>, Refusal> {
+        let (author, names, ends) = request::ended_entities(request)?;
+        let wanted = Standing { entities: names.iter().cloned().collect(), ..Standing::default() };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            let there = names.into_iter().filter(|name| standing.entities.contains(name));
+            let draft = |name| {
+                let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
+                writer.draft(ENTITY_ENDED, &EntityEndPayload { name, valid_until, reason })
+            };
+            let drafts: Vec<Draft> = there.map(draft).collect::<Result<_, Refused>>()?;
+            let ended = drafts.len() as u64;
+            Ok((drafts, ended))
+        };
+        self.end(author, wanted, key, plan).await
+    }
+
+    /// Ends observations.
+    pub(crate) async fn end_observations(
+        &self,
+        request: EndObservations,
+        key: Option<Key>,
+    ) -> Result<Written<GraphEnded>, Refusal> {
+        let (author, deletions, ends) = request::ended_observations(request)?;
+        let each = deletions.iter().flat_map(|deletion: &ObservationDeletion| {
+            deletion.observations.iter().map(|content| (deletion.entity_name.clone(), content.clone()))
+        });
+        let wanted = Standing { observations: each.collect(), ..Standing::default() };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            let mut left = standing.observations.clone();
+            let (mut drafts, mut ended) = (Vec::new(), 0);
+            for ObservationDeletion { entity_name: entity, observations } in deletions {
+                let is_there = |content: &String| left.remove(&(entity.clone(), content.clone()));
+                let observations: Vec<String> = observations.into_iter().filter(is_there).collect();
+                if observations.is_empty() {
+                    continue;
+                }
+                ended += observations.len() as u64;
+                let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
+                let payload = ObservationsEndPayload { entity, observations, valid_until, reason };
+                drafts.push(writer.draft(OBSERVATION_ENDED, &payload)?);
+            }
+            Ok((drafts, ended))
+        };
+        self.end(author, wanted, key, plan).await
+    }
+
+    /// Ends relations.
+    pub(crate) async fn end_relations(
+        &self,
+        request: EndRelations,
+        key: Option<Key>,
+    ) -> Result<Written<GraphEnded>, Refusal> {
+        let (author, relations, ends) = request::ended_relations(request)?;
+        let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
+        let writer = author.clone();
+        let plan = move |standing: &Standing| {
+            let there = relations.into_iter().filter(|relation| standing.relations.contains(relation));
+            let draft = |Relation { from, to, relation_type: kind }| {
+                let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
+                writer.draft(RELATION_ENDED, &RelationEndPayload { from, to, kind, valid_until, reason })
+            };
+            let drafts: Vec<Draft> = there.map(draft).collect::<Result<_, Refused>>()?;
+            let ended = drafts.len() as u64;
+            Ok((drafts, ended))
+        };
+        self.end(author, wanted, key, plan).await
+    }
+
+    async fn end(
+        &self,
+        author: Author,
+        wanted: Standing,
+        key: Option<Key>,
+        plan: impl FnOnce(&Standing) -> Planned<u64> + Send + 'static,
+    ) -> Result<Written<GraphEnded>, Refusal> {
+        let (ended, receipt) = self.write_graph((author, true), wanted, key, plan).await?;
+        let ended = match replayed(&receipt) {
+            Some(batch) => self.batch(batch, ended_in).await?,
+            None => ended,
+        };
+        Ok(written(receipt.as_ref(), |seq| GraphEnded { ended, seq }))
+    }
+
+    /// Compares with what is there and writes what is missing, or ends what is there, in the project's turn.
+    async fn write_graph<T: Send + 'static>(
+        &self,
+        (author, ends): (Author, bool),
+        wanted: Standing,
+        key: Option<Key>,
+        plan: impl FnOnce(&Standing) -> Planned<T> + Send + 'static,
+    ) -> Result<(T, Option<Receipt>), Refusal> {
+        let operations = self.clone();
+        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        let written = tokio::spawn(async move {
+            let project = author.project;
+            let _turn = operations.engine.turns.take([("graph", &project)]).await;
+            let moment = operations.moment(None, None);
+            let name = key.as_ref().map(|key| key.key.clone());
+            let read = move |connection: &_| {
+                let standing = Standing::read(connection, &project, &wanted, &moment, name.as_deref())?;
+                Ok((wanted, standing))
+            };
+            let (wanted, mut standing) = operations.query("graph_standing", None, read).await?;
+            if standing.repeated {
+                // The key decides, whatever became of what was written under it: planned as if nothing had been.
+                let untouched = if ends { wanted } else { Standing::default() };
+                standing = Standing { repeated: true, ..untouched };
+            }
+            let (drafts, answer) = plan(&standing)?;
+            let receipt = match drafts.is_empty() {
+                true => None,
+                false => Some(operations.engine.commit(drafts, key).await?),
+            };
+            Ok((answer, receipt))
+        });
+        written.await.map_err(|fault| internal(&fault))?
+    }
+
+    async fn batch<T: Send + 'static>(
+        &self,
+        (first, last): (u64, u64),
+        read: impl FnOnce(&rusqlite::Connection, (i64, i64)) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let batch = (first.cast_signed(), last.cast_signed());
+        self.query("graph_batch", Some(last), move |connection| read(connection, batch)).await
+    }
+
+    /// A page of the whole graph.
+    pub(crate) async fn read_graph(
+        &self,
+        project: Option<String>,
+        after: Option<String>,
+        limit: Option<u32>,
+        moment: Moment,
+        min_seq: Option<u64>,
+    ) -> Result<GraphView, Refusal> {
+        let project = named(project)?;
+        let pages = Pages { after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
+        let read = move |connection: &_| graph(connection, &project, &pages, &moment);
+        found(self.query("graph", min_seq, read).await?)
+    }
+
+    /// Entities by their names, with the relations at them.
+    pub(crate) async fn open_nodes(&self, request: OpenNodes, moment: Moment) -> Result<GraphView, Refusal> {
+        let (project, names) = request::opened_names(request)?;
+        let read = move |connection: &_| opened(connection, &project, &names, &moment);
+        found(self.query("graph_open", None, read).await?)
+    }
+
+    /// Entities that have a text in their name, kind or observations, with the relations at them.
+    pub(crate) async fn search_nodes(
+        &self,
+        project: Option<String>,
+        text: String,
+        (after, limit): (Option<String>, Option<u32>),
+        moment: Moment,
+        min_seq: Option<u64>,
+    ) -> Result<GraphView, Refusal> {
+        request::graph_question(&text)?;
+        let project = named(project)?;
+        let pages = Pages { after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
+        let read = move |connection: &_| searched(connection, &project, &text, &pages, &moment);
+        found(self.query("graph_search", min_seq, read).await?)
+    }
+
+    /// Entities near one, whichever way the relations lead.
+    pub(crate) async fn neighbours(
+        &self,
+        project: Option<String>,
+        name: String,
+        depth: u32,
+        moment: Moment,
+        min_seq: Option<u64>,
+    ) -> Result<NeighboursAnswer, Refusal> {
+        request::entity_name("name", &name)?;
+        let project = named(project)?;
+        let read = move |connection: &rusqlite::Connection| {
+            let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
+            Ok((neighbours(connection, &project, &[name], depth, &moment)?, applied.unsigned_abs()))
+        };
+        let (near, applied_seq) = self.query("neighbours", min_seq, read).await?;
+        let near = near.into_iter().filter(|(_, hops)| *hops > 0);
+        let neighbours = near.map(|(name, hops)| Neighbour { name, hops }).collect();
+        Ok(NeighboursAnswer { neighbours, applied_seq })
+    }
+
+    /// Memories that are about what a question names, or about what is near it.
+    pub(crate) async fn memories_near(
+        &self,
+        project: Option<String>,
+        question: String,
+        (depth, limit): (u32, u32),
+        moment: Moment,
+        min_seq: Option<u64>,
+    ) -> Result<NearMemories, Refusal> {
+        request::graph_question(&question)?;
+        project.iter().try_for_each(|project| request::filter("project", project))?;
+        let read = move |connection: &rusqlite::Connection| {
+            let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
+            let near = memories_near(connection, project.as_deref(), &question, depth, &moment, limit)?;
+            let mut named = connection.prepare_cached("SELECT id, title FROM memories WHERE seq = ?1")?;
+            let hit = |(seq, score): (i64, f64)| {
+                named.query_row([seq], |row| {
+                    Ok(NearMemory { id: row.get(0)?, seq: seq.unsigned_abs(), title: row.get(1)?, score })
+                })
+            };
+            let memories = near.into_iter().map(hit).collect::<Result<_, _>>()?;
+            Ok(NearMemories { memories, applied_seq: applied.unsigned_abs() })
+        };
+        self.query("memories_near", min_seq, read).await
+    }
+}
+
+fn named(project: Option<String>) -> Result<String, Refusal> {
+    let project = project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned());
+    request::filter("project", &project)?;
+    Ok(project)
+}
+
+fn found(graph: Graph) -> Result<GraphView, Refusal> {
+    match graph {
+        Graph::Found(view) => Ok(view),
+        Graph::TooLarge => Err(too_large("the relations or observations of these entities")),
+    }
+}
+
+/// First and last event, when the batch was there before under the same key.
+fn replayed(receipt: &Option<Receipt>) -> Option<(u64, u64)> {
+    receipt.as_ref().filter(|receipt| receipt.replayed).map(|receipt| (receipt.first_seq, receipt.last_seq))
+}
+
+fn written<T>(receipt: Option<&Receipt>, answer: impl FnOnce(Option<u64>) -> T) -> Written<T> {
+    let answer = answer(receipt.map(|receipt| receipt.last_seq));
+    Written { answer, replayed: receipt.is_some_and(|receipt| receipt.replayed) }
+}
+
+fn no_entity(name: &str) -> Refusal {
+    Refusal::new(ErrorCode::EntityNotFound, format!("Entity with name {name} not found"))
+        .hint("nothing was written: create the entity first")
+}

@@ -1,0 +1,167 @@
+//! Items: values under a namespace and a key.
+
+use engine_core::event::ITEM_DELETED;
+use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
+use engine_core::request::{self, ItemWrite};
+use engine_core::wire::{
+    DeleteItem, ErrorCode, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
+    NamespacesAnswer, PutItem, SearchItems,
+};
+
+use super::{Operations, Written};
+use crate::log::{Key, Receipt};
+use crate::projection::{
+    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items,
+};
+use crate::refusal::{Refusal, internal};
+
+impl Operations {
+    /// Gives an item a new value, and makes the item when there is none.
+    pub(crate) async fn put_item(
+        &self,
+        request: PutItem,
+        key: Option<Key>,
+    ) -> Result<Written<ItemWritten>, Refusal> {
+        self.write_item(request::put_item(request)?, key).await
+    }
+
+    /// Takes an item away. One that is not there is an error.
+    pub(crate) async fn delete_item(
+        &self,
+        request: DeleteItem,
+        key: Option<Key>,
+    ) -> Result<Written<ItemWritten>, Refusal> {
+        self.write_item(request::deleted_item(request)?, key).await
+    }
+
+    async fn write_item(&self, write: ItemWrite, key: Option<Key>) -> Result<Written<ItemWritten>, Refusal> {
+        let receipt = self.write_items(vec![write], key).await?;
+        let Receipt { id, last_seq, hash, .. } = receipt.clone();
+        Ok(Written::new(&receipt, ItemWritten { version: last_seq, id, hash: hash.to_string() }))
+    }
+
+    /// Writes all of these or, when one of them is not as its write expects it, none.
+    pub(super) async fn write_items(
+        &self,
+        writes: Vec<ItemWrite>,
+        key: Option<Key>,
+    ) -> Result<Receipt, Refusal> {
+        let operations = self.clone();
+        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        let written = tokio::spawn(async move { operations.write_in_turn(writes, key).await });
+        written.await.map_err(|fault| internal(&fault))?
+    }
+
+    async fn write_in_turn(&self, writes: Vec<ItemWrite>, key: Option<Key>) -> Result<Receipt, Refusal> {
+        let places: Vec<ItemPlace> = writes.iter().map(place).collect();
+        let things = places.iter().map(|place| (&place.project, &place.namespace, &place.key));
+        let _turns = self.engine.turns.take(things).await;
+        let depends = |write: &ItemWrite| write.if_version.is_some() || write.draft.kind == ITEM_DELETED;
+        if writes.iter().any(depends) {
+            let moment = self.moment(None, None);
+            let name = key.as_ref().map(|key| key.key.clone());
+            let read = move |connection: &_| standing_items(connection, &places, &moment, name.as_deref());
+            let (versions, repeated) = self.query("items_standing", None, read).await?;
+            if !repeated {
+                writes.iter().zip(versions).try_for_each(|(write, version)| check(write, version))?;
+            }
+        }
+        let drafts = writes.into_iter().map(|write| write.draft).collect();
+        Ok(self.engine.commit(drafts, key).await?)
+    }
+
+    /// Reads one item, as it is or as it was known at another moment. Of the past also what has ended since is told.
+    pub(crate) async fn read_item(
+        &self,
+        project: Option<String>,
+        namespace: Vec<String>,
+        key: String,
+        known: Option<Known>,
+        min_seq: Option<u64>,
+    ) -> Result<ItemView, Refusal> {
+        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let place = ItemPlace { project, namespace, key };
+        let (moment, past) = (self.moment(None, known), known.is_some());
+        let read = move |connection: &_| item(connection, &place, &moment, past);
+        self.query("item", min_seq, read).await?.ok_or_else(no_item)
+    }
+
+    /// Every version of an item, latest first.
+    pub(crate) async fn item_versions(
+        &self,
+        project: Option<String>,
+        namespace: Vec<String>,
+        key: String,
+        (limit, offset): (Option<u32>, u32),
+        min_seq: Option<u64>,
+    ) -> Result<ItemVersions, Refusal> {
+        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let place = ItemPlace { project, namespace, key };
+        let moment = self.moment(None, None);
+        let page = (limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), offset);
+        let read = move |connection: &_| item_versions(connection, &place, &moment, page);
+        let found = self.query("item_versions", min_seq, read).await?;
+        if found.versions.is_empty() && offset == 0 { Err(no_item()) } else { Ok(found) }
+    }
+
+    /// Finds items by namespace, by conditions on their values and by words.
+    pub(crate) async fn search_items(&self, request: SearchItems) -> Result<ItemsAnswer, Refusal> {
+        let (project, prefix, filter) = request::searched_items(&request)?;
+        let search = ItemSearch {
+            project,
+            prefix,
+            filter,
+            words: request.query,
+            moment: self.moment(None, None),
+            limit: request.limit.unwrap_or(ITEMS_LIMIT_DEFAULT),
+            offset: request.offset.unwrap_or(0),
+        };
+        match self.query("items_search", None, move |connection| search.run(connection)).await? {
+            Items::Found(answer) => Ok(answer),
+            Items::TooLarge => Err(too_large("the values of these items")),
+            Items::TooMany => Err(Refusal::new(
+                ErrorCode::InvalidArgument,
+                "more items would have to be looked at than any search may",
+            )
+            .hint("narrow it: a longer namespace_prefix, or words")),
+        }
+    }
+
+    /// Lists the namespaces that have items.
+    pub(crate) async fn item_namespaces(&self, request: ListNamespaces) -> Result<NamespacesAnswer, Refusal> {
+        let query = request::listed_namespaces(&request)?;
+        let moment = self.moment(None, None);
+        let page = (request.limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), request.offset.unwrap_or(0));
+        let read = move |connection: &_| namespaces(connection, &query, &moment, page);
+        self.query("item_namespaces", None, read).await
+    }
+}
+
+fn place(write: &ItemWrite) -> ItemPlace {
+    let ItemWrite { namespace, key, draft, .. } = write;
+    ItemPlace { project: draft.project.clone(), namespace: namespace.clone(), key: key.clone() }
+}
+
+fn check(write: &ItemWrite, version: u64) -> Result<(), Refusal> {
+    match write.if_version {
+        Some(expected) if expected != version => {
+            let found = if version == 0 { "is not there".into() } else { format!("has version {version}") };
+            let message = format!("the item {found}, if_version is {expected}");
+            Err(Refusal::new(ErrorCode::VersionConflict, message)
+                .hint("nothing was written: read the item again, and repeat with the version it has now"))
+        }
+        _ if version == 0 && write.draft.kind == ITEM_DELETED => Err(no_item()),
+        _ => Ok(()),
+    }
+}
+
+fn no_item() -> Refusal {
+    Refusal::new(ErrorCode::ItemNotFound, "there is no item under this namespace and key")
+        .hint("POST /v1/items/search finds those that are there")
+}
+
+/// Bounded like every answer.
+pub(super) fn too_large(what: &str) -> Refusal {
+    Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} are more than an answer may hold"))
+        .hint("ask for fewer: a smaller limit, or a narrower question")
+}

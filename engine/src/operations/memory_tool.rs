@@ -1,0 +1,258 @@
+//! The memory tool `memory_20250818`: files that are items of one namespace.
+
+use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
+use engine_core::memory_tool::{Failed, File, NAMESPACE, Path, inserted, listing, numbered, replaced};
+use engine_core::request::{self, ItemWrite};
+use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, MemoryToolCommand, PutItem};
+use serde::{Deserialize, Serialize};
+
+use super::Operations;
+use crate::projection::{ItemFile, files};
+use crate::refusal::Refusal;
+
+/// What an item of a file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Content {
+    text: String,
+}
+
+/// Why a command has no result.
+enum Fault {
+    /// The model is to know.
+    Said(Failed),
+    /// The client is.
+    Refused(Refusal),
+}
+
+impl From<Failed> for Fault {
+    fn from(failed: Failed) -> Fault {
+        Fault::Said(failed)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        match refusal.code() {
+            ErrorCode::InvalidArgument | ErrorCode::PayloadTooLarge | ErrorCode::AnswerTooLarge => {
+                Fault::Said(refusal.message().to_owned())
+            }
+            ErrorCode::VersionConflict | ErrorCode::ItemNotFound => {
+                Fault::Said("The file was changed in the meantime. Please view it again.".into())
+            }
+            _ => Fault::Refused(refusal),
+        }
+    }
+}
+
+type Said = Result<String, Fault>;
+
+impl Operations {
+    /// Runs one command. What the model can put right is an answer; what it cannot, such as a full volume, an error.
+    pub(crate) async fn memory_tool(
+        &self,
+        project: Option<String>,
+        command: MemoryToolCommand,
+    ) -> Result<MemoryToolAnswer, Refusal> {
+        let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
+        // One after another: who makes a file and who makes a directory of the same name must not both succeed.
+        let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
+        let files = Files { operations: self, project };
+        match files.run(command).await {
+            Ok(content) => Ok(MemoryToolAnswer { content, is_error: false }),
+            Err(Fault::Said(content)) => Ok(MemoryToolAnswer { content, is_error: true }),
+            Err(Fault::Refused(refusal)) => Err(refusal),
+        }
+    }
+}
+
+struct Files<'a> {
+    operations: &'a Operations,
+    project: String,
+}
+
+impl Files<'_> {
+    async fn run(&self, command: MemoryToolCommand) -> Said {
+        match command {
+            MemoryToolCommand::View { path, view_range } => {
+                self.view(&Path::new(&path)?, view_range.as_deref()).await
+            }
+            MemoryToolCommand::Create { path, file_text } => self.create(&Path::new(&path)?, file_text).await,
+            MemoryToolCommand::StrReplace { path, old_str, new_str } => {
+                let path = Path::new(&path)?;
+                self.edit(&path, |text| replaced(&path, text, &old_str, &new_str)).await
+            }
+            MemoryToolCommand::Insert { path, insert_line, insert_text } => {
+                let path = Path::new(&path)?;
+                self.edit(&path, |text| inserted(&path, text, insert_line, &insert_text)).await
+            }
+            MemoryToolCommand::Delete { path } => self.delete(&Path::new(&path)?).await,
+            MemoryToolCommand::Rename { old_path, new_path } => {
+                self.rename(&Path::new(&old_path)?, &Path::new(&new_path)?).await
+            }
+        }
+    }
+
+    async fn view(&self, path: &Path, range: Option<&[i64]>) -> Said {
+        if let Some((content, _)) = self.file(path).await? {
+            return Ok(numbered(path, &content.text, range)?);
+        }
+        let inside = self.inside(path).await?;
+        if inside.is_empty() && !path.is_root() {
+            let asked = &path.asked;
+            return Err(Fault::Said(format!(
+                "The path {asked} does not exist. Please provide a valid path."
+            )));
+        }
+        let sizes: Vec<File> = inside.into_iter().map(|file| (file.key, file.bytes)).collect();
+        Ok(listing(path, &sizes))
+    }
+
+    async fn create(&self, path: &Path, text: String) -> Said {
+        if self.exists(path).await? {
+            return Err(Fault::Said(format!("File {} already exists", path.asked)));
+        }
+        self.check_parents(path).await?;
+        self.write(vec![self.put(path.below.clone(), &Content { text }, 0)?]).await?;
+        Ok(format!("File created successfully at: {}", path.asked))
+    }
+
+    async fn edit(&self, path: &Path, edit: impl FnOnce(&str) -> Result<(String, String), Failed>) -> Said {
+        let asked = &path.asked;
+        let Some((content, version)) = self.file(path).await? else {
+            return Err(Fault::Said(match self.exists(path).await? {
+                true => format!("The path {asked} is not a file."),
+                false => format!("The path {asked} does not exist. Please provide a valid path."),
+            }));
+        };
+        let (text, answer) = edit(&content.text)?;
+        self.write(vec![self.put(path.below.clone(), &Content { text }, version)?]).await?;
+        Ok(answer)
+    }
+
+    async fn delete(&self, path: &Path) -> Said {
+        let asked = &path.asked;
+        if path.is_root() {
+            return Err(Fault::Said("Cannot delete the /memories directory itself".into()));
+        }
+        let mut gone = self.inside(path).await?;
+        gone.extend(self.file(path).await?.map(|(_, version)| ItemFile::at(path.below.clone(), version)));
+        if gone.is_empty() {
+            return Err(Fault::Said(format!("The path {asked} does not exist")));
+        }
+        let writes = gone.into_iter().map(|file| self.removal(file));
+        self.write(writes.collect::<Result<_, _>>()?).await?;
+        Ok(format!("Successfully deleted {asked}"))
+    }
+
+    async fn rename(&self, old: &Path, new: &Path) -> Said {
+        if old.is_root() {
+            return Err(Fault::Said("Cannot rename the /memories directory itself".into()));
+        }
+        if self.exists(new).await? {
+            return Err(Fault::Said(format!("The destination {} already exists", new.asked)));
+        }
+        let mut moved = self.inside(old).await?;
+        moved.extend(self.file(old).await?.map(|(_, version)| ItemFile::at(old.below.clone(), version)));
+        if moved.is_empty() {
+            return Err(Fault::Said(format!("The path {} does not exist", old.asked)));
+        }
+        if new.below.starts_with(&old.inside()) {
+            return Err(Fault::Said(format!("Cannot move {} into itself", old.asked)));
+        }
+        self.check_parents(new).await?;
+        let bytes: u64 = moved.iter().map(|file| file.bytes).sum();
+        if bytes > ANSWER_BYTES_MAX as u64 {
+            return Err(Fault::Said(format!(
+                "The directory {} is too large to be moved at once: move what is in it",
+                old.asked
+            )));
+        }
+        let mut writes = Vec::new();
+        for file in moved {
+            let to = format!("{}{}", new.below, &file.key[old.below.len()..]);
+            let from = Path { asked: old.asked.clone(), below: file.key.clone() };
+            let Some((content, _)) = self.file(&from).await? else { continue };
+            writes.push(self.put(to, &content, 0)?);
+            writes.push(self.removal(file)?);
+        }
+        self.write(writes).await?;
+        Ok(format!("Successfully renamed {} to {}", old.asked, new.asked))
+    }
+
+    /// The file at a path and its version.
+    async fn file(&self, path: &Path) -> Result<Option<(Content, u64)>, Fault> {
+        if path.is_root() {
+            return Ok(None);
+        }
+        let (project, key) = (Some(self.project.clone()), path.below.clone());
+        let found = self.operations.read_item(project, vec![NAMESPACE.to_owned()], key, None, None).await;
+        match found {
+            Ok(ItemView { value, version, .. }) => {
+                let content = serde_json::from_str(value.get());
+                let fault = |_| Fault::Said(format!("The path {} holds no text", path.asked));
+                Ok(Some((content.map_err(fault)?, version)))
+            }
+            Err(refusal) if refusal.code() == ErrorCode::ItemNotFound => Ok(None),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// All files below a directory.
+    async fn inside(&self, path: &Path) -> Result<Vec<ItemFile>, Fault> {
+        let (project, inside, moment) =
+            (self.project.clone(), path.inside(), self.operations.moment(None, None));
+        let read = move |connection: &_| files(connection, &project, NAMESPACE, &inside, &moment);
+        let found = self.operations.query("memory_files", None, read).await?;
+        if found.len() > MEMORY_FILES_MAX {
+            let asked = &path.asked;
+            return Err(Fault::Said(format!("The directory {asked} has more than {MEMORY_FILES_MAX} files")));
+        }
+        Ok(found)
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, Fault> {
+        Ok(path.is_root() || self.file(path).await?.is_some() || !self.inside(path).await?.is_empty())
+    }
+
+    /// No directory that a path needs may be a file.
+    async fn check_parents(&self, path: &Path) -> Result<(), Fault> {
+        for parent in path.parents() {
+            let parent = Path { asked: format!("/memories/{parent}"), below: parent.to_owned() };
+            if self.file(&parent).await?.is_some() {
+                return Err(Fault::Said(format!("The path {} is not a directory", parent.asked)));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, key: String, content: &Content, version: u64) -> Result<ItemWrite, Refusal> {
+        let value = serde_json::value::to_raw_value(content).expect("a text is always JSON");
+        Ok(request::put_item(PutItem {
+            project: Some(self.project.clone()),
+            namespace: vec![NAMESPACE.to_owned()],
+            key,
+            value,
+            expires_at: None,
+            index: None,
+            if_version: Some(version),
+            session: None,
+            actor: Some(NAMESPACE.to_owned()),
+        })?)
+    }
+
+    fn removal(&self, file: ItemFile) -> Result<ItemWrite, Refusal> {
+        Ok(request::deleted_item(DeleteItem {
+            project: Some(self.project.clone()),
+            namespace: vec![NAMESPACE.to_owned()],
+            key: file.key,
+            if_version: Some(file.version),
+            session: None,
+            actor: Some(NAMESPACE.to_owned()),
+        })?)
+    }
+
+    async fn write(&self, writes: Vec<ItemWrite>) -> Result<(), Fault> {
+        self.operations.write_items(writes, None).await?;
+        Ok(())
+    }
+}

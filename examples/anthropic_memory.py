@@ -1,0 +1,32 @@
+"""Gives Claude's memory tool an engine for its files.
+
+    from anthropic import Anthropic
+    from anthropic_memory import EngineMemoryTool
+
+    tool = EngineMemoryTool("http://notes.NAMESPACE.svc:8080", project="support")
+    Anthropic().beta.messages.run_tools(..., tools=[tool])
+"""
+
+import httpx
+from anthropic.lib.tools import BetaAbstractMemoryTool, ToolError
+
+
+class EngineMemoryTool(BetaAbstractMemoryTool):
+    """Forwards the six commands to `POST /v1/adapters/anthropic-memory` and answers what the engine says."""
+
+    def __init__(self, url: str, *, project: str | None = None, timeout_s: float = 30.0) -> None:
+        super().__init__()
+        headers = {"x-memory-project": project} if project else {}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+
+    def _run(self, command) -> str:
+        body = command.model_dump(mode="json", exclude_none=True)
+        response = self._client.post("/v1/adapters/anthropic-memory", json=body)
+        # What the model cannot put right (no such route, a full volume) is no answer for it.
+        response.raise_for_status()
+        answer = response.json()
+        if answer["is_error"]:
+            raise ToolError(answer["content"])
+        return answer["content"]
+
+    view = create = str_replace = insert = delete = rename = _run
