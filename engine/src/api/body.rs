@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
 use crate::log::Key;
-use crate::refusal::{Refusal, internal};
+use crate::operations::bind;
+use crate::refusal::Refusal;
 
 /// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
 const BODIES_KIB_MAX: usize = 64 << 10;
@@ -120,11 +121,4 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
         (Some(value), None) => idempotency_key(value.as_bytes()).map(Some),
         (Some(_), Some(_)) => Err(Refused::IdempotencyKey),
     }
-}
-
-// The request as it was understood, written in one way: spaces and the order of fields make no other request.
-fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
-    let mut bound = [path.as_bytes(), b"\n"].concat();
-    serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
-    Ok(Key { key, request: bound })
 }

@@ -46,7 +46,7 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))
         .route("/v1/search", get(memories::search))
         .route("/v1/events", post(events::append).get(events::page))
-        .route("/v1/log/head", get(events::head))
+        .route("/v1/log/head", get(log::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))
         .route("/v1/log/consistency", get(log::consistency))

@@ -1,14 +1,19 @@
 //! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
 //! the same functions, so that none of them has a rule of its own.
 
+mod log;
 mod memories;
 mod search;
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
+pub(crate) use log::{not_open, texts};
+
 use crate::engine::Engine;
-use crate::log::Receipt;
-use crate::refusal::{Refusal, log_corrupt};
+use crate::log::{Key, Receipt};
+use crate::refusal::{Refusal, internal, log_corrupt};
 
 /// Sequence numbers as SQLite and JSON have them.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
@@ -30,6 +35,15 @@ impl<T> Written<T> {
     pub(crate) fn new(receipt: &Receipt, answer: T) -> Written<T> {
         Written { answer, replayed: receipt.replayed }
     }
+}
+
+/// Ties an idempotency key to a request. `path` is the one under `/v1` whatever protocol the request came by, so that
+/// one key is one write. The request is taken as it was understood, written in one way: spaces and the order of fields
+/// make no other request.
+pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
+    let mut bound = [path.as_bytes(), b"\n"].concat();
+    serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
+    Ok(Key { key, request: bound })
 }
 
 impl Operations {

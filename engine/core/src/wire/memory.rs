@@ -1,31 +1,44 @@
 //! `/v1/memories` and `/v1/search`.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN, TEXT_PATTERN};
+use crate::limits::{
+    CONTENT_BYTES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX,
+};
+
 /// Body of `POST /v1/memories`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemory {
     /// The memory itself.
+    #[schemars(length(min = 1, max = CONTENT_BYTES_MAX), regex(pattern = TEXT_PATTERN))]
     pub content: String,
     /// A line to recognise it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TITLE_CHARS_MAX), regex(pattern = LINE_PATTERN))]
     pub title: Option<String>,
     /// What it belongs to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Kind of memory; default `note`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: Option<String>,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags: Vec<String>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
     /// When it happened, if not now. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +49,7 @@ pub struct SaveMemory {
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Saved {
     /// The memory's id, 32 hex digits.
     pub id: String,
@@ -47,7 +60,7 @@ pub struct Saved {
 }
 
 /// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvalidateMemory {
     /// First moment at which it is not true any more; default now. RFC 3339, counted in microseconds. May lie ahead; may not
@@ -56,20 +69,24 @@ pub struct InvalidateMemory {
     pub valid_until: Option<Timestamp>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
     /// Id of the memory that is true instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub superseded_by: Option<String>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
 /// When a memory is true, as far as was known at the moment asked about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Validity {
     /// First moment, in whole microseconds.
     pub from: Timestamp,
@@ -88,7 +105,7 @@ pub struct Validity {
 }
 
 /// Answer to `GET /v1/memories/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryView {
     /// The memory's id.
     pub id: String,
@@ -123,7 +140,7 @@ pub struct MemoryView {
 }
 
 /// Answer to `GET /v1/search`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchAnswer {
     /// Best first.
     pub items: Vec<SearchHit>,
@@ -137,7 +154,7 @@ pub struct SearchAnswer {
 }
 
 /// One memory found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
     /// The memory's id.
     pub id: String,

@@ -7,6 +7,7 @@ mod health;
 mod integrity;
 mod log;
 mod memory;
+pub mod patterns;
 mod proof;
 mod refusal;
 
