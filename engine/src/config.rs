@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) rotation: Rotation,
     /// How often everything is read back and verified.
     pub(crate) verify_interval: Duration,
+    /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 /// When the log goes on in a new file.
@@ -47,6 +49,7 @@ impl Default for Config {
             drain: Duration::from_secs(20),
             rotation: Rotation::default(),
             verify_interval: DAY,
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -78,7 +81,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 5] = ["engine", "log", "shutdown", "rotation", "integrity"];
+const SECTIONS: [&str; 6] = ["engine", "log", "shutdown", "rotation", "integrity", "mcp"];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -115,7 +118,30 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     if let Some(seconds) = whole(&integrity, "integrity", "verifyIntervalSeconds", interval, &mut faults) {
         config.verify_interval = Duration::from_secs(seconds);
     }
+    let mcp = part("mcp", &["allowedHosts"], &mut faults);
+    config.allowed_hosts = hosts(&mcp, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+/// Most hosts somebody may list: each request is compared with all of them.
+const ALLOWED_HOSTS_MAX: usize = 64;
+
+fn hosts(section: &Mapping, faults: &mut Vec<String>) -> Vec<String> {
+    let Some(value) = section.get("allowedHosts") else { return Vec::new() };
+    let list = value.as_sequence().filter(|list| list.len() <= ALLOWED_HOSTS_MAX);
+    let read = |value: &Value| {
+        let text = value.as_str()?;
+        let authority: axum::http::uri::Authority = text.parse().ok()?;
+        // What is left of a URL, of a user's name or of a pattern matches nothing anybody sends.
+        let plain = !text.contains(['@', '*', '/']) && !authority.host().is_empty();
+        plain.then(|| text.to_owned())
+    };
+    list.and_then(|list| list.iter().map(read).collect()).unwrap_or_else(|| {
+        faults.push(format!(
+            "mcp.allowedHosts must be a list of at most {ALLOWED_HOSTS_MAX} names such as memory.example.org, with a port or without"
+        ));
+        Vec::new()
+    })
 }
 
 fn section(value: &Value, name: &str, keys: &[&str], faults: &mut Vec<String>) -> Mapping {

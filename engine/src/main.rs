@@ -10,6 +10,7 @@ mod engine;
 mod import;
 mod log;
 mod log_command;
+mod mcp;
 mod metrics;
 mod operations;
 mod projection;

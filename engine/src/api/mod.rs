@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod events;
 mod log;
+mod mcp;
 mod memories;
 mod parameters;
 mod server;
@@ -15,12 +16,13 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use engine_core::wire::ErrorCode;
 
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;
+use crate::mcp::Access;
 use crate::operations::Operations;
 use crate::refusal::{self, Refusal};
 use body::BodyBudget;
@@ -37,10 +39,12 @@ pub(crate) struct Api {
 }
 
 /// The clients' port.
-pub(crate) fn routes(engine: Arc<Engine>) -> Router {
+pub(crate) fn routes(engine: Arc<Engine>, access: &Access) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
+    let endpoint = access.service(operations.clone());
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
+        .route("/mcp", any(mcp::endpoint).with_state((api.clone(), endpoint)))
         .route("/v1/memories", post(memories::save))
         .route("/v1/memories/{id}", get(memories::read))
         .route("/v1/memories/{id}/invalidate", post(memories::invalidate))

@@ -7,6 +7,7 @@ mod search;
 
 use std::sync::Arc;
 
+use engine_core::wire::Health;
 use serde::Serialize;
 
 pub(crate) use log::{not_open, texts};
@@ -49,6 +50,11 @@ pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result
 impl Operations {
     pub(crate) fn new(engine: Arc<Engine>) -> Operations {
         Operations { engine }
+    }
+
+    /// The engine's report on itself.
+    pub(crate) fn health(&self) -> Health {
+        self.engine.health()
     }
 
     /// Reads the projection on everything up to `min_seq`, or else on everything that was durable when the request came:

@@ -7,6 +7,7 @@ mod crash;
 mod doctor;
 mod import;
 mod log;
+mod mcp;
 mod process;
 mod projection;
 mod validity;
