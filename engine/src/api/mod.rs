@@ -6,6 +6,7 @@ mod events;
 mod log;
 mod mcp;
 mod memories;
+mod openapi;
 mod parameters;
 mod server;
 
@@ -54,6 +55,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access) -> Router {
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))
         .route("/v1/log/consistency", get(log::consistency))
+        .route("/v1/openapi.json", get(openapi::serve))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))

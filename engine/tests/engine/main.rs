@@ -8,6 +8,8 @@ mod doctor;
 mod import;
 mod log;
 mod mcp;
+mod openapi;
+mod peers;
 mod process;
 mod projection;
 mod validity;
