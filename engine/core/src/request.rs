@@ -269,6 +269,7 @@ fn count(field: &str, found: usize, min: usize, max: usize) -> Result<(), Refuse
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN};
 
     fn save(body: &str) -> Result<Draft, Refused> {
         parse(body.as_bytes()).and_then(memory)
@@ -398,6 +399,25 @@ mod tests {
                 Err(Refused::Range { field: "limit", min: 1, max: 1000 }),
                 "{bad:?}"
             );
+        }
+    }
+
+    proptest::proptest! {
+        /// What the description of the API says is a name, is one.
+        #[test]
+        fn what_fits_a_published_pattern_is_accepted(
+            named in NAME_PATTERN, line in LINE_PATTERN, id in ID_PATTERN, text in r"(.|\n)*\S(.|\n)*",
+        ) {
+            let accepted = |outcome: Result<(), Refused>| {
+                proptest::prop_assert!(
+                    matches!(outcome, Ok(()) | Err(Refused::TooLong { .. })), "{outcome:?}: {named:?} {line:?}"
+                );
+                Ok(())
+            };
+            accepted(filter("type", &named))?;
+            accepted(super::line("title", &line, TITLE_CHARS_MAX))?;
+            proptest::prop_assert!(is_id(&id), "{id:?}");
+            proptest::prop_assert!(memory(SaveMemory { content: text, ..serde_json::from_str(r#"{"content":"x"}"#).unwrap() }).is_ok());
         }
     }
 }

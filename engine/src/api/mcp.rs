@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::request::Refused;
@@ -10,6 +11,7 @@ use http_body_util::BodyExt;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::Api;
 use super::body::admit;
@@ -37,7 +39,52 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         let refused = Refused::Body(fault.to_string());
         return answer(StatusCode::BAD_REQUEST, PARSE_ERROR, &refused.to_string());
     }
-    let response = endpoint.handle(Request::from_parts(head, Body::from(body))).await;
+    if body.trim_ascii_start().starts_with(b"[") && batches(&head) {
+        return batch(&endpoint, &head, &body).await;
+    }
+    one(&endpoint, Request::from_parts(head, Body::from(body))).await
+}
+
+/// Whether a client may send several messages as one list: the earliest revision says it may, no later one does.
+fn batches(head: &Parts) -> bool {
+    head.headers.get("mcp-protocol-version").is_none_or(|version| version == "2025-03-26")
+}
+
+/// Messages of one list: as many as anybody waits for, and no more than a request's time is enough for.
+const BATCH_MAX: usize = 100;
+
+/// Answers each message of a list as if it had come alone.
+async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
+    let messages: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    if messages.is_empty() || messages.len() > BATCH_MAX {
+        let rule = format!("a list must have 1 to {BATCH_MAX} messages");
+        return answer(StatusCode::BAD_REQUEST, INVALID_REQUEST, &rule);
+    }
+    let mut replies = Vec::new();
+    for message in messages {
+        let mut request = Request::new(Body::from(message.get().to_owned()));
+        (*request.method_mut(), *request.uri_mut()) = (head.method.clone(), head.uri.clone());
+        *request.headers_mut() = head.headers.clone();
+        let response = one(endpoint, request).await;
+        // Who may not connect learns that once.
+        if response.status() == StatusCode::FORBIDDEN {
+            return response;
+        }
+        let reply = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        // A notification has no answer.
+        replies
+            .extend(String::from_utf8(reply.into()).ok().and_then(|text| RawValue::from_string(text).ok()));
+    }
+    if replies.is_empty() {
+        StatusCode::ACCEPTED.into_response()
+    } else {
+        axum::Json(replies).into_response()
+    }
+}
+
+/// Answers one message.
+async fn one(endpoint: &Endpoint, request: Request) -> Response {
+    let response = endpoint.handle(request).await;
     let (head, body) = response.into_parts();
     let is_json = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if !head.status.is_client_error() || is_json {

@@ -1,6 +1,5 @@
 //! An engine that runs elsewhere, asked over HTTP in the newest revision: each call is one request by itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,11 +25,11 @@ const CALL_LIMIT: Duration = Duration::from_secs(40);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// A running engine.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Forward {
     client: Client<HttpConnector, Full<Bytes>>,
     endpoint: Uri,
-    requests: Arc<AtomicU64>,
+    requests: AtomicU64,
 }
 
 /// What came back, as JSON-RPC has it.
@@ -49,7 +48,7 @@ impl Forward {
             bail!("{url:?} is not the URL of an engine, such as http://127.0.0.1:8080");
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Forward { client, endpoint, requests: Arc::default() })
+        Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
     }
 
     /// Asks the engine what it is: whether it is one, before a client is told that there is a server.

@@ -1,6 +1,7 @@
 //! The server that the library drives: what it is, which tools it has, and where their calls go.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
@@ -41,7 +42,7 @@ pub(crate) struct Server {
 #[derive(Debug, Clone)]
 enum Reached {
     Here(Operations),
-    Running(Forward),
+    Running(Arc<Forward>),
 }
 
 impl Server {
@@ -52,7 +53,7 @@ impl Server {
 
     /// Serves an engine that runs elsewhere.
     pub(super) fn running(engine: Forward) -> Server {
-        Server { engine: Reached::Running(engine) }
+        Server { engine: Reached::Running(Arc::new(engine)) }
     }
 }
 

@@ -12,6 +12,7 @@ mod openapi;
 mod peers;
 mod process;
 mod projection;
+mod stdio;
 mod validity;
 mod volume;
 mod zaxy;

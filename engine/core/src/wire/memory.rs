@@ -13,7 +13,7 @@ use crate::limits::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemory {
-    /// The memory itself.
+    /// The memory itself, at most 1 MiB of UTF-8.
     #[schemars(length(min = 1, max = CONTENT_BYTES_MAX), regex(pattern = TEXT_PATTERN))]
     pub content: String,
     /// A line to recognise it by.

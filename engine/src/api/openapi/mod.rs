@@ -78,7 +78,7 @@ fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     let Operation { id, tag, summary, description, parameters, body, answers, .. } = operation;
     let mut described = json!({
         "operationId": id, "tags": [tag], "summary": summary, "description": description,
-        "responses": responses(answers, &operation.refusals(), schemas),
+        "responses": responses(answers, body.is_some(), &operation.refusals(), schemas),
     });
     if !parameters.is_empty() {
         described["parameters"] = parameters.iter().map(|parameter| parameter.describe()).collect();
@@ -95,7 +95,12 @@ fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     described
 }
 
-fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut Schemas) -> Value {
+fn responses(
+    answers: &[Answer],
+    writes: bool,
+    refusals: &BTreeSet<ErrorCode>,
+    schemas: &mut Schemas,
+) -> Value {
     let mut responses = Map::new();
     for answer in answers {
         let (kind, schema) = match answer.body {
@@ -104,7 +109,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
         };
         let mut described =
             json!({ "description": answer.description, "content": { kind: { "schema": schema } } });
-        if answer.status == REPLAYED {
+        if writes && answer.status == REPLAYED {
             described["headers"] = json!({ "Idempotency-Replayed": {
                 "description": "The request had been made before with the same key; nothing was written.",
                 "schema": { "type": "string", "enum": ["true"] },
@@ -122,7 +127,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
     Value::Object(responses)
 }
 
-/// Status of a write that had been done before. Reads answer with it too; they have no such header.
+/// Status of a write that had been done before.
 const REPLAYED: u16 = 200;
 
 fn refusal(status: u16, codes: &[ErrorCode]) -> Value {

@@ -57,6 +57,14 @@ mod tests {
     }
 
     #[test]
+    fn every_tool_is_in_the_guide() {
+        let guide = include_str!("../../../../docs/guide/mcp.md");
+        let rows = guide.lines().filter_map(|line| line.strip_prefix("| `memory_")?.split_once('`'));
+        let rows: Vec<String> = rows.map(|(name, _)| format!("memory_{name}")).collect();
+        assert_eq!(rows, ALL.iter().map(|tool| tool.name).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn an_error_fits_every_output_schema() {
         for tool in ALL {
             let schema = serde_json::to_value(tool.described()).unwrap()["outputSchema"].take();
