@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use engine_core::limits::BODY_BYTES_MAX;
 use rmcp::service::ServerInitializeError;
-use rmcp::{serve_server, transport};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::stdio;
+use rmcp::{RoleServer, serve_server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -26,7 +29,7 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 #[group(required = true, multiple = false)]
 pub(crate) struct McpArgs {
     /// Open the engine in this directory; no other process may have it open
-    #[arg(long, value_name = "DIR", env = "MEMORY_ENGINE_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Forward to an engine that runs, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
@@ -59,7 +62,9 @@ async fn serve(server: Server) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let served = async {
-        let session = match serve_server(server, transport::stdio()).await {
+        let (input, output) = stdio();
+        let lines = AsyncRwTransport::<RoleServer, _, _>::new(input, output);
+        let session = match serve_server(server, lines.with_max_line_length(BODY_BYTES_MAX)).await {
             Ok(session) => session,
             // Nobody said anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

@@ -1,7 +1,8 @@
 //! Programs of others that speak with the engine. `make setup` installs them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -93,7 +94,9 @@ fn the_conformance_suite_finds_nothing() {
     let (mut passed, mut excused) = (0, 0);
     for (revision, scenarios) in CONFORMANCE {
         for scenario in scenarios {
-            let output = Command::new(&node)
+            // A file and not a pipe: the suite ends itself before a pipe has taken everything.
+            let said = data.path().join("said");
+            let status = Command::new(&node)
                 .arg(&suite)
                 .args([
                     "server",
@@ -106,10 +109,13 @@ fn the_conformance_suite_finds_nothing() {
                     "--verbose",
                 ])
                 .current_dir(data.path())
-                .output()
+                .stdout(fs::File::create(&said).unwrap())
+                .stderr(Stdio::null())
+                .status()
                 .unwrap();
+            let said = fs::read_to_string(said).unwrap();
             let before = passed;
-            for (status, id, message) in checks(&String::from_utf8_lossy(&output.stdout)) {
+            for (status, id, message) in checks(&said) {
                 let excuse = NOT_APPLICABLE.iter().any(|(known, why)| *known == id && message.contains(why));
                 match status.as_str() {
                     "SUCCESS" => passed += 1,
@@ -119,7 +125,7 @@ fn the_conformance_suite_finds_nothing() {
                     _ => panic!("{scenario} {revision}: {status} {id}: {message}"),
                 }
             }
-            assert!(passed > before, "{scenario} {revision} checked nothing: {output:?}");
+            assert!(passed > before, "{scenario} {revision} checked nothing: {status} {said}");
         }
     }
     println!("{passed} checks passed, {excused} do not apply");
