@@ -222,6 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_names_and_nothing_else() {
+        let config =
+            parse("mcp: {allowedHosts: [memory.example.org, 'proxy.example.org:8443', '[fd00::1]']}");
+        assert_eq!(config.unwrap().allowed_hosts.len(), 3);
+        for bad in [
+            "x",
+            "['*']",
+            "['*.example.org']",
+            "['http://a.b']",
+            "['a.b/mcp']",
+            "['u@a.b']",
+            "['']",
+            "[1]",
+            "[':1']",
+        ] {
+            assert_eq!(parse(&format!("mcp: {{allowedHosts: {bad}}}")).unwrap_err().len(), 1, "{bad}");
+        }
+        let many = vec!["a"; ALLOWED_HOSTS_MAX + 1].join(",");
+        assert!(parse(&format!("mcp: {{allowedHosts: [{many}]}}")).is_err());
+    }
+
+    #[test]
     fn every_fault_is_named() {
         let faults =
             parse("engine: {nam: x}\nlog: {level: loud}\nshutdown: {drainSeconds: 0}\nmore: 1").unwrap_err();
