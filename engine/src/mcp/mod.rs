@@ -3,6 +3,7 @@
 
 mod access;
 mod forward;
+mod lines;
 mod schema;
 mod server;
 mod stdio;

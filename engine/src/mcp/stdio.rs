@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::Server;
 use super::forward::Forward;
+use super::lines::sift;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
@@ -24,6 +25,9 @@ use crate::operations::Operations;
 /// How long the first request may wait for the log to be opened and the projection to be read. A client gives a server
 /// it starts about a minute; with a projection that takes longer to build, reads are refused with the reason meanwhile.
 const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes between the two readers of a line.
+const SIFTED_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -63,7 +67,9 @@ async fn serve(server: Server) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let served = async {
         let (input, output) = stdio();
-        let lines = AsyncRwTransport::<RoleServer, _, _>::new(input, output);
+        let (sifted, sifting) = tokio::io::duplex(SIFTED_BYTES);
+        tokio::spawn(sift(input, sifting));
+        let lines = AsyncRwTransport::<RoleServer, _, _>::new(sifted, output);
         let session = match serve_server(server, lines.with_max_line_length(BODY_BYTES_MAX)).await {
             Ok(session) => session,
             // Nobody said anything.

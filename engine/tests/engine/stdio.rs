@@ -94,3 +94,25 @@ fn a_server_on_stdio_forwards_to_an_engine_that_runs() {
         assert!(code == Some(2) && said.contains("is not"), "{url}: {said}");
     }
 }
+
+/// A key twice is refused before anybody has to choose.
+#[test]
+fn a_line_with_two_meanings_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let mut child = binary();
+    let child = child.args(["mcp", "--data"]).arg(data.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for line in &conversation()[..2] {
+        writeln!(input, "{line}").unwrap();
+    }
+    let doubled = conversation()[3].to_string().replace("{\"content\":", "{\"content\":\"a\",\"content\":");
+    writeln!(input, "{doubled}").unwrap();
+    writeln!(input, "{}", conversation()[2]).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("-32600") && !said.contains("\"id\":3"), "{said}");
+    let engine = Running::start(data.path());
+    assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "{doubled}");
+}
