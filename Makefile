@@ -32,6 +32,7 @@ generate: ## Write the generated files anew
 	UPDATE=1 cargo test --quiet --locked --package crds --test generated
 	cp crds/generated/memoryengines.yaml charts/memory-operator/files/memoryengines.yaml
 	cp crds/generated/memoryengines.yaml config/crd/memoryengines.yaml
+	UPDATE=1 cargo test --quiet --locked --package memory-engine --test engine the_committed_
 
 images: setup ## Build the container images, and load them if the local cluster is up
 	@$(E2E) images

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bench::{BenchArgs, bench};
 use crate::config::{self, Config};
 use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
+use crate::mcp::{McpArgs, mcp};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
 
@@ -62,6 +66,11 @@ enum Command {
     ///
     /// Needs a release build to mean anything, and some minutes: each figure is measured in turns with its limit.
     Bench(BenchArgs),
+    /// Serve the Model Context Protocol on standard input and output, until the input is closed
+    ///
+    /// For clients that start a server of their own. Standard output belongs to the protocol, messages are on standard
+    /// error. An engine that runs serves the same at /mcp of its port.
+    Mcp(McpArgs),
     /// Import the logs of another product
     Import(ImportArgs),
 }
@@ -112,6 +121,7 @@ struct ServeArgs {
 pub(crate) fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => run_serve(args),
+        Command::Mcp(args) => run_mcp(args),
         Command::Import(args) => run_import(&args),
         Command::Verify(args) => verify_log(&args.data).map(exit_code),
         Command::Log(args) => log_command::run(args).map(exit_code),
@@ -133,6 +143,15 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
     // A read that outlived the drain has nobody left to answer to.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn run_mcp(args: McpArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(mcp(args));
+    // A read of standard input that is still waiting cannot be called off.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
@@ -167,10 +186,13 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
 
 /// JSON for machines, lines for a person at a terminal.
 fn log_to_stderr(level: tracing::Level) {
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    // The MCP library writes whole messages to its log, and what is in a memory is nobody's to read there.
+    let wanted = Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let subscriber = tracing_subscriber::registry();
     if io::stderr().is_terminal() {
-        lines.init();
+        subscriber.with(lines.with_filter(wanted)).init();
     } else {
-        lines.json().flatten_event(true).init();
+        subscriber.with(lines.json().flatten_event(true).with_filter(wanted)).init();
     }
 }

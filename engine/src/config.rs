@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) model: Model,
     /// Rules for whoever asks for a retention plan without naming any.
     pub(crate) retention: Retention,
+    /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 /// Retention as it is configured. Nothing happens by itself.
@@ -79,6 +81,7 @@ impl Default for Config {
             policy: policy::Settings::default(),
             model: Model::default(),
             retention: Retention::default(),
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -110,8 +113,8 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 8] =
-    ["engine", "log", "shutdown", "rotation", "integrity", "policy", "embedding", "retention"];
+const SECTIONS: [&str; 9] =
+    ["engine", "log", "shutdown", "rotation", "integrity", "policy", "embedding", "retention", "mcp"];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -167,6 +170,8 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
     config.retention = read_retention(&retention, &mut faults);
+    let mcp = part("mcp", &["allowedHosts"], &mut faults);
+    config.allowed_hosts = hosts(&mcp, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -181,6 +186,27 @@ fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
             .and_then(|percent| percent.try_into().ok())
             .unwrap_or(defaults.spike_guard_percent),
     }
+}
+
+/// Most hosts somebody may list: each request is compared with all of them.
+const ALLOWED_HOSTS_MAX: usize = 64;
+
+fn hosts(section: &Mapping, faults: &mut Vec<String>) -> Vec<String> {
+    let Some(value) = section.get("allowedHosts") else { return Vec::new() };
+    let list = value.as_sequence().filter(|list| list.len() <= ALLOWED_HOSTS_MAX);
+    let read = |value: &Value| {
+        let text = value.as_str()?;
+        let authority: axum::http::uri::Authority = text.parse().ok()?;
+        // What is left of a URL, of a user's name or of a pattern matches nothing anybody sends.
+        let plain = !text.contains(['@', '*', '/']) && !authority.host().is_empty();
+        plain.then(|| text.to_owned())
+    };
+    list.and_then(|list| list.iter().map(read).collect()).unwrap_or_else(|| {
+        faults.push(format!(
+            "mcp.allowedHosts must be a list of at most {ALLOWED_HOSTS_MAX} names such as memory.example.org, with a port or without"
+        ));
+        Vec::new()
+    })
 }
 
 fn section(value: &Value, name: &str, keys: &[&str], faults: &mut Vec<String>) -> Mapping {
@@ -270,6 +296,28 @@ mod tests {
         {
             assert_eq!(parse(&format!("retention: {{{text}}}")).unwrap_err().len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn hosts_are_names_and_nothing_else() {
+        let config =
+            parse("mcp: {allowedHosts: [memory.example.org, 'proxy.example.org:8443', '[fd00::1]']}");
+        assert_eq!(config.unwrap().allowed_hosts.len(), 3);
+        for bad in [
+            "x",
+            "['*']",
+            "['*.example.org']",
+            "['http://a.b']",
+            "['a.b/mcp']",
+            "['u@a.b']",
+            "['']",
+            "[1]",
+            "[':1']",
+        ] {
+            assert_eq!(parse(&format!("mcp: {{allowedHosts: {bad}}}")).unwrap_err().len(), 1, "{bad}");
+        }
+        let many = vec!["a"; ALLOWED_HOSTS_MAX + 1].join(",");
+        assert!(parse(&format!("mcp: {{allowedHosts: [{many}]}}")).is_err());
     }
 
     #[test]

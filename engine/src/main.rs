@@ -12,6 +12,7 @@ mod forgotten;
 mod import;
 mod log;
 mod log_command;
+mod mcp;
 mod metrics;
 mod operations;
 mod projection;

@@ -37,6 +37,12 @@ impl Refusal {
         &self.message
     }
 
+    /// As clients see it.
+    pub(crate) fn into_body(self) -> ErrorBody {
+        let Refusal { code, message, hint } = self;
+        ErrorBody { error: ErrorDetail { code, message, hint } }
+    }
+
     /// Seconds after which it may work, for what passes by itself.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
@@ -54,9 +60,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after_s();
-        let Refusal { code, message, hint } = self;
-        let body = ErrorBody { error: ErrorDetail { code, message, hint } };
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (status, Json(self.into_body())).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
+use crate::mcp::Access;
 use crate::metrics::Metrics;
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
@@ -56,7 +57,10 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         admin_listen = %admin_listener.local_addr()?,
         "serving"
     );
-    let clients = api::serve(listener, api::routes(Arc::clone(&engine)));
+    let clients = api::serve(
+        listener,
+        api::routes(Arc::clone(&engine), &Access::new(&config.engine, &config.allowed_hosts)),
+    );
     let platform = api::serve(admin_listener, api::admin_routes(Arc::clone(&engine)));
     tokio::select! {
         _ = terminate.recv() => {}

@@ -388,6 +388,7 @@ pub(crate) fn count(field: &str, found: usize, min: usize, max: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN};
 
     fn save(body: &str) -> Result<Draft, Refused> {
         parse(body.as_bytes()).and_then(memory)
@@ -517,6 +518,29 @@ mod tests {
                 Err(Refused::Range { field: "limit", min: 1, max: 1000 }),
                 "{bad:?}"
             );
+        }
+    }
+
+    /// What is made from a pattern is made from one end to the other.
+    fn unanchored(pattern: &'static str) -> &'static str {
+        pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$')).unwrap()
+    }
+
+    proptest::proptest! {
+        /// What the description of the API says is a name, is one.
+        #[test]
+        fn what_fits_a_published_pattern_is_accepted(
+            named in unanchored(NAME_PATTERN),
+            title in unanchored(LINE_PATTERN),
+            id in unanchored(ID_PATTERN),
+            content in r"(.|\n)*\S(.|\n)*",
+        ) {
+            let is_accepted = |outcome| matches!(outcome, Ok(()) | Err(Refused::TooLong { .. }));
+            let request = SaveMemory { content, ..serde_json::from_str(r#"{"content":"x"}"#).unwrap() };
+            proptest::prop_assert!(is_accepted(filter("type", &named)), "{:?}", named);
+            proptest::prop_assert!(is_accepted(line("title", &title, TITLE_CHARS_MAX)), "{:?}", title);
+            proptest::prop_assert!(is_id(&id), "{:?}", id);
+            proptest::prop_assert!(memory(request).is_ok());
         }
     }
 }

@@ -12,10 +12,10 @@ use engine_core::request::{Refused, parse};
 use engine_core::wire::{CheckpointAnswer, ErrorCode, GivenAnchor, Health, ProjectionHealth};
 use http_body_util::{BodyExt, Limited};
 
-use super::log::{not_open, texts};
 use super::parameters::Parameters;
 use crate::engine::Engine;
 use crate::log::{KeyRotated, Rotated};
+use crate::operations::{not_open, texts};
 use crate::refusal::{Refusal, internal};
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.

@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
 use crate::log::Key;
-use crate::refusal::{Refusal, internal};
+use crate::operations::bind;
+use crate::refusal::Refusal;
 
 /// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
 const BODIES_KIB_MAX: usize = 64 << 10;
@@ -58,20 +59,33 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Checked<T>, Refusal> {
         let (head, body) = request.into_parts();
-        let admitted = check_head(&head.headers).and_then(|declared| {
-            let key = key(&head.headers)?;
-            Ok((key, api.bodies.take(declared)?))
-        });
-        let (key, room) = match admitted {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
+        let key = match key(&head.headers) {
+            Ok(key) => key,
+            Err(refused) => {
                 discard(body).await;
-                return Err(refusal);
+                return Err(refused.into());
             }
         };
-        let request: T = parse(&receive(body).await?)?;
+        let (body, room) = admit(&api.bodies, &head.headers, body).await?;
+        let request: T = parse(&body)?;
         let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
         Ok(Checked { request, key, _room: room })
+    }
+}
+
+/// Receives a body within bounds; one that is refused is read to its end and thrown away. Room is held as long as the
+/// permit.
+pub(super) async fn admit(
+    bodies: &BodyBudget,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refusal> {
+    match check_head(headers).and_then(|declared| bodies.take(declared)) {
+        Ok(room) => Ok((receive(body).await?, room)),
+        Err(refusal) => {
+            discard(body).await;
+            Err(refusal)
+        }
     }
 }
 
@@ -120,11 +134,4 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
         (Some(value), None) => idempotency_key(value.as_bytes()).map(Some),
         (Some(_), Some(_)) => Err(Refused::IdempotencyKey),
     }
-}
-
-// The request as it was understood, written in one way: spaces and the order of fields make no other request.
-fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
-    let mut bound = [path.as_bytes(), b"\n"].concat();
-    serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
-    Ok(Key { key, request: bound })
 }

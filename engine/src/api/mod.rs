@@ -9,7 +9,9 @@ mod forget;
 mod graph;
 mod items;
 mod log;
+mod mcp;
 mod memories;
+mod openapi;
 mod parameters;
 mod retention;
 mod retrieval;
@@ -22,12 +24,13 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use engine_core::wire::ErrorCode;
 
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;
+use crate::mcp::Access;
 use crate::operations::Operations;
 use crate::refusal::{self, Refusal};
 use body::BodyBudget;
@@ -44,10 +47,12 @@ pub(crate) struct Api {
 }
 
 /// The clients' port.
-pub(crate) fn routes(engine: Arc<Engine>) -> Router {
+pub(crate) fn routes(engine: Arc<Engine>, access: &Access) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
+    let endpoint = access.service(operations.clone());
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
+        .route("/mcp", any(mcp::endpoint).with_state((api.clone(), endpoint)))
         .route("/v1/memories", post(memories::save))
         .route("/v1/memories/batch", post(entries::save_all))
         .route("/v1/memories/entries", post(entries::entries))
@@ -89,10 +94,11 @@ pub(crate) fn routes(engine: Arc<Engine>) -> Router {
         )
         .route("/store/items/search", post(adapters::store_search))
         .route("/store/namespaces", post(adapters::store_namespaces))
-        .route("/v1/log/head", get(events::head))
+        .route("/v1/log/head", get(log::head))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/proof/{seq}", get(log::proof))
         .route("/v1/log/consistency", get(log::consistency))
+        .route("/v1/openapi.json", get(openapi::serve))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 
 use crate::api;
 use crate::engine::{Engine, Settings};
+use crate::mcp::Access;
 use crate::metrics::Metrics;
 
 /// Longer than the engine itself gives a request.
@@ -70,7 +71,7 @@ impl Target {
     pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {
         let metrics = Metrics::new("").context("cannot define the metrics")?;
         let engine = Arc::new(Engine::start(data, metrics, Settings::default())?);
-        let routes = api::routes(Arc::clone(&engine));
+        let routes = api::routes(Arc::clone(&engine), &Access::new("", &[]));
         Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }
 

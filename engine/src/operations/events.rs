@@ -1,31 +1,112 @@
-//! Events as they stand in the log, for operations that answer with them.
+//! Events as they stand in the log.
 
 use std::borrow::Cow;
 
 use engine_core::format::{EventLine, LineFault};
-use engine_core::wire::EventView;
+use engine_core::limits::{EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX, EVENTS_SCAN_MAX};
+use engine_core::wire::{EventPage, EventView};
 use serde_json::value::RawValue;
 
 use super::Operations;
+use super::log::{durable_head, unreadable};
+use crate::log::LogReader;
 use crate::refusal::{Refusal, internal, log_corrupt};
 
+/// What a page is narrowed to.
+#[derive(Debug, Default)]
+pub(crate) struct EventFilter {
+    pub(crate) project: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) kind: Option<String>,
+}
+
+impl EventFilter {
+    fn is_empty(&self) -> bool {
+        self.project.is_none() && self.session.is_none() && self.kind.is_none()
+    }
+
+    fn admits(&self, event: &EventView) -> bool {
+        self.project.as_ref().is_none_or(|project| *project == event.project)
+            && self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+            && self.session.as_ref().is_none_or(|session| event.session.as_ref() == Some(session))
+    }
+}
+
 impl Operations {
+    /// Events after this one in log order, at most so many.
+    pub(crate) async fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: EventFilter,
+    ) -> Result<EventPage, Refusal> {
+        let head = durable_head(&self.engine)?;
+        let log = self.engine.log.clone();
+        let read = tokio::task::spawn_blocking(move || match filter.is_empty() {
+            true => log.lines_after(after, limit, EVENTS_PAGE_BYTES_MAX).map(|lines| (views(&lines), None)),
+            false => filtered(&log, after, limit, &filter),
+        });
+        let (events, next_after) = read.await.map_err(|fault| internal(&fault))??;
+        let events = events.map_err(|fault| {
+            tracing::error!(%fault, "a durable event does not verify");
+            log_corrupt()
+        })?;
+        if events.is_empty() && next_after.is_none_or(|next| next == after) && after < head.seq {
+            return Err(unreadable(&self.engine, after + 1).unwrap_or_else(log_corrupt));
+        }
+        Ok(EventPage { events, head_seq: head.seq, next_after })
+    }
+
     /// The events of a range, both ends included, in order.
     pub(super) async fn events_between(&self, first: u64, last: u64) -> Result<Vec<EventView>, Refusal> {
         let log = self.engine.log.clone();
         let count = usize::try_from(last + 1 - first).unwrap_or(usize::MAX);
         let read = move || log.lines_after(first.saturating_sub(1), count, usize::MAX);
         let lines = tokio::task::spawn_blocking(read).await.map_err(|fault| internal(&fault))??;
-        let views = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view);
-        views.collect::<Result<_, LineFault>>().map_err(|fault| {
+        views(&lines).map_err(|fault| {
             tracing::error!(%fault, "a durable event does not verify");
             log_corrupt()
         })
     }
 }
 
+type Views = Result<Vec<EventView>, LineFault>;
+
+fn views(lines: &[u8]) -> Views {
+    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view).collect()
+}
+
+/// Looks at a bounded number of events; the ones that fit, and the last one that was looked at.
+fn filtered(
+    log: &LogReader,
+    mut after: u64,
+    limit: usize,
+    filter: &EventFilter,
+) -> std::io::Result<(Views, Option<u64>)> {
+    let (mut found, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
+    while looked_at < EVENTS_SCAN_MAX && bytes < EVENTS_PAGE_BYTES_MAX {
+        let lines = log.lines_after(after, EVENTS_LIMIT_MAX as usize, EVENTS_PAGE_BYTES_MAX)?;
+        let events = match views(&lines) {
+            Ok(events) if events.is_empty() => break,
+            Ok(events) => events,
+            Err(fault) => return Ok((Err(fault), Some(after))),
+        };
+        for event in events {
+            (after, looked_at) = (event.seq, looked_at + 1);
+            if filter.admits(&event) {
+                bytes += event.payload.get().len();
+                found.push(event);
+            }
+            if found.len() == limit || bytes >= EVENTS_PAGE_BYTES_MAX {
+                return Ok((Ok(found), Some(after)));
+            }
+        }
+    }
+    Ok((Ok(found), Some(after)))
+}
+
 /// A line of the log for a client.
-pub(crate) fn view(line: &[u8]) -> Result<EventView, LineFault> {
+pub(super) fn view(line: &[u8]) -> Result<EventView, LineFault> {
     let line = EventLine::decode(line)?;
     // Checked when the line was read: the bytes are JSON. What was forgotten shows as null.
     let payload = line.payload().and_then(|payload| RawValue::from_string(payload.to_owned()).ok());

@@ -8,6 +8,7 @@ mod events;
 mod forget;
 mod graph;
 mod items;
+mod log;
 mod memories;
 mod memory_tool;
 mod retention;
@@ -19,11 +20,17 @@ pub(crate) use turns::Turns;
 
 use std::sync::Arc;
 
-pub(crate) use events::view;
+use engine_core::wire::Health;
+use serde::Serialize;
+
+pub(crate) use log::{not_open, texts};
+
+pub(crate) use events::EventFilter;
+use events::view;
 
 use crate::engine::Engine;
-use crate::log::Receipt;
-use crate::refusal::{Refusal, log_corrupt};
+use crate::log::{Key, Receipt};
+use crate::refusal::{Refusal, internal, log_corrupt};
 
 /// Sequence numbers as SQLite and JSON have them.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
@@ -47,9 +54,23 @@ impl<T> Written<T> {
     }
 }
 
+/// Ties an idempotency key to a request. `path` is the one under `/v1` whatever protocol the request came by, so that
+/// one key is one write. The request is taken as it was understood, written in one way: spaces and the order of fields
+/// make no other request.
+pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
+    let mut bound = [path.as_bytes(), b"\n"].concat();
+    serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
+    Ok(Key { key, request: bound })
+}
+
 impl Operations {
     pub(crate) fn new(engine: Arc<Engine>) -> Operations {
         Operations { engine }
+    }
+
+    /// The engine's report on itself.
+    pub(crate) fn health(&self) -> Health {
+        self.engine.health()
     }
 
     /// Reads the projection on everything up to `min_seq`, or else on everything that was durable when the request came:

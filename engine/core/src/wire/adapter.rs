@@ -1,11 +1,12 @@
 //! What clients of other products send, and expect to be answered.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Body of `PUT /store/items`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorePut {
     /// Where it is, from the outside in.
@@ -23,7 +24,7 @@ pub struct StorePut {
 }
 
 /// What an item is found by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum StoreIndex {
     /// `false`: nothing.
@@ -33,7 +34,7 @@ pub enum StoreIndex {
 }
 
 /// Body of `DELETE /store/items`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreDelete {
     /// Where it is.
@@ -43,7 +44,7 @@ pub struct StoreDelete {
 }
 
 /// Body of `POST /store/items/search`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSearch {
     /// Namespaces that begin with these segments.
@@ -67,7 +68,7 @@ pub struct StoreSearch {
 }
 
 /// An item in an answer of `/store`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoreItem {
     /// Where it is.
     pub namespace: Vec<String>,
@@ -85,14 +86,14 @@ pub struct StoreItem {
 }
 
 /// Answer to `POST /store/items/search`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoreItems {
     /// Best first.
     pub items: Vec<StoreItem>,
 }
 
 /// Body of `POST /store/namespaces`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreNamespaces {
     /// First segments; `*` stands for any one.
@@ -113,7 +114,7 @@ pub struct StoreNamespaces {
 }
 
 /// Body of `POST /v1/adapters/anthropic-memory`: one command of the memory tool `memory_20250818`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum MemoryToolCommand {
     /// Shows a file, or what is in a directory.
@@ -164,7 +165,7 @@ pub enum MemoryToolCommand {
 }
 
 /// Answer to `POST /v1/adapters/anthropic-memory`, with status 200 in both cases: the model is to read either.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryToolAnswer {
     /// For the model.
     pub content: String,

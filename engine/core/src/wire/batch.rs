@@ -1,12 +1,13 @@
 //! `/v1/memories/batch` and `/v1/memories/entries`: many memories at once.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MemoryView, SaveMemory, Saved, Validity};
 
 /// Body of `POST /v1/memories/batch`: all of them become durable, or none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemories {
     /// 1 to 1,000, in the order they are to have in the log.
@@ -14,14 +15,14 @@ pub struct SaveMemories {
 }
 
 /// Answer to `POST /v1/memories/batch`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedMemories {
     /// In the order of the request.
     pub items: Vec<Saved>,
 }
 
 /// Body of `POST /v1/memories/entries`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetEntries {
     /// Ids of memories, 1 to 200.
@@ -38,7 +39,7 @@ pub struct GetEntries {
 }
 
 /// A state of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum KnownAt {
     /// With this event as its last.
@@ -48,7 +49,7 @@ pub enum KnownAt {
 }
 
 /// Answer to `POST /v1/memories/entries`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntriesAnswer {
     /// Those that are true at the moment asked about, in the order of the request, each once.
     pub entries: Vec<MemoryView>,
@@ -61,7 +62,7 @@ pub struct EntriesAnswer {
 }
 
 /// A memory that is true at other times.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryNotValid {
     /// Its id.
     pub id: String,

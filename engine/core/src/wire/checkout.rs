@@ -1,12 +1,13 @@
 //! `/v1/checkout`: memories for a prompt.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
 
 /// Body of `POST /v1/checkout`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutRequest {
     /// What the prompt is about; 1 to 4,096 characters.
@@ -41,7 +42,7 @@ pub struct CheckoutRequest {
 }
 
 /// Answer to `POST /v1/checkout`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckoutAnswer {
     /// The context, ready to be put into a prompt: each memory with its citation, in the order of the log. As long as the memories are
     /// the same it is the same text, and new ones stand at its end.
@@ -68,7 +69,7 @@ pub struct CheckoutAnswer {
 }
 
 /// A memory of a context, or one that was left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckoutItem {
     /// The memory's id.
     pub id: String,
@@ -81,7 +82,7 @@ pub struct CheckoutItem {
 }
 
 /// Whether a context is likely to hold an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answerability {
     /// 0 to 1: how much of what the query asks for occurs in the memories that went in, in words and in meaning.
     pub score: f64,
@@ -90,7 +91,7 @@ pub struct Answerability {
 }
 
 /// Whether a context is likely to hold an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Most of it does.

@@ -1,12 +1,13 @@
 //! `/v1/documents`: texts that are split into memories.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ErrorCode;
 
 /// Body of `POST /v1/documents`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IngestDocuments {
     /// 1 to 100.
@@ -23,7 +24,7 @@ pub struct IngestDocuments {
 }
 
 /// A text or Markdown document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// Where it is, such as a path or a URL: a document of the same project and source replaces it.
@@ -45,14 +46,14 @@ pub struct Document {
 }
 
 /// Answer to `POST /v1/documents`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IngestAnswer {
     /// One for each document, in the order of the request.
     pub items: Vec<Ingested>,
 }
 
 /// What became of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ingested {
     /// Its source.
     pub source: String,
@@ -68,7 +69,7 @@ pub struct Ingested {
 }
 
 /// What was done with a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestStatus {
     /// It is new.
@@ -82,7 +83,7 @@ pub enum IngestStatus {
 }
 
 /// Why a document was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IngestError {
     /// Stable.
     pub code: ErrorCode,

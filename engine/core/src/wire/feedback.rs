@@ -1,9 +1,10 @@
 //! `/v1/feedback`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/feedback`: either `useful` or `rating`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GiveFeedback {
     /// Id of the memory.
@@ -29,7 +30,7 @@ pub struct GiveFeedback {
 }
 
 /// What was said about the use of a memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FeedbackSummary {
     /// How often.
     pub count: u64,

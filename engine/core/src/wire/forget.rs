@@ -1,9 +1,10 @@
 //! `/v1/forget`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/forget`: either ids, or at least one of project, session and source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForgetMemories {
     /// Ids of memories, 1 to 1,000.
@@ -29,7 +30,7 @@ pub struct ForgetMemories {
 }
 
 /// Answer to `POST /v1/forget`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForgetAnswer {
     /// Nothing was done.
     pub dry_run: bool,
@@ -50,7 +51,7 @@ pub struct ForgetAnswer {
 }
 
 /// An event by its number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedEvent {
     /// Id of the event.
     pub id: String,
@@ -59,7 +60,7 @@ pub struct RecordedEvent {
 }
 
 /// A place a memory may be in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// The segments of the log.
@@ -79,7 +80,7 @@ pub enum Place {
 }
 
 /// What is true of a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
     /// Nothing of it is left there.
@@ -93,7 +94,7 @@ pub enum PlaceState {
 }
 
 /// One place and its check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceReport {
     /// Which.
     pub place: Place,

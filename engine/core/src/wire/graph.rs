@@ -2,10 +2,11 @@
 //! that its clients find what they know.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An entity and what was observed of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entity {
     /// Its name, at most 256 characters: one entity in the project.
@@ -19,7 +20,7 @@ pub struct Entity {
 }
 
 /// A relation between two entities.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// Name of the entity it starts from.
@@ -34,7 +35,7 @@ pub struct Relation {
 macro_rules! request {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)+
@@ -128,7 +129,7 @@ request! {
 }
 
 /// What is to be said about one entity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewObservations {
     /// Name of the entity, which has to be there.
@@ -139,7 +140,7 @@ pub struct NewObservations {
 }
 
 /// What is not true any more of one entity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObservationDeletion {
     /// Name of the entity.
@@ -150,7 +151,7 @@ pub struct ObservationDeletion {
 }
 
 /// Answer to `POST /v1/entities`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntitiesCreated {
     /// Those that are new.
     pub entities: Vec<Entity>,
@@ -160,7 +161,7 @@ pub struct EntitiesCreated {
 }
 
 /// Answer to `POST /v1/relations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RelationsCreated {
     /// Those that are new.
     pub relations: Vec<Relation>,
@@ -170,7 +171,7 @@ pub struct RelationsCreated {
 }
 
 /// Answer to `POST /v1/entities/observations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationsAdded {
     /// For each entity what is new.
     pub results: Vec<AddedObservations>,
@@ -180,7 +181,7 @@ pub struct ObservationsAdded {
 }
 
 /// What is new about one entity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddedObservations {
     /// Name of the entity.
     #[serde(rename = "entityName")]
@@ -191,7 +192,7 @@ pub struct AddedObservations {
 }
 
 /// Answer to what ends something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GraphEnded {
     /// Entities, observations or relations that have an end now.
     pub ended: u64,
@@ -201,7 +202,7 @@ pub struct GraphEnded {
 }
 
 /// Body of `POST /v1/graph/open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenNodes {
     /// Names of entities, at most 1,000; those that are not there are passed over.
@@ -212,7 +213,7 @@ pub struct OpenNodes {
 }
 
 /// Answer to `GET /v1/graph`, `GET /v1/graph/search` and `POST /v1/graph/open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GraphView {
     /// In the order of their names.
     pub entities: Vec<Entity>,
@@ -226,7 +227,7 @@ pub struct GraphView {
 }
 
 /// Answer to `GET /v1/graph/neighbours`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NeighboursAnswer {
     /// Nearest first, at most 1,000.
     pub neighbours: Vec<Neighbour>,
@@ -235,7 +236,7 @@ pub struct NeighboursAnswer {
 }
 
 /// An entity and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbour {
     /// Its name.
     pub name: String,
@@ -244,7 +245,7 @@ pub struct Neighbour {
 }
 
 /// Answer to `GET /v1/graph/memories`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NearMemories {
     /// Best first, then newest first.
     pub memories: Vec<NearMemory>,
@@ -253,7 +254,7 @@ pub struct NearMemories {
 }
 
 /// A memory that is about something a question names, or about something near it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NearMemory {
     /// The memory's id.
     pub id: String,

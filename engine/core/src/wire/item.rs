@@ -1,11 +1,12 @@
 //! `/v1/items`: values under a namespace and a key.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Body of `PUT /v1/items`: a new version of an item, which makes the item when there is none.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutItem {
     /// What it belongs to; default `default`.
@@ -36,7 +37,7 @@ pub struct PutItem {
 }
 
 /// Body of `DELETE /v1/items`. The log keeps every version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteItem {
     /// What it belongs to; default `default`.
@@ -58,7 +59,7 @@ pub struct DeleteItem {
 }
 
 /// Answer to both: the event is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemWritten {
     /// The item's version from now on: the sequence number of the event. It grows and is never given again.
     pub version: u64,
@@ -69,7 +70,7 @@ pub struct ItemWritten {
 }
 
 /// An item as it is, or was.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ItemView {
     /// Where it is.
     pub namespace: Vec<String>,
@@ -96,7 +97,7 @@ pub struct ItemView {
 }
 
 /// Body of `POST /v1/items/search`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchItems {
     /// What they belong to; default `default`.
@@ -121,7 +122,7 @@ pub struct SearchItems {
 }
 
 /// Answer to `POST /v1/items/search`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ItemsAnswer {
     /// Best first, or last changed first.
     pub items: Vec<ItemView>,
@@ -132,7 +133,7 @@ pub struct ItemsAnswer {
 }
 
 /// Body of `POST /v1/items/namespaces`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListNamespaces {
     /// What they belong to; default `default`.
@@ -156,7 +157,7 @@ pub struct ListNamespaces {
 }
 
 /// Answer to `POST /v1/items/namespaces`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespacesAnswer {
     /// Those that have items now, in alphabetical order.
     pub namespaces: Vec<Vec<String>>,
@@ -167,7 +168,7 @@ pub struct NamespacesAnswer {
 }
 
 /// Answer to `GET /v1/items/versions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemVersions {
     /// Latest first. Those that were forgotten are not among them.
     pub versions: Vec<ItemVersion>,
@@ -178,7 +179,7 @@ pub struct ItemVersions {
 }
 
 /// One version of an item; `GET /v1/items` with `known_at` of the same number reads its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemVersion {
     /// Sequence number of its event.
     pub version: u64,

@@ -1,15 +1,20 @@
 //! `/v1/events` and `/v1/log/head`.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
+use super::patterns::{ID_PATTERN, NAME_PATTERN};
+use crate::limits::{BATCH_EVENTS_MAX, CAUSES_MAX, NAME_CHARS_MAX};
+
 /// Body of `POST /v1/events`: all of them become durable, or none.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppendEvents {
     /// In the order they are to have in the log.
     #[serde(deserialize_with = "each_an_object")]
+    #[schemars(length(min = 1, max = BATCH_EVENTS_MAX))]
     pub events: Vec<EventRequest>,
 }
 
@@ -24,30 +29,36 @@ fn each_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Even
 }
 
 /// One event to append.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventRequest {
     /// Kind of event, such as `task.proposed`.
     #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: String,
     /// Who did it; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
     /// What it belongs to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Ids of the events it follows from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = CAUSES_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub causes: Vec<String>,
     /// Any JSON object; kept byte for byte.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub payload: Box<RawValue>,
 }
 
 /// Answer to `POST /v1/events`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Appended {
     /// Sequence number of the first event of the batch.
     pub first_seq: u64,
@@ -58,7 +69,7 @@ pub struct Appended {
 }
 
 /// Answer to `GET /v1/events`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// In log order, starting after the sequence number asked for.
     pub events: Vec<EventView>,
@@ -70,7 +81,7 @@ pub struct EventPage {
 }
 
 /// One event as it stands in the log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     /// Sequence number, from 1.
     pub seq: u64,
@@ -92,12 +103,12 @@ pub struct EventView {
     pub causes: Vec<String>,
     /// Hash of this event, 64 hex digits.
     pub hash: String,
-    /// Exactly the bytes that were appended.
+    /// Exactly the bytes that were appended; null when they were forgotten.
     pub payload: Box<RawValue>,
 }
 
 /// Answer to `GET /v1/log/head`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogHead {
     /// Minted when the log was created.
     pub log_id: String,

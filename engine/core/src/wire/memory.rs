@@ -3,33 +3,45 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FeedbackSummary;
+use super::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN, TEXT_PATTERN};
+use crate::limits::{
+    CONTENT_BYTES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX,
+};
 
 /// Body of `POST /v1/memories`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemory {
-    /// The memory itself.
+    /// The memory itself, at most 1 MiB of UTF-8.
+    #[schemars(length(min = 1, max = CONTENT_BYTES_MAX), regex(pattern = TEXT_PATTERN))]
     pub content: String,
     /// A line to recognise it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TITLE_CHARS_MAX), regex(pattern = LINE_PATTERN))]
     pub title: Option<String>,
     /// What it belongs to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Kind of memory; default `note`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: Option<String>,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags: Vec<String>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
     /// When it happened, if not now. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +55,7 @@ pub struct SaveMemory {
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Saved {
     /// The memory's id, 32 hex digits.
     pub id: String,
@@ -54,7 +66,7 @@ pub struct Saved {
 }
 
 /// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvalidateMemory {
     /// First moment at which it is not true any more; default now. RFC 3339, counted in microseconds. May lie ahead; may not
@@ -63,20 +75,24 @@ pub struct InvalidateMemory {
     pub valid_until: Option<Timestamp>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
     /// Id of the memory that is true instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub superseded_by: Option<String>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
 /// When a memory is true, as far as was known at the moment asked about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Validity {
     /// First moment, in whole microseconds.
     pub from: Timestamp,
@@ -95,7 +111,7 @@ pub struct Validity {
 }
 
 /// Answer to `GET /v1/memories/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryView {
     /// The memory's id.
     pub id: String,
@@ -136,7 +152,7 @@ pub struct MemoryView {
 }
 
 /// How memories are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchMode {
     /// By words, meaning, and the structure memories were saved in, all together.
@@ -147,7 +163,7 @@ pub enum SearchMode {
 }
 
 /// Answer to `GET /v1/search`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchAnswer {
     /// Best first.
     pub items: Vec<SearchHit>,
@@ -170,7 +186,7 @@ pub struct SearchAnswer {
 }
 
 /// A lane that took no part in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// Which lane.
     pub lane: String,
@@ -179,7 +195,7 @@ pub struct Degraded {
 }
 
 /// One memory found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
     /// The memory's id.
     pub id: String,
@@ -219,7 +235,7 @@ pub struct SearchHit {
 }
 
 /// What a feature was, and what it added to the score.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FeatureView {
     /// Its value; those of lanes lie between 0 and 1 among all that were ranked.
     pub value: f64,

@@ -1,15 +1,17 @@
 //! Proofs about the log, to be checked by whoever does not trust the engine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Answer to `GET /v1/log/proof/{seq}`: a receipt. With the verifier key it proves that the event is in the log the
 /// checkpoint speaks of.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct InclusionAnswer {
     /// Sequence number of the event.
     pub seq: u64,
     /// The hashed part of the event, byte for byte as it is stored.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub envelope: Box<RawValue>,
     /// SHA-256 of those bytes, 64 hex digits: the data of the leaf.
     pub hash: String,
@@ -24,7 +26,7 @@ pub struct InclusionAnswer {
 }
 
 /// Answer to `GET /v1/log/consistency`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsistencyAnswer {
     /// Size of the older tree.
     pub from: u64,

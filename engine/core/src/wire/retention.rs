@@ -1,12 +1,13 @@
 //! `/v1/retention`.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PlaceReport, RecordedEvent};
 
 /// Which memories may stay. What breaks either rule goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRules {
     /// Memories accepted longer ago than this go; 1 to 36,500.
@@ -24,7 +25,7 @@ pub struct RetentionRules {
 }
 
 /// Rules of one project; one without any keeps everything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectRules {
     /// Its name.
@@ -38,7 +39,7 @@ pub struct ProjectRules {
 }
 
 /// What happens to what goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RetentionAction {
     /// It is forgotten for good.
@@ -49,7 +50,7 @@ pub enum RetentionAction {
 }
 
 /// Body of `POST /v1/retention/plan`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRetention {
     /// Default: those of the engine's configuration.
@@ -67,7 +68,7 @@ pub struct PlanRetention {
 }
 
 /// How many memories go by which rule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleCounts {
     /// By age alone.
     pub age: u64,
@@ -90,7 +91,7 @@ impl RuleCounts {
 }
 
 /// What a project loses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectPlan {
     /// Its name.
     pub project: String,
@@ -105,7 +106,7 @@ pub struct ProjectPlan {
 }
 
 /// Answer to `POST /v1/retention/plan`: nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionPlan {
     /// Names this plan: 64 hex digits.
     pub plan_hash: String,
@@ -138,7 +139,7 @@ pub struct RetentionPlan {
 }
 
 /// Body of `POST /v1/retention/apply`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRetention {
     /// Of the plan.
@@ -162,7 +163,7 @@ pub struct ApplyRetention {
 }
 
 /// Answer to `POST /v1/retention/apply`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionApplied {
     /// Of the plan that was carried out.
     pub plan_hash: String,

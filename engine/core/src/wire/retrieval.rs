@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /v1/retrieval/weights`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightsView {
     /// Which weights these are: `default-N` for those of the program, the id of the event that set them for others. Answers to
     /// searches name it.
@@ -17,7 +18,7 @@ pub struct WeightsView {
 }
 
 /// Body of `PUT /v1/retrieval/weights`: these and no others count from now on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetWeights {
     /// A number for each feature that counts. Their sum must be more than 0.
@@ -31,7 +32,7 @@ pub struct SetWeights {
 }
 
 /// The weights are durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightsSet {
     /// Their version.
     pub version: String,

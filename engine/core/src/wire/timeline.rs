@@ -1,12 +1,13 @@
 //! `/v1/timeline` and `/v1/memories/{id}/history`: what happened around a memory, and to it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EventView, Validity};
 
 /// Answer to `GET /v1/timeline`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineAnswer {
     /// In the order of the log: those before the anchor, the anchor if it is a memory, those after it. Also memories that are
     /// true no longer: a timeline tells what was said.
@@ -19,7 +20,7 @@ pub struct TimelineAnswer {
 }
 
 /// One memory of a timeline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineItem {
     /// The memory's id.
     pub id: String,
@@ -50,7 +51,7 @@ pub struct TimelineItem {
 }
 
 /// Answer to `GET /v1/memories/{id}/history`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryAnswer {
     /// The memory's id.
     pub id: String,
@@ -61,7 +62,7 @@ pub struct HistoryAnswer {
 }
 
 /// One event about a memory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEvent {
     /// `SEQ:HASH` with the first 12 hex digits of the event's hash.
     pub citation: String,

@@ -1,0 +1,188 @@
+//! The document that describes this API to programs, OpenAPI 3.1. Schemas come from the types that are read and written;
+//! the table in `operations` says what no type does. A test holds the table and the router together, both ways.
+
+mod operation;
+mod operations;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use engine_core::wire::{ErrorBody, ErrorCode};
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use operation::{Answer, Body, Operation, Parameter};
+use operations::OPERATIONS;
+
+/// Made once: it changes only with the binary.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+
+/// `GET /v1/openapi.json`.
+pub(super) async fn serve() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+}
+
+const ABOUT: &str = "\
+A memory for AI agents on an append-only, hash-chained log. A memory is durable when the answer to its save arrives. Requests refuse \
+unknown fields and parameters; answers may gain fields. Every answer that is not a success has the body `ErrorBody`, and programs \
+decide on its `code`. The same operations are tools of the Model Context Protocol at /mcp.";
+
+/// Schemas of what is read and of what is written, both below `components`.
+struct Schemas {
+    requests: SchemaGenerator,
+    answers: SchemaGenerator,
+}
+
+fn document() -> Value {
+    let settings = || {
+        SchemaSettings::draft2020_12().with(|it| {
+            it.definitions_path = "/components/schemas".into();
+            // The document says for all of it that it is JSON Schema 2020-12.
+            it.meta_schema = None;
+        })
+    };
+    let mut schemas = Schemas {
+        requests: settings().for_deserialize().into_generator(),
+        answers: settings().for_serialize().into_generator(),
+    };
+    schemas.answers.subschema_for::<ErrorBody>();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in OPERATIONS {
+        let described = describe(operation, &mut schemas);
+        paths.entry(operation.path).or_default().insert(operation.method.to_owned(), described);
+    }
+    let mut definitions = schemas.requests.take_definitions(true);
+    definitions.extend(schemas.answers.take_definitions(true));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Memory engine",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "The engine that serves this document" }],
+        "tags": [
+            { "name": "memories", "description": "Saving, finding and ending memories" },
+            { "name": "log", "description": "The log as it is, and proofs about it" },
+            { "name": "description", "description": "What this API is" },
+        ],
+        "paths": paths,
+        "components": { "schemas": definitions },
+    })
+}
+
+fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
+    let Operation { id, tag, summary, description, parameters, body, answers, .. } = operation;
+    let mut described = json!({
+        "operationId": id, "tags": [tag], "summary": summary, "description": description,
+        "responses": responses(answers, body.is_some(), &operation.refusals(), schemas),
+    });
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.iter().map(|parameter| parameter.describe()).collect();
+    }
+    if let Some(body) = body {
+        described["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": {
+                "schema": (body.schema)(&mut schemas.requests),
+                "example": (body.example)(),
+            } },
+        });
+    }
+    described
+}
+
+fn responses(
+    answers: &[Answer],
+    writes: bool,
+    refusals: &BTreeSet<ErrorCode>,
+    schemas: &mut Schemas,
+) -> Value {
+    let mut responses = Map::new();
+    for answer in answers {
+        let (kind, schema) = match answer.body {
+            Body::Json(schema) => ("application/json", schema(&mut schemas.answers)),
+            Body::Text => ("text/plain; charset=utf-8", schemars::json_schema!({ "type": "string" })),
+        };
+        let mut described =
+            json!({ "description": answer.description, "content": { kind: { "schema": schema } } });
+        if writes && answer.status == REPLAYED {
+            described["headers"] = json!({ "Idempotency-Replayed": {
+                "description": "The request had been made before with the same key; nothing was written.",
+                "schema": { "type": "string", "enum": ["true"] },
+            } });
+        }
+        responses.insert(answer.status.to_string(), described);
+    }
+    let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    for code in refusals {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        responses.insert(status.to_string(), refusal(status, &codes));
+    }
+    Value::Object(responses)
+}
+
+/// Status of a write that had been done before.
+const REPLAYED: u16 = 200;
+
+fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let schema = json!({
+        "allOf": [
+            { "$ref": "#/components/schemas/ErrorBody" },
+            { "properties": { "error": { "properties": { "code": { "enum": names } } } } },
+        ],
+    });
+    let example =
+        json!({ "error": { "code": names.first(), "message": "what is wrong", "hint": "what to do" } });
+    let mut described = json!({
+        "description": names.join(" or "),
+        "content": { "application/json": { "schema": schema, "example": example } },
+    });
+    if status == 503 {
+        described["headers"] = json!({ "Retry-After": {
+            "description": "Seconds after which it may work, unless the log does not verify.",
+            "schema": { "type": "integer", "minimum": 1 },
+        } });
+    }
+    described
+}
+
+impl Parameter {
+    fn describe(&self) -> Value {
+        json!({
+            "name": self.name, "in": self.place, "required": self.place == "path",
+            "description": self.description, "schema": (self.schema)(), "example": (self.example)(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_the_api_belongs_to_an_operation() {
+        let everywhere = [ErrorCode::NotFound, ErrorCode::MethodNotAllowed];
+        let told: BTreeSet<ErrorCode> =
+            OPERATIONS.iter().flat_map(Operation::refusals).chain(everywhere).collect();
+        assert_eq!(told, ErrorCode::ALL.iter().copied().collect());
+    }
+
+    #[test]
+    fn what_is_referred_to_is_there() {
+        let document = document();
+        let text = document.to_string();
+        let targets = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next());
+        let targets: BTreeSet<&str> = targets.collect();
+        assert!(targets.contains("/components/schemas/SaveMemory"), "{targets:?}");
+        for target in targets {
+            assert!(document.pointer(target).is_some(), "{target}");
+        }
+    }
+}

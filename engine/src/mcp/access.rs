@@ -1,0 +1,88 @@
+//! Who may connect over HTTP: a page in somebody's browser must not talk to an engine on their machine or in their
+//! cluster, whatever its name resolves to.
+
+use std::sync::Arc;
+
+use engine_core::limits::BODY_BYTES_MAX;
+use rmcp::transport::StreamableHttpServerConfig;
+use rmcp::transport::streamable_http_server::StreamableHttpService;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+
+use super::Server;
+use crate::operations::Operations;
+
+/// Names of the machine itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Hosts that requests to `/mcp` may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    hosts: Vec<String>,
+}
+
+impl Access {
+    /// The machine itself, the engine's Service on its cluster (`engine` is `namespace/name`, or empty), and more.
+    pub(crate) fn new(engine: &str, more: &[String]) -> Access {
+        let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
+        if let Some((namespace, name)) = engine.split_once('/') {
+            for name in [
+                name.to_owned(),
+                format!("{name}.{namespace}"),
+                format!("{name}.{namespace}.svc"),
+                format!("{name}.{namespace}.svc.cluster.local"),
+            ] {
+                hosts.push(name);
+            }
+        }
+        hosts.extend(more.iter().cloned());
+        Access { hosts }
+    }
+
+    /// The transport with its defaults put right: no sessions in memory, so that any answer is one JSON object and a
+    /// restart forgets nothing; `Host` and `Origin` checked; the bound on bodies that the rest of the API has.
+    pub(crate) fn service(
+        &self,
+        operations: Operations,
+    ) -> StreamableHttpService<Server, NeverSessionManager> {
+        let origins = self.hosts.iter().flat_map(|host| {
+            // An entry that names a port allows that port, any other every port.
+            let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            let port = if ported { "" } else { ":*" };
+            ["http", "https"].map(|scheme| format!("{scheme}://{host}{port}"))
+        });
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false)
+            .with_json_response(true)
+            .with_allowed_hosts(self.hosts.clone())
+            .with_allowed_origins(origins)
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(BODY_BYTES_MAX);
+        StreamableHttpService::new(
+            move || Ok(Server::here(operations.clone())),
+            Arc::new(NeverSessionManager::default()),
+            config,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_answers_to_its_own_names() {
+        let access = Access::new("team-a/notes", &["memory.example.org".to_owned()]);
+        let expected = [
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "notes",
+            "notes.team-a",
+            "notes.team-a.svc",
+            "notes.team-a.svc.cluster.local",
+            "memory.example.org",
+        ];
+        assert_eq!(access.hosts, expected);
+        assert_eq!(Access::new("", &[]).hosts, LOOPBACK);
+    }
+}

@@ -1,0 +1,134 @@
+//! An engine that runs elsewhere, asked over HTTP in the newest revision: each call is one request by itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::http::HeaderValue;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Request, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rmcp::ErrorData;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResult, DiscoverResult, ListToolsResult, ProtocolVersion, Tool,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Longer than the engine itself gives a request.
+const CALL_LIMIT: Duration = Duration::from_secs(40);
+/// Larger than any answer of an engine: a page of events, escaped twice.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// A running engine.
+#[derive(Debug)]
+pub(super) struct Forward {
+    client: Client<HttpConnector, Full<Bytes>>,
+    endpoint: Uri,
+    requests: AtomicU64,
+}
+
+/// What came back, as JSON-RPC has it.
+#[derive(Deserialize)]
+struct Reply {
+    result: Option<Value>,
+    error: Option<ErrorData>,
+}
+
+impl Forward {
+    /// `url` is where the engine serves its API.
+    pub(super) fn new(url: &str) -> anyhow::Result<Forward> {
+        let base = url.trim_end_matches('/').trim_end_matches("/mcp");
+        let endpoint: Uri = format!("{base}/mcp").parse().with_context(|| format!("{url:?} is not a URL"))?;
+        if endpoint.scheme_str() != Some("http") || endpoint.authority().is_none() {
+            bail!("{url:?} is not the URL of an engine, such as http://127.0.0.1:8080");
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
+    }
+
+    /// Asks the engine what it is: whether it is one, before a client is told that there is a server.
+    pub(super) async fn greet(&self) -> anyhow::Result<()> {
+        let about: DiscoverResult = self
+            .ask("server/discover", None, json!({}))
+            .await
+            .map_err(|fault| anyhow::anyhow!("{}", fault.message))?;
+        if !about.supported_versions.contains(&ProtocolVersion::V_2026_07_28) {
+            bail!(
+                "the engine at {} does not speak revision {}",
+                self.endpoint,
+                ProtocolVersion::V_2026_07_28
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) async fn tools(&self) -> Result<Vec<Tool>, ErrorData> {
+        self.ask("tools/list", None, json!({})).await.map(|list: ListToolsResult| list.tools)
+    }
+
+    pub(super) async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
+        // The name travels in a header as well. What no header can carry as it is, is the name of no tool of ours.
+        let plain = request.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let name = HeaderValue::from_str(&request.name).ok().filter(|_| plain);
+        let name = name.ok_or_else(|| ErrorData::invalid_params("there is no such tool", None))?;
+        let params = json!({ "name": request.name, "arguments": request.arguments.unwrap_or_default() });
+        self.ask("tools/call", Some(name), params).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        name: Option<HeaderValue>,
+        mut params: Value,
+    ) -> Result<T, ErrorData> {
+        let version = ProtocolVersion::V_2026_07_28;
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientInfo": { "name": "memory-engine mcp", "version": env!("CARGO_PKG_VERSION") },
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let mut request = Request::post(&self.endpoint)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", version.as_str())
+            .header("mcp-method", method);
+        if let Some(name) = name {
+            request = request.header("mcp-name", name);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.to_string())))
+            .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))?;
+        let answer = tokio::time::timeout(CALL_LIMIT, self.receive(request)).await;
+        let reply = answer.unwrap_or_else(|_| Err(format!("no answer in {CALL_LIMIT:?}")));
+        let reply = reply.map_err(|why| {
+            let message = format!("the engine at {} cannot be asked: {why}", self.endpoint);
+            ErrorData::internal_error(message, None)
+        })?;
+        match reply {
+            Reply { error: Some(error), .. } => Err(error),
+            Reply { result, .. } => serde_json::from_value(result.unwrap_or_default()).map_err(|fault| {
+                let message = format!("{} does not answer as an engine: {fault}", self.endpoint);
+                ErrorData::internal_error(message, None)
+            }),
+        }
+    }
+
+    async fn receive(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
+        let answer = self.client.request(request).await.map_err(|fault| {
+            // The reason is below: "client error (Connect)" alone says nothing.
+            let reason = std::error::Error::source(&fault).map(ToString::to_string);
+            reason.unwrap_or_else(|| fault.to_string())
+        })?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|fault| fault.to_string())?.to_bytes();
+        serde_json::from_slice(&body).map_err(|_| format!("it answers {status} without JSON-RPC"))
+    }
+}

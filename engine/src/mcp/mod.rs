@@ -1,0 +1,15 @@
+//! The Model Context Protocol (M8): the operations as tools, over HTTP on the clients' port and over stdio. Framing,
+//! versions and sessions are the library's; here are the tools, and who may connect.
+
+mod access;
+mod forward;
+mod lines;
+mod schema;
+mod server;
+mod stdio;
+mod tool;
+mod tools;
+
+pub(crate) use access::Access;
+pub(crate) use server::Server;
+pub(crate) use stdio::{McpArgs, mcp};

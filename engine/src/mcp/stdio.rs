@@ -1,0 +1,90 @@
+//! `memory-engine mcp`: a server for the client that started this process. Standard output belongs to the protocol.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use engine_core::limits::BODY_BYTES_MAX;
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::stdio;
+use rmcp::{RoleServer, serve_server};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use super::Server;
+use super::forward::Forward;
+use super::lines::sift;
+use crate::config::Config;
+use crate::engine::{Engine, Settings};
+use crate::metrics::Metrics;
+use crate::operations::Operations;
+
+/// How long the first request may wait for the log to be opened and the projection to be read. A client gives a server
+/// it starts about a minute; with a projection that takes longer to build, reads are refused with the reason meanwhile.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes between the two readers of a line.
+const SIFTED_BYTES: usize = 64 << 10;
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct McpArgs {
+    /// Open the engine in this directory; no other process may have it open
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Forward to an engine that runs, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Serves until the client closes standard input, or SIGTERM.
+pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
+    if let Some(url) = args.url {
+        let engine = Forward::new(&url)?;
+        engine.greet().await?;
+        return serve(Server::running(engine)).await;
+    }
+    let config = Config::default();
+    let settings = Settings {
+        rotation: config.rotation,
+        verify_interval: Some(config.verify_interval),
+        retention: config.retention,
+        ..Settings::default()
+    };
+    let metrics = Metrics::new("").context("cannot define the metrics")?;
+    let data = args.data.context("one of --data and --url is needed")?;
+    let engine = Arc::new(Engine::start(&data, metrics, settings)?);
+    let started = Instant::now();
+    while !engine.is_ready() && started.elapsed() < READY_LIMIT {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let served = serve(Server::here(Operations::new(Arc::clone(&engine)))).await;
+    tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
+    served
+}
+
+async fn serve(server: Server) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let served = async {
+        let (input, output) = stdio();
+        let (sifted, sifting) = tokio::io::duplex(SIFTED_BYTES);
+        tokio::spawn(sift(input, sifting));
+        let lines = AsyncRwTransport::<RoleServer, _, _>::new(sifted, output);
+        let session = match serve_server(server, lines.with_max_line_length(BODY_BYTES_MAX)).await {
+            Ok(session) => session,
+            // Nobody said anything.
+            Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+            Err(fault) => return Err(fault).context("the client does not begin as the protocol says"),
+        };
+        session.waiting().await.context("serving ended early").map(drop)
+    };
+    tokio::select! {
+        served = served => served,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}

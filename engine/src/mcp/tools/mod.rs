@@ -1,0 +1,76 @@
+//! The tools, one file each.
+
+mod as_of;
+mod events;
+mod get;
+mod invalidate;
+mod proof;
+mod save;
+mod search;
+mod status;
+
+use super::tool::Tool;
+
+/// All of them, in the order clients see them: first what is used most.
+pub(super) const ALL: &[&Tool] = &[
+    &search::TOOL,
+    &save::TOOL,
+    &get::TOOL,
+    &invalidate::TOOL,
+    &as_of::TOOL,
+    &events::TOOL,
+    &proof::TOOL,
+    &status::TOOL,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mcp::tool::Effect;
+
+    #[test]
+    fn tools_are_described_in_full() {
+        let names: BTreeSet<&str> = ALL.iter().map(|tool| tool.name).collect();
+        assert_eq!(names.len(), ALL.len(), "a name twice");
+        for tool in ALL {
+            let shown = serde_json::to_value(tool.described()).unwrap();
+            let name = tool.name;
+            assert!(name.starts_with("memory_"), "{name}");
+            assert!(!tool.title.is_empty() && tool.description.len() > 80, "{name}");
+            for schema in ["inputSchema", "outputSchema"] {
+                assert_eq!(shown[schema]["type"], "object", "{name}");
+                assert!(!shown[schema].to_string().contains("$ref"), "{name}: {schema} refers");
+            }
+            let properties = shown["inputSchema"]["properties"].as_object().unwrap();
+            let undescribed = properties.iter().filter(|(_, property)| property["description"].is_null());
+            assert_eq!(undescribed.count(), 0, "{name}: {properties:?}");
+            assert_eq!(shown["inputSchema"]["additionalProperties"], json!(false), "{name}");
+            let writes = properties.contains_key("idempotency_key");
+            assert_eq!(writes, tool.effect != Effect::Reads, "{name}");
+            assert_eq!(shown["annotations"]["readOnlyHint"], json!(!writes), "{name}");
+            assert_eq!(shown["annotations"]["openWorldHint"], json!(false), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_tool_is_in_the_guide() {
+        let guide = include_str!("../../../../docs/guide/mcp.md");
+        let rows = guide.lines().filter_map(|line| line.strip_prefix("| `memory_")?.split_once('`'));
+        let rows: Vec<String> = rows.map(|(name, _)| format!("memory_{name}")).collect();
+        assert_eq!(rows, ALL.iter().map(|tool| tool.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_error_fits_every_output_schema() {
+        for tool in ALL {
+            let schema = serde_json::to_value(tool.described()).unwrap()["outputSchema"].take();
+            assert_eq!(schema["required"], Value::Null, "{}", tool.name);
+            assert_eq!(schema["anyOf"][1]["required"], json!(["error"]), "{}", tool.name);
+            assert_eq!(schema["properties"]["error"]["type"], "object", "{}", tool.name);
+        }
+    }
+}

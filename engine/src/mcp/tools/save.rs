@@ -1,0 +1,30 @@
+//! `memory_save`.
+
+use engine_core::wire::{SaveMemory, Saved};
+
+use crate::mcp::schema;
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::operations::{Operations, Written};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "memory_save",
+    title: "Save a memory",
+    description: "Saves one fact, decision, preference or observation for good. It is on the disk when this answers. Write the \
+        content so that somebody understands it without this conversation. Give the project it belongs to, and the time it \
+        happened if that was not now. Search first: what is known already needs no second copy, and what has changed is \
+        better saved as new and the old memory ended with memory_invalidate.",
+    effect: Effect::Adds,
+    input: schema::writing::<SaveMemory>,
+    output: schema::output::<Saved>,
+    call,
+};
+
+fn call(operations: Operations, arguments: Arguments) -> Answering {
+    Box::pin(async move {
+        let (request, key) = arguments.write::<SaveMemory>("/v1/memories")?;
+        let Written { answer, replayed } = operations.save(request, key).await?;
+        let how = if replayed { "Had been saved before with this key" } else { "Saved" };
+        let text = format!("{how}: memory {}, citation {}:{}", answer.id, answer.seq, &answer.hash[..12]);
+        Answer::new(&answer, text)
+    })
+}

@@ -1,0 +1,143 @@
+//! `memory_search`.
+
+use std::fmt::Write as _;
+
+use engine_core::limits::{
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
+    SEARCH_OFFSET_MAX,
+};
+use engine_core::request;
+use engine_core::wire::patterns::NAME_PATTERN;
+use engine_core::wire::{SearchAnswer, SearchMode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::mcp::schema;
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::operations::Operations;
+use crate::projection::{Moment, Search};
+use crate::refusal::Refusal;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "memory_search",
+    title: "Search memories",
+    description: "Finds memories that are true now, best first, with a snippet and a citation SEQ:HASH each. Use it before \
+        answering anything that may have been said, decided or observed earlier, and before saving. Memories are found by words, \
+        by meaning and by the conversation they stand in: ask in plain words. Without a query it lists the newest. memory_get reads one in full; memory_as_of \
+        searches what was true or known at another time.",
+    effect: Effect::Reads,
+    input: schema::input::<SearchArguments>,
+    output: schema::output::<SearchAnswer>,
+    call,
+};
+
+/// What to look for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchArguments {
+    /// Words to look for; without any the newest memories are listed.
+    #[serde(default)]
+    #[schemars(length(max = QUERY_CHARS_MAX))]
+    query: Option<String>,
+    /// Only memories of this project.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    project: Option<String>,
+    /// Only memories of this type.
+    #[serde(rename = "type", default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    kind: Option<String>,
+    /// Only memories of this conversation.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    session: Option<String>,
+    /// How many; default 20.
+    #[serde(default)]
+    #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
+    limit: Option<u64>,
+    /// How many to skip, for the next page.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
+    offset: Option<u64>,
+}
+
+fn call(operations: Operations, arguments: Arguments) -> Answering {
+    Box::pin(async move {
+        let SearchArguments { query, project, kind, session, limit, offset } = arguments.read()?;
+        let wanted = Wanted { query, project, kind, session, explain: false, limit, offset };
+        let moment = operations.moment(None, None);
+        let found = find(&operations, wanted, moment).await?;
+        Answer::new(&found, found_text(&found))
+    })
+}
+
+/// What `memory_search` and `memory_as_of` have in common.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) query: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) explain: bool,
+    pub(super) limit: Option<u64>,
+    pub(super) offset: Option<u64>,
+}
+
+pub(super) async fn find(
+    operations: &Operations,
+    wanted: Wanted,
+    moment: Moment,
+) -> Result<SearchAnswer, Refusal> {
+    let Wanted { query, project, kind, session, explain, limit, offset } = wanted;
+    let words = query.unwrap_or_default();
+    request::words(&words)?;
+    for (field, value) in [("project", &project), ("type", &kind), ("session", &session)] {
+        value.as_deref().map(|value| request::filter(field, value)).transpose()?;
+    }
+    let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let limit = within("limit", limit, (SEARCH_LIMIT_MIN.into(), SEARCH_LIMIT_MAX.into()))?;
+    let offset = within("offset", offset, (0, SEARCH_OFFSET_MAX.into()))?;
+    let search = Search {
+        words,
+        project,
+        kind,
+        session,
+        mode: SearchMode::Hybrid,
+        explain,
+        moment,
+        limit: limit.map_or(SEARCH_LIMIT_DEFAULT, small),
+        offset: offset.map_or(0, small),
+    };
+    Ok((*operations.search(search, None).await?).clone())
+}
+
+/// What was found, for a model.
+pub(super) fn found_text(found: &SearchAnswer) -> String {
+    let bound = if found.total_is_bound { "at least " } else { "" };
+    let mut text = match found.total {
+        0 => "Nothing found.".to_owned(),
+        total => format!("{} of {bound}{total}:", found.items.len()),
+    };
+    for item in &found.items {
+        let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
+        let _infallible = write!(
+            text,
+            "\n[{}] {title}{} (memory {}, {} in {}, true from {})",
+            item.citation, item.snippet, item.id, item.kind, item.project, item.validity.from
+        );
+    }
+    text
+}
+
+impl Wanted {
+    /// Whether anything is asked for that only a search knows.
+    pub(super) fn is_narrowed(&self) -> bool {
+        let Wanted { query, project, kind, session, explain: _, limit, offset } = self;
+        query.is_some()
+            || project.is_some()
+            || kind.is_some()
+            || session.is_some()
+            || limit.is_some()
+            || offset.is_some()
+    }
+}

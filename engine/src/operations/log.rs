@@ -1,0 +1,122 @@
+//! The log itself: its head, and what anybody may check about it without trusting the engine.
+
+use engine_core::digest::Hash;
+use engine_core::format::EventLine;
+use engine_core::merkle::{leaf, verify_inclusion};
+use engine_core::request;
+use engine_core::wire::{
+    AppendEvents, Appended, CheckpointView, ConsistencyAnswer, ErrorCode, InclusionAnswer, LogHead,
+};
+use serde_json::value::RawValue;
+
+use super::{Operations, Written};
+use crate::engine::Engine;
+use crate::log::{Head, Key, stored_envelope};
+use crate::refusal::{Refusal, internal, log_corrupt};
+
+impl Operations {
+    /// Makes events durable, all or none.
+    pub(crate) async fn append(
+        &self,
+        request: AppendEvents,
+        key: Option<Key>,
+    ) -> Result<Written<Appended>, Refusal> {
+        let drafts = request::events(request)?;
+        let receipt = self.engine.commit(drafts, key).await?;
+        let appended = Appended {
+            first_seq: receipt.first_seq,
+            last_seq: receipt.last_seq,
+            hash: receipt.hash.to_string(),
+        };
+        Ok(Written::new(&receipt, appended))
+    }
+
+    /// The last durable event.
+    pub(crate) fn head(&self) -> Result<LogHead, Refusal> {
+        let Head { log_id, seq, hash, .. } = durable_head(&self.engine)?;
+        Ok(LogHead { log_id, seq, hash: hash.to_string() })
+    }
+
+    /// A signed checkpoint for the head.
+    pub(crate) fn checkpoint(&self) -> Result<CheckpointView, Refusal> {
+        self.engine.head_checkpoint().ok_or_else(not_open)
+    }
+
+    /// A receipt for one event: with the verifier key it proves that the event is in the log.
+    pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
+        let engine = self.engine.clone();
+        let prove = move || inclusion(&engine, seq);
+        tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
+    }
+
+    /// Events the tree of the log covers.
+    pub(crate) fn tree_size(&self) -> u64 {
+        self.engine.parts.tree.size()
+    }
+
+    /// Proof that the log of one size goes on from the log of another; both no larger than [`Operations::tree_size`].
+    pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
+        let engine = self.engine.clone();
+        let prove = move || {
+            let tree = &engine.parts.tree;
+            let proof = tree.consistency(from, to)?.unwrap_or_default();
+            let (from_root, to_root) = (tree.root_at(from)?.to_string(), tree.root_at(to)?.to_string());
+            Ok(ConsistencyAnswer { from, from_root, to, to_root, proof: texts(&proof) })
+        };
+        tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
+    }
+}
+
+pub(super) fn durable_head(engine: &Engine) -> Result<Head, Refusal> {
+    let published = &engine.published;
+    published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
+}
+
+/// Why an event is not shown: it stands at or behind the place where the log does not verify.
+pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
+    (seq > engine.published.readable_through()).then(log_corrupt)
+}
+
+fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
+    let line = engine.log.lines_after(seq - 1, 1, 0)?;
+    if line.is_empty() {
+        return Err(unreadable(engine, seq).unwrap_or_else(|| no_such_event(seq)));
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let hash = EventLine::decode(line).map_err(|_| log_corrupt())?.hash;
+    let checkpoint = engine.head_checkpoint().ok_or_else(not_open)?;
+    let proof = engine.parts.tree.inclusion(seq - 1, checkpoint.size)?.ok_or_else(|| no_such_event(seq))?;
+    // The stored tree is disposable: a proof it gives is checked before anybody relies on it.
+    let root = Hash::from_hex(checkpoint.root.as_bytes()).unwrap_or(Hash::ZERO);
+    if verify_inclusion(&leaf(&hash), seq - 1, checkpoint.size, &proof, &root).is_err() {
+        engine.parts.tree.distrust(&*engine.parts.storage);
+        return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be made now")
+            .hint("the tree is built anew by itself; repeat it after Retry-After seconds"));
+    }
+    Ok(InclusionAnswer {
+        seq,
+        envelope: stored_envelope(line)
+            .and_then(|text| RawValue::from_string(text).ok())
+            .ok_or_else(log_corrupt)?,
+        hash: hash.to_string(),
+        index: seq - 1,
+        size: checkpoint.size,
+        proof: texts(&proof),
+        checkpoint: checkpoint.note,
+    })
+}
+
+/// Hashes as they stand in answers.
+pub(crate) fn texts(proof: &[Hash]) -> Vec<String> {
+    proof.iter().map(Hash::to_string).collect()
+}
+
+pub(crate) fn not_open() -> Refusal {
+    Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
+        .hint("repeat it after Retry-After seconds")
+}
+
+fn no_such_event(seq: u64) -> Refusal {
+    Refusal::new(ErrorCode::EntryNotFound, format!("there is no event {seq}"))
+        .hint("GET /v1/log/head says how many there are")
+}

@@ -1,0 +1,155 @@
+//! The document that describes the API: current, complete, and true of a running engine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::peers::tool;
+use crate::process::Running;
+
+/// Paths of the clients' port that describe themselves to their clients.
+const OTHER_PROTOCOLS: [&str; 1] = ["/mcp"];
+
+/// Seconds the fuzzer may take: enough for some thousand requests.
+const FUZZ_SECONDS: u32 = 60;
+
+/// All but those that need to know what a request means, or secrets.
+const FUZZ_CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+    response_headers_conformance,response_schema_conformance,negative_data_rejection,unsupported_method";
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[test]
+fn the_committed_document_is_the_served_one() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let served = engine.get("/v1/openapi.json");
+    assert!(served.has_header("content-type: application/json"), "{}", served.head);
+    let path = checkout().join("docs/openapi.json");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &served.body).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == served.body, "docs/openapi.json is stale: run `make generate`");
+}
+
+/// Paths that the source of the router names.
+fn routed(source: &str) -> Vec<&str> {
+    let (_, routes) = source.split_once("pub(crate) fn routes(").expect("the clients' router");
+    let (routes, _) = routes.split_once("\n}").expect("its end");
+    routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn the_document_has_every_route_and_no_other() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let document = engine.get("/v1/openapi.json").json();
+    let paths = document["paths"].as_object().unwrap();
+    let mut known = routed(include_str!("../../src/api/mod.rs"));
+    known.retain(|path| !OTHER_PROTOCOLS.contains(path));
+    known.sort_unstable();
+    assert_eq!(paths.keys().map(String::as_str).collect::<Vec<_>>(), known);
+    for (path, operations) in paths {
+        let concrete = path.replace("{id}", "x").replace("{seq}", "1");
+        let refused = engine.connect().request("TRACE", &concrete, "", "").unwrap();
+        assert_eq!(refused.status, 405, "{path}: {refused:?}");
+        let allow = refused
+            .head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("allow: ").map(str::to_owned));
+        let mut allowed: Vec<String> = allow.unwrap().split(',').map(str::to_owned).collect();
+        allowed.retain(|method| method != "head");
+        allowed.sort();
+        assert_eq!(&allowed, &operations.as_object().unwrap().keys().cloned().collect::<Vec<_>>(), "{path}");
+    }
+    let example = "pub(crate) fn routes() {\n    x.route(\"/a\", get(b))\n        .route(\"/c/{d}\", post(e))\n}\nfn f() { .route(\"/g\") }";
+    assert_eq!(routed(example), ["/a", "/c/{d}"]);
+}
+
+#[test]
+fn examples_are_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let id = engine.save("x").json()["id"].as_str().unwrap().to_owned();
+    let document = engine.get("/v1/openapi.json").json();
+    let mut answered = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let (mut path, mut query, mut headers) = (path.clone(), Vec::new(), String::new());
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                let example = &parameter["example"];
+                let value =
+                    example.as_str().map_or_else(|| example.to_string(), |text| text.replace(' ', "+"));
+                match parameter["in"].as_str().unwrap() {
+                    // The memory of this test, and a moment at which it is known and true.
+                    "path" => path = path.replace("{id}", &id).replace("{seq}", &value),
+                    "query" if ["as_of", "known_at"].contains(&name) => {}
+                    "query" => query.push(format!("{name}={value}")),
+                    _ => headers.push_str(&format!("{name}: {method}{path}\r\n")),
+                }
+            }
+            let body = &operation["requestBody"]["content"]["application/json"]["example"];
+            let body = if body.is_null() { String::new() } else { body.to_string() };
+            let target = format!("{path}?{}", query.join("&"));
+            let answer = engine.connect().request(&method.to_uppercase(), &target, &headers, &body).unwrap();
+            assert!((200..300).contains(&answer.status), "{method} {target}: {answer:?}");
+            answered.insert(operation["operationId"].to_string(), answer.status);
+        }
+    }
+    assert!(answered.len() >= 11, "{answered:?}");
+}
+
+/// Requests made up from the document, right and wrong ones, and every answer held against it.
+#[test]
+fn the_document_is_true_of_a_running_engine() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    for n in 0..20 {
+        engine.save(&format!("memory {n}"));
+    }
+    let mut described = engine.get("/v1/openapi.json").json();
+    // Waiting for events that nobody writes is refused with 503 by design, and takes its time.
+    for operation in operations(&mut described) {
+        if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
+            parameters.retain(|parameter| parameter["name"] != "min_seq");
+        }
+    }
+    let fuzz = |described: &Value, phases: &str, more: &[&str]| {
+        let document = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+        fs::write(document.path(), described.to_string()).unwrap();
+        let output = Command::new(tool("mcp-venv/bin/schemathesis"))
+            .arg("run")
+            .arg(document.path())
+            .args(["--url", &format!("http://{}", engine.api), "--checks", FUZZ_CHECKS, "--phases", phases])
+            .args(["--mode", "all", "--seed", "1", "--no-color", "--suppress-health-check", "all"])
+            .args(["--max-time", &FUZZ_SECONDS.to_string(), "--request-timeout", "30"])
+            .args(more)
+            .current_dir(data.path())
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    };
+    let mut lie = described.clone();
+    lie["paths"]["/v1/memories"]["post"]["responses"].as_object_mut().unwrap().remove("201");
+    let (fine, said) = fuzz(&lie, "examples", &["--include-operation-id", "saveMemory"]);
+    assert!(!fine && said.contains("Undocumented status code"), "a lie goes unnoticed: {said}");
+
+    let (fine, said) = fuzz(&described, "examples,coverage,fuzzing", &[]);
+    assert!(fine, "{said}");
+    assert_eq!(engine.admin("/readyz").status, 200, "{said}");
+    println!("{}", said.rsplit_once("Test Phases").map_or("", |(_, summary)| summary));
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().unwrap();
+    paths.values_mut().flat_map(|path| path.as_object_mut().unwrap().values_mut())
+}

@@ -1,0 +1,133 @@
+//! Programs of others that speak with the engine. `make setup` installs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::process::Running;
+
+/// A program below the folder where setup puts what tests need.
+pub(crate) fn tool(path: &str) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
+    let tool = cache.or_else(home).unwrap().join("memoryengine").join(path);
+    assert!(tool.exists(), "{} is missing: run `make setup`", tool.display());
+    tool
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp").join(name)
+}
+
+fn check(output: &Output) -> String {
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// The client that the protocol's own project publishes for Python, in every revision it speaks.
+#[test]
+fn the_python_client_uses_every_tool_over_both_transports() {
+    let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = Running::start(served.path());
+    let url = format!("http://{}", engine.api);
+    let run = |arguments: &[&str]| {
+        let python = tool("mcp-venv/bin/python");
+        check(&Command::new(python).arg(script("client.py")).args(arguments).output().unwrap())
+    };
+    let binary = env!("CARGO_BIN_EXE_memory-engine");
+    run(&["stdio", binary, "--data", own.path().to_str().unwrap()]);
+    run(&["stdio", binary, "--url", &url]);
+    let said = run(&["http", &format!("{url}/mcp")]);
+    assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to begin: {said}");
+    assert_eq!(engine.get("/v1/log/head").json()["seq"], 8, "a save and an end, twice over each transport");
+}
+
+/// Scenarios of the protocol's conformance suite that a server of tools can be put to, in the revision they run at. The
+/// others ask for prompts, resources, completion, logging, sampling or elicitation, which the engine does not claim to
+/// have, or call tools by the names they have in the suite's own server; docs/guide/mcp.md lists them.
+const CONFORMANCE: [(&str, &[&str]); 2] = [
+    ("2025-11-25", &["server-initialize", "ping", "tools-list", "dns-rebinding-protection"]),
+    (
+        "2026-07-28",
+        &[
+            "server-stateless",
+            "tools-list",
+            "server-sse-multiple-streams",
+            "dns-rebinding-protection",
+            "caching",
+            "http-header-validation",
+        ],
+    ),
+];
+
+/// Checks within these scenarios that do not apply, and why the suite finds them failing.
+const NOT_APPLICABLE: [(&str, &str); 7] = [
+    ("sep-2575-server-rejects-undeclared-capability", "server does not list the diagnostic tool"),
+    ("sep-2575-missing-capability-http-400", "server does not list the diagnostic tool"),
+    ("sep-2575-http-server-no-independent-requests-on-stream", "server does not list the diagnostic tool"),
+    ("sep-2575-server-no-log-without-loglevel", "server does not list the diagnostic tool"),
+    ("sep-2549-prompts-list-caching-hints", "-32601"),
+    ("sep-2549-resources-list-caching-hints", "-32601"),
+    ("sep-2549-resources-templates-list-caching-hints", "-32601"),
+];
+
+/// Checks of a scenario: how each went, its name, and what was wrong.
+fn checks(said: &str) -> Vec<(String, String, String)> {
+    let start = said.find("[\n").expect("a list of checks");
+    let list = serde_json::Deserializer::from_str(&said[start..]).into_iter::<Vec<Value>>().next();
+    let text = |check: &Value, field: &str| check[field].as_str().unwrap_or_default().to_owned();
+    let list = list.expect("a list of checks").expect("a list of checks");
+    list.iter().map(|check| (text(check, "status"), text(check, "id"), text(check, "errorMessage"))).collect()
+}
+
+#[test]
+fn the_conformance_suite_finds_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let url = format!("http://{}/mcp", engine.api);
+    let suite = tool("mcp-conformance/node_modules/@modelcontextprotocol/conformance/dist/index.js");
+    let node = tool("mcp-conformance/node");
+    let (mut passed, mut excused) = (0, 0);
+    for (revision, scenarios) in CONFORMANCE {
+        for scenario in scenarios {
+            // A file and not a pipe: the suite ends itself before a pipe has taken everything.
+            let said = data.path().join("said");
+            let status = Command::new(&node)
+                .arg(&suite)
+                .args([
+                    "server",
+                    "--url",
+                    &url,
+                    "--spec-version",
+                    revision,
+                    "--scenario",
+                    scenario,
+                    "--verbose",
+                ])
+                .current_dir(data.path())
+                .stdout(fs::File::create(&said).unwrap())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+            let said = fs::read_to_string(said).unwrap();
+            let before = passed;
+            for (status, id, message) in checks(&said) {
+                let excuse = NOT_APPLICABLE.iter().any(|(known, why)| *known == id && message.contains(why));
+                match status.as_str() {
+                    "SUCCESS" => passed += 1,
+                    "FAILURE" if excuse => excused += 1,
+                    // What the server says that it does not have.
+                    "SKIPPED" | "INFO" => {}
+                    _ => panic!("{scenario} {revision}: {status} {id}: {message}"),
+                }
+            }
+            assert!(passed > before, "{scenario} {revision} checked nothing: {status} {said}");
+        }
+    }
+    println!("{passed} checks passed, {excused} do not apply");
+    assert_eq!(excused, NOT_APPLICABLE.len(), "an exception that is needed no longer");
+}

@@ -1,0 +1,70 @@
+"""Uses every tool of an engine with the Python client of the Model Context Protocol.
+
+  client.py http URL            over streamable HTTP
+  client.py stdio COMMAND...    over standard input and output of `COMMAND mcp ...`
+
+The client checks every answer against the tool's output schema by itself.
+"""
+
+import sys
+
+import anyio
+from mcp import StdioServerParameters
+from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
+
+
+def server(arguments):
+    if arguments[0] == "http":
+        return arguments[1]
+    return StdioServerParameters(command=arguments[1], args=["mcp", *arguments[2:]])
+
+
+async def use(client, mode):
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    for tool in tools.values():
+        assert tool.title and tool.description and tool.output_schema and tool.annotations, tool
+    used = set()
+
+    async def done(name, **arguments):
+        used.add(name)
+        result = await client.call_tool(name, arguments)
+        assert not result.is_error, result
+        assert result.content[0].text, result
+        return result.structured_content
+
+    saved = await done("memory_save", content=f"The kettle is blue, says {mode}.", project=mode, tags=["colour"])
+    found = await done("memory_search", query="kettle", project=mode)
+    assert found["total"] == 1 and found["items"][0]["id"] == saved["id"], found
+    read = await done("memory_get", id=saved["id"])
+    assert read["tags"] == ["colour"], read
+    proof = await done("memory_proof", seq=saved["seq"])
+    assert proof["hash"] == saved["hash"], proof
+    await done("memory_invalidate", id=saved["id"], reason="painted")
+    assert (await done("memory_search", query="kettle", project=mode))["total"] == 0
+    then = await done("memory_as_of", known_at_seq=saved["seq"], id=saved["id"])
+    assert then["memory"]["content"] == read["content"], then
+    events = await done("memory_events", after=saved["seq"] - 1)
+    assert events["events"][0]["id"] == saved["id"], events
+    status = await done("memory_status")
+    assert status["writable"] and status["head_seq"] >= saved["seq"], status
+    assert used == set(tools), f"not used: {set(tools) - used}"
+
+    refused = await client.call_tool("memory_save", {"content": ""})
+    assert refused.is_error and refused.structured_content["error"]["code"] == "INVALID_ARGUMENT", refused
+    try:
+        await client.call_tool("memory_nobody", {})
+    except MCPError as error:
+        assert "no such tool" in str(error), error
+    else:
+        raise AssertionError("a tool that is not there was called")
+
+
+async def main(arguments):
+    for mode in ("legacy", "auto"):
+        async with Client(server(arguments), mode=mode) as client:
+            print(mode, client.protocol_version)
+            await use(client, mode)
+
+
+anyio.run(main, sys.argv[1:])
