@@ -105,6 +105,14 @@ class Index(Corpus):
             if own and (set(own) <= set(words) or own[0] in capital and actor[0].isupper())
         }
 
+    def content(self, query):
+        """The query's words less stop words and named actors, less stop words alone, or all: the first that leaves any; and the named actors."""
+        words = self.fts.words(query)
+        named = self.named(query, words)
+        spoken = {part for actor in named for part in self.names[actor]}
+        telling = [word for word in words if word not in STOP]
+        return [word for word in telling if word not in spoken] or telling or words, named
+
     def date_fit(self, query):
         """How well each memory's time fits a date that the query names."""
         out = np.zeros(self.count)
@@ -143,9 +151,7 @@ class Index(Corpus):
     def features(self, query, top=LANE_TOP):
         """name → value of every memory, and which memories are candidates."""
         words = self.fts.words(query)
-        named = self.named(query, words)
-        spoken = {part for actor in named for part in self.names[actor]}
-        kept = [w for w in words if w not in STOP and w not in spoken] or [w for w in words if w not in STOP] or words
+        kept, named = self.content(query)
         stems = [self.fts.stem(word) for word in kept]
         terms = list(dict.fromkeys(stems))
         tf, idf = self.matches(terms)
