@@ -1,7 +1,6 @@
 """Memories of one project as the lanes see them: FTS5 postings, WordPiece numbers, static vectors, sessions."""
 
 import json
-
 import sqlite3
 import struct
 import sys
