@@ -2,12 +2,14 @@
 
     learn.py FOLDER                 the folder of conv-*.json; print the tables and write weights.json
     learn.py FOLDER --check         print the tables, and exit with 1 if weights.json differs from what is learned anew by more than TOLERANCE
+    learn.py FOLDER --folds FILE    write weights by the conversation they were learned without, for evaluate.py; print nothing
 
 Every fused figure is cross-validated: a conversation's questions are answered with weights learned from the others.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 from corpus import STOP, locomo
@@ -167,9 +169,14 @@ def tables(folder, questions, plain, no_stop):
 
 
 def main():
-    if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--check"]):
+    if len(sys.argv) < 2 or sys.argv[2:3] not in ([], ["--check"], ["--folds"]) or len(sys.argv) != 2 + len(sys.argv[2:3]) + (sys.argv[2:3] == ["--folds"]):
         sys.exit(__doc__)
     questions, plain, no_stop = read_all(sys.argv[1], LANE_TOP)
+    if sys.argv[2:3] == ["--folds"]:
+        without = {name: fit([q for q in questions if q.conversation != name], FEATURES) for name in {q.conversation for q in questions}}
+        folds = {name: dict(zip(FEATURES, (round(float(weight), 3) for weight in weights))) for name, weights in sorted(without.items())}
+        Path(sys.argv[3]).write_text(json.dumps(folds, indent=2) + "\n")
+        return
     weights = dict(zip(FEATURES, (round(float(weight), 3) for weight in fit(questions, FEATURES))))
     if sys.argv[2:]:
         kept = json.loads(FILE.read_text())["weights"]

@@ -321,7 +321,19 @@ pub(crate) fn memories_near(
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
     let moment = connection.unchecked_transaction()?;
-    let view = seen(&moment, project.unwrap_or_default(), asked)?;
+    memories_near_at(&moment, project, question, depth, asked, limit)
+}
+
+/// The same as of the moment that the connection reads.
+pub(crate) fn memories_near_at(
+    moment: &Connection,
+    project: Option<&str>,
+    question: &str,
+    depth: u32,
+    asked: &Moment,
+    limit: u32,
+) -> rusqlite::Result<Vec<(i64, f64)>> {
+    let view = seen(moment, project.unwrap_or_default(), asked)?;
     let mut near = Vec::new();
     for (project, seeds) in named_in(&view, project, question)? {
         let view = View { project: &project, ..view };

@@ -32,8 +32,8 @@ pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, 
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use graph::{
-    Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in, opened,
-    relations_in, searched,
+    Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, memories_near_at, neighbours,
+    observations_in, opened, relations_in, searched,
 };
 pub(crate) use items::{
     ItemFile, ItemPlace, ItemSearch, Items, files, item, item_versions, namespaces, standing_items,
@@ -45,6 +45,7 @@ pub(crate) use recall::{
 pub(crate) use retention::candidates;
 pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
+pub(crate) use store::is_damage;
 pub(crate) use targets::{Selected, others_saying, rows_left, select};
 pub(crate) use validity::{Bounds, Known, Moment, Target, target};
 

@@ -123,7 +123,7 @@ pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
 
 /// Whether a read says that the file is not what it should be. Narrower than for writes: what a client asks for must
 /// never cost the projection.
-pub(super) fn is_damage(fault: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(fault: &rusqlite::Error) -> bool {
     let missing = |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
     matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || match fault {

@@ -125,10 +125,6 @@ impl Catalogs {
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    pub(crate) fn model(&self) -> Model {
-        self.model
-    }
-
     /// The project's catalog as of the moment the connection reads.
     pub(super) fn current(
         &self,

@@ -12,6 +12,8 @@ mod model;
 mod names;
 mod rank;
 mod search;
+#[cfg(test)]
+mod tests;
 mod vectors;
 
 pub(crate) use catalogs::Catalogs;

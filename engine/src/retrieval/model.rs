@@ -55,15 +55,6 @@ impl Model {
             .map(|(m, _)| m)
     }
 
-    /// Name and version, kept with what was made by it.
-    pub(crate) fn id(self) -> &'static str {
-        match self {
-            Model::Off => "none",
-            Model::BuiltIn => "static-minilm-256/1",
-            Model::Hashing => "hashing-256/1",
-        }
-    }
-
     /// Numbers in a vector.
     pub(super) fn dimension(self) -> usize {
         match self {

@@ -22,6 +22,12 @@ pub(super) const LANE_TOP: usize = 250;
 /// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
 /// without end its first thousand say what it is about.
 const SESSION_MEMBERS_MAX: usize = 1_024;
+/// Lanes of meaning, as places in [`LANES`].
+const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
+/// What they count at least.
+const TRUST_MIN: f64 = 0.5;
+/// The token of words that are in no other, in the built-in table.
+const UNKNOWN_TOKEN: u32 = 100;
 /// The lane of best likenesses in a memory and its neighbours.
 const NEAR_MATCH: usize = 7;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
@@ -66,6 +72,8 @@ pub(super) struct Query<'a> {
     stems: Vec<Term>,
     asked: Asked,
     vector: Option<AskedVector>,
+    /// What lanes of meaning count beside those of words, 0.5 to 1.
+    trust: f64,
     late: Late<'a>,
 }
 
@@ -87,7 +95,8 @@ impl<'a> Query<'a> {
         let text = kept.join(" ");
         let vector = catalog.vectors.ask(&text);
         let late = Late::new(catalog, &text);
-        Query { catalog, question, named, kept, stems, asked, vector, late }
+        let trust = trust(catalog, &kept);
+        Query { catalog, question, named, kept, stems, asked, vector, trust, late }
     }
 
     /// Words that put memories forward: all that say something, the rarest first, as far as the index can walk them.
@@ -196,9 +205,9 @@ impl<'a> Query<'a> {
             let (near, wide) = (window(1), window(2));
             let counts = self.counts(&[*number]);
             let near_counts = self.counts(&near);
-            let lexical = |counts: &[f64], of: &[u32], texts: f64| {
+            let lexical = |counts: &[f64], of: &[u32]| {
                 let words: f64 = of.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
-                self.asked.score(counts, words, mean * texts)
+                self.asked.score(counts, words, mean * of.len() as f64)
             };
             let alike = |of: &[u32]| {
                 self.vector
@@ -208,11 +217,11 @@ impl<'a> Query<'a> {
             let (pairs, proximity) = self.pairs(*number);
             let (session_lexical, session_static) = self.session(*number, &mut sessions);
             let row = [
-                lexical(&counts, &[*number], 1.0),
+                lexical(&counts, &[*number]),
                 alike(&[*number]),
-                lexical(&near_counts, &near, 3.0),
+                lexical(&near_counts, &near),
                 alike(&near),
-                lexical(&self.counts(&wide), &wide, 5.0),
+                lexical(&self.counts(&wide), &wide),
                 alike(&wide),
                 self.late.score(self.catalog, &[*number]),
                 self.late.score(self.catalog, &near),
@@ -239,6 +248,9 @@ impl<'a> Query<'a> {
             for at in (0..chosen.len()).filter(|at| !inside(*at)) {
                 lanes[session][at] = lanes[own][at];
             }
+        }
+        for lane in MEANING {
+            lanes[lane].iter_mut().for_each(|score| *score *= self.trust);
         }
     }
 
@@ -333,6 +345,19 @@ impl<'a> Query<'a> {
         let occurred = Timestamp::from_microsecond(self.catalog.occurred[number as usize]);
         occurred.map_or(0.0, |time| self.question.dates.fit(time.to_zoned(TimeZone::UTC).date()))
     }
+}
+
+/// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in another
+/// language, or of identifiers, leans on its words.
+fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
+    let whole =
+        |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);
+    if kept.is_empty() || !catalog.vectors.has_tokens() {
+        return 1.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "words of one query")]
+    let share = kept.iter().filter(whole).count() as f64 / kept.len() as f64;
+    share.max(TRUST_MIN)
 }
 
 /// Scores of the sessions that were met.

@@ -1,5 +1,6 @@
 //! One search: each lane puts memories forward, all are ranked together, the best are shown.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine_core::event::RETRIEVAL_WEIGHTS_SET;
@@ -13,10 +14,17 @@ use serde::Deserialize;
 use super::catalogs::{Catalogs, Missing};
 use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
 use crate::metrics::Metrics;
-use crate::projection::{Bounds, Search, applied_seq, exactly, projects, setting};
+use crate::projection::{
+    Bounds, Search, applied_seq, exactly, is_damage, memories_near_at, projects, setting,
+};
 
 /// Projects that are searched one after the other when none is named. Of more, words alone decide.
 const PROJECTS_MAX: usize = 64;
+
+/// Relations between what a query names and what a memory is about, at most.
+const GRAPH_DEPTH: u32 = 2;
+/// Memories that the graph puts forward.
+const GRAPH_TOP: u32 = 100;
 
 /// What searches share.
 #[derive(Debug)]
@@ -30,7 +38,7 @@ pub(crate) struct Retrieval {
 /// Payload of the event that sets weights, as far as it is needed here.
 #[derive(Deserialize)]
 struct WeightsSet {
-    weights: std::collections::BTreeMap<String, f64>,
+    weights: BTreeMap<String, f64>,
 }
 
 /// What a search works on.
@@ -149,7 +157,7 @@ impl Retrieval {
             degraded.extend(without_catalogs("too_many_projects"));
             return self.by_words(scope);
         }
-        let exact = exactly(scope.connection, &scope.search.words)?;
+        let exact = lane("exact", exactly(scope.connection, &scope.search.words), degraded)?;
         let mut ranked = Vec::new();
         for project in &searched {
             match self.catalogs.current(scope.connection, project)? {
@@ -157,13 +165,13 @@ impl Retrieval {
                     let state = held.read();
                     let mut query = Query::new(&state.catalog, scope.question);
                     let search = Search { project: Some(project.clone()), ..scope.search.clone() };
-                    let lexical = search.having_any(
-                        scope.connection,
-                        &query.telling_words(),
-                        scope.bounds,
-                        LANE_TOP,
-                    )?;
-                    let found = Found { lexical, exact: exact.clone(), ..Found::default() };
+                    let words = query.telling_words();
+                    let lexical = search.having_any(scope.connection, &words, scope.bounds, LANE_TOP);
+                    let found = Found {
+                        lexical: lane("lexical", lexical, degraded)?,
+                        exact: exact.clone(),
+                        graph: lane("graph", near_in_graph(scope, project), degraded)?,
+                    };
                     let (kind, session) = (search.kind.as_deref(), search.session.as_deref());
                     ranked.extend(query.rank(
                         &found,
@@ -222,6 +230,31 @@ impl Retrieval {
         }
         Ok(hits)
     }
+}
+
+fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<i64, f64>> {
+    let Search { words, moment, .. } = scope.search;
+    let near = memories_near_at(scope.connection, Some(project), words, GRAPH_DEPTH, moment, GRAPH_TOP)?;
+    Ok(near.into_iter().collect())
+}
+
+/// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is damaged
+/// fails the search, so that it is built again.
+fn lane<T: Default>(
+    name: &str,
+    found: rusqlite::Result<T>,
+    degraded: &mut Vec<Degraded>,
+) -> rusqlite::Result<T> {
+    found.or_else(|fault| {
+        if is_damage(&fault) {
+            return Err(fault);
+        }
+        let interrupted = fault.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
+        tracing::warn!(lane = name, %fault, "a lane of a search failed");
+        let reason = if interrupted { "timeout" } else { "failed" };
+        degraded.push(Degraded { lane: name.to_owned(), reason: reason.to_owned() });
+        Ok(T::default())
+    })
 }
 
 fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {

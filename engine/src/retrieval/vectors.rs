@@ -273,6 +273,11 @@ impl Vectors {
         self.weights.weight(token)
     }
 
+    /// Whether the model has tokens.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.model == Model::BuiltIn
+    }
+
     /// Tokens of a text, where the model has tokens.
     pub(super) fn tokens(&self, text: &str) -> Vec<u32> {
         match self.model {
