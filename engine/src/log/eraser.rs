@@ -239,6 +239,7 @@ impl Eraser {
                 ));
             }
         }
+        rewrite::remove_other_form(storage, segment)?;
         let events = rewrite::named_in(&erasure.targets, segment, segments);
         erasure.files.segments.push(ErasedSegment { file: segment.name(), events, rewritten });
         self.current = Some(erasure);
@@ -255,6 +256,8 @@ impl Eraser {
 
     fn unmark(&self, after: u64) -> io::Result<()> {
         let storage = &*self.parts.storage;
+        // A name that was changed by an attempt that failed must not be lost once the mark is.
+        storage.sync_directory(DIRECTORY)?;
         storage.reached(FailPoint::ErasureDone)?;
         ignore_missing(storage.remove(&mark_path(after)))?;
         storage.sync_directory(DIRECTORY)

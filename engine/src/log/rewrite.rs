@@ -86,12 +86,17 @@ pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets
     storage.reached(FailPoint::RewriteWritten)?;
     check(storage, segment, &unfinished)?;
     storage.rename(&unfinished, &segment.path())?;
-    if segment.form == Form::Raw {
-        // What is left of a compression that was interrupted has the payloads as well.
-        ignore_missing(storage.remove(&Segment::compressed(segment.first_seq).path()))?;
-    }
     storage.sync_directory(DIRECTORY)?;
     storage.reached(FailPoint::RewriteNamed)
+}
+
+/// A compression that was interrupted leaves both forms, and the other one has the payloads as well.
+pub(super) fn remove_other_form(storage: &dyn Storage, segment: Segment) -> io::Result<()> {
+    let other = match segment.form {
+        Form::Raw => Segment::compressed(segment.first_seq),
+        Form::Compressed => Segment::raw(segment.first_seq),
+    };
+    ignore_missing(storage.remove(&other.path()))
 }
 
 fn copy(mut from: impl Read, to: &dyn StoredFile) -> io::Result<()> {

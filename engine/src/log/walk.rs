@@ -19,6 +19,7 @@ use super::segment::Segment;
 use super::torn;
 use super::tree::Stored;
 use super::writer::LogParts;
+use crate::storage::Access;
 
 /// A log that was read to its end, and in which nothing is wrong but perhaps its last write.
 pub(super) struct Walk {
@@ -78,6 +79,10 @@ impl Walk {
                 (Active::resume(storage, header, valid_len, link)?, epoch)
             }
             _ => {
+                if let (Some(_), Some(segment)) = (&sealed, segments.last()) {
+                    // A killed process leaves a whole seal that no sync has covered yet. The next header names it.
+                    storage.open(&segment.path(), Access::Write)?.sync()?;
+                }
                 let header = match (sealed, follows) {
                     (Some(end), _) | (None, Follows::Segment(end)) => {
                         header_after(&end, takeover(epoch, end.epoch), now)

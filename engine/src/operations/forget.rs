@@ -219,7 +219,7 @@ impl Operations {
                 0,
                 Some(database.found as u64),
                 format!(
-                    "deleted cells and pages overwritten, write-ahead log emptied; {}{same}",
+                    "deleted cells overwritten, free pages wiped, write-ahead log emptied; {}{same}",
                     told(&database)
                 ),
             ),

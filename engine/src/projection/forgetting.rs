@@ -14,8 +14,9 @@ const GRAPH: [Table; 5] =
 /// The events, as a table: one pass over each of ours, however many they are.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
-/// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`), words
-/// leave the index's pages; the write-ahead log has them until it is emptied, which is the projector's next step.
+/// Leaves the rows that a log without these payloads gives. Deleted cells are overwritten (`secure_delete`) and words leave
+/// the index's pages; pages that are free and the write-ahead log have them until they are wiped and emptied, which is the
+/// projector's next step.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,

@@ -33,7 +33,7 @@ pub(super) struct ProjectionStore {
     applied: Applied,
     /// What was changed since this was last asked.
     touched: Touched,
-    /// Whether the write-ahead log may hold what is forgotten.
+    /// Whether free pages or the write-ahead log may hold what is forgotten.
     traces: bool,
 }
 
@@ -161,14 +161,9 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        // Nobody knows what the process before left undone.
-        Ok(ProjectionStore {
-            connection,
-            path: path.to_owned(),
-            applied,
-            touched: Touched::default(),
-            traces: true,
-        })
+        // Nobody knows whether the process before got to it.
+        let traces = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten)", [], |row| row.get(0))?;
+        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default(), traces })
     }
 
     /// Begins a new one, to be loaded.
@@ -260,17 +255,48 @@ impl ProjectionStore {
         Ok(())
     }
 
-    /// Whether the write-ahead log may hold what is forgotten.
+    /// Whether free pages or the write-ahead log may hold what is forgotten.
     pub(super) fn has_traces(&self) -> bool {
         self.traces
     }
 
-    /// Folds the write-ahead log into the database and empties it; false when a reader is in the way.
+    /// Wipes the pages that are free, folds the write-ahead log into the database and empties it; false when a reader is in
+    /// the way.
     pub(super) fn remove_traces(&mut self) -> Result<bool, StoreError> {
+        self.connection.execute_batch("PRAGMA secure_delete = ON")?;
+        let wiped = wipe_free_pages(&mut self.connection);
+        self.connection.execute_batch("PRAGMA secure_delete = FAST")?;
+        wiped?;
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         self.traces = busy != 0;
         Ok(busy == 0)
     }
+}
+
+/// Content of one row while free pages are wiped: few rows, each far from what SQLite takes as one value.
+const WIPE_BYTES_MAX: i64 = 16 << 20;
+
+/// Takes every free page into a table and drops that: what is dropped is overwritten.
+fn wipe_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let number = |pragma: &str| transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let page_bytes = number("PRAGMA page_size")?;
+    if number("PRAGMA freelist_count")? == 0 {
+        return Ok(());
+    }
+    transaction.execute_batch("CREATE TABLE wiped (zeros BLOB)")?;
+    loop {
+        let free = number("PRAGMA freelist_count")?;
+        if free == 0 {
+            break;
+        }
+        let bytes = (free * page_bytes).min(WIPE_BYTES_MAX);
+        // A page of the chain holds a little less than a page: rather some too few than to let the file grow.
+        let some_too_few = bytes - bytes / page_bytes * 16;
+        transaction.execute("INSERT INTO wiped VALUES (zeroblob(?1))", [some_too_few])?;
+    }
+    transaction.execute_batch("DROP TABLE wiped")?;
+    transaction.commit()
 }
 
 /// Reads the one row of `applied`.

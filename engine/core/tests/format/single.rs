@@ -88,6 +88,25 @@ fn zeros_behind_the_log_are_torn() {
     }
 }
 
+/// A line feed alone in a sector that never arrived is a write that did not finish; anywhere else it is damage.
+#[test]
+fn a_line_feed_alone_in_a_lost_sector_is_torn() {
+    let log = |filler: usize| {
+        let text = format!(r#"{{"text":"{}"}}"#, "x".repeat(filler));
+        Log::new().group(&[&["{}"]]).group(&[&[&text]])
+    };
+    let len = |filler| log(filler).bytes.len();
+    let filler = (0..1024).find(|filler| len(*filler) % 512 == 1).unwrap();
+    for (filler, is_torn) in [(filler, true), (filler + 1, false)] {
+        let Log { mut bytes, groups, .. } = log(filler);
+        *bytes.last_mut().unwrap() = 0;
+        let verdict = judge(&bytes).verdict;
+        let valid_len = groups[1] as u64;
+        let torn = Verdict::TornTail { valid_len, torn_bytes: bytes.len() as u64 - valid_len };
+        assert_eq!(verdict == torn, is_torn, "{verdict:?}");
+    }
+}
+
 /// Pages of the last write arrive in any order; pages of an earlier one had all arrived.
 #[test]
 fn a_hole_is_torn_in_the_last_write_and_damage_before_it() {
