@@ -114,7 +114,7 @@ class Index(Corpus):
         return [word for word in telling if word not in spoken] or telling or words, named
 
     def date_fit(self, query):
-        """How well each memory's time fits a date that the query names."""
+        """How well the time of each memory of a session fits a date that the query names. A note's time says when it was written, not what it is about."""
         out = np.zeros(self.count)
         months = [n for n, name in enumerate(MONTHS, 1) if re.search(rf"\b{name.capitalize()}\b", query)]
         years = [int(year) for year in re.findall(r"\b((?:19|20)\d\d)\b", query)]
@@ -122,7 +122,8 @@ class Index(Corpus):
         if not months and not years:
             return out
         for number, memory in enumerate(self.memories):
-            if (time := memory.get("time")) is None or years and time.year not in years:
+            time = memory.get("time")
+            if time is None or self.sessions[number] is None or years and time.year not in years:
                 continue
             if not months:
                 out[number] = 0.5
@@ -188,7 +189,7 @@ class Index(Corpus):
         return max(TRUST_MIN, len(whole) / len(words)) if words else TRUST_MIN
 
     def with_structure(self, lanes, query, words, named):
-        """The lanes, and what sessions, actors and times add. All of it is 0 for a memory without session, actor or time."""
+        """The lanes, and what sessions, actors and times add: 0 for a memory without session."""
         out = dict(lanes)
         out["actor_named"] = np.array([float(actor in named) for actor in self.actors])
         when = "when" in words or follows(words, {"how"}, {"long"}) or follows(words, {"what", "which"}, {"year", "month", "date", "day"})
