@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE.parent / "embedding"))
 from wordpiece import WordPiece  # noqa: E402
 
 DATA = HERE.parents[1] / "engine" / "data"
-STOP = frozenset((HERE / "stopwords.txt").read_text().split())
+STOP = frozenset((HERE.parents[1] / "engine/core/src/retrieval/stopwords.txt").read_text().split())
 K1, B = 1.2, 0.75
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parent / "weights.json"
+FILE = Path(__file__).resolve().parents[2] / "engine/core/src/retrieval/weights.json"
 
 
 def read():

@@ -339,7 +339,8 @@ impl<'a> Query<'a> {
     }
 
     fn date(&self, number: u32) -> f64 {
-        if self.question.dates.is_empty() {
+        // When a note was written says nothing of what it is about.
+        if self.question.dates.is_empty() || self.catalog.session_of(number).is_none() {
             return 0.0;
         }
         let occurred = Timestamp::from_microsecond(self.catalog.occurred[number as usize]);
