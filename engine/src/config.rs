@@ -8,7 +8,11 @@ use std::time::Duration;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
-use crate::retrieval::Model;
+use crate::providers::RerankService;
+
+mod providers;
+
+pub(crate) use providers::Embedding;
 
 /// What the file says, with defaults for what it does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,9 @@ pub(crate) struct Config {
     /// How often everything is read back and verified.
     pub(crate) verify_interval: Duration,
     /// What makes vectors of texts.
-    pub(crate) model: Model,
+    pub(crate) embedding: Embedding,
+    /// What ranks the best of a search again.
+    pub(crate) rerank: Option<RerankService>,
 }
 
 /// When the log goes on in a new file.
@@ -51,7 +57,8 @@ impl Default for Config {
             drain: Duration::from_secs(20),
             rotation: Rotation::default(),
             verify_interval: DAY,
-            model: Model::default(),
+            embedding: Embedding::default(),
+            rerank: None,
         }
     }
 }
@@ -83,7 +90,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 6] = ["engine", "log", "shutdown", "rotation", "integrity", "embedding"];
+const SECTIONS: [&str; 7] = ["engine", "log", "shutdown", "rotation", "integrity", "embedding", "rerank"];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -120,13 +127,9 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     if let Some(seconds) = whole(&integrity, "integrity", "verifyIntervalSeconds", interval, &mut faults) {
         config.verify_interval = Duration::from_secs(seconds);
     }
-    let embedding = part("embedding", &["provider"], &mut faults);
-    if let Some(provider) = text(&embedding, "embedding", "provider", &mut faults) {
-        match Model::named(provider) {
-            Some(model) => config.model = model,
-            None => faults.push(format!("embedding.provider must be one of {}", Model::NAMES.join(", "))),
-        }
-    }
+    let value = |name: &str| root.get(name).unwrap_or(&Value::Null);
+    config.embedding = providers::embedding(value("embedding"), &mut faults);
+    config.rerank = providers::rerank(value("rerank"), &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 

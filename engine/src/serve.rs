@@ -40,7 +40,8 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
         anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
-        model: config.model,
+        embedding: config.embedding,
+        rerank: config.rerank,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(

@@ -3,6 +3,7 @@
 
 mod checkout;
 mod memories;
+mod outside;
 mod search;
 mod weights;
 

@@ -27,7 +27,8 @@ pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
-    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after, projects, setting,
+    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after,
+    memories_of_all_after, memory_count, projects, setting,
 };
 pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};

@@ -6,7 +6,7 @@ use engine_core::embedding::hashing;
 use engine_core::embedding::table::Table;
 use engine_core::embedding::wordpiece::WordPiece;
 
-use super::vectors::product;
+use super::rows::product;
 
 /// Distilled from all-MiniLM-L6-v2; engine/data/README.md says how.
 static TABLE: &[u8] = include_bytes!("../../data/static-minilm-256.table");
@@ -65,7 +65,7 @@ impl Model {
     }
 
     /// Numbers in a vector.
-    pub(super) fn dimension(self) -> usize {
+    pub(crate) fn dimension(self) -> usize {
         match self {
             Model::Off => 0,
             Model::BuiltIn => BUILT_IN.table.dimension(),
@@ -80,6 +80,11 @@ impl Model {
     pub(super) fn built_in() -> &'static BuiltIn {
         &BUILT_IN
     }
+}
+
+/// Tokens of a text as the built-in model counts them; other models count much alike.
+pub(crate) fn token_count(text: &str) -> usize {
+    BUILT_IN.pieces.encode(text).len()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod import;
 mod log;
 mod process;
 mod projection;
+mod providers;
+mod services;
 mod validity;
 mod volume;
 mod zaxy;
