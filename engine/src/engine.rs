@@ -28,7 +28,7 @@ use crate::log::{
 use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::providers::{ClientError, RerankService, Reranker};
-use crate::retrieval::{Catalogs, Model, Retrieval};
+use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
@@ -63,6 +63,8 @@ pub(crate) enum StartError {
     Open(#[from] OpenError),
     #[error("the configured service cannot be used: {0}")]
     Service(#[from] ClientError),
+    #[error("the configured model cannot be used: {0}")]
+    Model(#[from] BadModel),
 }
 
 /// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
@@ -129,7 +131,10 @@ impl Engine {
         let reranker = rerank.map(|service| Reranker::new(service, Arc::clone(&metrics))).transpose()?;
         let (model, embeddings) = match embedding {
             Embedding::InProcess(model) => (model, None),
-            Embedding::Directory(_) => (Model::BuiltIn, None), // TEMP
+            Embedding::Directory(path) => {
+                let model = Box::leak(Box::new(DirectoryModel::read(&path)?));
+                (Model::Directory(model), None)
+            }
             Embedding::Http(service) => {
                 let surroundings = Surroundings {
                     directory: embeddings::directory(data),

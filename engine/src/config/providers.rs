@@ -217,9 +217,9 @@ mod tests {
     #[test]
     fn a_service_needs_an_address_and_a_model() {
         let (embedding, rerank, faults) = parsed(
-            "embedding: {provider: http, url: 'https://models.example/v1/embeddings', model: small, dimension: 256,
-               apiKeyFile: /run/key, timeoutSeconds: 10, queryTimeoutMillis: 500, batch: 16,
-               maxRequestsPerMinute: 60, maxTokensPerMinute: 100000, costPerMillionTokens: 0.02}
+            "embedding: {provider: http, url: 'https://models.example/v1/embeddings', model: small, dimension: 256,\n\
+             \x20 apiKeyFile: /run/key, timeoutSeconds: 10, queryTimeoutMillis: 500, batch: 16,\n\
+             \x20 maxRequestsPerMinute: 60, maxTokensPerMinute: 100000, costPerMillionTokens: 0.02}\n\
              rerank: {url: 'http://reranker:8080/rerank', model: cross, top: 20}",
         );
         assert_eq!(faults, [] as [String; 0]);
@@ -243,14 +243,20 @@ mod tests {
             ("embedding: {url: 'http://a/'}", vec!["embedding.url needs"]),
             ("embedding: {provider: model2vec}", vec!["embedding.path"]),
             ("embedding: {provider: model2vec, path: /a, batch: 2}", vec!["embedding.batch needs"]),
-            ("embedding: {provider: http, url: 'http://a/', model: m, path: /a}", vec!["embedding.path needs"]),
+            (
+                "embedding: {provider: http, url: 'http://a/', model: m, path: /a}",
+                vec!["embedding.path needs"],
+            ),
             ("embedding: {provider: http, url: 'ftp://a/', model: m}", vec!["embedding.url must"]),
             ("embedding: {provider: http, url: 'https://u:p@a/', model: m}", vec!["embedding.url must"]),
             ("embedding: {provider: http, url: 'http://a/', model: m, apiKeyFile: /k}", vec!["https"]),
             ("rerank: {url: 'http://a/', model: m, top: 1}", vec!["rerank.top"]),
             ("rerank: {}", vec!["rerank.url", "rerank.model"]),
             ("rerank: {url: 'http://a/', model: m, costPerMillionTokens: -1}", vec!["rerank.cost"]),
-            ("rerank: {url: 'http://a/', model: m, maxRequestsPerMinute: 3, x: 1}", vec!["\"x\"", "rerank.max"]),
+            (
+                "rerank: {url: 'http://a/', model: m, maxRequestsPerMinute: 3, x: 1}",
+                vec!["\"x\"", "rerank.max"],
+            ),
         ] {
             let (.., faults) = parsed(text);
             assert_eq!(faults.len(), parts.len(), "{text}: {faults:?}");

@@ -270,7 +270,8 @@ impl Filler {
         let after = self.through;
         let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();
         let kept = store.memories(after, chunk.through)?;
-        let gone: Vec<i64> = kept.into_iter().filter(|memory| memories.binary_search(memory).is_err()).collect();
+        let gone: Vec<i64> =
+            kept.into_iter().filter(|memory| memories.binary_search(memory).is_err()).collect();
         store.remove(&gone)?;
         let held = store.held(model.id, after, chunk.through)?;
         let missing = chunk.texts.iter().filter(|text| held.get(&text.memory) != Some(&text.digest));
@@ -313,16 +314,14 @@ impl Filler {
         if full || self.around.published.store() != Store::Writable { Err(Trouble::NoRoom) } else { Ok(()) }
     }
 
-    fn put(
-        &self,
-        store: &VectorStore,
-        model: &ModelRow,
-        made: &[(&Text, Vec<f32>)],
-    ) -> Result<(), Trouble> {
+    fn put(&self, store: &VectorStore, model: &ModelRow, made: &[(&Text, Vec<f32>)]) -> Result<(), Trouble> {
         let vectors: Vec<NewVector<'_>> = made
             .iter()
-            .map(|(Text { memory, project, digest, .. }, vector)| {
-                NewVector { memory: *memory, project, digest: *digest, vector }
+            .map(|(Text { memory, project, digest, .. }, vector)| NewVector {
+                memory: *memory,
+                project,
+                digest: *digest,
+                vector,
             })
             .collect();
         Ok(store.put(model.id, &vectors)?)
@@ -420,7 +419,12 @@ impl Filler {
                 return Ok(());
             };
             let answering = answering(store, row)?;
-            tracing::info!(model = row.name, dimension = row.dimension, embedded, "the model answers from now on");
+            tracing::info!(
+                model = row.name,
+                dimension = row.dimension,
+                embedded,
+                "the model answers from now on"
+            );
             self.embeddings.tell(|told| {
                 (told.answering, told.status.previous) = (Some(answering), None);
                 told.version += 1;

@@ -123,7 +123,12 @@ impl VectorStore {
     }
 
     /// The row of a model, made if there is none.
-    pub(super) fn model(&self, name: &str, dimensions: Option<usize>, url: &str) -> rusqlite::Result<ModelRow> {
+    pub(super) fn model(
+        &self,
+        name: &str,
+        dimensions: Option<usize>,
+        url: &str,
+    ) -> rusqlite::Result<ModelRow> {
         self.writer().execute(
             "INSERT INTO models (name, dimensions, url, dimension, complete) VALUES (?1, ?2, ?3, 0, 0)
              ON CONFLICT (name, dimensions) DO UPDATE SET url = excluded.url",
@@ -159,7 +164,12 @@ impl VectorStore {
     }
 
     /// Of which texts this model has vectors for memories after one and up to another.
-    pub(super) fn held(&self, model: i64, after: i64, through: i64) -> rusqlite::Result<BTreeMap<i64, TextDigest>> {
+    pub(super) fn held(
+        &self,
+        model: i64,
+        after: i64,
+        through: i64,
+    ) -> rusqlite::Result<BTreeMap<i64, TextDigest>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT memory, sha256 FROM vectors WHERE model = ?1 AND memory > ?2 AND memory <= ?3",
@@ -205,7 +215,8 @@ impl VectorStore {
                 .execute((model, memory, project, digest, scale, cells, bytes))?;
         }
         if let Some(dimension) = vectors.iter().map(|new| new.vector.len()).find(|dimension| *dimension > 0) {
-            transaction.execute("UPDATE models SET dimension = ?2 WHERE id = ?1", (model, number(dimension)))?;
+            transaction
+                .execute("UPDATE models SET dimension = ?2 WHERE id = ?1", (model, number(dimension)))?;
         }
         transaction.commit()
     }
@@ -275,7 +286,8 @@ impl VectorStore {
                 #[expect(clippy::cast_possible_truncation, reason = "it was a float of 32 bits")]
                 let scale = row.get::<_, f64>(3)? as f32;
                 let cells = row.get_ref(4)?.as_blob()?;
-                let stored = Stored { id: row.get(0)?, memory: row.get(1)?, digest: row.get(2)?, scale, cells };
+                let stored =
+                    Stored { id: row.get(0)?, memory: row.get(1)?, digest: row.get(2)?, scale, cells };
                 if !each(&stored) {
                     return Ok(false);
                 }
@@ -327,8 +339,9 @@ fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (version, tables) {
         (VERSION, _) => {}
-        (0, 0) => connection
-            .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?,
+        (0, 0) => {
+            connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?
+        }
         _ => return Ok(None),
     }
     Ok(Some(connection))

@@ -43,7 +43,8 @@ impl Operations {
         }
         match reranker.rank(&search.words, &texts).await {
             Ok(ranked) => {
-                asked.reranked = ranked.into_iter().map(|(place, score)| (documents[place].0, score)).collect();
+                asked.reranked =
+                    ranked.into_iter().map(|(place, score)| (documents[place].0, score)).collect();
             }
             Err(failure) => asked.degraded.push(without("rerank", "rerank", failure)),
         }

@@ -14,7 +14,8 @@ const ASKED_FOR_MAX: Duration = Duration::from_secs(300);
 /// The wait before the next try after so many that failed, doubled each time; a random half of it, so that many engines do not
 /// come back at once.
 pub(crate) fn wait_before(failed: u32, random: u64) -> Duration {
-    let whole = FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
+    let whole =
+        FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
     let half = whole / 2;
     let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
     half + Duration::from_millis(random % (millis + 1))
@@ -39,7 +40,9 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_bound_and_are_spread() {
-        for (failed, millis) in [(1, 500), (2, 1_000), (3, 2_000), (7, 30_000), (40, 30_000), (u32::MAX, 30_000)] {
+        for (failed, millis) in
+            [(1, 500), (2, 1_000), (3, 2_000), (7, 30_000), (40, 30_000), (u32::MAX, 30_000)]
+        {
             for random in [0, 7, u64::MAX] {
                 let wait = wait_before(failed, random);
                 let whole = Duration::from_millis(millis);

@@ -183,7 +183,9 @@ impl Provider {
         let Some(path) = &self.service.key_file else { return };
         match secret::read(path) {
             Ok(key) => *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key),
-            Err(fault) => tracing::warn!(provider = self.name, %fault, "the key was refused and cannot be read again"),
+            Err(fault) => {
+                tracing::warn!(provider = self.name, %fault, "the key was refused and cannot be read again")
+            }
         }
     }
 }
@@ -281,10 +283,7 @@ impl Client {
     }
 }
 
-async fn within<T>(
-    patience: Duration,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(patience, work).await.unwrap_or(Err(Failure::Timeout(patience)))
 }
 

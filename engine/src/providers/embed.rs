@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::DIMENSION_MAX;
 use super::client::{Bounds, Client, Failure, json};
 use super::limits::Use;
-use super::DIMENSION_MAX;
 use crate::retrieval::token_count;
 
 /// Bytes of a number in an answer: a sign, a point, an exponent and as many digits as a float of 64 bits may be written with.

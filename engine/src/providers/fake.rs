@@ -42,9 +42,7 @@ pub(crate) fn vector(text: &str) -> Vec<f32> {
 
 fn usual(body: &Value) -> Value {
     let texts = body["input"].as_array().cloned().unwrap_or_default();
-    let item = |(index, text): (usize, &Value)| {
-        json!({"index": index, "embedding": vector(text.as_str().unwrap_or_default())})
-    };
+    let item = |(index, text): (usize, &Value)| json!({"index": index, "embedding": vector(text.as_str().unwrap_or_default())});
     let data: Vec<Value> = texts.iter().enumerate().map(item).collect();
     json!({"data": data, "usage": {"total_tokens": 7 * texts.len()}})
 }

@@ -76,9 +76,8 @@ pub(super) async fn rerank(
     patience: Duration,
 ) -> Result<Vec<(usize, f64)>, Failure> {
     let texts = documents.iter().chain([&query]);
-    let (bytes, tokens) = texts.fold((0, 0), |(bytes, tokens), text| {
-        (bytes + text.len(), tokens + token_count(text))
-    });
+    let (bytes, tokens) =
+        texts.fold((0, 0), |(bytes, tokens), text| (bytes + text.len(), tokens + token_count(text)));
     let bounds = Bounds {
         using: Use::Asking,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),

@@ -18,7 +18,9 @@ const OTHERS: u32 = 0o007;
 pub(crate) enum BadKey {
     #[error("cannot read the key in {0:?}: {1}")]
     Read(std::path::PathBuf, io::Error),
-    #[error("everybody may read the key in {0:?}: take that away (chmod o-rwx, or defaultMode: 0440 of the volume)")]
+    #[error(
+        "everybody may read the key in {0:?}: take that away (chmod o-rwx, or defaultMode: 0440 of the volume)"
+    )]
     Open(std::path::PathBuf),
     #[error("the file {0:?} holds no key: one line of visible ASCII is expected")]
     Form(std::path::PathBuf),

@@ -6,6 +6,7 @@ use engine_core::embedding::hashing;
 use engine_core::embedding::table::Table;
 use engine_core::embedding::wordpiece::WordPiece;
 
+use super::directory::DirectoryModel;
 use super::rows::product;
 
 /// Distilled from all-MiniLM-L6-v2; engine/data/README.md says how.
@@ -40,10 +41,12 @@ pub(crate) enum Model {
     BuiltIn,
     /// Spelling alone, without a table.
     Hashing,
+    /// A model that was read from files. It lives as long as the process, as the built-in one does.
+    Directory(&'static DirectoryModel),
 }
 
 impl Model {
-    /// Names in the configuration.
+    /// Names in the configuration of those that need nothing else.
     pub(crate) const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
 
     /// The model of this name.
@@ -61,6 +64,7 @@ impl Model {
             Model::Off => "none",
             Model::BuiltIn => "static-minilm-256/1",
             Model::Hashing => "hashing-256/1",
+            Model::Directory(model) => model.id(),
         }
     }
 
@@ -70,6 +74,7 @@ impl Model {
             Model::Off => 0,
             Model::BuiltIn => BUILT_IN.table.dimension(),
             Model::Hashing => hashing::DIMENSION,
+            Model::Directory(model) => model.dimension(),
         }
     }
 

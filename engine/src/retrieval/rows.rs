@@ -128,7 +128,10 @@ impl Rows {
             scan(&asked.quantised.cells, cells, &mut products);
             for (row, product) in products.iter().enumerate() {
                 let place = block * SCAN_ROWS + row;
-                #[expect(clippy::cast_precision_loss, reason = "products of bytes: what is rounded is no more than what the bytes were rounded by")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+                )]
                 let score = *product as f32 * self.scales[place];
                 let floor =
                     best.peek().filter(|_| best.len() >= count).map_or(0.0, |Reverse((score, _))| score.0);
@@ -195,7 +198,10 @@ impl Rows {
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
     let sum: i32 = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
-    #[expect(clippy::cast_precision_loss, reason = "products of bytes: what is rounded is no more than what the bytes were rounded by")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+    )]
     let sum = sum as f32;
     sum
 }

@@ -82,7 +82,9 @@ impl Vectors {
     /// Whether so much has come that tokens should be weighed, and vectors made, anew.
     pub(super) fn is_outgrown(&self) -> bool {
         let TokenWeights { memories, used_memories, .. } = self.weights;
-        self.model == Model::BuiltIn && memories >= (used_memories * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+        // Of a model in a directory the tokens that are compared one by one.
+        let weighs = matches!(self.model, Model::BuiltIn | Model::Directory(_));
+        weighs && memories >= (used_memories * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
     }
 
     /// Begins anew with today's weights of tokens; every memory has to be put again, in order.
@@ -116,6 +118,7 @@ impl Vectors {
         match self.model {
             Model::Off => Vec::new(),
             Model::Hashing => hashing::embed(text),
+            Model::Directory(model) => model.embed(text),
             Model::BuiltIn => {
                 let mut sum = vec![0.0; self.model.dimension()];
                 for token in tokens {
@@ -141,7 +144,7 @@ impl Vectors {
     /// Tokens of a text, where the model has tokens.
     pub(super) fn tokens(&self, text: &str) -> Vec<u32> {
         match self.model {
-            Model::BuiltIn => Model::built_in().pieces.encode(text),
+            Model::BuiltIn | Model::Directory(_) => Model::built_in().pieces.encode(text),
             Model::Off | Model::Hashing => Vec::new(),
         }
     }
@@ -199,7 +202,11 @@ mod tests {
             let common = found.iter().filter(|(place, _)| best.contains(place)).count();
             assert!(common >= 97, "{common} of 100");
             assert!(
-                vectors.rows.nearest(&asked, 10, |place| place % 2 == 1).iter().all(|(place, _)| place % 2 == 1)
+                vectors
+                    .rows
+                    .nearest(&asked, 10, |place| place % 2 == 1)
+                    .iter()
+                    .all(|(place, _)| place % 2 == 1)
             );
         }
     }

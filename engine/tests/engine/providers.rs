@@ -116,7 +116,11 @@ fn another_model_takes_over_without_an_unanswered_search() {
     let check = |n: usize| {
         // Each asks something else, so that none is answered by what was kept.
         let found = search(&engine, &format!("plinthoid{n}"));
-        assert_eq!((first(&found), &found["degraded"]), ("the quux is in the attic", &Value::Null), "{found}");
+        assert_eq!(
+            (first(&found), &found["degraded"]),
+            ("the quux is in the attic", &Value::Null),
+            "{found}"
+        );
     };
     eventually("the old vectors are there", || engine.admin("/embedding").json()["previous"] == "small");
     (0..20).for_each(check);
@@ -169,7 +173,8 @@ fn a_reranker_ranks_the_best_and_is_missed() {
     let url = format!("http://{}/rerank", service.address);
     let config = format!("rerank: {{url: '{url}', model: cross, top: 10, timeoutSeconds: 10}}\n");
     let engine = start(data.path(), &config);
-    for content in ["kettle kettle kettle: the blue kettle boils water for tea", "a kettle", "no pot at all"] {
+    for content in ["kettle kettle kettle: the blue kettle boils water for tea", "a kettle", "no pot at all"]
+    {
         save(&engine, content);
     }
     let found = search(&engine, "kettle");
@@ -177,7 +182,8 @@ fn a_reranker_ranks_the_best_and_is_missed() {
     let items = found["items"].as_array().unwrap();
     assert!(items[0]["breakdown"]["rerank"]["value"].as_f64().unwrap() > 0.1, "{found}");
     assert!(items.windows(2).all(|pair| pair[0]["score"].as_f64() >= pair[1]["score"].as_f64()), "{found}");
-    let checkout = engine.post("/v1/checkout", "", &json!({"query": "kettle", "project": "p"}).to_string()).json();
+    let checkout =
+        engine.post("/v1/checkout", "", &json!({"query": "kettle", "project": "p"}).to_string()).json();
     assert!(checkout["context"].as_str().unwrap().contains("a kettle"), "{checkout}");
 
     service.set_down(true);

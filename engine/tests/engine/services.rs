@@ -82,7 +82,10 @@ impl Service {
         };
         self.state.heard.lock().unwrap().push((model, texts));
         let answer = answer.to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
         let mut stream = stream;
         stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat()).ok()
     }
@@ -106,8 +109,11 @@ fn embedded(model: &str, texts: &[String]) -> Value {
 /// The shortest is the best.
 fn ranked(_query: &str, texts: &[String]) -> Value {
     let score = |text: &String| 1.0 / f64::from(u32::try_from(text.len()).unwrap());
-    let results: Vec<Value> =
-        texts.iter().enumerate().map(|(index, text)| json!({"index": index, "relevance_score": score(text)})).collect();
+    let results: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| json!({"index": index, "relevance_score": score(text)}))
+        .collect();
     json!({ "results": results })
 }
 

@@ -51,8 +51,9 @@ pub enum BadWeights {
 impl Weights {
     /// Those an engine begins with.
     pub fn learned() -> Weights {
-        let mut weights: Weights =
+        let Learned { version, weights, .. } =
             serde_json::from_str(LEARNED).expect("the weights of the program are tested");
+        let mut weights = Weights { version: format!("default-{version}"), weights };
         let all: f64 = weights.weights.values().map(|weight| weight.abs()).sum();
         weights.weights.insert("exact".into(), all * EXACT_SHARE);
         weights.weights.insert("graph".into(), all * GRAPH_SHARE);

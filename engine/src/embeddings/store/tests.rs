@@ -32,7 +32,10 @@ fn vectors_are_kept_by_model_and_text() {
     drop(store);
     let store = VectorStore::open(&directory.path().join("vectors")).unwrap();
     let again = store.model("small", None, "http://b/").unwrap();
-    assert_eq!((again.id, again.dimension, again.url.as_str(), again.complete), (small.id, 3, "http://b/", false));
+    assert_eq!(
+        (again.id, again.dimension, again.url.as_str(), again.complete),
+        (small.id, 3, "http://b/", false)
+    );
     assert_eq!(store.held(small.id, 0, 9).unwrap(), BTreeMap::from([(3, digest("three")), (5, digest(""))]));
     assert_eq!(store.held(small.id, 3, 4).unwrap().len(), 0);
     assert_eq!(store.same(small.id, &digest("three")).unwrap(), Some(vec![3.0, 4.0, 0.0]));
@@ -56,9 +59,9 @@ fn what_is_removed_is_in_no_file() {
     let pattern: Vec<u8> = told[7..11].iter().flat_map(|value| value.to_le_bytes()).collect();
     let is_there = || {
         let files = fs::read_dir(directory.path().join("vectors")).unwrap();
-        files.map(|file| fs::read(file.unwrap().path()).unwrap()).any(|bytes| {
-            bytes.windows(pattern.len()).any(|window| window == pattern)
-        })
+        files
+            .map(|file| fs::read(file.unwrap().path()).unwrap())
+            .any(|bytes| bytes.windows(pattern.len()).any(|window| window == pattern))
     };
     assert!(is_there(), "or the look finds nothing");
     assert_eq!(store.remove(&[1, 7]).unwrap(), 1);

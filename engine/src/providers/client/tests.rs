@@ -58,7 +58,10 @@ async fn vectors_tokens_and_cost_come_back() {
     let (_, body) = asking.fake.heard.lock().unwrap()[0].clone();
     assert_eq!(body, json!({"model": "letters", "input": ["tea", "a stone"]}));
     let metrics = &asking.metrics;
-    assert_eq!((asking.counted("ok"), metrics.provider.tokens.with_label_values(&["embedding"]).get()), (1, 14));
+    assert_eq!(
+        (asking.counted("ok"), metrics.provider.tokens.with_label_values(&["embedding"]).get()),
+        (1, 14)
+    );
     let cost = metrics.provider.cost.with_label_values(&["embedding"]).get();
     assert!((cost - 14.0 * 2.0 / 1e6).abs() < 1e-12, "{cost}");
 }
@@ -79,7 +82,8 @@ async fn every_way_to_fail_has_its_name_and_tells_no_text() {
         (Does::Bytes("                ", 1 << 20), "too_large"),
     ] {
         let asking = asking([does.clone()]).await;
-        let failure = asking.embed_within(&["my secret", "b"], Duration::from_millis(1_500)).await.unwrap_err();
+        let failure =
+            asking.embed_within(&["my secret", "b"], Duration::from_millis(1_500)).await.unwrap_err();
         assert_eq!(failure.label(), label, "{does:?}: {failure}");
         assert!(!format!("{failure} {failure:?}").contains("secret"));
         assert_eq!(asking.counted(label), 1);
@@ -135,8 +139,7 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
     let path = directory.path().join("key");
     std::fs::write(&path, "old-key").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
-    let service =
-        Service { key_file: Some(path.clone()), ..service(&format!("http://{}/", fake.address)) };
+    let service = Service { key_file: Some(path.clone()), ..service(&format!("http://{}/", fake.address)) };
     let provider = Provider::new("embedding", service, false, Arc::new(Metrics::new("").unwrap())).unwrap();
     assert!(!format!("{provider:?}").contains("old-key"));
     let client = Client::new(provider).unwrap();
@@ -151,7 +154,8 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
 
 #[tokio::test]
 async fn documents_are_ranked() {
-    let results = json!({"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}]});
+    let results =
+        json!({"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}]});
     let asking = asking([Does::Answer(results)]).await;
     let ranked = rerank(&asking.client, "what is hot", &["ice", "tea"], PATIENCE).await.unwrap();
     assert_eq!(ranked, [(1, 0.9), (0, 0.2)]);
