@@ -10,7 +10,11 @@ use engine_core::policy::{self, Policy};
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
-use crate::retrieval::Model;
+use crate::providers::RerankService;
+
+mod providers;
+
+pub(crate) use providers::Embedding;
 
 /// What the file says, with defaults for what it does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +31,9 @@ pub(crate) struct Config {
     /// What may be written.
     pub(crate) policy: policy::Settings,
     /// What makes vectors of texts.
-    pub(crate) model: Model,
+    pub(crate) embedding: Embedding,
+    /// What ranks the best of a search again.
+    pub(crate) rerank: Option<RerankService>,
     /// Rules for whoever asks for a retention plan without naming any.
     pub(crate) retention: Retention,
     /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
@@ -79,7 +85,8 @@ impl Default for Config {
             rotation: Rotation::default(),
             verify_interval: DAY,
             policy: policy::Settings::default(),
-            model: Model::default(),
+            embedding: Embedding::default(),
+            rerank: None,
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
         }
@@ -113,8 +120,18 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 9] =
-    ["engine", "log", "shutdown", "rotation", "integrity", "policy", "embedding", "retention", "mcp"];
+const SECTIONS: [&str; 10] = [
+    "engine",
+    "log",
+    "shutdown",
+    "rotation",
+    "integrity",
+    "policy",
+    "embedding",
+    "rerank",
+    "retention",
+    "mcp",
+];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mut config = Config::default();
@@ -160,13 +177,9 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
             faults.extend(found.iter().map(|fault| format!("policy.{fault}")));
         }
     }
-    let embedding = part("embedding", &["provider"], &mut faults);
-    if let Some(provider) = text(&embedding, "embedding", "provider", &mut faults) {
-        match Model::named(provider) {
-            Some(model) => config.model = model,
-            None => faults.push(format!("embedding.provider must be one of {}", Model::NAMES.join(", "))),
-        }
-    }
+    let value = |name: &str| root.get(name).unwrap_or(&Value::Null);
+    config.embedding = providers::embedding(value("embedding"), &mut faults);
+    config.rerank = providers::rerank(value("rerank"), &mut faults);
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
     config.retention = read_retention(&retention, &mut faults);

@@ -16,10 +16,12 @@ use engine_core::wire::{
     ProjectionState, StorageHealth, StorageReason,
 };
 use jiff::Timestamp;
+use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::cache::Answers;
-use crate::config::{Retention, Rotation};
+use crate::config::{Embedding, Retention, Rotation};
+use crate::embeddings::{self, EmbeddingStatus, Embeddings, Surroundings};
 use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
     Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
@@ -28,7 +30,8 @@ use crate::log::{
 use crate::metrics::Metrics;
 use crate::operations::Turns;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
-use crate::retrieval::{Catalogs, Model, Retrieval};
+use crate::providers::{ClientError, RerankService, Reranker};
+use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
 use crate::writing::{Gate, WriteError};
 
@@ -54,9 +57,22 @@ pub(crate) struct Settings {
     /// What may be written.
     pub(crate) policy: Arc<Policy>,
     /// What makes vectors of texts.
-    pub(crate) model: Model,
     /// Rules for plans that name none.
     pub(crate) retention: Retention,
+    pub(crate) embedding: Embedding,
+    /// What ranks the best of a search again.
+    pub(crate) rerank: Option<RerankService>,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the configured service cannot be used: {0}")]
+    Service(#[from] ClientError),
+    #[error("the configured model cannot be used: {0}")]
+    Model(#[from] BadModel),
 }
 
 /// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
@@ -74,6 +90,10 @@ pub(crate) struct Engine {
     pub(crate) parts: LogParts,
     pub(crate) retrieval: Arc<Retrieval>,
     pub(crate) answers: Arc<Answers>,
+    /// The model outside that makes vectors, where one is configured.
+    pub(crate) embeddings: Option<Arc<Embeddings>>,
+    /// The model outside that ranks, where one is configured.
+    pub(crate) reranker: Option<Reranker>,
     catalogs: Arc<Catalogs>,
     /// Who has copies of memories and is told when some are forgotten.
     pub(crate) forgotten: Listeners,
@@ -93,9 +113,9 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
-    pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, OpenError> {
+    pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
         let directory = LogDirectory::lock(data)?;
-        let Settings { rotation, verify_interval, anchor, policy, model, retention } = settings;
+        let Settings { rotation, verify_interval, anchor, policy, embedding, rerank, retention } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
             storage: directory.storage(),
@@ -124,7 +144,26 @@ impl Engine {
         let keeper = Keeper::new(parts.clone(), verify_interval);
         let (stop_keeper, stopped) = mpsc::sync_channel(1);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
-        let catalogs = Catalogs::start(model, CATALOGS_BYTES_MAX, Arc::clone(&projection)).map_err(failed)?;
+        let reranker = rerank.map(|service| Reranker::new(service, Arc::clone(&metrics))).transpose()?;
+        let (model, embeddings) = match embedding {
+            Embedding::InProcess(model) => (model, None),
+            Embedding::Directory(path) => {
+                let model = Box::leak(Box::new(DirectoryModel::read(&path)?));
+                (Model::Directory(model), None)
+            }
+            Embedding::Http(service) => {
+                let surroundings = Surroundings {
+                    directory: embeddings::directory(data),
+                    projection: Arc::clone(&projection),
+                    published: published.clone(),
+                    metrics: Arc::clone(&metrics),
+                };
+                (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?))
+            }
+        };
+        let catalogs =
+            Catalogs::start(model, embeddings.clone(), CATALOGS_BYTES_MAX, Arc::clone(&projection));
+        let catalogs = catalogs.map_err(failed)?;
         let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
         let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
         let forgotten = Listeners::default();
@@ -152,6 +191,8 @@ impl Engine {
             parts,
             retrieval,
             answers,
+            embeddings,
+            reranker,
             catalogs,
             turns: Turns::new(),
             queue: Mutex::new(Some(queue)),
@@ -242,6 +283,9 @@ impl Engine {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // Before the projection, which it reads.
         self.catalogs.stop();
+        if let Some(embeddings) = &self.embeddings {
+            embeddings.stop();
+        }
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the engine had panicked");
@@ -262,7 +306,8 @@ impl Engine {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let ended =
             threads.iter().chain(keeper.as_ref().map(|(_, thread)| thread)).any(JoinHandle::is_finished);
-        !ended && self.catalogs.is_alive()
+        let filling = self.embeddings.as_ref().is_none_or(|embeddings| embeddings.is_alive());
+        !ended && filling && self.catalogs.is_alive()
     }
 
     /// Whether requests should be sent here.
@@ -291,6 +336,22 @@ impl Engine {
             projection,
             storage,
             started_at: self.started_at,
+        }
+    }
+
+    /// Which model makes vectors, and how far it is.
+    pub(crate) fn embedding_status(&self) -> EmbeddingStatus {
+        if let Some(embeddings) = &self.embeddings {
+            return embeddings.status();
+        }
+        let (model, (embedded, _)) = (self.catalogs.model(), self.catalogs.size());
+        EmbeddingStatus {
+            model: model.id().to_owned(),
+            dimension: Some(model.dimension()).filter(|dimension| *dimension > 0),
+            embedded: embedded as u64,
+            // Made when a project is searched: none is missing.
+            total: embedded as u64,
+            ..EmbeddingStatus::default()
         }
     }
 

@@ -1,8 +1,8 @@
 //! Every metric of the engine, defined here and nowhere else.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// From a tenth of a millisecond, which is a cached read, to ten seconds, after which a client has gone.
@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) redactions: IntCounterVec,
     pub(crate) cache: IntCounterVec,
     pub(crate) degraded: IntCounterVec,
+    pub(crate) provider: ProviderMetrics,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) storage_failures: IntCounterVec,
     pub(crate) projection_failures: IntCounter,
@@ -85,6 +86,7 @@ impl Metrics {
                 "Answers in which a part of the engine took no part.",
                 &["operation", "reason"],
             )?,
+            provider: ProviderMetrics::new(&define)?,
             http_requests: define.counters(
                 "memory_http_requests_total",
                 "Requests answered.",
@@ -164,6 +166,62 @@ impl Metrics {
     }
 }
 
+/// Of services outside.
+#[derive(Debug)]
+pub(crate) struct ProviderMetrics {
+    pub(crate) requests: IntCounterVec,
+    pub(crate) retries: IntCounterVec,
+    pub(crate) tokens: IntCounterVec,
+    pub(crate) cost: CounterVec,
+    pub(crate) seconds: HistogramVec,
+    pub(crate) breaker: IntGaugeVec,
+    pub(crate) stored: IntGauge,
+    pub(crate) missing: IntGauge,
+}
+
+impl ProviderMetrics {
+    fn new(define: &Define<'_>) -> Result<ProviderMetrics, prometheus::Error> {
+        Ok(ProviderMetrics {
+            requests: define.counters(
+                "memory_provider_requests_total",
+                "Requests to services outside, by how they ended; some are not sent.",
+                &["provider", "outcome"],
+            )?,
+            retries: define.counters(
+                "memory_provider_retries_total",
+                "Requests to services outside that repeat one which failed.",
+                &["provider"],
+            )?,
+            tokens: define.counters(
+                "memory_provider_tokens_total",
+                "Tokens that services outside have taken, as they count them where they say so.",
+                &["provider"],
+            )?,
+            cost: define.costs(
+                "memory_provider_cost_total",
+                "Price of those tokens, in what the configured price is in.",
+                "provider",
+            )?,
+            seconds: define.latencies(
+                "memory_provider_seconds",
+                "Request to a service outside until it was answered or given up.",
+                "provider",
+            )?,
+            breaker: define.gauges(
+                "memory_provider_breaker_open",
+                "1 while a service outside is left alone because it does not work.",
+                "provider",
+            )?,
+            stored: define
+                .gauge("memory_embeddings_stored", "Memories whose vector was made by the outside model.")?,
+            missing: define.gauge(
+                "memory_embeddings_missing",
+                "Memories that wait for a vector of the outside model.",
+            )?,
+        })
+    }
+}
+
 struct Define<'a>(&'a Registry);
 
 impl Define<'_> {
@@ -185,6 +243,14 @@ impl Define<'_> {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn costs(&self, name: &str, help: &str, label: &str) -> Result<CounterVec, prometheus::Error> {
+        self.register(CounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), &[label])?)
     }
 
     fn latency(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {

@@ -46,7 +46,8 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         policy: Arc::new(
             Policy::new(&config.policy).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))?,
         ),
-        model: config.model,
+        embedding: config.embedding,
+        rerank: config.rerank,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(

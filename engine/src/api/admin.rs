@@ -13,6 +13,7 @@ use engine_core::wire::{CheckpointAnswer, ErrorCode, GivenAnchor, Health, Projec
 use http_body_util::{BodyExt, Limited};
 
 use super::parameters::Parameters;
+use crate::embeddings::EmbeddingStatus;
 use crate::engine::Engine;
 use crate::log::{KeyRotated, Rotated};
 use crate::operations::{not_open, texts};
@@ -39,6 +40,11 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'
 
 pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
     Json(engine.health())
+}
+
+/// Which model makes vectors, and how far it is.
+pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<EmbeddingStatus> {
+    Json(engine.embedding_status())
 }
 
 pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Refusal> {

@@ -113,6 +113,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/readyz", get(admin::readyz))
         .route("/health", get(admin::health))
         .route("/metrics", get(admin::metrics))
+        .route("/embedding", get(admin::embedding))
         .route("/rebuild", post(admin::rebuild))
         .route("/checkpoint", get(admin::checkpoint))
         .route("/anchor", post(admin::anchor))

@@ -30,9 +30,10 @@ impl Operations {
         {
             return Ok(answer);
         }
+        let asked = self.ask_outside(search).await?;
         let retrieval = Arc::clone(&self.engine.retrieval);
         let (answer, until) = self
-            .query("checkout", Some(0), move |connection| retrieval.checkout(connection, &checkout))
+            .query("checkout", Some(0), move |connection| retrieval.checkout(connection, &checkout, &asked))
             .await?;
         let answer = answer.map_err(|too_much| {
             let needed = too_much.tokens;

@@ -11,6 +11,7 @@ mod items;
 mod log;
 mod memories;
 mod memory_tool;
+mod outside;
 mod retention;
 mod search;
 mod turns;

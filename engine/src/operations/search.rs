@@ -24,9 +24,11 @@ impl Operations {
         if let Some(Answer::Search(answer)) = self.engine.answers.find("search", &key, now) {
             return Ok(answer);
         }
+        let asked = self.ask_outside(&search).await?;
         let retrieval = Arc::clone(&self.engine.retrieval);
-        let (answer, until) =
-            self.query("search", Some(0), move |connection| retrieval.search(connection, &search)).await?;
+        let found =
+            self.query("search", Some(0), move |connection| retrieval.search(connection, &search, &asked));
+        let (answer, until) = found.await?;
         let answer = Arc::new(answer);
         self.engine.answers.keep(key, Answer::Search(Arc::clone(&answer)), until);
         Ok(answer)
@@ -42,12 +44,13 @@ impl Operations {
     pub(super) fn answer_key(&self, search: &Search, more: String) -> AnswerKey {
         let timeless =
             Search { moment: Moment { now: Timestamp::UNIX_EPOCH, ..search.moment }, ..search.clone() };
+        let vectors = self.engine.embeddings.as_ref().map_or(0, |embeddings| embeddings.version());
         AnswerKey {
             project: search.project.clone(),
             mode: search.mode,
             weights: self.engine.retrieval.weights_version(),
             applied_seq: self.engine.projection.version(search.project.as_deref()),
-            request: format!("{timeless:?}{more}"),
+            request: format!("{timeless:?}{more} {vectors}"),
         }
     }
 }

@@ -64,6 +64,37 @@ pub(crate) fn memories_after(
     Ok(false)
 }
 
+/// At most so many memories of all projects that came after an event, in order, each with its project. Whether there are more.
+pub(crate) fn memories_of_all_after(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+    mut each: impl FnMut(&str, &MemoryRow),
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, known, valid_from, occurred_at, actor, kind, session, title, tags, content, project
+         FROM memories WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = statement.query((after, wanted))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        if count == limit {
+            return Ok(true);
+        }
+        each(row.get_ref(10)?.as_str()?, &memory(row)?);
+        count += 1;
+    }
+    Ok(false)
+}
+
+/// Memories of all projects.
+pub(crate) fn memory_count(connection: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 =
+        connection.prepare_cached("SELECT count(*) FROM memories")?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 fn memory(row: &Row<'_>) -> rusqlite::Result<MemoryRow> {
     let occurred: String = row.get(3)?;
     let known = row.get(1)?;

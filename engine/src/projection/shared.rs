@@ -92,6 +92,11 @@ impl ProjectionShared {
         *self.applied.borrow()
     }
 
+    /// Tells whenever more events are applied, or another projection answers.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
     pub(crate) fn state(&self) -> ProjectionState {
         self.state.read().unwrap_or_else(PoisonError::into_inner).0
     }

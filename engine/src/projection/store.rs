@@ -163,7 +163,13 @@ impl ProjectionStore {
         check_applied(&applied, log)?;
         // Nobody knows whether the process before got to it.
         let traces = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten)", [], |row| row.get(0))?;
-        Ok(ProjectionStore { connection, path: path.to_owned(), applied, touched: Touched::default(), traces })
+        Ok(ProjectionStore {
+            connection,
+            path: path.to_owned(),
+            applied,
+            touched: Touched::default(),
+            traces,
+        })
     }
 
     /// Begins a new one, to be loaded.

@@ -8,6 +8,7 @@ use engine_core::retrieval::voice::Voice;
 
 use super::model::Model;
 use super::names::{NONE, Names};
+use super::outside::Outside;
 use super::rank::is_somebodys;
 use super::vectors::Vectors;
 use crate::projection::{Bounds, EndRow, MemoryRow};
@@ -58,6 +59,8 @@ pub(super) struct Catalog {
     /// Moments at which something becomes or stops being true by itself.
     boundaries: BTreeSet<i64>,
     pub(super) vectors: Vectors,
+    /// Where a model outside is configured.
+    pub(super) outside: Option<Outside>,
     stems: Stems,
     /// Events looked at.
     pub(super) through: i64,
@@ -71,7 +74,7 @@ struct End {
 }
 
 impl Catalog {
-    pub(super) fn new(model: Model) -> Catalog {
+    pub(super) fn new(model: Model, outside: bool) -> Catalog {
         Catalog {
             seqs: Vec::new(),
             known: Vec::new(),
@@ -99,6 +102,7 @@ impl Catalog {
             ends: HashMap::new(),
             boundaries: BTreeSet::new(),
             vectors: Vectors::new(model),
+            outside: outside.then(Outside::default),
             stems: Stems::default(),
             through: 0,
         }
@@ -115,6 +119,7 @@ impl Catalog {
             + 6 * self.terms.len()
             + 16 * self.frequencies.len()
             + self.vectors.bytes()
+            + self.outside.as_ref().map_or(0, Outside::bytes)
     }
 
     /// Adds the next memory of the project.
@@ -139,6 +144,9 @@ impl Catalog {
         let tokens = self.vectors.push(&embedded(row));
         self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
         self.piece_starts.push(self.pieces.len());
+        if let Some(outside) = &mut self.outside {
+            outside.push(row);
+        }
         self.through = self.through.max(row.seq);
     }
 
@@ -214,6 +222,9 @@ impl Catalog {
         }
         self.pieces[self.piece_starts[number]..self.piece_starts[number + 1]].fill(0);
         self.vectors.forget(number);
+        if let Some(outside) = &mut self.outside {
+            outside.forget(number);
+        }
     }
 
     /// The number of a memory, when it is one of this project.
@@ -389,7 +400,7 @@ mod tests {
     }
 
     fn catalog() -> Catalog {
-        let mut catalog = Catalog::new(Model::Hashing);
+        let mut catalog = Catalog::new(Model::Hashing, false);
         for (seq, session, content) in [
             (3, Some("a"), "The kettle is blue"),
             (5, Some("b"), "Which kettle?"),

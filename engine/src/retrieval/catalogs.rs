@@ -11,6 +11,8 @@ use rusqlite::Connection;
 
 use super::catalog::{Catalog, embedded};
 use super::model::Model;
+use super::outside;
+use crate::embeddings::{Answering, Embeddings, VectorStore};
 use crate::projection::{
     ProjectionShared, applied_seq, ends_after, forgotten_after, memories_after, projects,
 };
@@ -22,6 +24,8 @@ const INLINE_MAX: usize = 4_096;
 const STEP_MEMORIES: usize = 512;
 /// Memories whose vectors a search itself makes anew.
 const WEIGH_INLINE_MAX: usize = 4_096;
+/// Vectors of an outside model that a search itself takes over: some ten milliseconds.
+const OUTSIDE_INLINE_MAX: usize = 1_024;
 /// Projects that wait for the thread. Who finds no room asks again with the next search.
 const REQUESTS_MAX: usize = 64;
 /// Projects whose catalogs are made at the start.
@@ -34,6 +38,8 @@ pub(super) struct Held {
     used: AtomicU64,
     /// The thread is at it, or has been asked to be.
     asked: AtomicBool,
+    /// Same, for vectors of an outside model. Searches go on with the built-in ones meanwhile.
+    asked_for_vectors: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -44,9 +50,14 @@ pub(super) struct State {
 }
 
 impl Held {
-    fn new(model: Model) -> Held {
-        let catalog = RwLock::new(State { catalog: Catalog::new(model), ended_through: 0 });
-        Held { catalog, used: AtomicU64::new(0), asked: AtomicBool::new(false) }
+    fn new(model: Model, outside: bool) -> Held {
+        let catalog = RwLock::new(State { catalog: Catalog::new(model, outside), ended_through: 0 });
+        Held {
+            catalog,
+            used: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            asked_for_vectors: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -62,6 +73,7 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Catalogs {
     model: Model,
+    embeddings: Option<Arc<Embeddings>>,
     /// All of them together, bytes.
     bytes_max: usize,
     shelf: Mutex<Shelf>,
@@ -89,6 +101,7 @@ impl Catalogs {
     /// Starts the thread that makes large catalogs.
     pub(crate) fn start(
         model: Model,
+        embeddings: Option<Arc<Embeddings>>,
         bytes_max: usize,
         projection: Arc<ProjectionShared>,
     ) -> std::io::Result<Arc<Catalogs>> {
@@ -96,6 +109,7 @@ impl Catalogs {
         let stopping = Arc::new(AtomicBool::new(false));
         let catalogs = Arc::new(Catalogs {
             model,
+            embeddings,
             bytes_max,
             shelf: Mutex::default(),
             clock: AtomicU64::new(0),
@@ -125,6 +139,15 @@ impl Catalogs {
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    pub(crate) fn model(&self) -> Model {
+        self.model
+    }
+
+    /// The outside model whose vectors answer, and where they are kept.
+    pub(super) fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
+        self.embeddings.as_ref()?.answering()
+    }
+
     /// The project's catalog as of the moment the connection reads.
     pub(super) fn current(
         &self,
@@ -135,6 +158,7 @@ impl Catalogs {
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
         if held.read().ended_through >= applied {
+            self.take_over(&held, project);
             return Ok(Ok(held));
         }
         if held.asked.load(Ordering::Acquire) {
@@ -149,7 +173,10 @@ impl Catalogs {
         let large = outgrown && state.catalog.len() > WEIGH_INLINE_MAX;
         drop(state);
         if !whole || large {
-            self.ask_for(&held, project);
+            self.ask_for(&held.asked, project);
+        }
+        if whole {
+            self.take_over(&held, project);
         }
         Ok(if whole { Ok(held) } else { Err(Missing::Loading) })
     }
@@ -159,13 +186,31 @@ impl Catalogs {
         *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
     }
 
-    fn ask_for(&self, held: &Held, project: &str) {
+    /// Takes over what vectors an outside model has made since, when they are few. What cannot be read is not there.
+    fn take_over(&self, held: &Held, project: &str) {
+        let Some((answering, store)) = self.answering() else { return };
+        let is_current = |state: &State| {
+            state.catalog.outside.as_ref().is_none_or(|outside| outside.is_current(&answering))
+        };
+        if is_current(&held.read()) || held.asked_for_vectors.load(Ordering::Acquire) {
+            return;
+        }
+        let more =
+            outside::load(&mut held.write().catalog, project, (&answering, &store), OUTSIDE_INLINE_MAX);
+        match more {
+            Ok(true) => self.ask_for(&held.asked_for_vectors, project),
+            Ok(false) => {}
+            Err(fault) => tracing::warn!(%fault, "the file of vectors cannot be read"),
+        }
+    }
+
+    fn ask_for(&self, asked: &AtomicBool, project: &str) {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(requests) = requests.as_ref()
-            && !held.asked.swap(true, Ordering::AcqRel)
+            && !asked.swap(true, Ordering::AcqRel)
             && requests.try_send(project.to_owned()).is_err()
         {
-            held.asked.store(false, Ordering::Release);
+            asked.store(false, Ordering::Release);
         }
     }
 
@@ -180,7 +225,7 @@ impl Catalogs {
             return Arc::clone(held);
         }
         self.make_room(&mut shelf);
-        let held = Arc::new(Held::new(self.model));
+        let held = Arc::new(Held::new(self.model, self.embeddings.is_some()));
         shelf.catalogs.insert(project.to_owned(), Arc::clone(&held));
         held
     }
@@ -309,6 +354,8 @@ impl Loader {
                 Ok((held, true)) => {
                     self.weigh_anew(&held, project);
                     held.asked.store(false, Ordering::Release);
+                    self.take_over(&held, project);
+                    held.asked_for_vectors.store(false, Ordering::Release);
                     return;
                 }
                 Ok((held, false)) => held.asked.store(true, Ordering::Release),
@@ -324,6 +371,18 @@ impl Loader {
         let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = shelf.catalogs.get(project) {
             held.asked.store(false, Ordering::Release);
+            held.asked_for_vectors.store(false, Ordering::Release);
+        }
+    }
+
+    /// Vectors of an outside model, step by step.
+    fn take_over(&self, held: &Held, project: &str) {
+        let Some((answering, store)) = self.catalogs.answering() else { return };
+        loop {
+            let more = outside::load(&mut held.write().catalog, project, (&answering, &store), STEP_MEMORIES);
+            if !more.unwrap_or(false) || self.is_stopping() {
+                return;
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
 use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, Verdict};
 use rusqlite::Connection;
 
-use super::model::Model;
+use super::asked::Asked;
+use super::model::token_count;
 use super::rank::Ranked;
 use super::search::Retrieval;
 use crate::projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
@@ -37,7 +38,7 @@ struct Candidate {
 impl Candidate {
     fn new(shown: Shown, worth: f64) -> Candidate {
         let text = render(&shown);
-        let tokens = Model::built_in().pieces.encode(&text).len();
+        let tokens = token_count(&text);
         let piece = Piece { seq: shown.seq, tokens, worth };
         Candidate { shown, text, piece }
     }
@@ -66,12 +67,14 @@ impl Retrieval {
         &self,
         connection: &Connection,
         checkout: &Checkout,
+        asked: &Asked,
     ) -> rusqlite::Result<(Result<CheckoutAnswer, TooMuch>, i64)> {
         let moment = connection.unchecked_transaction()?;
         let bounds = checkout.search.moment.bounds(&moment)?;
         let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
         let until = self.right_until(&moment, search)?;
-        let (ranked, weights, degraded) = self.best(&moment, search)?;
+        let (ranked, weights, degraded) = self.best(&moment, search, asked)?;
+        self.count("checkout", &degraded);
         let mandatory: Vec<Candidate> =
             shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?
                 .into_iter()

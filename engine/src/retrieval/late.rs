@@ -3,7 +3,7 @@
 
 use super::catalog::Catalog;
 use super::model::Model;
-use super::vectors::product;
+use super::rows::product;
 
 /// Tokens of a query that are compared.
 const ASKED_MAX: usize = 64;

@@ -1,22 +1,28 @@
 //! Finding memories by words, meaning and the structure they were saved in.
 //!
-//! [`catalog`] is what is kept in memory of a project, [`catalogs`] keeps it in step with the projection; [`model`] and
-//! [`vectors`] are the lane of meaning, [`late`] compares token by token; [`rank`] puts one score to each memory, [`search`] is
-//! the whole of it.
+//! [`catalog`] is what is kept in memory of a project, [`catalogs`] keeps it in step with the projection; [`model`],
+//! [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a service makes them, [`directory`] a model in files; [`late`] compares token by token; [`rank`] puts one score to each memory, [`search`] is
+//! the whole of it, with what services have said beforehand in [`asked`].
 
+mod asked;
 mod catalog;
 mod catalogs;
 mod checkout;
+mod directory;
 mod late;
 mod model;
 mod names;
+mod outside;
 mod rank;
+mod rows;
 mod search;
 #[cfg(test)]
 mod tests;
 mod vectors;
 
+pub(crate) use asked::Asked;
 pub(crate) use catalogs::Catalogs;
 pub(crate) use checkout::Checkout;
-pub(crate) use model::Model;
+pub(crate) use directory::{BadModel, DirectoryModel};
+pub(crate) use model::{Model, token_count};
 pub(crate) use search::Retrieval;

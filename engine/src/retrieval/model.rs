@@ -6,7 +6,8 @@ use engine_core::embedding::hashing;
 use engine_core::embedding::table::Table;
 use engine_core::embedding::wordpiece::WordPiece;
 
-use super::vectors::product;
+use super::directory::DirectoryModel;
+use super::rows::product;
 
 /// Distilled from all-MiniLM-L6-v2; engine/data/README.md says how.
 static TABLE: &[u8] = include_bytes!("../../data/static-minilm-256.table");
@@ -40,10 +41,12 @@ pub(crate) enum Model {
     BuiltIn,
     /// Spelling alone, without a table.
     Hashing,
+    /// A model that was read from files. It lives as long as the process, as the built-in one does.
+    Directory(&'static DirectoryModel),
 }
 
 impl Model {
-    /// Names in the configuration.
+    /// Names in the configuration of those that need nothing else.
     pub(crate) const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
 
     /// The model of this name.
@@ -55,12 +58,23 @@ impl Model {
             .map(|(m, _)| m)
     }
 
+    /// Name and version, kept with what was made by it.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Model::Off => "none",
+            Model::BuiltIn => "static-minilm-256/1",
+            Model::Hashing => "hashing-256/1",
+            Model::Directory(model) => model.id(),
+        }
+    }
+
     /// Numbers in a vector.
-    pub(super) fn dimension(self) -> usize {
+    pub(crate) fn dimension(self) -> usize {
         match self {
             Model::Off => 0,
             Model::BuiltIn => BUILT_IN.table.dimension(),
             Model::Hashing => hashing::DIMENSION,
+            Model::Directory(model) => model.dimension(),
         }
     }
 
@@ -71,6 +85,11 @@ impl Model {
     pub(super) fn built_in() -> &'static BuiltIn {
         &BUILT_IN
     }
+}
+
+/// Tokens of a text as the built-in model counts them; other models count much alike.
+pub(crate) fn token_count(text: &str) -> usize {
+    BUILT_IN.pieces.encode(text).len()
 }
 
 #[cfg(test)]

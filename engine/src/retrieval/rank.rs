@@ -14,11 +14,14 @@ use jiff::tz::TimeZone;
 use super::catalog::Catalog;
 use super::late::Late;
 use super::names::NONE;
-use super::vectors::AskedVector;
+use super::rows::{AskedVector, Rows};
+use crate::embeddings::{AskedOutside, VectorStore};
 use crate::projection::Bounds;
 
 /// Memories each lane puts forward.
 pub(super) const LANE_TOP: usize = 250;
+/// Of vectors that were made outside, how many more are compared unrounded: what rounding has put behind comes forward.
+const UNROUNDED_FACTOR: usize = 2;
 /// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
 /// without end its first thousand say what it is about.
 const SESSION_MEMBERS_MAX: usize = 1_024;
@@ -43,6 +46,8 @@ pub(super) struct Ranked {
     pub(super) coverage: f64,
     /// Best likenesses of the query's tokens in it and its neighbours, on average, 0 to 1.
     pub(super) alike: f64,
+    /// What the reranker said of it, and what that changed of the score.
+    pub(super) reranked: Option<(f64, f64)>,
 }
 
 /// What narrows a search.
@@ -74,11 +79,23 @@ pub(super) struct Query<'a> {
     vector: Option<AskedVector>,
     /// What lanes of meaning count beside those of words, 0.5 to 1.
     trust: f64,
+    /// What the vector is compared with.
+    rows: &'a Rows,
+    /// Where these are kept unrounded, and by which model.
+    kept_by: Option<(i64, &'a VectorStore)>,
+    /// Cosines that were computed of those, by number.
+    exact: HashMap<u32, f32>,
     late: Late<'a>,
 }
 
 impl<'a> Query<'a> {
-    pub(super) fn new(catalog: &'a Catalog, question: &'a Question) -> Query<'a> {
+    /// `outside` is the vector that an outside model made of the question, and where those of memories are kept. Where there are
+    /// too few of them the built-in ones are compared.
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        question: &'a Question,
+        outside: Option<(&AskedOutside, &'a VectorStore)>,
+    ) -> Query<'a> {
         let actors = catalog.actor_words();
         let named: Vec<bool> =
             actors.iter().map(|(words, is_capitalised)| question.names(words, *is_capitalised)).collect();
@@ -93,10 +110,23 @@ impl<'a> Query<'a> {
         let count = catalog.len() as u64;
         let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.frequency(term)));
         let text = kept.join(" ");
-        let vector = catalog.vectors.ask(&text);
         let late = Late::new(catalog, &text);
-        let trust = trust(catalog, &kept);
-        Query { catalog, question, named, kept, stems, asked, vector, trust, late }
+        let rows = outside.and_then(|(asked, store)| {
+            let rows = catalog.outside.as_ref()?.rows(asked.model)?;
+            let mut vector = asked.vector.clone();
+            engine_core::embedding::normalise(&mut vector);
+            Some((AskedVector::new(vector), rows, Some((asked.model, store))))
+        });
+        let (vector, rows, kept_by) =
+            rows.unwrap_or_else(|| (catalog.vectors.ask(&text), catalog.vectors.rows(), None));
+        let exact = HashMap::new();
+        let trust = if kept_by.is_some() { 1.0 } else { trust(catalog, &kept) };
+        Query { catalog, question, named, kept, stems, asked, vector, trust, rows, kept_by, exact, late }
+    }
+
+    /// Whether vectors of the outside model are compared.
+    pub(super) fn is_outside(&self) -> bool {
+        self.kept_by.is_some()
     }
 
     /// Words that put memories forward: all that say something, the rarest first, as far as the index can walk them.
@@ -122,7 +152,7 @@ impl<'a> Query<'a> {
     }
 
     /// The numbers of all memories that are worth a look, in order.
-    fn candidates(&self, found: &Found, narrow: &Narrow<'_>) -> Vec<u32> {
+    fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>) -> Vec<u32> {
         // What nothing is called narrows to nothing.
         let kind = narrow.kind.map(|kind| self.catalog.kind_number(kind).unwrap_or(NONE));
         let session = narrow.session.map(|session| self.catalog.session_number(session).unwrap_or(NONE));
@@ -130,9 +160,8 @@ impl<'a> Query<'a> {
         let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
         let mut chosen: Vec<u32> =
             seqs.filter_map(|seq| self.catalog.number(*seq)).filter(|n| admits(*n)).collect();
-        if let Some(vector) = &self.vector {
-            chosen.extend(self.catalog.vectors.nearest(vector, LANE_TOP, admits).into_iter().map(|(n, _)| n));
-        }
+        let (nearest, exact) = self.nearest(admits);
+        chosen.extend(nearest);
         let distances = (1..=AROUND as i64).flat_map(|distance| [-distance, distance]);
         let around: Vec<u32> = chosen
             .iter()
@@ -148,7 +177,31 @@ impl<'a> Query<'a> {
         around.retain(|number| chosen.binary_search(number).is_err() && admits(*number));
         chosen.extend(around);
         chosen.sort_unstable();
+        self.exact = exact;
         chosen
+    }
+
+    /// The memories most alike, and the cosines that were computed of unrounded vectors.
+    fn nearest(&self, admits: impl FnMut(u32) -> bool) -> (Vec<u32>, HashMap<u32, f32>) {
+        let Some(vector) = &self.vector else { return Default::default() };
+        let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
+        let Some((model, store)) = self.kept_by else {
+            return (numbers(self.rows.nearest(vector, LANE_TOP, admits)), HashMap::new());
+        };
+        let mut found = self.rows.nearest(vector, LANE_TOP * UNROUNDED_FACTOR, admits);
+        let seqs: Vec<i64> = found.iter().map(|(number, _)| self.catalog.seq(*number)).collect();
+        // Of a file that cannot be read the rounded ones are as good as it gets.
+        let unrounded = store.exact(model, &seqs).unwrap_or_default();
+        let mut exact = HashMap::with_capacity(found.len());
+        for ((number, score), seq) in found.iter_mut().zip(seqs) {
+            if let Some(unrounded) = unrounded.get(&seq).filter(|unrounded| !unrounded.is_empty()) {
+                *score = vector.cosine(unrounded);
+                exact.insert(*number, *score);
+            }
+        }
+        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+        found.truncate(LANE_TOP);
+        (numbers(found), exact)
     }
 
     /// Every candidate with its score, best first.
@@ -175,6 +228,7 @@ impl<'a> Query<'a> {
                     features,
                     coverage: coverage[at],
                     alike: alike[at],
+                    reranked: None,
                 }
             })
             .collect();
@@ -210,9 +264,9 @@ impl<'a> Query<'a> {
                 self.asked.score(counts, words, mean * of.len() as f64)
             };
             let alike = |of: &[u32]| {
-                self.vector
-                    .as_ref()
-                    .map_or(0.0, |vector| f64::from(self.catalog.vectors.likeness_of_all(vector, of)))
+                let exact = self.exact.get(number).filter(|_| of.len() == 1).copied();
+                let rounded = || self.vector.as_ref().map(|vector| self.rows.likeness_of_all(vector, of));
+                exact.or_else(rounded).map_or(0.0, f64::from)
             };
             let (pairs, proximity) = self.pairs(*number);
             let (session_lexical, session_static) = self.session(*number, &mut sessions);
@@ -270,7 +324,7 @@ impl<'a> Query<'a> {
             let alike = self
                 .vector
                 .as_ref()
-                .map_or(0.0, |vector| f64::from(self.catalog.vectors.likeness_of_session(vector, members)));
+                .map_or(0.0, |vector| f64::from(self.rows.likeness_of_session(vector, members)));
             (lexical, alike)
         })
     }

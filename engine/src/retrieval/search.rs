@@ -11,11 +11,12 @@ use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMo
 use rusqlite::Connection;
 use serde::Deserialize;
 
+use super::asked::Asked;
 use super::catalogs::{Catalogs, Missing};
 use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
 use crate::metrics::Metrics;
 use crate::projection::{
-    Bounds, Search, applied_seq, exactly, is_damage, memories_near_at, projects, setting,
+    Bounds, Search, applied_seq, exactly, is_damage, memories_near_at, projects, setting, shown_whole,
 };
 
 /// Projects that are searched one after the other when none is named. Of more, words alone decide.
@@ -47,7 +48,11 @@ struct Scope<'a> {
     search: &'a Search,
     question: &'a Question,
     bounds: Bounds,
+    asked: &'a Asked,
 }
+
+/// Bytes of a memory that a reranker is given: what it reads of one, most of them.
+const RERANKED_BYTES_MAX: usize = 4 << 10;
 
 impl Retrieval {
     pub(crate) fn new(catalogs: Arc<Catalogs>, metrics: Arc<Metrics>) -> Retrieval {
@@ -81,6 +86,7 @@ impl Retrieval {
         &self,
         connection: &Connection,
         search: &Search,
+        asked: &Asked,
     ) -> rusqlite::Result<(SearchAnswer, i64)> {
         let question = Question::read(&search.words);
         let moment = connection.unchecked_transaction()?;
@@ -90,16 +96,14 @@ impl Retrieval {
         }
         let bounds = search.moment.bounds(&moment)?;
         let weights = self.weights(&moment)?;
-        let scope = Scope { connection: &moment, search, question: &question, bounds };
-        let mut degraded = Vec::new();
+        let scope = Scope { connection: &moment, search, question: &question, bounds, asked };
+        let mut degraded = asked.degraded.clone();
         let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         let total = ranked.len() as u64;
         let from = (search.offset as usize).min(ranked.len());
         ranked.drain(..from);
         ranked.truncate(search.limit as usize);
-        for Degraded { reason, .. } in &degraded {
-            self.metrics.degraded.with_label_values(&["search", reason]).inc();
-        }
+        self.count("search", &degraded);
         let answer = SearchAnswer {
             items: self.shown(&scope, &ranked, &weights)?,
             total,
@@ -130,17 +134,45 @@ impl Retrieval {
         &self,
         moment: &Connection,
         search: &Search,
+        asked: &Asked,
     ) -> rusqlite::Result<(Vec<Ranked>, String, Vec<Degraded>)> {
         let question = Question::read(&search.words);
         let bounds = search.moment.bounds(moment)?;
         let weights = self.weights(moment)?;
-        let scope = Scope { connection: moment, search, question: &question, bounds };
-        let mut degraded = Vec::new();
+        let scope = Scope { connection: moment, search, question: &question, bounds, asked };
+        let mut degraded = asked.degraded.clone();
         let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
-        for Degraded { reason, .. } in &degraded {
-            self.metrics.degraded.with_label_values(&["checkout", reason]).inc();
-        }
         Ok((ranked, weights.version.clone(), degraded))
+    }
+
+    pub(super) fn count(&self, operation: &str, degraded: &[Degraded]) {
+        for Degraded { reason, .. } in degraded {
+            self.metrics.degraded.with_label_values(&[operation, reason]).inc();
+        }
+    }
+
+    /// The best memories of a search, for a reranker: sequence number and text of each, best first.
+    pub(crate) fn documents(
+        &self,
+        connection: &Connection,
+        search: &Search,
+        asked: &Asked,
+        top: usize,
+    ) -> rusqlite::Result<Vec<(i64, String)>> {
+        let moment = connection.unchecked_transaction()?;
+        let (ranked, ..) = self.best(&moment, search, asked)?;
+        let mut documents = Vec::with_capacity(top.min(ranked.len()));
+        for found in ranked.iter().take(top) {
+            if let Some(shown) = shown_whole(&moment, found.seq)? {
+                let mut text = match shown.title.is_empty() {
+                    true => shown.content,
+                    false => format!("{}\n{}", shown.title, shown.content),
+                };
+                text.truncate(text.floor_char_boundary(RERANKED_BYTES_MAX));
+                documents.push((found.seq, text));
+            }
+        }
+        Ok(documents)
     }
 
     fn ranked(
@@ -158,12 +190,18 @@ impl Retrieval {
             return self.by_words(scope);
         }
         let exact = lane("exact", exactly(scope.connection, &scope.search.words), degraded)?;
+        let answering = self.catalogs.answering();
+        let vector = scope.asked.vector.as_ref();
+        let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
         let mut ranked = Vec::new();
         for project in &searched {
             match self.catalogs.current(scope.connection, project)? {
                 Ok(held) => {
                     let state = held.read();
-                    let mut query = Query::new(&state.catalog, scope.question);
+                    let mut query = Query::new(&state.catalog, scope.question, outside);
+                    if outside.is_some() && !query.is_outside() && degraded.iter().all(|d| d.reason != FEW) {
+                        degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
+                    }
                     let search = Search { project: Some(project.clone()), ..scope.search.clone() };
                     let words = query.telling_words();
                     let lexical = search.having_any(scope.connection, &words, scope.bounds, LANE_TOP);
@@ -188,6 +226,7 @@ impl Retrieval {
         if searched.len() > 1 {
             ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
         }
+        scope.asked.reorder(&mut ranked);
         Ok(ranked)
     }
 
@@ -202,6 +241,7 @@ impl Retrieval {
             features: [0.0; NAMES.len()],
             coverage: 0.0,
             alike: 0.0,
+            reranked: None,
         };
         Ok(found.into_iter().enumerate().map(by_place).collect())
     }
@@ -220,10 +260,12 @@ impl Retrieval {
                 let features = ranked.iter().find(|ranked| ranked.seq.unsigned_abs() == hit.seq);
                 hit.breakdown = features.map(|ranked| {
                     let each = NAMES.iter().zip(ranked.features).zip(weights);
+                    let reranked = ranked.reranked.map(|(value, points)| FeatureView { value, points });
                     each.filter(|((_, value), weight)| *value != 0.0 && *weight != 0.0)
                         .map(|((name, value), weight)| {
                             ((*name).to_owned(), FeatureView { value, points: value * weight })
                         })
+                        .chain(reranked.map(|view| ("rerank".to_owned(), view)))
                         .collect()
                 });
             }
@@ -256,6 +298,8 @@ fn lane<T: Default>(
         Ok(T::default())
     })
 }
+/// Too few memories have a vector of the outside model: the built-in vectors answered.
+const FEW: &str = "embedding";
 
 fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
     ["vector", "structure"]

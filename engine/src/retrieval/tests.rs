@@ -60,7 +60,7 @@ fn row(seq: i64, memory: &Memory) -> MemoryRow {
 }
 
 fn catalog(memories: &[Memory]) -> Catalog {
-    let mut catalog = Catalog::new(Model::BuiltIn);
+    let mut catalog = Catalog::new(Model::BuiltIn, false);
     let rows: Vec<MemoryRow> = (1..).zip(memories).map(|(seq, memory)| row(seq, memory)).collect();
     rows.iter().for_each(|row| catalog.push(row));
     // Tokens are weighed by all memories, as the reference does it.
@@ -86,7 +86,7 @@ fn every_feature_is_that_of_the_reference() {
         let all = (1..=memories.len()).map(|seq| i64::try_from(seq).unwrap()).collect();
         let found = Found { lexical: all, ..Found::default() };
         let narrow = Narrow { kind: None, session: None, bounds };
-        let ranked = Query::new(&catalog, &question).rank(&found, &narrow, &weights);
+        let ranked = Query::new(&catalog, &question, None).rank(&found, &narrow, &weights);
         assert_eq!(ranked.len(), memories.len());
         for one in ranked {
             let place = usize::try_from(one.seq).unwrap() - 1;

@@ -1,14 +1,11 @@
-//! One vector for each memory of a project, in a row, and the search over all of them.
+//! The vectors that the engine itself makes of the memories of a project.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 
 use engine_core::embedding::hashing;
-use engine_core::embedding::length;
-use engine_core::embedding::quantised::Quantised;
-use multiversion::multiversion;
 
 use super::model::Model;
+use super::rows::{AskedVector, Rows};
 
 /// Memories after which tokens are weighed anew: what is rare among a hundred is not what is rare among thousands.
 const WEIGH_ANEW_FACTOR: usize = 2;
@@ -19,9 +16,7 @@ const WEIGH_ANEW_MIN: usize = 64;
 #[derive(Debug)]
 pub(super) struct Vectors {
     model: Model,
-    dimension: usize,
-    cells: Vec<i8>,
-    scales: Vec<f32>,
+    rows: Rows,
     weights: TokenWeights,
 }
 
@@ -53,64 +48,22 @@ impl TokenWeights {
     }
 }
 
-/// A vector as it was asked for.
-#[derive(Debug, Clone)]
-pub(super) struct AskedVector {
-    exact: Vec<f32>,
-    quantised: Quantised,
-}
-
-impl AskedVector {
-    pub(super) fn new(exact: Vec<f32>) -> Option<AskedVector> {
-        let quantised = Quantised::new(&exact);
-        (quantised.scale > 0.0).then_some(AskedVector { exact, quantised })
-    }
-}
-
-/// Sum of products, four times as many at once where the processor can.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
-fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
-    let rows = cells.chunks_exact(asked.len());
-    products.extend(
-        rows.map(|row| asked.iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>()),
-    );
-}
-
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
-fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
-    // Several sums, so that one need not wait for the other.
-    let mut sums = [0.0_f32; 8];
-    let (asked_rows, rows) = (asked.chunks_exact(8), row.chunks_exact(8));
-    let rest: f32 = asked_rows.remainder().iter().zip(rows.remainder()).map(|(a, b)| a * f32::from(*b)).sum();
-    for (a, b) in asked_rows.zip(rows) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * f32::from(b[lane]);
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-/// Rows that are multiplied before the best are picked out of them: small enough for the processor's cache.
-const SCAN_ROWS: usize = 1_024;
-
 impl Vectors {
     pub(super) fn new(model: Model) -> Vectors {
-        Vectors {
-            model,
-            dimension: model.dimension(),
-            cells: Vec::new(),
-            scales: Vec::new(),
-            weights: TokenWeights::default(),
-        }
+        Vectors { model, rows: Rows::new(model.dimension()), weights: TokenWeights::default() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.scales.len()
+        self.rows.len()
+    }
+
+    pub(super) fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        self.cells.len() + 4 * self.scales.len() + 24 * self.weights.counted.len()
+        self.rows.bytes() + 24 * self.weights.counted.len()
     }
 
     /// Counts a memory's tokens, gives it a vector and its tokens back.
@@ -122,22 +75,16 @@ impl Vectors {
             self.weights.used_memories = self.weights.memories;
         }
         let vector = self.embed(text, &tokens);
-        self.put(&vector);
+        self.rows.put(&vector);
         tokens
-    }
-
-    fn put(&mut self, vector: &[f32]) {
-        let length = length(vector);
-        let quantised = Quantised::new(vector);
-        self.cells.extend(&quantised.cells);
-        // The scale of the vector made 1 long.
-        self.scales.push(if length > 0.0 { quantised.scale / length } else { 0.0 });
     }
 
     /// Whether so much has come that tokens should be weighed, and vectors made, anew.
     pub(super) fn is_outgrown(&self) -> bool {
         let TokenWeights { memories, used_memories, .. } = self.weights;
-        self.model == Model::BuiltIn && memories >= (used_memories * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+        // Of a model in a directory the tokens that are compared one by one.
+        let weighs = matches!(self.model, Model::BuiltIn | Model::Directory(_));
+        weighs && memories >= (used_memories * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
     }
 
     /// Begins anew with today's weights of tokens; every memory has to be put again, in order.
@@ -151,23 +98,19 @@ impl Vectors {
     pub(super) fn put_again(&mut self, text: &str) {
         let tokens = self.tokens(text);
         let vector = self.embed(text, &tokens);
-        self.put(&vector);
+        self.rows.put(&vector);
     }
 
     /// Takes over what another has from this place on: its vectors, and what it has counted since.
     pub(super) fn take_rest(&mut self, other: &Vectors, from: usize) {
-        self.cells.extend(&other.cells[from * self.dimension..]);
-        self.scales.extend(&other.scales[from..]);
+        self.rows.take_rest(&other.rows, from);
         self.weights.counted.clone_from(&other.weights.counted);
         self.weights.memories = other.weights.memories;
     }
 
     /// Takes a memory's vector away.
     pub(super) fn forget(&mut self, place: usize) {
-        if place < self.len() {
-            self.cells[place * self.dimension..(place + 1) * self.dimension].fill(0);
-            self.scales[place] = 0.0;
-        }
+        self.rows.clear(place);
     }
 
     /// The sum of the tokens' weighted rows, not made 1 long.
@@ -175,8 +118,9 @@ impl Vectors {
         match self.model {
             Model::Off => Vec::new(),
             Model::Hashing => hashing::embed(text),
+            Model::Directory(model) => model.embed(text),
             Model::BuiltIn => {
-                let mut sum = vec![0.0; self.dimension];
+                let mut sum = vec![0.0; self.model.dimension()];
                 for token in tokens {
                     Model::built_in().table.add(*token, self.weights.weight(*token), &mut sum);
                 }
@@ -192,82 +136,6 @@ impl Vectors {
         AskedVector::new(vector)
     }
 
-    /// The memories most alike, best first, among those that are admitted.
-    pub(super) fn nearest(
-        &self,
-        asked: &AskedVector,
-        count: usize,
-        mut admits: impl FnMut(u32) -> bool,
-    ) -> Vec<(u32, f32)> {
-        let mut best: BinaryHeap<Reverse<(Ordered, u32)>> = BinaryHeap::with_capacity(count + 1);
-        let mut products = Vec::with_capacity(SCAN_ROWS);
-        for (block, cells) in self.cells.chunks(SCAN_ROWS * self.dimension).enumerate() {
-            products.clear();
-            scan(&asked.quantised.cells, cells, &mut products);
-            for (row, product) in products.iter().enumerate() {
-                let place = block * SCAN_ROWS + row;
-                #[expect(clippy::cast_precision_loss, reason = "256 products of bytes are far below 2^24")]
-                let score = *product as f32 * self.scales[place];
-                let floor =
-                    best.peek().filter(|_| best.len() >= count).map_or(0.0, |Reverse((score, _))| score.0);
-                let place = u32::try_from(place).unwrap_or(u32::MAX);
-                if score > floor && admits(place) {
-                    best.push(Reverse((Ordered(score), place)));
-                    if best.len() > count {
-                        best.pop();
-                    }
-                }
-            }
-        }
-        let mut found: Vec<(u32, f32)> =
-            best.into_iter().map(|Reverse((_, place))| (place, self.likeness(asked, place))).collect();
-        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
-        found
-    }
-
-    /// Cosine of the angle to a memory, with what was asked for unrounded.
-    pub(super) fn likeness(&self, asked: &AskedVector, place: u32) -> f32 {
-        let place = place as usize;
-        dot_exact(&asked.exact, self.row(place)) * self.scales[place]
-    }
-
-    fn row(&self, place: usize) -> &[i8] {
-        &self.cells[place * self.dimension..(place + 1) * self.dimension]
-    }
-
-    /// Cosine of the angle to several memories taken for one text, each as much as the others.
-    pub(super) fn likeness_of_all(&self, asked: &AskedVector, places: &[u32]) -> f32 {
-        let mut products = 0.0;
-        let mut square = 0.0;
-        for (n, place) in places.iter().enumerate() {
-            products += self.likeness(asked, *place);
-            let (row, scale) = (self.row(*place as usize), self.scales[*place as usize]);
-            for other in &places[..n] {
-                square +=
-                    2.0 * product(row, self.row(*other as usize)) * scale * self.scales[*other as usize];
-            }
-            square += if scale > 0.0 { 1.0 } else { 0.0 };
-        }
-        if square > 0.0 { products / square.sqrt() } else { 0.0 }
-    }
-
-    /// The same for a whole session: the sum is made once.
-    pub(super) fn likeness_of_session(&self, asked: &AskedVector, places: &[u32]) -> f32 {
-        let mut sum = vec![0.0_f32; self.dimension];
-        for place in places {
-            let scale = self.scales[*place as usize];
-            for (value, cell) in sum.iter_mut().zip(self.row(*place as usize)) {
-                *value += scale * f32::from(*cell);
-            }
-        }
-        let length = length(&sum);
-        if length > 0.0 {
-            sum.iter().zip(&asked.exact).map(|(a, b)| a * b).sum::<f32>() / length
-        } else {
-            0.0
-        }
-    }
-
     /// What a token says among the memories of the project.
     pub(super) fn weight(&self, token: u32) -> f32 {
         self.weights.weight(token)
@@ -281,36 +149,9 @@ impl Vectors {
     /// Tokens of a text, where the model has tokens.
     pub(super) fn tokens(&self, text: &str) -> Vec<u32> {
         match self.model {
-            Model::BuiltIn => Model::built_in().pieces.encode(text),
+            Model::BuiltIn | Model::Directory(_) => Model::built_in().pieces.encode(text),
             Model::Off | Model::Hashing => Vec::new(),
         }
-    }
-}
-
-/// Sum of products of two rows.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
-pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
-    let sum: i32 = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
-    #[expect(clippy::cast_precision_loss, reason = "256 products of bytes are far below 2^24")]
-    let sum = sum as f32;
-    sum
-}
-
-/// A score that has an order: scores are never without value here.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ordered(f32);
-
-impl Eq for Ordered {}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Ordered) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Ordered) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
     }
 }
 
@@ -336,7 +177,7 @@ mod tests {
 
     fn nearest(vectors: &Vectors, text: &str) -> Vec<u32> {
         let asked = vectors.ask(text).unwrap();
-        vectors.nearest(&asked, 2, |_| true).into_iter().map(|(place, _)| place).collect()
+        vectors.rows.nearest(&asked, 2, |_| true).into_iter().map(|(place, _)| place).collect()
     }
 
     #[test]
@@ -358,15 +199,19 @@ mod tests {
             }
             let asked = vectors.ask("about the kettle and note 17").unwrap();
             let mut all: Vec<(u32, f32)> =
-                (0..3_000).map(|place| (place, vectors.likeness(&asked, place))).collect();
+                (0..3_000).map(|place| (place, vectors.rows.likeness(&asked, place))).collect();
             all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
             let best: std::collections::BTreeSet<u32> =
                 all.iter().take(100).map(|(place, _)| *place).collect();
-            let found = vectors.nearest(&asked, 100, |_| true);
+            let found = vectors.rows.nearest(&asked, 100, |_| true);
             let common = found.iter().filter(|(place, _)| best.contains(place)).count();
             assert!(common >= 97, "{common} of 100");
             assert!(
-                vectors.nearest(&asked, 10, |place| place % 2 == 1).iter().all(|(place, _)| place % 2 == 1)
+                vectors
+                    .rows
+                    .nearest(&asked, 10, |place| place % 2 == 1)
+                    .iter()
+                    .all(|(place, _)| place % 2 == 1)
             );
         }
     }
@@ -375,10 +220,10 @@ mod tests {
     fn what_was_forgotten_is_near_nothing() {
         let mut vectors = filled(Model::Hashing);
         let asked = vectors.ask("the blue kettle").unwrap();
-        assert_eq!(vectors.nearest(&asked, 1, |_| true)[0].0, 0);
+        assert_eq!(vectors.rows.nearest(&asked, 1, |_| true)[0].0, 0);
         vectors.forget(0);
-        assert!(vectors.nearest(&asked, 5, |_| true).iter().all(|(place, _)| *place != 0));
-        assert_eq!(vectors.likeness(&asked, 0), 0.0);
+        assert!(vectors.rows.nearest(&asked, 5, |_| true).iter().all(|(place, _)| *place != 0));
+        assert_eq!(vectors.rows.likeness(&asked, 0), 0.0);
         assert!(vectors.ask("…").is_none());
     }
 

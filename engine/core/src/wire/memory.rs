@@ -190,7 +190,8 @@ pub struct SearchAnswer {
 pub struct Degraded {
     /// Which lane.
     pub lane: String,
-    /// Why: `loading`, `too_many_projects`, `failed`, `timeout`.
+    /// Why: `loading`, `too_many_projects`, `embedding` when too few memories have a vector of the outside model yet; of a service
+    /// outside `embedding_` or `rerank_` and how it failed, such as `embedding_timeout`.
     pub reason: String,
 }
 

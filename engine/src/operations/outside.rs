@@ -1,0 +1,57 @@
+//! Asks services outside about a search before it is run. Whatever they do, the search is run.
+
+use engine_core::retrieval::question::Question;
+use engine_core::wire::{Degraded, SearchMode};
+
+use super::Operations;
+use crate::projection::Search;
+use crate::providers::Failure;
+use crate::refusal::Refusal;
+use crate::retrieval::Asked;
+
+impl Operations {
+    /// What services say about a search; nothing, and nobody is asked, where none is configured.
+    pub(super) async fn ask_outside(&self, search: &Search) -> Result<Asked, Refusal> {
+        let mut asked = Asked::default();
+        if search.mode == SearchMode::Lexical || Question::read(&search.words).words.is_empty() {
+            return Ok(asked);
+        }
+        if let Some(embeddings) = &self.engine.embeddings {
+            match embeddings.ask(&search.words).await {
+                Ok(vector) => asked.vector = vector,
+                Err(failure) => asked.degraded.push(without("vector", "embedding", failure)),
+            }
+        }
+        if self.engine.reranker.is_some() {
+            self.ask_reranker(search, &mut asked).await?;
+        }
+        Ok(asked)
+    }
+
+    async fn ask_reranker(&self, search: &Search, asked: &mut Asked) -> Result<(), Refusal> {
+        let Some(reranker) = &self.engine.reranker else { return Ok(()) };
+        let (retrieval, top) = (std::sync::Arc::clone(&self.engine.retrieval), reranker.top());
+        let (search_again, so_far) = (search.clone(), asked.clone());
+        let documents = self.query("rerank", Some(0), move |connection| {
+            retrieval.documents(connection, &search_again, &so_far, top)
+        });
+        let documents = documents.await?;
+        let texts: Vec<&str> = documents.iter().map(|(_, text)| text.as_str()).collect();
+        // One has no order.
+        if texts.len() < 2 {
+            return Ok(());
+        }
+        match reranker.rank(&search.words, &texts).await {
+            Ok(ranked) => {
+                asked.reranked =
+                    ranked.into_iter().map(|(place, score)| (documents[place].0, score)).collect();
+            }
+            Err(failure) => asked.degraded.push(without("rerank", "rerank", failure)),
+        }
+        Ok(())
+    }
+}
+
+fn without(lane: &str, provider: &str, failure: Failure) -> Degraded {
+    Degraded { lane: lane.to_owned(), reason: format!("{provider}_{}", failure.label()) }
+}

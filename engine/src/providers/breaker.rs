@@ -1,0 +1,87 @@
+//! Leaves a service alone that does not work: asking costs every search its patience, and the service what it needs to come
+//! back.
+
+use std::time::{Duration, Instant};
+
+/// Failures in a row after which the service is left alone.
+const FAILURES_MAX: u32 = 5;
+/// For how long, before one request tries again. A service that is back is used again after so much.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+
+/// Closed while it works, open while it is left alone, half open while one request tries.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    /// Nobody asks before.
+    until: Option<Instant>,
+}
+
+impl Breaker {
+    /// Whether a request may be sent now; otherwise how long it is left alone. Of requests that come when the time is over one is
+    /// let through, and another one only when nothing has been heard of that for as long again.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        match self.until {
+            Some(until) if now < until => Err(until - now),
+            Some(_) => {
+                self.until = Some(now + LEFT_ALONE);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        *self = Breaker::default();
+    }
+
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_MAX {
+            self.until = Some(now + LEFT_ALONE);
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_lets_one_try() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        for _ in 0..FAILURES_MAX - 1 {
+            breaker.failed(start);
+        }
+        breaker.succeeded();
+        for _ in 0..FAILURES_MAX - 1 {
+            assert_eq!(breaker.admit(start), Ok(()));
+            breaker.failed(start);
+        }
+        assert!(!breaker.is_open());
+        breaker.failed(start);
+        assert!(breaker.is_open());
+        assert_eq!(breaker.admit(start + LEFT_ALONE / 2), Err(LEFT_ALONE / 2));
+        let later = start + LEFT_ALONE;
+        assert_eq!(breaker.admit(later), Ok(()), "the one that tries");
+        assert_eq!(breaker.admit(later), Err(LEFT_ALONE), "not the next");
+        breaker.failed(later);
+        assert!(breaker.admit(later + LEFT_ALONE / 2).is_err());
+        assert_eq!(breaker.admit(later + LEFT_ALONE), Ok(()));
+        breaker.succeeded();
+        assert_eq!((breaker.admit(later), breaker.is_open()), (Ok(()), false));
+    }
+
+    #[test]
+    fn a_try_that_was_given_up_does_not_keep_it_open_for_ever() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        (0..FAILURES_MAX).for_each(|_| breaker.failed(start));
+        assert_eq!(breaker.admit(start + LEFT_ALONE), Ok(()));
+        assert_eq!(breaker.admit(start + 2 * LEFT_ALONE), Ok(()));
+    }
+}

@@ -1,0 +1,225 @@
+//! One vector for each memory of a project, in a row, and the search over all of them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use engine_core::embedding::length;
+use engine_core::embedding::quantised::Quantised;
+use multiversion::multiversion;
+
+/// Vectors by the place of the memory, each as signed bytes and what makes it 1 long.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    dimension: usize,
+    cells: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+/// A vector as it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct AskedVector {
+    exact: Vec<f32>,
+    quantised: Quantised,
+}
+
+impl AskedVector {
+    pub(super) fn new(exact: Vec<f32>) -> Option<AskedVector> {
+        let quantised = Quantised::new(&exact);
+        (quantised.scale > 0.0).then_some(AskedVector { exact, quantised })
+    }
+
+    /// Cosine of the angle to a vector that was not rounded.
+    pub(super) fn cosine(&self, vector: &[f32]) -> f32 {
+        let product: f32 = self.exact.iter().zip(vector).map(|(a, b)| a * b).sum();
+        let length = length(vector);
+        if length > 0.0 { product / length } else { 0.0 }
+    }
+}
+
+/// Sum of products, four times as many at once where the processor can.
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
+    let rows = cells.chunks_exact(asked.len());
+    products.extend(
+        rows.map(|row| asked.iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>()),
+    );
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
+    // Several sums, so that one need not wait for the other.
+    let mut sums = [0.0_f32; 8];
+    let (asked_rows, rows) = (asked.chunks_exact(8), row.chunks_exact(8));
+    let rest: f32 = asked_rows.remainder().iter().zip(rows.remainder()).map(|(a, b)| a * f32::from(*b)).sum();
+    for (a, b) in asked_rows.zip(rows) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * f32::from(b[lane]);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Rows that are multiplied before the best are picked out of them: small enough for the processor's cache.
+const SCAN_ROWS: usize = 1_024;
+
+impl Rows {
+    pub(super) fn new(dimension: usize) -> Rows {
+        Rows { dimension, ..Rows::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.cells.len() + 4 * self.scales.len()
+    }
+
+    /// Adds the vector of the next memory.
+    pub(super) fn put(&mut self, vector: &[f32]) {
+        let length = length(vector);
+        let quantised = Quantised::new(vector);
+        self.cells.extend(&quantised.cells);
+        // The scale of the vector made 1 long.
+        self.scales.push(if length > 0.0 { quantised.scale / length } else { 0.0 });
+    }
+
+    /// Gives memories up to this many places, those without a vector yet none.
+    pub(super) fn grow(&mut self, places: usize) {
+        self.cells.resize(places * self.dimension, 0);
+        self.scales.resize(places, 0.0);
+    }
+
+    /// Puts a vector in its place, which is there; one of another dimension is none.
+    pub(super) fn place(&mut self, place: usize, cells: &[u8], scale: f32) {
+        if cells.len() == self.dimension {
+            let row = &mut self.cells[place * self.dimension..(place + 1) * self.dimension];
+            row.iter_mut().zip(cells).for_each(|(cell, byte)| *cell = byte.cast_signed());
+            self.scales[place] = scale;
+        }
+    }
+
+    /// Takes a vector away.
+    pub(super) fn clear(&mut self, place: usize) {
+        if place < self.len() {
+            self.cells[place * self.dimension..(place + 1) * self.dimension].fill(0);
+            self.scales[place] = 0.0;
+        }
+    }
+
+    /// Takes over what another has from this place on.
+    pub(super) fn take_rest(&mut self, other: &Rows, from: usize) {
+        self.cells.extend(&other.cells[from * self.dimension..]);
+        self.scales.extend(&other.scales[from..]);
+    }
+
+    /// The memories most alike, best first, among those that are admitted.
+    pub(super) fn nearest(
+        &self,
+        asked: &AskedVector,
+        count: usize,
+        mut admits: impl FnMut(u32) -> bool,
+    ) -> Vec<(u32, f32)> {
+        let mut best: BinaryHeap<Reverse<(Ordered, u32)>> = BinaryHeap::with_capacity(count + 1);
+        let mut products = Vec::with_capacity(SCAN_ROWS);
+        for (block, cells) in self.cells.chunks(SCAN_ROWS * self.dimension).enumerate() {
+            products.clear();
+            scan(&asked.quantised.cells, cells, &mut products);
+            for (row, product) in products.iter().enumerate() {
+                let place = block * SCAN_ROWS + row;
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+                )]
+                let score = *product as f32 * self.scales[place];
+                let floor =
+                    best.peek().filter(|_| best.len() >= count).map_or(0.0, |Reverse((score, _))| score.0);
+                let place = u32::try_from(place).unwrap_or(u32::MAX);
+                if score > floor && admits(place) {
+                    best.push(Reverse((Ordered(score), place)));
+                    if best.len() > count {
+                        best.pop();
+                    }
+                }
+            }
+        }
+        let mut found: Vec<(u32, f32)> =
+            best.into_iter().map(|Reverse((_, place))| (place, self.likeness(asked, place))).collect();
+        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+        found
+    }
+
+    /// Cosine of the angle to a memory, with what was asked for unrounded.
+    pub(super) fn likeness(&self, asked: &AskedVector, place: u32) -> f32 {
+        let place = place as usize;
+        dot_exact(&asked.exact, self.row(place)) * self.scales[place]
+    }
+
+    fn row(&self, place: usize) -> &[i8] {
+        &self.cells[place * self.dimension..(place + 1) * self.dimension]
+    }
+
+    /// Cosine of the angle to several memories taken for one text, each as much as the others.
+    pub(super) fn likeness_of_all(&self, asked: &AskedVector, places: &[u32]) -> f32 {
+        let mut products = 0.0;
+        let mut square = 0.0;
+        for (n, place) in places.iter().enumerate() {
+            products += self.likeness(asked, *place);
+            let (row, scale) = (self.row(*place as usize), self.scales[*place as usize]);
+            for other in &places[..n] {
+                square +=
+                    2.0 * product(row, self.row(*other as usize)) * scale * self.scales[*other as usize];
+            }
+            square += if scale > 0.0 { 1.0 } else { 0.0 };
+        }
+        if square > 0.0 { products / square.sqrt() } else { 0.0 }
+    }
+
+    /// The same for a whole session: the sum is made once.
+    pub(super) fn likeness_of_session(&self, asked: &AskedVector, places: &[u32]) -> f32 {
+        let mut sum = vec![0.0_f32; self.dimension];
+        for place in places {
+            let scale = self.scales[*place as usize];
+            for (value, cell) in sum.iter_mut().zip(self.row(*place as usize)) {
+                *value += scale * f32::from(*cell);
+            }
+        }
+        let length = length(&sum);
+        if length > 0.0 {
+            sum.iter().zip(&asked.exact).map(|(a, b)| a * b).sum::<f32>() / length
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Sum of products of two rows.
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
+    let sum: i32 = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+    )]
+    let sum = sum as f32;
+    sum
+}
+
+/// A score that has an order: scores are never without value here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ordered(f32);
+
+impl Eq for Ordered {}
+
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Ordered) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ordered {
+    fn cmp(&self, other: &Ordered) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}

@@ -1,0 +1,138 @@
+//! A service that makes vectors or ranks, as servers of models do, which a test can take away, hold up and ask what it was sent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Each line has words that mean the same.
+const MEANINGS: [&[&str]; 3] = [&["zorbl", "florpish"], &["quux", "plinthoid"], &["wibble", "drangle"]];
+
+#[derive(Debug)]
+struct State {
+    /// Connections are closed without an answer.
+    down: AtomicBool,
+    /// Requests with more than one text, or of this text's kind, wait.
+    held: Mutex<Option<String>>,
+    /// Model and texts of every request that was answered.
+    heard: Mutex<Vec<(String, Vec<String>)>>,
+}
+
+/// A running service.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Service {
+    pub(crate) fn start() -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = State { down: AtomicBool::new(false), held: Mutex::default(), heard: Mutex::default() };
+        let service = Service { address: listener.local_addr().unwrap(), state: Arc::new(state) };
+        let serving = service.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let service = serving.clone();
+                thread::spawn(move || while service.answer(&stream).is_some() {});
+            }
+        });
+        service
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Holds up requests of a model, other than those of one short text: those of searches.
+    pub(crate) fn hold(&self, model: Option<&str>) {
+        *self.state.held.lock().unwrap() = model.map(str::to_owned);
+    }
+
+    pub(crate) fn heard(&self) -> Vec<(String, Vec<String>)> {
+        self.state.heard.lock().unwrap().clone()
+    }
+
+    /// How often a text was sent.
+    pub(crate) fn times(&self, model: &str, text: &str) -> usize {
+        let heard = self.heard();
+        let of_model = heard.iter().filter(|(asked, _)| asked == model);
+        of_model.flat_map(|(_, texts)| texts).filter(|sent| sent.contains(text)).count()
+    }
+
+    fn answer(&self, stream: &TcpStream) -> Option<()> {
+        let body = request(stream)?;
+        let model = body["model"].as_str()?.to_owned();
+        while self.state.held.lock().unwrap().as_ref() == Some(&model) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.state.down.load(Ordering::SeqCst) {
+            return None;
+        }
+        let list = if body["documents"].is_array() { &body["documents"] } else { &body["input"] };
+        let texts: Vec<String> =
+            list.as_array()?.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect();
+        let answer = match body["query"].as_str() {
+            Some(query) => ranked(query, &texts),
+            None => embedded(&model, &texts),
+        };
+        self.state.heard.lock().unwrap().push((model, texts));
+        let answer = answer.to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
+        let mut stream = stream;
+        stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat()).ok()
+    }
+}
+
+/// How much a text is about each meaning.
+pub(crate) fn meaning(model: &str, text: &str) -> Vec<f32> {
+    let about = |words: &&[&str]| if words.iter().any(|word| text.contains(word)) { 1.0 } else { 0.0625 };
+    let mut vector: Vec<f32> = MEANINGS.iter().map(about).collect();
+    // Another model has another dimension.
+    vector.extend(vec![0.03125; model.len()]);
+    vector
+}
+
+fn embedded(model: &str, texts: &[String]) -> Value {
+    let item = |(index, text): (usize, &String)| json!({"index": index, "embedding": meaning(model, text)});
+    let data: Vec<Value> = texts.iter().enumerate().map(item).collect();
+    json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+}
+
+/// The shortest is the best.
+fn ranked(_query: &str, texts: &[String]) -> Value {
+    let score = |text: &String| 1.0 / f64::from(u32::try_from(text.len()).unwrap());
+    let results: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| json!({"index": index, "relevance_score": score(text)}))
+        .collect();
+    json!({ "results": results })
+}
+
+fn request(stream: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}
