@@ -18,6 +18,7 @@ mod process;
 mod projection;
 mod retention;
 mod stdio;
+mod tools;
 mod validity;
 mod verbs;
 mod volume;
