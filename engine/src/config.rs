@@ -5,8 +5,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine_core::limits::{RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX, SPIKE_GUARD_PERCENT_DEFAULT};
+use engine_core::limits::{
+    PROJECT_DEFAULT, RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX, SPIKE_GUARD_PERCENT_DEFAULT,
+};
 use engine_core::policy::{self, Policy};
+use engine_core::request;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
@@ -38,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Project of the tools of the MCP server `memory`; without one they are not served.
+    pub(crate) server_memory: Option<String>,
 }
 
 /// Retention as it is configured. Nothing happens by itself.
@@ -89,6 +94,7 @@ impl Default for Config {
             rerank: None,
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
+            server_memory: None,
         }
     }
 }
@@ -183,8 +189,9 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
     config.retention = read_retention(&retention, &mut faults);
-    let mcp = part("mcp", &["allowedHosts"], &mut faults);
+    let mcp = part("mcp", &["allowedHosts", "serverMemoryTools", "serverMemoryProject"], &mut faults);
     config.allowed_hosts = hosts(&mcp, &mut faults);
+    config.server_memory = server_memory(&mcp, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -220,6 +227,24 @@ fn hosts(section: &Mapping, faults: &mut Vec<String>) -> Vec<String> {
         ));
         Vec::new()
     })
+}
+
+/// The project, when the tools are asked for. One without them is a mistake somebody should learn of.
+fn server_memory(section: &Mapping, faults: &mut Vec<String>) -> Option<String> {
+    let switch = section.get("serverMemoryTools");
+    if switch.is_some_and(|value| value.as_bool().is_none()) {
+        faults.push("mcp.serverMemoryTools must be true or false".into());
+    }
+    let served = switch.and_then(Value::as_bool).unwrap_or(false);
+    let project = text(section, "mcp", "serverMemoryProject", faults);
+    match project.map(|project| request::filter("mcp.serverMemoryProject", project)) {
+        Some(Err(fault)) => faults.push(fault.to_string()),
+        Some(Ok(())) if !served => {
+            faults.push("mcp.serverMemoryProject needs mcp.serverMemoryTools: true".into());
+        }
+        _ => {}
+    }
+    served.then(|| project.unwrap_or(PROJECT_DEFAULT).to_owned())
 }
 
 fn section(value: &Value, name: &str, keys: &[&str], faults: &mut Vec<String>) -> Mapping {
@@ -296,6 +321,21 @@ mod tests {
             "integrity: {verifyIntervalSeconds: daily}",
         ] {
             assert_eq!(parse(text).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_tools_of_server_memory_are_asked_for() {
+        let project = |text: &str| parse(&format!("mcp: {{{text}}}")).map(|config| config.server_memory);
+        assert_eq!(project("serverMemoryTools: true"), Ok(Some(PROJECT_DEFAULT.to_owned())));
+        assert_eq!(project("serverMemoryTools: true, serverMemoryProject: p"), Ok(Some("p".to_owned())));
+        assert_eq!(project("serverMemoryTools: false"), Ok(None));
+        for text in [
+            "serverMemoryTools: yes please",
+            "serverMemoryProject: p",
+            "serverMemoryTools: true, serverMemoryProject: ' '",
+        ] {
+            assert_eq!(project(text).unwrap_err().len(), 1, "{text}");
         }
     }
 

@@ -60,7 +60,10 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     );
     let clients = api::serve(
         listener,
-        api::routes(Arc::clone(&engine), &Access::new(&config.engine, &config.allowed_hosts)),
+        api::routes(
+            Arc::clone(&engine),
+            &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
+        ),
     );
     let platform = api::serve(admin_listener, api::admin_routes(Arc::clone(&engine)));
     tokio::select! {

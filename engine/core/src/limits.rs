@@ -154,6 +154,9 @@ pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
 /// Longest name that is looked for in a question, words.
 pub const PHRASE_WORDS_MAX: usize = 8;
 
+/// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has none.
+pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
+
 /// Project of a request that names none (M1).
 pub const PROJECT_DEFAULT: &str = "default";
 /// Type of a memory that names none (M1).

@@ -388,7 +388,7 @@ pub(crate) fn count(field: &str, found: usize, min: usize, max: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN};
+    use crate::wire::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN, SEGMENT_PATTERN};
 
     fn save(body: &str) -> Result<Draft, Refused> {
         parse(body.as_bytes()).and_then(memory)
@@ -533,6 +533,7 @@ mod tests {
             named in unanchored(NAME_PATTERN),
             title in unanchored(LINE_PATTERN),
             id in unanchored(ID_PATTERN),
+            segment in unanchored(SEGMENT_PATTERN),
             content in r"(.|\n)*\S(.|\n)*",
         ) {
             let is_accepted = |outcome| matches!(outcome, Ok(()) | Err(Refused::TooLong { .. }));
@@ -540,6 +541,8 @@ mod tests {
             proptest::prop_assert!(is_accepted(filter("type", &named)), "{:?}", named);
             proptest::prop_assert!(is_accepted(line("title", &title, TITLE_CHARS_MAX)), "{:?}", title);
             proptest::prop_assert!(is_id(&id), "{:?}", id);
+            let place = item_place(None, std::slice::from_ref(&segment), "k").map(drop);
+            proptest::prop_assert!(segment == "*" || is_accepted(place), "{:?}", segment);
             proptest::prop_assert!(memory(request).is_ok());
         }
     }

@@ -4,12 +4,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use engine_core::limits::STORE_TTL_MINUTES_MAX;
 use engine_core::request::Refused;
 use engine_core::wire::{
     DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, MemoryToolCommand, PutItem,
     SearchItems, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
 };
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Api;
@@ -22,8 +24,6 @@ use crate::refusal::Refusal;
 const PROJECT_HEADER: &str = "x-memory-project";
 /// Namespaces LangGraph's server tells when nobody says.
 const NAMESPACES_DEFAULT: u32 = 100;
-/// Longest time to live, minutes: a hundred years. What is to stay longer has none.
-const TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
 
 fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let mut values = headers.get_all(PROJECT_HEADER).iter();
@@ -61,7 +61,7 @@ pub(super) async fn store_put(
 
 fn expiry(minutes: f64) -> Result<Timestamp, Refused> {
     let refused = || Refused::Body("ttl must be a number of minutes above 0, at most 52596000".into());
-    if !(minutes > 0.0 && minutes <= TTL_MINUTES_MAX) {
+    if !(minutes > 0.0 && minutes <= STORE_TTL_MINUTES_MAX) {
         return Err(refused());
     }
     let time = SignedDuration::try_from_secs_f64(minutes * 60.0).map_err(|_| refused())?;
@@ -136,8 +136,10 @@ pub(super) async fn store_search(
 }
 
 /// Answer to `POST /store/namespaces`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StoreNamespacesAnswer")]
 pub(super) struct Namespaces {
+    /// In alphabetical order.
     namespaces: Vec<Vec<String>>,
 }
 

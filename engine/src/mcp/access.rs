@@ -1,4 +1,4 @@
-//! Who may connect over HTTP: a page in somebody's browser must not talk to an engine on their machine or in their
+//! Who may connect over HTTP, and what they find there: a page in somebody's browser must not talk to an engine on their machine or in their
 //! cluster, whatever its name resolves to.
 
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use crate::operations::Operations;
 /// Names of the machine itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Hosts that requests to `/mcp` may name.
+/// Hosts that requests to `/mcp` may name, and the project of the tools of the MCP server `memory`, if they are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     hosts: Vec<String>,
+    server_memory: Option<Arc<str>>,
 }
 
 impl Access {
     /// The machine itself, the engine's Service on its cluster (`engine` is `namespace/name`, or empty), and more.
-    pub(crate) fn new(engine: &str, more: &[String]) -> Access {
+    pub(crate) fn new(engine: &str, more: &[String], server_memory: Option<&str>) -> Access {
         let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
         if let Some((namespace, name)) = engine.split_once('/') {
             for name in [
@@ -35,7 +36,7 @@ impl Access {
             }
         }
         hosts.extend(more.iter().cloned());
-        Access { hosts }
+        Access { hosts, server_memory: server_memory.map(Arc::from) }
     }
 
     /// The transport with its defaults put right: no sessions in memory, so that any answer is one JSON object and a
@@ -57,8 +58,9 @@ impl Access {
             .with_allowed_origins(origins)
             .enforce_origin_validation()
             .with_max_request_body_bytes(BODY_BYTES_MAX);
+        let server_memory = self.server_memory.clone();
         StreamableHttpService::new(
-            move || Ok(Server::here(operations.clone())),
+            move || Ok(Server::here(operations.clone(), server_memory.clone())),
             Arc::new(NeverSessionManager::default()),
             config,
         )
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn an_engine_answers_to_its_own_names() {
-        let access = Access::new("team-a/notes", &["memory.example.org".to_owned()]);
+        let access = Access::new("team-a/notes", &["memory.example.org".to_owned()], None);
         let expected = [
             "localhost",
             "127.0.0.1",
@@ -83,6 +85,6 @@ mod tests {
             "memory.example.org",
         ];
         assert_eq!(access.hosts, expected);
-        assert_eq!(Access::new("", &[]).hosts, LOOPBACK);
+        assert_eq!(Access::new("", &[], None).hosts, LOOPBACK);
     }
 }

@@ -9,9 +9,11 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::json;
 
 use super::forward::Forward;
-use super::tools;
+use super::tool::Tool;
+use super::tools::{self, server_memory};
 use crate::operations::Operations;
 
 /// Revisions spoken, oldest first. The one before them had another transport over HTTP.
@@ -41,20 +43,29 @@ pub(crate) struct Server {
 
 #[derive(Debug, Clone)]
 enum Reached {
-    Here(Operations),
+    Here {
+        operations: Operations,
+        /// Project of the tools of the MCP server `memory`; without one they are not served.
+        server_memory: Option<Arc<str>>,
+    },
     Running(Arc<Forward>),
 }
 
 impl Server {
     /// Serves an engine of this process.
-    pub(crate) fn here(operations: Operations) -> Server {
-        Server { engine: Reached::Here(operations) }
+    pub(crate) fn here(operations: Operations, server_memory: Option<Arc<str>>) -> Server {
+        Server { engine: Reached::Here { operations, server_memory } }
     }
 
     /// Serves an engine that runs elsewhere.
     pub(super) fn running(engine: Forward) -> Server {
         Server { engine: Reached::Running(Arc::new(engine)) }
     }
+}
+
+/// The tools of the MCP server `memory`, if they are served.
+fn given(server_memory: Option<&Arc<str>>) -> &'static [&'static Tool] {
+    if server_memory.is_some() { server_memory::TOOLS } else { &[] }
 }
 
 impl ServerHandler for Server {
@@ -77,7 +88,11 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let tools = match &self.engine {
-            Reached::Here(_) => tools::ALL.iter().map(|tool| tool.described()).collect(),
+            Reached::Here { server_memory, .. } => {
+                let own = tools::ALL.iter().map(|tool| tool.described());
+                let theirs = given(server_memory.as_ref()).iter().map(|tool| tool.described_as_given());
+                own.chain(theirs).collect()
+            }
             Reached::Running(engine) => engine.tools().await?,
         };
         Ok(ListToolsResult::with_all_items(tools)
@@ -91,14 +106,23 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let result = match &self.engine {
-            Reached::Here(operations) => {
-                let known = tools::ALL.iter().find(|tool| tool.name == request.name);
-                let tool = known.ok_or_else(|| {
-                    let names: Vec<&str> = tools::ALL.iter().map(|tool| tool.name).collect();
+            Reached::Here { operations, server_memory } => {
+                let operations = operations.clone();
+                let mut arguments = request.arguments.unwrap_or_default();
+                let given = given(server_memory.as_ref());
+                if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
+                    tool.run(operations, arguments).await
+                } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
+                    arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
+                    tool.run_as_given(operations, arguments).await
+                } else {
+                    let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
                     let names = names.join(", ");
-                    ErrorData::invalid_params(format!("there is no such tool; there are {names}"), None)
-                })?;
-                tool.run(operations.clone(), request.arguments.unwrap_or_default()).await
+                    return Err(ErrorData::invalid_params(
+                        format!("there is no such tool; there are {names}"),
+                        None,
+                    ));
+                }
             }
             Reached::Running(engine) => engine.call(request).await?,
         };

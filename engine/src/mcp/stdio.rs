@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use engine_core::limits::BODY_BYTES_MAX;
+use engine_core::limits::{BODY_BYTES_MAX, PROJECT_DEFAULT};
+use engine_core::request;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::stdio;
@@ -30,14 +31,19 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const SIFTED_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub(crate) struct McpArgs {
     /// Open the engine in this directory; no other process may have it open
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     data: Option<PathBuf>,
     /// Forward to an engine that runs, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Also serve the tools of the MCP server `memory`, such as `create_entities`; an engine that runs has this in its configuration
+    #[arg(long, conflicts_with = "url")]
+    server_memory_tools: bool,
+    /// Project whose graph these tools read and write
+    #[arg(long, value_name = "NAME", requires = "server_memory_tools", default_value = PROJECT_DEFAULT)]
+    server_memory_project: String,
 }
 
 /// Serves until the client closes standard input, or SIGTERM.
@@ -47,6 +53,9 @@ pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
         engine.greet().await?;
         return serve(Server::running(engine)).await;
     }
+    let project = args.server_memory_project;
+    request::filter("--server-memory-project", &project)?;
+    let server_memory = args.server_memory_tools.then(|| Arc::from(project));
     let config = Config::default();
     let settings = Settings {
         rotation: config.rotation,
@@ -61,7 +70,7 @@ pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
     while !engine.is_ready() && started.elapsed() < READY_LIMIT {
         sleep(Duration::from_millis(10)).await;
     }
-    let served = serve(Server::here(Operations::new(Arc::clone(&engine)))).await;
+    let served = serve(Server::here(Operations::new(Arc::clone(&engine)), server_memory)).await;
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     served
 }

@@ -57,17 +57,19 @@ impl Answer {
         let structured = serde_json::to_value(structured).map_err(|fault| internal(&fault))?;
         Ok(Answer { structured, text })
     }
+
+    fn into_result(self) -> CallToolResult {
+        let mut result = CallToolResult::success(vec![ContentBlock::text(self.text)]);
+        result.structured_content = Some(self.structured);
+        result
+    }
 }
 
 impl Tool {
     /// Calls it. What the operation refuses is an answer too: the model reads the reason and may correct itself.
     pub(super) async fn run(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
         match (self.call)(operations, Arguments(arguments)).await {
-            Ok(Answer { structured, text }) => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-                result.structured_content = Some(structured);
-                result
-            }
+            Ok(answer) => answer.into_result(),
             Err(refusal) => {
                 let body = refusal.into_body();
                 let (code, message, hint) = (body.error.code.as_str(), &body.error.message, &body.error.hint);
@@ -79,8 +81,21 @@ impl Tool {
         }
     }
 
+    /// Calls it as a tool of somebody else's: a refusal is a text alone, which fits any output schema.
+    pub(super) async fn run_as_given(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
+        match (self.call)(operations, Arguments(arguments)).await {
+            Ok(answer) => answer.into_result(),
+            Err(refusal) => CallToolResult::error(vec![ContentBlock::text(refusal.message())]),
+        }
+    }
+
     /// As `tools/list` shows it.
     pub(super) fn described(&self) -> rmcp::model::Tool {
+        self.described_as_given().with_raw_output_schema(schema::or_error((self.output)()).into())
+    }
+
+    /// The same of a tool of somebody else's, whose output schema stays what it is.
+    pub(super) fn described_as_given(&self) -> rmcp::model::Tool {
         let annotations = ToolAnnotations::with_title(self.title)
             .read_only(self.effect == Effect::Reads)
             .destructive(self.effect == Effect::Ends)
@@ -88,7 +103,7 @@ impl Tool {
             .open_world(false);
         rmcp::model::Tool::new(self.name, self.description, (self.input)())
             .with_title(self.title)
-            .with_raw_output_schema(schema::or_error((self.output)()).into())
+            .with_raw_output_schema((self.output)().into())
             .with_annotations(annotations)
     }
 }
@@ -116,12 +131,20 @@ impl Arguments {
 
     /// Reads the others as a request that writes, and its idempotency key. `path` is where REST takes the same request.
     pub(super) fn write<T: DeserializeOwned + Serialize>(
+        self,
+        path: &str,
+    ) -> Result<(T, Option<Key>), Refusal> {
+        self.write_as::<T, T>(path)
+    }
+
+    /// The same with arguments that are not the request as REST has it.
+    pub(super) fn write_as<A: DeserializeOwned, T: Serialize + From<A>>(
         mut self,
         path: &str,
     ) -> Result<(T, Option<Key>), Refusal> {
         let key: Option<String> = self.take(IDEMPOTENCY_KEY)?;
         let key = key.map(|key| idempotency_key(key.as_bytes())).transpose()?;
-        let request: T = self.read()?;
+        let request = T::from(self.read::<A>()?);
         let key = key.map(|key| bind(key, path, &request)).transpose()?;
         Ok((request, key))
     }

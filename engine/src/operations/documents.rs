@@ -3,7 +3,7 @@
 use engine_core::digest::{Hash, hex};
 use engine_core::documents::{self, Sender};
 use engine_core::event::Draft;
-use engine_core::limits::{DOCUMENTS_MAX, PROJECT_DEFAULT};
+use engine_core::limits::{DOCUMENTS_MAX, NAME_CHARS_MAX, PROJECT_DEFAULT};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{
     Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested, InvalidateMemory,
@@ -24,6 +24,9 @@ impl Operations {
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
             return Err(Refused::Count { field: "documents".into(), found, min: 1, max }.into());
+        }
+        for (field, name) in [("project", &project), ("session", &session), ("actor", &actor)] {
+            name.as_deref().map_or(Ok(()), |name| request::text(field, name, NAME_CHARS_MAX))?;
         }
         let sender = Sender { project, session, actor };
         let mut items = Vec::new();

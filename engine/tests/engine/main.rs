@@ -20,6 +20,7 @@ mod providers;
 mod retention;
 mod services;
 mod stdio;
+mod tools;
 mod validity;
 mod verbs;
 mod volume;

@@ -47,7 +47,7 @@ fn modern(method: &str, name: Option<&str>) -> String {
 }
 
 /// A call as a client of the newest revision makes it.
-fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let params = json!({ "name": tool, "arguments": arguments, "_meta": meta(NEWEST) });
     let answer = post(engine, &modern("tools/call", Some(tool)), &request("tools/call", &params));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -57,7 +57,7 @@ fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
 }
 
 /// What a call that works answers.
-fn done(engine: &Running, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn done(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let mut result = call(engine, tool, arguments);
     assert_eq!((&result["isError"], &result["resultType"]), (&json!(false), &json!("complete")), "{result}");
     assert!(result["content"][0]["text"].as_str().is_some_and(|text| !text.is_empty()), "{result}");
@@ -105,10 +105,9 @@ fn tools_do_what_rest_does() {
     let known = done(&engine, "memory_as_of", &json!({ "known_at_seq": 1, "id": id }));
     assert_eq!((&known["memory"]["id"], &known["memory"]["validity"]["until"]), (&json!(id), &Value::Null));
 
-    let events = done(&engine, "memory_events", &json!({ "after": 1 }));
-    let kinds: Vec<&Value> =
-        events["events"].as_array().unwrap().iter().map(|event| &event["type"]).collect();
-    assert_eq!(kinds, ["memory.saved", "memory.invalidated"]);
+    let around = done(&engine, "memory_timeline", &json!({ "id": id, "before": 2 }));
+    let around: Vec<&Value> = around["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+    assert_eq!(around, [&saved["id"], &green["id"]], "also what is true no longer");
     let proof = done(&engine, "memory_proof", &json!({ "seq": 1 }));
     let digest: String = Sha256::digest(proof["envelope"].as_str().unwrap())
         .iter()
@@ -155,10 +154,32 @@ fn a_refusal_is_an_answer_the_model_reads() {
         ("memory_invalidate", json!({ "reason": "x" }), "INVALID_ARGUMENT"),
         ("memory_proof", json!({ "seq": 0 }), "INVALID_ARGUMENT"),
         ("memory_proof", json!({ "seq": 7 }), "ENTRY_NOT_FOUND"),
-        ("memory_events", json!({ "limit": 0 }), "INVALID_ARGUMENT"),
+        ("memory_checkout", json!({ "query": " " }), "INVALID_ARGUMENT"),
+        ("memory_checkout", json!({ "query": "x", "token_budget": 63 }), "INVALID_ARGUMENT"),
+        ("memory_explain", json!({ "query": "" }), "INVALID_ARGUMENT"),
+        ("memory_explain", json!({ "query": "x", "limit": 0 }), "INVALID_ARGUMENT"),
+        ("memory_explain", json!({ "query": "x", "id": "0".repeat(32) }), "ENTRY_NOT_FOUND"),
+        ("memory_timeline", json!({}), "INVALID_ARGUMENT"),
+        ("memory_timeline", json!({ "seq": 1, "id": "0".repeat(32) }), "INVALID_ARGUMENT"),
+        ("memory_timeline", json!({ "seq": 1, "before": 21 }), "INVALID_ARGUMENT"),
+        ("memory_timeline", json!({ "seq": 1, "session": "" }), "INVALID_ARGUMENT"),
+        ("memory_timeline", json!({ "id": "0".repeat(32) }), "ENTRY_NOT_FOUND"),
+        ("memory_feedback", json!({ "id": "0".repeat(32), "useful": true }), "ENTRY_NOT_FOUND"),
+        ("memory_feedback", json!({ "useful": true }), "INVALID_ARGUMENT"),
+        ("memory_forget", json!({ "ids": ["0".repeat(32)] }), "INVALID_ARGUMENT"),
+        ("memory_forget", json!({ "ids": [], "reason": "x" }), "INVALID_ARGUMENT"),
+        ("memory_forget", json!({ "project": "p", "reason": "x", "dry_run": false }), "INVALID_ARGUMENT"),
+        ("memory_forget", json!({ "ids": ["0".repeat(32)], "reason": "x" }), "ENTRY_NOT_FOUND"),
+        ("create_entities", json!({ "entities": [] }), NO_SUCH_TOOL),
         ("memory_status", json!({ "x": 1 }), "INVALID_ARGUMENT"),
     ];
     for (tool, arguments, code) in cases {
+        if code == NO_SUCH_TOOL {
+            let params = json!({ "name": tool, "arguments": arguments, "_meta": meta(NEWEST) });
+            let refused = post(&engine, &modern("tools/call", Some(tool)), &request("tools/call", &params));
+            assert_eq!(refused.json()["error"]["code"], INVALID_PARAMS, "{tool}: {refused:?}");
+            continue;
+        }
         let result = call(&engine, tool, &arguments);
         let error = &result["structuredContent"]["error"];
         assert_eq!((&result["isError"], &error["code"]), (&json!(true), &json!(code)), "{tool}: {result}");
@@ -168,6 +189,9 @@ fn a_refusal_is_an_answer_the_model_reads() {
     }
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "nothing was written");
 }
+
+/// No code: there is no such tool unless somebody asks for it.
+const NO_SUCH_TOOL: &str = "";
 
 #[test]
 fn a_key_is_one_write_whatever_the_protocol() {

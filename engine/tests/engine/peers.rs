@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::process::Running;
+use crate::process::{Running, eventually};
 
 /// A program below the folder where setup puts what tests need.
 pub(crate) fn tool(path: &str) -> PathBuf {
@@ -43,7 +43,28 @@ fn the_python_client_uses_every_tool_over_both_transports() {
     run(&["stdio", binary, "--url", &url]);
     let said = run(&["http", &format!("{url}/mcp")]);
     assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to begin: {said}");
-    assert_eq!(engine.get("/v1/log/head").json()["seq"], 8, "a save and an end, twice over each transport");
+    assert_eq!(engine.get("/v1/log/head").json()["seq"], 24, "six writes, twice over each transport");
+}
+
+/// The same client with the tools of the MCP server `memory`, over both transports: shapes and texts are that server's.
+#[test]
+fn clients_of_server_memory_find_what_they_call() {
+    let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = served.path().join("config.yaml");
+    fs::write(&config, "mcp: {serverMemoryTools: true, serverMemoryProject: known}\n").unwrap();
+    let engine = Running::spawn_with(served.path(), &["--config".as_ref(), config.as_os_str()]);
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    let run = |arguments: &[&str]| {
+        let python = tool("mcp-venv/bin/python");
+        check(&Command::new(python).arg(script("server_memory.py")).args(arguments).output().unwrap())
+    };
+    let binary = env!("CARGO_BIN_EXE_memory-engine");
+    run(&["stdio", binary, "--data", own.path().to_str().unwrap(), "--server-memory-tools"]);
+    run(&["stdio", binary, "--url", &format!("http://{}", engine.api)]);
+    run(&["http", &format!("http://{}/mcp", engine.api)]);
+    let found = |project: &str| engine.get(&format!("/v1/graph?project={project}")).json()["entities"].take();
+    assert_eq!(found("known").as_array().unwrap().len(), 1, "what the script leaves");
+    assert_eq!(found("default"), serde_json::json!([]), "one project's graph");
 }
 
 /// Scenarios of the protocol's conformance suite that a server of tools can be put to, in the revision they run at. The

@@ -95,6 +95,31 @@ fn a_server_on_stdio_forwards_to_an_engine_that_runs() {
     }
 }
 
+#[test]
+fn the_tools_of_server_memory_are_asked_for() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().to_str().unwrap();
+    let names = |more: &[&str]| {
+        let (replies, said, code) = stdio(&[&["--data", directory], more].concat(), &conversation()[..3]);
+        assert_eq!((replies.len(), code), (2, Some(0)), "{said}");
+        let tools = replies.iter().find(|reply| reply["id"] == 2).unwrap()["result"]["tools"].clone();
+        tools.as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect::<Vec<_>>()
+    };
+    let without = names(&[]);
+    assert!(without.len() <= 12 && !without.contains(&json!("read_graph")), "{without:?}");
+    let with = names(&["--server-memory-tools", "--server-memory-project", "p"]);
+    assert_eq!((with.len(), &with[..without.len()]), (without.len() + 9, &without[..]));
+    for wrong in [
+        &["--data", directory, "--server-memory-project", "p"][..],
+        &["--data", directory, "--server-memory-tools", "--server-memory-project", ""],
+        &["--url", "http://127.0.0.1:1", "--server-memory-tools"],
+        &["--data", directory, "--url", "http://127.0.0.1:1"],
+        &[],
+    ] {
+        assert_eq!(stdio(wrong, &[]).2, Some(2), "{wrong:?}");
+    }
+}
+
 /// A key twice is refused before anybody has to choose.
 #[test]
 fn a_line_with_two_meanings_is_refused() {

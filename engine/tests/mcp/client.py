@@ -44,8 +44,19 @@ async def use(client, mode):
     assert (await done("memory_search", query="kettle", project=mode))["total"] == 0
     then = await done("memory_as_of", known_at_seq=saved["seq"], id=saved["id"])
     assert then["memory"]["content"] == read["content"], then
-    events = await done("memory_events", after=saved["seq"] - 1)
-    assert events["events"][0]["id"] == saved["id"], events
+    around = await done("memory_timeline", id=saved["id"])
+    assert around["items"][around["anchor"]]["id"] == saved["id"], around
+    other = await done("memory_save", content=f"The stove is red, says {mode}.", project=mode)
+    context = await done("memory_checkout", query="What colour is the stove?", project=mode)
+    assert [item["id"] for item in context["relevant"]] == [other["id"]] and "stove is red" in context["context"], context
+    explained = await done("memory_explain", query="stove", project=mode, id=other["id"])
+    assert explained["items"][0]["breakdown"]["lexical"]["points"] > 0 and explained["weights"], explained
+    await done("memory_feedback", id=other["id"], useful=True, note="it had the colour")
+    assert (await done("memory_get", id=other["id"]))["feedback"]["count"] == 1
+    would = await done("memory_forget", ids=[other["id"]], reason="asked for")
+    assert would["dry_run"] and would["memories"] == 1, would
+    gone = await done("memory_forget", ids=[other["id"]], reason="asked for", dry_run=False)
+    assert gone["complete"] and gone["memories"] == 1, gone
     status = await done("memory_status")
     assert status["writable"] and status["head_seq"] >= saved["seq"], status
     assert used == set(tools), f"not used: {set(tools) - used}"

@@ -5,21 +5,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::patterns::{NAME_PATTERN, SEGMENT_PATTERN};
+use crate::limits::{
+    ITEM_FIELD_CHARS_MAX, ITEM_INDEX_FIELDS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX,
+    ITEM_SEGMENTS_MAX, ITEMS_LIMIT_MAX, QUERY_CHARS_MAX, SEARCH_OFFSET_MAX, STORE_TTL_MINUTES_MAX,
+};
+
 /// Body of `PUT /store/items`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorePut {
     /// Where it is, from the outside in.
+    #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
     /// What it is called there.
+    #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
     /// A JSON object.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub value: Box<RawValue>,
     /// What it is found by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<StoreIndex>,
     /// Minutes after which it is not there any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = STORE_TTL_MINUTES_MAX), extend("exclusiveMinimum" = 0))]
     pub ttl: Option<f64>,
 }
 
@@ -30,7 +40,10 @@ pub enum StoreIndex {
     /// `false`: nothing.
     Switch(bool),
     /// The words of these fields.
-    Fields(Vec<String>),
+    Fields(
+        #[schemars(length(max = ITEM_INDEX_FIELDS_MAX), inner(length(min = 1, max = ITEM_FIELD_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+         Vec<String>,
+    ),
 }
 
 /// Body of `DELETE /store/items`.
@@ -38,8 +51,10 @@ pub enum StoreIndex {
 #[serde(deny_unknown_fields)]
 pub struct StoreDelete {
     /// Where it is.
+    #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
     /// What it is called there.
+    #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
 }
 
@@ -49,18 +64,22 @@ pub struct StoreDelete {
 pub struct StoreSearch {
     /// Namespaces that begin with these segments.
     #[serde(default)]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
     /// Conditions on fields of the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Map<String, serde_json::Value>>,
     /// Most items of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Items to leave out at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
     /// Words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = QUERY_CHARS_MAX))]
     pub query: Option<String>,
     /// Whether a read gives the item more time. Reads never write here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,18 +117,23 @@ pub struct StoreItems {
 pub struct StoreNamespaces {
     /// First segments; `*` stands for any one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub prefix: Option<Vec<String>>,
     /// Last segments; `*` stands for any one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub suffix: Option<Vec<String>>,
     /// Namespaces are cut to this many segments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEM_SEGMENTS_MAX))]
     pub max_depth: Option<u32>,
     /// Most namespaces of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Namespaces to leave out at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
 }
 

@@ -5,12 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MemoryView, SaveMemory, Saved, Validity};
+use crate::limits::{BATCH_EVENTS_MAX, ENTRIES_MAX};
 
 /// Body of `POST /v1/memories/batch`: all of them become durable, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemories {
     /// 1 to 1,000, in the order they are to have in the log.
+    #[serde(deserialize_with = "super::object::each")]
+    #[schemars(length(min = 1, max = BATCH_EVENTS_MAX))]
     pub memories: Vec<SaveMemory>,
 }
 
@@ -26,6 +29,7 @@ pub struct SavedMemories {
 #[serde(deny_unknown_fields)]
 pub struct GetEntries {
     /// Ids of memories, 1 to 200.
+    #[schemars(length(min = 1, max = ENTRIES_MAX))]
     pub ids: Vec<String>,
     /// As they were true at this time; default now. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,30 +5,42 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
+use super::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
+use crate::limits::{
+    CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, NAME_CHARS_MAX, QUERY_CHARS_MAX,
+    TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
+};
 
 /// Body of `POST /v1/checkout`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutRequest {
     /// What the prompt is about; 1 to 4,096 characters.
+    #[schemars(length(min = 1, max = QUERY_CHARS_MAX), regex(pattern = TEXT_PATTERN))]
     pub query: String,
     /// Only memories of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Only memories of this conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Most tokens of the context, 64 to 32,768; default 2,000. Counted as WordPiece tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = TOKEN_BUDGET_MIN, max = TOKEN_BUDGET_MAX))]
     pub token_budget: Option<u32>,
     /// Most memories that were found for the query, 1 to 100; default 20. What is behind them adds tokens and hardly ever an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = CHECKOUT_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Memories of these types go in whatever the query is, at most 8 types.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MANDATORY_TYPES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub mandatory_types: Vec<String>,
     /// These memories go in whatever the query is, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MANDATORY_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub mandatory_ids: Vec<String>,
     /// As it was true then, instead of now. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]

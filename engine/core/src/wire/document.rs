@@ -5,21 +5,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ErrorCode;
+use super::patterns::NAME_PATTERN;
+use crate::limits::{DOCUMENTS_MAX, NAME_CHARS_MAX};
 
 /// Body of `POST /v1/documents`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IngestDocuments {
     /// 1 to 100.
+    #[serde(deserialize_with = "super::object::each")]
+    #[schemars(length(min = 1, max = DOCUMENTS_MAX))]
     pub documents: Vec<Document>,
     /// What they belong to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// The conversation they came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who sends them; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 

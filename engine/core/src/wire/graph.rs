@@ -5,17 +5,26 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::{NAME_PATTERN, TEXT_PATTERN};
+use crate::limits::{
+    ENTITY_NAME_CHARS_MAX, GRAPH_BATCH_MAX, GRAPH_NODES_MAX, NAME_CHARS_MAX, OBSERVATION_CHARS_MAX,
+    OBSERVATIONS_MAX, REASON_CHARS_MAX,
+};
+
 /// An entity and what was observed of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entity {
     /// Its name, at most 256 characters: one entity in the project.
+    #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Kind of entity.
     #[serde(rename = "entityType")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_type: String,
     /// What was observed of it, oldest first.
     #[serde(default)]
+    #[schemars(inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub observations: Vec<String>,
 }
 
@@ -24,11 +33,14 @@ pub struct Entity {
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// Name of the entity it starts from.
+    #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub from: String,
     /// Name of the entity it leads to.
+    #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub to: String,
     /// Kind of relation, in the active voice.
     #[serde(rename = "relationType")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub relation_type: String,
 }
 
@@ -41,12 +53,15 @@ macro_rules! request {
             $($(#[$field_doc])* pub $field: $type,)+
             /// What it belongs to; default `default`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub project: Option<String>,
             /// The conversation it came from.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub session: Option<String>,
             /// Who says so; default `anonymous`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub actor: Option<String>,
         }
     };
@@ -56,6 +71,8 @@ request! {
     /// Body of `POST /v1/entities`. Entities whose names are there already are left as they are.
     CreateEntities {
         /// At most 500.
+        #[serde(deserialize_with = "super::object::each")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         entities: Vec<Entity>,
         /// Since when they are, and what was observed is true; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +84,8 @@ request! {
     /// Body of `POST /v1/entities/observations`. What is there already, word by word, is left as it is.
     AddObservations {
         /// At most 500.
+        #[serde(deserialize_with = "super::object::each")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         observations: Vec<NewObservations>,
         /// Since when they are true; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +97,8 @@ request! {
     /// Body of `POST /v1/relations`. Relations that are there already are left as they are.
     CreateRelations {
         /// At most 500.
+        #[serde(deserialize_with = "super::object::each")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
         /// Since when they are true; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,12 +111,14 @@ request! {
     EndEntities {
         /// At most 500 names; those that are not there are passed over.
         #[serde(rename = "entityNames")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
         entity_names: Vec<String>,
         /// First moment at which they are not any more; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
     }
 }
@@ -104,12 +127,15 @@ request! {
     /// Body of `POST /v1/entities/observations/end`: these observations are true no longer.
     EndObservations {
         /// At most 500; what is not there is passed over.
+        #[serde(deserialize_with = "super::object::each")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         deletions: Vec<ObservationDeletion>,
         /// First moment at which they are not true any more; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
     }
 }
@@ -118,12 +144,15 @@ request! {
     /// Body of `POST /v1/relations/end`: these relations are true no longer.
     EndRelations {
         /// At most 500; those that are not there are passed over.
+        #[serde(deserialize_with = "super::object::each")]
+        #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
         /// First moment at which they are not true any more; default now. RFC 3339.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
     }
 }
@@ -134,8 +163,10 @@ request! {
 pub struct NewObservations {
     /// Name of the entity, which has to be there.
     #[serde(rename = "entityName")]
+    #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_name: String,
     /// What was observed, at most 256 of 4,096 characters each.
+    #[schemars(length(min = 1, max = OBSERVATIONS_MAX), inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub contents: Vec<String>,
 }
 
@@ -145,8 +176,10 @@ pub struct NewObservations {
 pub struct ObservationDeletion {
     /// Name of the entity.
     #[serde(rename = "entityName")]
+    #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_name: String,
     /// The observations, word by word.
+    #[schemars(length(min = 1, max = OBSERVATIONS_MAX), inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub observations: Vec<String>,
 }
 
@@ -206,9 +239,11 @@ pub struct GraphEnded {
 #[serde(deny_unknown_fields)]
 pub struct OpenNodes {
     /// Names of entities, at most 1,000; those that are not there are passed over.
+    #[schemars(length(min = 1, max = GRAPH_NODES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub names: Vec<String>,
     /// What they belong to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
 }
 

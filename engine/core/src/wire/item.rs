@@ -5,16 +5,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::patterns::{NAME_PATTERN, SEGMENT_PATTERN};
+use crate::limits::{
+    ITEM_FIELD_CHARS_MAX, ITEM_INDEX_FIELDS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX,
+    ITEM_SEGMENTS_MAX, ITEMS_LIMIT_MAX, NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_OFFSET_MAX,
+};
+
 /// Body of `PUT /v1/items`: a new version of an item, which makes the item when there is none.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutItem {
     /// What it belongs to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Where it is, from the outside in: 1 to 8 segments without full stops.
+    #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
     /// What it is called there.
+    #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
     /// Any JSON up to 1 MiB; kept byte for byte.
     pub value: Box<RawValue>,
@@ -24,15 +33,18 @@ pub struct PutItem {
     /// Paths of the fields whose words it is found by, such as `author.name` or `chapters[*].title`; default all of them.
     /// An empty list: it is not found by words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ITEM_INDEX_FIELDS_MAX), inner(length(min = 1, max = ITEM_FIELD_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub index: Option<Vec<String>>,
     /// The version that is to be replaced, 0 for none: with another one nothing is written. Default: whatever is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_version: Option<u64>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
@@ -42,19 +54,24 @@ pub struct PutItem {
 pub struct DeleteItem {
     /// What it belongs to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Where it is.
+    #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
     /// What it is called there.
+    #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
     /// The version that is to be deleted: with another one nothing is written. Default: whatever is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_version: Option<u64>,
     /// The conversation it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
@@ -102,9 +119,11 @@ pub struct ItemView {
 pub struct SearchItems {
     /// What they belong to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Namespaces that begin with these segments; default all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
     /// Conditions on fields of the value: `{"field": value}` or `{"field": {"$gt": 1}}`, with `$eq`, `$ne`, `$gt`, `$gte`,
     /// `$lt` and `$lte`.
@@ -112,12 +131,15 @@ pub struct SearchItems {
     pub filter: Option<serde_json::Map<String, serde_json::Value>>,
     /// Words, of which an item has at least one; best first. Default: all items, the last changed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = QUERY_CHARS_MAX))]
     pub query: Option<String>,
     /// Most items of the answer, 1 to 1,000; default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Items to leave out at the start; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
 }
 
@@ -138,21 +160,27 @@ pub struct ItemsAnswer {
 pub struct ListNamespaces {
     /// What they belong to; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// First segments; `*` stands for any one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub prefix: Vec<String>,
     /// Last segments; `*` stands for any one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub suffix: Vec<String>,
     /// Namespaces are cut to this many segments, and each is told once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEM_SEGMENTS_MAX))]
     pub max_depth: Option<u32>,
     /// Most namespaces of the answer, 1 to 1,000; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Namespaces to leave out at the start; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
 }
 

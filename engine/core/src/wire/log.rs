@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::patterns::{ID_PATTERN, NAME_PATTERN};
@@ -13,19 +13,9 @@ use crate::limits::{BATCH_EVENTS_MAX, CAUSES_MAX, NAME_CHARS_MAX};
 #[serde(deny_unknown_fields)]
 pub struct AppendEvents {
     /// In the order they are to have in the log.
-    #[serde(deserialize_with = "each_an_object")]
+    #[serde(deserialize_with = "super::object::each")]
     #[schemars(length(min = 1, max = BATCH_EVENTS_MAX))]
     pub events: Vec<EventRequest>,
-}
-
-// A derived struct also reads a list, its items taken for the fields in order.
-fn each_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventRequest>, D::Error> {
-    let items = Vec::<Box<RawValue>>::deserialize(deserializer)?;
-    let read = |item: Box<RawValue>| match item.get().starts_with('{') {
-        true => serde_json::from_str(item.get()).map_err(de::Error::custom),
-        false => Err(de::Error::custom("an event must be a JSON object")),
-    };
-    items.into_iter().map(read).collect()
 }
 
 /// One event to append.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::FeedbackSummary;
 use super::patterns::{ID_PATTERN, LINE_PATTERN, NAME_PATTERN, TEXT_PATTERN};
 use crate::limits::{
-    CONTENT_BYTES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX,
+    CONTENT_BYTES_MAX, ENTITY_NAME_CHARS_MAX, MEMORY_ENTITIES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX,
+    TAG_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX,
 };
 
 /// Body of `POST /v1/memories`.
@@ -51,6 +52,7 @@ pub struct SaveMemory {
     pub valid_from: Option<Timestamp>,
     /// Names of the entities it is about, at most 32: the graph leads to it from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MEMORY_ENTITIES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub entities: Vec<String>,
 }
 

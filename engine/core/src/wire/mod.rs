@@ -15,13 +15,12 @@ mod integrity;
 mod item;
 mod log;
 mod memory;
+mod object;
 pub mod patterns;
 mod proof;
 mod refusal;
-mod retrieval;
-
-pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
 mod retention;
+mod retrieval;
 mod timeline;
 
 pub use adapter::{
@@ -29,6 +28,7 @@ pub use adapter::{
     StorePut, StoreSearch,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
+pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};

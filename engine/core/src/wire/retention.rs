@@ -4,7 +4,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::NAME_PATTERN;
 use super::{PlaceReport, RecordedEvent};
+use crate::limits::{
+    NAME_CHARS_MAX, REASON_CHARS_MAX, RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX, RETENTION_IDS_MAX,
+    RETENTION_OVERRIDES_MAX,
+};
 
 /// Which memories may stay. What breaks either rule goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -12,12 +17,15 @@ use super::{PlaceReport, RecordedEvent};
 pub struct RetentionRules {
     /// Memories accepted longer ago than this go; 1 to 36,500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = RETENTION_AGE_DAYS_MAX))]
     pub max_age_days: Option<u32>,
     /// The newest so many of each project stay; 1 to 1,000,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = RETENTION_ENTRIES_MAX))]
     pub max_entries_per_project: Option<u64>,
     /// Projects with rules of their own, which take the place of both above; at most 1,000.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::each", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = RETENTION_OVERRIDES_MAX))]
     pub projects: Vec<ProjectRules>,
     /// What happens to what goes.
     #[serde(default)]
@@ -29,12 +37,15 @@ pub struct RetentionRules {
 #[serde(deny_unknown_fields)]
 pub struct ProjectRules {
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: String,
     /// As above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = RETENTION_AGE_DAYS_MAX))]
     pub max_age_days: Option<u32>,
     /// As above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = RETENTION_ENTRIES_MAX))]
     pub max_entries: Option<u64>,
 }
 
@@ -54,7 +65,7 @@ pub enum RetentionAction {
 #[serde(deny_unknown_fields)]
 pub struct PlanRetention {
     /// Default: those of the engine's configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
     /// Ages are counted at this moment; default now. May not lie ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +75,7 @@ pub struct PlanRetention {
     pub offset: Option<u64>,
     /// How many ids it names, at most 1,000, which is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = RETENTION_IDS_MAX))]
     pub limit: Option<u64>,
 }
 
@@ -145,7 +157,7 @@ pub struct ApplyRetention {
     /// Of the plan.
     pub plan_hash: String,
     /// As in the request for the plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
     /// As in the plan.
     pub as_of: Timestamp,
@@ -156,9 +168,11 @@ pub struct ApplyRetention {
     pub override_spike_guard: Option<u64>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 

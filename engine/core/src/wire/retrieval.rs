@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use super::patterns::NAME_PATTERN;
+use crate::limits::{NAME_CHARS_MAX, REASON_CHARS_MAX};
+use crate::retrieval::features::NAMES;
+use crate::retrieval::weights::WEIGHT_MAX;
 
 /// Answer to `GET /v1/retrieval/weights`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,13 +27,25 @@ pub struct WeightsView {
 #[serde(deny_unknown_fields)]
 pub struct SetWeights {
     /// A number for each feature that counts. Their sum must be more than 0.
+    #[schemars(schema_with = "weights")]
     pub weights: BTreeMap<String, f64>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
+}
+
+/// Numbers by the names of features.
+fn weights(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "enum": NAMES.as_slice() },
+        "additionalProperties": { "type": "number", "minimum": -WEIGHT_MAX, "maximum": WEIGHT_MAX },
+    })
 }
 
 /// The weights are durable.

@@ -2,7 +2,7 @@
 //! the table in `operations` says what no type does. A test holds the table and the router together, both ways.
 
 mod operation;
-mod operations;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use operation::{Answer, Body, Operation, Parameter};
-use operations::OPERATIONS;
+use table::operations;
 
 /// Made once: it changes only with the binary.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
@@ -29,6 +29,9 @@ A memory for AI agents on an append-only, hash-chained log. A memory is durable 
 unknown fields and parameters; answers may gain fields. Every answer that is not a success has the body `ErrorBody`, and programs \
 decide on its `code`. The same operations are tools of the Model Context Protocol at /mcp.";
 
+/// Where schemas are.
+const DEFINITIONS: &str = "/components/schemas";
+
 /// Schemas of what is read and of what is written, both below `components`.
 struct Schemas {
     requests: SchemaGenerator,
@@ -38,7 +41,7 @@ struct Schemas {
 fn document() -> Value {
     let settings = || {
         SchemaSettings::draft2020_12().with(|it| {
-            it.definitions_path = "/components/schemas".into();
+            it.definitions_path = DEFINITIONS.into();
             // The document says for all of it that it is JSON Schema 2020-12.
             it.meta_schema = None;
         })
@@ -49,12 +52,24 @@ fn document() -> Value {
     };
     schemas.answers.subschema_for::<ErrorBody>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         let described = describe(operation, &mut schemas);
         paths.entry(operation.path).or_default().insert(operation.method.to_owned(), described);
     }
     let mut definitions = schemas.requests.take_definitions(true);
-    definitions.extend(schemas.answers.take_definitions(true));
+    let mut answers = schemas.answers.take_definitions(true);
+    // What is written with a default is always there when it is read: a type of both has two schemas then.
+    let both: BTreeMap<String, String> = answers
+        .iter()
+        .filter(|(name, schema)| definitions.get(*name).is_some_and(|other| other != *schema))
+        .map(|(name, _)| (format!("{DEFINITIONS}/{name}"), format!("{DEFINITIONS}/{name}Answer")))
+        .collect();
+    let responses = paths.values_mut().flat_map(Map::values_mut).filter_map(|it| it.get_mut("responses"));
+    responses.chain(answers.values_mut()).for_each(|schema| rename(schema, &both));
+    for (name, schema) in answers {
+        let renamed = both.get(&format!("{DEFINITIONS}/{name}")).and_then(|path| path.rsplit('/').next());
+        definitions.insert(renamed.unwrap_or(&name).to_owned(), schema);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +80,12 @@ fn document() -> Value {
         },
         "servers": [{ "url": "/", "description": "The engine that serves this document" }],
         "tags": [
-            { "name": "memories", "description": "Saving, finding and ending memories" },
+            { "name": "memories", "description": "Saving, reading, ending and rating memories" },
+            { "name": "retrieval", "description": "Finding memories, and contexts for prompts" },
+            { "name": "forgetting", "description": "Forgetting, and rules about what stays" },
+            { "name": "items", "description": "Values under a namespace and a key" },
+            { "name": "graph", "description": "Entities, observations and relations" },
+            { "name": "clients", "description": "What clients of other products call" },
             { "name": "log", "description": "The log as it is, and proofs about it" },
             { "name": "description", "description": "What this API is" },
         ],
@@ -74,11 +94,27 @@ fn document() -> Value {
     })
 }
 
+/// Refers to other definitions in place of some.
+fn rename(value: &mut Value, names: &BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(target)) = fields.get_mut("$ref")
+                && let Some(other) = names.get(target.trim_start_matches('#'))
+            {
+                *target = format!("#{other}");
+            }
+            fields.values_mut().for_each(|value| rename(value, names));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| rename(value, names)),
+        _ => {}
+    }
+}
+
 fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     let Operation { id, tag, summary, description, parameters, body, answers, .. } = operation;
     let mut described = json!({
         "operationId": id, "tags": [tag], "summary": summary, "description": description,
-        "responses": responses(answers, body.is_some(), &operation.refusals(), schemas),
+        "responses": responses(answers, &operation.refusals(), schemas),
     });
     if !parameters.is_empty() {
         described["parameters"] = parameters.iter().map(|parameter| parameter.describe()).collect();
@@ -95,17 +131,17 @@ fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     described
 }
 
-fn responses(
-    answers: &[Answer],
-    writes: bool,
-    refusals: &BTreeSet<ErrorCode>,
-    schemas: &mut Schemas,
-) -> Value {
+fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
+    let writes = answers.iter().any(|answer| answer.status == WRITTEN);
     for answer in answers {
         let (kind, schema) = match answer.body {
             Body::Json(schema) => ("application/json", schema(&mut schemas.answers)),
             Body::Text => ("text/plain; charset=utf-8", schemars::json_schema!({ "type": "string" })),
+            Body::None => {
+                responses.insert(answer.status.to_string(), json!({ "description": answer.description }));
+                continue;
+            }
         };
         let mut described =
             json!({ "description": answer.description, "content": { kind: { "schema": schema } } });
@@ -127,7 +163,8 @@ fn responses(
     Value::Object(responses)
 }
 
-/// Status of a write that had been done before.
+/// Status of a write that was done now, and of one that had been done before.
+const WRITTEN: u16 = 201;
 const REPLAYED: u16 = 200;
 
 fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
@@ -156,7 +193,7 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
 impl Parameter {
     fn describe(&self) -> Value {
         json!({
-            "name": self.name, "in": self.place, "required": self.place == "path",
+            "name": self.name, "in": self.place, "required": self.required,
             "description": self.description, "schema": (self.schema)(), "example": (self.example)(),
         })
     }
@@ -170,7 +207,7 @@ mod tests {
     fn every_error_of_the_api_belongs_to_an_operation() {
         let everywhere = [ErrorCode::NotFound, ErrorCode::MethodNotAllowed];
         let told: BTreeSet<ErrorCode> =
-            OPERATIONS.iter().flat_map(Operation::refusals).chain(everywhere).collect();
+            operations().flat_map(Operation::refusals).chain(everywhere).collect();
         assert_eq!(told, ErrorCode::ALL.iter().copied().collect());
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Parameter {
     pub(super) name: &'static str,
     /// `path`, `query` or `header`.
     pub(super) place: &'static str,
+    /// Whether a request without it is refused.
+    pub(super) required: bool,
     pub(super) description: &'static str,
     pub(super) schema: fn() -> Value,
     pub(super) example: fn() -> Value,
@@ -56,6 +58,7 @@ pub(super) struct Answer {
 pub(super) enum Body {
     Json(fn(&mut SchemaGenerator) -> Schema),
     Text,
+    None,
 }
 
 impl Operation {
@@ -72,8 +75,10 @@ pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// One with a body.
 pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
-/// One that writes: the log may be full, failing, corrupt, stopping; the key may be another request's, or unknown yet.
+/// One that writes: the policy may not allow it; the log may be full, failing, corrupt, stopping; the key may be another
+/// request's, or unknown yet.
 pub(super) const WRITE: &[ErrorCode] = &[
+    ErrorCode::PolicyBlocked,
     ErrorCode::IdempotencyConflict,
     ErrorCode::Overloaded,
     ErrorCode::ShuttingDown,

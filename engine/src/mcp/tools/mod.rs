@@ -1,13 +1,18 @@
 //! The tools, one file each.
 
 mod as_of;
-mod events;
+mod checkout;
+mod explain;
+mod feedback;
+mod forget;
 mod get;
 mod invalidate;
 mod proof;
 mod save;
 mod search;
+pub(super) mod server_memory;
 mod status;
+mod timeline;
 
 use super::tool::Tool;
 
@@ -16,9 +21,13 @@ pub(super) const ALL: &[&Tool] = &[
     &search::TOOL,
     &save::TOOL,
     &get::TOOL,
+    &checkout::TOOL,
     &invalidate::TOOL,
     &as_of::TOOL,
-    &events::TOOL,
+    &timeline::TOOL,
+    &explain::TOOL,
+    &feedback::TOOL,
+    &forget::TOOL,
     &proof::TOOL,
     &status::TOOL,
 ];
@@ -53,6 +62,42 @@ mod tests {
             assert_eq!(writes, tool.effect != Effect::Reads, "{name}");
             assert_eq!(shown["annotations"]["readOnlyHint"], json!(!writes), "{name}");
             assert_eq!(shown["annotations"]["openWorldHint"], json!(false), "{name}");
+        }
+    }
+
+    /// A model chooses worse among many.
+    #[test]
+    fn there_are_not_too_many_tools() {
+        assert!((8..=12).contains(&ALL.len()), "{}", ALL.len());
+    }
+
+    /// The schema without what only a reader sees.
+    fn shape(mut schema: Value) -> Value {
+        if let Some(fields) = schema.as_object_mut() {
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            if let Some(Value::Array(names)) = fields.get_mut("required") {
+                names.sort_by_key(ToString::to_string);
+            }
+            fields.values_mut().for_each(|value| *value = shape(value.take()));
+        }
+        schema
+    }
+
+    /// `server_memory.json` is what version 2026.8.31 of that server answers to `tools/list`.
+    #[test]
+    fn the_tools_of_server_memory_have_its_shapes() {
+        let theirs: Vec<Value> = serde_json::from_str(include_str!("server_memory.json")).unwrap();
+        let ours: Vec<Value> =
+            server_memory::TOOLS.iter().map(|tool| json!(tool.described_as_given())).collect();
+        assert_eq!((ours.len(), theirs.len()), (9, 9));
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            assert_eq!(ours["name"], theirs["name"]);
+            for field in ["inputSchema", "outputSchema"] {
+                assert_eq!(shape(ours[field].clone()), theirs[field], "{}: {field}", theirs["name"]);
+            }
+            for (hint, value) in theirs["annotations"].as_object().unwrap() {
+                assert_eq!(&ours["annotations"][hint], value, "{}: {hint}", theirs["name"]);
+            }
         }
     }
 

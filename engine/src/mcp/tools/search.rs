@@ -21,7 +21,7 @@ use crate::refusal::Refusal;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",
     title: "Search memories",
-    description: "Finds memories that are true now, best first, with a snippet and a citation SEQ:HASH each. Use it before \
+    description: "Finds memories that are true now, best first, with citation SEQ:HASH, score, date, who said it and a snippet each. Use it before \
         answering anything that may have been said, decided or observed earlier, and before saving. Memories are found by words, \
         by meaning and by the conversation they stand in: ask in plain words. Without a query it lists the newest. memory_get reads one in full; memory_as_of \
         searches what was true or known at another time.",
@@ -122,8 +122,16 @@ pub(super) fn found_text(found: &SearchAnswer) -> String {
         let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
         let _infallible = write!(
             text,
-            "\n[{}] {title}{} (memory {}, {} in {}, true from {})",
-            item.citation, item.snippet, item.id, item.kind, item.project, item.validity.from
+            "\n[{}] {:.3}, {}, {}: {title}{} (memory {}, {} in {}, true from {})",
+            item.citation,
+            item.score,
+            item.occurred_at.strftime("%Y-%m-%d"),
+            item.actor,
+            item.snippet,
+            item.id,
+            item.kind,
+            item.project,
+            item.validity.from
         );
     }
     text

@@ -1,0 +1,114 @@
+//! What clients of other products call.
+
+use engine_core::wire::{
+    ErrorCode, MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreItem, StoreItems, StoreNamespaces,
+    StorePut, StoreSearch,
+};
+use serde_json::{Value, json};
+
+use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, WRITE};
+use super::parameters::{ITEM_KEY, KEY, NAMESPACE, PROJECT_HEADER, body, nothing, ok, query};
+use crate::api::adapters::Namespaces;
+
+/// In the order of the guide.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "post",
+        path: "/v1/adapters/anthropic-memory",
+        id: "useMemoryTool",
+        tag: "clients",
+        summary: "A command of the memory tool",
+        description: "Carries out one command of the tool `memory_20250818` of another product. What the command itself is refused for is an answer with `is_error`, for the model.",
+        parameters: &[PROJECT_HEADER],
+        body: body::<MemoryToolCommand>(command),
+        answers: &[ok::<MemoryToolAnswer>("A text for the model")],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
+    },
+    Operation {
+        method: "put",
+        path: "/store/items",
+        id: "putStoreItem",
+        tag: "clients",
+        summary: "Put an item",
+        description: "As the store of LangGraph calls it.",
+        parameters: &[PROJECT_HEADER, KEY],
+        body: body::<StorePut>(item),
+        answers: &[nothing("Put")],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
+    },
+    Operation {
+        method: "get",
+        path: "/store/items",
+        id: "readStoreItem",
+        tag: "clients",
+        summary: "Read an item",
+        description: "As the store of LangGraph calls it.",
+        parameters: &[PROJECT_HEADER, NAMESPACE, ITEM_KEY, REFRESH],
+        body: None,
+        answers: &[ok::<Option<StoreItem>>("The item; null when it is not there")],
+        refused_by: &[ANY, CHECKED, READ],
+    },
+    Operation {
+        method: "delete",
+        path: "/store/items",
+        id: "deleteStoreItem",
+        tag: "clients",
+        summary: "Delete an item",
+        description: "As the store of LangGraph calls it.",
+        parameters: &[PROJECT_HEADER, KEY],
+        body: body::<StoreDelete>(place),
+        answers: &[nothing("Deleted, or not there before")],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
+    },
+    Operation {
+        method: "post",
+        path: "/store/items/search",
+        id: "searchStoreItems",
+        tag: "clients",
+        summary: "Search items",
+        description: "As the store of LangGraph calls it.",
+        parameters: &[PROJECT_HEADER],
+        body: body::<StoreSearch>(search),
+        answers: &[ok::<StoreItems>("What was found")],
+        refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
+    },
+    Operation {
+        method: "post",
+        path: "/store/namespaces",
+        id: "listStoreNamespaces",
+        tag: "clients",
+        summary: "List namespaces",
+        description: "As the store of LangGraph calls it.",
+        parameters: &[PROJECT_HEADER],
+        body: body::<StoreNamespaces>(namespaces),
+        answers: &[ok::<Namespaces>("The namespaces")],
+        refused_by: &[ANY, CHECKED, BODY, READ],
+    },
+];
+
+const REFRESH: Parameter = query(
+    "refresh_ttl",
+    "Anything but `true`: reads never write.",
+    || json!({ "type": "string" }),
+    || json!("false"),
+);
+
+fn command() -> Value {
+    json!({ "command": "view", "path": "/memories" })
+}
+
+fn item() -> Value {
+    json!({ "namespace": ["users", "ana"], "key": "likes", "value": { "food": "pizza" }, "index": ["food"] })
+}
+
+fn place() -> Value {
+    json!({ "namespace": ["users", "ana"], "key": "likes" })
+}
+
+fn search() -> Value {
+    json!({ "namespace_prefix": ["users"], "filter": { "food": "pizza" }, "limit": 5 })
+}
+
+fn namespaces() -> Value {
+    json!({ "prefix": ["users"], "max_depth": 2 })
+}

@@ -1,0 +1,124 @@
+//! Items: values under a namespace and a key.
+
+use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_MAX};
+use engine_core::wire::{
+    DeleteItem, ErrorCode, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
+    NamespacesAnswer, PutItem, SearchItems,
+};
+use serde_json::{Value, json};
+
+use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
+use super::parameters::{
+    ITEM_KEY, KEY, KNOWN_AT, MIN_SEQ, NAMESPACE, OFFSET, PROJECT, again, body, ok, query, written,
+};
+
+/// In the order of the guide.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "put",
+        path: "/v1/items",
+        id: "putItem",
+        tag: "items",
+        summary: "Put an item",
+        description: "A new version of an item, which makes the item when there is none.",
+        parameters: &[KEY],
+        body: body::<PutItem>(item),
+        answers: &[written::<ItemWritten>("Put"), again::<ItemWritten>()],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::VersionConflict]],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/items",
+        id: "readItem",
+        tag: "items",
+        summary: "Read an item",
+        description: "Reads an item as it is, or was.",
+        parameters: &[PROJECT, NAMESPACE, ITEM_KEY, KNOWN_AT, MIN_SEQ],
+        body: None,
+        answers: &[ok::<ItemView>("The item")],
+        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::ItemNotFound]],
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/items",
+        id: "deleteItem",
+        tag: "items",
+        summary: "Delete an item",
+        description: "The item is there no longer; the log keeps every version.",
+        parameters: &[KEY],
+        body: body::<DeleteItem>(place),
+        answers: &[written::<ItemWritten>("Deleted"), again::<ItemWritten>()],
+        refused_by: &[
+            ANY,
+            CHECKED,
+            BODY,
+            WRITE,
+            READ,
+            &[ErrorCode::ItemNotFound, ErrorCode::VersionConflict],
+        ],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/items/versions",
+        id: "listVersions",
+        tag: "items",
+        summary: "Versions of an item",
+        description: "Every version of an item that was not forgotten, latest first.",
+        parameters: &[
+            PROJECT,
+            NAMESPACE,
+            ITEM_KEY,
+            query(
+                "limit",
+                "How many at most.",
+                || json!({ "type": "integer", "minimum": 1, "maximum": ITEMS_LIMIT_MAX, "default": ITEM_LISTS_LIMIT_DEFAULT }),
+                || json!(10),
+            ),
+            OFFSET,
+            MIN_SEQ,
+        ],
+        body: None,
+        answers: &[ok::<ItemVersions>("The versions")],
+        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::ItemNotFound]],
+    },
+    Operation {
+        method: "post",
+        path: "/v1/items/search",
+        id: "searchItems",
+        tag: "items",
+        summary: "Search items",
+        description: "Items below a namespace, by conditions on their fields and by words.",
+        parameters: &[],
+        body: body::<SearchItems>(search),
+        answers: &[ok::<ItemsAnswer>("What was found")],
+        refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
+    },
+    Operation {
+        method: "post",
+        path: "/v1/items/namespaces",
+        id: "listNamespaces",
+        tag: "items",
+        summary: "List namespaces",
+        description: "Namespaces that have items now.",
+        parameters: &[],
+        body: body::<ListNamespaces>(namespaces),
+        answers: &[ok::<NamespacesAnswer>("The namespaces")],
+        refused_by: &[ANY, CHECKED, BODY, READ],
+    },
+];
+
+fn item() -> Value {
+    json!({ "project": "kitchen", "namespace": ["users", "ana"], "key": "likes", "value": { "food": "pizza" } })
+}
+
+fn place() -> Value {
+    json!({ "project": "kitchen", "namespace": ["users", "ana"], "key": "likes" })
+}
+
+fn search() -> Value {
+    json!({ "project": "kitchen", "namespace_prefix": ["users"], "filter": { "food": "pizza" }, "query": "pizza" })
+}
+
+fn namespaces() -> Value {
+    json!({ "project": "kitchen", "prefix": ["users"], "max_depth": 2 })
+}

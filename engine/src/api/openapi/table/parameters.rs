@@ -1,0 +1,159 @@
+//! Parameters that several operations have, and what else their descriptions have in common.
+
+use engine_core::limits::{
+    IDEMPOTENCY_KEY_CHARS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX, ITEM_SEGMENTS_MAX, NAME_CHARS_MAX,
+    QUERY_CHARS_MAX, SEARCH_OFFSET_MAX,
+};
+use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::super::operation::{Answer, Body, Parameter, RequestBody};
+use crate::operations::SEQ_MAX;
+
+/// An id in examples. No event has it.
+pub(in super::super) const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Refers to the schema of a type.
+pub(super) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+pub(super) const fn body<T: JsonSchema>(example: fn() -> Value) -> Option<RequestBody> {
+    Some(RequestBody { schema: of::<T>, example })
+}
+
+pub(super) const fn ok<T: JsonSchema>(description: &'static str) -> Answer {
+    Answer { status: 200, description, body: Body::Json(of::<T>) }
+}
+
+/// A write that was done now.
+pub(super) const fn written<T: JsonSchema>(description: &'static str) -> Answer {
+    Answer { status: 201, description, body: Body::Json(of::<T>) }
+}
+
+/// A write that had been done.
+pub(super) const fn again<T: JsonSchema>() -> Answer {
+    ok::<T>("Done before with this key")
+}
+
+/// A write of the graph, where nothing may be left to write.
+pub(super) const fn settled<T: JsonSchema>() -> Answer {
+    ok::<T>("Everything was as wanted, or done before with this key")
+}
+
+pub(super) const fn nothing(description: &'static str) -> Answer {
+    Answer { status: 204, description, body: Body::None }
+}
+
+pub(super) fn seq() -> Value {
+    json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": SEQ_MAX })
+}
+
+/// A parameter of the query string that may be left out.
+pub(super) const fn query(
+    name: &'static str,
+    description: &'static str,
+    schema: fn() -> Value,
+    example: fn() -> Value,
+) -> Parameter {
+    Parameter { name, place: "query", required: false, description, schema, example }
+}
+
+/// One that has to be there.
+pub(super) const fn needed(
+    name: &'static str,
+    description: &'static str,
+    schema: fn() -> Value,
+    example: fn() -> Value,
+) -> Parameter {
+    Parameter { name, place: "query", required: true, description, schema, example }
+}
+
+/// The form of a name.
+pub(super) fn named() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "pattern": NAME_PATTERN })
+}
+
+/// Words that must be there.
+pub(super) fn question() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": TEXT_PATTERN })
+}
+
+pub(super) const KEY: Parameter = Parameter {
+    name: "Idempotency-Key",
+    place: "header",
+    required: false,
+    description: "Makes a repetition safe: the same request with the same key is done once, for as long as the log exists.",
+    schema: || json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX, "pattern": "^[ -~]+$" }),
+    example: || json!("order-66"),
+};
+
+/// The project, for clients whose requests have no place for it.
+pub(super) const PROJECT_HEADER: Parameter = Parameter {
+    name: "x-memory-project",
+    place: "header",
+    required: false,
+    description: "What it belongs to; default `default`.",
+    schema: || json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$" }),
+    example: || json!("kitchen"),
+};
+
+pub(super) const ID: Parameter = Parameter {
+    name: "id",
+    place: "path",
+    required: true,
+    description: "Id of the memory.",
+    schema: || json!({ "type": "string", "pattern": ID_PATTERN }),
+    example: || json!(EXAMPLE_ID),
+};
+
+pub(super) const PROJECT: Parameter =
+    query("project", "What they belong to; default `default`.", named, || json!("kitchen"));
+pub(super) const OF_PROJECT: Parameter =
+    query("project", "Only what belongs to this project.", named, || json!("kitchen"));
+pub(super) const OF_SESSION: Parameter =
+    query("session", "Only what comes from this conversation.", named, || json!("monday"));
+pub(super) const OF_TYPE: Parameter = query("type", "Only what is of this type.", named, || json!("fact"));
+
+pub(super) const AS_OF: Parameter = query(
+    "as_of",
+    "True at this moment; default now.",
+    || json!({ "type": "string", "format": "date-time" }),
+    || json!("2026-01-31T12:00:00Z"),
+);
+pub(super) const KNOWN_AT: Parameter = query(
+    "known_at",
+    "Known at this moment, or after the event of this sequence number; default now.",
+    || json!({ "anyOf": [{ "type": "string", "format": "date-time" }, seq()] }),
+    || json!("2026-01-31T12:00:00Z"),
+);
+pub(super) const MIN_SEQ: Parameter = query(
+    "min_seq",
+    "Answer only once everything up to this event can be read; default: all that was durable when the request came.",
+    seq,
+    || json!(0),
+);
+pub(super) const OFFSET: Parameter = query(
+    "offset",
+    "How many to skip.",
+    || json!({ "type": "integer", "minimum": 0, "maximum": SEARCH_OFFSET_MAX, "default": 0 }),
+    || json!(0),
+);
+
+/// Where an item is, with full stops between the segments.
+pub(super) const NAMESPACE: Parameter = needed(
+    "namespace",
+    "Where it is: 1 to 8 segments with full stops between them.",
+    || {
+        let longest = ITEM_SEGMENTS_MAX * (ITEM_SEGMENT_CHARS_MAX + 1) - 1;
+        json!({ "type": "string", "minLength": 1, "maxLength": longest, "pattern": NAME_PATTERN })
+    },
+    || json!("users.ana"),
+);
+pub(super) const ITEM_KEY: Parameter = needed(
+    "key",
+    "What it is called there.",
+    || json!({ "type": "string", "minLength": 1, "maxLength": ITEM_KEY_CHARS_MAX, "pattern": NAME_PATTERN }),
+    || json!("likes"),
+);

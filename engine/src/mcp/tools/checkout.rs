@@ -1,0 +1,47 @@
+//! `memory_checkout`.
+
+use std::fmt::Write as _;
+
+use engine_core::wire::{CheckoutAnswer, CheckoutRequest, Verdict};
+
+use crate::mcp::schema;
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::operations::Operations;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "memory_checkout",
+    title: "Memories for a prompt",
+    description: "Packs the memories that fit a question best into one text within a budget of tokens, each with its citation, \
+        ready to be read before answering. Use it at the start of a task, or when several memories together may hold the answer; \
+        memory_search lists them one by one instead. What must be there whatever the question is, such as rules and preferences, \
+        can be named by type or id. The answer says how likely it is that the context holds what was asked.",
+    effect: Effect::Reads,
+    input: schema::input::<CheckoutRequest>,
+    output: schema::output::<CheckoutAnswer>,
+    call,
+};
+
+fn call(operations: Operations, arguments: Arguments) -> Answering {
+    Box::pin(async move {
+        let answer = operations.checkout(arguments.read()?).await?;
+        Answer::new(&*answer, text(&answer))
+    })
+}
+
+fn text(answer: &CheckoutAnswer) -> String {
+    let mut text = match answer.context.as_str() {
+        "" => "No memory fits.".to_owned(),
+        context => context.trim_end().to_owned(),
+    };
+    let (tokens, budget, left) = (answer.tokens, answer.token_budget, answer.elided.len());
+    let verdict = match answer.answerability.verdict {
+        Verdict::Likely => "most of what was asked occurs in these memories",
+        Verdict::Possible => "some of what was asked occurs in these memories",
+        Verdict::Unlikely => {
+            "hardly any of what was asked occurs in these memories: say that it is not known"
+        }
+    };
+    let _infallible =
+        write!(text, "\n\n({tokens} of {budget} tokens, {left} more memories did not fit; {verdict})");
+    text
+}

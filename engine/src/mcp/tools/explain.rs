@@ -1,0 +1,177 @@
+//! `memory_explain`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use engine_core::limits::{NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN};
+use engine_core::request;
+use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
+use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::search::{Wanted, find};
+use crate::mcp::schema;
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::operations::Operations;
+use crate::refusal::Refusal;
+
+/// Memories that are explained when nothing is said: a breakdown is long.
+const EXPLAINED_DEFAULT: u64 = 5;
+/// Features that the text shows of each memory. The structured answer has them all.
+const FEATURES_SHOWN: usize = 10;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "memory_explain",
+    title: "Explain a ranking",
+    description: "Says why memory_search puts memories where it does: for a query the score of each of the best, and what every \
+        feature was and added to it, with the version of the weights and the lanes that took no part. With an id it explains that \
+        memory alone, at its rank, or says that it was not ranked. Use it when a memory that should be found is not, or stands too \
+        low; to find memories, use memory_search.",
+    effect: Effect::Reads,
+    input: schema::input::<ExplainArguments>,
+    output: schema::output::<Explained>,
+    call,
+};
+
+/// What to explain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExplainArguments {
+    /// The words of the search.
+    #[schemars(length(min = 1, max = QUERY_CHARS_MAX), regex(pattern = TEXT_PATTERN))]
+    query: String,
+    /// Only this memory, wherever it stands.
+    #[serde(default)]
+    #[schemars(regex(pattern = ID_PATTERN))]
+    id: Option<String>,
+    /// Only memories of this project.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    project: Option<String>,
+    /// Only memories of this type.
+    #[serde(rename = "type", default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    kind: Option<String>,
+    /// Only memories of this conversation.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    session: Option<String>,
+    /// How many of the best; default 5. Without an id.
+    #[serde(default)]
+    #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
+    limit: Option<u64>,
+}
+
+/// Answer of `memory_explain`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Explained {
+    /// Best first; none when the memory that was asked for was not ranked.
+    items: Vec<ExplainedHit>,
+    /// How many memories were ranked.
+    total: u64,
+    /// Version of the weights.
+    weights: String,
+    /// Lanes that took no part, and why.
+    degraded: Vec<Degraded>,
+    /// The answer reflects the log up to this event.
+    applied_seq: u64,
+}
+
+/// One memory and why it stands where it does.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ExplainedHit {
+    /// Its place, from 1.
+    rank: usize,
+    /// Its id.
+    id: String,
+    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    citation: String,
+    /// The sum of the points.
+    score: f64,
+    /// Title, or empty.
+    title: String,
+    /// The part of the content around the first word that matches.
+    snippet: String,
+    /// Who said so.
+    actor: String,
+    /// When it happened.
+    occurred_at: Timestamp,
+    /// Each feature that is not 0, what it was and what it added to the score.
+    breakdown: BTreeMap<String, FeatureView>,
+}
+
+fn call(operations: Operations, arguments: Arguments) -> Answering {
+    Box::pin(async move {
+        let ExplainArguments { query, id, project, kind, session, limit } = arguments.read()?;
+        request::prompt(&query)?;
+        // The one that is asked for may stand anywhere.
+        let limit = if id.is_some() { SEARCH_LIMIT_MAX.into() } else { limit.unwrap_or(EXPLAINED_DEFAULT) };
+        let wanted = Wanted {
+            query: Some(query),
+            project,
+            kind,
+            session,
+            explain: true,
+            limit: Some(limit),
+            offset: None,
+        };
+        let found = find(&operations, wanted, operations.moment(None, None)).await?;
+        let explained = explained(found, id.as_deref());
+        if let (Some(id), true) = (&id, explained.items.is_empty()) {
+            check(&operations, id.clone()).await?;
+        }
+        let text = text(&explained, id.as_deref());
+        Answer::new(&explained, text)
+    })
+}
+
+/// A memory that is there and true can fail to be ranked; another one is refused with the reason.
+async fn check(operations: &Operations, id: String) -> Result<(), Refusal> {
+    operations.read(id, operations.moment(None, None), None).await.map(drop)
+}
+
+fn explained(found: SearchAnswer, only: Option<&str>) -> Explained {
+    let SearchAnswer { items, total, weights, degraded, applied_seq, .. } = found;
+    let item = |(rank, hit): (usize, SearchHit)| {
+        let SearchHit { id, citation, score, title, snippet, actor, occurred_at, breakdown, .. } = hit;
+        let breakdown = breakdown.unwrap_or_default();
+        ExplainedHit { rank, id, citation, score, title, snippet, actor, occurred_at, breakdown }
+    };
+    let wanted = |item: &ExplainedHit| only.is_none_or(|id| item.id == id);
+    let items = (1..).zip(items).map(item).filter(wanted).collect();
+    Explained { items, total, weights, degraded, applied_seq }
+}
+
+fn text(explained: &Explained, only: Option<&str>) -> String {
+    let Explained { items, total, weights, degraded, .. } = explained;
+    let mut text = match (items.is_empty(), only) {
+        (true, Some(id)) => {
+            format!("Memory {id} is there and is not among the {total} memories ranked for these words.")
+        }
+        (true, None) => "Nothing found.".to_owned(),
+        (false, _) => format!("{} of {total} memories that were ranked, by weights {weights}:", items.len()),
+    };
+    for item in items {
+        let date = item.occurred_at.strftime("%Y-%m-%d");
+        let _infallible = write!(
+            text,
+            "\n{}. [{}] score {:.4}, {date}, {}: {}",
+            item.rank, item.citation, item.score, item.actor, item.snippet
+        );
+        let mut features: Vec<_> = item.breakdown.iter().collect();
+        features.sort_by(|(_, one), (_, other)| other.points.abs().total_cmp(&one.points.abs()));
+        for (name, FeatureView { value, points }) in features.iter().take(FEATURES_SHOWN) {
+            let _infallible = write!(text, "\n   {points:+.4} {name}, which is {value:.4}");
+        }
+        if let Some(rest) = features.get(FEATURES_SHOWN..).filter(|rest| !rest.is_empty()) {
+            let points: f64 = rest.iter().map(|(_, feature)| feature.points).sum();
+            let _infallible = write!(text, "\n   {points:+.4} {} other features together", rest.len());
+        }
+    }
+    for Degraded { lane, reason } in degraded {
+        let _infallible = write!(text, "\nThe lane {lane} took no part: {reason}.");
+    }
+    text
+}

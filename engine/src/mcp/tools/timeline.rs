@@ -1,0 +1,118 @@
+//! `memory_timeline`.
+
+use std::fmt::Write as _;
+
+use engine_core::limits::{NAME_CHARS_MAX, TIMELINE_DEFAULT, TIMELINE_MAX};
+use engine_core::request;
+use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN};
+use engine_core::wire::{ErrorCode, TimelineAnswer};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::mcp::schema;
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::operations::{Operations, SEQ_MAX};
+use crate::projection::{Anchor, Timeline};
+use crate::refusal::Refusal;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "memory_timeline",
+    title: "What was said around a memory",
+    description: "Lists the memories that were saved just before and just after a memory, an event or a time, in the order they \
+        were saved, also those that are true no longer. Use it when one memory is not enough to understand what was going on: the \
+        lines around it are the rest of the conversation. Narrow it to one project or session if others wrote meanwhile.",
+    effect: Effect::Reads,
+    input: schema::input::<TimelineArguments>,
+    output: schema::output::<TimelineAnswer>,
+    call,
+};
+
+/// Around what: one of id, seq and time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TimelineArguments {
+    /// Around this memory.
+    #[serde(default)]
+    #[schemars(regex(pattern = ID_PATTERN))]
+    id: Option<String>,
+    /// Around the event of this sequence number, the first part of a citation.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = SEQ_MAX))]
+    seq: Option<u64>,
+    /// Around this time, RFC 3339.
+    #[serde(default)]
+    time: Option<Timestamp>,
+    /// How many before it; default 5.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = TIMELINE_MAX))]
+    before: Option<u64>,
+    /// How many after it; default 5.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = TIMELINE_MAX))]
+    after: Option<u64>,
+    /// Only memories of this project.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    project: Option<String>,
+    /// Only memories of this conversation.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
+    session: Option<String>,
+}
+
+fn call(operations: Operations, arguments: Arguments) -> Answering {
+    Box::pin(async move {
+        let TimelineArguments { id, seq, time, before, after, project, session } = arguments.read()?;
+        let seq = within("seq", seq, (0, SEQ_MAX))?;
+        let anchor = match (id, seq, time) {
+            (Some(id), None, None) => Anchor::Id(id),
+            (None, Some(seq), None) => Anchor::Seq(seq),
+            (None, None, Some(time)) => Anchor::Time(time),
+            _ => {
+                return Err(Refusal::new(
+                    ErrorCode::InvalidArgument,
+                    "one of id, seq and time must be given, and only one",
+                )
+                .hint("see the tool's input schema"));
+            }
+        };
+        for (field, value) in [("project", &project), ("session", &session)] {
+            value.as_deref().map_or(Ok(()), |value| request::filter(field, value))?;
+        }
+        let some = |field, value| {
+            let value = within(field, value, (0, TIMELINE_MAX.into()))?;
+            let value = value.and_then(|value| u32::try_from(value).ok());
+            Ok::<u32, Refusal>(value.unwrap_or(TIMELINE_DEFAULT))
+        };
+        let (before, after) = (some("before", before)?, some("after", after)?);
+        let moment = operations.moment(None, None);
+        let asked = Timeline { anchor, before, after, project, session, moment };
+        let answer = operations.timeline(asked, None).await?;
+        let text = text(&answer);
+        Answer::new(&answer, text)
+    })
+}
+
+fn text(answer: &TimelineAnswer) -> String {
+    if answer.items.is_empty() {
+        return "No memory is near it.".to_owned();
+    }
+    let mut text = String::new();
+    for (i, item) in answer.items.iter().enumerate() {
+        let mark = if answer.anchor == Some(i) { "> " } else { "  " };
+        let time = item.occurred_at.strftime("%Y-%m-%d %H:%M");
+        let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
+        let _infallible = write!(
+            text,
+            "{mark}[{}] {time}, {}: {title}{} (memory {}",
+            item.citation, item.actor, item.snippet, item.id
+        );
+        if let Some(until) = item.validity.until {
+            let _infallible = write!(text, ", true until {until}");
+        }
+        text.push_str(")\n");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
