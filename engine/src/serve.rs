@@ -59,9 +59,18 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     );
     let clients = api::serve(
         listener,
-        api::routes(Arc::clone(&engine), &Access::new(&config.engine, &config.allowed_hosts)),
+        api::routes(
+            Arc::clone(&engine),
+            &Access::new(&config.engine, &config.allowed_hosts),
+            config.limits.rate,
+        ),
+        config.limits.connections_per_address,
     );
-    let platform = api::serve(admin_listener, api::admin_routes(Arc::clone(&engine)));
+    let platform = api::serve(
+        admin_listener,
+        api::admin_routes(Arc::clone(&engine)),
+        api::CONNECTIONS_PER_ADDRESS_DEFAULT,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine_core::event::RETRIEVAL_WEIGHTS_SET;
-use engine_core::retrieval::features::NAMES;
+use engine_core::retrieval::features::{Counted, NAMES};
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
@@ -39,6 +39,8 @@ struct Scope<'a> {
     search: &'a Search,
     question: &'a Question,
     bounds: Bounds,
+    /// Whether a context is chosen from it.
+    for_context: bool,
 }
 
 impl Retrieval {
@@ -82,7 +84,7 @@ impl Retrieval {
         }
         let bounds = search.moment.bounds(&moment)?;
         let weights = self.weights(&moment)?;
-        let scope = Scope { connection: &moment, search, question: &question, bounds };
+        let scope = Scope { connection: &moment, search, question: &question, bounds, for_context: false };
         let mut degraded = Vec::new();
         let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         let total = ranked.len() as u64;
@@ -126,7 +128,7 @@ impl Retrieval {
         let question = Question::read(&search.words);
         let bounds = search.moment.bounds(moment)?;
         let weights = self.weights(moment)?;
-        let scope = Scope { connection: moment, search, question: &question, bounds };
+        let scope = Scope { connection: moment, search, question: &question, bounds, for_context: true };
         let mut degraded = Vec::new();
         let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         for Degraded { reason, .. } in &degraded {
@@ -157,17 +159,17 @@ impl Retrieval {
                     let state = held.read();
                     let mut query = Query::new(&state.catalog, scope.question);
                     let search = Search { project: Some(project.clone()), ..scope.search.clone() };
-                    let lexical = search.having_any(
-                        scope.connection,
-                        &query.telling_words(),
-                        scope.bounds,
-                        LANE_TOP,
-                    )?;
+                    let telling = match Counted::by(weights).by_words {
+                        true => query.telling_words(),
+                        false => Vec::new(),
+                    };
+                    let lexical = search.having_any(scope.connection, &telling, scope.bounds, LANE_TOP)?;
                     let found = Found { lexical, exact: exact.clone(), ..Found::default() };
                     let (kind, session) = (search.kind.as_deref(), search.session.as_deref());
+                    let Scope { bounds, for_context, .. } = *scope;
                     ranked.extend(query.rank(
                         &found,
-                        &Narrow { kind, session, bounds: scope.bounds },
+                        &Narrow { kind, session, bounds, for_context },
                         weights,
                     ));
                 }
