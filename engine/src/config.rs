@@ -1,6 +1,7 @@
 //! The configuration file.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use engine_core::request;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
+use crate::api::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, Rate};
 use crate::providers::RerankService;
 
 mod providers;
@@ -43,6 +45,23 @@ pub(crate) struct Config {
     pub(crate) allowed_hosts: Vec<String>,
     /// Project of the tools of the MCP server `memory`; without one they are not served.
     pub(crate) server_memory: Option<String>,
+    /// What one address may do.
+    pub(crate) limits: Limits,
+}
+
+/// Bounds on one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How often it may ask; as often as it likes when absent.
+    pub(crate) rate: Option<Rate>,
+    /// Connections it may have open at one time.
+    pub(crate) connections_per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { rate: None, connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT }
+    }
 }
 
 /// Retention as it is configured. Nothing happens by itself.
@@ -95,6 +114,7 @@ impl Default for Config {
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
             server_memory: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -126,7 +146,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "engine",
     "log",
     "shutdown",
@@ -137,6 +157,7 @@ const SECTIONS: [&str; 10] = [
     "rerank",
     "retention",
     "mcp",
+    "limits",
 ];
 
 fn read(value: &Value) -> Result<Config, Vec<String>> {
@@ -192,6 +213,8 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let mcp = part("mcp", &["allowedHosts", "serverMemoryTools", "serverMemoryProject"], &mut faults);
     config.allowed_hosts = hosts(&mcp, &mut faults);
     config.server_memory = server_memory(&mcp, &mut faults);
+    let limits = part("limits", &["requestsPerSecond", "burst", "connectionsPerAddress"], &mut faults);
+    config.limits = read_limits(&limits, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -205,6 +228,28 @@ fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
         spike_guard_percent: number("spikeGuardPercent", 100)
             .and_then(|percent| percent.try_into().ok())
             .unwrap_or(defaults.spike_guard_percent),
+    }
+}
+
+/// Requests a second that somebody may allow: more than any engine answers.
+const RATE_MAX: u64 = 1_000_000;
+
+fn read_limits(section: &Mapping, faults: &mut Vec<String>) -> Limits {
+    let mut number = |key, max| whole(section, "limits", key, 1..=max, faults);
+    let small = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new);
+    let (per_second, burst) = (number("requestsPerSecond", RATE_MAX), number("burst", RATE_MAX));
+    let connections = number("connectionsPerAddress", CONNECTIONS_MAX as u64);
+    if burst.is_some() && per_second.is_none() {
+        faults.push("limits.burst needs limits.requestsPerSecond".into());
+    }
+    Limits {
+        rate: per_second
+            .and_then(small)
+            // A second's worth at once, when nothing is said.
+            .map(|per_second| Rate { per_second, burst: burst.and_then(small).unwrap_or(per_second) }),
+        connections_per_address: connections
+            .and_then(|connections| connections.try_into().ok())
+            .unwrap_or(CONNECTIONS_PER_ADDRESS_DEFAULT),
     }
 }
 
@@ -348,6 +393,19 @@ mod tests {
         for text in ["maxAgeDays: 0", "maxEntriesPerProject: 0", "spikeGuardPercent: 101", "schedule: daily"]
         {
             assert_eq!(parse(&format!("retention: {{{text}}}")).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_on_one_address_are_numbers_within_bounds() {
+        let limits = parse("limits: {requestsPerSecond: 50, connectionsPerAddress: 512}").unwrap().limits;
+        let rate = limits.rate.unwrap();
+        assert_eq!((rate.per_second.get(), rate.burst.get(), limits.connections_per_address), (50, 50, 512));
+        let limits = parse("limits: {requestsPerSecond: 50, burst: 200}").unwrap().limits;
+        assert_eq!(limits.rate.unwrap().burst.get(), 200);
+        assert_eq!(parse("limits: {}").unwrap().limits, Limits::default());
+        for text in ["requestsPerSecond: 0", "burst: 5", "connectionsPerAddress: 513", "rate: 1"] {
+            assert_eq!(parse(&format!("limits: {{{text}}}")).unwrap_err().len(), 1, "{text}");
         }
     }
 

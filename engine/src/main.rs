@@ -5,6 +5,7 @@ mod api;
 mod bench;
 mod cache;
 mod cli;
+mod client;
 mod config;
 mod doctor;
 mod embeddings;

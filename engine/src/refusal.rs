@@ -47,6 +47,7 @@ impl Refusal {
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
             ErrorCode::Overloaded
+            | ErrorCode::RateLimited
             | ErrorCode::ProjectionUnavailable
             | ErrorCode::ProjectionBehind
             | ErrorCode::ShuttingDown => Some(1),

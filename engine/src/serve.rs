@@ -63,9 +63,15 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         api::routes(
             Arc::clone(&engine),
             &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
+            config.limits.rate,
         ),
+        config.limits.connections_per_address,
     );
-    let platform = api::serve(admin_listener, api::admin_routes(Arc::clone(&engine)));
+    let platform = api::serve(
+        admin_listener,
+        api::admin_routes(Arc::clone(&engine)),
+        api::CONNECTIONS_PER_ADDRESS_DEFAULT,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

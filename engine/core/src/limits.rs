@@ -19,6 +19,11 @@ pub const BATCH_EVENTS_MAX: usize = 1000;
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Deepest nesting of a JSON body: enough for any payload, shallow enough for every reader's stack.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Most keys of one object of a body: each is compared with all others, and a map with more is a table.
+pub const JSON_KEYS_MAX: usize = 10_000;
+/// Most values of a body, those inside of others counted too. The largest batch of the graph, 500 entities with 256
+/// observations each, has 130,000; a body of the largest size made of zeros would be 130 MiB when it is read into values.
+pub const JSON_VALUES_MAX: usize = 200_000;
 /// Longest `q`, characters (M9).
 pub const QUERY_CHARS_MAX: usize = 4096;
 /// Longest query string of a URL, bytes: a `q` of the maximum in escaped four-byte characters, and the filters.

@@ -131,7 +131,7 @@ pub enum Refused {
 
 /// Reads a JSON body: strict form first, then the shape.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    strict::check(body).map_err(|fault| Refused::Body(fault.to_string()))?;
+    strict::check_sent(body).map_err(|fault| Refused::Body(fault.to_string()))?;
     // Without this a list would do for an object, its items taken for the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Refused::NotAnObject("the body".into()));

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::limits::JSON_DEPTH_MAX;
 
+mod count;
 mod plain;
 
 pub(crate) use plain::plain_len;
@@ -28,6 +29,13 @@ pub fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     let text = std::str::from_utf8(bytes)
         .map_err(|fault| NotStrict { reason: "not UTF-8".into(), byte: fault.valid_up_to() })?;
     check_text(text)
+}
+
+/// The same of what a client sent, which also has at most [`JSON_KEYS_MAX`](crate::limits::JSON_KEYS_MAX) keys in an object
+/// and [`JSON_VALUES_MAX`](crate::limits::JSON_VALUES_MAX) values. What is stored is read whatever it holds.
+pub fn check_sent(bytes: &[u8]) -> Result<(), NotStrict> {
+    count::check(bytes)?;
+    check(bytes)
 }
 
 /// The same of bytes that are known to be UTF-8.

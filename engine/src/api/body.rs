@@ -1,6 +1,7 @@
 //! Request bodies: bounded one by one and all together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -8,10 +9,11 @@ use axum::http::{HeaderMap, header};
 use engine_core::limits::BODY_BYTES_MAX;
 use engine_core::request::{Refused, idempotency_key, parse};
 use engine_core::wire::ErrorCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::Api;
 use crate::log::Key;
@@ -24,6 +26,13 @@ const BODIES_KIB_MAX: usize = 64 << 10;
 /// A body up to this size needs no room: the bound on connections bounds them all, and a few slow senders of large
 /// bodies must not keep everybody else from saving a memory.
 const SMALL_BODY_BYTES: usize = 64 << 10;
+
+/// How long a body may take beside what its bytes need at the lowest rate.
+const BODY_GRACE: Duration = Duration::from_secs(5);
+/// The lowest rate at which a body has to arrive: that of a bad telephone line. Whoever is slower holds room that others need.
+const BODY_BYTES_PER_SECOND_MIN: usize = 32 << 10;
+/// What is read of a refused body, so that its client meets the answer.
+const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// Room for bodies. Whoever finds none is told to come back, before a byte is read.
 #[derive(Debug)]
@@ -62,7 +71,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
         let key = match key(&head.headers) {
             Ok(key) => key,
             Err(refused) => {
-                discard(body).await;
+                discard(&head.headers, body).await;
                 return Err(refused.into());
             }
         };
@@ -83,7 +92,7 @@ pub(super) async fn admit(
     match check_head(headers).and_then(|declared| bodies.take(declared)) {
         Ok(room) => Ok((receive(body).await?, room)),
         Err(refusal) => {
-            discard(body).await;
+            discard(headers, body).await;
             Err(refusal)
         }
     }
@@ -99,12 +108,15 @@ fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
         return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
             .hint("send the header Content-Type: application/json"));
     }
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    match declared {
+    match declared(headers) {
         Some(length) if length > BODY_BYTES_MAX => Err(too_large()),
         Some(length) => Ok(length),
         None => Ok(BODY_BYTES_MAX),
     }
+}
+
+fn declared(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn too_large() -> Refusal {
@@ -112,19 +124,53 @@ fn too_large() -> Refusal {
         .hint("send fewer events at once")
 }
 
-async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes().into()),
-        Err(fault) if fault.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Refusal::new(ErrorCode::InvalidArgument, "the body ended early").hint("send it again")),
+fn too_slow(received: usize) -> Refusal {
+    Refusal::new(
+        ErrorCode::RequestTimeout,
+        format!(
+            "{received} bytes of the body arrived, more slowly than {BODY_BYTES_PER_SECOND_MIN} a second"
+        ),
+    )
+    .hint("send the whole body at once; nothing was written")
+}
+
+/// Reads a body that is neither too large nor too slow.
+async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let (started, mut received) = (Instant::now(), Vec::new());
+    loop {
+        let needed = Duration::from_secs_f64(received.len() as f64 / BODY_BYTES_PER_SECOND_MIN as f64);
+        let frame = timeout_at(started + BODY_GRACE + needed, body.frame());
+        match frame.await.map_err(|_| too_slow(received.len()))? {
+            None => return Ok(received),
+            Some(Err(_)) => {
+                return Err(
+                    Refusal::new(ErrorCode::InvalidArgument, "the body ended early").hint("send it again")
+                );
+            }
+            Some(Ok(frame)) => {
+                // What is no data is a trailer, which nobody asked for.
+                let Ok(data) = frame.into_data() else { continue };
+                if received.len() + data.len() > BODY_BYTES_MAX {
+                    return Err(too_large());
+                }
+                received.extend_from_slice(&data);
+            }
+        }
     }
 }
 
 /// Takes a refused body off the connection: a client that is still sending would meet a reset and not the answer.
-/// Bounded here in size and by the request's time-out in time.
-async fn discard(body: Body) {
-    let mut body = Limited::new(body, 4 * BODY_BYTES_MAX);
-    while let Some(Ok(_frame)) = body.frame().await {}
+/// Bounded here in size and by the request's time-out in time. What is larger than that is left, and so is what a client
+/// sends only when it is told to.
+async fn discard(headers: &HeaderMap, body: Body) {
+    let too_much = declared(headers).is_some_and(|length| length > DISCARD_BYTES_MAX);
+    if too_much || headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(body, DISCARD_BYTES_MAX);
+    let rest = async { while let Some(Ok(_frame)) = body.frame().await {} };
+    // Too slow: it is answered as it is.
+    let _enough = tokio::time::timeout(BODY_GRACE, rest).await;
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {

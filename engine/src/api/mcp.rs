@@ -34,7 +34,7 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         Err(refusal) => return refused(refusal),
     };
     if !body.is_empty()
-        && let Err(fault) = strict::check(&body)
+        && let Err(fault) = strict::check_sent(&body)
     {
         let refused = Refused::Body(fault.to_string());
         return answer(StatusCode::BAD_REQUEST, PARSE_ERROR, &refused.to_string());

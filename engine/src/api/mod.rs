@@ -2,6 +2,7 @@
 
 mod adapters;
 mod admin;
+mod admission;
 mod body;
 mod entries;
 mod events;
@@ -13,9 +14,11 @@ mod mcp;
 mod memories;
 mod openapi;
 mod parameters;
+mod rate;
 mod retention;
 mod retrieval;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,13 +30,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use engine_core::wire::ErrorCode;
 
+pub(crate) use admission::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT};
+pub(crate) use rate::Rate;
 pub(crate) use server::{Serving, serve};
 
+use crate::client::Address;
 use crate::engine::Engine;
 use crate::mcp::Access;
 use crate::operations::Operations;
 use crate::refusal::{self, Refusal};
 use body::BodyBudget;
+use rate::Buckets;
 
 /// From the last byte of the head to the first of the answer, the body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,8 +53,8 @@ pub(crate) struct Api {
     bodies: Arc<BodyBudget>,
 }
 
-/// The clients' port.
-pub(crate) fn routes(engine: Arc<Engine>, access: &Access) -> Router {
+/// The clients' port; each address may ask as often as the rate says.
+pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
     let endpoint = access.service(operations.clone());
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
@@ -102,7 +109,9 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access) -> Router {
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
+        .layer(middleware::from_fn(on_behalf))
         .with_state(api)
 }
 
@@ -123,6 +132,14 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
         .with_state(engine)
+}
+
+/// Says whose request it is to everything that works on it.
+async fn on_behalf(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Address>().copied() {
+        Some(address) => address.scope(next.run(request)).await,
+        None => next.run(request).await,
+    }
 }
 
 async fn bound_time(request: Request, next: Next) -> Response {

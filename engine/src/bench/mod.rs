@@ -4,9 +4,11 @@
 mod append;
 mod connection;
 mod limits;
+mod limits_of_search;
 mod process;
 mod report;
 mod row;
+mod search;
 mod store;
 mod text;
 
@@ -35,7 +37,7 @@ pub(crate) struct BenchArgs {
     /// Times each rate is measured, its limit and itself in turns; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Events of the log that is verified, rebuilt and opened
+    /// Events of the large log, which is searched, verified, rebuilt and opened; above 10,000 a small one is searched too
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
     /// Write the figures here as JSON
@@ -115,7 +117,7 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
 }
 
 /// Calls of [`Bench::step`] in one run with three rounds; only the bar's length depends on it.
-const STEPS: u64 = 3 * 12 + 7;
+const STEPS: u64 = 3 * 12 + 22;
 
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -32,10 +32,20 @@ fn program() -> anyhow::Result<Command> {
 
 impl Serving {
     pub(super) fn start(data: &Path) -> anyhow::Result<Serving> {
+        Serving::start_with(data, None)
+    }
+
+    /// The same, with a configuration.
+    pub(super) fn start_with(data: &Path, config: Option<&Path>) -> anyhow::Result<Serving> {
         let started = Instant::now();
-        let mut child = program()?
+        let mut command = program()?;
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
-            .arg(data)
+            .arg(data);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

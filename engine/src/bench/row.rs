@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+/// The unit of times.
+pub(super) const MICROSECONDS: &str = "µs";
+
 /// What one measurement of a rate came to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
@@ -83,6 +86,13 @@ impl Row {
         Row { p50_us, p99_us, ..Row::figure(work, sample.rate, unit) }
     }
 
+    /// The time that this share of the operations did not exceed, microseconds.
+    pub(super) fn time(work: impl Into<String>, sample: &Sample, share: f64) -> Row {
+        let value = sample.percentile_us(share).unwrap_or_default();
+        let (p50_us, p99_us) = (sample.percentile_us(0.5), sample.percentile_us(0.99));
+        Row { p50_us, p99_us, ..Row::figure(work, value, MICROSECONDS) }
+    }
+
     /// Compares with the limit.
     pub(super) fn beside(self, name: &'static str, value: f64) -> Row {
         let ratio = self.value / value;
@@ -95,6 +105,12 @@ impl Row {
         Row { goal: Some(format!("≥ {share} × the limit")), met, ..self }
     }
 
+    /// Aims at no more than this many times the limit: of times, which are better when they are short.
+    pub(super) fn at_most_of_limit(self, times: f64) -> Row {
+        let met = self.limit.as_ref().map(|limit| limit.ratio <= times);
+        Row { goal: Some(format!("≤ {times} × the limit")), met, ..self }
+    }
+
     /// Aims at no less than this.
     pub(super) fn at_least(self, least: f64) -> Row {
         let met = Some(self.value >= least);
@@ -104,6 +120,10 @@ impl Row {
     /// Aims at no more than this.
     pub(super) fn at_most(self, most: f64) -> Row {
         let met = Some(self.value <= most);
-        Row { goal: Some(format!("≤ {most} {}", self.unit)), met, ..self }
+        let goal = match self.unit {
+            MICROSECONDS => format!("≤ {} ms", most / 1_000.0),
+            unit => format!("≤ {most} {unit}"),
+        };
+        Row { goal: Some(goal), met, ..self }
     }
 }

@@ -1,6 +1,6 @@
 //! A large log: verified, its projection rebuilt, opened again, read right after a write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::connection::Connection;
 use super::process::{self, Serving};
 use super::row::{Row, Sample};
+use super::search::{Filled, SMALL, append_beside};
 use super::text::Texts;
 use super::{Bench, limits};
 
@@ -21,30 +22,69 @@ const FILLERS: u64 = 32;
 const READS: usize = 500;
 
 pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
-    let data = bench.directory("large")?;
-    bench.step("filling the large log");
-    let serving = Serving::start(&data)?;
-    runtime.block_on(serving.ready())?;
-    runtime.block_on(fill(bench, &serving))?;
+    let mut rows = Vec::new();
+    // What a large log costs is compared with a small one, unless it is small itself.
+    let small = if bench.events > SMALL {
+        let (data, serving) = filled(bench, runtime, "small", SMALL)?;
+        rows.extend(runtime.block_on(asked(bench, &serving, &data, SMALL).rows())?);
+        Some((data, serving))
+    } else {
+        None
+    };
+    let (data, serving) = filled(bench, runtime, "large", bench.events)?;
+    let large = asked(bench, &serving, &data, bench.events);
+    rows.extend(runtime.block_on(large.rows())?);
+    if let Some((data, serving)) = small {
+        let small = asked(bench, &serving, &data, SMALL);
+        rows.push(runtime.block_on(append_beside(&small, &large))?);
+        serving.stop()?;
+    }
     bench.step("reading right after a write");
-    let mut rows = runtime.block_on(read_after_write(&serving))?;
-    rows.push(Row::figure(resident(bench), serving.resident_mib()?, "MiB").at_most(256.0));
+    rows.extend(runtime.block_on(read_after_write(&serving))?);
+    rows.push(Row::figure(resident(bench, "with vectors"), serving.resident_mib()?, "MiB"));
     serving.stop()?;
+    rows.push(without_vectors(bench, runtime, &data)?);
     rows.push(open(bench, runtime, &data)?);
     rows.extend(verify(bench, &data)?);
     rows.push(rebuild(bench, &data)?);
     Ok(rows)
 }
 
-fn resident(bench: &Bench) -> String {
-    format!("resident memory serving {} memories", bench.events)
+/// An engine with so many memories.
+fn filled(bench: &Bench, runtime: &Runtime, name: &str, memories: u64) -> anyhow::Result<(PathBuf, Serving)> {
+    let data = bench.directory(name)?;
+    bench.step(&format!("filling the {name} log"));
+    let serving = Serving::start(&data)?;
+    runtime.block_on(serving.ready())?;
+    runtime.block_on(fill(memories, &serving))?;
+    Ok((data, serving))
 }
 
-async fn fill(bench: &Bench, serving: &Serving) -> anyhow::Result<()> {
+fn asked<'a>(bench: &'a Bench, serving: &'a Serving, data: &'a Path, memories: u64) -> Filled<'a> {
+    Filled { bench, serving, data, memories }
+}
+
+/// The same log, served without a model.
+fn without_vectors(bench: &Bench, runtime: &Runtime, data: &Path) -> anyhow::Result<Row> {
+    let config = bench.directory.join("without-vectors.yaml");
+    std::fs::write(&config, "embedding: {provider: none}\n")?;
+    let serving = Serving::start_with(data, Some(&config))?;
+    runtime.block_on(serving.ready())?;
+    runtime.block_on(asked(bench, &serving, data, bench.events).warm())?;
+    let row = Row::figure(resident(bench, "without vectors"), serving.resident_mib()?, "MiB").at_most(256.0);
+    serving.stop()?;
+    Ok(row)
+}
+
+fn resident(bench: &Bench, how: &str) -> String {
+    format!("resident memory {how}, {} memories", bench.events)
+}
+
+async fn fill(memories: u64, serving: &Serving) -> anyhow::Result<()> {
     let address = serving.api;
     let mut running = JoinSet::new();
     for filler in 0..FILLERS {
-        let count = bench.events / FILLERS + u64::from(filler < bench.events % FILLERS);
+        let count = memories / FILLERS + u64::from(filler < memories % FILLERS);
         running.spawn(async move {
             let mut texts = Texts::new(1_000 + filler);
             let mut connection = Connection::open(address).await?;

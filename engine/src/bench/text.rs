@@ -28,12 +28,35 @@ impl Texts {
     pub(super) fn content(&mut self) -> String {
         let mut content = String::with_capacity(CONTENT_BYTES + 16);
         while content.len() < CONTENT_BYTES {
-            // The product of two even draws prefers small numbers: few words are frequent.
-            let rank = (self.next() % WORDS) * (self.next() % WORDS) / WORDS;
-            push_word(rank, &mut content);
+            content.push_str(&self.word());
             content.push(' ');
         }
         content
+    }
+
+    fn word(&mut self) -> String {
+        // The product of two even draws prefers small numbers: few words are frequent.
+        let rank = (self.next() % WORDS) * (self.next() % WORDS) / WORDS;
+        let mut word = String::new();
+        push_word(rank, &mut word);
+        word
+    }
+
+    /// This many words of the texts, as they are asked for.
+    pub(super) fn words(&mut self, count: u64) -> String {
+        (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Two to six words; every tenth question has none that any text has.
+    pub(super) fn question(&mut self) -> String {
+        let count = 2 + self.next() % 5;
+        if self.next().is_multiple_of(10) {
+            return (0..count)
+                .map(|_| format!("none{}", self.next() % 1_000_000))
+                .collect::<Vec<_>>()
+                .join(" ");
+        }
+        self.words(count)
     }
 
     /// The body of a request that saves one memory.

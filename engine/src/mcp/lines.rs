@@ -26,7 +26,7 @@ pub(super) async fn sift(
         }
         let is_whole = line.ends_with(b"\n") && !within_a_long_one;
         within_a_long_one = !line.ends_with(b"\n");
-        let refused = is_whole && is_json(&line) && strict::check(line.trim_ascii()).is_err();
+        let refused = is_whole && is_json(&line) && strict::check_sent(line.trim_ascii()).is_err();
         output.write_all(if refused { NO_MESSAGE } else { &line }).await?;
     }
 }

@@ -26,6 +26,7 @@ mod search;
 mod shared;
 mod store;
 mod targets;
+mod turns;
 mod validity;
 
 pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};

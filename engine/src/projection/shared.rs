@@ -12,16 +12,16 @@ use engine_core::wire::{ProjectionState, RebuildHealth};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use thiserror::Error;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::cause::Cause;
 use super::heads::{Heads, Touched};
 use super::readers::{READ_MAX, Readers};
 use super::store::is_damage;
+use super::turns::ReadTurns;
+use crate::client::Address;
 use crate::log::AppliedKeys;
 
-/// Reads at the same time. More than there are processors only adds memory.
-const READS_MAX: usize = 8;
 /// How long a read waits for what was durable before it came. Applying takes milliseconds; what takes longer than this
 /// is a projection in trouble, and its client does better to come back.
 const APPLIED_MAX: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ pub(crate) struct ProjectionShared {
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
     report: Mutex<Report>,
     heads: Mutex<Heads>,
-    turns: Semaphore,
+    turns: ReadTurns,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl ProjectionShared {
             state: RwLock::new((ProjectionState::Rebuilding, None)),
             report: Mutex::default(),
             heads: Mutex::default(),
-            turns: Semaphore::new(READS_MAX),
+            turns: ReadTurns::new(),
         }
     }
 
@@ -263,9 +263,15 @@ impl ProjectionShared {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unreadable> {
         self.wait_for(wanted).await?;
-        let _turn = self.turns.acquire().await.map_err(|_| Unreadable::NotReady)?;
+        let turn = self.turns.take(Address::current()).await.map_err(|_| Unreadable::NotReady)?;
         let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || shared.read_now(read)).await?
+        // The turn is the thread's: a client that has gone leaves its read running.
+        tokio::task::spawn_blocking(move || {
+            let answer = shared.read_now(read);
+            drop(turn);
+            answer
+        })
+        .await?
     }
 }
 

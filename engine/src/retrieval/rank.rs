@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine_core::limits::ACTOR_DEFAULT;
 use engine_core::retrieval::bm25::{Asked, idf};
-use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Evidence, LANES, NAMES, min_max};
+use engine_core::retrieval::features::{
+    self, AROUND, AROUND_LANES, Counted, Evidence, LANES, NAMES, min_max,
+};
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::terms::Term;
 use engine_core::retrieval::weights::score;
@@ -56,6 +58,8 @@ pub(super) struct Narrow<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     pub(super) bounds: Bounds,
+    /// Whether a context is chosen from what is found, which asks how alike each is.
+    pub(super) for_context: bool,
 }
 
 /// What other lanes have found, by sequence number.
@@ -152,7 +156,7 @@ impl<'a> Query<'a> {
     }
 
     /// The numbers of all memories that are worth a look, in order.
-    fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>) -> Vec<u32> {
+    fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>, counted: &Counted) -> Vec<u32> {
         // What nothing is called narrows to nothing.
         let kind = narrow.kind.map(|kind| self.catalog.kind_number(kind).unwrap_or(NONE));
         let session = narrow.session.map(|session| self.catalog.session_number(session).unwrap_or(NONE));
@@ -160,7 +164,7 @@ impl<'a> Query<'a> {
         let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
         let mut chosen: Vec<u32> =
             seqs.filter_map(|seq| self.catalog.number(*seq)).filter(|n| admits(*n)).collect();
-        let (nearest, exact) = self.nearest(admits);
+        let (nearest, exact) = if counted.by_direction { self.nearest(admits) } else { Default::default() };
         chosen.extend(nearest);
         let distances = (1..=AROUND as i64).flat_map(|distance| [-distance, distance]);
         let around: Vec<u32> = chosen
@@ -211,8 +215,9 @@ impl<'a> Query<'a> {
         narrow: &Narrow<'_>,
         weights: &[f64; NAMES.len()],
     ) -> Vec<Ranked> {
-        let chosen = self.candidates(found, narrow);
-        let mut lanes = self.lanes(&chosen, &narrow.bounds);
+        let counted = Counted::by(weights);
+        let chosen = self.candidates(found, narrow, &counted);
+        let mut lanes = self.lanes(&chosen, narrow, &counted);
         let [.., coverage, _, _] = &lanes;
         let (coverage, alike) = (coverage.clone(), lanes[NEAR_MATCH].clone());
         self.scale(&mut lanes, &chosen);
@@ -242,8 +247,11 @@ impl<'a> Query<'a> {
         self.catalog.neighbour(number, distance).filter(|near| self.catalog.was_known(*near, bounds))
     }
 
-    /// The scores of each lane as they are.
-    fn lanes(&mut self, chosen: &[u32], bounds: &Bounds) -> [Vec<f64>; LANES.len()] {
+    /// The scores of each lane as they are. Those that count for nothing are not looked at, but for what a context is
+    /// chosen by.
+    fn lanes(&mut self, chosen: &[u32], narrow: &Narrow<'_>, counted: &Counted) -> [Vec<f64>; LANES.len()] {
+        let is = |lane: usize| counted.lanes[lane];
+        let bounds = &narrow.bounds;
         let mut lanes: [Vec<f64>; LANES.len()] = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));
         let mean = self.catalog.mean_words();
         let mut sessions = Sessions::default();
@@ -263,22 +271,23 @@ impl<'a> Query<'a> {
                 let words: f64 = of.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
                 self.asked.score(counts, words, mean * of.len() as f64)
             };
-            let alike = |of: &[u32]| {
+            let alike = |lane: usize, of: &[u32]| {
                 let exact = self.exact.get(number).filter(|_| of.len() == 1).copied();
                 let rounded = || self.vector.as_ref().map(|vector| self.rows.likeness_of_all(vector, of));
-                exact.or_else(rounded).map_or(0.0, f64::from)
+                if is(lane) { exact.or_else(rounded).map_or(0.0, f64::from) } else { 0.0 }
             };
-            let (pairs, proximity) = self.pairs(*number);
-            let (session_lexical, session_static) = self.session(*number, &mut sessions);
+            let (pairs, proximity) = if is(12) || is(13) { self.pairs(*number) } else { (0.0, 0.0) };
+            let (session_lexical, session_static) = self.session(*number, &mut sessions, counted);
+            let wide_lexical = if is(4) { lexical(&self.counts(&wide), &wide) } else { 0.0 };
             let row = [
                 lexical(&counts, &[*number]),
-                alike(&[*number]),
+                alike(1, &[*number]),
                 lexical(&near_counts, &near),
-                alike(&near),
-                lexical(&self.counts(&wide), &wide),
-                alike(&wide),
-                self.late.score(self.catalog, &[*number]),
-                self.late.score(self.catalog, &near),
+                alike(3, &near),
+                wide_lexical,
+                alike(5, &wide),
+                if is(6) { self.late.score(self.catalog, &[*number]) } else { 0.0 },
+                if is(NEAR_MATCH) || narrow.for_context { self.late.score(self.catalog, &near) } else { 0.0 },
                 session_lexical,
                 session_static,
                 self.asked.coverage(&counts),
@@ -314,16 +323,20 @@ impl<'a> Query<'a> {
         counts
     }
 
-    fn session(&self, number: u32, sessions: &mut Sessions) -> (f64, f64) {
+    fn session(&self, number: u32, sessions: &mut Sessions, counted: &Counted) -> (f64, f64) {
         let Some(session) = self.catalog.session_of(number) else { return (0.0, 0.0) };
         *sessions.scores.entry(session).or_insert_with(|| {
             let members = self.catalog.members(session);
             let members = &members[..members.len().min(SESSION_MEMBERS_MAX)];
             let words: f64 = members.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
-            let lexical = self.asked.score(&self.counts(members), words, self.catalog.mean_session_words());
+            let lexical = match counted.lanes[8] {
+                true => self.asked.score(&self.counts(members), words, self.catalog.mean_session_words()),
+                false => 0.0,
+            };
             let alike = self
                 .vector
                 .as_ref()
+                .filter(|_| counted.lanes[9])
                 .map_or(0.0, |vector| f64::from(self.rows.likeness_of_session(vector, members)));
             (lexical, alike)
         })

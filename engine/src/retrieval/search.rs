@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine_core::event::RETRIEVAL_WEIGHTS_SET;
-use engine_core::retrieval::features::NAMES;
+use engine_core::retrieval::features::{Counted, NAMES};
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
@@ -49,6 +49,8 @@ struct Scope<'a> {
     question: &'a Question,
     bounds: Bounds,
     asked: &'a Asked,
+    /// Whether a context is chosen from it.
+    for_context: bool,
 }
 
 /// Bytes of a memory that a reranker is given: what it reads of one, most of them.
@@ -96,7 +98,8 @@ impl Retrieval {
         }
         let bounds = search.moment.bounds(&moment)?;
         let weights = self.weights(&moment)?;
-        let scope = Scope { connection: &moment, search, question: &question, bounds, asked };
+        let scope =
+            Scope { connection: &moment, search, question: &question, bounds, asked, for_context: false };
         let mut degraded = asked.degraded.clone();
         let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         let total = ranked.len() as u64;
@@ -139,7 +142,8 @@ impl Retrieval {
         let question = Question::read(&search.words);
         let bounds = search.moment.bounds(moment)?;
         let weights = self.weights(moment)?;
-        let scope = Scope { connection: moment, search, question: &question, bounds, asked };
+        let scope =
+            Scope { connection: moment, search, question: &question, bounds, asked, for_context: true };
         let mut degraded = asked.degraded.clone();
         let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         Ok((ranked, weights.version.clone(), degraded))
@@ -203,7 +207,10 @@ impl Retrieval {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
                     }
                     let search = Search { project: Some(project.clone()), ..scope.search.clone() };
-                    let words = query.telling_words();
+                    let words = match Counted::by(weights).by_words {
+                        true => query.telling_words(),
+                        false => Vec::new(),
+                    };
                     let lexical = search.having_any(scope.connection, &words, scope.bounds, LANE_TOP);
                     let found = Found {
                         lexical: lane("lexical", lexical, degraded)?,
@@ -211,9 +218,10 @@ impl Retrieval {
                         graph: lane("graph", near_in_graph(scope, project), degraded)?,
                     };
                     let (kind, session) = (search.kind.as_deref(), search.session.as_deref());
+                    let Scope { bounds, for_context, .. } = *scope;
                     ranked.extend(query.rank(
                         &found,
-                        &Narrow { kind, session, bounds: scope.bounds },
+                        &Narrow { kind, session, bounds, for_context },
                         weights,
                     ));
                 }

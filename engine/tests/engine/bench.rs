@@ -20,9 +20,20 @@ fn each_figure_of_the_benchmark_stands_beside_its_limit() {
     assert!(measured.status.success(), "{measured:?}");
     let figures: Value = serde_json::from_slice(&std::fs::read(file("figures.json")).unwrap()).unwrap();
     let rows = figures["rows"].as_array().unwrap();
-    for part in
-        ["append over HTTP", "append in process", "verify", "rebuild", "start with", "resident", "read by id"]
-    {
+    for part in [
+        "append over HTTP",
+        "append in process",
+        "verify",
+        "rebuild",
+        "start with",
+        "resident memory with",
+        "resident memory without",
+        "read by id",
+        "keyword search",
+        "hybrid search",
+        "vector search",
+        "checkout",
+    ] {
         assert!(rows.iter().any(|row| row["work"].as_str().unwrap().starts_with(part)), "{part}: {rows:?}");
     }
     for row in rows {

@@ -3,6 +3,7 @@
 
 mod api;
 mod bench;
+mod bounds;
 mod clients;
 mod crash;
 mod doctor;
@@ -10,6 +11,7 @@ mod forgetting;
 mod graph;
 mod import;
 mod items;
+mod limits;
 mod log;
 mod mcp;
 mod openapi;

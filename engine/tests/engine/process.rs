@@ -185,6 +185,27 @@ impl Client {
         Ok(Client(BufReader::new(stream)))
     }
 
+    /// From another address of this machine, as if from another machine.
+    pub(crate) fn connect_from(local: [u8; 4], address: SocketAddr) -> io::Result<Client> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((local, 0).into())?;
+            socket.connect(address).await?.into_std()
+        })?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Client(BufReader::new(stream)))
+    }
+
+    /// What came until the connection was closed.
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
+
     /// `headers` are whole lines, each ended by CRLF.
     pub(crate) fn request(
         &mut self,

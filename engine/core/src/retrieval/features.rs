@@ -83,6 +83,42 @@ pub const NAMES: [&str; 54] = [
     "actor_match",
 ];
 
+/// Lanes of words, as places in [`LANES`]; the others compare directions.
+const WORD_LANES: [usize; 8] = [0, 2, 4, 8, 10, 11, 12, 13];
+/// Features that are no lane and not of the memories around: they stand between both.
+const SINGLE: usize = 16;
+
+/// What has to be looked at, under some weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Whether anything counts that a lane gives.
+    pub lanes: [bool; LANES.len()],
+    /// Whether memories are put forward because of their words.
+    pub by_words: bool,
+    /// Whether memories are put forward because of their direction.
+    pub by_direction: bool,
+}
+
+impl Counted {
+    /// What these weights, in the order of [`NAMES`], leave to look at. Where one kind of lane counts and the other does
+    /// not, the other puts nobody forward.
+    pub fn by(weights: &[f64; NAMES.len()]) -> Counted {
+        let mut lanes: [bool; LANES.len()] = std::array::from_fn(|lane| weights[lane] != 0.0);
+        let around = 2 * AROUND + 2;
+        for (place, lane) in AROUND_LANES.into_iter().enumerate() {
+            let from = LANES.len() + SINGLE + place * around;
+            lanes[lane] |= weights[from..from + around].iter().any(|weight| *weight != 0.0);
+        }
+        // A memory without a session is a session of its own.
+        lanes[0] |= lanes[8];
+        lanes[1] |= lanes[9];
+        let any =
+            |words: bool| (0..LANES.len()).any(|lane| lanes[lane] && WORD_LANES.contains(&lane) == words);
+        let (words, direction) = (any(true), any(false));
+        Counted { lanes, by_words: words || !direction, by_direction: direction || !words }
+    }
+}
+
 /// A memory of so many words is as long as it needs to be.
 const LONG_WORDS: f64 = 25.0;
 
@@ -174,6 +210,23 @@ pub fn min_max(scores: &mut [f64], chosen: impl Fn(usize) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_counts_when_anything_it_gives_does() {
+        let of = |names: &[&str]| Counted::by(&NAMES.map(|name| f64::from(u8::from(names.contains(&name)))));
+        for (at, name) in NAMES.into_iter().enumerate().skip(LANES.len() + SINGLE) {
+            let base = name.trim_start_matches("actor_").trim_end_matches("_asked");
+            let base = base.trim_end_matches(|c: char| c.is_ascii_digit() || c == '+' || c == '-');
+            let lane = LANES.iter().position(|lane| *lane == base).unwrap();
+            let counted: Vec<usize> = (0..LANES.len()).filter(|at| of(&[name]).lanes[*at]).collect();
+            assert_eq!(counted, [lane], "{at} {name}");
+        }
+        let kinds = |names: &[&str]| (of(names).by_words, of(names).by_direction);
+        assert_eq!(kinds(&["pairs"]), (true, false));
+        assert_eq!(kinds(&["static"]), (false, true));
+        assert_eq!(kinds(&["static_asked", "session_lexical"]), (true, true));
+        assert_eq!(kinds(&["date"]), (true, true));
+    }
 
     #[test]
     fn every_feature_stands_at_its_name() {

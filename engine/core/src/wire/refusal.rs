@@ -61,7 +61,7 @@ error_codes! {
     NotFound = "NOT_FOUND", 404;
     /// The path exists, the method does not.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
-    /// The body did not arrive in time.
+    /// The request did not arrive in time.
     RequestTimeout = "REQUEST_TIMEOUT", 408;
     /// The memory's validity ends already, no later than asked for.
     AlreadyInvalidated = "ALREADY_INVALIDATED", 409;
@@ -81,6 +81,10 @@ error_codes! {
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 422;
     /// It holds a secret, or personal data where that cannot be redacted; the message names the detector and the field.
     PolicyBlocked = "POLICY_BLOCKED", 422;
+    /// Too often, or too much at once, from one address; come back after `Retry-After` seconds.
+    RateLimited = "RATE_LIMITED", 429;
+    /// The request line and headers are longer than any may be.
+    HeadTooLarge = "HEAD_TOO_LARGE", 431;
     /// A fault of the engine; the log has the details.
     Internal = "INTERNAL", 500;
     /// Too much is waiting; come back after `Retry-After` seconds.

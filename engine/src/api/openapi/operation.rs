@@ -68,8 +68,9 @@ impl Operation {
     }
 }
 
-/// Any operation: a fault of ours, and the time a request may take.
-pub(super) const ANY: &[ErrorCode] = &[ErrorCode::RequestTimeout, ErrorCode::Internal];
+/// Any operation: a fault of ours, the time a request may take, and what is refused before it is looked at.
+pub(super) const ANY: &[ErrorCode] =
+    &[ErrorCode::RequestTimeout, ErrorCode::RateLimited, ErrorCode::HeadTooLarge, ErrorCode::Internal];
 /// One with parameters or a body.
 pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// One with a body.

@@ -1,0 +1,108 @@
+//! Who may connect: so many connections altogether, and no more than a share of them from one address.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine_core::wire::ErrorCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client::Address;
+use crate::refusal::Refusal;
+
+/// Connections of one port: each costs some kilobytes, and a small body's worth of memory while it sends one.
+pub(crate) const CONNECTIONS_MAX: usize = 512;
+/// Connections of one address, if the configuration does not say: four clients that open all they can leave room for
+/// nobody else, one does not.
+pub(crate) const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
+/// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without a word.
+const LEAVING_MAX: usize = 64;
+
+/// The places of one port.
+#[derive(Debug)]
+pub(super) struct Admission {
+    places: Arc<Semaphore>,
+    leaving: Arc<Semaphore>,
+    per_address_max: usize,
+    counts: Arc<Mutex<HashMap<Address, usize>>>,
+}
+
+/// A connection's place; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    address: Address,
+    counts: Arc<Mutex<HashMap<Address, usize>>>,
+}
+
+impl Admission {
+    pub(super) fn new(per_address_max: usize) -> Admission {
+        Admission {
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            leaving: Arc::new(Semaphore::new(LEAVING_MAX)),
+            per_address_max,
+            counts: Arc::default(),
+        }
+    }
+
+    /// A place for a connection, or what its client is told.
+    pub(super) fn admit(&self, address: Address) -> Result<Place, Refusal> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = counts.get(&address).copied().unwrap_or(0);
+        if held >= self.per_address_max {
+            let rule = format!("{held} connections of one address are open, which is all it may have");
+            return Err(Refusal::new(ErrorCode::RateLimited, rule)
+                .hint("keep connections open and use them again; limits.connectionsPerAddress allows more"));
+        }
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            Refusal::new(ErrorCode::Overloaded, format!("all {CONNECTIONS_MAX} connections are in use"))
+                .hint("nothing was done; repeat it after Retry-After seconds")
+        })?;
+        counts.insert(address, held + 1);
+        Ok(Place { _permit: permit, address, counts: Arc::clone(&self.counts) })
+    }
+
+    /// Room to refuse a connection in words, or to see it out.
+    pub(super) fn leave(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.leaving).try_acquire_owned().ok()
+    }
+
+    /// Waits until every place is free.
+    pub(super) async fn empty(&self) {
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        // An error says that there are no places any more.
+        let _all = self.places.acquire_many(all).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> Address {
+        Address::new([10, 0, 0, last].into())
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_all_have_the_whole() {
+        let admission = Admission::new(200);
+        let mut places: Vec<Place> = (0..200).map(|_| admission.admit(address(1)).unwrap()).collect();
+        assert_eq!(admission.admit(address(1)).unwrap_err().code(), ErrorCode::RateLimited);
+        places.extend(
+            (0..CONNECTIONS_MAX - 200).map(|n| admission.admit(address(2 + (n % 100) as u8)).unwrap()),
+        );
+        assert_eq!(admission.admit(address(250)).unwrap_err().code(), ErrorCode::Overloaded);
+        drop(places);
+        assert!(admission.counts.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+        assert!(admission.admit(address(1)).is_ok());
+    }
+}

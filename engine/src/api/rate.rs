@@ -1,0 +1,77 @@
+//! How often one address may ask, when the configuration says so: a bucket of tokens for each.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use engine_core::wire::ErrorCode;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::client::Address;
+use crate::refusal::Refusal;
+
+/// Addresses that are remembered before those whose buckets are full again are dropped.
+const ADDRESSES_MAX: usize = 4_096;
+
+/// How often, and how many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) per_second: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
+}
+
+/// The buckets. Without a rate everybody may ask as often as they like.
+#[derive(Debug, Clone)]
+pub(super) struct Buckets(Option<Arc<DefaultKeyedRateLimiter<Address>>>);
+
+impl Buckets {
+    pub(super) fn new(rate: Option<Rate>) -> Buckets {
+        Buckets(rate.map(|Rate { per_second, burst }| {
+            Arc::new(RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)))
+        }))
+    }
+
+    /// Takes a token, or says how many seconds there is none.
+    fn take(&self, address: Address) -> Result<(), u64> {
+        let Some(buckets) = &self.0 else { return Ok(()) };
+        if buckets.len() > ADDRESSES_MAX {
+            buckets.retain_recent();
+        }
+        buckets.check_key(&address).map_err(|not_until| {
+            // Rounded up: who comes back earlier is refused again.
+            not_until.wait_time_from(DefaultClock::default().now()).as_millis().div_ceil(1_000).max(1) as u64
+        })
+    }
+}
+
+pub(super) async fn bound(State(buckets): State<Buckets>, request: Request, next: Next) -> Response {
+    let taken = Address::current().map_or(Ok(()), |address| buckets.take(address));
+    let Err(seconds) = taken else { return next.run(request).await };
+    let mut response = Refusal::new(
+        ErrorCode::RateLimited,
+        "more requests from one address than limits.requestsPerSecond allows",
+    )
+    .hint("nothing was done; repeat it after Retry-After seconds, and send many memories as one batch")
+    .into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_has_a_bucket_of_its_own() {
+        let rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(3).unwrap() };
+        let (buckets, free) = (Buckets::new(Some(rate)), Buckets::new(None));
+        let (one, other) = (Address::new([10, 0, 0, 1].into()), Address::new([10, 0, 0, 2].into()));
+        assert_eq!((0..4).map(|_| buckets.take(one)).collect::<Vec<_>>(), [Ok(()), Ok(()), Ok(()), Err(1)]);
+        assert_eq!(buckets.take(other), Ok(()));
+        assert!((0..1_000).all(|_| free.take(one).is_ok()));
+    }
+}

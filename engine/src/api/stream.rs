@@ -1,0 +1,183 @@
+//! A client's stream: refusals that are made before there is a request, and a close that does not cut them off.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use engine_core::wire::ErrorCode;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::refusal::Refusal;
+
+/// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the answer.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+/// What is read of it, bytes. A client that sends more has a fault of its own.
+const LINGER_BYTES_MAX: u64 = 1 << 20;
+
+/// A refusal as bytes, for a connection that ends with it.
+pub(super) fn last_words(refusal: Refusal) -> Vec<u8> {
+    let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
+    let body = serde_json::to_string(&refusal.into_body()).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}connection: close\r\n\r\n{body}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len(),
+        retry_after.unwrap_or_default(),
+    )
+    .into_bytes()
+}
+
+/// Says a last word, as far as the client listens, and closes in order.
+pub(super) async fn see_out(mut stream: TcpStream, words: Option<Vec<u8>>) {
+    let leave = async {
+        if let Some(words) = words {
+            stream.write_all(&words).await?;
+        }
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // Gone, or taking too long: either way it is over.
+    let _over = tokio::time::timeout(LINGER_MAX, leave).await;
+}
+
+/// A stream whose refusals by the HTTP library, which have no body, say what is wrong and what to do.
+#[derive(Debug)]
+pub(super) struct Stream {
+    inner: TcpStream,
+    /// Said instead of what the library wrote, and not sent yet.
+    pending: Vec<u8>,
+}
+
+impl Stream {
+    pub(super) fn new(inner: TcpStream) -> Stream {
+        Stream { inner, pending: Vec::new() }
+    }
+
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.inner
+    }
+
+    fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.pending.is_empty() {
+            let sent = ready!(Pin::new(&mut self.inner).poll_write(context, &self.pending))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.pending.drain(..sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What is said instead of a refusal of the library: the engine's own answers always have a body.
+fn instead_of(written: &[u8]) -> Option<Refusal> {
+    let status = written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let refusal = match status {
+        b"400" => Refusal::new(ErrorCode::InvalidArgument, "the head of the request is not HTTP/1.1")
+            .hint("check the request line, the headers and what stands between two requests"),
+        b"414" | b"431" => Refusal::new(
+            ErrorCode::HeadTooLarge,
+            format!(
+                "the request line and headers are longer than {} bytes, or there are more than {} headers",
+                super::server::HEAD_BYTES_MAX,
+                super::server::HEADERS_MAX
+            ),
+        )
+        .hint("send long texts in the body: POST /v1/checkout takes a query of any allowed length"),
+        _ => return None,
+    };
+    let is_bare = written.ends_with(b"\r\n\r\n")
+        && written.windows(21).any(|line| line.eq_ignore_ascii_case(b"\r\ncontent-length: 0\r\n"));
+    is_bare.then_some(refusal)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_pending(context))?;
+        if let Some(refusal) = instead_of(bytes) {
+            self.pending = last_words(refusal);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // A head without a body comes alone.
+        match slices {
+            [only] => self.poll_write(context, only),
+            _ => {
+                ready!(self.poll_pending(context))?;
+                Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_pending(context))?;
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_pending(context))?;
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_library_says_without_a_body_is_said_in_words() {
+        let bare = |status: &str| {
+            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n")
+        };
+        let code = |written: &str| instead_of(written.as_bytes()).map(|refusal| refusal.code());
+        assert_eq!(code(&bare("431 Request Header Fields Too Large")), Some(ErrorCode::HeadTooLarge));
+        assert_eq!(code(&bare("414 URI Too Long")), Some(ErrorCode::HeadTooLarge));
+        assert_eq!(code(&bare("400 Bad Request")), Some(ErrorCode::InvalidArgument));
+        assert_eq!(code(&bare("202 Accepted")), None);
+        assert_eq!(code("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}"), None);
+        assert_eq!(code("{}"), None);
+    }
+
+    #[test]
+    fn last_words_are_a_whole_answer() {
+        let words = last_words(Refusal::new(ErrorCode::Overloaded, "full").hint("wait"));
+        let text = String::from_utf8(words).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && head.contains("retry-after: 1"),
+            "{head}"
+        );
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(body.contains(r#""code":"OVERLOADED""#), "{body}");
+    }
+}

@@ -1,0 +1,114 @@
+//! What a search costs without an engine around it: the full-text index alone, and comparing vectors one after the other.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use multiversion::multiversion;
+use rusqlite::{Connection, OpenFlags};
+
+/// Numbers in a vector, as the engine's own have.
+const DIMENSION: usize = 256;
+/// Best ones that are kept, as an answer shows.
+const BEST: usize = 20;
+
+/// The full-text index of a data directory, read without the engine.
+pub(super) struct FullText(Connection);
+
+impl FullText {
+    /// Opens the database that answers in this data directory.
+    pub(super) fn open(data: &Path) -> anyhow::Result<FullText> {
+        let files = std::fs::read_dir(crate::projection::directory(data))?;
+        let names = files.filter_map(|entry| Some(entry.ok()?.path()));
+        let path = names.filter(|path| path.extension().is_some_and(|kind| kind == "sqlite")).max();
+        let path = path.context("no database of a projection")?;
+        Ok(FullText(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))
+    }
+
+    /// The best that have all of these words; how long that took.
+    pub(super) fn all_of(&self, words: &str) -> anyhow::Result<Duration> {
+        let query: Vec<String> = words.split(' ').map(|word| format!("\"{word}\"")).collect();
+        let mut statement = self.0.prepare_cached(
+            "SELECT rowid, bm25(memories_fts) FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY 2 LIMIT 20",
+        )?;
+        let before = Instant::now();
+        let found = statement
+            .query_map([query.join(" ")], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)))?;
+        black_box(found.collect::<rusqlite::Result<Vec<_>>>()?);
+        Ok(before.elapsed())
+    }
+}
+
+/// As many vectors as there are memories, in both forms.
+pub(super) struct Scans {
+    exact: Vec<f32>,
+    bytes: Vec<i8>,
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+fn product_of_floats(a: &[f32], b: &[f32]) -> f32 {
+    // Several sums, so that one need not wait for the other.
+    let mut sums = [0.0_f32; 16];
+    for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
+        for lane in 0..16 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum()
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+fn product_of_bytes(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+impl Scans {
+    /// Vectors whose values come from a fixed sequence: what they are changes no time.
+    pub(super) fn new(count: usize) -> Scans {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let bytes: Vec<i8> = (0..count * DIMENSION)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 56) as u8 as i8
+            })
+            .collect();
+        Scans { exact: bytes.iter().map(|value| f32::from(*value) / 127.0).collect(), bytes }
+    }
+
+    /// Compares the n-th with all as floating-point numbers and keeps the best; how long that took.
+    pub(super) fn exact(&self, n: usize) -> Duration {
+        let rows = self.exact.chunks_exact(DIMENSION);
+        let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();
+        let before = Instant::now();
+        // Non-negative floating-point numbers have the order of their bits.
+        best(rows.map(|row| product_of_floats(asked, row).max(0.0).to_bits()));
+        before.elapsed()
+    }
+
+    /// The same as bytes.
+    pub(super) fn bytes(&self, n: usize) -> Duration {
+        let rows = self.bytes.chunks_exact(DIMENSION);
+        let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();
+        let before = Instant::now();
+        best(rows.map(|row| product_of_bytes(asked, row).max(0).unsigned_abs()));
+        before.elapsed()
+    }
+}
+
+fn best(scores: impl Iterator<Item = u32>) {
+    let mut best: BinaryHeap<Reverse<(u32, usize)>> = BinaryHeap::with_capacity(BEST + 1);
+    for (place, score) in scores.enumerate() {
+        if best.len() < BEST || best.peek().is_some_and(|Reverse((worst, _))| score > *worst) {
+            best.push(Reverse((score, place)));
+            if best.len() > BEST {
+                best.pop();
+            }
+        }
+    }
+    black_box(best);
+}

@@ -1,0 +1,119 @@
+//! docs/guide/limits.md says what the source says.
+
+use std::collections::BTreeMap;
+
+const PAGE: &str = include_str!("../../../docs/guide/limits.md");
+const LIMITS: &str = include_str!("../../core/src/limits.rs");
+/// Where the constants of the first table are.
+const SERVER: [&str; 8] = [
+    include_str!("../../src/api/admission.rs"),
+    include_str!("../../src/api/body.rs"),
+    include_str!("../../src/api/mcp.rs"),
+    include_str!("../../src/api/mod.rs"),
+    include_str!("../../src/api/server.rs"),
+    include_str!("../../src/api/stream.rs"),
+    include_str!("../../src/projection/turns.rs"),
+    include_str!("../../src/engine.rs"),
+];
+const READS: [&str; 2] =
+    [include_str!("../../src/projection/readers.rs"), include_str!("../../src/projection/shared.rs")];
+
+/// Constants of a source and their values, as the page writes them.
+fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for line in source.lines() {
+        let Some((_, constant)) = line.split_once("const ") else { continue };
+        let Some((name, value)) =
+            constant.split_once(": ").and_then(|(name, rest)| Some((name, rest.split_once(" = ")?.1)))
+        else {
+            continue;
+        };
+        let value = value.trim_end_matches(';');
+        if let Some(text) = value.strip_prefix('"') {
+            found.insert(name.to_owned(), format!("`{}`", text.trim_end_matches('"')));
+        } else if let Some(number) = number(value, known) {
+            known.insert(name.to_owned(), number);
+            found.insert(name.to_owned(), grouped(number));
+        }
+    }
+    found
+}
+
+/// The value of an expression as limits are written.
+fn number(text: &str, known: &BTreeMap<String, u64>) -> Option<u64> {
+    let text = text.trim().trim_start_matches("Duration::from_secs");
+    let is_closed = |part: &str| part.matches('(').count() == part.matches(')').count();
+    for (operator, apply) in [
+        (" << ", (|a, b| a << b) as fn(u64, u64) -> u64),
+        (" + ", |a, b| a + b),
+        (" * ", |a, b| a * b),
+        (" / ", |a, b| a / b),
+    ] {
+        for (at, _) in text.match_indices(operator) {
+            let (left, right) = (&text[..at], &text[at + operator.len()..]);
+            if is_closed(left) && is_closed(right) {
+                return Some(apply(number(left, known)?, number(right, known)?));
+            }
+        }
+    }
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    inner.map_or_else(
+        || text.replace('_', "").parse().ok().or_else(|| known.get(text).copied()),
+        |inner| number(inner, known),
+    )
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Names and values of a page's tables.
+fn rows(page: &str) -> BTreeMap<String, String> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.split(" | ").collect();
+            (cells[0].trim_end_matches('`').to_owned(), cells[1].to_owned())
+        })
+        .collect()
+}
+
+/// What a page does not say as the source does.
+fn faults(page: &str) -> Vec<String> {
+    let (mut known, mut server) = (BTreeMap::new(), BTreeMap::new());
+    let limits = constants(LIMITS, &mut known);
+    for source in SERVER.into_iter().chain(READS) {
+        server.extend(constants(source, &mut known));
+    }
+    let told = rows(page);
+    let missing =
+        limits.keys().filter(|name| !told.contains_key(*name)).map(|name| format!("{name} is missing"));
+    let wrong = told.iter().filter_map(|(name, value)| {
+        let actual = limits.get(name).or_else(|| server.get(name));
+        (actual != Some(value)).then(|| format!("{name}: the page says {value}, the source {actual:?}"))
+    });
+    missing.chain(wrong).collect()
+}
+
+#[test]
+fn every_limit_is_on_the_page_with_its_value() {
+    assert!(rows(PAGE).len() > 90, "{}", rows(PAGE).len());
+    assert_eq!(faults(PAGE), Vec::<String>::new());
+    for (right, wrong) in [
+        ("| `TITLE_CHARS_MAX` | 120 ", "| `TITLE_CHARS_MAX` | 121 "),
+        ("| `HEAD_TIMEOUT` | 10 ", "| `HEAD_TIMEOUT` | 30 "),
+        ("| `TAGS_MAX` |", "| TAGS_MAX |"),
+        ("| `CONNECTIONS_MAX` |", "| `CONNECTIONS_LIMIT` |"),
+    ] {
+        assert!(PAGE.contains(right), "{right}");
+        assert_eq!(faults(&PAGE.replace(right, wrong)).len(), 1, "{wrong} goes unnoticed");
+    }
+}
