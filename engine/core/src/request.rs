@@ -481,7 +481,7 @@ mod tests {
         );
         check(append(r#"{"events":[]}"#), "allowed are 1 to 1000");
         check(append(&event(r#""type":"","payload":{}"#)), "events[1].type must not be empty");
-        check(append(r#"{"events":[["a",null,null,null,[],{}]]}"#), "must be a JSON object");
+        check(append(r#"{"events":[["a",null,null,null,[],{}]]}"#), "a JSON object");
         check(append(&event(r#""type":"b","payload":[]"#)), "events[1].payload must be a JSON object");
         for reserved in RESERVED {
             let own = format!(r#""type":"{reserved}","payload":{{}}"#);

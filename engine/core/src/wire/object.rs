@@ -44,3 +44,40 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
         T::deserialize(MapAccessDeserializer::new(fields))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::request::{Refused, parse};
+    use crate::wire::{
+        AddObservations, AppendEvents, CreateEntities, CreateRelations, EndObservations, IngestDocuments,
+        PlanRetention, SaveMemories,
+    };
+
+    fn refusal<T: serde::de::DeserializeOwned>(body: &str) -> String {
+        match parse::<T>(body.as_bytes()) {
+            Err(Refused::Body(fault)) => fault,
+            Err(other) => other.to_string(),
+            Ok(_) => "accepted".into(),
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let said = [
+            refusal::<SaveMemories>(r#"{"memories":[["x"]]}"#),
+            refusal::<AppendEvents>(r#"{"events":[["a",null,null,null,[],{}]]}"#),
+            refusal::<IngestDocuments>(r#"{"documents":[["a","b"]]}"#),
+            refusal::<CreateEntities>(r#"{"entities":[["a","b"]]}"#),
+            refusal::<CreateRelations>(r#"{"relations":[["a","b","c"]]}"#),
+            refusal::<AddObservations>(r#"{"observations":[["a",["b"]]]}"#),
+            refusal::<EndObservations>(r#"{"deletions":[["a",["b"]]]}"#),
+            refusal::<PlanRetention>(r#"{"rules":[1]}"#),
+            refusal::<PlanRetention>(r#"{"rules":{"projects":[["a",1]]}}"#),
+        ];
+        for said in said {
+            assert!(said.contains("a JSON object"), "{said}");
+        }
+        assert!(parse::<PlanRetention>(br#"{"rules":null}"#).is_ok());
+        assert!(parse::<SaveMemories>(br#"{"memories":[{"content":"x"}]}"#).is_ok());
+    }
+}
