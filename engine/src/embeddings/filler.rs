@@ -35,6 +35,8 @@ pub(super) enum Trouble {
     Projection(#[from] Unreadable),
     #[error("the file of vectors: {0}")]
     Store(#[from] rusqlite::Error),
+    #[error("removing the file of vectors: {0}")]
+    Remove(#[from] std::io::Error),
     #[error("the model: {0}")]
     Model(#[from] Failure),
     #[error("less than a twentieth of the volume is free, or the log takes no events")]
@@ -76,6 +78,10 @@ pub(super) struct Filler {
     counted_through: i64,
     failed: u32,
     opened: Option<(Arc<VectorStore>, ModelRow)>,
+    /// The file was found damaged.
+    damaged: bool,
+    /// Something was kept or removed since it was last told.
+    changed: bool,
 }
 
 impl Filler {
@@ -97,6 +103,8 @@ impl Filler {
             counted_through: 0,
             failed: 0,
             opened: None,
+            damaged: false,
+            changed: true,
         }
     }
 
@@ -140,6 +148,7 @@ impl Filler {
 
     fn wait_after(&mut self, trouble: &Trouble) -> Duration {
         self.failed = self.failed.saturating_add(1);
+        self.changed = true;
         let wait = match trouble {
             Trouble::Model(failure) => failure.wait(),
             _ => None,
@@ -163,7 +172,7 @@ impl Filler {
 
     fn forget_the_file(&mut self) {
         self.embeddings.tell(|told| (told.store, told.answering) = (None, None));
-        (self.opened, self.path) = (None, None);
+        (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
     }
 
     /// Gives all memories there are now their vectors.
@@ -178,13 +187,18 @@ impl Filler {
                 break;
             }
         }
-        self.finish(&store, &model).await
+        // Counting them is not for every event.
+        if std::mem::take(&mut self.changed) { self.finish(&store, &model).await } else { Ok(()) }
     }
 
     /// The file with the row of the model; says who answers when it is opened.
     fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), Trouble> {
         if let Some(opened) = &self.opened {
             return Ok(opened.clone());
+        }
+        if self.damaged {
+            VectorStore::discard(&self.around.directory)?;
+            self.damaged = false;
         }
         let service = &self.embeddings.service;
         let (name, url) = (&service.service.model, service.service.url.to_string());
@@ -221,6 +235,7 @@ impl Filler {
         let removed = store.remove(&gone)?;
         self.forgotten_through = applied;
         if removed > 0 {
+            self.changed = true;
             self.total = self.total.saturating_sub(gone.len() as u64);
             self.report(store, model)?;
         }
@@ -272,17 +287,19 @@ impl Filler {
         let kept = store.memories(after, chunk.through)?;
         let gone: Vec<i64> =
             kept.into_iter().filter(|memory| memories.binary_search(memory).is_err()).collect();
-        store.remove(&gone)?;
+        let removed = store.remove(&gone)?;
         let held = store.held(model.id, after, chunk.through)?;
         let missing = chunk.texts.iter().filter(|text| held.get(&text.memory) != Some(&text.digest));
         let mut wanted: Vec<&Text> = Vec::new();
+        let mut changed = removed > 0;
         for text in missing {
+            changed = true;
             match store.same(model.id, &text.digest)? {
                 Some(vector) => self.put(store, model, &[(text, vector)])?,
                 None => wanted.push(text),
             }
         }
-        let changed = !gone.is_empty() || !wanted.is_empty();
+        self.changed |= changed;
         while !wanted.is_empty() {
             let later = wanted.split_off(self.fitting(&wanted));
             self.check_room()?;

@@ -89,6 +89,11 @@ pub(crate) struct VectorStore {
 }
 
 impl VectorStore {
+    /// Removes the file.
+    pub(super) fn discard(directory: &Path) -> Result<(), io::Error> {
+        remove(&directory.join(FILE))
+    }
+
     /// Opens the file, or begins a new one where it cannot be read.
     pub(super) fn open(directory: &Path) -> rusqlite::Result<VectorStore> {
         let cannot = |fault: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(fault));
@@ -178,11 +183,11 @@ impl VectorStore {
         })
     }
 
-    /// The last vector of a model, and how many there are.
+    /// The last vector of all models, and how many there are of one.
     pub(super) fn extent(&self, model: i64) -> rusqlite::Result<(i64, u64)> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT coalesce(max(id), 0), count(*) FROM vectors WHERE model = ?1")?
+                .prepare_cached("SELECT (SELECT coalesce(max(id), 0) FROM vectors), count(*) FROM vectors WHERE model = ?1")?
                 .query_row([model], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
         })
     }

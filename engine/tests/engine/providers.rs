@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::process::{Running, binary, eventually};
-use crate::services::{Service, meaning};
+use crate::services::{REFUSED, Service, meaning};
 
 fn start(data: &Path, config: &str) -> Running {
     let path = data.join("config.yaml");
@@ -113,9 +113,10 @@ fn another_model_takes_over_without_an_unanswered_search() {
 
     service.hold(Some("larger"));
     let engine = start(data.path(), &embedding(&service, "larger"));
+    // Each asks something else, so that none is answered by what was kept.
+    let ask = |n: usize| search(&engine, &format!("plinthoid{n}"));
     let check = |n: usize| {
-        // Each asks something else, so that none is answered by what was kept.
-        let found = search(&engine, &format!("plinthoid{n}"));
+        let found = ask(n);
         assert_eq!(
             (first(&found), &found["degraded"]),
             ("the quux is in the attic", &Value::Null),
@@ -128,8 +129,12 @@ fn another_model_takes_over_without_an_unanswered_search() {
     service.hold(None);
     let mut n = 20;
     eventually("the new model answers", || {
-        check(n);
+        let found = ask(n);
         n += 1;
+        // A search that was under way at the moment of the change may have had the vector of the other model.
+        let swapped = json!([{"lane": "vector", "reason": "embedding"}]);
+        assert!(found["degraded"].is_null() || found["degraded"] == swapped, "{found}");
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(3), "{found}");
         engine.admin("/embedding").json()["previous"].is_null()
     });
     wait_for(&engine, "larger", 3);
@@ -137,6 +142,20 @@ fn another_model_takes_over_without_an_unanswered_search() {
     assert_eq!(first(&search(&engine, "florpish")), "the zorbl is in the shed");
     assert!(service.times("larger", "florpish") >= 1);
     assert_eq!(engine.admin("/embedding").json()["dimension"], meaning("larger", "").len());
+}
+
+#[test]
+fn one_refused_text_stops_no_other() {
+    let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
+    let engine = start(data.path(), &embedding(&service, "small"));
+    // The word is behind the half of a long text: the shortened one is taken.
+    save(&engine, &format!("the quux is in the attic{}{REFUSED}", " and".repeat(600)));
+    save(&engine, REFUSED);
+    save(&engine, "the zorbl is in the shed");
+    wait_for(&engine, "small", 3);
+    assert!(first(&search(&engine, "plinthoid")).contains("attic"));
+    assert_eq!(first(&search(&engine, "florpish")), "the zorbl is in the shed");
+    assert_eq!(engine.admin("/embedding").json()["failure"], Value::Null);
 }
 
 #[test]

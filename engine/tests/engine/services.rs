@@ -12,11 +12,14 @@ use serde_json::{Value, json};
 /// Each line has words that mean the same.
 const MEANINGS: [&[&str]; 3] = [&["zorbl", "florpish"], &["quux", "plinthoid"], &["wibble", "drangle"]];
 
+/// A request with this word in a text is refused.
+pub(crate) const REFUSED: &str = "unspeakable";
+
 #[derive(Debug)]
 struct State {
     /// Connections are closed without an answer.
     down: AtomicBool,
-    /// Requests with more than one text, or of this text's kind, wait.
+    /// Requests of this model wait.
     held: Mutex<Option<String>>,
     /// Model and texts of every request that was answered.
     heard: Mutex<Vec<(String, Vec<String>)>>,
@@ -48,7 +51,7 @@ impl Service {
         self.state.down.store(down, Ordering::SeqCst);
     }
 
-    /// Holds up requests of a model, other than those of one short text: those of searches.
+    /// Holds up requests of a model until another one, or none, is named.
     pub(crate) fn hold(&self, model: Option<&str>) {
         *self.state.held.lock().unwrap() = model.map(str::to_owned);
     }
@@ -76,14 +79,16 @@ impl Service {
         let list = if body["documents"].is_array() { &body["documents"] } else { &body["input"] };
         let texts: Vec<String> =
             list.as_array()?.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect();
+        let refused = texts.iter().any(|text| text.contains(REFUSED));
         let answer = match body["query"].as_str() {
             Some(query) => ranked(query, &texts),
             None => embedded(&model, &texts),
         };
         self.state.heard.lock().unwrap().push((model, texts));
         let answer = answer.to_string();
+        let status = if refused { "400 Bad Request" } else { "200 OK" };
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         );
         let mut stream = stream;
