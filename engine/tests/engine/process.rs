@@ -126,7 +126,8 @@ impl Running {
     }
 
     pub(crate) fn total(&self, query: &str) -> u64 {
-        self.get(&format!("/v1/search?mode=lexical&limit=1&{query}")).json()["total"].as_u64().unwrap()
+        let answer = self.get(&format!("/v1/search?mode=lexical&limit=1&{query}"));
+        answer.json()["total"].as_u64().unwrap_or_else(|| panic!("no total: {answer:?}"))
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Running};
+use crate::process::{Answer, Running, eventually};
 
 fn post(engine: &Running, path: &str, body: &Value) -> Answer {
     engine.post(path, "", &body.to_string())
@@ -28,7 +28,9 @@ fn a_batch_is_saved_whole_or_not_at_all_and_once_under_a_key() {
     assert_eq!(saved.status, 201, "{:.300}", saved.body);
     let items = saved.json()["items"].clone();
     assert_eq!((items[0]["seq"].as_u64(), items[999]["seq"].as_u64()), (Some(1), Some(1000)));
-    let read = engine.get(&format!("/v1/memories/{}", items[499]["id"].as_str().unwrap())).json();
+    let path = format!("/v1/memories/{}", items[499]["id"].as_str().unwrap());
+    eventually("a thousand memories are applied", || engine.get(&path).status == 200);
+    let read = engine.get(&path).json();
     assert_eq!((&read["content"], &read["hash"]), (&json!("number 499"), &items[499]["hash"]));
     for _ in 0..2 {
         let again = engine.post("/v1/memories/batch", key, &body);
