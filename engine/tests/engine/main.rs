@@ -7,6 +7,7 @@ mod bounds;
 mod clients;
 mod crash;
 mod doctor;
+mod efficiency;
 mod forgetting;
 mod graph;
 mod import;
