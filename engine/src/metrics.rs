@@ -18,8 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) sync_seconds: Histogram,
     pub(crate) queries: IntCounterVec,
     pub(crate) query_seconds: HistogramVec,
-    pub(crate) policy_blocked: IntCounterVec,
-    pub(crate) redactions: IntCounterVec,
+    pub(crate) policy: PolicyMetrics,
     pub(crate) cache: IntCounterVec,
     pub(crate) degraded: IntCounterVec,
     pub(crate) provider: ProviderMetrics,
@@ -48,6 +47,30 @@ pub(crate) struct Metrics {
     pub(crate) storage_capacity: IntGauge,
 }
 
+/// What the policy does.
+#[derive(Debug)]
+pub(crate) struct PolicyMetrics {
+    pub(crate) blocked: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
+}
+
+impl PolicyMetrics {
+    fn new(define: &Define<'_>) -> Result<PolicyMetrics, prometheus::Error> {
+        Ok(PolicyMetrics {
+            blocked: define.counters(
+                "memory_policy_blocked_total",
+                "Writes refused because of a secret, or of personal data in a name.",
+                &["detector"],
+            )?,
+            redactions: define.counters(
+                "memory_redactions_total",
+                "Personal data redacted before it was written.",
+                &["field", "kind"],
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// Fails only when two definitions below clash.
     pub(crate) fn new(engine: &str) -> Result<Metrics, prometheus::Error> {
@@ -66,16 +89,7 @@ impl Metrics {
                 "Read of the projection.",
                 "operation",
             )?,
-            policy_blocked: define.counters(
-                "memory_policy_blocked_total",
-                "Writes refused because of a secret, or of personal data in a name.",
-                &["detector"],
-            )?,
-            redactions: define.counters(
-                "memory_redactions_total",
-                "Personal data redacted before it was written.",
-                &["field", "kind"],
-            )?,
+            policy: PolicyMetrics::new(&define)?,
             cache: define.counters(
                 "memory_cache_requests_total",
                 "Answers looked for among those that were kept.",

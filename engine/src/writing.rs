@@ -54,14 +54,14 @@ impl Gate {
         let mut passed = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let (draft, counts) = self.policy.judge_draft(draft, now).inspect_err(|blocked| {
-                self.metrics.policy_blocked.with_label_values(&[blocked.detector]).inc();
+                self.metrics.policy.blocked.with_label_values(&[blocked.detector]).inc();
             })?;
             redacted.merge(&counts);
             passed.push(draft);
         }
         for (field, kind, count) in redacted.iter() {
             let field = FIELDS.iter().find(|known| **known == field).copied().unwrap_or("payload");
-            self.metrics.redactions.with_label_values(&[field, &kind.name()]).inc_by(count);
+            self.metrics.policy.redactions.with_label_values(&[field, &kind.name()]).inc_by(count);
         }
         Ok(passed)
     }

@@ -24,7 +24,7 @@ impl Operations {
         let budget = checkout.token_budget;
         self.wait_for(min_seq).await?;
         let Checkout { search, mandatory_types, mandatory_ids, .. } = &checkout;
-        let key = self.answer_key(search, format!("{budget} {mandatory_types:?} {mandatory_ids:?}"));
+        let key = self.answer_key(search, &format!("{budget} {mandatory_types:?} {mandatory_ids:?}"));
         if let Some(Answer::Checkout(answer)) =
             self.engine.answers.find("checkout", &key, microseconds(search.moment.now))
         {

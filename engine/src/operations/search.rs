@@ -19,7 +19,7 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<Arc<SearchAnswer>, Refusal> {
         self.wait_for(min_seq).await?;
-        let key = self.answer_key(&search, String::new());
+        let key = self.answer_key(&search, "");
         let now = microseconds(search.moment.now);
         if let Some(Answer::Search(answer)) = self.engine.answers.find("search", &key, now) {
             return Ok(answer);
@@ -41,7 +41,7 @@ impl Operations {
     }
 
     /// What is asked, and of which state. Of the clock nothing is in it: an answer says itself how long it is right.
-    pub(super) fn answer_key(&self, search: &Search, more: String) -> AnswerKey {
+    pub(super) fn answer_key(&self, search: &Search, more: &str) -> AnswerKey {
         let timeless =
             Search { moment: Moment { now: Timestamp::UNIX_EPOCH, ..search.moment }, ..search.clone() };
         let vectors = self.engine.embeddings.as_ref().map_or(0, |embeddings| embeddings.version());

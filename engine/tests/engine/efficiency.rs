@@ -124,7 +124,7 @@ fn a_hundred_questions_are_answered_from_small_contexts_with_citations() {
         let body = json!({"query": question, "project": "operations", "token_budget": 1_000, "limit": 5});
         let context = engine.post("/v1/checkout", "", &body.to_string()).json();
         let used = context["tokens"].as_u64().unwrap();
-        assert!(used <= 1_000 && used <= TOKENS_MAX, "{used}");
+        assert!(used <= 1_000.min(TOKENS_MAX), "{used}");
         tokens += used;
         let relevant = context["relevant"].as_array().unwrap();
         in_context += f64::from(u8::from(relevant.iter().any(|item| item["id"] == id.as_str())));
