@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -17,13 +18,15 @@ use crate::projection::{
     ProjectionShared, applied_seq, ends_after, forgotten_after, memories_after, projects,
 };
 
-/// Memories that a search itself adds to a catalog: some forty milliseconds. More are added by a thread, and searches
-/// go without the catalog meanwhile.
-const INLINE_MAX: usize = 4_096;
+/// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and searches go
+/// without the catalog meanwhile.
+const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
+/// Memories that are added between two looks at the clock.
+const INLINE_STEP: usize = 64;
 /// Memories that the thread adds while it holds a catalog: a search waits for no longer than ten milliseconds.
 const STEP_MEMORIES: usize = 512;
 /// Memories whose vectors a search itself makes anew.
-const WEIGH_INLINE_MAX: usize = 4_096;
+const WEIGH_INLINE_MAX: usize = 1_024;
 /// Vectors of an outside model that a search itself takes over: some ten milliseconds.
 const OUTSIDE_INLINE_MAX: usize = 1_024;
 /// Projects that wait for the thread. Who finds no room asks again with the next search.
@@ -165,7 +168,11 @@ impl Catalogs {
             return Ok(Err(Missing::Loading));
         }
         let mut state = held.write();
-        let whole = catch_up(&mut state, connection, project, INLINE_MAX)?;
+        let (started, mut whole) = (Instant::now(), false);
+        // What takes longer than a search may wait for is left to the thread.
+        while !whole && started.elapsed() < INLINE_TIME_MAX {
+            whole = catch_up(&mut state, connection, project, INLINE_STEP)?;
+        }
         let outgrown = state.catalog.vectors.is_outgrown();
         if outgrown && state.catalog.len() <= WEIGH_INLINE_MAX {
             weigh_anew(&mut state.catalog, connection, project)?;
@@ -325,7 +332,7 @@ impl Loader {
 
     /// Makes catalogs before anybody asks, the largest projects first, as far as they fit.
     fn warm_up(&self) {
-        let patience = std::time::Duration::from_millis(50);
+        let patience = Duration::from_millis(50);
         let mut largest = self.projection.read_blocking(|connection| projects(connection, WARMED_MAX));
         while largest.is_err() && !self.is_stopping() {
             thread::sleep(patience);

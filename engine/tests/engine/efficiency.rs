@@ -182,7 +182,7 @@ fn a_context_says_whether_it_holds_an_answer_and_keeps_its_beginning() {
     engine.post(
         "/v1/memories",
         "",
-        &json!({"content": "The kettle was repaired.", "project": "p"}).to_string(),
+        &json!({"content": "The kettle in the small kitchen has a new lid.", "project": "p"}).to_string(),
     );
     let then = ask("what colour is the kettle in the small kitchen", json!({})).json();
     let (first, then) = (first["context"].as_str().unwrap(), then["context"].as_str().unwrap());

@@ -45,7 +45,12 @@ fn the_committed_document_is_the_served_one() {
 fn routed(source: &str) -> Vec<&str> {
     let (_, routes) = source.split_once("pub(crate) fn routes(").expect("the clients' router");
     let (routes, _) = routes.split_once("\n}").expect("its end");
-    routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    // The path may stand on a line of its own.
+    routes
+        .split(".route(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .collect()
 }
 
 #[test]
@@ -114,6 +119,11 @@ fn examples_are_accepted() {
         }
         let body = if body.is_null() { String::new() } else { body.to_string().replace(EXAMPLE_ID, &id) };
         let target = format!("{path}?{}", query.join("&"));
+        // Another path may have deleted the same thing already.
+        let put = &document["paths"][&path]["put"]["requestBody"]["content"]["application/json"]["example"];
+        if method == "delete" && !put.is_null() {
+            engine.connect().request("PUT", &path, "", &put.to_string()).unwrap();
+        }
         let answer = engine.connect().request(&method.to_uppercase(), &target, &headers, &body).unwrap();
         assert!((200..300).contains(&answer.status), "{method} {target}: {answer:?}");
         answered.insert(operation["operationId"].to_string(), answer.status);

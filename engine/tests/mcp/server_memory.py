@@ -53,7 +53,7 @@ async def use(client):
         """Calls a tool whose text is the JSON of a part of the answer, spread over lines."""
         structured, text = await done(name, **arguments)
         wanted = structured if part is None else structured[part]
-        assert text == json.dumps(wanted, indent=2, ensure_ascii=False), text
+        assert json.loads(text) == wanted and text == json.dumps(json.loads(text), indent=2, ensure_ascii=False), text
         return wanted
 
     await done("delete_entities", entityNames=["Ana", "Ben", "Kitchen"])
