@@ -23,7 +23,8 @@ fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String
     let mut found = BTreeMap::new();
     for line in source.lines() {
         let Some((_, constant)) = line.split_once("const ") else { continue };
-        let Some((name, value)) = constant.split_once(": ").and_then(|(name, rest)| Some((name, rest.split_once(" = ")?.1)))
+        let Some((name, value)) =
+            constant.split_once(": ").and_then(|(name, rest)| Some((name, rest.split_once(" = ")?.1)))
         else {
             continue;
         };
@@ -93,7 +94,8 @@ fn faults(page: &str) -> Vec<String> {
         server.extend(constants(source, &mut known));
     }
     let told = rows(page);
-    let missing = limits.keys().filter(|name| !told.contains_key(*name)).map(|name| format!("{name} is missing"));
+    let missing =
+        limits.keys().filter(|name| !told.contains_key(*name)).map(|name| format!("{name} is missing"));
     let wrong = told.iter().filter_map(|(name, value)| {
         let actual = limits.get(name).or_else(|| server.get(name));
         (actual != Some(value)).then(|| format!("{name}: the page says {value}, the source {actual:?}"))
