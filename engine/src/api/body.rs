@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::Api;
+use super::{Api, aside};
 use crate::log::Key;
 use crate::operations::bind;
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ const BODIES_KIB_MAX: usize = 64 << 10;
 
 /// A body up to this size needs no room: the bound on connections bounds them all, and a few slow senders of large
 /// bodies must not keep everybody else from saving a memory.
-const SMALL_BODY_BYTES: usize = 64 << 10;
+pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 
 /// How long a body may take beside what its bytes need at the lowest rate.
 const BODY_GRACE: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
             }
         };
         let (body, room) = admit(&api.bodies, &head.headers, body).await?;
-        let request: T = parse(&body)?;
+        let request: T = aside(body.len() > SMALL_BODY_BYTES, || parse(&body))?;
         let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
         Ok(Checked { request, key, _room: room })
     }

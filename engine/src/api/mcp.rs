@@ -13,8 +13,8 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Api;
-use super::body::admit;
+use super::body::{SMALL_BODY_BYTES, admit};
+use super::{Api, aside};
 use crate::mcp::Server;
 use crate::refusal::Refusal;
 
@@ -34,7 +34,7 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         Err(refusal) => return refused(refusal),
     };
     if !body.is_empty()
-        && let Err(fault) = strict::check_sent(&body)
+        && let Err(fault) = aside(body.len() > SMALL_BODY_BYTES, || strict::check_sent(&body))
     {
         let refused = Refused::Body(fault.to_string());
         return answer(StatusCode::BAD_REQUEST, PARSE_ERROR, &refused.to_string());

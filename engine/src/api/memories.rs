@@ -9,9 +9,9 @@ use engine_core::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_M
 use engine_core::request::{self, Refused};
 use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 
-use super::Api;
 use super::body::Checked;
 use super::parameters::Parameters;
+use super::{Api, aside};
 use crate::operations::{Operations, SEQ_MAX, Written};
 use crate::projection::{Known, Moment, Search};
 use crate::refusal::Refusal;
@@ -46,9 +46,13 @@ pub(super) async fn read(
     Ok(Json(&*api.operations.read(id(path), moment, min_seq).await?).into_response())
 }
 
+/// Results from which on writing them down takes as long as other requests take altogether.
+const ITEMS_LONG: usize = 100;
+
 pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Result<Response, Refusal> {
     let (search, min_seq) = checked_search(&api.operations, parameters)?;
-    Ok(Json(&*api.operations.search(search, min_seq).await?).into_response())
+    let answer = api.operations.search(search, min_seq).await?;
+    Ok(aside(answer.items.len() > ITEMS_LONG, || Json(&*answer).into_response()))
 }
 
 const SEARCH_PARAMETERS: &[&str] = &[

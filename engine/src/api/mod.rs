@@ -29,6 +29,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use engine_core::wire::ErrorCode;
+use tokio::runtime::RuntimeFlavor;
 
 pub(crate) use admission::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT};
 pub(crate) use rate::Rate;
@@ -132,6 +133,13 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
         .with_state(engine)
+}
+
+/// Does what takes a processor for some time where no other request waits for it.
+fn aside<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
+    // A runtime of one thread has nobody to pass its work on to.
+    let has_others = tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if is_long && has_others { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Says whose request it is to everything that works on it.

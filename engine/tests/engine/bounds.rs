@@ -229,7 +229,7 @@ fn behave(engine: &Running, seed: &AtomicU64, during: Duration) -> io::Result<Ve
         timed("GET", &format!("/v1/memories/{}", saved["id"].as_str().unwrap()), "")?;
         timed(
             "GET",
-            &format!("/v1/search?limit=10&project=default&q={}", words(n + 1, 2).replace(' ', "+")),
+            &format!("/v1/search?mode=lexical&limit=10&q={}", words(n + 1, 2).replace(' ', "+")),
             "",
         )?;
     }
@@ -298,8 +298,8 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
     });
 }
 
-/// Longer than any abuse was seen to cost on a machine of two processors that others use too, and far shorter than a wait
-/// for a place, for a slow body or for somebody's thousand results.
+/// What two processors that others use too add by chance. With large answers written down on the threads that serve
+/// everybody, abuse added 200 to 350 ms.
 const NOISE: Duration = Duration::from_millis(30);
 /// Of one phase; there are two of each kind, in turns.
 const PHASE: Duration = Duration::from_secs(4);
@@ -307,7 +307,8 @@ const PHASE: Duration = Duration::from_secs(4);
 #[test]
 fn abuse_leaves_a_well_behaved_client_its_time() {
     let data = tempfile::tempdir().unwrap();
-    let engine = Running::start(data.path());
+    // Without a table of words: with one, all vectors are made anew when memories have doubled, whoever asks next.
+    let engine = with_config(data.path(), "embedding: {provider: hashing}\n");
     for n in 0..2 {
         let memories: Vec<Value> = (0..1000).map(|m| json!({"content": words(n * 1000 + m, 40)})).collect();
         let saved = engine.post("/v1/memories/batch", "", &json!({"memories": memories}).to_string());
@@ -315,6 +316,8 @@ fn abuse_leaves_a_well_behaved_client_its_time() {
     }
     let seed = AtomicU64::new(1_000_000);
     let (mut alone, mut beset) = (Vec::new(), Vec::new());
+    // The first search makes the catalog of the project, which takes a program without optimisation its time.
+    eventually("searches rank", || engine.get("/v1/search?project=default&q=w1+w2").status == 200);
     behave(&engine, &seed, Duration::from_millis(500)).unwrap();
     for _ in 0..2 {
         alone.extend(behave(&engine, &seed, PHASE).unwrap());
