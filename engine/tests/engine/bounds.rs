@@ -331,7 +331,7 @@ fn abuse_leaves_a_well_behaved_client_its_time() {
             beset.extend(times.unwrap());
         });
     }
-    assert!(alone.len() >= 100 && beset.len() >= 100, "{} and {} requests", alone.len(), beset.len());
+    assert!(alone.len() >= 60 && beset.len() >= 60, "{} and {} requests", alone.len(), beset.len());
     let (alone, beset) = (p99(alone), p99(beset));
     println!("p99 alone {alone:?}, under abuse {beset:?}");
     assert!(beset <= alone * 2 + NOISE, "p99 alone {alone:?}, under abuse {beset:?}");
