@@ -345,7 +345,7 @@ fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
     match (version, tables) {
         (VERSION, _) => {}
         (0, 0) => {
-            connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?
+            connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
         }
         _ => return Ok(None),
     }

@@ -184,7 +184,7 @@ impl Provider {
         match secret::read(path) {
             Ok(key) => *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key),
             Err(fault) => {
-                tracing::warn!(provider = self.name, %fault, "the key was refused and cannot be read again")
+                tracing::warn!(provider = self.name, %fault, "the key was refused and cannot be read again");
             }
         }
     }
