@@ -186,6 +186,8 @@ fn a_document_is_saved_once_and_a_new_version_replaces_it() {
     assert_eq!(anew[0]["status"], "saved", "what was forgotten may be said again");
     assert_eq!(engine.total("q=blue&project=kitchen"), 1);
     assert_eq!(post(&engine, "/v1/documents", &json!({"documents": []})).status, 400);
+    let unnamed = json!({"documents": [{"source": "a.md", "content": "a cup"}], "project": " "});
+    assert_eq!(post(&engine, "/v1/documents", &unnamed).status, 400, "all of them at once");
 }
 
 #[test]

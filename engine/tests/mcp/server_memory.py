@@ -53,14 +53,16 @@ async def use(client):
         """Calls a tool whose text is the JSON of a part of the answer, spread over lines."""
         structured, text = await done(name, **arguments)
         wanted = structured if part is None else structured[part]
-        assert json.loads(text) == wanted and text == json.dumps(json.loads(text), indent=2, ensure_ascii=False), text
-        return wanted
+        said = json.loads(text)
+        assert said == wanted and text == json.dumps(said, indent=2, ensure_ascii=False), text
+        return said
 
     await done("delete_entities", entityNames=["Ana", "Ben", "Kitchen"])
     assert await told(None, "read_graph") == {"entities": [], "relations": []}
 
     ana, ben = entity("Ana", "likes tea"), entity("Ben")
-    assert await told("entities", "create_entities", entities=[ana, ben]) == [ana, ben]
+    created = await told("entities", "create_entities", entities=[ana, ben])
+    assert created == [ana, ben] and list(created[0]) == list(ana), "its fields in this order too"
     again = [entity("Ana", "likes coffee", kind="cat"), entity("Kitchen", kind="place")]
     assert await told("entities", "create_entities", entities=again) == again[1:]
     assert await told("entities", "create_entities", entities=[]) == []

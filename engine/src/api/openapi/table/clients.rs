@@ -98,11 +98,11 @@ fn command() -> Value {
 }
 
 fn item() -> Value {
-    json!({ "namespace": ["users", "ana"], "key": "likes", "value": { "food": "pizza" }, "index": ["food"] })
+    json!({ "namespace": ["users", "ana"], "key": "meals", "value": { "food": "pizza" }, "index": ["food"] })
 }
 
 fn place() -> Value {
-    json!({ "namespace": ["users", "ana"], "key": "likes" })
+    json!({ "namespace": ["users", "ana"], "key": "meals" })
 }
 
 fn search() -> Value {
