@@ -275,24 +275,24 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
         scope.spawn(|| {
             let bombs = [nested(500_000), keys(JSON_KEYS_MAX + 1), values(JSON_VALUES_MAX)];
             let mut bombs = bombs.into_iter().cycle();
-            let mut throw = move || {
+            let throw = move || {
                 let bomb = bombs.next().unwrap();
                 let answer = from(4).and_then(|mut client| client.request("POST", "/v1/events", "", &bomb));
                 assert!(answer.is_ok_and(|answer| answer.status == 400));
             };
-            until_stopped(Box::new(move || throw()), 50);
+            until_stopped(Box::new(throw), 50);
         });
         for n in 0..8 {
             scope.spawn(move || {
                 let mut client = from(5).unwrap();
                 let mut round = n;
-                let mut ask = move || {
+                let ask = move || {
                     round += 8;
                     let q = words(round, 6).replace(' ', "+");
                     let path = format!("/v1/search?limit=1000&explain=true&project=default&q={q}");
                     assert_eq!(client.request("GET", &path, "", "").unwrap().status, 200);
                 };
-                until_stopped(Box::new(move || ask()), 0);
+                until_stopped(Box::new(ask), 0);
             });
         }
     });
