@@ -114,12 +114,18 @@ impl Search {
         hits.filter_map(Result::transpose).collect()
     }
 
-    // Without a filter the index alone ranks: the rows of thousands of memories stay unread.
+    // Without a filter, or with no other than the project, indexes alone rank: the rows of thousands of memories stay
+    // unread. The index is named, for the planner would rather find one row by its number than one entry of an index.
     fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
-        let filtered = self.project.is_some() || self.kind.is_some() || self.session.is_some();
+        const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
+             WHERE p.project = :project AND p.seq = f.rowid)";
+        let narrowed = self.kind.is_some() || self.session.is_some();
         let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
         let join = "JOIN memories m ON m.seq = f.rowid";
-        let from = match (&query, filtered || !bounds.is_now) {
+        let from = match (&query, narrowed || !bounds.is_now) {
+            (Some(_), false) if self.project.is_some() => {
+                format!("memories_fts f WHERE memories_fts MATCH :query AND {IN_PROJECT} AND {valid}")
+            }
             (Some(_), false) => format!("memories_fts f WHERE memories_fts MATCH :query AND {valid}"),
             (Some(_), true) => {
                 format!("memories_fts f {join} WHERE memories_fts MATCH :query AND {FILTER} AND {valid}")
