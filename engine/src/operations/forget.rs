@@ -211,7 +211,7 @@ impl Operations {
                 if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
                 selected.memories.len() as u64,
                 Some(left),
-                "documents of the index; words are taken out of its pages at once".into(),
+                "documents of the index; words of more than a few memories are hidden in it until the new projection takes its place, which the files below tell".into(),
             ),
             place(
                 Place::DatabaseFiles,
@@ -219,7 +219,7 @@ impl Operations {
                 0,
                 Some(database.found as u64),
                 format!(
-                    "deleted cells overwritten, free pages wiped, write-ahead log emptied; {}{same}",
+                    "deleted cells and pages overwritten, write-ahead log emptied; {}{same}",
                     told(&database)
                 ),
             ),

@@ -21,6 +21,8 @@ pub(crate) enum Cause {
     Index,
     /// Somebody asked for it.
     Asked,
+    /// Its full-text index has words of what is forgotten.
+    Forgotten,
 }
 
 impl Cause {
@@ -34,6 +36,7 @@ impl Cause {
             Cause::Edited => "edited",
             Cause::Index => "index",
             Cause::Asked => "asked",
+            Cause::Forgotten => "forgotten",
         }
     }
 

@@ -6,6 +6,7 @@ use rusqlite::{Transaction, named_params};
 
 use super::items;
 use super::rows::hash_of;
+use super::schema;
 
 /// Tables of the graph: every row is of one event and stands for itself.
 const GRAPH: [Table; 5] =
@@ -14,9 +15,13 @@ const GRAPH: [Table; 5] =
 /// The events, as a table: one pass over each of ours, however many they are.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
-/// Leaves the rows that a log without these payloads gives. Deleted cells are overwritten (`secure_delete`) and words leave
-/// the index's pages; pages that are free and the write-ahead log have them until they are wiped and emptied, which is the
-/// projector's next step.
+/// Memories whose words are taken out of the pages of the index one by one, a fraction of a second of work. With more a new
+/// projection without them is built beside this one. Merging the index would not do: FTS5 keeps some words it has marked.
+const AT_ONCE_MAX: i64 = 32;
+
+/// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`).
+/// The write-ahead log has them until it is emptied, which is the projector's next step; the index has words of many memories
+/// until a new one takes its place.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
@@ -36,6 +41,11 @@ pub(super) fn forget(
     transaction.execute(&format!("DELETE FROM sources WHERE {pieces}"), named_params! {":ids": ids})?;
 
     take_out(transaction, digest, Table::Memories, &named, &ids)?;
+    let count = format!("SELECT count(*) FROM memories WHERE {named}");
+    let count: i64 = transaction.query_row(&count, named_params! {":ids": ids}, |row| row.get(0))?;
+    if count > AT_ONCE_MAX {
+        schema::set_words_leave_at_once(transaction, false)?;
+    }
     // The index takes words out only when it is told which.
     let words = format!(
         "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)

@@ -19,7 +19,7 @@ use super::readers::Readers;
 use super::reserve;
 use super::scrub::{Finding, Glance, Scrubber, Watch};
 use super::shared::{ProjectionShared, Rebuilt};
-use super::store::{LogView, ProjectionStore, StoreError};
+use super::store::{LogView, ProjectionStore, StoreError, Traces};
 use crate::log::{Applying, LogReader, Published, Store};
 use crate::metrics::Metrics;
 use crate::storage::space;
@@ -301,16 +301,17 @@ impl Projector {
         Ok(())
     }
 
-    /// Empties the write-ahead log after something was forgotten. Reads end within seconds, so this works at one of the next
-    /// steps; a look over all rows would take longer and is begun again.
+    /// After something was forgotten: empties the write-ahead log. Reads end within seconds, so this works at one of the next
+    /// steps; a look over all rows would take longer and is begun again. What is in the index itself takes a new projection.
     fn remove_traces(&mut self) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
-        if Instant::now() < self.traces_at {
+        if Instant::now() < self.traces_at || self.build.is_some() {
             return Ok(());
         }
         match live.store.remove_traces() {
-            Ok(true) => self.setting.shared.set_traceless(live.store.applied_seq()),
-            Ok(false) => self.scrubber.stand_aside(),
+            Ok(Traces::None) => self.setting.shared.set_traceless(live.store.applied_seq()),
+            Ok(Traces::InIndex) => self.wanted = Some(self.wanted.unwrap_or(Cause::Forgotten)),
+            Ok(Traces::InUse) => self.scrubber.stand_aside(),
             Err(fault) if fault.needs_rebuild() => return Err(fault),
             Err(fault) => {
                 tracing::warn!(%fault, "the projection's write-ahead log could not be emptied now");

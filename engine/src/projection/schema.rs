@@ -130,12 +130,12 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(32);
     // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
     // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
-    // read from the log later. Cells that are deleted are overwritten where that costs nothing; pages that are free are
-    // wiped when something was forgotten, and only then: merging words frees pages all the time.
+    // read from the log later. What is deleted is overwritten, always: a page that was freed with words
+    // on it and taken again for something else may keep them behind what is written there.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;
-         PRAGMA busy_timeout = 20; PRAGMA secure_delete = FAST;",
+         PRAGMA busy_timeout = 20; PRAGMA secure_delete = ON;",
     )?;
     Ok(connection)
 }
@@ -160,9 +160,27 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768;
-         PRAGMA secure_delete = FAST;",
+         PRAGMA secure_delete = ON;",
     )?;
     Ok(connection)
+}
+
+/// How words of what is forgotten leave the index: out of its pages at once, which costs some ten milliseconds for each
+/// memory, or not at all: marks hide them until there is a new index. That this is due is kept with the index.
+pub(super) fn set_words_leave_at_once(connection: &Connection, at_once: bool) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO memories_fts (memories_fts, rank) VALUES ('secure-delete', ?1)")?
+        .execute([at_once])
+        .map(|_| ())
+}
+
+/// Whether words of what is forgotten are still in the index.
+pub(super) fn has_words_of_forgotten(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT coalesce((SELECT v FROM memories_fts_config WHERE k = 'secure-delete'), 0)",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// Words gathered in memory before they are written as one sorted run, while loading and otherwise, bytes. Larger
@@ -180,8 +198,10 @@ pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::R
         let mut set = connection.prepare(&format!("INSERT INTO {index} ({index}, rank) VALUES (?1, ?2)"))?;
         set.execute(("hashsize", words))?;
         set.execute(("automerge", automerge))?;
-        // Words of what is forgotten leave the index's own pages at once, not when they happen to be merged.
-        set.execute(("secure-delete", 1))?;
+        // Items are few: their words leave the index's own pages at once. For memories that costs too much with each write.
+        if index != "memories_fts" {
+            set.execute(("secure-delete", 1))?;
+        }
     }
     Ok(())
 }

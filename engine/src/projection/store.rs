@@ -33,7 +33,7 @@ pub(super) struct ProjectionStore {
     applied: Applied,
     /// What was changed since this was last asked.
     touched: Touched,
-    /// Whether free pages or the write-ahead log may hold what is forgotten.
+    /// Whether the index or the write-ahead log may hold what is forgotten.
     traces: bool,
 }
 
@@ -183,6 +183,7 @@ impl ProjectionStore {
         )?;
         transaction.commit()?;
         schema::set_loading(&connection, true)?;
+        schema::set_words_leave_at_once(&connection, true)?;
         let applied = read_applied(&connection)?;
         Ok(ProjectionStore {
             connection,
@@ -261,48 +262,31 @@ impl ProjectionStore {
         Ok(())
     }
 
-    /// Whether free pages or the write-ahead log may hold what is forgotten.
+    /// Whether the index or the write-ahead log may hold what is forgotten.
     pub(super) fn has_traces(&self) -> bool {
         self.traces
     }
 
-    /// Wipes the pages that are free, folds the write-ahead log into the database and empties it; false when a reader is in
-    /// the way.
-    pub(super) fn remove_traces(&mut self) -> Result<bool, StoreError> {
-        self.connection.execute_batch("PRAGMA secure_delete = ON")?;
-        let wiped = wipe_free_pages(&mut self.connection);
-        self.connection.execute_batch("PRAGMA secure_delete = FAST")?;
-        wiped?;
+    /// Folds the write-ahead log into the database and empties it, unless words of what is forgotten are in the index itself.
+    pub(super) fn remove_traces(&mut self) -> Result<Traces, StoreError> {
+        if schema::has_words_of_forgotten(&self.connection)? {
+            return Ok(Traces::InIndex);
+        }
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         self.traces = busy != 0;
-        Ok(busy == 0)
+        Ok(if self.traces { Traces::InUse } else { Traces::None })
     }
 }
 
-/// Content of one row while free pages are wiped: few rows, each far from what SQLite takes as one value.
-const WIPE_BYTES_MAX: i64 = 16 << 20;
-
-/// Takes every free page into a table and drops that: what is dropped is overwritten.
-fn wipe_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    let number = |pragma: &str| transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let page_bytes = number("PRAGMA page_size")?;
-    if number("PRAGMA freelist_count")? == 0 {
-        return Ok(());
-    }
-    transaction.execute_batch("CREATE TABLE wiped (zeros BLOB)")?;
-    loop {
-        let free = number("PRAGMA freelist_count")?;
-        if free == 0 {
-            break;
-        }
-        let bytes = (free * page_bytes).min(WIPE_BYTES_MAX);
-        // A page of the chain holds a little less than a page: rather some too few than to let the file grow.
-        let some_too_few = bytes - bytes / page_bytes * 16;
-        transaction.execute("INSERT INTO wiped VALUES (zeroblob(?1))", [some_too_few])?;
-    }
-    transaction.execute_batch("DROP TABLE wiped")?;
-    transaction.commit()
+/// What is left of what is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traces {
+    /// Nothing, in no file.
+    None,
+    /// Words that only a new index is without.
+    InIndex,
+    /// What a reader holds on to.
+    InUse,
 }
 
 /// Reads the one row of `applied`.
