@@ -43,7 +43,8 @@ impl EngineClient {
         connector.set_connect_timeout(Some(REPORT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            // Well before an engine ends connections that are idle (10 s): a request on one that is being closed fails.
+            .pool_idle_timeout(Duration::from_secs(5))
             .build(connector);
         Self(client)
     }
