@@ -5,22 +5,32 @@
 
 mod bounds;
 mod definition;
+mod embedding;
 mod integrity;
+mod limits;
+mod mcp;
 pub mod memory_engine;
+mod policy;
 mod quantity;
+mod retention;
 mod rules;
 mod status;
 
 pub use definition::{memory_engine_crd, to_yaml_value};
+pub use embedding::{Embedding, EmbeddingProvider};
 pub use integrity::{
     ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
 };
+pub use limits::Limits;
+pub use mcp::Mcp;
 pub use memory_engine::{
     AccessMode, Exposure, ImagePullPolicy, LogLevel, Logging, MemoryEngine, MemoryEngineSpec,
     NetworkPolicyMode, PullSecret, ResourceList, Resources, Storage, Toleration, TolerationEffect,
     TolerationOperator, Writer,
 };
+pub use policy::{Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
+pub use retention::Retention;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 
 /// API group of every kind in this crate.

@@ -7,8 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    embedding::Embedding,
     integrity::{Integrity, Rotation},
+    limits::Limits,
+    mcp::Mcp,
+    policy::Policy,
     quantity::Quantity,
+    retention::Retention,
     status::MemoryEngineStatus,
 };
 
@@ -89,6 +94,29 @@ pub struct MemoryEngineSpec {
     /// When the engine seals a segment of its log and begins the next one.
     #[serde(default)]
     pub rotation: Rotation,
+
+    /// What may be written: which secrets refuse a write, which personal data is redacted, what is let through. Left out,
+    /// the engine's defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+
+    /// Rules for whoever asks the engine for a retention plan without naming any. Nothing is removed by itself. Left out,
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+
+    /// What makes the vectors by which memories are found by meaning. Left out, the table in the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
+
+    /// What agents find at `/mcp`, where the engine speaks the Model Context Protocol. Left out, the engine's own tools, under
+    /// the names of its Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<Mcp>,
+
+    /// What one address may ask of the memory API. Left out, as often as it likes over at most 128 connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// When an image is pulled.

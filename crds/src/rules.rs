@@ -16,12 +16,15 @@ const ROOT: &str = "";
 const STORAGE: &str = "/properties/spec/properties/writer/properties/storage";
 const RESOURCES: &str = "/properties/spec/properties/writer/properties/resources";
 const ROTATION: &str = "/properties/spec/properties/rotation";
+const EXCEPTION: &str = "/properties/spec/properties/policy/properties/exceptions/items";
+const MCP: &str = "/properties/spec/properties/mcp";
+const LIMITS: &str = "/properties/spec/properties/limits";
 const LOG: &str = "/properties/status/properties/log";
 const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
 
 /// Names are short because a StatefulSet appends a hash to them in a label of 63 characters, and begin with a letter
 /// because Services are called the same.
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 23] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -82,6 +85,21 @@ const RULES: [Rule; 20] = [
         expression: "quantity(string(self.maxSegmentSize)).compareTo(quantity('1Mi')) >= 0 && \
                      quantity(string(self.maxSegmentSize)).compareTo(quantity('1Gi')) <= 0",
         message: "maxSegmentSize must be between 1Mi and 1Gi",
+    },
+    Rule {
+        object: EXCEPTION,
+        expression: "has(self.sha256) != has(self.value)",
+        message: "an exception needs either sha256 or value: sha256 keeps the text out of this resource",
+    },
+    Rule {
+        object: MCP,
+        expression: "!has(self.serverMemoryProject) || self.serverMemoryTools",
+        message: "serverMemoryProject needs serverMemoryTools: true",
+    },
+    Rule {
+        object: LIMITS,
+        expression: "!has(self.burst) || has(self.requestsPerSecond)",
+        message: "burst needs requestsPerSecond: it is how many may come at once on top of that rate",
     },
     // At the root: on the status alone, `status: null` would take the anchor away without any rule being asked.
     Rule {

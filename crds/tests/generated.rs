@@ -49,6 +49,9 @@ fn walk(path: &str, schema: &serde_json::Value, faults: &mut Vec<String>) {
         faults.push(format!("{path}: no bound"));
     }
     if let Some(items) = schema.get("items") {
+        if items.get("type").is_some_and(|kind| kind == "string") && items.get("maxLength").is_none() {
+            faults.push(format!("{path}[]: no bound"));
+        }
         for (name, child) in items.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
             walk(&format!("{path}[].{name}"), child, faults);
         }

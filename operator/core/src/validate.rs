@@ -6,13 +6,19 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    AccessMode, ImagePullPolicy, Integrity, MemoryEngine, NetworkPolicyMode, Quantity, Resources, Rotation,
-    Toleration,
+    AccessMode, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
+    NetworkPolicyMode, Policy, Quantity, Resources, Retention, Rotation, Toleration,
 };
 
 use engine_core::digest::Hash;
+use engine_core::limits::{RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX};
+use engine_core::policy::PolicyFault;
+use engine_core::request::Refused;
 
 use crate::settings::Settings;
+
+mod mcp;
+mod policy;
 
 /// A checked spec, with every default and setting resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +61,16 @@ pub struct Valid {
     pub max_segment_bytes: u64,
     /// Seconds after which a segment is sealed.
     pub max_segment_age_seconds: i32,
+    /// What may be written; `None`, here and below, is the engine's default.
+    pub policy: Option<Policy>,
+    /// Rules of retention plans.
+    pub retention: Option<Retention>,
+    /// What makes vectors.
+    pub embedding: Option<Embedding>,
+    /// What agents find at `/mcp`.
+    pub mcp: Option<Mcp>,
+    /// What one address may ask.
+    pub limits: Option<Limits>,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
@@ -103,6 +119,31 @@ pub enum Fault {
         "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
     )]
     AcceptedHead,
+    /// The engine would refuse the policy.
+    #[error("spec.policy.{0}")]
+    Policy(PolicyFault),
+    /// What should be a time is none.
+    #[error("spec.policy.exceptions[{0}].expires is no time: write it like 2027-01-01T00:00:00Z")]
+    Expires(usize),
+    /// What should be a host is none.
+    #[error(
+        "spec.mcp.allowedHosts[{0}] is no host: write a name or an IP address, with a port or without, like memory.example.org"
+    )]
+    Host(usize),
+    /// More hosts than the engine takes.
+    #[error("spec.mcp.allowedHosts has {0} items: leave at most 64")]
+    Hosts(usize),
+    /// A name the engine would refuse.
+    #[error("{0}: write another name")]
+    Project(Refused),
+    /// A field that means nothing without another.
+    #[error("{field} means nothing without {needed}: add it, or leave {field} out")]
+    Needs {
+        /// Path of the field.
+        field: &'static str,
+        /// What is missing.
+        needed: &'static str,
+    },
 }
 
 /// Longest name an engine can have.
@@ -111,6 +152,10 @@ pub const NAME_LENGTH_MAX: usize = 40;
 const SIZE_BYTES_MIN: u128 = 32 << 20;
 /// Smallest and largest segment, bytes.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = 1 << 20..=1 << 30;
+/// Most requests a second, and most at once, that the engine lets one address have.
+const RATE_MAX: i32 = 1_000_000;
+/// Most connections of one address: an engine has no more in all.
+const CONNECTIONS_MAX: i32 = 512;
 
 /// Checks a resource.
 ///
@@ -133,6 +178,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_range("spec.writer.drainSeconds", writer.drain_seconds, (1, 300), &mut faults);
     check_integrity(&spec.integrity, &mut faults);
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
+    check_sections(spec, &mut faults);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
         name,
@@ -154,6 +200,11 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         verify_interval_seconds: spec.integrity.verify_interval_seconds,
         max_segment_bytes,
         max_segment_age_seconds: spec.rotation.max_segment_age_seconds,
+        policy: spec.policy.clone(),
+        retention: spec.retention.clone(),
+        embedding: spec.embedding.clone(),
+        mcp: spec.mcp.clone(),
+        limits: spec.limits.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
 }
@@ -180,6 +231,49 @@ fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {
 fn check_range(field: &'static str, value: i32, (min, max): (i32, i32), faults: &mut Vec<Fault>) {
     if !(min..=max).contains(&value) {
         faults.push(Fault::OutOfRange { field, value, min, max });
+    }
+}
+
+fn check_range_if_said(field: &'static str, value: Option<i32>, range: (i32, i32), faults: &mut Vec<Fault>) {
+    if let Some(value) = value {
+        check_range(field, value, range, faults);
+    }
+}
+
+/// The sections that are the engine's: it does not start with one it cannot read, so nothing it would refuse may pass. Which
+/// provider makes vectors is a closed list, and needs no look.
+fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
+    if let Some(policy) = &spec.policy {
+        policy::check_policy(policy, faults);
+    }
+    if let Some(retention) = &spec.retention {
+        check_retention(retention, faults);
+    }
+    if let Some(mcp) = &spec.mcp {
+        mcp::check_mcp(mcp, faults);
+    }
+    if let Some(limits) = &spec.limits {
+        check_limits(limits, faults);
+    }
+}
+
+fn check_retention(retention: &Retention, faults: &mut Vec<Fault>) {
+    let Retention { max_age_days, max_entries_per_project, spike_guard_percent } = *retention;
+    let days = i32::try_from(RETENTION_AGE_DAYS_MAX).unwrap_or(i32::MAX);
+    let entries = i32::try_from(RETENTION_ENTRIES_MAX).unwrap_or(i32::MAX);
+    check_range_if_said("spec.retention.maxAgeDays", max_age_days, (1, days), faults);
+    check_range_if_said("spec.retention.maxEntriesPerProject", max_entries_per_project, (1, entries), faults);
+    check_range_if_said("spec.retention.spikeGuardPercent", spike_guard_percent, (1, 100), faults);
+}
+
+fn check_limits(limits: &Limits, faults: &mut Vec<Fault>) {
+    let Limits { requests_per_second, burst, connections_per_address } = *limits;
+    check_range_if_said("spec.limits.requestsPerSecond", requests_per_second, (1, RATE_MAX), faults);
+    check_range_if_said("spec.limits.burst", burst, (1, RATE_MAX), faults);
+    let connections = (1, CONNECTIONS_MAX);
+    check_range_if_said("spec.limits.connectionsPerAddress", connections_per_address, connections, faults);
+    if burst.is_some() && requests_per_second.is_none() {
+        faults.push(Fault::Needs { field: "spec.limits.burst", needed: "spec.limits.requestsPerSecond" });
     }
 }
 

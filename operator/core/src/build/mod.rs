@@ -5,6 +5,7 @@ mod anchor_config_map;
 mod claim;
 mod config_map;
 mod disruption_budget;
+mod engine_config;
 mod headless_service;
 mod network_policy;
 mod service;
@@ -13,8 +14,9 @@ mod stateful_set;
 
 pub use anchor_config_map::{anchor_config_map, anchor_text};
 pub use claim::claim;
-pub use config_map::{config_map, engine_config};
+pub use config_map::config_map;
 pub use disruption_budget::disruption_budget;
+pub use engine_config::engine_config;
 pub use headless_service::headless_service;
 pub use network_policy::network_policy;
 pub use service::service;

@@ -1,0 +1,27 @@
+//! The policy, checked by the code that the engine checks it with.
+
+use crds::Policy;
+use engine_core::policy::{Exception, Settings};
+use jiff::Timestamp;
+
+use super::Fault;
+
+pub(super) fn check_policy(policy: &Policy, faults: &mut Vec<Fault>) {
+    let Policy { block, redact, exceptions } = policy;
+    let settings = Settings {
+        block: block.clone(),
+        redact: redact.clone(),
+        exceptions: exceptions.iter().map(as_the_engine_reads_it).collect(),
+    };
+    faults.extend(settings.faults().into_iter().map(Fault::Policy));
+    let is_time = |expires: &String| expires.parse::<Timestamp>().is_ok();
+    let late = exceptions.iter().enumerate();
+    let late = late.filter(|(_, exception)| !exception.expires.as_ref().is_none_or(is_time));
+    faults.extend(late.map(|(index, _)| Fault::Expires(index)));
+}
+
+/// When it ends is left out: what is no time has a fault of its own, and what is one is never at fault.
+fn as_the_engine_reads_it(exception: &crds::PolicyException) -> Exception {
+    let crds::PolicyException { detector, sha256, value, reason, reviewer, expires: _ } = exception.clone();
+    Exception { detector, sha256, value, reason, reviewer, expires: None }
+}

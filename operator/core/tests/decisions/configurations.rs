@@ -1,0 +1,331 @@
+//! The engine's configuration: what the spec says is passed on, what it leaves out is left out, what the engine would
+//! refuse is refused before it gets there.
+
+use std::sync::Arc;
+
+use crds::{
+    Embedding, EmbeddingProvider, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException, Retention,
+};
+use engine_core::{
+    digest::Hash,
+    limits::{NAME_CHARS_MAX, RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX},
+    policy::{Finds, Kind, Settings, detectors},
+};
+use operator_core::{
+    build::{children, engine_config},
+    status::{Outcome, status},
+    validate::validate,
+};
+use serde_json::{Value, json};
+
+use crate::world::{carry_out, condition, engine, observed, planned, settings, valid};
+
+/// A text that is made up, and must be in nothing that the operator writes.
+const TEXT: &str = "help@example.org";
+
+fn exception() -> PolicyException {
+    PolicyException {
+        detector: "email".into(),
+        sha256: None,
+        value: Some(TEXT.into()),
+        reason: "everybody writes to it".into(),
+        reviewer: "platform".into(),
+        expires: Some("2027-01-01T00:00:00Z".into()),
+    }
+}
+
+fn names(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn full() -> MemoryEngineSpec {
+    let hashed = PolicyException {
+        detector: "github-token".into(),
+        sha256: Some("1".repeat(64)),
+        value: None,
+        expires: None,
+        ..exception()
+    };
+    MemoryEngineSpec {
+        policy: Some(Policy {
+            block: names(&["github-token"]),
+            redact: names(&[]),
+            exceptions: vec![exception(), hashed],
+        }),
+        retention: Some(Retention {
+            max_age_days: Some(365),
+            max_entries_per_project: Some(10_000),
+            spike_guard_percent: Some(30),
+        }),
+        embedding: Some(Embedding { provider: EmbeddingProvider::Off }),
+        mcp: Some(Mcp {
+            allowed_hosts: vec!["proxy.example.org:8443".into(), "[fd00::1]".into()],
+            server_memory_tools: true,
+            server_memory_project: Some("house".into()),
+        }),
+        limits: Some(Limits {
+            requests_per_second: Some(50),
+            burst: Some(200),
+            connections_per_address: Some(512),
+        }),
+        ..MemoryEngineSpec::default()
+    }
+}
+
+fn text_of(spec: MemoryEngineSpec) -> String {
+    let mut engine = engine();
+    engine.spec = spec;
+    engine_config(&valid(&observed(engine)))
+}
+
+/// The text as operators wrote it before there were these sections: another one would restart every engine on the day the
+/// operator is upgraded (O12).
+const BEFORE: &str = "\
+engine:
+  name: notes
+  namespace: team
+integrity:
+  verifyIntervalSeconds: 86400
+log:
+  level: info
+rotation:
+  maxSegmentAgeSeconds: 86400
+  maxSegmentBytes: 67108864
+shutdown:
+  drainSeconds: 20
+";
+
+#[test]
+fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
+    assert_eq!(text_of(MemoryEngineSpec::default()), BEFORE);
+    let empty = MemoryEngineSpec {
+        policy: Some(Policy::default()),
+        retention: Some(Retention::default()),
+        mcp: Some(Mcp::default()),
+        limits: Some(Limits::default()),
+        ..MemoryEngineSpec::default()
+    };
+    assert_eq!(text_of(empty), BEFORE, "a section without a word in it");
+    // That a change would show:
+    let embedding = Some(Embedding::default());
+    assert_ne!(text_of(MemoryEngineSpec { embedding, ..MemoryEngineSpec::default() }), BEFORE);
+}
+
+#[test]
+fn what_is_said_reaches_the_engine() {
+    let config: Value = serde_yaml::from_str(&text_of(full())).unwrap();
+    let reviewed = |detector: &str, sha256: &str| {
+        json!({
+            "detector": detector, "sha256": sha256, "reason": "everybody writes to it", "reviewer": "platform",
+        })
+    };
+    let mut with_end = reviewed("email", &Hash::of(TEXT.as_bytes()).to_string());
+    with_end["expires"] = json!("2027-01-01T00:00:00Z");
+    let policy = json!({
+        "block": ["github-token"],
+        "redact": [],
+        "exceptions": [with_end, reviewed("github-token", &"1".repeat(64))],
+    });
+    assert_eq!(config["policy"], policy);
+    assert_eq!(
+        config["retention"],
+        json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
+    );
+    assert_eq!(config["embedding"], json!({"provider": "none"}));
+    assert_eq!(
+        config["mcp"],
+        json!({
+            "allowedHosts": ["proxy.example.org:8443", "[fd00::1]"],
+            "serverMemoryTools": true, "serverMemoryProject": "house",
+        })
+    );
+    assert_eq!(
+        config["limits"],
+        json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512})
+    );
+}
+
+/// The engine reads what the operator wrote with this type, and finds nothing wrong with it.
+#[test]
+fn the_engine_can_read_the_policy() {
+    let config: serde_yaml::Value = serde_yaml::from_str(&text_of(full())).unwrap();
+    let settings: Settings = serde_yaml::from_value(config["policy"].clone()).unwrap();
+    assert_eq!(settings.faults(), []);
+    assert_eq!(settings.redact.as_deref(), Some(&[][..]), "an empty list is not the default");
+    assert!(settings.exceptions[0].expires.is_some());
+}
+
+/// Nothing that is written, and nothing that is printed on the way, holds the text of an exception.
+#[test]
+fn the_text_of_an_exception_stays_in_the_resource() {
+    let mut engine = engine();
+    engine.spec = full();
+    engine.metadata.annotations = None;
+    let mut world = observed(engine);
+    let plan = planned(&world);
+    carry_out(&mut world, &plan, usize::MAX);
+    let valid = valid(&world);
+    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: None };
+    let said = json!(status(&world, &outcome)).to_string();
+    let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
+    for (what, text) in [
+        ("objects", written),
+        ("status", said),
+        ("plan", format!("{plan:?}")),
+        ("spec", format!("{valid:?}")),
+        ("resource", format!("{:?}", world.engine)),
+    ] {
+        assert!(!text.contains(TEXT), "{what}");
+    }
+    let mut bad = full();
+    let exceptions = &mut bad.policy.as_mut().unwrap().exceptions;
+    exceptions[0].sha256 = Some("0".repeat(64));
+    exceptions[0].reason = String::new();
+    exceptions[0].expires = Some("soon".into());
+    let said = faults(bad).join("\n");
+    assert!(said.lines().count() == 3 && !said.contains(TEXT), "{said}");
+}
+
+fn faults(spec: MemoryEngineSpec) -> Vec<String> {
+    let mut engine = engine();
+    engine.spec = spec;
+    validate(&engine, &settings()).expect_err("it is at fault").iter().map(ToString::to_string).collect()
+}
+
+/// One fault for each part of the spec, and each names its field.
+#[track_caller]
+fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
+    let mut spec = full();
+    change(&mut spec);
+    let found = faults(spec);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (fault, part) in found.iter().zip(expected) {
+        assert!(fault.contains(part), "{fault} does not say {part}");
+    }
+}
+
+#[test]
+fn a_policy_that_the_engine_would_refuse_is_refused() {
+    let policy = |change: fn(&mut Policy)| {
+        move |spec: &mut MemoryEngineSpec| {
+            change(spec.policy.as_mut().expect("there is one"));
+        }
+    };
+    check(
+        policy(|policy| policy.block = names(&["github", "jwt", "jwt"])),
+        &[
+            "spec.policy.block names \"github\", which is none of: private-key",
+            "spec.policy.block names \"jwt\" twice",
+        ],
+    );
+    // A detector of personal data is no kind of it.
+    check(policy(|policy| policy.redact = names(&["us-ssn"])), &["spec.policy.redact names \"us-ssn\""]);
+    check(
+        policy(|policy| policy.exceptions[0].detector = "mail".into()),
+        &["spec.policy.exceptions[0].detector names \"mail\""],
+    );
+    check(
+        policy(|policy| policy.exceptions[1].value = Some("x".into())),
+        &["spec.policy.exceptions[1] needs either sha256"],
+    );
+    check(policy(|policy| policy.exceptions[0].value = None), &["spec.policy.exceptions[0] needs either"]);
+    check(
+        policy(|policy| policy.exceptions[1].reviewer = " ".into()),
+        &["spec.policy.exceptions[1] needs a reason and a reviewer"],
+    );
+    check(
+        policy(|policy| policy.exceptions[1].expires = Some("2027-13-01T00:00:00Z".into())),
+        &["spec.policy.exceptions[1].expires is no time"],
+    );
+    check(
+        policy(|policy| policy.exceptions = vec![exception(); 257]),
+        &["spec.policy.exceptions has 257 items, the limit is 256"],
+    );
+}
+
+#[test]
+fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
+    check(
+        |spec| {
+            let days = i32::try_from(RETENTION_AGE_DAYS_MAX).unwrap() + 1;
+            let (most, guard) = (Some(0), Some(101));
+            spec.retention = Some(Retention {
+                max_age_days: Some(days),
+                max_entries_per_project: most,
+                spike_guard_percent: guard,
+            });
+        },
+        &[
+            "spec.retention.maxAgeDays",
+            "spec.retention.maxEntriesPerProject",
+            "spec.retention.spikeGuardPercent",
+        ],
+    );
+    check(
+        |spec| {
+            let limits = spec.limits.as_mut().expect("there are some");
+            (limits.requests_per_second, limits.connections_per_address) = (None, Some(513));
+        },
+        &["spec.limits.connectionsPerAddress", "spec.limits.burst means nothing without"],
+    );
+    check(
+        |spec| {
+            let mcp = spec.mcp.as_mut().expect("there is one");
+            mcp.allowed_hosts = vec!["http://a.b".into(); 65];
+            (mcp.server_memory_tools, mcp.server_memory_project) = (false, Some("a\tb".into()));
+        },
+        &[
+            &["spec.mcp.allowedHosts has 65 items"],
+            [MANY_HOSTS; 65].as_slice(),
+            &[
+                "spec.mcp.serverMemoryProject must not have control characters",
+                "spec.mcp.serverMemoryProject means nothing without spec.mcp.serverMemoryTools: true",
+            ],
+        ]
+        .concat(),
+    );
+}
+
+const MANY_HOSTS: &str = "is no host";
+
+/// A fault of these is said like any other, and nothing of a running engine is touched.
+#[test]
+fn a_fault_is_said_in_the_conditions() {
+    let mut engine = engine();
+    engine.spec.policy = Some(Policy { block: names(&["github"]), ..Policy::default() });
+    let faults = validate(&engine, &settings()).unwrap_err();
+    let world = observed(engine);
+    let status = status(&Arc::new(world), &Outcome::Invalid(&faults));
+    assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
+    assert_eq!(condition(&status, "Ready"), "False/InvalidSpec");
+    assert_eq!(status.phase, Some(Phase::Failed));
+    let said = &status.conditions.iter().find(|one| one.type_ == "Ready").unwrap().message;
+    assert!(said.contains("spec.policy.block names \"github\""), "{said}");
+}
+
+/// The definition's bounds follow the engine's: a tighter one would refuse what the engine takes, a wider one would leave
+/// it to a condition.
+#[test]
+fn the_definition_bounds_what_the_engine_bounds() {
+    let definition = crds::memory_engine_crd();
+    let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let field = |section: &str, name: &str, bound: &str| {
+        spec["properties"][section]["properties"][name][bound].as_f64().expect("a bound")
+    };
+    assert_eq!(field("retention", "maxAgeDays", "maximum"), f64::from(RETENTION_AGE_DAYS_MAX));
+    let entries = field("retention", "maxEntriesPerProject", "maximum");
+    assert_eq!(format!("{entries}"), RETENTION_ENTRIES_MAX.to_string());
+    assert_eq!(format!("{}", field("mcp", "serverMemoryProject", "maxLength")), NAME_CHARS_MAX.to_string());
+    let secrets = detectors().filter(|one| one.finds == Finds::Secret).count();
+    for (name, known) in [("block", secrets), ("redact", Kind::ALL.len())] {
+        let most = field("policy", name, "maxItems");
+        assert!(
+            f64::from(u32::try_from(known).unwrap()) <= most,
+            "{known} names for {name}, {most} may be listed"
+        );
+    }
+    let is_name = |name: &str| {
+        name.len() <= 64 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    assert!(detectors().all(|one| is_name(one.name)) && Kind::ALL.iter().all(|kind| is_name(&kind.name())));
+}
