@@ -333,6 +333,10 @@ pub(crate) fn memories_near_at(
     asked: &Moment,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
+    // Most engines are told of no entity.
+    if !moment.prepare_cached("SELECT 1 FROM mentions LIMIT 1")?.exists([])? {
+        return Ok(Vec::new());
+    }
     let view = seen(moment, project.unwrap_or_default(), asked)?;
     let mut near = Vec::new();
     for (project, seeds) in named_in(&view, project, question)? {

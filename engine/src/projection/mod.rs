@@ -4,6 +4,7 @@
 //! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
 //! [`readers`] reads, [`search`], [`validity`], [`items`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
 
+mod best;
 mod build;
 mod cause;
 mod entries;
@@ -29,6 +30,7 @@ mod targets;
 mod turns;
 mod validity;
 
+pub(crate) use best::Best;
 pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
@@ -41,8 +43,8 @@ pub(crate) use items::{
 };
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
-    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, memories_after,
-    memories_of_all_after, memory_count, projects, setting,
+    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
+    memories_of_all_after, memory_count, projects, setting, titled,
 };
 pub(crate) use retention::candidates;
 pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};

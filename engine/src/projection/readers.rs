@@ -61,6 +61,8 @@ impl Readers {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         // Folding the write-ahead log in is the projector's business, also when this one closes last.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // A statement is planned once and not anew for other values: planning took a third of the time of a search.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(
             "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;

@@ -1,17 +1,15 @@
 //! What the retrieval's catalogs read: the rows of one project that came after an event.
 
 use engine_core::digest::is_id;
-use engine_core::retrieval::terms::words as each_word;
+use engine_core::query::any_of;
 use engine_core::row::microseconds;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::search::CITATION_DIGITS;
 
-/// Words of a query that is compared with titles: a title has 120 characters.
-const TITLE_WORDS_MAX: usize = 60;
 /// Memories of one title that are put forward.
-const EXACT_MAX: u32 = 20;
+const TITLED_MAX: usize = 20;
 
 /// A memory as a catalog takes it. Times are microseconds.
 #[derive(Debug, Clone)]
@@ -167,7 +165,7 @@ pub(crate) fn setting(
         .optional()
 }
 
-/// Memories that a query is, word for word: by id, by citation, or by title.
+/// Memories that a query is, word for word: by id or by citation.
 pub(crate) fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<Vec<i64>> {
     let query = query.trim();
     if is_id(query) {
@@ -176,27 +174,45 @@ pub(crate) fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<
     }
     if let Some((seq, digits)) = query.split_once(':')
         && let Ok(seq) = seq.parse::<i64>()
+        && digits.len() >= CITATION_DIGITS
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
         let mut statement = connection
             .prepare_cached("SELECT seq FROM memories WHERE seq = ?1 AND lower(hex(hash)) LIKE ?2 || '%'")?;
-        let is_hex = digits.len() >= CITATION_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let digits = digits.to_ascii_lowercase();
-        return if is_hex {
-            statement.query_map((seq, digits), |row| row.get(0))?.collect()
-        } else {
-            Ok(Vec::new())
-        };
+        return statement.query_map((seq, digits.to_ascii_lowercase()), |row| row.get(0))?.collect();
     }
-    let mut words = Vec::new();
-    each_word(query, |word| words.push(word.to_owned()));
-    if words.is_empty() || words.len() > TITLE_WORDS_MAX {
-        return Ok(Vec::new());
+    Ok(Vec::new())
+}
+
+/// Those of these memories whose title is the query, in whatever case of letters.
+pub(crate) fn titled(
+    connection: &Connection,
+    query: &str,
+    candidates: impl Iterator<Item = i64>,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM memories WHERE seq = ?1 AND title = ?2 COLLATE NOCASE")?;
+    let mut found = Vec::new();
+    for seq in candidates.take(TITLED_MAX) {
+        if statement.exists((seq, query.trim()))? {
+            found.push(seq);
+        }
     }
-    // The index finds titles with these words in a row; the row says whether it is all of it.
-    let phrase = format!("title : \"{}\"", words.join(" "));
-    let mut statement = connection.prepare_cached(
-        "SELECT m.seq FROM memories_fts f JOIN memories m ON m.seq = f.rowid
-         WHERE memories_fts MATCH ?1 AND m.title = ?2 COLLATE NOCASE ORDER BY m.seq DESC LIMIT ?3",
-    )?;
-    statement.query_map((phrase, query, EXACT_MAX), |row| row.get(0))?.collect()
+    Ok(found)
+}
+
+/// Memories that have any of these words, in the order of the log.
+pub(crate) fn having_any(
+    connection: &Connection,
+    words: &[&str],
+    each: &mut dyn FnMut(i64),
+) -> rusqlite::Result<()> {
+    let Some(query) = any_of(words) else { return Ok(()) };
+    let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([query])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?);
+    }
+    Ok(())
 }

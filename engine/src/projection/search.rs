@@ -9,6 +9,7 @@ use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row};
 use thiserror::Error;
 
+use super::best::Best;
 use super::entries::feedback;
 use super::graph::mentioned;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
@@ -83,7 +84,7 @@ impl Search {
     }
 
     /// The memories that have any of these words, best first, as the full-text index ranks them.
-    pub(crate) fn having_any(
+    pub(crate) fn best_having_any(
         &self,
         connection: &Connection,
         words: &[&str],
@@ -92,11 +93,8 @@ impl Search {
     ) -> rusqlite::Result<Vec<i64>> {
         let Some(query) = any_of(words) else { return Ok(Vec::new()) };
         let matches = self.matches(Some(query), bounds);
-        let sql = format!(
-            "SELECT f.rowid FROM {} ORDER BY bm25(memories_fts, 4.0, 1.0, 2.0), f.rowid DESC LIMIT {limit}",
-            matches.from
-        );
-        self.each(connection, &matches, &sql, |row| row.get(0))
+        let best = self.ranked(connection, &matches, limit)?;
+        Ok(best.in_order().map(|(seq, _)| seq).collect())
     }
 
     /// Memories as an answer shows them, in this order, with their scores.
@@ -143,6 +141,22 @@ impl Search {
         sql: &str,
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
+        let mut answer = Vec::new();
+        self.walk(connection, matches, sql, |row| {
+            answer.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(answer)
+    }
+
+    /// The same, and nothing is kept.
+    fn walk(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+        sql: &str,
+        mut step: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(sql)?;
         let all: [(&str, &dyn ToSql); 9] = [
             (":query", &matches.query),
@@ -161,11 +175,10 @@ impl Search {
             }
         }
         let mut rows = statement.raw_query();
-        let mut answer = Vec::new();
         while let Some(row) = rows.next()? {
-            answer.push(read(row)?);
+            step(row)?;
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// Counts to one more than the most that is told.
@@ -176,25 +189,28 @@ impl Search {
         Ok(counted.first().map_or(0, |total| total.unsigned_abs()))
     }
 
+    /// Ranks and counts in one walk through the matches: the index is what takes the time. A word in the title says more than one in
+    /// the text.
+    fn ranked(&self, connection: &Connection, matches: &Matches, count: usize) -> rusqlite::Result<Best> {
+        let sql = format!("SELECT f.rowid, -bm25(memories_fts, 4.0, 1.0, 2.0) FROM {}", matches.from);
+        let mut best = Best::of(count);
+        self.walk(connection, matches, &sql, |row| {
+            best.put(row.get(0)?, row.get(1)?);
+            Ok(())
+        })?;
+        Ok(best)
+    }
+
+    /// Columns of rows that are not asked for are never made.
     fn by_words(
         &self,
         connection: &Connection,
         matches: &Matches,
     ) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
-        let total = self.count(connection, matches)?;
-        // A word in the title says more than one in the text; ties go to the newer memory. Ranked first and shown
-        // after: columns of rows that are not asked for are never made.
-        let (columns, from) = (columns(), &matches.from);
-        let sql = format!(
-            "WITH ranked AS MATERIALIZED (
-                SELECT f.rowid AS seq, -bm25(memories_fts, 4.0, 1.0, 2.0) AS score FROM {from}
-                ORDER BY score DESC, f.rowid DESC LIMIT :limit OFFSET :offset
-             )
-             SELECT {columns}, ranked.score FROM ranked JOIN memories m ON m.seq = ranked.seq
-             ORDER BY ranked.score DESC, m.seq DESC"
-        );
-        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, row.get(13)?);
-        Ok((self.each(connection, matches, &sql, hit)?, total))
+        let best = self.ranked(connection, matches, (self.offset + self.limit) as usize)?;
+        let total = best.total();
+        let ranked: Vec<(i64, f64)> = best.in_order().skip(self.offset as usize).collect();
+        Ok((self.shown(connection, matches.bounds, &ranked)?, total))
     }
 
     fn newest(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<(Vec<SearchHit>, u64)> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use engine_core::embedding::hashing::fnv1a;
 use engine_core::retrieval::terms::{Stems, Term, is_stop_word, words};
 use engine_core::retrieval::voice::Voice;
 
@@ -31,6 +32,8 @@ pub(super) struct Catalog {
     pub(super) occurred: Vec<i64>,
     pub(super) actor: Vec<u32>,
     kind: Vec<u32>,
+    /// What their titles are found by; 0 for those without one.
+    title: Vec<u32>,
     session: Vec<u32>,
     /// Which of its session each is.
     place: Vec<u32>,
@@ -82,6 +85,7 @@ impl Catalog {
             occurred: Vec::new(),
             actor: Vec::new(),
             kind: Vec::new(),
+            title: Vec::new(),
             session: Vec::new(),
             place: Vec::new(),
             words: Vec::new(),
@@ -114,7 +118,7 @@ impl Catalog {
 
     /// Bytes of memory, about.
     pub(super) fn bytes(&self) -> usize {
-        72 * self.seqs.len()
+        76 * self.seqs.len()
             + 2 * self.pieces.len()
             + 6 * self.terms.len()
             + 16 * self.frequencies.len()
@@ -135,6 +139,7 @@ impl Catalog {
         }
         self.actor.push(actor);
         self.kind.push(self.kinds.add(&row.kind));
+        self.title.push(title_number(&row.title));
         self.voices.push(Voice::of(&row.content));
         if row.valid_from > row.known {
             self.boundaries.insert(row.valid_from);
@@ -207,6 +212,7 @@ impl Catalog {
         let Some(number) = self.number(seq) else { return };
         let number = number as usize;
         self.valid_from[number] = NEVER;
+        self.title[number] = 0;
         let words = u64::from(std::mem::take(&mut self.words[number]));
         self.words_total -= words;
         self.session_words -= if self.session[number] == NONE { 0 } else { words };
@@ -232,6 +238,20 @@ impl Catalog {
         self.seqs.binary_search(&seq).ok().and_then(|number| u32::try_from(number).ok())
     }
 
+    /// The same for who asks in the order of the log: looks from the place where the last one was found.
+    pub(super) fn number_from(&self, from: &mut usize, seq: i64) -> Option<u32> {
+        let rest = &self.seqs[*from..];
+        // In steps that double: the next one is most often near.
+        let mut reach = 1;
+        while rest.get(reach - 1).is_some_and(|last| *last < seq) {
+            reach *= 2;
+        }
+        let within = &rest[reach / 2..reach.min(rest.len())];
+        let place = *from + reach / 2 + within.partition_point(|other| *other < seq);
+        *from = place;
+        self.seqs.get(place).filter(|found| **found == seq).and_then(|_| u32::try_from(place).ok())
+    }
+
     pub(super) fn seqs(&self) -> &[i64] {
         &self.seqs
     }
@@ -245,6 +265,13 @@ impl Catalog {
             }
         }
         self.vectors = vectors;
+    }
+
+    /// Memories that may have this title, the newest first.
+    pub(super) fn titled(&self, title: &str) -> impl Iterator<Item = i64> {
+        let wanted = title_number(title);
+        let all = self.title.iter().zip(&self.seqs).rev();
+        all.filter(move |(title, _)| wanted != 0 && **title == wanted).map(|(_, seq)| *seq)
     }
 
     pub(super) fn seq(&self, number: u32) -> i64 {
@@ -362,6 +389,13 @@ impl Catalog {
     }
 }
 
+/// What a title is found by, in whatever case of letters; 0 is no title.
+fn title_number(title: &str) -> u32 {
+    let hash = fnv1a(title.to_ascii_lowercase().as_bytes());
+    let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
+    if title.is_empty() { 0 } else { number.max(1) }
+}
+
 /// Words of somebody's name in lower case, and whether it begins with a capital.
 fn name_words(actor: &str) -> (Vec<String>, bool) {
     let mut found = Vec::new();
@@ -426,6 +460,9 @@ mod tests {
             (None, None, None)
         );
         assert_eq!((catalog.number(6), catalog.number(4)), (Some(2), None));
+        let mut from = 0;
+        let found = [2, 3, 4, 6, 9, 12].map(|seq| catalog.number_from(&mut from, seq));
+        assert_eq!(found, [None, Some(0), None, Some(2), Some(3), None]);
     }
 
     #[test]

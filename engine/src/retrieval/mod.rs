@@ -9,6 +9,7 @@ mod catalog;
 mod catalogs;
 mod checkout;
 mod directory;
+mod lanes;
 mod late;
 mod model;
 mod names;

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine_core::limits::ACTOR_DEFAULT;
 use engine_core::retrieval::bm25::{Asked, idf};
-use engine_core::retrieval::features::{
-    self, AROUND, AROUND_LANES, Counted, Evidence, LANES, NAMES, min_max,
-};
+use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evidence, NAMES};
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::terms::Term;
 use engine_core::retrieval::weights::score;
@@ -14,27 +12,21 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::catalog::Catalog;
+use super::lanes::{Lanes, NEAR_MATCH};
 use super::late::Late;
 use super::names::NONE;
 use super::rows::{AskedVector, Rows};
 use crate::embeddings::{AskedOutside, VectorStore};
-use crate::projection::Bounds;
+use crate::projection::{Best, Bounds};
 
 /// Memories each lane puts forward.
 pub(super) const LANE_TOP: usize = 250;
 /// Of vectors that were made outside, how many more are compared unrounded: what rounding has put behind comes forward.
 const UNROUNDED_FACTOR: usize = 2;
-/// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
-/// without end its first thousand say what it is about.
-const SESSION_MEMBERS_MAX: usize = 1_024;
-/// Lanes of meaning, as places in [`LANES`].
-const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
-/// What they count at least.
+/// What lanes of meaning count at least.
 const TRUST_MIN: f64 = 0.5;
 /// The token of words that are in no other, in the built-in table.
 const UNKNOWN_TOKEN: u32 = 100;
-/// The lane of best likenesses in a memory and its neighbours.
-const NEAR_MATCH: usize = 7;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
 const POSTINGS_MAX: u64 = 50_000;
 
@@ -62,6 +54,29 @@ pub(super) struct Narrow<'a> {
     pub(super) for_context: bool,
 }
 
+/// The same in the numbers of a catalog.
+struct Admission<'a> {
+    catalog: &'a Catalog,
+    kind: Option<u32>,
+    session: Option<u32>,
+    bounds: Bounds,
+}
+
+impl<'a> Admission<'a> {
+    fn new(catalog: &'a Catalog, narrow: &Narrow<'_>) -> Admission<'a> {
+        // What nothing is called narrows to nothing.
+        let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
+        let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
+        Admission { catalog, kind, session, bounds: narrow.bounds }
+    }
+
+    fn admits(&self, number: u32) -> bool {
+        self.catalog.is_true(number, &self.bounds)
+            && self.kind.is_none_or(|kind| self.catalog.is_of_kind(number, kind))
+            && self.session.is_none_or(|session| self.catalog.session_of(number) == Some(session))
+    }
+}
+
 /// What other lanes have found, by sequence number.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -72,24 +87,25 @@ pub(super) struct Found {
 
 /// A query as the memories of one project understand it.
 pub(super) struct Query<'a> {
-    catalog: &'a Catalog,
+    pub(super) catalog: &'a Catalog,
     question: &'a Question,
     /// Whether it names the actor of this number.
     named: Vec<bool>,
     kept: Vec<&'a str>,
     /// Terms in the order of the query, each as often as it is there.
-    stems: Vec<Term>,
-    asked: Asked,
-    vector: Option<AskedVector>,
+    pub(super) stems: Vec<Term>,
+    pub(super) asked: Asked,
+    pub(super) vector: Option<AskedVector>,
     /// What lanes of meaning count beside those of words, 0.5 to 1.
-    trust: f64,
+    pub(super) trust: f64,
     /// What the vector is compared with.
-    rows: &'a Rows,
+    pub(super) rows: &'a Rows,
     /// Where these are kept unrounded, and by which model.
     kept_by: Option<(i64, &'a VectorStore)>,
     /// Cosines that were computed of those, by number.
-    exact: HashMap<u32, f32>,
-    late: Late<'a>,
+    pub(super) exact: HashMap<u32, f32>,
+    /// Where tokens are compared one by one.
+    pub(super) late: Option<Late>,
 }
 
 impl<'a> Query<'a> {
@@ -99,6 +115,7 @@ impl<'a> Query<'a> {
         catalog: &'a Catalog,
         question: &'a Question,
         outside: Option<(&AskedOutside, &'a VectorStore)>,
+        compares_tokens: bool,
     ) -> Query<'a> {
         let actors = catalog.actor_words();
         let named: Vec<bool> =
@@ -114,7 +131,7 @@ impl<'a> Query<'a> {
         let count = catalog.len() as u64;
         let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.frequency(term)));
         let text = kept.join(" ");
-        let late = Late::new(catalog, &text);
+        let late = compares_tokens.then(|| Late::new(catalog, &text));
         let rows = outside.and_then(|(asked, store)| {
             let rows = catalog.outside.as_ref()?.rows(asked.model)?;
             let mut vector = asked.vector.clone();
@@ -149,18 +166,31 @@ impl<'a> Query<'a> {
         if telling.is_empty() { words.first().map(|(_, word)| *word).into_iter().collect() } else { telling }
     }
 
-    fn admits(&self, number: u32, narrow: &Narrow<'_>, kind: Option<u32>, session: Option<u32>) -> bool {
-        self.catalog.is_true(number, &narrow.bounds)
-            && kind.is_none_or(|kind| self.catalog.is_of_kind(number, kind))
-            && session.is_none_or(|session| self.catalog.session_of(number) == Some(session))
+    /// The best by their words among those that the full-text index puts forward. It walks them and does not rank them: that takes a
+    /// look at each in its own tables, and here is all that is needed.
+    pub(super) fn best_by_words(
+        &self,
+        narrow: &Narrow<'_>,
+        walk: impl FnOnce(&mut dyn FnMut(i64)) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let (catalog, admission) = (self.catalog, Admission::new(self.catalog, narrow));
+        let (mut best, mut from, mean) = (Best::of(LANE_TOP), 0, catalog.mean_words());
+        let mut counts = vec![0.0; self.asked.terms().len()];
+        walk(&mut |seq| {
+            let Some(number) = catalog.number_from(&mut from, seq) else { return };
+            if admission.admits(number) {
+                counts.fill(0.0);
+                self.asked.count(catalog.terms_of(number), &mut counts);
+                best.put(seq, self.asked.score(&counts, catalog.words[number as usize].into(), mean));
+            }
+        })?;
+        Ok(best.in_order().map(|(seq, _)| seq).collect())
     }
 
     /// The numbers of all memories that are worth a look, in order.
     fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>, counted: &Counted) -> Vec<u32> {
-        // What nothing is called narrows to nothing.
-        let kind = narrow.kind.map(|kind| self.catalog.kind_number(kind).unwrap_or(NONE));
-        let session = narrow.session.map(|session| self.catalog.session_number(session).unwrap_or(NONE));
-        let admits = |number: u32| self.admits(number, narrow, kind, session);
+        let admission = Admission::new(self.catalog, narrow);
+        let admits = |number: u32| admission.admits(number);
         let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
         let mut chosen: Vec<u32> =
             seqs.filter_map(|seq| self.catalog.number(*seq)).filter(|n| admits(*n)).collect();
@@ -242,140 +272,7 @@ impl<'a> Query<'a> {
         ranked
     }
 
-    /// A memory near in the session, if it was known at the moment asked about.
-    fn near(&self, number: u32, distance: i64, bounds: &Bounds) -> Option<u32> {
-        self.catalog.neighbour(number, distance).filter(|near| self.catalog.was_known(*near, bounds))
-    }
-
-    /// The scores of each lane as they are. Those that count for nothing are not looked at, but for what a context is
-    /// chosen by.
-    fn lanes(&mut self, chosen: &[u32], narrow: &Narrow<'_>, counted: &Counted) -> [Vec<f64>; LANES.len()] {
-        let is = |lane: usize| counted.lanes[lane];
-        let bounds = &narrow.bounds;
-        let mut lanes: [Vec<f64>; LANES.len()] = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));
-        let mean = self.catalog.mean_words();
-        let mut sessions = Sessions::default();
-        for number in chosen {
-            let window = |reach: i64| -> Vec<u32> {
-                (-reach..=reach)
-                    .filter_map(|distance| match distance {
-                        0 => Some(*number),
-                        _ => self.near(*number, distance, bounds),
-                    })
-                    .collect()
-            };
-            let (near, wide) = (window(1), window(2));
-            let counts = self.counts(&[*number]);
-            let near_counts = self.counts(&near);
-            let lexical = |counts: &[f64], of: &[u32]| {
-                let words: f64 = of.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
-                self.asked.score(counts, words, mean * of.len() as f64)
-            };
-            let alike = |lane: usize, of: &[u32]| {
-                let exact = self.exact.get(number).filter(|_| of.len() == 1).copied();
-                let rounded = || self.vector.as_ref().map(|vector| self.rows.likeness_of_all(vector, of));
-                if is(lane) { exact.or_else(rounded).map_or(0.0, f64::from) } else { 0.0 }
-            };
-            let (pairs, proximity) = if is(12) || is(13) { self.pairs(*number) } else { (0.0, 0.0) };
-            let (session_lexical, session_static) = self.session(*number, &mut sessions, counted);
-            let wide_lexical = if is(4) { lexical(&self.counts(&wide), &wide) } else { 0.0 };
-            let row = [
-                lexical(&counts, &[*number]),
-                alike(1, &[*number]),
-                lexical(&near_counts, &near),
-                alike(3, &near),
-                wide_lexical,
-                alike(5, &wide),
-                if is(6) { self.late.score(self.catalog, &[*number]) } else { 0.0 },
-                if is(NEAR_MATCH) || narrow.for_context { self.late.score(self.catalog, &near) } else { 0.0 },
-                session_lexical,
-                session_static,
-                self.asked.coverage(&counts),
-                self.asked.coverage(&near_counts),
-                pairs,
-                proximity,
-            ];
-            lanes.iter_mut().zip(row).for_each(|(lane, score)| lane.push(score));
-        }
-        lanes
-    }
-
-    /// Brings lanes between 0 and 1 among the candidates. Shares are there already. A memory without a session is a session of
-    /// its own.
-    fn scale(&self, lanes: &mut [Vec<f64>; LANES.len()], chosen: &[u32]) {
-        const SESSIONS: [(usize, usize); 2] = [(8, 0), (9, 1)];
-        lanes[..8].iter_mut().for_each(|lane| min_max(lane, |_| true));
-        let inside = |at: usize| self.catalog.session_of(chosen[at]).is_some();
-        for (session, own) in SESSIONS {
-            min_max(&mut lanes[session], inside);
-            for at in (0..chosen.len()).filter(|at| !inside(*at)) {
-                lanes[session][at] = lanes[own][at];
-            }
-        }
-        for lane in MEANING {
-            lanes[lane].iter_mut().for_each(|score| *score *= self.trust);
-        }
-    }
-
-    fn counts(&self, of: &[u32]) -> Vec<f64> {
-        let mut counts = vec![0.0; self.asked.terms().len()];
-        of.iter().for_each(|number| self.asked.count(self.catalog.terms_of(*number), &mut counts));
-        counts
-    }
-
-    fn session(&self, number: u32, sessions: &mut Sessions, counted: &Counted) -> (f64, f64) {
-        let Some(session) = self.catalog.session_of(number) else { return (0.0, 0.0) };
-        *sessions.scores.entry(session).or_insert_with(|| {
-            let members = self.catalog.members(session);
-            let members = &members[..members.len().min(SESSION_MEMBERS_MAX)];
-            let words: f64 = members.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
-            let lexical = match counted.lanes[8] {
-                true => self.asked.score(&self.counts(members), words, self.catalog.mean_session_words()),
-                false => 0.0,
-            };
-            let alike = self
-                .vector
-                .as_ref()
-                .filter(|_| counted.lanes[9])
-                .map_or(0.0, |vector| f64::from(self.rows.likeness_of_session(vector, members)));
-            (lexical, alike)
-        })
-    }
-
-    /// Shares of neighbouring words of the query that stand together in a memory, at most two apart, and by how close.
-    fn pairs(&self, number: u32) -> (f64, f64) {
-        let (terms, positions) = (self.catalog.terms_of(number), self.catalog.positions_of(number));
-        let places = |wanted: Term| {
-            terms
-                .iter()
-                .zip(positions)
-                .filter(move |(term, _)| **term == wanted)
-                .map(|(_, place)| i32::from(*place))
-        };
-        let says = |term: Term| {
-            self.asked.terms().iter().find(|(asked, _)| *asked == term).map_or(0.0, |(_, idf)| *idf)
-        };
-        let (mut together, mut close, mut total) = (0.0, 0.0, 0.0);
-        for pair in self.stems.windows(2).filter(|pair| pair[0] != pair[1]) {
-            let weight = says(pair[0]).min(says(pair[1]));
-            total += weight;
-            let gaps = places(pair[0]).flat_map(|a| places(pair[1]).map(move |b| (a - b).abs()));
-            if let Some(gap) = gaps.min() {
-                together += if gap <= 2 { weight } else { 0.0 };
-                close += weight / f64::from(gap.max(1));
-            }
-        }
-        if total > 0.0 { (together / total, close / total) } else { (0.0, 0.0) }
-    }
-
-    fn evidence(
-        &self,
-        chosen: &[u32],
-        lanes: &[Vec<f64>; LANES.len()],
-        at: usize,
-        number: u32,
-        found: &Found,
-    ) -> Evidence {
+    fn evidence(&self, chosen: &[u32], lanes: &Lanes, at: usize, number: u32, found: &Found) -> Evidence {
         let catalog = self.catalog;
         let seq = catalog.seq(number);
         let actor = catalog.actor[number as usize];
@@ -426,12 +323,6 @@ fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "words of one query")]
     let share = kept.iter().filter(whole).count() as f64 / kept.len() as f64;
     share.max(TRUST_MIN)
-}
-
-/// Scores of the sessions that were met.
-#[derive(Debug, Default)]
-struct Sessions {
-    scores: HashMap<u32, (f64, f64)>,
 }
 
 /// Whether a name says who it was.

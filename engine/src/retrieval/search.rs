@@ -16,7 +16,8 @@ use super::catalogs::{Catalogs, Missing};
 use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
 use crate::metrics::Metrics;
 use crate::projection::{
-    Bounds, Search, applied_seq, exactly, is_damage, memories_near_at, projects, setting, shown_whole,
+    Bounds, Search, applied_seq, exactly, having_any, is_damage, memories_near_at, projects, setting,
+    shown_whole, titled,
 };
 
 /// Projects that are searched one after the other when none is named. Of more, words alone decide.
@@ -51,6 +52,18 @@ struct Scope<'a> {
     asked: &'a Asked,
     /// Whether a context is chosen from it.
     for_context: bool,
+}
+
+impl<'a> Scope<'a> {
+    fn narrow(&self) -> Narrow<'a> {
+        let Search { kind, session, .. } = self.search;
+        Narrow {
+            kind: kind.as_deref(),
+            session: session.as_deref(),
+            bounds: self.bounds,
+            for_context: self.for_context,
+        }
+    }
 }
 
 /// Bytes of a memory that a reranker is given: what it reads of one, most of them.
@@ -193,7 +206,11 @@ impl Retrieval {
             degraded.extend(without_catalogs("too_many_projects"));
             return self.by_words(scope);
         }
-        let exact = lane("exact", exactly(scope.connection, &scope.search.words), degraded)?;
+        let counted = Counted::by(weights);
+        let exact = match counted.exact {
+            true => lane("exact", exactly(scope.connection, &scope.search.words), degraded)?,
+            false => Vec::new(),
+        };
         let answering = self.catalogs.answering();
         let vector = scope.asked.vector.as_ref();
         let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
@@ -202,28 +219,14 @@ impl Retrieval {
             match self.catalogs.current(scope.connection, project)? {
                 Ok(held) => {
                     let state = held.read();
-                    let mut query = Query::new(&state.catalog, scope.question, outside);
+                    let compares_tokens = counted.compares_tokens() || scope.for_context;
+                    let mut query = Query::new(&state.catalog, scope.question, outside, compares_tokens);
                     if outside.is_some() && !query.is_outside() && degraded.iter().all(|d| d.reason != FEW) {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
                     }
-                    let search = Search { project: Some(project.clone()), ..scope.search.clone() };
-                    let words = match Counted::by(weights).by_words {
-                        true => query.telling_words(),
-                        false => Vec::new(),
-                    };
-                    let lexical = search.having_any(scope.connection, &words, scope.bounds, LANE_TOP);
-                    let found = Found {
-                        lexical: lane("lexical", lexical, degraded)?,
-                        exact: exact.clone(),
-                        graph: lane("graph", near_in_graph(scope, project), degraded)?,
-                    };
-                    let (kind, session) = (search.kind.as_deref(), search.session.as_deref());
-                    let Scope { bounds, for_context, .. } = *scope;
-                    ranked.extend(query.rank(
-                        &found,
-                        &Narrow { kind, session, bounds, for_context },
-                        weights,
-                    ));
+                    let narrow = scope.narrow();
+                    let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
+                    ranked.extend(query.rank(&found, &narrow, weights));
                 }
                 Err(Missing::Loading) => {
                     degraded.extend(without_catalogs("loading"));
@@ -238,10 +241,34 @@ impl Retrieval {
         Ok(ranked)
     }
 
+    /// What the lanes beside the vectors put forward of a project.
+    fn found(
+        &self,
+        scope: &Scope<'_>,
+        (project, exact): (&str, &[i64]),
+        query: &Query<'_>,
+        counted: &Counted,
+        degraded: &mut Vec<Degraded>,
+    ) -> rusqlite::Result<Found> {
+        let Scope { connection, search, .. } = *scope;
+        let words = if counted.by_words { query.telling_words() } else { Vec::new() };
+        let lexical = query.best_by_words(&scope.narrow(), |each| having_any(connection, &words, each));
+        let mut found = Found { lexical: lane("lexical", lexical, degraded)?, ..Found::default() };
+        if counted.exact {
+            found.exact = exact.to_vec();
+            let titled = titled(connection, &search.words, query.catalog.titled(search.words.trim()));
+            found.exact.extend(lane("exact", titled, degraded)?);
+        }
+        if counted.graph {
+            found.graph = lane("graph", near_in_graph(scope, project), degraded)?;
+        }
+        Ok(found)
+    }
+
     /// The order of the full-text index, when there is nothing else to rank by.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
         let words = scope.question.kept(&[]);
-        let found = scope.search.having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
+        let found = scope.search.best_having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
         #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
         let by_place = |(place, seq): (usize, i64)| Ranked {
             seq,

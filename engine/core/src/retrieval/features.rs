@@ -85,8 +85,13 @@ pub const NAMES: [&str; 54] = [
 
 /// Lanes of words, as places in [`LANES`]; the others compare directions.
 const WORD_LANES: [usize; 8] = [0, 2, 4, 8, 10, 11, 12, 13];
+/// Those that compare tokens one by one.
+const TOKEN_LANES: [usize; 2] = [6, 7];
 /// Features that are no lane and not of the memories around: they stand between both.
 const SINGLE: usize = 16;
+/// The first two of them, which put memories forward too.
+const EXACT: usize = LANES.len();
+const GRAPH: usize = LANES.len() + 1;
 
 /// What has to be looked at, under some weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +102,18 @@ pub struct Counted {
     pub by_words: bool,
     /// Whether memories are put forward because of their direction.
     pub by_direction: bool,
+    /// Whether memories are put forward that are the query itself.
+    pub exact: bool,
+    /// Whether memories are put forward by what they are about.
+    pub graph: bool,
 }
 
 impl Counted {
+    /// Whether tokens are compared one by one.
+    pub fn compares_tokens(&self) -> bool {
+        TOKEN_LANES.iter().any(|lane| self.lanes[*lane])
+    }
+
     /// What these weights, in the order of [`NAMES`], leave to look at. Where one kind of lane counts and the other does
     /// not, the other puts nobody forward.
     pub fn by(weights: &[f64; NAMES.len()]) -> Counted {
@@ -115,7 +129,13 @@ impl Counted {
         let any =
             |words: bool| (0..LANES.len()).any(|lane| lanes[lane] && WORD_LANES.contains(&lane) == words);
         let (words, direction) = (any(true), any(false));
-        Counted { lanes, by_words: words || !direction, by_direction: direction || !words }
+        Counted {
+            lanes,
+            by_words: words || !direction,
+            by_direction: direction || !words,
+            exact: weights[EXACT] != 0.0,
+            graph: weights[GRAPH] != 0.0,
+        }
     }
 }
 
