@@ -19,7 +19,7 @@ const WRITES_WATCHED_MAX: usize = 9;
 const WRITES_MAX: usize = 120;
 
 /// Sends a whole manifest as `kubectl create` does: unknown fields are not taken. Nothing is made.
-async fn checked(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
+pub(crate) async fn checked(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
     let manifest = manifest(name, object)?;
     let path = format!("/apis/memoryengine.io/v1alpha1/namespaces/{}/memoryengines", world.namespace);
     let request = http::Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))

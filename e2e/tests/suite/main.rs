@@ -11,6 +11,7 @@ mod integrity;
 mod last;
 mod lifecycle;
 mod load;
+mod memory_api;
 mod packaging;
 mod repair;
 mod storage;
