@@ -20,7 +20,8 @@ pub fn state_dir() -> PathBuf {
 /// it was compiled from. They differ where two checkouts share a target folder: cargo does not compile anew for that.
 #[must_use]
 pub fn checkout_dir() -> PathBuf {
-    let member = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let member = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     member.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 

@@ -8,7 +8,22 @@ use super::model::Model;
 use super::rows::product;
 
 /// Tokens of a query that are compared.
-const ASKED_MAX: usize = 64;
+const ASKED_MAX: usize = BLOCK * BLOCKS_MAX;
+/// Likenesses that are compared at once: what a processor does in one step.
+const BLOCK: usize = 8;
+const BLOCKS_MAX: usize = 8;
+
+/// Likenesses to the tokens of a query, in their order; those behind the last are 0.
+type Block = [f32; BLOCK];
+
+/// The greater ones of both.
+fn raise(best: &mut [Block], other: &[Block]) {
+    for (best, other) in best.iter_mut().zip(other) {
+        for lane in 0..BLOCK {
+            best[lane] = if other[lane] > best[lane] { other[lane] } else { best[lane] };
+        }
+    }
+}
 
 /// The tokens of a query, and what is known of their likeness to others.
 pub(super) struct Late {
@@ -16,11 +31,12 @@ pub(super) struct Late {
     total: f32,
     /// For each token of the table its place among those that were met, from 1; 0 for the others.
     places: Vec<u16>,
-    /// Likeness to each token of the query, by place.
-    likeness: Vec<f32>,
+    /// Likeness to the tokens of the query, by place: as many blocks for each as they need.
+    likeness: Vec<Block>,
+    blocks: usize,
     /// Where the best of a memory begin in `bests`: it stands beside several others, and is looked at once.
     memories: HashMap<u32, usize>,
-    bests: Vec<f32>,
+    bests: Vec<Block>,
     lengths: &'static [f32],
 }
 
@@ -37,6 +53,7 @@ impl Late {
             total: asked.iter().map(|(_, weight)| weight).sum(),
             places: vec![0; rows],
             likeness: Vec::new(),
+            blocks: asked.len().div_ceil(BLOCK),
             memories: HashMap::new(),
             bests: Vec::new(),
             lengths: Model::lengths(),
@@ -49,12 +66,12 @@ impl Late {
         if self.total <= 0.0 {
             return 0.0;
         }
-        let mut best = [0.0_f32; ASKED_MAX];
+        let mut best = [[0.0; BLOCK]; BLOCKS_MAX];
         for number in of {
             let at = self.memory(catalog, *number);
-            let bests = &self.bests[at..at + self.asked.len()];
-            best.iter_mut().zip(bests).for_each(|(best, other)| *best = best.max(*other));
+            raise(&mut best, &self.bests[at..at + self.blocks]);
         }
+        let best = best.as_flattened();
         let sum: f32 = self.asked.iter().zip(best).map(|((_, weight), best)| weight * best).sum();
         f64::from(sum / self.total)
     }
@@ -64,13 +81,11 @@ impl Late {
         if let Some(at) = self.memories.get(&number) {
             return *at;
         }
-        let (at, count) = (self.bests.len(), self.asked.len());
-        self.bests.resize(at + count, 0.0);
+        let at = self.bests.len();
+        self.bests.resize(at + self.blocks, [0.0; BLOCK]);
         for piece in catalog.pieces_of(number) {
-            let from = self.place(*piece) * count;
-            let likeness = &self.likeness[from..from + count];
-            let bests = &mut self.bests[at..];
-            bests.iter_mut().zip(likeness).for_each(|(best, likeness)| *best = best.max(*likeness));
+            let from = self.place(*piece) * self.blocks;
+            raise(&mut self.bests[at..], &self.likeness[from..from + self.blocks]);
         }
         self.memories.insert(number, at);
         at
@@ -84,12 +99,15 @@ impl Late {
         }
         let table = &Model::built_in().table;
         let (row, length) = (table.row(piece.into()), self.lengths[usize::from(piece)]);
-        let lengths = self.lengths;
-        self.likeness.extend(self.asked.iter().map(|(token, _)| {
-            let both = length * lengths[*token as usize];
-            if both > 0.0 { product(row, table.row(*token)) / both } else { 0.0 }
-        }));
-        let place = self.likeness.len() / self.asked.len();
+        for asked in self.asked.chunks(BLOCK) {
+            let mut block = [0.0; BLOCK];
+            for (likeness, (token, _)) in block.iter_mut().zip(asked) {
+                let both = length * self.lengths[*token as usize];
+                *likeness = if both > 0.0 { product(row, table.row(*token)) / both } else { 0.0 };
+            }
+            self.likeness.push(block);
+        }
+        let place = self.likeness.len() / self.blocks;
         // A table has no more rows than tokens have numbers.
         self.places[usize::from(piece)] = u16::try_from(place).unwrap_or(0);
         place - 1

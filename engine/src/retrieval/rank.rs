@@ -251,7 +251,7 @@ impl<'a> Query<'a> {
         let [.., coverage, _, _] = &lanes;
         let (coverage, alike) = (coverage.clone(), lanes[NEAR_MATCH].clone());
         self.scale(&mut lanes, &chosen);
-        let mut ranked: Vec<Ranked> = chosen
+        let ranked: Vec<Ranked> = chosen
             .iter()
             .enumerate()
             .map(|(at, number)| {
@@ -267,9 +267,7 @@ impl<'a> Query<'a> {
                 }
             })
             .collect();
-        // Of equals the newer one.
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
-        ranked
+        in_order(&ranked)
     }
 
     fn evidence(&self, chosen: &[u32], lanes: &Lanes, at: usize, number: u32, found: &Found) -> Evidence {
@@ -310,6 +308,13 @@ impl<'a> Query<'a> {
         let occurred = Timestamp::from_microsecond(self.catalog.occurred[number as usize]);
         occurred.map_or(0.0, |time| self.question.dates.fit(time.to_zoned(TimeZone::UTC).date()))
     }
+}
+
+/// The best first, and of equals the newer one. What is moved about is numbers: each of these has half a kilobyte.
+fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
+    let mut order: Vec<&Ranked> = ranked.iter().collect();
+    order.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
+    order.into_iter().cloned().collect()
 }
 
 /// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in another

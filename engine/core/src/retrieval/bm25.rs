@@ -47,10 +47,13 @@ impl Asked {
 
     /// Adds how often each term of the query occurs among these.
     pub fn count(&self, terms: &[Term], counts: &mut [f64]) {
-        for term in terms {
-            if let Some(place) = self.terms.iter().position(|(asked, _)| asked == term) {
-                counts[place] += 1.0;
+        // One term after the other, so that the processor compares several at once.
+        for ((asked, _), count) in self.terms.iter().zip(counts) {
+            let mut found = 0_u32;
+            for term in terms {
+                found += u32::from(term == asked);
             }
+            *count += f64::from(found);
         }
     }
 
