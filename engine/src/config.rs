@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) policy: policy::Settings,
     /// What makes vectors of texts.
     pub(crate) embedding: Embedding,
+    /// Memory that searching may take, bytes; a share of what the process may use when absent.
+    pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
     /// Rules for whoever asks for a retention plan without naming any.
@@ -110,6 +112,7 @@ impl Default for Config {
             verify_interval: DAY,
             policy: policy::Settings::default(),
             embedding: Embedding::default(),
+            search_bytes_max: None,
             rerank: None,
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
@@ -146,7 +149,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "engine",
     "log",
     "shutdown",
@@ -154,6 +157,7 @@ const SECTIONS: [&str; 11] = [
     "integrity",
     "policy",
     "embedding",
+    "retrieval",
     "rerank",
     "retention",
     "mcp",
@@ -206,6 +210,8 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     }
     let value = |name: &str| root.get(name).unwrap_or(&Value::Null);
     config.embedding = providers::embedding(value("embedding"), &mut faults);
+    let retrieval = part("retrieval", &["maxMemoryBytes"], &mut faults);
+    config.search_bytes_max = whole(&retrieval, "retrieval", "maxMemoryBytes", SEARCH_BYTES, &mut faults);
     config.rerank = providers::rerank(value("rerank"), &mut faults);
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
@@ -217,6 +223,9 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     config.limits = read_limits(&limits, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
+
+/// Memory that somebody may give to searching, bytes.
+const SEARCH_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
     let mut number = |key, max| whole(section, "retention", key, 1..=max, faults);
@@ -366,6 +375,17 @@ mod tests {
             "integrity: {verifyIntervalSeconds: daily}",
         ] {
             assert_eq!(parse(text).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_for_searching_has_bounds() {
+        let bytes =
+            |text: &str| parse(&format!("retrieval: {{{text}}}")).map(|config| config.search_bytes_max);
+        assert_eq!(bytes("maxMemoryBytes: 1048576"), Ok(Some(1 << 20)));
+        assert_eq!(bytes(""), Ok(None));
+        for text in ["maxMemoryBytes: 1048575", "maxMemoryBytes: 1Gi", "weights: {}"] {
+            assert_eq!(bytes(text).unwrap_err().len(), 1, "{text}");
         }
     }
 

@@ -27,6 +27,7 @@ use crate::log::{
     Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
     LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
 };
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::operations::Turns;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
@@ -56,10 +57,12 @@ pub(crate) struct Settings {
     pub(crate) anchor: Option<GivenAnchor>,
     /// What may be written.
     pub(crate) policy: Arc<Policy>,
-    /// What makes vectors of texts.
     /// Rules for plans that name none.
     pub(crate) retention: Retention,
+    /// What makes vectors of texts.
     pub(crate) embedding: Embedding,
+    /// Memory that searching may take, bytes; a share of what the process may use when absent.
+    pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
 }
@@ -75,8 +78,9 @@ pub(crate) enum StartError {
     Model(#[from] BadModel),
 }
 
-/// Memory that catalogs may take, bytes: an engine has to live in half a gibibyte.
-const CATALOGS_BYTES_MAX: usize = 320 << 20;
+/// Memory that catalogs may take when nothing is configured, in eighths of what the process may use: the rest is for the program,
+/// the pages of the projection, and what requests need. Of half a gibibyte it is 320 MiB.
+const CATALOGS_EIGHTHS: u64 = 5;
 /// Memory that kept answers may take, bytes.
 const ANSWERS_BYTES_MAX: u64 = 32 << 20;
 
@@ -115,7 +119,16 @@ impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
         let directory = LogDirectory::lock(data)?;
-        let Settings { rotation, verify_interval, anchor, policy, embedding, rerank, retention } = settings;
+        let Settings {
+            rotation,
+            verify_interval,
+            anchor,
+            policy,
+            embedding,
+            search_bytes_max,
+            rerank,
+            retention,
+        } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
             storage: directory.storage(),
@@ -161,8 +174,9 @@ impl Engine {
                 (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?))
             }
         };
-        let catalogs =
-            Catalogs::start(model, embeddings.clone(), CATALOGS_BYTES_MAX, Arc::clone(&projection));
+        let room = search_bytes_max.unwrap_or_else(|| memory::allowance() / 8 * CATALOGS_EIGHTHS);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let catalogs = Catalogs::start(model, embeddings.clone(), room, Arc::clone(&projection));
         let catalogs = catalogs.map_err(failed)?;
         let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
         let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));

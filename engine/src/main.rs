@@ -15,6 +15,7 @@ mod import;
 mod log;
 mod log_command;
 mod mcp;
+mod memory;
 mod metrics;
 mod operations;
 mod projection;

@@ -47,6 +47,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
             Policy::new(&config.policy).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))?,
         ),
         embedding: config.embedding,
+        search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);

@@ -4,13 +4,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use engine_core::embedding::hashing::fnv1a;
-use engine_core::retrieval::terms::{Stems, Term, is_stop_word, words};
+use engine_core::retrieval::terms::{Stems, is_stop_word, words};
 use engine_core::retrieval::voice::Voice;
 
 use super::model::Model;
 use super::names::{NONE, Names};
 use super::outside::Outside;
 use super::rank::is_somebodys;
+use super::texts::Texts;
 use super::vectors::Vectors;
 use crate::projection::{Bounds, EndRow, MemoryRow};
 
@@ -43,12 +44,8 @@ pub(super) struct Catalog {
     /// Tokens of all memories in a row, as the built-in table has them, and where those of each begin.
     pieces: Vec<u16>,
     piece_starts: Vec<usize>,
-    /// Terms of all memories in a row, and where those of each begin.
-    terms: Vec<Term>,
-    /// Which word of its memory each term is.
-    positions: Vec<u16>,
-    starts: Vec<usize>,
-    frequencies: HashMap<Term, u32>,
+    /// Words that say something.
+    pub(super) texts: Texts,
     words_total: u64,
     /// Same, of those in sessions.
     session_words: u64,
@@ -92,10 +89,7 @@ impl Catalog {
             voices: Vec::new(),
             pieces: Vec::new(),
             piece_starts: vec![0],
-            terms: Vec::new(),
-            positions: Vec::new(),
-            starts: vec![0],
-            frequencies: HashMap::new(),
+            texts: Texts::default(),
             words_total: 0,
             session_words: 0,
             actors: Names::default(),
@@ -120,8 +114,7 @@ impl Catalog {
     pub(super) fn bytes(&self) -> usize {
         76 * self.seqs.len()
             + 2 * self.pieces.len()
-            + 6 * self.terms.len()
-            + 16 * self.frequencies.len()
+            + self.texts.bytes()
             + self.vectors.bytes()
             + self.outside.as_ref().map_or(0, Outside::bytes)
     }
@@ -172,27 +165,19 @@ impl Catalog {
     }
 
     fn push_terms(&mut self, row: &MemoryRow) {
-        let start = self.terms.len();
-        let (terms, positions, stems, mut count) = (&mut self.terms, &mut self.positions, &self.stems, 0_u32);
+        let (mut kept, mut count) = (Vec::new(), 0_u32);
         for text in [&row.title, &row.content, &row.tags] {
             words(text, |word| {
                 count += 1;
-                if !is_stop_word(word) && terms.len() - start < TERMS_MAX {
-                    terms.push(stems.term(word));
-                    positions.push(u16::try_from(count).unwrap_or(u16::MAX));
+                if !is_stop_word(word) && kept.len() < TERMS_MAX {
+                    kept.push((self.stems.term(word), count));
                 }
             });
         }
-        let mut distinct = self.terms[start..].to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        for term in distinct {
-            *self.frequencies.entry(term).or_default() += 1;
-        }
+        self.texts.push(&kept);
         self.words.push(count);
         self.words_total += u64::from(count);
         self.session_words += if row.session.is_some() { u64::from(count) } else { 0 };
-        self.starts.push(self.terms.len());
     }
 
     /// The end of a memory's validity. One of a memory of another project changes nothing.
@@ -210,22 +195,13 @@ impl Catalog {
     /// Takes a memory out, words and vector.
     pub(super) fn forget(&mut self, seq: i64) {
         let Some(number) = self.number(seq) else { return };
+        self.texts.forget(number);
         let number = number as usize;
         self.valid_from[number] = NEVER;
         self.title[number] = 0;
         let words = u64::from(std::mem::take(&mut self.words[number]));
         self.words_total -= words;
         self.session_words -= if self.session[number] == NONE { 0 } else { words };
-        let range = self.starts[number]..self.starts[number + 1];
-        let mut gone = self.terms[range.clone()].to_vec();
-        self.terms[range].fill(0);
-        gone.sort_unstable();
-        gone.dedup();
-        for term in gone {
-            if let Some(count) = self.frequencies.get_mut(&term) {
-                *count = count.saturating_sub(1);
-            }
-        }
         self.pieces[self.piece_starts[number]..self.piece_starts[number + 1]].fill(0);
         self.vectors.forget(number);
         if let Some(outside) = &mut self.outside {
@@ -348,27 +324,10 @@ impl Catalog {
         self.members(session).get(usize::try_from(place).ok()?).copied()
     }
 
-    /// Terms of a memory in the order of its text.
-    pub(super) fn terms_of(&self, number: u32) -> &[Term] {
-        let at = number as usize;
-        &self.terms[self.starts[at]..self.starts[at + 1]]
-    }
-
-    /// Which word of the memory each of its terms is.
-    pub(super) fn positions_of(&self, number: u32) -> &[u16] {
-        let at = number as usize;
-        &self.positions[self.starts[at]..self.starts[at + 1]]
-    }
-
     /// Tokens of a memory.
     pub(super) fn pieces_of(&self, number: u32) -> &[u16] {
         let at = number as usize;
         &self.pieces[self.piece_starts[at]..self.piece_starts[at + 1]]
-    }
-
-    /// In how many memories a term occurs.
-    pub(super) fn frequency(&self, term: Term) -> u64 {
-        self.frequencies.get(&term).copied().unwrap_or(0).into()
     }
 
     pub(super) fn mean_words(&self) -> f64 {
@@ -483,11 +442,12 @@ mod tests {
     fn what_is_forgotten_leaves_nothing_to_find() {
         let mut catalog = catalog();
         let kettle = catalog.stems().term("kettle");
-        assert_eq!(catalog.frequency(kettle), 2);
+        assert_eq!(catalog.texts.frequency(kettle), 2);
         catalog.forget(3);
         catalog.forget(4);
-        assert_eq!(catalog.frequency(kettle), 1);
-        assert!(!catalog.is_true(0, &now()) && !catalog.terms_of(0).contains(&kettle));
-        assert!(catalog.terms_of(1).contains(&kettle));
+        assert_eq!(catalog.texts.frequency(kettle), 1);
+        let kettle = catalog.texts.number(kettle);
+        let has = |number| catalog.texts.of(number).any(|word| word.number == kettle);
+        assert!(!catalog.is_true(0, &now()) && !has(0) && has(1));
     }
 }

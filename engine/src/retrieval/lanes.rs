@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use engine_core::retrieval::bm25::Asked;
 use engine_core::retrieval::features::{Counted, LANES, min_max};
-use engine_core::retrieval::terms::Term;
 
 use super::catalog::Catalog;
 use super::rank::{Narrow, Query};
+use super::texts::Word;
 use crate::projection::Bounds;
 
 /// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
@@ -35,14 +34,14 @@ struct Counts {
 
 impl Counts {
     /// The sum over these.
-    fn sum(&mut self, catalog: &Catalog, asked: &Asked, of: &[u32]) -> Vec<f64> {
-        let length = asked.terms().len();
+    fn sum(&mut self, catalog: &Catalog, asked: &[u32], of: &[u32]) -> Vec<f64> {
+        let length = asked.len();
         let mut sum = vec![0.0; length];
         for number in of {
             let from = *self.places.entry(*number).or_insert_with(|| {
                 let from = self.counts.len();
                 self.counts.resize(from + length, 0.0);
-                asked.count(catalog.terms_of(*number), &mut self.counts[from..]);
+                catalog.texts.count(*number, asked, &mut self.counts[from..]);
                 from
             });
             let counts = &self.counts[from..from + length];
@@ -71,7 +70,7 @@ impl Query<'_> {
             let near = self.window(*number, 1, &narrow.bounds);
             let wide = self.window(*number, 2, &narrow.bounds);
             let mut count = |of: &[u32], is: bool| match words && is {
-                true => counts.sum(self.catalog, &self.asked, of),
+                true => counts.sum(self.catalog, &self.words, of),
                 false => Vec::new(),
             };
             let (own_counts, near_counts, wide_counts) =
@@ -157,8 +156,8 @@ impl Query<'_> {
             let words: f64 = members.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
             let lexical = match counted.lanes[8] {
                 true => {
-                    let mut counts = vec![0.0; self.asked.terms().len()];
-                    members.iter().for_each(|n| self.asked.count(self.catalog.terms_of(*n), &mut counts));
+                    let mut counts = vec![0.0; self.words.len()];
+                    members.iter().for_each(|n| self.catalog.texts.count(*n, &self.words, &mut counts));
                     self.asked.score(&counts, words, self.catalog.mean_session_words())
                 }
                 false => 0.0,
@@ -174,22 +173,19 @@ impl Query<'_> {
 
     /// Shares of neighbouring words of the query that stand together in a memory, at most two apart, and by how close.
     fn pairs(&self, number: u32) -> (f64, f64) {
-        let (terms, positions) = (self.catalog.terms_of(number), self.catalog.positions_of(number));
-        let places = |wanted: Term| {
-            terms
-                .iter()
-                .zip(positions)
-                .filter(move |(term, _)| **term == wanted)
-                .map(|(_, place)| i32::from(*place))
-        };
-        let says = |term: Term| {
-            self.asked.terms().iter().find(|(asked, _)| *asked == term).map_or(0.0, |(_, idf)| *idf)
+        let asked: Vec<Word> =
+            self.catalog.texts.of(number).filter(|word| self.words.contains(&word.number)).collect();
+        let places =
+            |wanted: u32| asked.iter().filter(move |word| word.number == wanted).map(|word| word.place);
+        let says = |wanted: u32| {
+            let place = self.words.iter().position(|number| *number == wanted);
+            place.map_or(0.0, |place| self.asked.terms()[place].1)
         };
         let (mut together, mut close, mut total) = (0.0, 0.0, 0.0);
         for pair in self.stems.windows(2).filter(|pair| pair[0] != pair[1]) {
             let weight = says(pair[0]).min(says(pair[1]));
             total += weight;
-            let gaps = places(pair[0]).flat_map(|a| places(pair[1]).map(move |b| (a - b).abs()));
+            let gaps = places(pair[0]).flat_map(|a| places(pair[1]).map(move |b| a.abs_diff(b)));
             if let Some(gap) = gaps.min() {
                 together += if gap <= 2 { weight } else { 0.0 };
                 close += weight / f64::from(gap.max(1));

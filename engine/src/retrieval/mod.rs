@@ -1,7 +1,7 @@
 //! Finding memories by words, meaning and the structure they were saved in.
 //!
-//! [`catalog`] is what is kept in memory of a project, [`catalogs`] keeps it in step with the projection; [`model`],
-//! [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a service makes them, [`directory`] a model in files; [`late`] compares token by token; [`rank`] puts one score to each memory, [`search`] is
+//! [`catalog`] is what is kept in memory of a project, [`held`] keeps it in step with the projection, [`catalogs`] are those of all projects, [`loader`] makes the large ones; [`texts`] are their words; [`model`],
+//! [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a service makes them, [`directory`] a model in files; [`late`] compares token by token; [`lanes`] score each memory, [`rank`] makes one score of it, [`search`] is
 //! the whole of it, with what services have said beforehand in [`asked`].
 
 mod asked;
@@ -9,8 +9,10 @@ mod catalog;
 mod catalogs;
 mod checkout;
 mod directory;
+mod held;
 mod lanes;
 mod late;
+mod loader;
 mod model;
 mod names;
 mod outside;
@@ -19,6 +21,7 @@ mod rows;
 mod search;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod vectors;
 
 pub(crate) use asked::Asked;

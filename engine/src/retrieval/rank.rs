@@ -92,9 +92,11 @@ pub(super) struct Query<'a> {
     /// Whether it names the actor of this number.
     named: Vec<bool>,
     kept: Vec<&'a str>,
-    /// Terms in the order of the query, each as often as it is there.
-    pub(super) stems: Vec<Term>,
+    /// Words in the order of the query, each as often as it is there, as the catalog numbers them.
+    pub(super) stems: Vec<u32>,
     pub(super) asked: Asked,
+    /// The numbers of its terms.
+    pub(super) words: Vec<u32>,
     pub(super) vector: Option<AskedVector>,
     /// What lanes of meaning count beside those of words, 0.5 to 1.
     pub(super) trust: f64,
@@ -129,7 +131,10 @@ impl<'a> Query<'a> {
         let kept = question.kept(&spoken);
         let stems: Vec<Term> = kept.iter().map(|word| catalog.stems().term(word)).collect();
         let count = catalog.len() as u64;
-        let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.frequency(term)));
+        let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
+        let number = |term: &Term| catalog.texts.number(*term);
+        let words = asked.terms().iter().map(|(term, _)| number(term)).collect();
+        let stems = stems.iter().map(number).collect();
         let text = kept.join(" ");
         let late = compares_tokens.then(|| Late::new(catalog, &text));
         let rows = outside.and_then(|(asked, store)| {
@@ -142,7 +147,21 @@ impl<'a> Query<'a> {
             rows.unwrap_or_else(|| (catalog.vectors.ask(&text), catalog.vectors.rows(), None));
         let exact = HashMap::new();
         let trust = if kept_by.is_some() { 1.0 } else { trust(catalog, &kept) };
-        Query { catalog, question, named, kept, stems, asked, vector, trust, rows, kept_by, exact, late }
+        Query {
+            catalog,
+            question,
+            named,
+            kept,
+            stems,
+            asked,
+            words,
+            vector,
+            trust,
+            rows,
+            kept_by,
+            exact,
+            late,
+        }
     }
 
     /// Whether vectors of the outside model are compared.
@@ -152,7 +171,7 @@ impl<'a> Query<'a> {
 
     /// Words that put memories forward: all that say something, the rarest first, as far as the index can walk them.
     pub(super) fn telling_words(&self) -> Vec<&'a str> {
-        let frequency = |word: &&str| self.catalog.frequency(self.catalog.stems().term(word));
+        let frequency = |word: &&str| self.catalog.texts.frequency(self.catalog.stems().term(word));
         let mut words: Vec<(u64, &str)> = self.kept.iter().map(|word| (frequency(word), *word)).collect();
         words.sort_unstable();
         words.dedup();
@@ -180,7 +199,7 @@ impl<'a> Query<'a> {
             let Some(number) = catalog.number_from(&mut from, seq) else { return };
             if admission.admits(number) {
                 counts.fill(0.0);
-                self.asked.count(catalog.terms_of(number), &mut counts);
+                catalog.texts.count(number, &self.words, &mut counts);
                 best.put(seq, self.asked.score(&counts, catalog.words[number as usize].into(), mean));
             }
         })?;

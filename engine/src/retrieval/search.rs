@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::asked::Asked;
 use super::catalogs::{Catalogs, Missing};
+use super::held::Extent;
 use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
 use crate::metrics::Metrics;
 use crate::projection::{
@@ -219,6 +220,9 @@ impl Retrieval {
             match self.catalogs.current(scope.connection, project)? {
                 Ok(held) => {
                     let state = held.read();
+                    if state.extent == Extent::Words && degraded.iter().all(|d| d.reason != MEMORY) {
+                        degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
+                    }
                     let compares_tokens = counted.compares_tokens() || scope.for_context;
                     let mut query = Query::new(&state.catalog, scope.question, outside, compares_tokens);
                     if outside.is_some() && !query.is_outside() && degraded.iter().all(|d| d.reason != FEW) {
@@ -228,8 +232,8 @@ impl Retrieval {
                     let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
                     ranked.extend(query.rank(&found, &narrow, weights));
                 }
-                Err(Missing::Loading) => {
-                    degraded.extend(without_catalogs("loading"));
+                Err(missing) => {
+                    degraded.extend(without_catalogs(missing.reason()));
                     return self.by_words(scope);
                 }
             }
@@ -335,6 +339,17 @@ fn lane<T: Default>(
 }
 /// Too few memories have a vector of the outside model: the built-in vectors answered.
 const FEW: &str = "embedding";
+/// The project is too large for the memory there is.
+const MEMORY: &str = "memory";
+
+impl Missing {
+    fn reason(self) -> &'static str {
+        match self {
+            Missing::Loading => "loading",
+            Missing::TooLarge => MEMORY,
+        }
+    }
+}
 
 fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
     ["vector", "structure"]

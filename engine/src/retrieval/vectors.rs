@@ -28,6 +28,8 @@ struct TokenWeights {
     /// What vectors were made with.
     used: HashMap<u32, u32>,
     used_memories: usize,
+    /// How many memories there were when these weights were last found good enough, or made.
+    kept_at: usize,
 }
 
 impl TokenWeights {
@@ -73,6 +75,7 @@ impl Vectors {
         if self.weights.used_memories == 0 {
             self.weights.used = self.weights.counted.clone();
             self.weights.used_memories = self.weights.memories;
+            self.weights.kept_at = self.weights.memories;
         }
         let vector = self.embed(text, &tokens);
         self.rows.put(&vector);
@@ -81,16 +84,27 @@ impl Vectors {
 
     /// Whether so much has come that tokens should be weighed, and vectors made, anew.
     pub(super) fn is_outgrown(&self) -> bool {
-        let TokenWeights { memories, used_memories, .. } = self.weights;
+        let TokenWeights { memories, kept_at, .. } = self.weights;
         // Of a model in a directory the tokens that are compared one by one.
         let weighs = matches!(self.model, Model::BuiltIn | Model::Directory(_));
-        weighs && memories >= (used_memories * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+        weighs && memories >= (kept_at * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+    }
+
+    /// Goes on with the weights there are until it has outgrown them again.
+    pub(super) fn keep_weights(&mut self) {
+        self.weights.kept_at = self.weights.memories;
     }
 
     /// Begins anew with today's weights of tokens; every memory has to be put again, in order.
     pub(super) fn weighed_anew(&self) -> Vectors {
         let TokenWeights { counted, memories, .. } = self.weights.clone();
-        let weights = TokenWeights { used: counted.clone(), used_memories: memories, counted, memories };
+        let weights = TokenWeights {
+            used: counted.clone(),
+            used_memories: memories,
+            counted,
+            memories,
+            kept_at: memories,
+        };
         Vectors { weights, ..Vectors::new(self.model) }
     }
 

@@ -21,6 +21,7 @@ mod process;
 mod projection;
 mod providers;
 mod retention;
+mod room;
 mod services;
 mod stdio;
 mod tools;

@@ -45,18 +45,6 @@ impl Asked {
         &self.terms
     }
 
-    /// Adds how often each term of the query occurs among these.
-    pub fn count(&self, terms: &[Term], counts: &mut [f64]) {
-        // One term after the other, so that the processor compares several at once.
-        for ((asked, _), count) in self.terms.iter().zip(counts) {
-            let mut found = 0_u32;
-            for term in terms {
-                found += u32::from(term == asked);
-            }
-            *count += f64::from(found);
-        }
-    }
-
     /// Score of a text of `words` words in which the terms occur so often, where texts have `mean` words.
     pub fn score(&self, counts: &[f64], words: f64, mean: f64) -> f64 {
         let length = 1.0 - B + B * if mean > 0.0 { words / mean } else { 1.0 };
@@ -93,13 +81,5 @@ mod tests {
     fn a_word_in_every_memory_still_counts_for_something() {
         assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 1) > idf(10, 2));
         assert_eq!(idf(10, 0), 0.0, "a word that no memory has tells none from another");
-    }
-
-    #[test]
-    fn words_are_counted_where_they_occur() {
-        let asked = Asked::new([7, 9], |_| 1.0);
-        let mut counts = [0.0; 2];
-        asked.count(&[9, 1, 9, 7], &mut counts);
-        assert_eq!(counts, [1.0, 2.0]);
     }
 }

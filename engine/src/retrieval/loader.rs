@@ -1,0 +1,152 @@
+//! The thread that makes catalogs which take too long for a search.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::catalog::embedded;
+use super::catalogs::Catalogs;
+use super::held::{Extent, Held, Progress};
+use super::outside;
+use crate::projection::{ProjectionShared, memories_after, projects};
+
+/// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
+const STEP_MEMORIES: usize = 512;
+/// Projects whose catalogs are made at the start.
+const WARMED_MAX: usize = 16;
+
+/// Makes what takes too long for a search.
+pub(super) struct Loader {
+    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) projection: Arc<ProjectionShared>,
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl Loader {
+    pub(super) fn run(self, requests: &Receiver<String>) {
+        self.warm_up();
+        // Ends when the last sender is gone.
+        for project in requests {
+            self.load(&project);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Makes catalogs before anybody asks, the largest projects first, as far as they fit.
+    fn warm_up(&self) {
+        let patience = Duration::from_millis(50);
+        let mut largest = self.projection.read_blocking(|connection| projects(connection, WARMED_MAX));
+        while largest.is_err() && !self.is_stopping() {
+            thread::sleep(patience);
+            largest = self.projection.read_blocking(|connection| projects(connection, WARMED_MAX));
+        }
+        for (project, _) in largest.unwrap_or_default() {
+            if self.is_stopping() || self.catalogs.size().1 > self.catalogs.bytes_max / 2 {
+                return;
+            }
+            self.load(&project);
+        }
+    }
+
+    fn load(&self, project: &str) {
+        loop {
+            if self.is_stopping() {
+                return;
+            }
+            let step = self.projection.read_blocking(|connection| {
+                let moment = connection.unchecked_transaction()?;
+                let held = self.catalogs.held(&moment, project);
+                let mut state = held.write();
+                let room = self.catalogs.bytes_max;
+                let progress = state.catch_up(&moment, project, STEP_MEMORIES, room)?;
+                if progress == Progress::TooLarge && state.extent != Extent::Nothing {
+                    self.catalogs.lessen(&mut state, project);
+                }
+                drop(state);
+                self.catalogs.make_room(Some(project));
+                Ok((held, progress))
+            });
+            match step {
+                Ok((held, Progress::Whole)) => {
+                    self.weigh_anew(&held, project);
+                    held.asked.store(false, Ordering::Release);
+                    self.take_over(&held, project);
+                    held.asked_for_vectors.store(false, Ordering::Release);
+                    return;
+                }
+                Ok((held, _)) if held.read().extent == Extent::Nothing => {
+                    held.asked.store(false, Ordering::Release);
+                    return;
+                }
+                Ok((held, _)) => held.asked.store(true, Ordering::Release),
+                Err(fault) => {
+                    tracing::warn!(%fault, "a catalog could not be made; the next search asks for it again");
+                    return self.give_up(project);
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, project: &str) {
+        let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = shelf.catalogs.get(project) {
+            held.asked.store(false, Ordering::Release);
+            held.asked_for_vectors.store(false, Ordering::Release);
+        }
+    }
+
+    /// Vectors of an outside model, step by step.
+    fn take_over(&self, held: &Held, project: &str) {
+        let Some((answering, store)) = self.catalogs.answering() else { return };
+        loop {
+            let more = outside::load(&mut held.write().catalog, project, (&answering, &store), STEP_MEMORIES);
+            if !more.unwrap_or(false) || self.is_stopping() {
+                return;
+            }
+        }
+    }
+
+    /// Beside the vectors that answer meanwhile: only the last step keeps searches waiting.
+    fn weigh_anew(&self, held: &Held, project: &str) {
+        let (mut vectors, seqs) = {
+            let mut state = held.write();
+            if !state.catalog.vectors.is_outgrown() {
+                return;
+            }
+            // Both are there for a while. Without the room for it today's weights go on.
+            if state.catalog.bytes() + state.catalog.vectors.bytes() > self.catalogs.bytes_max {
+                state.catalog.vectors.keep_weights();
+                return;
+            }
+            (state.catalog.vectors.weighed_anew(), state.catalog.seqs().to_vec())
+        };
+        let mut after = 0;
+        loop {
+            let step = self.projection.read_blocking(|connection| {
+                memories_after(connection, project, after, STEP_MEMORIES, |row| {
+                    while seqs.get(vectors.len()).is_some_and(|seq| *seq < row.seq) {
+                        vectors.put_again("");
+                    }
+                    if vectors.len() < seqs.len() {
+                        vectors.put_again(&embedded(row));
+                    }
+                    after = row.seq;
+                })
+            });
+            match step {
+                Ok(true) if vectors.len() < seqs.len() && !self.is_stopping() => {}
+                Ok(_) => break,
+                Err(_) => return,
+            }
+        }
+        while vectors.len() < seqs.len() {
+            vectors.put_again("");
+        }
+        held.write().catalog.replace_vectors(vectors, seqs.len());
+    }
+}

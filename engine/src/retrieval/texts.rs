@@ -1,0 +1,187 @@
+//! The words of all memories of a project, packed: two bytes for most of them.
+
+use std::collections::HashMap;
+
+use engine_core::retrieval::terms::Term;
+
+/// The number of no word: what stands in place of words that were forgotten.
+const NO_WORD: u32 = 0;
+/// What a word is called that no memory has.
+const UNKNOWN: u32 = u32::MAX;
+/// Bits of a byte that are part of a number; the other says that more follow.
+const BITS: u32 = 7;
+const MORE: u8 = 1 << BITS;
+
+/// Each memory is a run of bytes: for each of its words the number of the word in the project's vocabulary, and where it does not
+/// follow the one before, how far behind that it stands. Words that many memories have come early and have small numbers.
+#[derive(Debug)]
+pub(super) struct Texts {
+    vocabulary: HashMap<Term, u32>,
+    /// In how many memories each word occurs, by its number.
+    frequencies: Vec<u32>,
+    bytes: Vec<u8>,
+    /// Where each memory begins, and where the last one ends.
+    starts: Vec<usize>,
+}
+
+/// A word of a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) number: u32,
+    /// Which word of the memory it is, stop words counted.
+    pub(super) place: u32,
+}
+
+impl Default for Texts {
+    fn default() -> Texts {
+        // The frequency of no word.
+        Texts { vocabulary: HashMap::new(), frequencies: vec![0], bytes: Vec::new(), starts: vec![0] }
+    }
+}
+
+impl Texts {
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len() + 8 * self.starts.len() + 14 * self.vocabulary.len() + 4 * self.frequencies.len()
+    }
+
+    /// Adds the next memory: its words in order, and which one each is.
+    pub(super) fn push(&mut self, words: &[(Term, u32)]) {
+        let mut distinct = Vec::with_capacity(words.len());
+        let mut before = 0;
+        for (term, place) in words {
+            let next = u32::try_from(self.frequencies.len()).unwrap_or(UNKNOWN);
+            let number = *self.vocabulary.entry(*term).or_insert(next);
+            if number == next {
+                self.frequencies.push(0);
+            }
+            distinct.push(number);
+            let skipped = place.saturating_sub(before + 1);
+            self.put(u64::from(number) << 1 | u64::from(skipped > 0));
+            if skipped > 0 {
+                self.put(skipped.into());
+            }
+            before = before + 1 + skipped;
+        }
+        distinct.sort_unstable();
+        distinct.dedup();
+        distinct.into_iter().for_each(|number| self.frequencies[number as usize] += 1);
+        self.starts.push(self.bytes.len());
+    }
+
+    fn put(&mut self, mut number: u64) {
+        while number >= u64::from(MORE) {
+            self.bytes.push(number.to_le_bytes()[0] | MORE);
+            number >>= BITS;
+        }
+        self.bytes.push(number.to_le_bytes()[0]);
+    }
+
+    /// The words of a memory in the order of its text.
+    pub(super) fn of(&self, memory: u32) -> impl Iterator<Item = Word> {
+        let at = memory as usize;
+        let mut rest = &self.bytes[self.starts[at]..self.starts[at + 1]];
+        let mut place = 0;
+        std::iter::from_fn(move || {
+            let word = take(&mut rest)?;
+            let skipped = if word & 1 == 1 { take(&mut rest)? } else { 0 };
+            place += 1 + skipped;
+            Some(Word { number: word >> 1, place })
+        })
+    }
+
+    /// The number of a word; one that no memory has is never met.
+    pub(super) fn number(&self, term: Term) -> u32 {
+        self.vocabulary.get(&term).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// In how many memories a word occurs.
+    pub(super) fn frequency(&self, term: Term) -> u64 {
+        let number = self.vocabulary.get(&term).copied().unwrap_or(NO_WORD);
+        self.frequencies[number as usize].into()
+    }
+
+    /// Adds how often each of these words occurs in a memory.
+    pub(super) fn count(&self, memory: u32, asked: &[u32], counts: &mut [f64]) {
+        for word in self.of(memory) {
+            for (asked, count) in asked.iter().zip(counts.iter_mut()) {
+                if word.number == *asked {
+                    *count += 1.0;
+                }
+            }
+        }
+    }
+
+    /// Takes the words of a memory out.
+    pub(super) fn forget(&mut self, memory: u32) {
+        let mut gone: Vec<u32> = self.of(memory).map(|word| word.number).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        for number in gone {
+            let frequency = &mut self.frequencies[number as usize];
+            *frequency = frequency.saturating_sub(1);
+        }
+        let at = memory as usize;
+        self.bytes[self.starts[at]..self.starts[at + 1]].fill(0);
+    }
+}
+
+/// The next number.
+fn take(rest: &mut &[u8]) -> Option<u32> {
+    let (mut number, mut shift) = (0_u64, 0);
+    loop {
+        let (first, others) = rest.split_first()?;
+        *rest = others;
+        number |= u64::from(first & !MORE) << shift;
+        if first & MORE == 0 {
+            return u32::try_from(number).ok();
+        }
+        shift += BITS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(texts: &Texts, memory: u32) -> Vec<(u32, u32)> {
+        texts.of(memory).map(|word| (word.number, word.place)).collect()
+    }
+
+    #[test]
+    fn words_come_back_where_they_stood() {
+        let mut texts = Texts::default();
+        texts.push(&[(70, 1), (80, 2), (70, 5), (90, 70_000)]);
+        texts.push(&[]);
+        texts.push(&[(80, 9)]);
+        assert_eq!(words(&texts, 0), [(1, 1), (2, 2), (1, 5), (3, 70_000)]);
+        assert_eq!((words(&texts, 1), words(&texts, 2)), (vec![], vec![(2, 9)]));
+        assert_eq!([70, 80, 90, 100].map(|term| texts.frequency(term)), [1, 2, 1, 0]);
+        let mut counts = [0.0; 3];
+        texts.count(0, &[80, 70, 100].map(|term| texts.number(term)), &mut counts);
+        assert_eq!(counts, [1.0, 2.0, 0.0]);
+    }
+
+    #[test]
+    fn large_vocabularies_come_back_too() {
+        let mut texts = Texts::default();
+        let all: Vec<(Term, u32)> = (0..300_000).map(|n| (n * 3, n + 1)).collect();
+        all.chunks(1_000).for_each(|chunk| texts.push(chunk));
+        let last = texts.of(299).last().unwrap();
+        assert_eq!((last.number, last.place), (300_000, 300_000));
+        assert!(texts.bytes.len() < 3 * 300_000 + 4 * 300);
+    }
+
+    #[test]
+    fn what_is_forgotten_has_no_words() {
+        let mut texts = Texts::default();
+        texts.push(&[(70, 1), (80, 2)]);
+        texts.push(&[(70, 1)]);
+        texts.forget(0);
+        assert!(texts.of(0).all(|word| word.number == NO_WORD));
+        assert_eq!((texts.frequency(70), texts.frequency(80)), (1, 0));
+        let mut counts = [0.0];
+        texts.count(0, &[texts.number(70)], &mut counts);
+        assert_eq!(counts, [0.0]);
+    }
+}
