@@ -79,6 +79,8 @@ enum Outcome {
     /// Kept that there is nothing.
     Negative,
     Miss,
+    /// Not kept, but so new that it is still at hand.
+    Fresh,
 }
 
 impl Outcome {
@@ -87,6 +89,7 @@ impl Outcome {
             Outcome::Hit => "hit",
             Outcome::Negative => "negative",
             Outcome::Miss => "miss",
+            Outcome::Fresh => "fresh",
         }
     }
 }
@@ -141,6 +144,11 @@ impl Answers {
         let found = found.filter(|view| view.validity.until.is_none_or(|until| now < until));
         self.count("memory", if found.is_some() { Outcome::Hit } else { Outcome::Miss });
         found
+    }
+
+    /// A memory was read before the projection had it.
+    pub(crate) fn count_fresh(&self) {
+        self.count("memory", Outcome::Fresh);
     }
 
     /// Keeps a memory that is true now.

@@ -25,7 +25,7 @@ use crate::embeddings::{self, EmbeddingStatus, Embeddings, Surroundings};
 use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
     Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
-    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tree, Writer,
+    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tail, Tree, Writer,
 };
 use crate::memory;
 use crate::metrics::Metrics;
@@ -136,6 +136,7 @@ impl Engine {
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
             erasures: Arc::new(Erasures::new()),
+            tail: Arc::new(Tail::default()),
             metrics: Arc::clone(&metrics),
             sources: Sources::System,
             rotation,
@@ -185,6 +186,8 @@ impl Engine {
         // All of it: forgetting is rare, and what is left in memory is right again with the next search.
         forgotten.add(move |_| kept.clear());
         forgotten.add(move |_| held.clear());
+        let tail = Arc::clone(&parts.tail);
+        forgotten.add(move |_| tail.clear());
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).map_err(failed)
         };

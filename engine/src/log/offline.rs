@@ -17,6 +17,7 @@ use super::keeper::Keeper;
 use super::open::{LogDirectory, OpenError};
 use super::own::ACTOR;
 use super::published::Published;
+use super::tail::Tail;
 use super::tree::Tree;
 use super::writer::{LogParts, Writer};
 use crate::config::Rotation;
@@ -73,6 +74,7 @@ impl Offline {
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
             erasures: Arc::new(Erasures::new()),
+            tail: Arc::new(Tail::default()),
             metrics: Arc::new(Metrics::new("")?),
             sources: Sources::System,
             rotation: Rotation::default(),

@@ -18,6 +18,7 @@ use super::keys::RecentKeys;
 use super::open::{self, Damage, Opened, Readable, Unopened};
 use super::published::{Head, Published, Store};
 use super::segment::Segment;
+use super::tail::Tail;
 use super::tree::Tree;
 use super::walk::header_after;
 use crate::config::Rotation;
@@ -37,6 +38,7 @@ pub(crate) struct LogParts {
     pub(crate) tree: Arc<Tree>,
     pub(crate) attestation: Arc<Attestation>,
     pub(crate) erasures: Arc<Erasures>,
+    pub(crate) tail: Arc<Tail>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Sources,
     pub(crate) rotation: Rotation,
@@ -312,6 +314,8 @@ impl Writer {
         self.parts.metrics.appends.inc_by(hashes.len() as u64);
         // Before the answers: a client may ask for the proof of its event at once.
         self.parts.tree.extend(hashes);
+        // Before the head: who sees it finds the events behind it here, until the projection has them.
+        self.parts.tail.push(durable_seq + 1, link.seq, &lines, self.applied.applied_seq());
         self.parts.published.advance(link.seq, link.hash, len);
         acknowledge(acks);
         // Waits for a projection that is far behind, so that it never falls behind further. Were its thread gone, the

@@ -44,9 +44,17 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<Arc<MemoryView>, Refusal> {
         let id = known_id(id)?;
+        let of_now = moment.as_of.is_none() && moment.known.is_none();
+        let is_durable = min_seq.is_none_or(|wanted| wanted <= self.engine.published.head_seq());
+        if of_now
+            && is_durable
+            && let Some(view) = self.fresh(&id, moment.now)
+        {
+            self.engine.answers.count_fresh();
+            return Ok(Arc::new(view));
+        }
         self.wait_for(min_seq).await?;
         let altered = self.engine.projection.altered();
-        let of_now = moment.as_of.is_none() && moment.known.is_none();
         if of_now && let Some(kept) = self.engine.answers.memory(&id, altered, moment.now) {
             let applied_seq = self.engine.projection.applied_seq();
             return Ok(Arc::new(MemoryView { applied_seq, ..(*kept).clone() }));

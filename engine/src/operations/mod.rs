@@ -6,6 +6,7 @@ mod documents;
 mod entries;
 mod events;
 mod forget;
+mod fresh;
 mod graph;
 mod items;
 mod log;

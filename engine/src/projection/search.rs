@@ -1,5 +1,7 @@
 //! The queries.
 
+use std::fmt::Write as _;
+
 use engine_core::digest::{Hash, hex};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::query::{any_of, full_text, snippet};
@@ -83,16 +85,17 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these words, best first, as the full-text index ranks them.
+    /// The memories that have any of these words, best first, as the full-text index ranks them: of many the newest are ranked.
     pub(crate) fn best_having_any(
         &self,
         connection: &Connection,
         words: &[&str],
         bounds: Bounds,
-        limit: usize,
+        (limit, ranked_max): (usize, u64),
     ) -> rusqlite::Result<Vec<i64>> {
         let Some(query) = any_of(words) else { return Ok(Vec::new()) };
-        let matches = self.matches(Some(query), bounds);
+        let mut matches = self.matches(Some(query), bounds);
+        let _infallible = write!(matches.from, " ORDER BY f.rowid DESC LIMIT {ranked_max}");
         let best = self.ranked(connection, &matches, limit)?;
         Ok(best.in_order().map(|(seq, _)| seq).collect())
     }

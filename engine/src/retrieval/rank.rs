@@ -28,7 +28,7 @@ const TRUST_MIN: f64 = 0.5;
 /// The token of words that are in no other, in the built-in table.
 const UNKNOWN_TOKEN: u32 = 100;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
-const POSTINGS_MAX: u64 = 50_000;
+pub(super) const POSTINGS_MAX: u64 = 50_000;
 
 /// A memory and its score.
 #[derive(Debug, Clone)]
@@ -235,7 +235,7 @@ impl<'a> Query<'a> {
     }
 
     /// The memories most alike, and the cosines that were computed of unrounded vectors.
-    fn nearest(&self, admits: impl FnMut(u32) -> bool) -> (Vec<u32>, HashMap<u32, f32>) {
+    fn nearest(&self, admits: impl Fn(u32) -> bool + Sync) -> (Vec<u32>, HashMap<u32, f32>) {
         let Some(vector) = &self.vector else { return Default::default() };
         let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
         let Some((model, store)) = self.kept_by else {

@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use engine_core::embedding::length;
 use engine_core::embedding::quantised::Quantised;
@@ -63,6 +65,11 @@ fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// Rows of one thread. More are shared out: a scan of a million takes as long as the memory takes to be read.
+const ROWS_OF_A_THREAD: usize = 1 << 17;
+/// Threads of one search; the others are for other searches.
+const THREADS_MAX: usize = 4;
+
 /// Rows that are multiplied before the best are picked out of them: small enough for the processor's cache.
 const SCAN_ROWS: usize = 1_024;
 
@@ -123,15 +130,47 @@ impl Rows {
         &self,
         asked: &AskedVector,
         count: usize,
-        mut admits: impl FnMut(u32) -> bool,
+        admits: impl Fn(u32) -> bool + Sync,
     ) -> Vec<(u32, f32)> {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.len().div_ceil(ROWS_OF_A_THREAD).clamp(1, processors.min(THREADS_MAX));
+        let rows = self.len().div_ceil(threads).next_multiple_of(SCAN_ROWS);
+        let of_thread =
+            |thread: usize| self.best_of(asked, count, thread * rows..(thread + 1) * rows, &admits);
+        let mut places = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || of_thread(thread))).collect();
+            let mut places = of_thread(0);
+            for other in others {
+                // One that cannot go on ends the search as well, and not half of it.
+                places.extend(other.join().expect("a scan has nothing that panics"));
+            }
+            places
+        });
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        places.truncate(count);
+        let mut found: Vec<(u32, f32)> =
+            places.into_iter().map(|(_, place)| (place, self.likeness(asked, place))).collect();
+        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+        found
+    }
+
+    /// The best of some rows, in no order.
+    fn best_of(
+        &self,
+        asked: &AskedVector,
+        count: usize,
+        rows: Range<usize>,
+        admits: impl Fn(u32) -> bool,
+    ) -> Vec<(Ordered, u32)> {
         let mut best: BinaryHeap<Reverse<(Ordered, u32)>> = BinaryHeap::with_capacity(count + 1);
         let mut products = Vec::with_capacity(SCAN_ROWS);
-        for (block, cells) in self.cells.chunks(SCAN_ROWS * self.dimension).enumerate() {
+        let (first, last) = (rows.start.min(self.len()), rows.end.min(self.len()));
+        let cells = &self.cells[first * self.dimension..last * self.dimension];
+        for (block, cells) in cells.chunks(SCAN_ROWS * self.dimension).enumerate() {
             products.clear();
             scan(&asked.quantised.cells, cells, &mut products);
             for (row, product) in products.iter().enumerate() {
-                let place = block * SCAN_ROWS + row;
+                let place = first + block * SCAN_ROWS + row;
                 #[expect(
                     clippy::cast_precision_loss,
                     reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
@@ -148,10 +187,7 @@ impl Rows {
                 }
             }
         }
-        let mut found: Vec<(u32, f32)> =
-            best.into_iter().map(|Reverse((_, place))| (place, self.likeness(asked, place))).collect();
-        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
-        found
+        best.into_iter().map(|Reverse(found)| found).collect()
     }
 
     /// Cosine of the angle to a memory, with what was asked for unrounded.
@@ -228,5 +264,42 @@ impl PartialOrd for Ordered {
 impl Ord for Ordered {
     fn cmp(&self, other: &Ordered) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_is_shared_out_finds_the_same() {
+        let mut rows = Rows::new(4);
+        let count = 2 * ROWS_OF_A_THREAD + 700;
+        for n in 0..u16::MAX {
+            let n = f32::from(n);
+            rows.put(&[(n * 0.37).sin(), (n * 0.73).cos(), (n * 1.31).sin(), (n * 0.11).cos()]);
+        }
+        let (cells, scales) = (rows.cells.clone(), rows.scales.clone());
+        while rows.len() < count {
+            rows.cells.extend(&cells);
+            rows.scales.extend(&scales);
+        }
+        let asked = AskedVector::new(vec![0.4, -0.2, 0.7, 0.3]).unwrap();
+        let admits = |place: u32| !place.is_multiple_of(3);
+        let found = rows.nearest(&asked, 50, admits);
+        let mut alone = rows.best_of(&asked, 50, 0..rows.len(), admits);
+        alone.sort_unstable_by(|a, b| b.cmp(a));
+        let scores = |places: &mut dyn Iterator<Item = u32>| {
+            let mut scores: Vec<f32> = places.map(|place| rows.likeness(&asked, place)).collect();
+            scores.sort_unstable_by(f32::total_cmp);
+            scores
+        };
+        assert_eq!(found.len(), 50);
+        let places = scores(&mut found.iter().map(|(place, _)| *place));
+        assert_eq!(places, scores(&mut alone.iter().map(|(_, place)| *place)));
+        assert!(
+            found.iter().any(|(place, _)| *place as usize > ROWS_OF_A_THREAD),
+            "both parts are looked at"
+        );
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::asked::Asked;
 use super::catalogs::{Catalogs, Missing};
 use super::held::Extent;
-use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
+use super::rank::{Found, LANE_TOP, Narrow, POSTINGS_MAX, Query, Ranked};
 use crate::metrics::Metrics;
 use crate::projection::{
     Bounds, Search, applied_seq, exactly, having_any, is_damage, memories_near_at, projects, setting,
@@ -272,7 +272,8 @@ impl Retrieval {
     /// The order of the full-text index, when there is nothing else to rank by.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
         let words = scope.question.kept(&[]);
-        let found = scope.search.best_having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
+        let found =
+            scope.search.best_having_any(scope.connection, &words, scope.bounds, (LANE_TOP, POSTINGS_MAX))?;
         #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
         let by_place = |(place, seq): (usize, i64)| Ranked {
             seq,

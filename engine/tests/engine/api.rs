@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::process::Running;
+use crate::process::{Answer, Running};
 
 #[test]
 fn what_is_saved_is_read_found_and_cited() {
@@ -292,4 +292,61 @@ fn no_word_of_a_memory_and_no_key_is_logged() {
     assert_eq!(engine.total("q=canary"), 1);
     crate::process::eventually("the log is read", || engine.said().contains("/v1/search"));
     assert!(!engine.said().contains("canary"), "{}", engine.said());
+}
+
+/// Right after the answer the projection may not have it yet.
+#[test]
+fn a_memory_reads_at_once_as_it_does_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Running::start(directory.path());
+    let (mut client, mut early) = (engine.connect(), Vec::new());
+    for n in 0..300 {
+        let mut memory =
+            json!({ "content": format!("the kettle is number {n} \u{2615}\n\"quoted\""), "project": "p" });
+        let more = [
+            ("title", json!("A title")),
+            ("tags", json!(["b", "a"])),
+            ("occurred_at", json!("2024-05-01T10:00:00.123456789Z")),
+            ("valid_from", json!("2020-01-01T00:00:00.987654321Z")),
+            ("session", json!("s")),
+            ("actor", json!("ana")),
+            ("entities", json!(["Kettle"])),
+            ("valid_from", json!("2990-01-01T00:00:00Z")),
+        ];
+        for (place, (name, value)) in more.into_iter().enumerate() {
+            if n >> place & 1 == 1 {
+                memory[name] = value;
+            }
+        }
+        let saved = client.request("POST", "/v1/memories", "", &memory.to_string()).unwrap();
+        assert_eq!(saved.status, 201, "{saved:?}");
+        let id = saved.json()["id"].as_str().unwrap().to_owned();
+        let read = client.request("GET", &format!("/v1/memories/{id}"), "", "").unwrap();
+        early.push((id, saved.json()["seq"].as_u64().unwrap(), read));
+    }
+    let without = |answer: &Answer| {
+        let mut body = answer.json();
+        body.as_object_mut().unwrap().remove("applied_seq");
+        (answer.status, body)
+    };
+    for (id, seq, read) in &early {
+        let later = engine.get(&format!("/v1/memories/{id}"));
+        assert_eq!(without(read), without(&later));
+        assert!(read.status != 200 || read.json()["applied_seq"].as_u64().unwrap() >= *seq);
+    }
+    let metrics = engine.admin("/metrics").body;
+    let fresh = metrics.lines().find(|line| line.contains("outcome=\"fresh\"")).unwrap_or_default();
+    assert!(
+        fresh.split(' ').next_back().is_some_and(|count| count.parse::<f64>().unwrap() > 10.0),
+        "{fresh:?}"
+    );
+    // What is not applied yet ends it all the same.
+    for _ in 0..50 {
+        let saved =
+            client.request("POST", "/v1/memories", "", r#"{"content":"short-lived"}"#).unwrap().json();
+        let path = format!("/v1/memories/{}", saved["id"].as_str().unwrap());
+        let ended = client.request("POST", &format!("{path}/invalidate"), "", "{}").unwrap();
+        assert_eq!(ended.status, 201, "{ended:?}");
+        assert_eq!(client.request("GET", &path, "", "").unwrap().code(), "ENTRY_NOT_VALID");
+    }
 }

@@ -29,7 +29,8 @@ fn holding(data: &Path, text: &str) -> Vec<String> {
             }
             let Ok(mut bytes) = fs::read(&path) else { continue };
             if path.to_string_lossy().contains(".zst") {
-                bytes = zstd::decode_all(bytes.as_slice()).unwrap();
+                // One that is still being written is looked through as it is.
+                bytes = zstd::decode_all(bytes.as_slice()).unwrap_or(bytes);
             }
             if bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text)) {
                 found.push(path.display().to_string());

@@ -1,4 +1,4 @@
-//! The numbers a memory is ranked by, each with a name. docs/guide/retrieval.md says what each means.
+//! The numbers a memory is ranked by, each with a name. scripts/retrieval/README.md says what each means.
 
 use super::question::Question;
 use super::voice::Voice;

@@ -21,7 +21,7 @@ use crate::log::keeper::Keeper;
 use crate::log::published::Published;
 use crate::log::reader::LogReader;
 use crate::log::writer::{LogParts, Mode, Writer};
-use crate::log::{Attestation, Erasures, Tree, keyring, local, segment};
+use crate::log::{Attestation, Erasures, Tail, Tree, keyring, local, segment};
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 use crate::storage::faulty::{Dice, FaultyStorage};
@@ -88,6 +88,7 @@ impl World {
             tree: Arc::new(Tree::new()),
             attestation: Arc::new(Attestation::default()),
             erasures: Arc::new(Erasures::new()),
+            tail: Arc::new(Tail::default()),
             metrics: Arc::new(Metrics::new("test").unwrap()),
             sources: self.sources.clone(),
             rotation,
