@@ -177,7 +177,7 @@ impl Engine {
         };
         let room = search_bytes_max.unwrap_or_else(|| memory::allowance() / 8 * CATALOGS_EIGHTHS);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let catalogs = Catalogs::start(model, embeddings.clone(), room, Arc::clone(&projection));
+        let catalogs = Catalogs::start(model, embeddings.clone(), room, (data, Arc::clone(&projection)));
         let catalogs = catalogs.map_err(failed)?;
         let retrieval = Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics)));
         let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));

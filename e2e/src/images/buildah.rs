@@ -41,6 +41,13 @@ impl Buildah {
         self.run(&arguments).await.map(drop)
     }
 
+    /// Starts a program in the image, which ends at once: an image without a library that it needs is none.
+    pub(super) async fn try_out(&self, image: &str, program: &str) -> Result<()> {
+        let container = self.run(&["from", "--pull-never", image]).await?;
+        self.run(&["run", container.trim(), "--", program, "--version"]).await?;
+        self.run(&["rm", container.trim()]).await.map(drop)
+    }
+
     /// Writes the image as an OCI archive that carries its name.
     pub(super) async fn export(&self, image: &str, archive: &Path) -> Result<()> {
         let destination = format!("oci-archive:{}:{image}", archive.display());

@@ -164,7 +164,9 @@ async fn build_product(image: &str, target: &str, binary: &Path, steps: &Steps) 
         let binaries = format!("build={}", context.path().display());
         let base = format!("BASE={base}");
         let options = ["--target", target, "--build-arg", &base, "--build-context", &binaries];
-        buildah.build(&containerfile, context.path(), &options, tag).await
+        buildah.build(&containerfile, context.path(), &options, tag).await?;
+        let program = format!("/usr/bin/{}", short(image));
+        buildah.try_out(tag, &program).await.with_context(|| format!("{program} does not start in {image}"))
     })
     .await
 }

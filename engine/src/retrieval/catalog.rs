@@ -2,6 +2,7 @@
 //! which conversation, which words it has, and its vector. Built from the projection, at any time again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use engine_core::embedding::hashing::fnv1a;
 use engine_core::retrieval::terms::{Stems, is_stop_word, words};
@@ -112,7 +113,8 @@ impl Catalog {
 
     /// Bytes of memory, about.
     pub(super) fn bytes(&self) -> usize {
-        76 * self.seqs.len()
+        68 * self.seqs.len()
+            + 8 * self.piece_starts.len()
             + 2 * self.pieces.len()
             + self.texts.bytes()
             + self.vectors.bytes()
@@ -140,8 +142,10 @@ impl Catalog {
         self.put_in_session(number, row.session.as_deref());
         self.push_terms(row);
         let tokens = self.vectors.push(&embedded(row));
-        self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
-        self.piece_starts.push(self.pieces.len());
+        if self.vectors.compares_tokens() {
+            self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
+            self.piece_starts.push(self.pieces.len());
+        }
         if let Some(outside) = &mut self.outside {
             outside.push(row);
         }
@@ -202,7 +206,8 @@ impl Catalog {
         let words = u64::from(std::mem::take(&mut self.words[number]));
         self.words_total -= words;
         self.session_words -= if self.session[number] == NONE { 0 } else { words };
-        self.pieces[self.piece_starts[number]..self.piece_starts[number + 1]].fill(0);
+        let pieces = self.piece_range(number);
+        self.pieces[pieces].fill(0);
         self.vectors.forget(number);
         if let Some(outside) = &mut self.outside {
             outside.forget(number);
@@ -326,8 +331,12 @@ impl Catalog {
 
     /// Tokens of a memory.
     pub(super) fn pieces_of(&self, number: u32) -> &[u16] {
-        let at = number as usize;
-        &self.pieces[self.piece_starts[at]..self.piece_starts[at + 1]]
+        &self.pieces[self.piece_range(number as usize)]
+    }
+
+    /// Nothing of a model that has no tokens.
+    fn piece_range(&self, at: usize) -> Range<usize> {
+        self.piece_starts.get(at + 1).map_or(0..0, |end| self.piece_starts[at]..*end)
     }
 
     pub(super) fn mean_words(&self) -> f64 {

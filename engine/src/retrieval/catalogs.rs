@@ -2,6 +2,7 @@
 //! searches themselves, dropped when memory runs short.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use super::held::{Extent, Held, Progress, State};
 use super::loader::Loader;
 use super::model::Model;
 use super::outside;
+use super::recent::{PROJECTS_MAX, Recent};
 use crate::embeddings::{Answering, Embeddings, VectorStore};
 use crate::projection::{ProjectionShared, applied_seq};
 
@@ -37,7 +39,9 @@ pub(crate) struct Catalogs {
     /// All of them together, bytes.
     pub(super) bytes_max: usize,
     pub(super) shelf: Mutex<Shelf>,
+    /// Which project was searched when; 0 is never.
     clock: AtomicU64,
+    pub(super) recent: Recent,
     requests: Mutex<Option<SyncSender<String>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
@@ -65,7 +69,7 @@ impl Catalogs {
         model: Model,
         embeddings: Option<Arc<Embeddings>>,
         bytes_max: usize,
-        projection: Arc<ProjectionShared>,
+        (data, projection): (&Path, Arc<ProjectionShared>),
     ) -> std::io::Result<Arc<Catalogs>> {
         let (requests, asked) = mpsc::sync_channel(REQUESTS_MAX);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -74,7 +78,8 @@ impl Catalogs {
             embeddings,
             bytes_max,
             shelf: Mutex::default(),
-            clock: AtomicU64::new(0),
+            clock: AtomicU64::new(1),
+            recent: Recent::below(data),
             requests: Mutex::new(Some(requests)),
             thread: Mutex::new(None),
             stopping: Arc::clone(&stopping),
@@ -93,6 +98,20 @@ impl Catalogs {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the catalogs had panicked");
         }
+        // The next start is slower without it, and nothing else.
+        if let Err(fault) = self.recent.put_first(self.searched()) {
+            tracing::warn!(%fault, "which projects were searched last is not kept");
+        }
+    }
+
+    /// Projects that were searched and are still held, the last one first.
+    fn searched(&self) -> Vec<String> {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let used =
+            shelf.catalogs.iter().map(|(name, held)| (held.used.load(Ordering::Relaxed), name.clone()));
+        let mut used: Vec<(u64, String)> = used.filter(|(used, _)| *used > 0).collect();
+        used.sort_unstable_by(|a, b| b.cmp(a));
+        used.into_iter().map(|(_, name)| name).take(PROJECTS_MAX).collect()
     }
 
     /// Whether the thread lives.

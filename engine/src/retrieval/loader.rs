@@ -10,12 +10,11 @@ use super::catalog::embedded;
 use super::catalogs::Catalogs;
 use super::held::{Extent, Held, Progress};
 use super::outside;
+use super::recent::PROJECTS_MAX;
 use crate::projection::{ProjectionShared, memories_after, projects};
 
 /// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
 const STEP_MEMORIES: usize = 512;
-/// Projects whose catalogs are made at the start.
-const WARMED_MAX: usize = 16;
 
 /// Makes what takes too long for a search.
 pub(super) struct Loader {
@@ -37,15 +36,17 @@ impl Loader {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Makes catalogs before anybody asks, the largest projects first, as far as they fit.
+    /// Makes catalogs before anybody asks, as far as they fit: of the projects that were searched last, then of the largest.
     fn warm_up(&self) {
         let patience = Duration::from_millis(50);
-        let mut largest = self.projection.read_blocking(|connection| projects(connection, WARMED_MAX));
+        let mut largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
         while largest.is_err() && !self.is_stopping() {
             thread::sleep(patience);
-            largest = self.projection.read_blocking(|connection| projects(connection, WARMED_MAX));
+            largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
         }
-        for (project, _) in largest.unwrap_or_default() {
+        let mut warmed = self.catalogs.recent.read();
+        warmed.extend(largest.unwrap_or_default().into_iter().map(|(project, _)| project));
+        for project in warmed {
             if self.is_stopping() || self.catalogs.size().1 > self.catalogs.bytes_max / 2 {
                 return;
             }

@@ -8,18 +8,21 @@ use engine_core::retrieval::terms::Term;
 const NO_WORD: u32 = 0;
 /// What a word is called that no memory has.
 const UNKNOWN: u32 = u32::MAX;
-/// Bits of a byte that are part of a number; the other says that more follow.
-const BITS: u32 = 7;
-const MORE: u8 = 1 << BITS;
+/// What is told of a word in its first unit: the lower bits of its number, whether a unit with the others follows, and how many words
+/// that were not kept stand before it; as many as the bits can say are that many and what the next unit says.
+const NUMBER_BITS: u32 = 12;
+const HAS_MORE: u16 = 1 << NUMBER_BITS;
+const SKIPPED_SHIFT: u32 = NUMBER_BITS + 1;
+const SKIPPED_MAX: u16 = u16::MAX >> SKIPPED_SHIFT;
 
-/// Each memory is a run of bytes: for each of its words the number of the word in the project's vocabulary, and where it does not
-/// follow the one before, how far behind that it stands. Words that many memories have come early and have small numbers.
+/// Each memory is a run of units, one for most words: the number of the word in the project's vocabulary, and how far behind the one
+/// before it stands. Words that many memories have come early and have small numbers.
 #[derive(Debug)]
 pub(super) struct Texts {
     vocabulary: HashMap<Term, u32>,
     /// In how many memories each word occurs, by its number.
     frequencies: Vec<u32>,
-    bytes: Vec<u8>,
+    units: Vec<u16>,
     /// Where each memory begins, and where the last one ends.
     starts: Vec<usize>,
 }
@@ -35,14 +38,14 @@ pub(super) struct Word {
 impl Default for Texts {
     fn default() -> Texts {
         // The frequency of no word.
-        Texts { vocabulary: HashMap::new(), frequencies: vec![0], bytes: Vec::new(), starts: vec![0] }
+        Texts { vocabulary: HashMap::new(), frequencies: vec![0], units: Vec::new(), starts: vec![0] }
     }
 }
 
 impl Texts {
     /// Bytes of memory, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.len() + 8 * self.starts.len() + 14 * self.vocabulary.len() + 4 * self.frequencies.len()
+        2 * self.units.len() + 8 * self.starts.len() + 14 * self.vocabulary.len() + 4 * self.frequencies.len()
     }
 
     /// Adds the next memory: its words in order, and which one each is.
@@ -57,36 +60,45 @@ impl Texts {
             }
             distinct.push(number);
             let skipped = place.saturating_sub(before + 1);
-            self.put(u64::from(number) << 1 | u64::from(skipped > 0));
-            if skipped > 0 {
-                self.put(skipped.into());
-            }
-            before = before + 1 + skipped;
+            before += 1 + self.put(number, skipped);
         }
         distinct.sort_unstable();
         distinct.dedup();
         distinct.into_iter().for_each(|number| self.frequencies[number as usize] += 1);
-        self.starts.push(self.bytes.len());
+        self.starts.push(self.units.len());
     }
 
-    fn put(&mut self, mut number: u64) {
-        while number >= u64::from(MORE) {
-            self.bytes.push(number.to_le_bytes()[0] | MORE);
-            number >>= BITS;
+    /// Adds a word; how many before it are said to have been skipped, which is not more than two units can say.
+    fn put(&mut self, number: u32, skipped: u32) -> u32 {
+        let low = |number: u32| u16::try_from(number & u32::from(u16::MAX)).unwrap_or(u16::MAX);
+        let more = number >> NUMBER_BITS;
+        let first = u16::try_from(skipped).unwrap_or(SKIPPED_MAX).min(SKIPPED_MAX);
+        let has_more = if more > 0 { HAS_MORE } else { 0 };
+        self.units.push(low(number) & (HAS_MORE - 1) | has_more | first << SKIPPED_SHIFT);
+        if more > 0 {
+            self.units.push(low(more));
         }
-        self.bytes.push(number.to_le_bytes()[0]);
+        if first < SKIPPED_MAX {
+            return skipped;
+        }
+        let rest = u16::try_from(skipped - u32::from(first)).unwrap_or(u16::MAX);
+        self.units.push(rest);
+        u32::from(first) + u32::from(rest)
+    }
+
+    fn units_of(&self, memory: u32) -> &[u16] {
+        let at = memory as usize;
+        &self.units[self.starts[at]..self.starts[at + 1]]
     }
 
     /// The words of a memory in the order of its text.
     pub(super) fn of(&self, memory: u32) -> impl Iterator<Item = Word> {
-        let at = memory as usize;
-        let mut rest = &self.bytes[self.starts[at]..self.starts[at + 1]];
+        let mut rest = self.units_of(memory);
         let mut place = 0;
         std::iter::from_fn(move || {
-            let word = take(&mut rest)?;
-            let skipped = if word & 1 == 1 { take(&mut rest)? } else { 0 };
+            let (number, skipped) = take(&mut rest)?;
             place += 1 + skipped;
-            Some(Word { number: word >> 1, place })
+            Some(Word { number, place })
         })
     }
 
@@ -103,11 +115,10 @@ impl Texts {
 
     /// Adds how often each of these words occurs in a memory.
     pub(super) fn count(&self, memory: u32, asked: &[u32], counts: &mut [f64]) {
-        for word in self.of(memory) {
-            for (asked, count) in asked.iter().zip(counts.iter_mut()) {
-                if word.number == *asked {
-                    *count += 1.0;
-                }
+        let mut rest = self.units_of(memory);
+        while let Some((number, _)) = take(&mut rest) {
+            if let Some(place) = asked.iter().position(|asked| *asked == number) {
+                counts[place] += 1.0;
             }
         }
     }
@@ -122,22 +133,28 @@ impl Texts {
             *frequency = frequency.saturating_sub(1);
         }
         let at = memory as usize;
-        self.bytes[self.starts[at]..self.starts[at + 1]].fill(0);
+        self.units[self.starts[at]..self.starts[at + 1]].fill(0);
     }
 }
 
-/// The next number.
-fn take(rest: &mut &[u8]) -> Option<u32> {
-    let (mut number, mut shift) = (0_u64, 0);
-    loop {
-        let (first, others) = rest.split_first()?;
+/// The number of the next word, and how many before it were skipped.
+#[inline]
+fn take(rest: &mut &[u16]) -> Option<(u32, u32)> {
+    let (first, others) = rest.split_first()?;
+    *rest = others;
+    let mut number = u32::from(first & (HAS_MORE - 1));
+    if first & HAS_MORE != 0 {
+        let (more, others) = rest.split_first()?;
         *rest = others;
-        number |= u64::from(first & !MORE) << shift;
-        if first & MORE == 0 {
-            return u32::try_from(number).ok();
-        }
-        shift += BITS;
+        number |= u32::from(*more) << NUMBER_BITS;
     }
+    let mut skipped = u32::from(first >> SKIPPED_SHIFT);
+    if skipped == u32::from(SKIPPED_MAX) {
+        let (more, others) = rest.split_first()?;
+        *rest = others;
+        skipped += u32::from(*more);
+    }
+    Some((number, skipped))
 }
 
 #[cfg(test)]
@@ -151,15 +168,15 @@ mod tests {
     #[test]
     fn words_come_back_where_they_stood() {
         let mut texts = Texts::default();
-        texts.push(&[(70, 1), (80, 2), (70, 5), (90, 70_000)]);
+        texts.push(&[(70, 1), (80, 2), (70, 5), (90, 60_000), (70, 60_008)]);
         texts.push(&[]);
         texts.push(&[(80, 9)]);
-        assert_eq!(words(&texts, 0), [(1, 1), (2, 2), (1, 5), (3, 70_000)]);
+        assert_eq!(words(&texts, 0), [(1, 1), (2, 2), (1, 5), (3, 60_000), (1, 60_008)]);
         assert_eq!((words(&texts, 1), words(&texts, 2)), (vec![], vec![(2, 9)]));
         assert_eq!([70, 80, 90, 100].map(|term| texts.frequency(term)), [1, 2, 1, 0]);
         let mut counts = [0.0; 3];
         texts.count(0, &[80, 70, 100].map(|term| texts.number(term)), &mut counts);
-        assert_eq!(counts, [1.0, 2.0, 0.0]);
+        assert_eq!(counts, [1.0, 3.0, 0.0]);
     }
 
     #[test]
@@ -169,7 +186,7 @@ mod tests {
         all.chunks(1_000).for_each(|chunk| texts.push(chunk));
         let last = texts.of(299).last().unwrap();
         assert_eq!((last.number, last.place), (300_000, 300_000));
-        assert!(texts.bytes.len() < 3 * 300_000 + 4 * 300);
+        assert!(texts.units.len() < 2 * 300_000 + 2 * 300);
     }
 
     #[test]

@@ -86,8 +86,7 @@ impl Vectors {
     pub(super) fn is_outgrown(&self) -> bool {
         let TokenWeights { memories, kept_at, .. } = self.weights;
         // Of a model in a directory the tokens that are compared one by one.
-        let weighs = matches!(self.model, Model::BuiltIn | Model::Directory(_));
-        weighs && memories >= (kept_at * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+        self.compares_tokens() && memories >= (kept_at * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
     }
 
     /// Goes on with the weights there are until it has outgrown them again.
@@ -158,6 +157,11 @@ impl Vectors {
     /// Whether the model has tokens.
     pub(super) fn has_tokens(&self) -> bool {
         self.model == Model::BuiltIn
+    }
+
+    /// Whether there are tokens to compare one by one.
+    pub(super) fn compares_tokens(&self) -> bool {
+        matches!(self.model, Model::BuiltIn | Model::Directory(_))
     }
 
     /// Tokens of a text, where the model has tokens.

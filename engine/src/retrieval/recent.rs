@@ -1,0 +1,85 @@
+//! Which projects were searched last, kept from one start to the next: their catalogs are made before anybody asks. Nothing depends
+//! on it; a file that is gone or no list is an empty one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Projects that are remembered, and read into memory at the start.
+pub(super) const PROJECTS_MAX: usize = 16;
+/// Bytes of such a file at most: names are short.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+const FILE: &str = "searched.json";
+
+/// The file in a data directory.
+#[derive(Debug)]
+pub(super) struct Recent(PathBuf);
+
+impl Recent {
+    pub(super) fn below(data: &Path) -> Recent {
+        Recent(data.join(FILE))
+    }
+
+    /// The projects, the one that was searched last first.
+    pub(super) fn read(&self) -> Vec<String> {
+        let is_small = fs::metadata(&self.0).is_ok_and(|file| file.len() <= FILE_BYTES_MAX);
+        let text = if is_small { fs::read(&self.0).unwrap_or_default() } else { Vec::new() };
+        let mut projects: Vec<String> = serde_json::from_slice(&text).unwrap_or_default();
+        projects.truncate(PROJECTS_MAX);
+        projects
+    }
+
+    /// Puts these before those of before.
+    pub(super) fn put_first(&self, searched: Vec<String>) -> io::Result<()> {
+        if searched.is_empty() {
+            return Ok(());
+        }
+        let mut projects = searched;
+        for project in self.read() {
+            if !projects.contains(&project) {
+                projects.push(project);
+            }
+        }
+        projects.truncate(PROJECTS_MAX);
+        let unfinished = self.0.with_extension("json.tmp");
+        fs::write(&unfinished, serde_json::to_vec(&projects)?)?;
+        fs::rename(&unfinished, &self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_was_searched_last_comes_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let recent = Recent::below(directory.path());
+        assert_eq!(recent.read(), names(&[]));
+        recent.put_first(names(&["a", "b"])).unwrap();
+        recent.put_first(names(&["c", "b"])).unwrap();
+        assert_eq!(recent.read(), names(&["c", "b", "a"]));
+        // A start in which nobody searched changes nothing.
+        recent.put_first(Vec::new()).unwrap();
+        assert_eq!(recent.read(), names(&["c", "b", "a"]));
+        let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        recent.put_first(many.clone()).unwrap();
+        assert_eq!(recent.read(), many[..PROJECTS_MAX]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let recent = Recent::below(directory.path());
+        for text in ["", "{}", "[1]", "[\"a\""] {
+            fs::write(directory.path().join(FILE), text).unwrap();
+            assert_eq!(recent.read(), names(&[]), "{text}");
+        }
+        fs::write(directory.path().join(FILE), format!("[\"{}\"]", "a".repeat(70_000))).unwrap();
+        assert_eq!(recent.read(), names(&[]));
+    }
+}
