@@ -63,6 +63,7 @@ What to try next
   kubectl -n demo delete svc notes              drift: it is back within a second
   kubectl -n demo patch meng notes --type merge -p '{\"spec\":{\"writer\":{\"storage\":{\"size\":\"256Mi\"}}}}'
                                                 the volume grows while in use
+  kubectl -n demo port-forward svc/notes 8080   and an agent finds its memory at http://localhost:8080/mcp
   kubectl -n demo delete meng notes             the engine goes, its volume claim stays
 Clean up
   make clean-cluster                            ends the cluster and everything in it";

@@ -379,6 +379,15 @@ mod tests {
     }
 
     #[test]
+    fn every_section_is_on_the_page() {
+        let page = include_str!("../../docs/guide/configuration.md");
+        for section in SECTIONS {
+            let begins = [format!("| `{section}`"), format!("| `{section}.")];
+            assert!(begins.iter().any(|row| page.contains(row.as_str())), "{section} is missing");
+        }
+    }
+
+    #[test]
     fn memory_for_searching_has_bounds() {
         let bytes =
             |text: &str| parse(&format!("retrieval: {{{text}}}")).map(|config| config.search_bytes_max);

@@ -16,6 +16,9 @@ use super::connection::Connection;
 /// Longer than any start or stop takes; a bound, not a guess.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// What an idle engine takes of a second, hundredths.
+const IDLE_TICKS_MAX: u64 = 5;
+
 /// A serving engine; killed when dropped, asked to end by [`Serving::stop`].
 #[derive(Debug)]
 pub(super) struct Serving {
@@ -86,6 +89,31 @@ impl Serving {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
         Ok(kib.parse::<f64>()? / 1024.0)
+    }
+
+    /// Processor time it has used, hundredths of a second.
+    fn ticks(&self) -> anyhow::Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name before it may hold anything.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let field = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok());
+        field(11).zip(field(12)).map(|(user, system)| user + system).context("no processor time")
+    }
+
+    /// Waits until it does nothing by itself any more.
+    pub(super) async fn idle(&self) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        loop {
+            let before = self.ticks()?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.ticks()? - before <= IDLE_TICKS_MAX {
+                return Ok(());
+            }
+            if asked.elapsed() > PATIENCE {
+                bail!("the engine was not idle after {PATIENCE:?}");
+            }
+        }
     }
 
     /// Ends it in order.

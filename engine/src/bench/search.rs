@@ -67,7 +67,7 @@ impl Filled<'_> {
         done < QUESTIONS_MIN || (done < QUESTIONS_MAX && started.elapsed() < time)
     }
 
-    /// Waits until searches rank with everything: the catalog is made in the background.
+    /// Waits until searches rank with everything, and nothing is made in the background any more.
     pub(super) async fn warm(&self) -> anyhow::Result<()> {
         self.bench.step("warming up");
         let (mut connection, started, mut n) = (self.connect().await?, Instant::now(), 0);
@@ -77,7 +77,7 @@ impl Filled<'_> {
             let answer: Value =
                 serde_json::from_slice(&connection.get_done(Method::GET, &path, String::new()).await?)?;
             if answer["degraded"].as_array().is_none_or(Vec::is_empty) {
-                return Ok(());
+                return self.serving.idle().await;
             }
             if started.elapsed() > CATALOG_MAX {
                 bail!("searches were degraded after {CATALOG_MAX:?}: {}", answer["degraded"]);
