@@ -28,7 +28,7 @@ const TRUST_MIN: f64 = 0.5;
 /// The token of words that are in no other, in the built-in table.
 const UNKNOWN_TOKEN: u32 = 100;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
-pub(super) const POSTINGS_MAX: u64 = 25_000;
+pub(super) const POSTINGS_MAX: u64 = 16_384;
 
 /// A memory and its score.
 #[derive(Debug, Clone)]
