@@ -334,6 +334,11 @@ impl Catalog {
         &self.pieces[self.piece_range(number as usize)]
     }
 
+    /// Tokens of all memories.
+    pub(super) fn tokens(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// Nothing of a model that has no tokens.
     fn piece_range(&self, at: usize) -> Range<usize> {
         self.piece_starts.get(at + 1).map_or(0..0, |end| self.piece_starts[at]..*end)

@@ -24,8 +24,9 @@ use crate::projection::{ProjectionShared, applied_seq};
 const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Memories that are added between two looks at the clock.
 const INLINE_STEP: usize = 64;
-/// Memories whose vectors a search itself makes anew.
+/// Memories whose vectors a search itself makes anew, and tokens of theirs: some ten milliseconds.
 const WEIGH_INLINE_MAX: usize = 1_024;
+const WEIGH_INLINE_TOKENS_MAX: usize = 64 << 10;
 /// Vectors of an outside model that a search itself takes over: some ten milliseconds.
 const OUTSIDE_INLINE_MAX: usize = 1_024;
 /// Projects that wait for the thread. Who finds no room asks again with the next search.
@@ -138,6 +139,10 @@ impl Catalogs {
         let held = self.held(connection, project);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
+        // The thread holds it nearly all the time while it adds: who waited would wait until the end.
+        if held.asked.load(Ordering::Acquire) && !held.is_current(applied) {
+            return Ok(Err(Missing::Loading));
+        }
         if held.read().ended_through >= applied {
             self.take_over(&held, project);
             return Ok(Ok(held));
@@ -159,10 +164,12 @@ impl Catalogs {
         }
         let whole = progress == Progress::Whole;
         let outgrown = state.catalog.vectors.is_outgrown();
-        if outgrown && state.catalog.len() <= WEIGH_INLINE_MAX {
+        let large =
+            state.catalog.len() > WEIGH_INLINE_MAX || state.catalog.tokens() > WEIGH_INLINE_TOKENS_MAX;
+        if outgrown && !large {
             state.weigh_anew(connection, project)?;
         }
-        let large = outgrown && state.catalog.len() > WEIGH_INLINE_MAX;
+        let large = outgrown && large;
         drop(state);
         if !whole || large {
             self.ask_for(&held.asked, project);

@@ -69,6 +69,11 @@ impl Held {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it has come so far, without waiting for who changes it.
+    pub(super) fn is_current(&self, applied: i64) -> bool {
+        self.catalog.try_read().is_ok_and(|state| state.ended_through >= applied)
+    }
+
     /// Bytes of memory, and 0 while somebody changes it.
     pub(super) fn bytes(&self) -> usize {
         self.catalog.try_read().map_or(0, |state| state.catalog.bytes())

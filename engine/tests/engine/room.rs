@@ -31,7 +31,7 @@ fn searched(engine: &Running, n: usize, asked: &mut u32) -> (Vec<(String, String
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let degraded = answer["degraded"].as_array().cloned().unwrap_or_default();
     let reasons = degraded.iter().map(|one| (text(&one["lane"]), text(&one["reason"]))).collect();
-    let found = answer["items"].as_array().unwrap().iter();
+    let found = answer["items"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
     (reasons, found.clone().any(|hit| text(&hit["snippet"]).contains(&format!("number{n} "))))
 }
 
