@@ -22,8 +22,8 @@ use crate::projection::{ProjectionShared, applied_seq};
 /// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and searches go
 /// without the catalog meanwhile.
 const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
-/// Memories that are added between two looks at the clock.
-const INLINE_STEP: usize = 64;
+/// Memories that are added between two looks at the clock: each may be long.
+const INLINE_STEP: usize = 8;
 /// Memories whose vectors a search itself makes anew, and tokens of theirs: some ten milliseconds.
 const WEIGH_INLINE_MAX: usize = 1_024;
 const WEIGH_INLINE_TOKENS_MAX: usize = 64 << 10;

@@ -31,8 +31,9 @@ fn searched(engine: &Running, n: usize, asked: &mut u32) -> (Vec<(String, String
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let degraded = answer["degraded"].as_array().cloned().unwrap_or_default();
     let reasons = degraded.iter().map(|one| (text(&one["lane"]), text(&one["reason"]))).collect();
-    let found = answer["items"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
-    (reasons, found.clone().any(|hit| text(&hit["snippet"]).contains(&format!("number{n} "))))
+    // A build without optimisation on a busy machine may need longer for one than a search may take.
+    let found = answer["items"].as_array().cloned().unwrap_or_default();
+    (reasons, found.iter().any(|hit| text(&hit["snippet"]).contains(&format!("number{n} "))))
 }
 
 #[test]
