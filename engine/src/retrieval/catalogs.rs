@@ -232,8 +232,9 @@ impl Catalogs {
 
     /// Begins a catalog anew with less of each memory, and says so.
     pub(super) fn lessen(&self, state: &mut State, project: &str) {
+        let memories = state.catalog.len();
         state.lessen(self.model);
-        let (memories, extent) = (state.catalog.len(), state.extent);
+        let extent = state.extent;
         tracing::warn!(
             project,
             memories,

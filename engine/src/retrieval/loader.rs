@@ -148,6 +148,10 @@ impl Loader {
         while vectors.len() < seqs.len() {
             vectors.put_again("");
         }
-        held.write().catalog.replace_vectors(vectors, seqs.len());
+        let mut state = held.write();
+        // A search may have begun it anew with less meanwhile.
+        if state.extent == Extent::Everything && state.catalog.len() >= seqs.len() {
+            state.catalog.replace_vectors(vectors, seqs.len());
+        }
     }
 }
