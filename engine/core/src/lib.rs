@@ -36,5 +36,7 @@ pub mod retention;
 pub mod retrieval;
 pub mod row;
 pub mod strict;
+pub mod tokens;
 pub mod wire;
+pub mod words;
 pub mod zaxy;

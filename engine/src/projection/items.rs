@@ -3,10 +3,12 @@
 use engine_core::digest::Hash;
 use engine_core::filter::Filter;
 use engine_core::limits::{ANSWER_BYTES_MAX, ITEM_CANDIDATES_MAX, MEMORY_FILES_MAX};
-use engine_core::query::full_text;
+use engine_core::query::any_of;
 use engine_core::request::NamespaceQuery;
 use engine_core::row::Value;
 use engine_core::wire::{ItemVersion, ItemVersions, ItemView, ItemsAnswer, NamespacesAnswer};
+use engine_core::words::terms::Terms;
+use engine_core::words::words as cut;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use serde_json::value::RawValue;
@@ -49,13 +51,13 @@ impl ItemPlace {
 
 fn take_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, ?2)";
+    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, terms(?2))";
     connection.prepare_cached(delete)?.execute((seq, words)).map(drop)
 }
 
 fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, ?2)";
+    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, terms(?2))";
     connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
 }
 
@@ -354,8 +356,9 @@ impl ItemSearch {
 
 /// The full-text query for items that have at least one of these words: who asks a store asks in sentences.
 fn any_word(words: &str) -> Option<String> {
-    let each: Vec<String> = words.split_whitespace().filter_map(full_text).collect();
-    (!each.is_empty()).then(|| each.join(" OR "))
+    let (terms, mut each) = (Terms::default(), Vec::new());
+    cut(words, |word| terms.of_word(word, |term| each.push(term.to_owned())));
+    any_of(&each)
 }
 
 /// Namespaces that have items now, in alphabetical order.

@@ -6,6 +6,7 @@ use engine_core::digest::{Hash, hex};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::query::{any_of, full_text, snippet};
 use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
+use engine_core::words::terms::Terms;
 use jiff::Timestamp;
 use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -66,7 +67,7 @@ impl Search {
         let moment = connection;
         let applied: i64 = moment.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
         let bounds = self.moment.bounds(moment)?;
-        let query = full_text(&self.words);
+        let query = full_text(&Terms::default(), &self.words);
         let (items, total) = match (query, self.words.trim().is_empty()) {
             (Some(query), _) => self.by_words(moment, &self.matches(Some(query), bounds))?,
             (None, true) => self.newest(moment, &self.matches(None, bounds))?,
@@ -85,15 +86,15 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these words, best first, as the full-text index ranks them: of many the newest are ranked.
+    /// The memories that have any of these terms, best first, as the full-text index ranks them: of many the newest are ranked.
     pub(crate) fn best_having_any(
         &self,
         connection: &Connection,
-        words: &[&str],
+        terms: &[String],
         bounds: Bounds,
         (limit, ranked_max): (usize, u64),
     ) -> rusqlite::Result<Vec<i64>> {
-        let Some(query) = any_of(words) else { return Ok(Vec::new()) };
+        let Some(query) = any_of(terms) else { return Ok(Vec::new()) };
         let mut matches = self.matches(Some(query), bounds);
         let _infallible = write!(matches.from, " ORDER BY f.rowid DESC LIMIT {ranked_max}");
         let best = self.ranked(connection, &matches, limit)?;
@@ -241,7 +242,7 @@ impl Search {
             seq: seq.unsigned_abs(),
             citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
             title: row.get(3)?,
-            snippet: snippet(&content, &self.words),
+            snippet: snippet(&Terms::default(), &content, &self.words),
             score,
             project: row.get(4)?,
             kind: row.get(5)?,

@@ -22,6 +22,7 @@ mod projection;
 mod providers;
 mod retention;
 mod room;
+mod scripts;
 mod services;
 mod stdio;
 mod tools;

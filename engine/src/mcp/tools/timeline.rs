@@ -63,7 +63,8 @@ struct TimelineArguments {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let TimelineArguments { id, seq, time, before, after, project, session } = arguments.read()?;
+        let TimelineArguments { id, seq, time, before, after, mut project, mut session } =
+            arguments.read()?;
         let seq = within("seq", seq, (0, SEQ_MAX))?;
         let anchor = match (id, seq, time) {
             (Some(id), None, None) => Anchor::Id(id),
@@ -77,8 +78,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
                 .hint("see the tool's input schema"));
             }
         };
-        for (field, value) in [("project", &project), ("session", &session)] {
-            value.as_deref().map_or(Ok(()), |value| request::filter(field, value))?;
+        for (field, value) in [("project", &mut project), ("session", &mut session)] {
+            request::optional(field, value, NAME_CHARS_MAX)?;
         }
         let some = |field, value| {
             let value = within(field, value, (0, TIMELINE_MAX.into()))?;
