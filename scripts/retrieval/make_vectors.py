@@ -27,14 +27,14 @@ MEMORIES = [
     ("second", "Builder", SECOND, "Good. The café menu page is slow, though: its cache never expires."),
     ("second", "Reviewer", SECOND, "Then set the cache to expire after an hour, as we did for the search page."),
     (None, None, FIRST, "Runbook: when the disk of the billing database is full, pause the import and grow the volume."),
-    (None, None, None, "磁盘已满时暂停导入。"),
+    (None, None, None, "დისკი სავსეა, იმპორტი შეჩერებულია."),
 ]
 QUERIES = [
     "When did Builder pause the import?",
     "What did the reviewer change in April 2026?",
     "How big is the disk of the new cluster?",
     "Why is it?",
-    "磁盘 kubelet Überlauf",
+    "დისკი kubelet Überlauf",
     "What happened on March 3, 2026 with Reviewer and Builder?",
 ]
 DIGITS = 6
