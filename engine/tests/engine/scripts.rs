@@ -176,7 +176,7 @@ fn memories_are_found_in_the_scripts_of_the_world() {
     assert!(one >= shares[1][0] && one >= shares[0][0], "plain BM25 finds more");
 }
 
-/// Every memory is found by its own text, and by what stands in the words, in both modes.
+/// Words inside of runs, pointed words and composed ones, in both modes and in contexts.
 #[test]
 fn words_without_blanks_are_found_in_every_mode() {
     let data = tempfile::tempdir().unwrap();

@@ -42,7 +42,7 @@ fn no_text_counts_less_than_providers_count() {
     assert!((counted as f64) < ENGLISH_MAX * cl100k as f64);
 }
 
-/// The two that were seen: a whole text came for "27 tokens".
+/// A word of more than a hundred characters was one token, whatever its length.
 #[test]
 fn long_runs_count_by_their_length() {
     let base64 = "QWxsIG91ciBtZW1vcmllcyBhcmUga2VwdCBpbiBhIGxvZyBvbiBvbmUgdm9sdW1l".repeat(625);
