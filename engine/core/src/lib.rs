@@ -5,7 +5,8 @@
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
-//! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
+//! them and [`retrieval`] ranks them, [`policy`] says what may be written,
+//! [`identity`] what names something, [`forgetting`] and [`retention`] what goes,
 //! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
 //! reads foreign logs.
 
@@ -23,6 +24,7 @@ pub mod forgetting;
 pub mod format;
 pub mod frames;
 pub mod graph;
+pub mod identity;
 pub mod item;
 pub mod limits;
 pub mod memory_tool;

@@ -10,6 +10,7 @@ use crate::event::{
     Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED, Source,
 };
 use crate::limits::*;
+use crate::policy::tokens;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
 
@@ -363,8 +364,15 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
+/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first given
+/// fits as it is stored.
+pub(crate) fn length(value: &str) -> usize {
+    let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
+    value.chars().count() - in_tokens
+}
+
 fn chars(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
-    let found = value.chars().count();
+    let found = length(value);
     if found > limit {
         return Err(Refused::TooLong { field: field.into(), found, limit });
     }

@@ -18,6 +18,7 @@ use super::Api;
 use super::body::Checked;
 use super::items::place;
 use super::parameters::Parameters;
+use crate::operations::NamedItem;
 use crate::refusal::Refusal;
 
 /// Names the project, for clients whose requests have no place for it.
@@ -84,8 +85,8 @@ pub(super) async fn store_get(
 ) -> Result<Json<Option<StoreItem>>, Refusal> {
     let parameters = parameters.known(&["namespace", "key", "refresh_ttl"])?;
     refuse_refresh(parameters.text("refresh_ttl").is_some_and(|asked| asked.eq_ignore_ascii_case("true")))?;
-    let (_, namespace, key) = place(&parameters)?;
-    match api.operations.read_item(project(&headers)?, namespace, key, None, None).await {
+    let named = NamedItem { project: project(&headers)?, ..place(&parameters)? };
+    match api.operations.read_item(named, None, None).await {
         Ok(item) => Ok(Json(Some(store_item(item)))),
         Err(refusal) if refusal.code() == ErrorCode::ItemNotFound => Ok(Json(None)),
         Err(refusal) => Err(refusal),

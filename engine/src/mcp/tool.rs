@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::schema;
-use crate::log::Key;
-use crate::operations::{Operations, bind};
+use crate::operations::{Operations, SentKey, bind};
 use crate::refusal::{Refusal, internal};
 
 /// One tool: how it is described to a model, and the operation behind it.
@@ -133,7 +132,7 @@ impl Arguments {
     pub(super) fn write<T: DeserializeOwned + Serialize>(
         self,
         path: &str,
-    ) -> Result<(T, Option<Key>), Refusal> {
+    ) -> Result<(T, Option<SentKey>), Refusal> {
         self.write_as::<T, T>(path)
     }
 
@@ -141,7 +140,7 @@ impl Arguments {
     pub(super) fn write_as<A: DeserializeOwned, T: Serialize + From<A>>(
         mut self,
         path: &str,
-    ) -> Result<(T, Option<Key>), Refusal> {
+    ) -> Result<(T, Option<SentKey>), Refusal> {
         let key: Option<String> = self.take(IDEMPOTENCY_KEY)?;
         let key = key.map(|key| idempotency_key(key.as_bytes())).transpose()?;
         let request = T::from(self.read::<A>()?);

@@ -18,7 +18,11 @@ use crate::retrieval::Checkout;
 
 impl Operations {
     /// Memories for a prompt, within a budget of tokens.
-    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
+    pub(crate) async fn checkout(
+        &self,
+        mut request: CheckoutRequest,
+    ) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        self.stored(&mut request).await?;
         let min_seq = request.min_seq;
         let checkout = self.checked_checkout(request)?;
         let budget = checkout.token_budget;

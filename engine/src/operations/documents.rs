@@ -19,7 +19,8 @@ const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
     /// Takes documents in, one after the other: one that is refused does not stop the rest.
-    pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+    pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+        let told = self.stored(&mut request).await?;
         let IngestDocuments { documents, project, session, actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
@@ -43,7 +44,7 @@ impl Operations {
                 }
             }));
         }
-        Ok(IngestAnswer { items })
+        Ok(told.back(IngestAnswer { items }))
     }
 
     async fn ingest_one(&self, sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {

@@ -8,8 +8,8 @@ use engine_core::row::microseconds;
 use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, SaveMemory, Saved, Validity};
 use jiff::Timestamp;
 
-use super::{Operations, SEQ_MAX, Written};
-use crate::log::{Key, Receipt};
+use super::{Operations, SEQ_MAX, SentKey, Written};
+use crate::log::Receipt;
 use crate::projection::{Found, Known, Moment, Target, memory, target};
 use crate::refusal::{Refusal, log_corrupt};
 
@@ -17,9 +17,11 @@ impl Operations {
     /// Makes a memory durable.
     pub(crate) async fn save(
         &self,
-        request: SaveMemory,
-        key: Option<Key>,
+        mut request: SaveMemory,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let draft = request::memory(request)?;
         let receipt = self.engine.commit(vec![draft], key).await?;
         Ok(Written::new(&receipt, saved(&receipt)))
@@ -81,9 +83,11 @@ impl Operations {
     pub(crate) async fn invalidate(
         &self,
         id: String,
-        request: InvalidateMemory,
-        key: Option<Key>,
+        mut request: InvalidateMemory,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let id = known_id(id)?;
         let (wanted, successor) = (id.clone(), request.superseded_by.clone());
         let name = key.as_ref().map(|key| key.key.clone());

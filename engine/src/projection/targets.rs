@@ -74,6 +74,11 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
             clauses.push("id IN (SELECT value FROM json_each(?))");
             values.push(Box::new(serde_json::to_string(ids).expect("a list of strings is always JSON")));
         }
+        Which::Either(one, other) => {
+            let ((one, mut first), (other, second)) = (clause(one), clause(other));
+            first.extend(second);
+            return (format!("(({one}) OR ({other}))"), first);
+        }
         Which::Where { project, session, source } => {
             if let Some(project) = project {
                 clauses.push("project = ?");

@@ -10,6 +10,7 @@ mod doctor;
 mod efficiency;
 mod forgetting;
 mod graph;
+mod identifiers;
 mod import;
 mod items;
 mod limits;
