@@ -11,6 +11,7 @@ use engine_core::limits::{
 };
 use engine_core::policy::{self, Policy};
 use engine_core::request;
+use engine_core::wire::SameText;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
+    /// What is done with a text that a project has already, for whoever does not say.
+    pub(crate) same_text: SameText,
     /// Rules for whoever asks for a retention plan without naming any.
     pub(crate) retention: Retention,
     /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
@@ -114,6 +117,7 @@ impl Default for Config {
             embedding: Embedding::default(),
             search_bytes_max: None,
             rerank: None,
+            same_text: SameText::default(),
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
             server_memory: None,
@@ -149,7 +153,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "engine",
     "log",
     "shutdown",
@@ -160,6 +164,7 @@ const SECTIONS: [&str; 12] = [
     "retrieval",
     "rerank",
     "retention",
+    "saving",
     "mcp",
     "limits",
 ];
@@ -216,6 +221,14 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
     config.retention = read_retention(&retention, &mut faults);
+    let saving = part("saving", &["sameText"], &mut faults);
+    if let Some(word) = text(&saving, "saving", "sameText", &mut faults) {
+        match word {
+            "Say" => config.same_text = SameText::Say,
+            "SaveOnce" => config.same_text = SameText::SaveOnce,
+            _ => faults.push("saving.sameText must be Say or SaveOnce".into()),
+        }
+    }
     let mcp = part("mcp", &["allowedHosts", "serverMemoryTools", "serverMemoryProject"], &mut faults);
     config.allowed_hosts = hosts(&mcp, &mut faults);
     config.server_memory = server_memory(&mcp, &mut faults);
@@ -410,6 +423,17 @@ mod tests {
             "serverMemoryTools: true, serverMemoryProject: ' '",
         ] {
             assert_eq!(project(text).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_with_a_known_text_is_one_of_two_words() {
+        let same_text = |text: &str| parse(&format!("saving: {{{text}}}")).map(|config| config.same_text);
+        assert_eq!(same_text("sameText: Say"), Ok(SameText::Say));
+        assert_eq!(same_text("sameText: SaveOnce"), Ok(SameText::SaveOnce));
+        assert_eq!(same_text(""), Ok(SameText::Say));
+        for text in ["sameText: Never", "sameText: true", "once: true"] {
+            assert_eq!(same_text(text).unwrap_err().len(), 1, "{text}");
         }
     }
 

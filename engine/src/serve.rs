@@ -49,6 +49,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
+        same_text: config.same_text,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(

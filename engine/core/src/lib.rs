@@ -36,5 +36,6 @@ pub mod retention;
 pub mod retrieval;
 pub mod row;
 pub mod strict;
+pub mod tags;
 pub mod wire;
 pub mod zaxy;

@@ -99,7 +99,12 @@ fn examples_are_accepted() {
                 // The memory of this test, and a moment at which it is known and true.
                 ("path", _) => path = path.replace("{id}", &id).replace("{seq}", &value),
                 ("query", "as_of" | "known_at") => {}
-                ("query", _) => query.push(format!("{name}={value}")),
+                ("query", _) => match example.as_array() {
+                    Some(each) => {
+                        query.extend(each.iter().map(|one| format!("{name}={}", one.as_str().unwrap())))
+                    }
+                    None => query.push(format!("{name}={value}")),
+                },
                 (_, "Idempotency-Key") => headers.push_str(&format!("{name}: {method}{path}\r\n")),
                 _ => headers.push_str(&format!("{name}: {value}\r\n")),
             }

@@ -54,6 +54,20 @@ pub struct SaveMemory {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MEMORY_ENTITIES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub entities: Vec<String>,
+    /// What is done when a memory of the project has the same text already; default: what the engine is configured for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_text: Option<SameText>,
+}
+
+/// What is done when a memory of the project, which is true now, has the same text already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SameText {
+    /// The memory is saved, and the answer names the earlier one.
+    #[default]
+    Say,
+    /// Nothing is written, and the answer is the earlier memory.
+    SaveOnce,
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
@@ -65,6 +79,10 @@ pub struct Saved {
     pub seq: u64,
     /// Hash of its event, 64 hex digits.
     pub hash: String,
+    /// Id of the earlier memory of the project with the same text, when there is one and both are true; the same as `id` when
+    /// nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
 }
 
 /// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.

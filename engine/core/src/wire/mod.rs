@@ -28,7 +28,7 @@ pub use adapter::{
     StorePut, StoreSearch,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
-pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
+pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
@@ -52,8 +52,8 @@ pub use item::{
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{
-    Degraded, FeatureView, InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit,
-    SearchMode, Validity,
+    Degraded, FeatureView, InvalidateMemory, MemoryView, SameText, SaveMemory, Saved, SearchAnswer,
+    SearchHit, SearchMode, Validity,
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

@@ -1,7 +1,8 @@
 //! `memory_as_of`.
 
 use engine_core::limits::{
-    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX,
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX, TAG_CHARS_MAX,
+    TAGS_MAX,
 };
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN};
 use engine_core::wire::{ErrorCode, MemoryView, SearchAnswer};
@@ -60,6 +61,14 @@ struct AsOfArguments {
     #[serde(rename = "type", default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     kind: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
@@ -84,8 +93,9 @@ struct AsOf {
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let arguments: AsOfArguments = arguments.read()?;
-        let AsOfArguments { as_of, known_at, known_at_seq, id, query, project, kind, limit, offset } =
+        let AsOfArguments { as_of, known_at, known_at_seq, id, query, project, kind, limit, offset, .. } =
             arguments;
+        let tags = (arguments.tags_any, arguments.tags_all);
         let seq = within("known_at_seq", known_at_seq, (0, SEQ_MAX))?;
         let known = match (known_at, seq) {
             (Some(_), Some(_)) => return Err(refused("known_at and known_at_seq exclude each other")),
@@ -95,10 +105,12 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             (at, seq) => at.map(Known::At).or(seq.map(Known::Through)),
         };
         let moment = operations.moment(as_of, known);
-        let wanted = Wanted { query, project, kind, session: None, explain: false, limit, offset };
+        let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
         if let Some(id) = id {
             if wanted.is_narrowed() {
-                return Err(refused("id excludes query, project, type, limit and offset"));
+                return Err(refused(
+                    "id excludes query, project, type, tags_any, tags_all, limit and offset",
+                ));
             }
             let memory = operations.read(id, moment, None).await?;
             let text = memory_text(&memory);

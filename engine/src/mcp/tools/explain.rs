@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use engine_core::limits::{NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN};
+use engine_core::limits::{
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, TAG_CHARS_MAX, TAGS_MAX,
+};
 use engine_core::request;
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit};
@@ -58,6 +60,14 @@ struct ExplainArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many of the best; default 5. Without an id.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
@@ -104,7 +114,8 @@ struct ExplainedHit {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let ExplainArguments { query, id, project, kind, session, limit } = arguments.read()?;
+        let ExplainArguments { query, id, project, kind, session, tags_any, tags_all, limit } =
+            arguments.read()?;
         request::prompt(&query)?;
         // The one that is asked for may stand anywhere.
         let limit = if id.is_some() { SEARCH_LIMIT_MAX.into() } else { limit.unwrap_or(EXPLAINED_DEFAULT) };
@@ -113,6 +124,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             project,
             kind,
             session,
+            tags: (tags_any, tags_all),
             explain: true,
             limit: Some(limit),
             offset: None,

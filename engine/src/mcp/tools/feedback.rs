@@ -22,7 +22,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let (request, key) = arguments.write::<GiveFeedback>("/v1/feedback")?;
         let id = request.id.clone();
-        let Written { answer, replayed } = operations.feedback(request, key).await?;
+        let Written { answer, replayed, .. } = operations.feedback(request, key).await?;
         let how = if replayed { "Had been recorded before with this key" } else { "Recorded" };
         let text = format!("{how}: feedback on memory {id}, as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)

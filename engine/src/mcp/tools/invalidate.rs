@@ -32,7 +32,7 @@ fn call(operations: Operations, mut arguments: Arguments) -> Answering {
     Box::pin(async move {
         let id: String = arguments.required("id")?;
         let (request, key) = arguments.write::<InvalidateMemory>(&format!("/v1/memories/{id}/invalidate"))?;
-        let Written { answer, replayed } = operations.invalidate(id.clone(), request, key).await?;
+        let Written { answer, replayed, .. } = operations.invalidate(id.clone(), request, key).await?;
         let how = if replayed { "Had been ended before with this key" } else { "Ended" };
         let text = format!("{how}: memory {id}, recorded as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)

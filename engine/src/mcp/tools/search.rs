@@ -1,12 +1,14 @@
 //! `memory_search`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use engine_core::limits::{
     NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
-    SEARCH_OFFSET_MAX,
+    SEARCH_OFFSET_MAX, TAG_CHARS_MAX, TAGS_MAX,
 };
 use engine_core::request;
+use engine_core::tags::Tags;
 use engine_core::wire::patterns::NAME_PATTERN;
 use engine_core::wire::{SearchAnswer, SearchMode};
 use schemars::JsonSchema;
@@ -51,6 +53,14 @@ struct SearchArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
@@ -63,8 +73,18 @@ struct SearchArguments {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let SearchArguments { query, project, kind, session, limit, offset } = arguments.read()?;
-        let wanted = Wanted { query, project, kind, session, explain: false, limit, offset };
+        let SearchArguments { query, project, kind, session, tags_any, tags_all, limit, offset } =
+            arguments.read()?;
+        let wanted = Wanted {
+            query,
+            project,
+            kind,
+            session,
+            tags: (tags_any, tags_all),
+            explain: false,
+            limit,
+            offset,
+        };
         let moment = operations.moment(None, None);
         let found = find(&operations, wanted, moment).await?;
         Answer::new(&found, found_text(&found))
@@ -78,6 +98,8 @@ pub(super) struct Wanted {
     pub(super) project: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) session: Option<String>,
+    /// Any of the first, all of the second.
+    pub(super) tags: (Vec<String>, Vec<String>),
     pub(super) explain: bool,
     pub(super) limit: Option<u64>,
     pub(super) offset: Option<u64>,
@@ -88,7 +110,7 @@ pub(super) async fn find(
     wanted: Wanted,
     moment: Moment,
 ) -> Result<SearchAnswer, Refusal> {
-    let Wanted { query, project, kind, session, explain, limit, offset } = wanted;
+    let Wanted { query, project, kind, session, tags, explain, limit, offset } = wanted;
     let words = query.unwrap_or_default();
     request::words(&words)?;
     for (field, value) in [("project", &project), ("type", &kind), ("session", &session)] {
@@ -102,6 +124,7 @@ pub(super) async fn find(
         project,
         kind,
         session,
+        tags: Tags::new(tags.0, tags.1)?,
         mode: SearchMode::Hybrid,
         explain,
         moment,
@@ -118,16 +141,23 @@ pub(super) fn found_text(found: &SearchAnswer) -> String {
         0 => "Nothing found.".to_owned(),
         total => format!("{} of {bound}{total}:", found.items.len()),
     };
+    let mut met: HashMap<&str, &str> = HashMap::new();
     for item in &found.items {
         let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
+        // A text that was saved several times stands there once.
+        let same_as = *met.entry(item.snippet.as_str()).or_insert(item.citation.as_str());
+        let is_whole = !item.snippet.contains('…');
+        let snippet = match is_whole && same_as != item.citation {
+            true => format!("(same text as [{same_as}])"),
+            false => item.snippet.clone(),
+        };
         let _infallible = write!(
             text,
-            "\n[{}] {:.3}, {}, {}: {title}{} (memory {}, {} in {}, true from {})",
+            "\n[{}] {:.3}, {}, {}: {title}{snippet} (memory {}, {} in {}, true from {})",
             item.citation,
             item.score,
             item.occurred_at.strftime("%Y-%m-%d"),
             item.actor,
-            item.snippet,
             item.id,
             item.kind,
             item.project,
@@ -140,11 +170,13 @@ pub(super) fn found_text(found: &SearchAnswer) -> String {
 impl Wanted {
     /// Whether anything is asked for that only a search knows.
     pub(super) fn is_narrowed(&self) -> bool {
-        let Wanted { query, project, kind, session, explain: _, limit, offset } = self;
+        let Wanted { query, project, kind, session, tags, explain: _, limit, offset } = self;
         query.is_some()
             || project.is_some()
             || kind.is_some()
             || session.is_some()
+            || !tags.0.is_empty()
+            || !tags.1.is_empty()
             || limit.is_some()
             || offset.is_some()
     }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use engine_core::limits::{NAME_CHARS_MAX, TIMELINE_DEFAULT, TIMELINE_MAX};
+use engine_core::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TIMELINE_DEFAULT, TIMELINE_MAX};
 use engine_core::request;
+use engine_core::tags::Tags;
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN};
 use engine_core::wire::{ErrorCode, TimelineAnswer};
 use jiff::Timestamp;
@@ -59,11 +60,20 @@ struct TimelineArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
 }
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let TimelineArguments { id, seq, time, before, after, project, session } = arguments.read()?;
+        let TimelineArguments { id, seq, time, before, after, project, session, tags_any, tags_all } =
+            arguments.read()?;
         let seq = within("seq", seq, (0, SEQ_MAX))?;
         let anchor = match (id, seq, time) {
             (Some(id), None, None) => Anchor::Id(id),
@@ -87,7 +97,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         };
         let (before, after) = (some("before", before)?, some("after", after)?);
         let moment = operations.moment(None, None);
-        let asked = Timeline { anchor, before, after, project, session, moment };
+        let tags = Tags::new(tags_any, tags_all)?;
+        let asked = Timeline { anchor, before, after, project, session, tags, moment };
         let answer = operations.timeline(asked, None).await?;
         let text = text(&answer);
         Answer::new(&answer, text)
