@@ -27,6 +27,7 @@ mod search;
 mod shared;
 mod store;
 mod targets;
+mod text;
 mod turns;
 mod validity;
 

@@ -49,7 +49,7 @@ const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS N
 fn columns() -> String {
     format!(
         "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
-         substr(m.content, 1, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
+         beginning(m.content, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
     )
 }
 
