@@ -9,6 +9,7 @@ use engine_core::query::any_of;
 use engine_core::request::NamespaceQuery;
 use engine_core::row::Value;
 use engine_core::wire::{ItemVersion, ItemVersions, ItemView, ItemsAnswer, NamespacesAnswer};
+use engine_core::words::terms::Terms;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use serde_json::value::RawValue;
@@ -54,13 +55,13 @@ impl ItemPlace {
 
 fn take_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, ?2)";
+    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, terms(?2))";
     connection.prepare_cached(delete)?.execute((seq, words)).map(drop)
 }
 
 fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, ?2)";
+    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, terms(?2))";
     connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
 }
 
@@ -404,7 +405,9 @@ impl ItemSearch {
         among: Option<&[i64]>,
         count: usize,
     ) -> rusqlite::Result<Vec<(i64, f64)>> {
-        let Some(query) = any_of(words) else { return Ok(Vec::new()) };
+        let (known, mut terms) = (Terms::default(), Vec::new());
+        words.iter().for_each(|word| known.of_word(word, |term| terms.push(term.to_owned())));
+        let Some(query) = any_of(&terms) else { return Ok(Vec::new()) };
         let standing = standing(&self.prefix);
         let sql = format!(
             "SELECT i.seq, i.words FROM items_fts f JOIN items i ON i.seq = f.rowid
@@ -660,13 +663,13 @@ pub(crate) fn refreshes_after(
     Ok(())
 }
 
-/// Items that have any of these words, of all projects, in the order of the log.
+/// Items that have any of these terms, of all projects, in the order of the log.
 pub(crate) fn items_having_any(
     connection: &Connection,
-    words: &[&str],
+    terms: &[String],
     each: &mut dyn FnMut(i64),
 ) -> rusqlite::Result<()> {
-    let Some(query) = any_of(words) else { return Ok(()) };
+    let Some(query) = any_of(terms) else { return Ok(()) };
     let sql = "SELECT rowid FROM items_fts WHERE items_fts MATCH ?1 ORDER BY rowid";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([query])?;
