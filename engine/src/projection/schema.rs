@@ -175,7 +175,7 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     if connection.is_readonly(MAIN_DB)? {
         let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
         let why = "the file could be opened for reading only".to_owned();
-        return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
+        return Err(Error::SqliteFailure(cannot_open, Some(why)));
     }
     Ok(connection)
 }

@@ -288,3 +288,34 @@ fn composed_and_decomposed_names_are_one_name() {
         );
     }
 }
+
+/// Texts in which a word is as long as the text: one of 40,000 characters came whole into a context of 256 tokens.
+#[test]
+fn a_context_of_texts_without_blanks_keeps_its_budget() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let base64 = "TWVtb3JpZXMgYXJlIGtlcHQgaW4gYSBsb2cgb24gb25lIHZvbHVtZSwgYW5k".repeat(640);
+    let texts = [
+        base64,
+        "我喜欢咖啡".repeat(2_000),
+        "ประชุมใหญ่".repeat(1_000),
+        "🦀".repeat(2_000),
+        "a1b2".repeat(9_000),
+    ];
+    let memories: Vec<Value> =
+        texts.iter().map(|text| json!({"content": format!("kettle {text}"), "project": "scripts"})).collect();
+    engine.post("/v1/memories/batch", "", &json!({ "memories": memories }).to_string());
+    let ask = |budget: u64, more: Value| {
+        let mut body = json!({"query": "kettle", "project": "scripts", "token_budget": budget, "limit": 5});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        engine.post("/v1/checkout", "", &body.to_string())
+    };
+    let context = ask(256, json!({})).json();
+    assert_eq!((&context["tokens"], &context["context"]), (&json!(0), &json!("")), "none of them fits");
+    assert_eq!(context["elided"].as_array().unwrap().len(), 5, "{context}");
+    assert!(
+        context["elided"].as_array().unwrap().iter().all(|item| item["tokens"].as_u64().unwrap() > 4_000)
+    );
+    let mandatory = ask(256, json!({"mandatory_types": ["note"]}));
+    assert_eq!(mandatory.status, 400, "{mandatory:?}");
+}
