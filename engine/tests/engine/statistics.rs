@@ -57,7 +57,7 @@ fn without_places(answer: &mut Value) {
                 "citation",
                 "version",
                 "same_as",
-                "occurred_at",
+                "tokens",
                 "validity",
             ] {
                 fields.remove(name);
