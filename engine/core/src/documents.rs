@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::request::{Refused, count, name, piece};
 use crate::wire::{Document, SaveMemory};
+use crate::words::normal_form;
 
 /// Whoever sends documents.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,8 @@ pub fn check(document: &Document, sender: &Sender) -> Result<(Hash, Vec<Draft>),
     let pieces = u32::try_from(texts.len()).unwrap_or(u32::MAX);
     let title = document.title.clone().or_else(|| first_heading(&document.content));
     let draft = |(number, text): (u32, &str)| {
-        let source = Source { uri: document.source.clone(), sha256, piece: number, pieces };
+        let source =
+            Source { uri: normal_form(&document.source).into_owned(), sha256, piece: number, pieces };
         let request = SaveMemory {
             same_text: None,
             content: text.to_owned(),

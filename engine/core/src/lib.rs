@@ -37,5 +37,7 @@ pub mod retrieval;
 pub mod row;
 pub mod strict;
 pub mod tags;
+pub mod tokens;
 pub mod wire;
+pub mod words;
 pub mod zaxy;

@@ -112,13 +112,13 @@ pub(crate) fn refreshes_after(
     Ok(())
 }
 
-/// Items that have any of these words, of all projects, in the order of the log.
+/// Items that have any of these terms, of all projects, in the order of the log.
 pub(crate) fn items_having_any(
     connection: &Connection,
-    words: &[&str],
+    terms: &[String],
     each: &mut dyn FnMut(i64),
 ) -> rusqlite::Result<()> {
-    let Some(query) = any_of(words) else { return Ok(()) };
+    let Some(query) = any_of(terms) else { return Ok(()) };
     let sql = "SELECT rowid FROM items_fts WHERE items_fts MATCH ?1 ORDER BY rowid";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([query])?;

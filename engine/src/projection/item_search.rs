@@ -120,17 +120,17 @@ impl ItemSearch {
     pub(crate) fn best_by_texts(
         &self,
         connection: &Connection,
-        words: &[&str],
+        asked: &str,
         among: Option<&[i64]>,
         count: usize,
     ) -> rusqlite::Result<Vec<(i64, f64)>> {
-        let Some(query) = any_of(words) else { return Ok(Vec::new()) };
+        let mut texts = Texts::new(asked);
+        let Some(query) = any_of(texts.asked()) else { return Ok(Vec::new()) };
         let standing = standing(&self.prefix);
         let sql = format!(
             "SELECT i.seq, i.words FROM items_fts f JOIN items i ON i.seq = f.rowid
              WHERE items_fts MATCH :query AND {standing} ORDER BY i.seq DESC"
         );
-        let mut texts = Texts::new(&words.join(" "));
         self.each(connection, &sql, &[(":query", &query)], |row| {
             let seq: i64 = row.get(0)?;
             match among.is_none_or(|among| among.binary_search(&seq).is_ok()) {

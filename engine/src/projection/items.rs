@@ -48,13 +48,13 @@ impl ItemPlace {
 
 fn take_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, ?2)";
+    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, terms(?2))";
     connection.prepare_cached(delete)?.execute((seq, words)).map(drop)
 }
 
 fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
     let Some((seq, Some(words))) = found else { return Ok(()) };
-    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, ?2)";
+    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, terms(?2))";
     connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
 }
 

@@ -53,7 +53,7 @@ pub(crate) use known::{Earlier, Text, earlier};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
-    memories_of_all_after, memory_count, projects, setting, titled,
+    memories_of_all_after, memory_count, projects, setting, title_form, titled,
 };
 pub(crate) use retention::candidates;
 pub(crate) use search::{

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use engine_core::embedding::hashing::fnv1a;
-use engine_core::retrieval::terms::{Stems, is_stop_word, words};
 use engine_core::retrieval::voice::Voice;
+use engine_core::words::terms::{Terms, number};
+use engine_core::words::words;
 
 use super::model::Model;
 use super::names::{NONE, Names};
@@ -14,10 +15,11 @@ use super::outside::Outside;
 use super::rank::is_somebodys;
 use super::texts::Texts;
 use super::vectors::Vectors;
-use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT};
+use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
 
-/// Words of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
-const TERMS_MAX: usize = 4_096;
+/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
+/// Scripts without blanks have some two and a half for each character.
+const TERMS_MAX: usize = 12_288;
 /// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
 /// Tokens of a memory that are compared one by one.
@@ -41,7 +43,7 @@ pub(super) struct Catalog {
     session: Vec<u32>,
     /// Which of its session each is.
     place: Vec<u32>,
-    /// All words, stop words too.
+    /// All terms, those of stop words too.
     pub(super) words: Vec<u32>,
     /// How many of them are the title's and, at the end, the tags'.
     title_words: Vec<u16>,
@@ -73,7 +75,7 @@ pub(super) struct Catalog {
     pub(super) vectors: Vectors,
     /// Where a model outside is configured.
     pub(super) outside: Option<Outside>,
-    stems: Stems,
+    terms: Terms,
     /// Events looked at.
     pub(super) through: i64,
 }
@@ -119,7 +121,7 @@ impl Catalog {
             boundaries: BTreeSet::new(),
             vectors: Vectors::new(model),
             outside: outside.then(Outside::default),
-            stems: Stems::default(),
+            terms: Terms::default(),
             through: 0,
         }
     }
@@ -201,10 +203,10 @@ impl Catalog {
     fn push_terms(&mut self, row: &MemoryRow) {
         let (mut kept, mut count, mut ends) = (Vec::new(), 0_u32, [0; 3]);
         for (text, end) in [&row.title, &row.content, &row.tags].into_iter().zip(&mut ends) {
-            words(text, |word| {
+            self.terms.of_text(text, |term, says| {
                 count += 1;
-                if !is_stop_word(word) && kept.len() < TERMS_MAX {
-                    kept.push((self.stems.term(word), count));
+                if says && kept.len() < TERMS_MAX {
+                    kept.push((number(term), count));
                 }
             });
             *end = count;
@@ -464,14 +466,14 @@ impl Catalog {
         total / count
     }
 
-    pub(super) fn stems(&self) -> &Stems {
-        &self.stems
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
 /// What a title is found by, in whatever case of letters; 0 is no title.
 fn title_number(title: &str) -> u32 {
-    let hash = fnv1a(title.to_ascii_lowercase().as_bytes());
+    let hash = fnv1a(title_form(title).as_bytes());
     let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
     if title.is_empty() { 0 } else { number.max(1) }
 }

@@ -24,6 +24,7 @@ mod projection;
 mod providers;
 mod retention;
 mod room;
+mod scripts;
 mod services;
 mod statistics;
 mod stdio;

@@ -120,7 +120,9 @@ impl Place {
     }
 
     pub(super) fn connection(&self) -> Connection {
-        Connection::open(self.path()).unwrap()
+        let connection = Connection::open(self.path()).unwrap();
+        super::schema::add_terms(&connection).unwrap();
+        connection
     }
 }
 
@@ -169,7 +171,7 @@ fn rows_that_were_not_written_are_found() {
         ("UPDATE memories SET id = (CASE seq WHEN 1 THEN 'y' ELSE 'z' END) WHERE seq IN (1, 2)", Cause::Edited),
         ("INSERT INTO memories_fts (memories_fts) VALUES ('delete-all')", Cause::Index),
         ("INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
-          SELECT 'delete', seq, title, content, tags FROM memories WHERE seq = 4", Cause::Index),
+          SELECT 'delete', seq, terms(title), terms(content), terms(tags) FROM memories WHERE seq = 4", Cause::Index),
         ("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (5, '', 'planted', '[]')", Cause::Index),
         ("UPDATE items SET value = '2' WHERE value IS NOT NULL", Cause::Edited),
         ("DELETE FROM items WHERE value IS NULL", Cause::Edited),
