@@ -7,12 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use engine_core::limits::{PROJECT_DEFAULT, STORE_TTL_MINUTES_MAX};
 use engine_core::request::Refused;
 use engine_core::wire::{
-    DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, MemoryToolCommand, PutItem,
-    SearchItems, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
+    DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, PutItem, SearchItems, StoreDelete,
+    StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
 };
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Api;
 use super::body::Checked;
@@ -186,7 +187,7 @@ pub(super) async fn store_namespaces(
 pub(super) async fn memory_tool(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<MemoryToolCommand>,
+    body: Checked<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {
     if body.key.is_some() {
         let refused = Refused::Body("Idempotency-Key: a command answers what is there when it comes".into());

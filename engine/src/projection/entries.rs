@@ -161,7 +161,7 @@ impl Timeline {
         }
         let statement = format!(
             "SELECT id, seq, hash, title, project, kind, session, actor, occurred_at, created_at, valid_from,
-                    substr(content, 1, {SNIPPET_SOURCE_CHARS})
+                    beginning(content, {SNIPPET_SOURCE_CHARS})
              FROM memories WHERE {} ORDER BY seq {order} LIMIT {limit}",
             clauses.join(" AND ")
         );

@@ -30,6 +30,7 @@ mod search;
 mod shared;
 mod store;
 mod targets;
+mod text;
 mod texts;
 mod turns;
 mod validity;

@@ -65,7 +65,7 @@ pub(super) fn list(values: &[String]) -> String {
 fn columns() -> String {
     format!(
         "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
-         substr(m.content, 1, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
+         beginning(m.content, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
     )
 }
 

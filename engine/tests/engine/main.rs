@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod api;
+mod arguments;
 mod bench;
 mod bounds;
 mod clients;
@@ -18,6 +19,7 @@ mod limits;
 mod log;
 mod mcp;
 mod openapi;
+mod parts;
 mod peers;
 mod process;
 mod projection;

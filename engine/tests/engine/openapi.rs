@@ -11,7 +11,7 @@ use crate::peers::tool;
 use crate::process::Running;
 
 /// Paths of the clients' port that describe themselves to their clients.
-const OTHER_PROTOCOLS: [&str; 1] = ["/mcp"];
+const OTHER_PROTOCOLS: [&str; 2] = ["/mcp", "/mcp/"];
 
 /// An id in examples, which no event has.
 const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";

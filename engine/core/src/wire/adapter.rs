@@ -63,7 +63,7 @@ pub struct StoreDelete {
 #[serde(deny_unknown_fields)]
 pub struct StoreSearch {
     /// Namespaces that begin with these segments.
-    #[serde(default)]
+    #[serde(deserialize_with = "super::object::or_default", default)]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
     /// Conditions on fields of the value.
@@ -162,7 +162,8 @@ pub enum MemoryToolCommand {
         path: String,
         /// What is there.
         old_str: String,
-        /// What is to be there.
+        /// What is to be there; default nothing.
+        #[serde(default)]
         new_str: String,
     },
     /// Puts a text behind a line.

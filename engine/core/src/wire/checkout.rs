@@ -43,15 +43,15 @@ pub struct CheckoutRequest {
     #[schemars(range(min = 1, max = CHECKOUT_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Memories of these types go in whatever the query is, at most 8 types.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MANDATORY_TYPES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub mandatory_types: Vec<String>,
     /// These memories go in whatever the query is, at most 64.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MANDATORY_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub mandatory_ids: Vec<String>,
     /// As it was true then, instead of now. RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// As it was known after this event, instead of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

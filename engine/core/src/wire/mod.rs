@@ -15,6 +15,7 @@ mod integrity;
 mod item;
 mod log;
 mod memory;
+pub mod moment;
 mod object;
 pub mod patterns;
 mod proof;

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::get::memory_text;
-use super::search::{Wanted, find, found_text};
+use super::get::{memory_part, memory_text};
+use super::search::{Wanted, find, found_text, next_page, page};
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::projection::Known;
 use crate::refusal::Refusal;
@@ -27,7 +27,7 @@ pub(super) const TOOL: Tool = Tool {
         newest. memory_search and memory_get answer as of now.",
     effect: Effect::Reads,
     input: schema::input::<AsOfArguments>,
-    output: schema::output::<AsOf>,
+    output: Output::Text,
     call,
 };
 
@@ -36,10 +36,10 @@ pub(super) const TOOL: Tool = Tool {
 #[serde(deny_unknown_fields)]
 struct AsOfArguments {
     /// True at this moment, RFC 3339; default now.
-    #[serde(default)]
+    #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     as_of: Option<Timestamp>,
     /// Known at this moment, RFC 3339: nothing that was saved later counts; default now.
-    #[serde(default)]
+    #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     known_at: Option<Timestamp>,
     /// Known after this event, in place of known_at: nothing with a higher sequence number counts.
     #[serde(default)]
@@ -73,7 +73,7 @@ struct AsOfArguments {
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
-    /// How many to skip, for the next page.
+    /// How many to skip, for the next page; with an id characters of its content, for its next part.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     offset: Option<u64>,
@@ -108,17 +108,17 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
         if let Some(id) = id {
             if wanted.is_narrowed() {
-                return Err(refused(
-                    "id excludes query, project, type, tags_any, tags_all, limit and offset",
-                ));
+                return Err(refused("id excludes query, project, type, tags_any, tags_all and limit"));
             }
             let memory = operations.read(id, moment, None).await?;
-            let text = memory_text(&memory);
-            return Answer::new(&AsOf { memory: Some((*memory).clone()), found: None }, text);
+            let (memory, place) = memory_part(&memory, offset)?;
+            let text = memory_text(&memory) + &place.told("memory_as_of");
+            return place.noted(Answer::new(&AsOf { memory: Some(memory), found: None }, text)?);
         }
         let found = find(&operations, wanted, moment).await?;
-        let text = found_text(&found);
-        Answer::new(&AsOf { memory: None, found: Some(found) }, text)
+        let (found, next) = page(found, offset.unwrap_or(0))?;
+        let text = found_text(&found, next);
+        Ok(next_page(Answer::new(&AsOf { memory: None, found: Some(found) }, text)?, next))
     })
 }
 

@@ -6,7 +6,7 @@ use rmcp::model::JsonObject;
 use serde_json::json;
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
@@ -17,7 +17,7 @@ pub(super) const TOOL: Tool = Tool {
         first and give its id as superseded_by. An end can be made earlier later on, never later.",
     effect: Effect::Ends,
     input,
-    output: schema::output::<Saved>,
+    output: Output::Structured(schema::output::<Saved>),
     call,
 };
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use engine_core::wire::{SaveMemory, Saved};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
@@ -17,7 +17,7 @@ pub(super) const TOOL: Tool = Tool {
         better saved as new and the old memory ended with memory_invalidate.",
     effect: Effect::Adds,
     input: schema::writing::<SaveMemory>,
-    output: schema::output::<Saved>,
+    output: Output::Structured(schema::output::<Saved>),
     call,
 };
 

@@ -7,18 +7,19 @@ use engine_core::limits::{
     NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
     SEARCH_OFFSET_MAX, TAG_CHARS_MAX, TAGS_MAX,
 };
+use engine_core::parts::{ROOM, cost, fitting};
 use engine_core::request;
 use engine_core::tags::Tags;
 use engine_core::wire::patterns::NAME_PATTERN;
-use engine_core::wire::{SearchAnswer, SearchMode};
+use engine_core::wire::{Degraded, SearchAnswer, SearchMode};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::Operations;
 use crate::projection::{Moment, Search};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, internal};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",
@@ -29,7 +30,7 @@ pub(super) const TOOL: Tool = Tool {
         searches what was true or known at another time.",
     effect: Effect::Reads,
     input: schema::input::<SearchArguments>,
-    output: schema::output::<SearchAnswer>,
+    output: Output::Text,
     call,
 };
 
@@ -86,9 +87,39 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             offset,
         };
         let moment = operations.moment(None, None);
+        let skipped = offset.unwrap_or(0);
         let found = find(&operations, wanted, moment).await?;
-        Answer::new(&found, found_text(&found))
+        let (found, next) = page(found, skipped)?;
+        let answer = Answer::new(&found, found_text(&found, next))?;
+        Ok(next_page(answer, next))
     })
+}
+
+/// As many of the memories that were found as an answer has room for, and how many to skip for the next ones.
+pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswer, Option<u64>), Refusal> {
+    let kept = room_for(&found.items)?;
+    found.items.truncate(kept);
+    let behind = skipped + kept as u64;
+    let is_more = kept > 0 && behind < found.total && behind <= SEARCH_OFFSET_MAX.into();
+    Ok((found, is_more.then_some(behind)))
+}
+
+/// How many of the first of these an answer has room for.
+pub(super) fn room_for(items: &[impl Serialize]) -> Result<usize, Refusal> {
+    let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
+    let costs: Result<Vec<usize>, _> = items.iter().map(cost_of).collect();
+    Ok(fitting(costs.map_err(|fault| internal(&fault))?, ROOM))
+}
+
+/// What separates two of a list, and what a text has that the fields have not.
+pub(super) const LIST_MARK: usize = 64;
+
+/// Tells programs where the next page begins.
+pub(super) fn next_page(answer: Answer, next: Option<u64>) -> Answer {
+    match next {
+        Some(next) => answer.with("next_offset", next.into()),
+        None => answer,
+    }
 }
 
 /// What `memory_search` and `memory_as_of` have in common.
@@ -135,7 +166,7 @@ pub(super) async fn find(
 }
 
 /// What was found, for a model.
-pub(super) fn found_text(found: &SearchAnswer) -> String {
+pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
     let bound = if found.total_is_bound { "at least " } else { "" };
     let mut text = match found.total {
         0 => "Nothing found.".to_owned(),
@@ -164,13 +195,19 @@ pub(super) fn found_text(found: &SearchAnswer) -> String {
             item.validity.from
         );
     }
+    for Degraded { lane, reason } in &found.degraded {
+        let _infallible = write!(text, "\nThe lane {lane} took no part: {reason}.");
+    }
+    if let Some(next) = next {
+        let _infallible = write!(text, "\nThere are more: call again with offset {next}.");
+    }
     text
 }
 
 impl Wanted {
-    /// Whether anything is asked for that only a search knows.
+    /// Whether anything is asked for that only a search knows. A memory that is read in parts has an offset too.
     pub(super) fn is_narrowed(&self) -> bool {
-        let Wanted { query, project, kind, session, tags, explain: _, limit, offset } = self;
+        let Wanted { query, project, kind, session, tags, explain: _, limit, offset: _ } = self;
         query.is_some()
             || project.is_some()
             || kind.is_some()
@@ -178,6 +215,5 @@ impl Wanted {
             || !tags.0.is_empty()
             || !tags.1.is_empty()
             || limit.is_some()
-            || offset.is_some()
     }
 }

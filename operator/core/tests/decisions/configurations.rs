@@ -14,6 +14,7 @@ use engine_core::{
 };
 use operator_core::{
     build::{children, engine_config},
+    plan::Done,
     status::{Outcome, status},
     validate::validate,
 };
@@ -169,7 +170,8 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let plan = planned(&world);
     carry_out(&mut world, &plan, usize::MAX);
     let valid = valid(&world);
-    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: None };
+    let done = Done::default();
+    let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let said = json!(status(&world, &outcome)).to_string();
     let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [
