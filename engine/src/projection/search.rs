@@ -101,7 +101,7 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these words, best first by the words of these memories alone: of many the newest are ranked.
+    /// The memories that have any of these terms, best first by the words of these memories alone: of many the newest are ranked.
     pub(crate) fn best_having_any(
         &self,
         connection: &Connection,

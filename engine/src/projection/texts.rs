@@ -14,6 +14,7 @@ const TEXTS_BYTES_MAX: usize = 16 << 20;
 /// Texts that were looked at.
 pub(super) struct Texts {
     cutter: Terms,
+    asked: Vec<String>,
     terms: Vec<Term>,
     looked: Vec<(i64, Vec<f64>, f64)>,
     /// Found, and not looked at.
@@ -24,11 +25,17 @@ pub(super) struct Texts {
 impl Texts {
     /// For what somebody looks for.
     pub(super) fn new(asked: &str) -> Texts {
-        let (cutter, mut terms) = (Terms::default(), Vec::new());
-        words(asked, |word| cutter.of_word(word, |term| terms.push(number(term))));
+        let (cutter, mut all) = (Terms::default(), Vec::new());
+        words(asked, |word| cutter.of_word(word, |term| all.push(term.to_owned())));
+        let mut terms: Vec<Term> = all.iter().map(|term| number(term)).collect();
         terms.sort_unstable();
         terms.dedup();
-        Texts { cutter, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+        Texts { cutter, asked: all, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+    }
+
+    /// The terms that are asked for.
+    pub(super) fn asked(&self) -> &[String] {
+        &self.asked
     }
 
     /// Whether the next one has to be looked at; what is not is told with [`Texts::pass`].

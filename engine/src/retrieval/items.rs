@@ -53,7 +53,7 @@ impl Retrieval {
         let bounds = search.moment.bounds(connection)?;
         let mut degraded = Vec::new();
         let by_texts = |degraded: Vec<Degraded>| -> rusqlite::Result<(Vec<(i64, f64)>, Vec<Degraded>)> {
-            let ranked = search.best_by_texts(connection, &question.kept(&[]), among, LANE_TOP)?;
+            let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
             Ok((ranked, degraded))
         };
         // A catalog has the latest versions alone: of a log that is read up to a breach others may count.

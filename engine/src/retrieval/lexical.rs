@@ -47,9 +47,9 @@ fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let narrow = scope.narrow();
     let admission = Admission::new(catalog, &narrow);
     let mut terms = Vec::new();
-    question.words.iter().for_each(|word| catalog.terms().of_word(word, |term| terms.push(number(term))));
+    question.words.iter().for_each(|word| catalog.terms().required(word, |term| terms.push(number(term))));
     let count = catalog.count() as u64;
-    let asked = Asked::new(terms.into_iter(), |term| idf(count, catalog.texts.frequency(term)));
+    let asked = Asked::new(terms, |term| idf(count, catalog.texts.frequency(term)));
     let words: Vec<u32> = asked.terms().iter().map(|(term, _)| catalog.texts.number(*term)).collect();
     let (mut from, mean, mut counts) = (0, catalog.mean_words(), vec![0.0; words.len()]);
     let mut best = Best::of((search.offset + search.limit) as usize);
