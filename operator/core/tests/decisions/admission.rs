@@ -202,7 +202,9 @@ fn what_admission_does_at_a_creation_alone_is_put_right_at_once() {
 /// The anchor moves on over a claim and a ConfigMap that admission changes, and that is no repair of them.
 #[test]
 fn the_anchor_moves_on_over_what_admission_changed() {
-    for (name, (kind, policy)) in policies().into_iter().filter(|(name, _)| name.contains("label")) {
+    for (name, (kind, policy)) in
+        policies().into_iter().filter(|(name, _)| name.contains("label") || name.contains("anchor"))
+    {
         let mut world = anchored(5);
         for key in world.children.clone().into_keys().filter(|key| key.kind == kind) {
             // Applied before, under the policy.
