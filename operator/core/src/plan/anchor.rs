@@ -53,7 +53,7 @@ pub(super) fn plan_claim(
         is_kept_off(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
     }) {
         // A policy does not let the claim say it: the status does.
-        return;
+        return plan_child(observed, key, &neutral, plan);
     }
     let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, key, live, &neutral));
     record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
