@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crds::{
     Embedding, EmbeddingProvider, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException, Retention,
+    SameText, Saving,
 };
 use engine_core::{
     digest::Hash,
@@ -58,6 +59,7 @@ fn full() -> MemoryEngineSpec {
             max_entries_per_project: Some(10_000),
             spike_guard_percent: Some(30),
         }),
+        saving: Some(Saving { same_text: Some(SameText::SaveOnce) }),
         embedding: Some(Embedding { provider: EmbeddingProvider::Off }),
         mcp: Some(Mcp {
             allowed_hosts: vec!["proxy.example.org:8443".into(), "[fd00::1]".into()],
@@ -102,6 +104,7 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
     let empty = MemoryEngineSpec {
         policy: Some(Policy::default()),
         retention: Some(Retention::default()),
+        saving: Some(Saving::default()),
         mcp: Some(Mcp::default()),
         limits: Some(Limits::default()),
         ..MemoryEngineSpec::default()
@@ -132,6 +135,7 @@ fn what_is_said_reaches_the_engine() {
         config["retention"],
         json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
     );
+    assert_eq!(config["saving"], json!({"sameText": "SaveOnce"}));
     assert_eq!(config["embedding"], json!({"provider": "none"}));
     assert_eq!(
         config["mcp"],
