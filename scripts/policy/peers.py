@@ -27,6 +27,7 @@ import hashlib
 import importlib.util
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ PRESIDIO_KINDS = {
 }
 # What the tests of detect-secrets and Presidio test: not needed for the parameters.
 OWN_MODULES = {"detect_secrets", "testing", "tests", "presidio_analyzer", "responses", "requests"}
+# Rules of detect-secrets that look at the name in front of a value.
+BY_WORDS = {"keyword", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant"}
 # Presidio gives what only has the right length a score below this one and leaves it to words beside it.
 PRESIDIO_SURE = 0.4
 
@@ -64,7 +67,7 @@ def gitleaks(copy):
         overlay.write_text(json.dumps({"Replace": {str(copy / old): str((HERE / new).resolve()) for old, new in replaced.items()}}))
         run = ["go", "run", "-overlay", str(overlay), ".", str(pathlib.Path(folder) / "unused.toml")]
         ran = subprocess.run(run, cwd=copy / "cmd/generate/config", capture_output=True, text=True, timeout=900)
-    if ran.returncode:
+    if ran.returncode or not ran.stdout:
         sys.exit(f"go run in {copy} failed: {ran.stderr[-2000:]}")
     rows = sorted({line for line in ran.stdout.splitlines() if line.startswith("{")})
     for row in map(json.loads, rows):
@@ -163,7 +166,7 @@ def detect_secrets(copy):
     for (rule, text), said in verdicts.items():
         if len(said) > 1:
             continue  # one text, flagged in files of one language and not of another
-        kind = "words" if rule in ("keyword", "high_entropy_strings", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant") else "form"
+        kind = "entropy alone" if rule == "high_entropy_strings" else "words" if rule in BY_WORDS else "form"
         yield case("detect-secrets", rule, text, said == {True}, kind, [rows_of[rule, text]])
 
 
@@ -223,6 +226,35 @@ def table(cases, title):
         print(f"| {peer} | {kind} | {part} | {len(true)} | {len(hit)} | {share(hit, true)} | {len(false)} | {len(wrong)} | {share(wrong, false)} | {len(said)} |")
 
 
+NAMING = re.compile(r"(?i)key|token|secret|pass|pwd|credential|auth|bearer|[_-]pw")
+UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def why(case):
+    """The class of a miss, by the secret if the peer says which it is, or else by the longest word of the text."""
+    words = case["want"] or re.findall(r"[A-Za-z0-9+/=_.-]+", case["text"])
+    token = max(words, key=len, default="")
+    if re.search(r"(.)\1{7,}", token):
+        return "a row of one character"
+    if UUID.fullmatch(token):
+        return "an identifier"
+    if not re.search("[A-Za-z]", token):
+        return "digits alone"
+    if not re.search("[0-9]", token):
+        return "letters alone"
+    if len(token) < 16:
+        return "shorter than 16 characters"
+    return "other" if NAMING.search(case["text"]) else "nothing says that it is a secret"
+
+
+def classes(cases):
+    print("\n| peer | class | half | what is missed | number |\n|---|---|---|---|---|")
+    missed = (case for case in cases if case["positive"] and case["class"] != "other kind" and not found(case))
+    counts = collections.Counter((case["peer"], case["class"], case["half"], why(case)) for case in missed)
+    for key, count in sorted(counts.items()):
+        print(f"| {' | '.join(key)} | {count} |")
+
+
 def rules(cases):
     print("\n| peer | rule | class | half | found / true positives | blocked / declared false positives |\n|---|---|---|---|---|---|")
     groups = collections.defaultdict(list)
@@ -249,6 +281,7 @@ def main():
         parser.error("name at least one local copy")
     judge(options.judge, cases)
     table(cases, "Others' test data")
+    classes(cases)
     if options.rules:
         rules(cases)
     if options.misses is not None:
