@@ -10,7 +10,7 @@ pub(super) const TRIGGER: &str = r"\bcurl\b|\blogin\b|\bmysql|\bmariadb|\bsshpas
 pub(super) const PATTERN: &str = concat!(
     r#"\b(?:"#,
     // curl -u user:password
-    r#"(?:curl|wget|xh|httpie)\b(?:[^\n|;]|\\\n){0,400}?\s(?:-[a-zA-Z]{0,8}u|-U|--user|--proxy-user)(?:\s{1,4}|=)?\\?["']?[^\s"':/@]{0,64}:"#,
+    r#"(?:curl|wget|xh|httpie)\b(?:[^\n|;]|\\\n){0,400}?\s(?:-[a-zA-Z]{0,8}u|-U|--user|--proxy-user)(?:\s{1,4}|=)?\\?["']?[^\s"':/]{0,64}:["']?"#,
     // docker login -p password
     r#"|(?:docker|podman|nerdctl|buildah|skopeo|oras|crane|regctl|cosign|helm|oc|az|cf|argocd|gh|vault|bw|lpass|tkn|astro)\b[^\n|;]{0,120}?\blogin\b[^\n|;]{0,200}?\s(?:-p|--password)[ =]{1,3}["']?"#,
     // mysql -ppassword

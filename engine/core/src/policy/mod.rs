@@ -17,6 +17,7 @@ mod address;
 mod assignment;
 mod checks;
 mod command;
+mod connector;
 mod detector;
 mod encoded;
 mod payload;

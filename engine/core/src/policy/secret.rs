@@ -147,7 +147,11 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Key of OpenAI and of services that took over its form",
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
-        mixed_form,
+        |text, found| {
+            // Those of Anthropic have a row of their own.
+            let other = text[found.clone()].starts_with(b"sk-ant-");
+            (!other).then(|| mixed_form(text, found))?
+        },
     ),
     row("google-api-key", "Key of a Google API", "AIza", r"AIza[A-Za-z0-9_-]{35}", form),
     row(

@@ -93,6 +93,7 @@ pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
         && !is_code(value, quoted)
         && !is_placeholder(value)
         && !(joined && is_words(value))
+        && !value.windows(3).any(|mark| mark == b"://")
         && entropy_bits(value) >= ENTROPY_OF_PASSWORD
 }
 
@@ -118,7 +119,8 @@ pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
     ];
     let named =
         kinds.iter().any(|kind| value.len() > kind.len() && value[..kind.len()].eq_ignore_ascii_case(kind))
-            || value.windows(3).any(|mark| mark == b"://");
+            || value.windows(3).any(|mark| mark == b"://" || mark == b"%20")
+            || is_file(value);
     // What stands behind a word alone may be the hash of a commit or of a file.
     let digest = hex && said == Said::Behind && matches!(value.len(), 40 | 64);
     let varied = entropy_bits(value) >= if hex { ENTROPY_OF_HEX } else { ENTROPY_OF_TOKEN };
@@ -133,6 +135,20 @@ pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
         && !is_placeholder(value)
         && !is_row(value)
         && (owned || !is_uuid(value))
+}
+
+/// The name of a file, or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
+fn is_file(value: &[u8]) -> bool {
+    const ENDS: [&str; 20] = [
+        "yaml", "yml", "json", "pem", "key", "crt", "cer", "txt", "conf", "toml", "env", "cfg", "ini", "xml",
+        "md", "log", "sh", "py", "js", "pub",
+    ];
+    let end = value.iter().rposition(|byte| *byte == b'.').map_or(&b""[..], |at| &value[at + 1..]);
+    let first = value.strip_prefix(b"/").and_then(|rest| rest.split(|byte| *byte == b'/').next());
+    let path = first.is_some_and(|first| {
+        first.len() > 2 && first.len() < value.len() - 1 && first.iter().all(u8::is_ascii_lowercase)
+    });
+    path || ENDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(end))
 }
 
 /// A call, an index, a variable, a template, a tag: a name for a password instead of one. Between quotes a bracket is a
@@ -221,7 +237,9 @@ fn single_case(part: &[u8]) -> bool {
 }
 
 /// Words that stand where a secret would.
-const PLACEHOLDERS: [&str; 24] = [
+const PLACEHOLDERS: [&str; 26] = [
+    "p4ssw0rd",
+    "secr3t",
     "changeme",
     "change-me",
     "change_me",
