@@ -249,9 +249,9 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "authorization-header",
-        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token",
-        r"(?i)basic\s|bearer\s|authorization",
-        r"(?i)(?:basic\s{1,4}|bearer[:=]?\s{1,4}|authorization[\x22']?\s{0,2}[:=]\s{0,2}[\x22'`]?(?:[a-z][a-z-]{1,15}\s{1,2})?(?:(?:token|key|apikey)=)?[\x22']?)([A-Za-z0-9+/=._~:-]{8,600})",
+        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same behind `auth` and `_auth` in files of Docker and npm",
+        r"(?i)basic\s|bearer|authorization|auth[\x22']?\s{0,2}[:=]",
+        r"(?i)(?:basic\s{1,4}|\b_?auth[\x22']?\s{0,2}[:=]\s{0,2}[\x22']?|bearer[:=]?\s{1,4}|authorization[\x22']?\s{0,2}[:=]\s{0,2}[\x22'`]?(?:[a-z][a-z-]{1,15}\s{1,2})?(?:(?:token|key|apikey)=)?[\x22']?)([A-Za-z0-9+/=._~:-]{8,600})",
         authorization,
     ),
     row(
@@ -328,7 +328,8 @@ fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let value = &text[found.clone()];
     let lead = text[..found.start].trim_ascii_end().to_ascii_lowercase();
-    if lead.ends_with(b"basic") {
+    let name = lead.iter().rposition(|byte| !b"\"'=: ".contains(byte)).map_or(0, |at| at + 1);
+    if lead.ends_with(b"basic") || lead[..name].ends_with(b"auth") {
         let said = base64(value)?;
         let printable = said.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
         let (user, password) = said.split_at(said.iter().position(|byte| *byte == b':')?);

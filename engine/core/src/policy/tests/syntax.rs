@@ -182,6 +182,14 @@ fn a_manifest_of_a_secret_passed() {
 }
 
 #[test]
+fn credentials_in_files_of_tools_passed() {
+    let credentials = STANDARD.encode("ana:correct horse 9");
+    refused(&format!("{{\"auths\": {{\"registry.internal\": {{\"auth\": \"{credentials}\"}}}}}}"));
+    refused(&format!("//registry.internal/:_auth={credentials}"));
+    passes("auth: required, _auth=true, \"auth\": \"oauth2-proxy-v7\"");
+}
+
+#[test]
 fn sentences_about_secrets_pass() {
     for note in [
         "The API key is stored in Vault under kv/staging/api-key-2.",
