@@ -7,7 +7,7 @@
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
 //! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
 //! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
-//! reads foreign logs.
+//! and [`peers`] read what other products have stored.
 
 pub mod anchor;
 pub mod checkpoint;
@@ -28,6 +28,7 @@ pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod note;
+pub mod peers;
 pub mod policy;
 pub mod query;
 pub mod recovery;

@@ -24,6 +24,7 @@ mod retention;
 mod room;
 mod services;
 mod stdio;
+mod stores;
 mod tools;
 mod validity;
 mod verbs;
