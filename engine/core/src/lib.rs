@@ -6,10 +6,13 @@
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
 //! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
-//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
-//! and [`peers`] read what other products have stored.
+//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
+//! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
+//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
+//! products have stored.
 
 pub mod anchor;
+pub mod arguments;
 pub mod checkpoint;
 pub mod content;
 pub mod digest;
@@ -28,6 +31,7 @@ pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod note;
+pub mod parts;
 pub mod peers;
 pub mod policy;
 pub mod query;
@@ -36,6 +40,8 @@ pub mod request;
 pub mod retention;
 pub mod retrieval;
 pub mod row;
+pub mod rpc;
 pub mod strict;
+pub mod tags;
 pub mod wire;
 pub mod zaxy;

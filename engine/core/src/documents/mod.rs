@@ -58,6 +58,7 @@ pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     let draft = |(number, text): (u32, &str)| {
         let source = Source { uri: document.source.clone(), sha256, piece: number, pieces };
         let request = SaveMemory {
+            same_text: None,
             content: text.to_owned(),
             title: title.clone(),
             project: sender.project.clone(),

@@ -180,6 +180,7 @@ impl Record {
             self.changed.push("tags");
         }
         let memory = SaveMemory {
+            same_text: None,
             content: content.to_owned(),
             title: None,
             project: None,
