@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Record, Refused, Step, needed, text};
 use crate::digest::Hash;
 use crate::limits::{CONTENT_BYTES_MAX, TAG_CHARS_MAX, TAGS_MAX};
-use crate::wire::SaveMemory;
+use crate::wire::{SameText, SaveMemory};
 
 const PRODUCT: &str = "mem0";
 /// Where the answer of `get_all()`, and exports made of it, have their memories.
@@ -180,7 +180,8 @@ impl Record {
             self.changed.push("tags");
         }
         let memory = SaveMemory {
-            same_text: None,
+            // Two memories of the store with one text may end at different times.
+            same_text: Some(SameText::Say),
             content: content.to_owned(),
             title: None,
             project: None,
