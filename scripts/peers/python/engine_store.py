@@ -81,6 +81,10 @@ class EngineStore(BaseStore):
             raise ValueError(response.text)
         return response.json() if response.content else None
 
+    @staticmethod
+    def _asked(op, body):
+        return body if op.refresh_ttl is None else body | {"refresh_ttl": op.refresh_ttl}
+
     def _put(self, op):
         body = {"namespace": list(op.namespace), "key": op.key}
         if op.value is None:
@@ -96,7 +100,7 @@ class EngineStore(BaseStore):
         return self._call("PUT", "/store/items", json=body)
 
     def _get(self, op):
-        item = self._call("GET", "/store/items", params={"namespace": ".".join(op.namespace), "key": op.key})
+        item = self._call("GET", "/store/items", params=self._asked(op, {"namespace": ".".join(op.namespace), "key": op.key}))
         return Item(**_fields(item)) if item else None
 
     def _search(self, op):
@@ -105,7 +109,7 @@ class EngineStore(BaseStore):
             body["filter"] = op.filter
         if op.query:
             body["query"] = op.query
-        items = self._call("POST", "/store/items/search", json=body)["items"]
+        items = self._call("POST", "/store/items/search", json=self._asked(op, body))["items"]
         return [SearchItem(**_fields(item), score=item.get("score")) for item in items]
 
     def _namespaces(self, op):
