@@ -99,7 +99,9 @@ def python_suite(suite, source, work, options):
         name = f"{case.get('classname').rsplit('.', 1)[-1]}::{case.get('name')}"
         broken = case.find("failure") if case.find("failure") is not None else case.find("error")
         skipped = case.find("skipped") is not None
-        outcome = "skipped" if skipped else "passed" if broken is None else "failed"
+        asked = {it.get("name"): it.get("value") for it in case.iter("property")}.get("asked")
+        passed = "untouched" if asked == "0" else "passed"
+        outcome = "skipped" if skipped else passed if broken is None else "failed"
         results[name] = (outcome, "" if broken is None else (broken.get("message") or "").splitlines()[:1])
     return results
 
@@ -169,11 +171,11 @@ SUITES = [
 
 def judge(suite, expected):
     """Beside each test what was expected of it: nothing, a difference, or that it cannot be carried over."""
-    used, judged = set(), {"passed": [], "difference": [], "cannot": [], "failed": [], "stale": []}
+    used, judged = set(), {"passed": [], "untouched": [], "difference": [], "cannot": [], "failed": [], "stale": []}
     for name, (outcome, message) in suite.results.items():
         rule = next((pattern for pattern in expected if fnmatch.fnmatchcase(name, pattern)), None)
-        if outcome == "passed":
-            judged["passed"].append(name)
+        if outcome in ("passed", "untouched"):
+            judged[outcome].append(name)
         elif rule is not None:
             used.add(rule)
             judged[expected[rule]["kind"]].append(name)
@@ -190,7 +192,10 @@ def section(suite, judged, expected):
     count = {kind: len(found) for kind, found in judged.items()}
     total = count["passed"] + count["difference"] + count["cannot"] + count["failed"]
     lines = [f"## {suite.title}", "", f"{total} tests: {count['passed']} pass, {count['difference']} differ as documented, "
-             f"{count['cannot']} cannot be carried over, {count['failed']} fail.", ""]
+             f"{count['cannot']} cannot be carried over, {count['failed']} fail."]
+    if count["untouched"]:
+        lines[-1] += f" {count['untouched']} more pass without asking the engine, and say nothing about it."
+    lines.append("")
     for kind, title in [("difference", "Documented differences"), ("cannot", "Cannot be carried over")]:
         rules = [(pattern, rule) for pattern, rule in expected.items() if rule["kind"] == kind]
         if rules:

@@ -4,17 +4,15 @@ The suite looks at the directory: after each command it is made to say what the 
 """
 
 import os
-import re
 import shutil
 import uuid
 from pathlib import Path
 
-import httpx
+import counted
 from anthropic.lib.tools import ToolError
 from anthropic.lib.tools._beta_builtin_memory_tool import BetaAbstractMemoryTool, BetaAsyncAbstractMemoryTool
 
 TIMEOUT_S = 30.0
-NUMBERED = re.compile(r"^ *\d+\t", re.MULTILINE)
 
 
 class _Engine:
@@ -24,7 +22,7 @@ class _Engine:
         self.memory_root = self.base_path / "memories"
         self.memory_root.mkdir(parents=True, exist_ok=True, mode=0o700)
         headers = {"x-memory-project": f"peers-{uuid.uuid4().hex}"}
-        self._client = httpx.Client(base_url=os.environ["ENGINE_URL"], headers=headers, timeout=TIMEOUT_S)
+        self._client = counted.client(base_url=os.environ["ENGINE_URL"], headers=headers, timeout=TIMEOUT_S)
 
     def _ask(self, body):
         response = self._client.post("/v1/adapters/anthropic-memory", json=body)

@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from datetime import datetime
 
-import httpx
+import counted
 from langgraph.store.base import (
     BaseStore,
     GetOp,
@@ -46,7 +46,7 @@ class EngineStore(BaseStore):
         self.ttl_config = ttl
         self.embeddings = (index or {}).get("embed")
         headers = {"x-memory-project": project or f"peers-{uuid.uuid4().hex}"}
-        self._client = httpx.Client(base_url=os.environ["ENGINE_URL"], headers=headers, timeout=TIMEOUT_S)
+        self._client = counted.client(base_url=os.environ["ENGINE_URL"], headers=headers, timeout=TIMEOUT_S)
 
     @classmethod
     @contextmanager

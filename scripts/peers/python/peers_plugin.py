@@ -2,6 +2,23 @@
 
 import os
 
+import counted
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    before = counted.made
+    item.user_properties.append(("asked", lambda: counted.made - before))
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.user_properties = [(name, value() if callable(value) else value) for name, value in item.user_properties]
+    return report
+
 
 def pytest_configure(config):
     suite = os.environ["PEERS_SUITE"]
