@@ -8,7 +8,8 @@
 //! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
 //! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
 //! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
-//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] reads foreign logs.
+//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
+//! products have stored.
 
 pub mod anchor;
 pub mod arguments;
@@ -31,6 +32,7 @@ pub mod memory_tool;
 pub mod merkle;
 pub mod note;
 pub mod parts;
+pub mod peers;
 pub mod policy;
 pub mod query;
 pub mod recovery;

@@ -61,6 +61,12 @@ pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
 pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
 /// Type of the pieces of a document that names none.
 pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
+/// Largest file of another product that is read as a whole to be imported, bytes; files of lines and databases may be larger.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Most files of one import.
+pub const IMPORT_FILES_MAX: usize = 100_000;
+/// Directories within directories that an import looks into.
+pub const IMPORT_DEPTH_MAX: usize = 32;
 /// Longest note of feedback, characters.
 pub const NOTE_CHARS_MAX: usize = 1000;
 /// Oldest age that a retention rule names, days: a hundred years.

@@ -134,4 +134,3 @@ pub(crate) fn item_projects(connection: &Connection, limit: usize) -> rusqlite::
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection.prepare_cached(sql)?.query_map([limit], |row| row.get(0))?.collect()
 }
-

@@ -273,4 +273,3 @@ impl<'a> Page<'a> {
         Ok(if is_too_large { Items::TooLarge } else { Items::Found(answer) })
     }
 }
-

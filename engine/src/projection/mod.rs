@@ -47,9 +47,7 @@ pub(crate) use item_changes::{
     item_changes_after, item_projects, items_after, items_having_any, refreshes_after,
 };
 pub(crate) use item_search::{Filtered, ItemSearch, Items};
-pub(crate) use items::{
-    ItemFile, ItemPlace, files, item, item_versions, namespaces, standing_items, timed,
-};
+pub(crate) use items::{ItemFile, ItemPlace, files, item, item_versions, namespaces, standing_items, timed};
 pub(crate) use known::{Earlier, Text, earlier};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{

@@ -118,7 +118,11 @@ fn a_context_holds_no_text_twice() {
     for _ in 0..2 {
         save(&engine, "", &rule);
     }
-    save(&engine, "", &json!({"content": "The kettle in the small kitchen holds two litres.", "project": "p"}));
+    save(
+        &engine,
+        "",
+        &json!({"content": "The kettle in the small kitchen holds two litres.", "project": "p"}),
+    );
     let asked = json!({"query": "the kettle in the kitchen", "project": "p", "mandatory_types": ["rule"], "limit": 2});
     let answer = engine.post("/v1/checkout", "", &asked.to_string()).json();
     let context = answer["context"].as_str().unwrap();

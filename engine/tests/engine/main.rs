@@ -30,6 +30,7 @@ mod scripts;
 mod services;
 mod statistics;
 mod stdio;
+mod stores;
 mod tags;
 mod tools;
 mod validity;

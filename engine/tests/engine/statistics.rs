@@ -49,17 +49,9 @@ fn fill(engine: &Running, project: &str) {
 fn without_places(answer: &mut Value) {
     match answer {
         Value::Object(fields) => {
-            for name in [
-                "applied_seq",
-                "seq",
-                "id",
-                "hash",
-                "citation",
-                "version",
-                "same_as",
-                "tokens",
-                "validity",
-            ] {
+            for name in
+                ["applied_seq", "seq", "id", "hash", "citation", "version", "same_as", "tokens", "validity"]
+            {
                 fields.remove(name);
             }
             fields.retain(|name, _| !name.ends_with("_at") && name != "context");
