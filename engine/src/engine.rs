@@ -13,7 +13,7 @@ use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{
     CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
-    ProjectionState, StorageHealth, StorageReason,
+    ProjectionState, SameText, StorageHealth, StorageReason,
 };
 use jiff::Timestamp;
 use thiserror::Error;
@@ -35,7 +35,7 @@ use crate::providers::{ClientError, RerankService, Reranker};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
-use crate::writing::{Gate, WriteError};
+use crate::writing::{Gate, Passed, WriteError};
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
+    /// What is done with a text that a project has already, for whoever does not say.
+    pub(crate) same_text: SameText,
 }
 
 /// Why an engine does not start.
@@ -106,6 +108,7 @@ pub(crate) struct Engine {
     gate: Gate,
     pseudonyms: Pseudonyms,
     pub(crate) retention: Retention,
+    pub(crate) same_text: SameText,
     /// For writes that depend on what is there.
     pub(crate) turns: Turns,
     queue: Mutex<Option<SyncSender<Order>>>,
@@ -130,6 +133,7 @@ impl Engine {
             search_bytes_max,
             rerank,
             retention,
+            same_text,
         } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
@@ -205,6 +209,7 @@ impl Engine {
             gate: Gate::new(policy, Arc::clone(&metrics)),
             pseudonyms,
             retention,
+            same_text,
             published,
             projection,
             log,
@@ -227,8 +232,33 @@ impl Engine {
 
     /// Makes events durable, all or none.
     pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
+        self.commit_passed(self.pass(drafts).await?, key).await
+    }
+
+    /// The events as the policy lets them be written.
+    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
+        let known = self.pseudonyms.known().cloned();
+        // Hardly any event needs a key that was not needed before it.
+        let again = known.is_none().then(|| drafts.clone());
+        let passed = match (self.gate.pass(drafts, known).await, again) {
+            (Err(WriteError::Pseudonyms(_)), Some(drafts)) => {
+                let key = self.pseudonym_key().await?;
+                self.gate.pass(drafts, Some(key)).await?
+            }
+            (passed, _) => passed?,
+        };
+        self.record_pseudonym_key(passed.drafts()).await?;
+        Ok(passed)
+    }
+
+    /// Makes events durable that the policy has let pass.
+    pub(crate) async fn commit_passed(
+        &self,
+        passed: Passed,
+        key: Option<Key>,
+    ) -> Result<Receipt, WriteError> {
         let started = Instant::now();
-        let drafts = self.judged(drafts).await?;
+        let drafts = passed.into_drafts();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
@@ -246,7 +276,7 @@ impl Engine {
         through: u64,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
-        let drafts = self.judged(drafts).await?;
+        let drafts = self.pass(drafts).await?.into_drafts();
         let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((wake, _)) = &*keeper {
@@ -269,22 +299,6 @@ impl Engine {
     /// The key of this log's pseudonyms, once it is known to be that.
     pub(crate) async fn pseudonym_key(&self) -> Result<PseudonymKey, KeyFault> {
         self.pseudonyms.key(&self.projection, self.published.head_seq()).await
-    }
-
-    /// The events as they may be written.
-    async fn judged(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, WriteError> {
-        let known = self.pseudonyms.known().cloned();
-        // Hardly any event needs a key that was not needed before it.
-        let again = known.is_none().then(|| drafts.clone());
-        let passed = match (self.gate.pass(drafts, known).await, again) {
-            (Err(WriteError::Pseudonyms(_)), Some(drafts)) => {
-                let key = self.pseudonym_key().await?;
-                self.gate.pass(drafts, Some(key)).await?
-            }
-            (passed, _) => passed?,
-        };
-        self.record_pseudonym_key(&passed).await?;
-        Ok(passed)
     }
 
     /// Makes it durable which key the tokens of these events have, before the first of them is.

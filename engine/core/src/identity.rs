@@ -8,12 +8,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::event::{
-    ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, ITEM_DELETED, ITEM_PUT, LOG_KEY_ROTATED, LOG_PSEUDONYMS_KEYED,
-    LOG_ROLLBACK_ACCEPTED, MEMORY_FEEDBACK, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED,
-    OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT, RETENTION_APPLIED, RETRIEVAL_WEIGHTS_SET,
+    ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED, LOG_KEY_ROTATED,
+    LOG_PSEUDONYMS_KEYED, LOG_ROLLBACK_ACCEPTED, MEMORY_FEEDBACK, MEMORY_FORGOTTEN, MEMORY_INVALIDATED,
+    MEMORY_SAVED, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT, RETENTION_APPLIED, RETRIEVAL_WEIGHTS_SET,
 };
 use crate::memory_tool;
 use crate::policy::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
+use crate::words::normal_form;
 
 mod answers;
 mod requests;
@@ -32,6 +33,7 @@ pub const IDENTIFIERS: &[(&str, &[&str])] = &[
     (LOG_PSEUDONYMS_KEYED, &[]),
     (ITEM_PUT, &["namespace[]", "key"]),
     (ITEM_DELETED, &["namespace[]", "key"]),
+    (ITEM_REFRESHED, &[]),
     (ENTITY_PUT, &["name", "type"]),
     (ENTITY_OBSERVED, &["entity"]),
     (ENTITY_ENDED, &["name"]),
@@ -134,7 +136,9 @@ pub fn stored(
         if breaks_a_rule(name, form) {
             return;
         }
-        match policy.judge_identifier(key, ("", form), name, now, &mut Counts::default()) {
+        // One form of a text, as everything that is stored has.
+        let normal = normal_form(name);
+        match policy.judge_identifier(key, ("", form), &normal, now, &mut Counts::default()) {
             Ok(Some(stored)) => told.add(stored.clone(), std::mem::replace(name, stored)),
             Err(NotNamed::NoKey) => outcome = Err(NoKey),
             Ok(None) | Err(NotNamed::Blocked(_)) => {}

@@ -7,10 +7,13 @@
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
 //! them and [`retrieval`] ranks them, [`policy`] says what may be written,
 //! [`identity`] what names something, [`forgetting`] and [`retention`] what goes,
-//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
-//! reads foreign logs.
+//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
+//! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
+//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
+//! products have stored.
 
 pub mod anchor;
+pub mod arguments;
 pub mod checkpoint;
 pub mod content;
 pub mod digest;
@@ -30,6 +33,8 @@ pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod note;
+pub mod parts;
+pub mod peers;
 pub mod policy;
 pub mod query;
 pub mod recovery;
@@ -37,6 +42,10 @@ pub mod request;
 pub mod retention;
 pub mod retrieval;
 pub mod row;
+pub mod rpc;
 pub mod strict;
+pub mod tags;
+pub mod tokens;
 pub mod wire;
+pub mod words;
 pub mod zaxy;

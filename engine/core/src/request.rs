@@ -13,6 +13,7 @@ use crate::limits::*;
 use crate::policy::tokens;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
+use crate::words::make_normal;
 
 mod graph;
 mod items;
@@ -23,7 +24,7 @@ pub use graph::{
 };
 pub use items::{
     ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
-    searched_items,
+    put_item_to_live, refreshed_item, searched_items,
 };
 
 /// A broken rule. `Display` names the field and the rule, never the value.
@@ -156,8 +157,21 @@ pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
 
 /// Checks a memory that is a piece of a document.
 pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
-    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from, entities } =
-        request;
+    let SaveMemory {
+        content,
+        title,
+        project,
+        kind,
+        mut tags,
+        session,
+        actor,
+        occurred_at,
+        valid_from,
+        mut entities,
+        // Decides whether it is saved, and is no part of it.
+        same_text: _,
+    } = request;
+    tags.iter_mut().chain(&mut entities).for_each(make_normal);
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }
@@ -287,6 +301,14 @@ pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, NAME_CHARS_MAX)
 }
 
+/// Checks a name that may be left out, and brings it into the form it is compared by.
+pub fn optional(field: &str, value: &mut Option<String>, limit: usize) -> Result<(), Refused> {
+    value.iter_mut().try_for_each(|value| {
+        make_normal(value);
+        name(field, value, limit)
+    })
+}
+
 /// Checks a text of one line that must not be empty.
 pub fn text(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     name(field, value, limit)
@@ -328,8 +350,9 @@ pub fn ids(field: &str, ids: &[String], max: usize) -> Result<(), Refused> {
 }
 
 /// Checks names of a list.
-pub fn names(field: &str, names: &[String], max: usize) -> Result<(), Refused> {
+pub fn names(field: &str, names: &mut [String], max: usize) -> Result<(), Refused> {
     count(field, names.len(), 0, max)?;
+    names.iter_mut().for_each(make_normal);
     names
         .iter()
         .enumerate()
@@ -344,7 +367,8 @@ pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64
 }
 
 pub(crate) fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
-    let value = value.unwrap_or_else(|| default.to_owned());
+    let mut value = value.unwrap_or_else(|| default.to_owned());
+    make_normal(&mut value);
     name(field, &value, NAME_CHARS_MAX)?;
     Ok(value)
 }

@@ -8,7 +8,7 @@ use engine_core::graph::{
     RelationPayload,
 };
 use engine_core::identity::{Identified, Visit};
-use engine_core::limits::GRAPH_NODES_DEFAULT;
+use engine_core::limits::{GRAPH_NODES_DEFAULT, NAME_CHARS_MAX};
 use engine_core::policy::Form;
 use engine_core::request::{self, Author, Refused};
 use engine_core::wire::{
@@ -16,6 +16,7 @@ use engine_core::wire::{
     EndRelations, EntitiesCreated, ErrorCode, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
     NeighboursAnswer, ObservationDeletion, ObservationsAdded, OpenNodes, Relation, RelationsCreated,
 };
+use engine_core::words::normal_form;
 
 use super::items::too_large;
 use super::named::tell;
@@ -358,7 +359,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
-        let mut asked = Asked { project, name: Some(name), after: None };
+        let mut asked = Asked { project, name: Some(normal_form(&name).into_owned()), after: None };
         let told = self.stored(&mut asked).await?;
         let name = asked.name.unwrap_or_default();
         request::entity_name("name", &name)?;
@@ -376,7 +377,7 @@ impl Operations {
     /// Memories that are about what a question names, or about what is near it.
     pub(crate) async fn memories_near(
         &self,
-        project: Option<String>,
+        mut project: Option<String>,
         question: String,
         (depth, limit): (u32, u32),
         moment: Moment,
@@ -386,7 +387,7 @@ impl Operations {
         self.stored(&mut asked).await?;
         let (project, question) = (asked.project, asked.name.unwrap_or_default());
         request::graph_question(&question)?;
-        project.iter().try_for_each(|project| request::filter("project", project))?;
+        request::optional("project", &mut project, NAME_CHARS_MAX)?;
         let read = move |connection: &rusqlite::Connection| {
             let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             let near = memories_near(connection, project.as_deref(), &question, depth, &moment, limit)?;
@@ -404,9 +405,9 @@ impl Operations {
 }
 
 fn named(project: Option<String>) -> Result<String, Refusal> {
-    let project = project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned());
-    request::filter("project", &project)?;
-    Ok(project)
+    let mut project = project;
+    request::optional("project", &mut project, NAME_CHARS_MAX)?;
+    Ok(project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned()))
 }
 
 fn found(graph: Graph) -> Result<GraphView, Refusal> {
@@ -423,7 +424,7 @@ fn replayed(receipt: &Option<Receipt>) -> Option<(u64, u64)> {
 
 fn written<T>(receipt: Option<&Receipt>, answer: impl FnOnce(Option<u64>) -> T) -> Written<T> {
     let answer = answer(receipt.map(|receipt| receipt.last_seq));
-    Written { answer, replayed: receipt.is_some_and(|receipt| receipt.replayed) }
+    Written { answer, replayed: receipt.is_some_and(|receipt| receipt.replayed), wrote: true }
 }
 
 fn no_entity(name: &str) -> Refusal {

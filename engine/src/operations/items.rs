@@ -1,19 +1,24 @@
 //! Items: values under a namespace and a key.
 
-use engine_core::event::ITEM_DELETED;
+use std::sync::Arc;
+
+use engine_core::event::{Draft, ITEM_DELETED};
 use engine_core::identity::{Identified, Visit, place_of_item};
+use engine_core::item::refreshed_until;
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
 use engine_core::policy::Form;
 use engine_core::request::{self, ItemWrite};
+use engine_core::row::microseconds;
 use engine_core::wire::{
     DeleteItem, ErrorCode, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
     NamespacesAnswer, PutItem, SearchItems,
 };
+use jiff::Timestamp;
 
 use super::{Operations, SentKey, Written};
 use crate::log::{Key, Receipt};
 use crate::projection::{
-    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items,
+    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
 use crate::refusal::{Refusal, internal};
 
@@ -37,12 +42,22 @@ impl Operations {
     /// Gives an item a new value, and makes the item when there is none.
     pub(crate) async fn put_item(
         &self,
+        request: PutItem,
+        key: Option<SentKey>,
+    ) -> Result<Written<ItemWritten>, Refusal> {
+        self.put_item_to_live(request, None, key).await
+    }
+
+    /// The same of an item that has so many milliseconds to live after it was put or read.
+    pub(crate) async fn put_item_to_live(
+        &self,
         mut request: PutItem,
+        ttl_ms: Option<u64>,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
-        self.write_item(request::put_item(request)?, key).await
+        self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
     /// Takes an item away. One that is not there is an error.
@@ -101,7 +116,7 @@ impl Operations {
     ) -> Result<ItemView, Refusal> {
         let told = self.stored(&mut named).await?;
         let NamedItem { project, namespace, key } = named;
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let (moment, past) = (self.moment(None, known), known.is_some());
         let read = move |connection: &_| item(connection, &place, &moment, past);
@@ -117,7 +132,7 @@ impl Operations {
     ) -> Result<ItemVersions, Refusal> {
         self.stored(&mut named).await?;
         let NamedItem { project, namespace, key } = named;
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let moment = self.moment(None, None);
         let page = (limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), offset);
@@ -127,7 +142,13 @@ impl Operations {
     }
 
     /// Finds items by namespace, by conditions on their values and by words.
-    pub(crate) async fn search_items(&self, mut request: SearchItems) -> Result<ItemsAnswer, Refusal> {
+    ///
+    /// Whoever wants all gets, behind what was found, what has nothing of the words.
+    pub(crate) async fn search_items(
+        &self,
+        mut request: SearchItems,
+        all_are_wanted: bool,
+    ) -> Result<ItemsAnswer, Refusal> {
         let told = self.stored(&mut request).await?;
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
@@ -139,7 +160,9 @@ impl Operations {
             limit: request.limit.unwrap_or(ITEMS_LIMIT_DEFAULT),
             offset: request.offset.unwrap_or(0),
         };
-        match self.query("items_search", None, move |connection| search.run(connection)).await? {
+        let retrieval = Arc::clone(&self.engine.retrieval);
+        let read = move |connection: &_| retrieval.items(connection, &search, all_are_wanted);
+        match self.query("items_search", None, read).await? {
             Items::Found(answer) => Ok(told.back(answer)),
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
@@ -148,6 +171,28 @@ impl Operations {
             )
             .hint("narrow it: a longer namespace_prefix, or words")),
         }
+    }
+
+    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or not that could be
+    /// written: what is found on a full volume is found all the same.
+    pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let mut project = project.to_owned();
+        self.stored(&mut project).await?;
+        let timed = self.query("items_timed", None, move |connection| timed(connection, &versions)).await?;
+        let now = microseconds(Timestamp::now());
+        let longer =
+            timed.iter().filter_map(|item| Some((item.version, refreshed_until(item.until, item.ttl, now)?)));
+        let drafts = longer.map(|(version, until)| request::refreshed_item(project.clone(), version, until));
+        let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
+        if !drafts.is_empty()
+            && let Err(fault) = self.engine.commit(drafts, None).await
+        {
+            tracing::warn!(%fault, "items that were read got no more time");
+        }
+        Ok(())
     }
 
     /// Lists the namespaces that have items.

@@ -2,11 +2,14 @@
 
 use engine_core::identity::{Identified, Visit};
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
-use engine_core::memory_tool::{Failed, File, NAMESPACE, Path, inserted, listing, numbered, replaced};
+use engine_core::memory_tool::{
+    Failed, File, NAMESPACE, Path, command, inserted, listing, numbered, replaced,
+};
 use engine_core::policy::Form;
 use engine_core::request::{self, ItemWrite};
 use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, MemoryToolCommand, PutItem};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{NamedItem, Operations};
 use crate::projection::{ItemFile, files};
@@ -38,6 +41,9 @@ impl From<Refusal> for Fault {
             ErrorCode::InvalidArgument | ErrorCode::PayloadTooLarge | ErrorCode::AnswerTooLarge => {
                 Fault::Said(refusal.message().to_owned())
             }
+            ErrorCode::PolicyBlocked => {
+                Fault::Said(format!("Nothing was written: {}. Write it without that.", refusal.message()))
+            }
             ErrorCode::VersionConflict | ErrorCode::ItemNotFound => {
                 Fault::Said("The file was changed in the meantime. Please view it again.".into())
             }
@@ -49,17 +55,21 @@ impl From<Refusal> for Fault {
 type Said = Result<String, Fault>;
 
 impl Operations {
-    /// Runs one command. What the model can put right is an answer; what it cannot, such as a full volume, an error.
+    /// Runs one command, as it was sent. What the model can put right is an answer; what it cannot, such as a full volume, an error.
     pub(crate) async fn memory_tool(
         &self,
         project: Option<String>,
-        command: MemoryToolCommand,
+        sent: Map<String, Value>,
     ) -> Result<MemoryToolAnswer, Refusal> {
+        let command = match command(sent) {
+            Ok(command) => command,
+            Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
+        };
         let mut project = project;
         if let Some(project) = &mut project {
             self.stored(project).await?;
         }
-        let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
+        let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
         let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };

@@ -15,6 +15,7 @@ mod memory_tool;
 mod named;
 mod outside;
 mod retention;
+mod saving;
 mod search;
 mod turns;
 mod weights;
@@ -51,11 +52,13 @@ pub(crate) struct Operations {
 pub(crate) struct Written<T> {
     pub(crate) answer: T,
     pub(crate) replayed: bool,
+    /// Whether anything was written, now or before.
+    pub(crate) wrote: bool,
 }
 
 impl<T> Written<T> {
     pub(crate) fn new(receipt: &Receipt, answer: T) -> Written<T> {
-        Written { answer, replayed: receipt.replayed }
+        Written { answer, replayed: receipt.replayed, wrote: true }
     }
 }
 

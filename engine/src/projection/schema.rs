@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, MAIN_DB};
+use engine_core::words::terms::Terms;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, Error, MAIN_DB};
 
 /// What rows are written into. The columns are those of `engine_core::row`.
 const TABLES: &str = "
@@ -19,6 +21,8 @@ CREATE TABLE memories (
     valid_from INTEGER NOT NULL, known INTEGER NOT NULL,
     content TEXT NOT NULL
 ) STRICT;
+-- The beginning of a digest of project and content: what was saved before is found by it. Not of the digest; it follows from the rows.
+CREATE TABLE memory_texts (seq INTEGER PRIMARY KEY, digest INTEGER NOT NULL) STRICT;
 CREATE TABLE invalidations (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
     until INTEGER NOT NULL, known INTEGER NOT NULL, reason TEXT, superseded_by TEXT
@@ -43,8 +47,12 @@ CREATE TABLE forgotten (
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, hash BLOB NOT NULL,
     project TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL,
-    known INTEGER NOT NULL, expires INTEGER, value TEXT, words TEXT,
+    actor TEXT NOT NULL, session TEXT, known INTEGER NOT NULL, expires INTEGER, ttl INTEGER,
+    value TEXT, words TEXT,
     UNIQUE (project, namespace, key, seq)
+) STRICT;
+CREATE TABLE refreshes (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, item INTEGER NOT NULL, expires INTEGER NOT NULL, known INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE entities (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, folded TEXT NOT NULL,
@@ -71,11 +79,16 @@ CREATE TABLE mentions (
 CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
 );
+-- What texts are found by is cut by the program; FTS5 cuts at the blanks between. The views say it again for those who
+-- compare the index with the rows.
+CREATE VIEW items_terms AS SELECT seq, terms(words) AS words FROM items_current;
+CREATE VIEW memories_terms AS SELECT
+    seq, terms(title) AS title, terms(content) AS content, terms(tags) AS tags FROM memories;
 CREATE VIRTUAL TABLE items_fts USING fts5 (
-    words, content = 'items_current', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+    words, content = 'items_terms', content_rowid = 'seq', tokenize = 'ascii'
 );
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
-    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
+    title, content, tags, content = 'memories_terms', content_rowid = 'seq', tokenize = 'ascii'
 );
 ";
 
@@ -84,6 +97,7 @@ const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
 -- Memories that became true after they were saved: the few that a read of now has to look at one by one.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
+CREATE INDEX memory_texts_by_digest ON memory_texts (digest, seq);
 CREATE INDEX settings_by_name ON settings (name, seq);
 CREATE INDEX forgotten_by_event ON forgotten (seq);
 CREATE INDEX invalidations_by_memory ON invalidations (memory, until);
@@ -92,6 +106,7 @@ CREATE INDEX memories_by_session ON memories (session, seq) WHERE session IS NOT
 CREATE INDEX sources_by_uri ON sources (project, uri);
 CREATE INDEX feedback_by_memory ON feedback (memory);
 CREATE INDEX items_by_project ON items (project, seq);
+CREATE INDEX refreshes_by_item ON refreshes (item, seq);
 CREATE INDEX entities_by_name ON entities (project, name);
 CREATE INDEX entities_by_words ON entities (folded, project);
 CREATE INDEX observations_by_entity ON observations (project, entity);
@@ -124,9 +139,22 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+/// Gives a connection the function `terms`, of which the full-text indexes are made: the terms of a text, a blank between two.
+pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    let terms = Terms::default();
+    connection.create_scalar_function("terms", 1, flags, move |context| {
+        let text =
+            context.get_raw(0).as_str_or_null().map_err(|fault| Error::UserFunctionError(fault.into()))?;
+        Ok(text.map(|text| terms.index_text(text)))
+    })
+}
+
 /// A connection that writes while others read.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
+    add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
     // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
     // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
@@ -147,7 +175,7 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     if connection.is_readonly(MAIN_DB)? {
         let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
         let why = "the file could be opened for reading only".to_owned();
-        return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
+        return Err(Error::SqliteFailure(cannot_open, Some(why)));
     }
     Ok(connection)
 }
@@ -156,6 +184,7 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
 /// and no sync until it is whole.
 pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
+    add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;

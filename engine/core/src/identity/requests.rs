@@ -21,6 +21,7 @@ impl Identified for SaveMemory {
             occurred_at: _,
             valid_from: _,
             entities,
+            same_text: _,
         } = self;
         each([project, kind, session, actor].into_iter().flatten(), visit);
         each(tags.iter_mut().chain(entities), visit);
@@ -123,6 +124,8 @@ impl Identified for CheckoutRequest {
             limit: _,
             mandatory_types,
             mandatory_ids: _,
+            tags_any,
+            tags_all,
             as_of: _,
             known_at: _,
             min_seq: _,
@@ -130,7 +133,7 @@ impl Identified for CheckoutRequest {
         // A question names things: it asks for them by the names they are stored under.
         whole(query, visit);
         each([project, session].into_iter().flatten(), visit);
-        each(mandatory_types, visit);
+        each(mandatory_types.iter_mut().chain(tags_any).chain(tags_all), visit);
     }
 }
 

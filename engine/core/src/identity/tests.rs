@@ -57,9 +57,10 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
         (LOG_PSEUDONYMS_KEYED, json!({"check": "0123"}), &["check"]),
         (
             ITEM_PUT,
-            json!({"namespace": ["NAME"], "key": "NAME", "value": {"v": "v"}, "expires_at": at, "index": ["v"]}),
+            json!({"namespace": ["NAME"], "key": "NAME", "value": {"v": "v"}, "expires_at": at, "ttl_ms": 1, "index": ["v"]}),
             &["value.v", "expires_at", "index[]"],
         ),
+        (ITEM_REFRESHED, json!({"version": 1, "expires_at": at}), &["expires_at"]),
         (ITEM_DELETED, json!({"namespace": ["NAME"], "key": "NAME"}), &[]),
         (ENTITY_PUT, json!({"name": "NAME", "type": "NAME", "valid_from": at}), &["valid_from"]),
         (

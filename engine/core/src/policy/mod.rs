@@ -15,8 +15,12 @@ use crate::event::Draft;
 use crate::identity::{identifiers_of, is_path};
 
 mod address;
+mod assignment;
 mod checks;
+mod command;
+mod connector;
 mod detector;
+mod encoded;
 mod identifier;
 mod payload;
 mod personal;
@@ -25,6 +29,8 @@ mod secret;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod value;
+mod vendor;
 mod view;
 
 use detector::Compiled;

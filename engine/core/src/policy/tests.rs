@@ -10,6 +10,7 @@ mod identifiers;
 mod payloads;
 mod properties;
 mod speed;
+mod syntax;
 
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

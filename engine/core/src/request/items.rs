@@ -1,11 +1,12 @@
 //! Checks of requests about items.
 
 use super::{Refused, count, name, named, one_line, size, words};
-use crate::event::{Draft, ITEM_DELETED, ITEM_PUT};
+use crate::event::{Draft, ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
 use crate::filter::Filter;
-use crate::item::{ItemDeletedPayload, ItemPayload, dotted};
+use crate::item::{ItemDeletedPayload, ItemPayload, ItemRefreshedPayload, dotted};
 use crate::limits::*;
 use crate::wire::{DeleteItem, ListNamespaces, PutItem, SearchItems};
+use crate::words::make_normal;
 
 /// A checked write of one item.
 #[derive(Debug, Clone)]
@@ -22,8 +23,14 @@ pub struct ItemWrite {
 
 /// Checks a new version of an item.
 pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
-    let PutItem { project, namespace, key, value, expires_at, index, if_version, session, actor } = request;
-    place(&namespace, &key)?;
+    put_item_to_live(request, None)
+}
+
+/// Checks a new version of an item that has so many milliseconds to live after it was put or read.
+pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
+    let PutItem { project, mut namespace, mut key, value, expires_at, index, if_version, session, actor } =
+        request;
+    place(&mut namespace, &mut key)?;
     size("value", value.get().len())?;
     if let Some(paths) = &index {
         count("index", paths.len(), 0, ITEM_INDEX_FIELDS_MAX)?;
@@ -32,7 +39,8 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
         }
     }
     let stored = dotted(&namespace);
-    let payload = ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, index };
+    let payload =
+        ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, ttl_ms, index };
     let payload =
         serde_json::value::to_raw_value(&payload).expect("strings, a time and JSON are always JSON");
     let draft = Draft {
@@ -48,8 +56,8 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
 
 /// Checks the deletion of an item.
 pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
-    let DeleteItem { project, namespace, key, if_version, session, actor } = request;
-    place(&namespace, &key)?;
+    let DeleteItem { project, mut namespace, mut key, if_version, session, actor } = request;
+    place(&mut namespace, &mut key)?;
     let stored = dotted(&namespace);
     let payload = ItemDeletedPayload { namespace, key: key.clone() };
     let draft = Draft {
@@ -63,14 +71,28 @@ pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
     Ok(ItemWrite { namespace: stored, key, if_version, draft })
 }
 
-/// Checks where an item is; answers project and namespace as they are stored.
+/// The event that gives a version more time, until this moment in microseconds.
+pub fn refreshed_item(project: String, version: u64, until: i64) -> Result<Draft, Refused> {
+    let expires_at = jiff::Timestamp::from_microsecond(until).map_err(|_| Refused::Moment("expires_at"))?;
+    let payload = ItemRefreshedPayload { version, expires_at };
+    Ok(Draft {
+        kind: ITEM_REFRESHED.into(),
+        actor: ACTOR_DEFAULT.into(),
+        project,
+        session: None,
+        causes: Vec::new(),
+        payload: serde_json::value::to_raw_value(&payload).expect("a number and a time are always JSON"),
+    })
+}
+
+/// Checks where an item is; answers project, namespace and key as they are stored.
 pub fn item_place(
     project: Option<String>,
-    namespace: &[String],
-    key: &str,
-) -> Result<(String, String), Refused> {
-    place(namespace, key)?;
-    Ok((named("project", project, PROJECT_DEFAULT)?, dotted(namespace)))
+    mut namespace: Vec<String>,
+    mut key: String,
+) -> Result<(String, String, String), Refused> {
+    place(&mut namespace, &mut key)?;
+    Ok((named("project", project, PROJECT_DEFAULT)?, dotted(&namespace), key))
 }
 
 /// The segments of a namespace as a URL has them.
@@ -80,12 +102,13 @@ pub fn item_namespace(text: &str) -> Vec<String> {
 
 /// Checks a search; answers project, namespace and filter.
 pub fn searched_items(request: &SearchItems) -> Result<(String, String, Filter), Refused> {
-    segments("namespace_prefix", &request.namespace_prefix, 0, false)?;
+    let mut prefix = request.namespace_prefix.clone();
+    segments("namespace_prefix", &mut prefix, 0, false)?;
     words(request.query.as_deref().unwrap_or_default())?;
     limits(request.limit, request.offset)?;
     let filter = request.filter.as_ref().map(Filter::new).transpose()?.unwrap_or_default();
     let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
-    Ok((project, dotted(&request.namespace_prefix), filter))
+    Ok((project, dotted(&prefix), filter))
 }
 
 /// A checked question for namespaces.
@@ -100,15 +123,17 @@ pub struct NamespaceQuery {
 
 /// Checks a question for namespaces.
 pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Refused> {
-    segments("prefix", &request.prefix, 0, true)?;
-    segments("suffix", &request.suffix, 0, true)?;
+    let (mut prefix, mut suffix) = (request.prefix.clone(), request.suffix.clone());
+    segments("prefix", &mut prefix, 0, true)?;
+    segments("suffix", &mut suffix, 0, true)?;
     limits(request.limit, request.offset)?;
+    // More than any namespace has cuts nothing.
     let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
-    if !(1..=ITEM_SEGMENTS_MAX).contains(&depth) {
-        return Err(Refused::Range { field: "max_depth", min: 1, max: ITEM_SEGMENTS_MAX as u64 });
+    if depth == 0 {
+        return Err(Refused::Range { field: "max_depth", min: 1, max: u32::MAX.into() });
     }
     let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
-    Ok(NamespaceQuery { project, prefix: request.prefix.clone(), suffix: request.suffix.clone(), depth })
+    Ok(NamespaceQuery { project, prefix, suffix, depth })
 }
 
 impl NamespaceQuery {
@@ -135,13 +160,15 @@ fn limits(limit: Option<u32>, offset: Option<u32>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn place(namespace: &[String], key: &str) -> Result<(), Refused> {
+fn place(namespace: &mut [String], key: &mut String) -> Result<(), Refused> {
     segments("namespace", namespace, 1, false)?;
+    make_normal(key);
     name("key", key, ITEM_KEY_CHARS_MAX)
 }
 
-fn segments(field: &str, segments: &[String], min: usize, wild: bool) -> Result<(), Refused> {
+fn segments(field: &str, segments: &mut [String], min: usize, wild: bool) -> Result<(), Refused> {
     count(field, segments.len(), min, ITEM_SEGMENTS_MAX)?;
+    segments.iter_mut().for_each(make_normal);
     for (i, segment) in segments.iter().enumerate() {
         let field = format!("{field}[{i}]");
         name(&field, segment, ITEM_SEGMENT_CHARS_MAX)?;
@@ -219,13 +246,14 @@ mod tests {
         assert_eq!(told(json!({}), "a.b.c").as_deref(), Some("a.b.c"));
         assert_eq!(told(json!({"prefix": ["a", "*"], "suffix": ["c"]}), "a.b.c").as_deref(), Some("a.b.c"));
         assert_eq!(told(json!({"max_depth": 2}), "a.b.c").as_deref(), Some("a.b"));
+        for deep in [3, 4, 8, 9, 100, u32::MAX] {
+            assert_eq!(told(json!({"max_depth": deep}), "a.b.c").as_deref(), Some("a.b.c"), "{deep}");
+        }
         assert_eq!(told(json!({"prefix": ["b"]}), "a.b.c"), None);
         assert_eq!(told(json!({"suffix": ["b"]}), "a.b.c"), None);
         assert_eq!(told(json!({"prefix": ["a", "b"]}), "a"), None);
         assert_eq!(told(json!({"suffix": ["*", "a"]}), "a"), None);
-        for bad in
-            [json!({"max_depth": 0}), json!({"max_depth": 9}), json!({"limit": 0}), json!({"limit": 1001})]
-        {
+        for bad in [json!({"max_depth": 0}), json!({"limit": 0}), json!({"limit": 1001})] {
             let request: ListNamespaces = serde_json::from_value(bad.clone()).unwrap();
             assert!(listed_namespaces(&request).is_err(), "{bad}");
         }
