@@ -80,11 +80,22 @@ impl<T: Identified> Identified for Written<T> {
 
 impl Identified for Search {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let Search { words, project, kind, session, mode: _, explain: _, moment: _, limit: _, offset: _ } =
-            self;
+        let Search {
+            words,
+            project,
+            kind,
+            session,
+            tags,
+            mode: _,
+            explain: _,
+            moment: _,
+            limit: _,
+            offset: _,
+        } = self;
         // A question names things: it asks for them by the names they are stored under.
         visit(words, Form::Whole);
-        [project, kind, session].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
+        let names = [project, kind, session].into_iter().flatten();
+        names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
     }
 }
 
