@@ -377,7 +377,7 @@ impl Operations {
     /// Memories that are about what a question names, or about what is near it.
     pub(crate) async fn memories_near(
         &self,
-        mut project: Option<String>,
+        project: Option<String>,
         question: String,
         (depth, limit): (u32, u32),
         moment: Moment,
@@ -385,7 +385,7 @@ impl Operations {
     ) -> Result<NearMemories, Refusal> {
         let mut asked = Asked { project, name: Some(question), after: None };
         self.stored(&mut asked).await?;
-        let (project, question) = (asked.project, asked.name.unwrap_or_default());
+        let (mut project, question) = (asked.project, asked.name.unwrap_or_default());
         request::graph_question(&question)?;
         request::optional("project", &mut project, NAME_CHARS_MAX)?;
         let read = move |connection: &rusqlite::Connection| {
