@@ -10,7 +10,7 @@ use super::detector::is_word;
 use super::value::{Said, is_password, is_token};
 
 /// Names of passwords.
-pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|(?-i:[a-z])(?-i:P)|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi|(?-i:[a-z0-9]))pass\b|masterauth";
+pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi)pass(?:\b|_|[0-9])|(?-i:[a-z0-9]Pass\b)|masterauth";
 /// Names of keys and tokens.
 pub(super) const TOKEN_NAMES: &str = r"(?i)(?:api|app|application|access|auth|client|consumer|customer|encryption|decryption|deploy|functions?|integration|license|master|ops|private|project|admin|root|rest|sas|secret|security|server|service|session|shared|signing|storage|webhook|account|subscription|user|write|ingest|instrumentation|sdk|hmac|jwt|heroku|snyk|hubspot|launchdarkly|deepl|algolia|datadog|stripe|azure)[_ .-]{0,2}keys?|secret|token|credential|auth[_-]?key|[a-z0-9][_-]keys?\b|(?-i:[a-z0-9]Keys?\b)|(?:api|access|auth)[_ .-]?code|bearer";
 /// Words in front of a name, joined to it, that make it the name of something that opens nothing.
@@ -34,7 +34,7 @@ const OF_SECRETS: &[&str] = &[
     "id", "ids", "name", "names", "url", "uri", "path", "file", "type", "count", "counts", "length", "len",
     "limit", "ttl", "expiry", "expires", "expiration", "at", "policy", "field", "arn", "ref", "version", "hint", "label",
     "status", "usage", "budget", "class", "env", "size", "index", "algorithm", "endpoint", "provider", "store", "format", "mode",
-    "scope", "config", "dir", "directory", "folder", "location", "source", "manager", "bucket", "issuer", "audience", "lifetime",
+    "scope", "config", "dir", "directory", "folder", "location", "source", "manager", "bucket", "issuer", "audience", "lifetime", "header",
 ];
 /// Longest name around the words that make it one, bytes.
 const NAME_BYTES_MAX: usize = 64;

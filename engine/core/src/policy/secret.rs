@@ -325,9 +325,13 @@ fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         .then(|| form(text, found))?
 }
 
+/// How far before credentials the word is that says which they are, bytes.
+const LEAD_BYTES_MAX: usize = 48;
+
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let value = &text[found.clone()];
-    let lead = text[..found.start].trim_ascii_end().to_ascii_lowercase();
+    let lead =
+        text[found.start.saturating_sub(LEAD_BYTES_MAX)..found.start].trim_ascii_end().to_ascii_lowercase();
     let name = lead.iter().rposition(|byte| !b"\"'=: ".contains(byte)).map_or(0, |at| at + 1);
     if lead.ends_with(b"basic") || lead[..name].ends_with(b"auth") {
         let said = base64(value)?;

@@ -219,7 +219,7 @@ pub(super) fn is_words(value: &[u8]) -> bool {
     parts.into_iter().all(|part| {
         let name = part.strip_prefix(b"v").unwrap_or(part);
         let name = name.trim_ascii_end();
-        part.len() == 1 || name.iter().all(u8::is_ascii_digit) || (part.len() < 24 && single_case(part))
+        name.iter().all(u8::is_ascii_digit) || (part.len() < 24 && single_case(part))
     })
 }
 
