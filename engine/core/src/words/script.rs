@@ -84,6 +84,8 @@ pub(super) fn is_word_part(character: char, before: char) -> bool {
     }
     match character {
         ZERO_WIDTH_NON_JOINER => !is_arabic(before),
+        // Signs that stand for letters and digits, such as № and ㎏.
+        '\u{2100}'..='\u{214f}' | '\u{2460}'..='\u{24ff}' | '\u{3200}'..='\u{33ff}' => true,
         _ => class_of(character) != Class::Apart,
     }
 }
