@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::format::EventLine;
 use crate::row::Row;
+use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
@@ -204,15 +205,16 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
 
 fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
     let envelope = &line.envelope;
-    let payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
+    let mut payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
+    payload.tags.iter_mut().chain([&mut payload.kind]).for_each(make_normal);
     let occurred_at = payload.occurred_at.unwrap_or(envelope.time);
     Ok(Memory {
         seq: envelope.seq,
         id: envelope.id.to_string(),
         hash: line.hash,
-        project: envelope.project.to_string(),
-        actor: envelope.actor.to_string(),
-        session: envelope.session.as_deref().map(str::to_owned),
+        project: normal_form(&envelope.project).into_owned(),
+        actor: normal_form(&envelope.actor).into_owned(),
+        session: envelope.session.as_deref().map(|session| normal_form(session).into_owned()),
         created_at: envelope.time,
         occurred_at,
         // What is said about the future is true when it is said: it must be found before it happens.

@@ -43,5 +43,7 @@ pub mod row;
 pub mod rpc;
 pub mod strict;
 pub mod tags;
+pub mod tokens;
 pub mod wire;
+pub mod words;
 pub mod zaxy;

@@ -168,7 +168,7 @@ pub const GRAPH_DEPTH_MAX: u32 = 5;
 /// Words of a question that are looked at for names of entities.
 pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
 /// Longest name that is looked for in a question, words.
-pub const PHRASE_WORDS_MAX: usize = 8;
+pub const PHRASE_WORDS_MAX: usize = 16;
 
 /// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has none.
 pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;

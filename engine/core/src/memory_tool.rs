@@ -3,6 +3,7 @@
 //! The answers are those the tool's own client library gives for files on a disk, so that a model reads what it was trained on.
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
+use crate::words::normal_form;
 
 mod command;
 
@@ -46,7 +47,7 @@ impl Path {
             return Err(format!("Path {asked} has control characters"));
         }
         let segments: Vec<&str> = below.split('/').filter(|segment| !segment.is_empty()).collect();
-        let below = segments.join("/");
+        let below = normal_form(&segments.join("/")).into_owned();
         if below.chars().count() > ITEM_KEY_CHARS_MAX {
             return Err(format!("Path {asked} has more than {ITEM_KEY_CHARS_MAX} characters"));
         }

@@ -8,6 +8,7 @@ use engine_core::request::{self, Refused};
 use engine_core::wire::{
     Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested, InvalidateMemory,
 };
+use engine_core::words::make_normal;
 
 use super::Operations;
 use crate::log::Key;
@@ -20,13 +21,13 @@ const REPLACED: &str = "another version of its document took its place";
 impl Operations {
     /// Takes documents in, one after the other: one that is refused does not stop the rest, an outage does.
     pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
-        let IngestDocuments { documents, project, session, actor } = request;
+        let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
             return Err(Refused::Count { field: "documents".into(), found, min: 1, max }.into());
         }
-        for (field, name) in [("project", &project), ("session", &session), ("actor", &actor)] {
-            name.as_deref().map_or(Ok(()), |name| request::text(field, name, NAME_CHARS_MAX))?;
+        for (field, name) in [("project", &mut project), ("session", &mut session), ("actor", &mut actor)] {
+            request::optional(field, name, NAME_CHARS_MAX)?;
         }
         let sender = Sender { project, session, actor };
         let mut items = Vec::new();
@@ -42,7 +43,8 @@ impl Operations {
         Ok(IngestAnswer { items })
     }
 
-    async fn ingest_one(&self, sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
+    async fn ingest_one(&self, mut sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
+        make_normal(&mut sent.source);
         let Checked { sha256, as_sent, pieces: mut drafts } = documents::check(&sent, sender)?;
         let project = sender.project.clone().unwrap_or_else(|| PROJECT_DEFAULT.into());
         let (uri, within) = (sent.source.clone(), project.clone());

@@ -7,13 +7,14 @@ use engine_core::graph::{
     EntityEndPayload, EntityPayload, ObservationsEndPayload, ObservationsPayload, RelationEndPayload,
     RelationPayload,
 };
-use engine_core::limits::GRAPH_NODES_DEFAULT;
+use engine_core::limits::{GRAPH_NODES_DEFAULT, NAME_CHARS_MAX};
 use engine_core::request::{self, Author, Refused};
 use engine_core::wire::{
     AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
     EndRelations, EntitiesCreated, ErrorCode, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
     NeighboursAnswer, ObservationDeletion, ObservationsAdded, OpenNodes, Relation, RelationsCreated,
 };
+use engine_core::words::normal_form;
 
 use super::items::too_large;
 use super::{Operations, Written};
@@ -317,6 +318,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
+        let name = normal_form(&name).into_owned();
         request::entity_name("name", &name)?;
         let project = named(project)?;
         let read = move |connection: &rusqlite::Connection| {
@@ -332,14 +334,14 @@ impl Operations {
     /// Memories that are about what a question names, or about what is near it.
     pub(crate) async fn memories_near(
         &self,
-        project: Option<String>,
+        mut project: Option<String>,
         question: String,
         (depth, limit): (u32, u32),
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NearMemories, Refusal> {
         request::graph_question(&question)?;
-        project.iter().try_for_each(|project| request::filter("project", project))?;
+        request::optional("project", &mut project, NAME_CHARS_MAX)?;
         let read = move |connection: &rusqlite::Connection| {
             let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             let near = memories_near(connection, project.as_deref(), &question, depth, &moment, limit)?;
@@ -357,9 +359,9 @@ impl Operations {
 }
 
 fn named(project: Option<String>) -> Result<String, Refusal> {
-    let project = project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned());
-    request::filter("project", &project)?;
-    Ok(project)
+    let mut project = project;
+    request::optional("project", &mut project, NAME_CHARS_MAX)?;
+    Ok(project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned()))
 }
 
 fn found(graph: Graph) -> Result<GraphView, Refusal> {

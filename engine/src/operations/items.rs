@@ -94,7 +94,7 @@ impl Operations {
         known: Option<Known>,
         min_seq: Option<u64>,
     ) -> Result<ItemView, Refusal> {
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let (moment, past) = (self.moment(None, known), known.is_some());
         let read = move |connection: &_| item(connection, &place, &moment, past);
@@ -110,7 +110,7 @@ impl Operations {
         (limit, offset): (Option<u32>, u32),
         min_seq: Option<u64>,
     ) -> Result<ItemVersions, Refusal> {
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let moment = self.moment(None, None);
         let page = (limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), offset);

@@ -63,7 +63,7 @@ impl Operations {
             Ok(command) => command,
             Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
         };
-        let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
+        let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
         let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine_core::graph::phrases;
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX, GRAPH_RELATIONS_MAX};
 use engine_core::wire::{Entity, GraphView, Relation};
+use engine_core::words::normal_form;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
@@ -260,8 +261,9 @@ pub(crate) fn searched(
 ) -> rusqlite::Result<Graph> {
     let moment = connection.unchecked_transaction()?;
     let view = seen(&moment, project, asked)?;
-    let wanted = text.to_lowercase();
-    let has = |text: &str| text.to_lowercase().contains(&wanted);
+    let lower = |text: &str| normal_form(text).to_lowercase();
+    let wanted = lower(text);
+    let has = |text: &str| lower(text).contains(&wanted);
     let mut found = BTreeSet::new();
     // SQLite knows the case of ASCII alone, so every text is looked at here; the bound on the time of a read bounds this.
     let entities = format!("SELECT e.name, e.kind FROM entities e WHERE e.project = :project AND {ENTITY}");

@@ -111,6 +111,7 @@ pub(crate) fn rows_left(connection: &Connection, targets: &[Target]) -> rusqlite
     connection.query_row(
         "SELECT (SELECT count(*) FROM memories WHERE id IN (SELECT value FROM json_each(?1)))
               + (SELECT count(*) FROM memories_fts_docsize WHERE id IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM memory_texts WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM invalidations WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM feedback WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM sources WHERE seq IN (SELECT value FROM json_each(?2)))",

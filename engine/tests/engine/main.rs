@@ -26,6 +26,7 @@ mod projection;
 mod providers;
 mod retention;
 mod room;
+mod scripts;
 mod services;
 mod statistics;
 mod stdio;

@@ -9,6 +9,7 @@ use crate::event::{Draft, Source};
 use crate::limits::{DOCUMENT_PIECE_BYTES_MAX, DOCUMENT_PIECES_MAX, DOCUMENT_TYPE_DEFAULT, SOURCE_CHARS_MAX};
 use crate::request::{Refused, count, name, piece};
 use crate::wire::{Document, SaveMemory};
+use crate::words::normal_form;
 
 pub use normal::{lines, normal};
 use structure::Structure;
@@ -56,7 +57,8 @@ pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     let pieces = u32::try_from(texts.len()).unwrap_or(u32::MAX);
     let title = document.title.clone().or_else(|| structure.title());
     let draft = |(number, text): (u32, &str)| {
-        let source = Source { uri: document.source.clone(), sha256, piece: number, pieces };
+        let source =
+            Source { uri: normal_form(&document.source).into_owned(), sha256, piece: number, pieces };
         let request = SaveMemory {
             same_text: None,
             content: text.to_owned(),

@@ -14,8 +14,12 @@ use serde_json::value::RawValue;
 use crate::event::Draft;
 
 mod address;
+mod assignment;
 mod checks;
+mod command;
+mod connector;
 mod detector;
+mod encoded;
 mod payload;
 mod personal;
 mod phone;
@@ -23,6 +27,8 @@ mod secret;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod value;
+mod vendor;
 mod view;
 
 use detector::Compiled;

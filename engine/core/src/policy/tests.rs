@@ -9,6 +9,7 @@ mod examples;
 mod payloads;
 mod properties;
 mod speed;
+mod syntax;
 
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
