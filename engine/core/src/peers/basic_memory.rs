@@ -83,6 +83,10 @@ pub fn note(path: &str, bytes: &[u8]) -> Result<Note, Refused> {
 impl Note {
     /// Reads one line of text, as basic-memory does.
     fn take(&mut self, inline: &Inline) {
+        let link = |target| Link { target, kind: LINK.to_owned(), context: None };
+        let paths = inline.paths.iter().filter_map(|path| beside(&self.path, path)).map(link);
+        let paths: Vec<Link> = paths.collect();
+        self.relations.extend(paths);
         let text = inline.text.trim();
         let words = text.strip_suffix("#bm:links_to").map_or(text, str::trim_end);
         if !inline.quoted && is_observation(words) {
@@ -96,7 +100,6 @@ impl Note {
         match explicit {
             Some(link) => self.relations.push(link),
             None => {
-                let link = |target| Link { target, kind: LINK.to_owned(), context: None };
                 self.relations.extend(wiki_links(&inline.unlinked).into_iter().map(link));
             }
         }
@@ -266,6 +269,8 @@ struct Inline {
     text: String,
     /// The same with the brackets in code made harmless.
     unlinked: String,
+    /// Where its links lead.
+    paths: Vec<String>,
     in_item: bool,
     quoted: bool,
 }
@@ -273,13 +278,15 @@ struct Inline {
 fn inlines(body: &str) -> Vec<Inline> {
     let mut found = Vec::new();
     let (mut open, mut code): (Option<Range<usize>>, Vec<Range<usize>>) = (None, Vec::new());
+    let mut paths = Vec::new();
     let (mut items, mut quotes, mut verbatim) = (0_usize, 0_usize, false);
     for (event, range) in Parser::new_ext(body, Options::ENABLE_STRIKETHROUGH).into_offset_iter() {
         if let Some(is_start) = block(&event) {
             if let Some(range) = open.take() {
                 let text = body[range.clone()].to_owned();
                 let unlinked = without_code(body, range, &code);
-                found.push(Inline { text, unlinked, in_item: items > 0, quoted: quotes > 0 });
+                let paths = std::mem::take(&mut paths);
+                found.push(Inline { text, unlinked, paths, in_item: items > 0, quoted: quotes > 0 });
             }
             code.clear();
             let step = |count: usize| if is_start { count + 1 } else { count.saturating_sub(1) };
@@ -291,8 +298,10 @@ fn inlines(body: &str) -> Vec<Inline> {
                 _ => {}
             }
         } else if !verbatim {
-            if matches!(event, Event::Code(_)) {
-                code.push(range.clone());
+            match &event {
+                Event::Code(_) => code.push(range.clone()),
+                Event::Start(Tag::Link { dest_url, .. }) => paths.push(dest_url.to_string()),
+                _ => {}
             }
             open =
                 Some(open.map_or(range.clone(), |open| open.start.min(range.start)..open.end.max(range.end)));
@@ -384,8 +393,29 @@ fn parenthesised(text: &str) -> Option<&str> {
 
 /// The note a link names, without what is shown for it.
 fn named(target: &str) -> Option<String> {
-    let target = target.split('|').next().unwrap_or_default().trim();
-    (!target.is_empty()).then(|| target.to_owned())
+    let target = target.split('|').next().unwrap_or_default();
+    let target = target.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!target.is_empty()).then_some(target)
+}
+
+/// Where a link leads from a note, if it is to another note.
+fn beside(note: &str, link: &str) -> Option<String> {
+    let path = link.split(['#', '?']).next().unwrap_or_default().replace("%20", " ");
+    if !path.to_ascii_lowercase().ends_with(".md") || path.contains("://") {
+        return None;
+    }
+    let folder = note.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = if path.starts_with('/') { Vec::new() } else { folder.split('/').collect() };
+    for part in path.split('/') {
+        match part {
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.retain(|part| !matches!(*part, "" | "."));
+    Some(parts.join("/"))
 }
 
 fn wiki_links(text: &str) -> Vec<String> {

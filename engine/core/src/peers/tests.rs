@@ -199,6 +199,15 @@ fn a_note_of_basic_memory_is_a_document_an_entity_and_relations() {
 }
 
 #[test]
+fn a_link_to_a_file_leads_to_its_note() {
+    let text = b"See [tea](../tea.md#top), [cake](cake%20recipe.md), [web](https://example.org/x.md), `[no](no.md)` and [[Multi\nline]].";
+    let note = basic_memory::note("drinks/coffee.md", text).unwrap();
+    let targets: Vec<&str> = note.relations.iter().map(|link| link.target.as_str()).collect();
+    assert_eq!(targets, ["tea.md", "drinks/cake recipe.md", "Multi line"]);
+    assert!(note.relations.iter().all(|link| link.kind == "links_to"));
+}
+
+#[test]
 fn two_notes_with_one_title_are_two_entities() {
     let one = basic_memory::note("a/Log.md", b"text").unwrap();
     let other = basic_memory::note("b/Log.md", b"text").unwrap();
