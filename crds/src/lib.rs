@@ -14,6 +14,7 @@ mod policy;
 mod quantity;
 mod retention;
 mod rules;
+mod saving;
 mod status;
 
 pub use definition::{memory_engine_crd, to_yaml_value};
@@ -28,9 +29,10 @@ pub use memory_engine::{
     NetworkPolicyMode, PullSecret, ResourceList, Resources, Storage, Toleration, TolerationEffect,
     TolerationOperator, Writer,
 };
-pub use policy::{Policy, PolicyException};
+pub use policy::{Identifiers, Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
 pub use retention::Retention;
+pub use saving::{SameText, Saving};
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 
 /// API group of every kind in this crate.

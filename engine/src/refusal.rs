@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use engine_core::identity::Told;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
@@ -27,6 +28,11 @@ impl Refusal {
         Refusal { hint: hint.into(), ..self }
     }
 
+    /// Calls things what the request called them.
+    pub(crate) fn told(self, told: &Told) -> Refusal {
+        Refusal { message: told.back_in_text(&self.message), ..self }
+    }
+
     /// What programs decide on.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
@@ -35,6 +41,11 @@ impl Refusal {
     /// For a person.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether nothing is wrong with what was asked, and the same request may work later.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.code.status() >= 500 || self.retry_after_s().is_some()
     }
 
     /// As clients see it.
@@ -89,6 +100,7 @@ impl From<WriteError> for Refusal {
     fn from(fault: WriteError) -> Refusal {
         match fault {
             WriteError::Commit(fault) => fault.into(),
+            WriteError::Pseudonyms(fault) => fault.into(),
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
                 .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
         }

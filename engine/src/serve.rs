@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
+use crate::pseudonyms::KeyFault;
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
 const ANCHOR_BYTES_MAX: u64 = 64 << 10;
@@ -49,6 +50,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
+        same_text: config.same_text,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
@@ -59,6 +61,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         admin_listen = %admin_listener.local_addr()?,
         "serving"
     );
+    tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     let clients = api::serve(
         listener,
         api::routes(
@@ -67,17 +70,35 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
             config.limits.rate,
         ),
         config.limits.connections_per_address,
+        config.limits.rest,
     );
     let platform = api::serve(
         admin_listener,
         api::admin_routes(Arc::clone(&engine)),
         api::CONNECTIONS_PER_ADDRESS_DEFAULT,
+        config.limits.rest,
     );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     stop(engine, clients, platform, config.drain).await
+}
+
+/// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for as long as
+/// a large projection takes to be built. After that the first name that needs it does.
+const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const KEY_LOOKS_MAX: u32 = 3600;
+
+/// Notices a key that is lost before somebody asks for a name.
+async fn look_at_pseudonym_key(engine: Arc<Engine>) {
+    for _ in 0..KEY_LOOKS_MAX {
+        match engine.pseudonym_key().await {
+            Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,
+            // What is wrong was logged.
+            _ => return,
+        }
+    }
 }
 
 /// A file that is there and cannot be read is a reason not to start: without it a log that lost its tail looks whole.

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use crate::digest::{Hash, Salt};
 use crate::event::{
-    FeedbackPayload, ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FEEDBACK, MEMORY_FORGOTTEN,
-    MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RETRIEVAL_WEIGHTS_SET,
+    FeedbackPayload, ForgottenPayload, Idempotency, InvalidationPayload, LOG_PSEUDONYMS_KEYED,
+    MEMORY_FEEDBACK, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload,
+    RETRIEVAL_WEIGHTS_SET,
 };
 use crate::format::EventLine;
 use crate::row::Row;
@@ -184,12 +185,8 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 changes.push(Change::Forget(forgotten.targets.clone()));
                 changes.extend(each_forgotten(line, forgotten).map(Change::PutForgotten));
             }
-            RETRIEVAL_WEIGHTS_SET => changes.push(Change::PutSetting(Setting {
-                seq: line.envelope.seq,
-                id: line.envelope.id.to_string(),
-                name: RETRIEVAL_WEIGHTS_SET,
-                value: payload.to_owned(),
-            })),
+            RETRIEVAL_WEIGHTS_SET => changes.push(set(line, RETRIEVAL_WEIGHTS_SET, payload)),
+            LOG_PSEUDONYMS_KEYED => changes.push(set(line, LOG_PSEUDONYMS_KEYED, payload)),
             MEMORY_FEEDBACK => changes.push(Change::PutFeedback(feedback(line, payload)?)),
             _ => {
                 changes.extend(item::row(line, payload)?.map(Change::PutRow));
@@ -201,6 +198,11 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
         changes.push(Change::PutRequest(request(line, idempotency)));
     }
     Ok(changes)
+}
+
+fn set(line: &EventLine<'_>, name: &'static str, payload: &str) -> Change {
+    let (seq, id, value) = (line.envelope.seq, line.envelope.id.to_string(), payload.to_owned());
+    Change::PutSetting(Setting { seq, id, name, value })
 }
 
 fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {

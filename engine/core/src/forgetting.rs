@@ -24,6 +24,8 @@ pub enum Which {
         /// They are pieces of it.
         source: Option<String>,
     },
+    /// What either means.
+    Either(Box<Which>, Box<Which>),
 }
 
 /// A checked request to forget.

@@ -10,6 +10,7 @@ use crate::event::{
     Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED, Source,
 };
 use crate::limits::*;
+use crate::policy::tokens;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
 use crate::words::make_normal;
@@ -23,7 +24,7 @@ pub use graph::{
 };
 pub use items::{
     ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
-    searched_items,
+    put_item_to_live, refreshed_item, searched_items,
 };
 
 /// A broken rule. `Display` names the field and the rule, never the value.
@@ -167,6 +168,8 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
         occurred_at,
         valid_from,
         mut entities,
+        // Decides whether it is saved, and is no part of it.
+        same_text: _,
     } = request;
     tags.iter_mut().chain(&mut entities).for_each(make_normal);
     if content.trim().is_empty() {
@@ -385,8 +388,15 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
+/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first given
+/// fits as it is stored.
+pub(crate) fn length(value: &str) -> usize {
+    let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
+    value.chars().count() - in_tokens
+}
+
 fn chars(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
-    let found = value.chars().count();
+    let found = length(value);
     if found > limit {
         return Err(Refused::TooLong { field: field.into(), found, limit });
     }

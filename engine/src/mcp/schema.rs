@@ -45,6 +45,19 @@ pub(super) fn with_property(
     schema
 }
 
+/// Widths of numbers are words of the program's language, and strict readers refuse a format that they do not know, those of times
+/// among them. Limits and descriptions say the same.
+fn without_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "format" || !value.is_string());
+            fields.values_mut().for_each(without_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_formats),
+        _ => {}
+    }
+}
+
 /// Schema of an answer.
 pub(super) fn output<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|it| it.inline_subschemas = true);
@@ -58,14 +71,25 @@ pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     let property = error.get("properties").and_then(|properties| properties.get("error")).cloned();
     let mut schema = with_property(schema, "error", property.unwrap_or(json!({})), false);
     let success = schema.remove("required").unwrap_or_else(|| json!([]));
-    schema.insert("anyOf".to_owned(), json!([{ "required": success }, { "required": ["error"] }]));
+    schema.insert("anyOf".to_owned(), json!([having(&success), having(&json!(["error"]))]));
     schema
 }
 
-/// Without the name of the Rust type: it says nothing to a client.
+/// The schema of an object that has these fields. They are named as fields too: strict readers take another name for a slip.
+fn having(names: &Value) -> Value {
+    let fields = names.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: JsonObject = fields.map(|name| (name.to_owned(), json!({}))).collect();
+    json!({ "type": "object", "properties": fields, "required": names })
+}
+
+/// Without the name of the Rust type, which says nothing to a client, and without a dialect: what is used here means the same in
+/// draft 7 and in 2020-12, and readers of one of them refuse a schema that names the other.
 fn object(schema: &Value) -> JsonObject {
+    let mut schema = schema.clone();
+    without_formats(&mut schema);
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.remove("title");
+    schema.remove("$schema");
     // A tool without arguments still has a schema of an object.
     schema.entry("properties").or_insert_with(|| json!({}));
     schema

@@ -8,6 +8,7 @@ use engine_core::limits::{
 };
 use engine_core::request::{self, Refused};
 use engine_core::row::microseconds;
+use engine_core::tags::Tags;
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 
 use super::Operations;
@@ -18,7 +19,11 @@ use crate::retrieval::Checkout;
 
 impl Operations {
     /// Memories for a prompt, within a budget of tokens.
-    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
+    pub(crate) async fn checkout(
+        &self,
+        mut request: CheckoutRequest,
+    ) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        self.stored(&mut request).await?;
         let min_seq = request.min_seq;
         let checkout = self.checked_checkout(request)?;
         let budget = checkout.token_budget;
@@ -60,6 +65,7 @@ impl Operations {
         request::optional("session", &mut request.session, NAME_CHARS_MAX)?;
         request::names("mandatory_types", &mut request.mandatory_types, MANDATORY_TYPES_MAX)?;
         request::ids("mandatory_ids", &request.mandatory_ids, MANDATORY_MAX)?;
+        let tags = Tags::new(request.tags_any, request.tags_all)?;
         let limit = within("limit", request.limit, 1, CHECKOUT_LIMIT_MAX, CHECKOUT_LIMIT_DEFAULT)?;
         let token_budget = within(
             "token_budget",
@@ -74,6 +80,7 @@ impl Operations {
                 project: request.project,
                 kind: None,
                 session: request.session,
+                tags,
                 mode: SearchMode::Hybrid,
                 explain: false,
                 moment: self.moment(request.as_of, request.known_at.map(Known::Through)),

@@ -1,7 +1,7 @@
 //! Documents, split into memories: the same one is saved once, and a new version takes the place of the one before.
 
 use engine_core::digest::{Hash, hex};
-use engine_core::documents::{self, Sender};
+use engine_core::documents::{self, Checked, Sender};
 use engine_core::event::Draft;
 use engine_core::limits::{DOCUMENTS_MAX, NAME_CHARS_MAX, PROJECT_DEFAULT};
 use engine_core::request::{self, Refused};
@@ -19,8 +19,9 @@ use crate::refusal::Refusal;
 const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
-    /// Takes documents in, one after the other: one that is refused does not stop the rest.
-    pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+    /// Takes documents in, one after the other: one that is refused does not stop the rest, an outage does.
+    pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+        let told = self.stored(&mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
@@ -33,23 +34,19 @@ impl Operations {
         let mut items = Vec::new();
         for document in documents {
             let source = document.source.clone();
-            items.push(self.ingest_one(document, &sender).await.unwrap_or_else(|refusal| {
-                let error = IngestError { code: refusal.code(), message: refusal.message().to_owned() };
-                Ingested {
-                    source,
-                    status: IngestStatus::Refused,
-                    ids: Vec::new(),
-                    replaced: 0,
-                    error: Some(error),
-                }
-            }));
+            match self.ingest_one(document, &sender).await {
+                Ok(item) => items.push(item),
+                // Nothing is wrong with the document: whoever reads the status alone has to see it.
+                Err(refusal) if refusal.is_outage() => return Err(interrupted(refusal, items.len())),
+                Err(refusal) => items.push(refused(source, &refusal)),
+            }
         }
-        Ok(IngestAnswer { items })
+        Ok(told.back(IngestAnswer { items }))
     }
 
     async fn ingest_one(&self, mut sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
         make_normal(&mut sent.source);
-        let (sha256, mut drafts) = documents::check(&sent, sender)?;
+        let Checked { sha256, as_sent, pieces: mut drafts } = documents::check(&sent, sender)?;
         let project = sender.project.clone().unwrap_or_else(|| PROJECT_DEFAULT.into());
         let (uri, within) = (sent.source.clone(), project.clone());
         let stored =
@@ -61,7 +58,9 @@ impl Operations {
             replaced,
             error: None,
         };
-        if stored.sha256.as_deref() == Some(&*sha256.to_string()) {
+        // What an engine of before the normal form took in stays as it is while its bytes do.
+        let known = |hash: Hash| stored.sha256.as_deref() == Some(&*hash.to_string());
+        if known(sha256) || known(as_sent) {
             return Ok(done(IngestStatus::Unchanged, stored.ids, 0));
         }
         let pieces = drafts.len();
@@ -73,6 +72,20 @@ impl Operations {
         let saved = self.events_between(receipt.first_seq, last).await?;
         let status = if stored.ids.is_empty() { IngestStatus::Saved } else { IngestStatus::Updated };
         Ok(done(status, saved.into_iter().map(|event| event.id).collect(), stored.ids.len() as u64))
+    }
+}
+
+fn refused(source: String, refusal: &Refusal) -> Ingested {
+    let error = IngestError { code: refusal.code(), message: refusal.message().to_owned() };
+    Ingested { source, status: IngestStatus::Refused, ids: Vec::new(), replaced: 0, error: Some(error) }
+}
+
+fn interrupted(refusal: Refusal, done: usize) -> Refusal {
+    match done {
+        0 => refusal,
+        done => refusal.hint(format!(
+            "the first {done} documents were dealt with; send all of them again: what is there already is left as it is"
+        )),
     }
 }
 

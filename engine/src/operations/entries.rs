@@ -3,34 +3,18 @@
 use engine_core::digest::Hash;
 use engine_core::feedback;
 use engine_core::limits::{ENTRIES_BYTES_MAX, ENTRIES_MAX, HISTORY_MAX};
-use engine_core::request::{self, Refused};
+use engine_core::request::Refused;
 use engine_core::wire::{
-    EntriesAnswer, ErrorCode, GetEntries, GiveFeedback, HistoryAnswer, HistoryEvent, KnownAt, SaveMemories,
-    Saved, SavedMemories, TimelineAnswer,
+    EntriesAnswer, ErrorCode, GetEntries, GiveFeedback, HistoryAnswer, HistoryEvent, KnownAt, Saved,
+    TimelineAnswer,
 };
 
 use super::memories::{known_id, saved, unknown};
-use super::{Operations, Written};
-use crate::log::Key;
+use super::{Operations, SentKey, Written};
 use crate::projection::{Known, Timeline, citation, entries, history, project_of};
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 impl Operations {
-    /// Makes memories durable, all or none.
-    pub(crate) async fn save_all(
-        &self,
-        request: SaveMemories,
-        key: Option<Key>,
-    ) -> Result<Written<SavedMemories>, Refusal> {
-        let drafts = request::memories(request)?;
-        let receipt = self.engine.commit(drafts, key).await?;
-        // From the log: what a request did before is answered in the same way.
-        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
-        let item =
-            |event: engine_core::wire::EventView| Saved { id: event.id, seq: event.seq, hash: event.hash };
-        Ok(Written::new(&receipt, SavedMemories { items: events.into_iter().map(item).collect() }))
-    }
-
     /// Reads memories by their ids.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
         let GetEntries { ids, as_of, known_at, min_seq } = request;
@@ -55,10 +39,12 @@ impl Operations {
     /// Memories around a place in the log.
     pub(crate) async fn timeline(
         &self,
-        asked: Timeline,
+        mut asked: Timeline,
         min_seq: Option<u64>,
     ) -> Result<TimelineAnswer, Refusal> {
-        self.query("timeline", min_seq, move |connection| asked.run(connection)).await?.ok_or_else(unknown)
+        let told = self.stored(&mut asked).await?;
+        let found = self.query("timeline", min_seq, move |connection| asked.run(connection)).await?;
+        found.map(|answer| told.back(answer)).ok_or_else(unknown)
     }
 
     /// Every event about a memory, also about one that is forgotten.
@@ -87,9 +73,11 @@ impl Operations {
     /// Records how useful a memory was.
     pub(crate) async fn feedback(
         &self,
-        request: GiveFeedback,
-        key: Option<Key>,
+        mut request: GiveFeedback,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let id = known_id(request.id.clone())?;
         let found = self.query("target", None, move |connection| project_of(connection, &id)).await?;
         let draft = feedback::check(found.ok_or_else(unknown)?, request)?;

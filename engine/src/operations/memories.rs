@@ -5,26 +5,15 @@ use std::sync::Arc;
 use engine_core::digest::is_id;
 use engine_core::request;
 use engine_core::row::microseconds;
-use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, SaveMemory, Saved, Validity};
+use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, Saved, Validity};
 use jiff::Timestamp;
 
-use super::{Operations, SEQ_MAX, Written};
-use crate::log::{Key, Receipt};
+use super::{Operations, SEQ_MAX, SentKey, Written};
+use crate::log::Receipt;
 use crate::projection::{Found, Known, Moment, Target, memory, target};
 use crate::refusal::{Refusal, log_corrupt};
 
 impl Operations {
-    /// Makes a memory durable.
-    pub(crate) async fn save(
-        &self,
-        request: SaveMemory,
-        key: Option<Key>,
-    ) -> Result<Written<Saved>, Refusal> {
-        let draft = request::memory(request)?;
-        let receipt = self.engine.commit(vec![draft], key).await?;
-        Ok(Written::new(&receipt, saved(&receipt)))
-    }
-
     /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.
     pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
         let readable = self.engine.published.readable_through();
@@ -81,9 +70,11 @@ impl Operations {
     pub(crate) async fn invalidate(
         &self,
         id: String,
-        request: InvalidateMemory,
-        key: Option<Key>,
+        mut request: InvalidateMemory,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let id = known_id(id)?;
         let (wanted, successor) = (id.clone(), request.superseded_by.clone());
         let name = key.as_ref().map(|key| key.key.clone());
@@ -101,7 +92,7 @@ impl Operations {
 }
 
 pub(super) fn saved(receipt: &Receipt) -> Saved {
-    Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string() }
+    Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string(), known_as: None }
 }
 
 /// No memory has this id.

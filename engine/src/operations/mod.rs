@@ -12,8 +12,10 @@ mod items;
 mod log;
 mod memories;
 mod memory_tool;
+mod named;
 mod outside;
 mod retention;
+mod saving;
 mod search;
 mod turns;
 mod weights;
@@ -29,9 +31,11 @@ pub(crate) use log::{not_open, texts};
 
 pub(crate) use events::EventFilter;
 use events::view;
+pub(crate) use items::NamedItem;
+pub(crate) use named::SentKey;
 
 use crate::engine::Engine;
-use crate::log::{Key, Receipt};
+use crate::log::Receipt;
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 /// Sequence numbers as SQLite and JSON have them.
@@ -48,21 +52,23 @@ pub(crate) struct Operations {
 pub(crate) struct Written<T> {
     pub(crate) answer: T,
     pub(crate) replayed: bool,
+    /// Whether anything was written, now or before.
+    pub(crate) wrote: bool,
 }
 
 impl<T> Written<T> {
     pub(crate) fn new(receipt: &Receipt, answer: T) -> Written<T> {
-        Written { answer, replayed: receipt.replayed }
+        Written { answer, replayed: receipt.replayed, wrote: true }
     }
 }
 
 /// Ties an idempotency key to a request. `path` is the one under `/v1` whatever protocol the request came by, so that
 /// one key is one write. The request is taken as it was understood, written in one way: spaces and the order of fields
 /// make no other request.
-pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
+pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<SentKey, Refusal> {
     let mut bound = [path.as_bytes(), b"\n"].concat();
     serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
-    Ok(Key { key, request: bound })
+    Ok(SentKey::new(key, bound))
 }
 
 impl Operations {

@@ -1,15 +1,12 @@
 //! Items: the words they are found by, and the queries.
 
+use std::collections::BTreeSet;
+
 use engine_core::digest::Hash;
-use engine_core::filter::Filter;
-use engine_core::limits::{ANSWER_BYTES_MAX, ITEM_CANDIDATES_MAX, MEMORY_FILES_MAX};
-use engine_core::query::any_of;
+use engine_core::limits::MEMORY_FILES_MAX;
 use engine_core::request::NamespaceQuery;
 use engine_core::row::Value;
-use engine_core::wire::{ItemVersion, ItemVersions, ItemView, ItemsAnswer, NamespacesAnswer};
-use engine_core::words::terms::Terms;
-use engine_core::words::words as cut;
-use rusqlite::types::ToSql;
+use engine_core::wire::{ItemVersion, ItemVersions, ItemView, NamespacesAnswer};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use serde_json::value::RawValue;
 
@@ -102,8 +99,8 @@ pub(super) fn reindex(transaction: &Transaction<'_>, places: &[ItemPlace]) -> ru
     places.iter().try_for_each(|place| give_words(transaction, place.latest(transaction, i64::MAX)?))
 }
 
-/// Reads what the columns of [`ITEM`] say.
-fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -> rusqlite::Result<ItemView> {
+/// Reads what [`columns`] says.
+pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -> rusqlite::Result<ItemView> {
     let (seq, namespace, value): (i64, String, String) = (row.get(0)?, row.get(3)?, row.get(7)?);
     let first =
         "SELECT min(known) FROM items WHERE project = ?1 AND namespace = ?2 AND key = ?3 AND seq <= ?4
@@ -128,9 +125,43 @@ fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -> rusqlite:
     })
 }
 
-const ITEM: &str = "seq, id, hash, namespace, key, known, expires, value, project";
+/// Until when a version `i` is there: what was said last.
+pub(super) const EXPIRES: &str = "ifnull((SELECT r.expires FROM refreshes r
+        WHERE r.item = i.seq AND r.seq <= :known_seq AND r.known <= :known_time ORDER BY r.seq DESC LIMIT 1), i.expires)";
 
-fn applied(connection: &Connection) -> rusqlite::Result<u64> {
+/// What [`view`] reads of a version `i`.
+pub(super) fn columns() -> String {
+    format!("i.seq, i.id, i.hash, i.namespace, i.key, i.known, {EXPIRES}, i.value, i.project")
+}
+
+const AT_PLACE: &str = "i.project = :project AND i.namespace = :namespace AND i.key = :key";
+
+/// A version of an item that has a time to live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timed {
+    pub(crate) version: u64,
+    /// Until when it is there, and how long it is after each read that gives it more time; microseconds.
+    pub(crate) until: i64,
+    pub(crate) ttl: i64,
+}
+
+/// Which of these versions have a time to live.
+pub(crate) fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<Timed>> {
+    let versions = serde_json::to_string(versions).expect("a list of numbers is always JSON");
+    let sql = format!(
+        "SELECT i.seq, {EXPIRES}, i.ttl * 1000 FROM items i WHERE i.seq IN (SELECT value FROM json_each(:versions))
+         AND i.ttl IS NOT NULL AND i.expires IS NOT NULL"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let read = |row: &Row<'_>| {
+        let version: i64 = row.get(0)?;
+        Ok(Timed { version: version.unsigned_abs(), until: row.get(1)?, ttl: row.get(2)? })
+    };
+    let parameters = named_params! {":versions": versions, ":known_seq": i64::MAX, ":known_time": i64::MAX};
+    statement.query_map(parameters, read)?.collect()
+}
+
+pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
     let seq: i64 = connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))?;
     Ok(seq.unsigned_abs())
 }
@@ -144,9 +175,10 @@ pub(crate) fn item(
 ) -> rusqlite::Result<Option<ItemView>> {
     let moment = connection.unchecked_transaction()?;
     let Bounds { as_of, known_seq, known_time, .. } = asked.bounds(&moment)?;
-    let [project, namespace, key] = place.parameters();
     let latest = format!(
-        "SELECT {ITEM} FROM items WHERE {AT} AND seq <= ?4 AND known <= ?5 ORDER BY seq DESC LIMIT 1"
+        "SELECT {} FROM items i WHERE {AT_PLACE} AND i.seq <= :known_seq AND i.known <= :known_time
+         ORDER BY i.seq DESC LIMIT 1",
+        columns()
     );
     let read = |row: &Row<'_>| {
         let expires: Option<i64> = row.get(6)?;
@@ -158,7 +190,13 @@ pub(crate) fn item(
     };
     let found = moment
         .prepare_cached(&latest)?
-        .query_row((project, namespace, key, known_seq, known_time), read)
+        .query_row(
+            named_params! {
+                ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                ":known_seq": known_seq, ":known_time": known_time,
+            },
+            read,
+        )
         .optional()?;
     Ok(found.flatten())
 }
@@ -171,11 +209,10 @@ pub(crate) fn item_versions(
     (limit, offset): (u32, u32),
 ) -> rusqlite::Result<ItemVersions> {
     let moment = connection.unchecked_transaction()?;
-    let known_seq = asked.bounds(&moment)?.known_seq;
-    let [project, namespace, key] = place.parameters();
+    let bounds = asked.bounds(&moment)?;
     let all = format!(
-        "SELECT seq, id, hash, known, expires, value IS NULL FROM items WHERE {AT} AND seq <= ?4
-         ORDER BY seq DESC LIMIT ?5 OFFSET ?6"
+        "SELECT i.seq, i.id, i.hash, i.known, {EXPIRES}, i.value IS NULL FROM items i
+         WHERE {AT_PLACE} AND i.seq <= :known_seq ORDER BY i.seq DESC LIMIT :limit OFFSET :offset"
     );
     let mut statement = moment.prepare_cached(&all)?;
     let read = |row: &Row<'_>| {
@@ -189,7 +226,14 @@ pub(crate) fn item_versions(
         })
     };
     let mut versions: Vec<ItemVersion> = statement
-        .query_map((project, namespace, key, known_seq, i64::from(limit) + 1, offset), read)?
+        .query_map(
+            named_params! {
+                ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                ":known_seq": bounds.known_seq, ":known_time": bounds.known_time,
+                ":limit": i64::from(limit) + 1, ":offset": offset,
+            },
+            read,
+        )?
         .collect::<Result<_, _>>()?;
     let more = versions.len() > limit as usize;
     versions.truncate(limit as usize);
@@ -206,15 +250,21 @@ pub(crate) fn standing_items(
     let moment = connection.unchecked_transaction()?;
     let bounds = asked.bounds(&moment)?;
     let latest = format!(
-        "SELECT CASE WHEN value IS NULL OR expires <= ?4 THEN 0 ELSE seq END FROM items WHERE {AT}
-         ORDER BY seq DESC LIMIT 1"
+        "SELECT CASE WHEN i.value IS NULL OR {EXPIRES} <= :as_of THEN 0 ELSE i.seq END FROM items i
+         WHERE {AT_PLACE} ORDER BY i.seq DESC LIMIT 1"
     );
     let mut statement = moment.prepare_cached(&latest)?;
     let mut versions = Vec::with_capacity(places.len());
     for place in places {
-        let [project, namespace, key] = place.parameters();
-        let found: Option<i64> =
-            statement.query_row((project, namespace, key, bounds.as_of), |row| row.get(0)).optional()?;
+        let found: Option<i64> = statement
+            .query_row(
+                named_params! {
+                    ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                    ":known_seq": i64::MAX, ":known_time": i64::MAX, ":as_of": bounds.as_of,
+                },
+                |row| row.get(0),
+            )
+            .optional()?;
         versions.push(found.unwrap_or(0).unsigned_abs());
     }
     let repeated = match key {
@@ -224,31 +274,8 @@ pub(crate) fn standing_items(
     Ok((versions, repeated))
 }
 
-/// A checked search for items.
-#[derive(Debug, Clone)]
-pub(crate) struct ItemSearch {
-    pub(crate) project: String,
-    /// With full stops between its segments; empty for all.
-    pub(crate) prefix: String,
-    pub(crate) filter: Filter,
-    pub(crate) words: Option<String>,
-    pub(crate) moment: Moment,
-    pub(crate) limit: u32,
-    pub(crate) offset: u32,
-}
-
-/// What a search for items comes to.
-#[derive(Debug)]
-pub(crate) enum Items {
-    Found(ItemsAnswer),
-    /// The values asked for are more than an answer may hold.
-    TooLarge,
-    /// More items would have to be looked at than any search may.
-    TooMany,
-}
-
 /// Items `i` that are there now.
-fn standing(prefix: &str) -> String {
+pub(super) fn standing(prefix: &str) -> String {
     let below = match prefix {
         "" => "",
         // Everything between the full stop and the character after it begins with the prefix and a full stop.
@@ -256,109 +283,10 @@ fn standing(prefix: &str) -> String {
     };
     format!(
         "i.project = :project {below} AND i.seq <= :known_seq AND i.value IS NOT NULL
-         AND (i.expires IS NULL OR i.expires > :as_of)
+         AND ifnull({EXPIRES} > :as_of, 1)
          AND NOT EXISTS (SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace
             AND l.key = i.key AND l.seq > i.seq AND l.seq <= :known_seq)"
     )
-}
-
-impl ItemSearch {
-    /// Answers from one moment of the projection.
-    pub(crate) fn run(&self, connection: &Connection) -> rusqlite::Result<Items> {
-        let moment = connection.unchecked_transaction()?;
-        let applied_seq = applied(&moment)?;
-        let candidates = self.candidates(&moment)?;
-        let one = format!("SELECT {ITEM} FROM items WHERE seq = ?1");
-        let mut statement = moment.prepare_cached(&one)?;
-        let (mut skipped, mut bytes, mut items) = (0, 0, Vec::new());
-        for (seq, score) in candidates.iter().take(ITEM_CANDIDATES_MAX) {
-            let mut rows = statement.query([seq])?;
-            let Some(row) = rows.next()? else { continue };
-            if !self.fits(row)? {
-                continue;
-            }
-            if skipped < self.offset {
-                skipped += 1;
-                continue;
-            }
-            if items.len() == self.limit as usize {
-                return Ok(Items::Found(ItemsAnswer { items, more: true, applied_seq }));
-            }
-            let item = view(&moment, row, *score)?;
-            bytes += item.value.get().len();
-            if bytes > ANSWER_BYTES_MAX && !items.is_empty() {
-                return Ok(Items::TooLarge);
-            }
-            items.push(item);
-        }
-        match candidates.len() > ITEM_CANDIDATES_MAX {
-            true => Ok(Items::TooMany),
-            false => Ok(Items::Found(ItemsAnswer { items, more: false, applied_seq })),
-        }
-    }
-
-    fn fits(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        if self.filter.is_empty() {
-            return Ok(true);
-        }
-        let value = row.get_ref(7)?.as_str().map_err(|_| malformed(7))?;
-        Ok(self.filter.matches(&serde_json::from_str(value).map_err(|_| malformed(7))?))
-    }
-
-    /// In the order they are told; ordered without their values, which may be large.
-    fn candidates(&self, connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<f64>)>> {
-        let query = match self.words.as_deref().map(str::trim) {
-            None | Some("") => None,
-            Some(words) => match any_word(words) {
-                Some(query) => Some(query),
-                // Marks only: nothing has them as words.
-                None => return Ok(Vec::new()),
-            },
-        };
-        let standing = standing(&self.prefix);
-        let sql = match query {
-            Some(_) => format!(
-                "SELECT i.seq, -bm25(items_fts) AS score FROM items_fts f JOIN items i ON i.seq = f.rowid
-                 WHERE items_fts MATCH :query AND {standing} ORDER BY score DESC, i.seq DESC LIMIT :most"
-            ),
-            None => {
-                format!("SELECT i.seq, NULL FROM items i WHERE {standing} ORDER BY i.seq DESC LIMIT :most")
-            }
-        };
-        let bounds = self.moment.bounds(connection)?;
-        // Where every candidate counts, no more are needed than are told.
-        let told = self.offset as usize + self.limit as usize;
-        let most =
-            if self.filter.is_empty() { told.min(ITEM_CANDIDATES_MAX) } else { ITEM_CANDIDATES_MAX } + 1;
-        let most = i64::try_from(most).expect("a hundred thousand");
-        let all: [(&str, &dyn ToSql); 6] = [
-            (":query", &query),
-            (":project", &self.project),
-            (":prefix", &self.prefix),
-            (":known_seq", &bounds.known_seq),
-            (":as_of", &bounds.as_of),
-            (":most", &most),
-        ];
-        let mut statement = connection.prepare_cached(&sql)?;
-        for (name, value) in all {
-            if let Some(place) = statement.parameter_index(name)? {
-                statement.raw_bind_parameter(place, value)?;
-            }
-        }
-        let mut rows = statement.raw_query();
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push((row.get(0)?, row.get(1)?));
-        }
-        Ok(found)
-    }
-}
-
-/// The full-text query for items that have at least one of these words: who asks a store asks in sentences.
-fn any_word(words: &str) -> Option<String> {
-    let (terms, mut each) = (Terms::default(), Vec::new());
-    cut(words, |word| terms.of_word(word, |term| each.push(term.to_owned())));
-    any_of(&each)
 }
 
 /// Namespaces that have items now, in alphabetical order.
@@ -373,9 +301,10 @@ pub(crate) fn namespaces(
     let all = format!("SELECT DISTINCT i.namespace FROM items i WHERE {}", standing(""));
     let mut statement = moment.prepare_cached(&all)?;
     let mut rows = statement.query(named_params! {
-        ":project": query.project, ":known_seq": bounds.known_seq, ":as_of": bounds.as_of,
+        ":project": query.project, ":known_seq": bounds.known_seq, ":known_time": bounds.known_time,
+        ":as_of": bounds.as_of,
     })?;
-    let mut told = std::collections::BTreeSet::new();
+    let mut told = BTreeSet::new();
     while let Some(row) = rows.next()? {
         told.extend(query.told(row.get_ref(0)?.as_str().map_err(|_| malformed(0))?));
     }
@@ -422,7 +351,7 @@ pub(crate) fn files(
     };
     let parameters = named_params! {
         ":project": project, ":namespace": namespace, ":begins": prefix,
-        ":known_seq": bounds.known_seq, ":as_of": bounds.as_of,
+        ":known_seq": bounds.known_seq, ":known_time": bounds.known_time, ":as_of": bounds.as_of,
     };
     statement.query_map(parameters, file)?.collect()
 }

@@ -55,7 +55,7 @@ pub(crate) fn select(connection: &Connection, which: &Which, max: usize) -> rusq
         .query_map([&seqs_json], target)?
         .collect::<Result<_, _>>()?;
     let mut beginning = moment
-        .prepare(&format!("SELECT substr(content, 1, {TRACE_BYTES_MAX}) FROM memories WHERE seq = ?1"))?;
+        .prepare(&format!("SELECT beginning(content, {TRACE_BYTES_MAX}) FROM memories WHERE seq = ?1"))?;
     for seq in seqs.iter().take(TRACED_MAX) {
         selected.texts.push(beginning.query_row([seq], |row| row.get(0))?);
     }
@@ -73,6 +73,11 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
         Which::Ids(ids) => {
             clauses.push("id IN (SELECT value FROM json_each(?))");
             values.push(Box::new(serde_json::to_string(ids).expect("a list of strings is always JSON")));
+        }
+        Which::Either(one, other) => {
+            let ((one, mut first), (other, second)) = (clause(one), clause(other));
+            first.extend(second);
+            return (format!("(({one}) OR ({other}))"), first);
         }
         Which::Where { project, session, source } => {
             if let Some(project) = project {
@@ -97,7 +102,7 @@ pub(crate) fn others_saying(connection: &Connection, texts: &[String]) -> rusqli
     let texts = serde_json::to_string(texts).expect("a list of strings is always JSON");
     let statement = format!(
         "SELECT count(*) FROM memories
-         WHERE substr(content, 1, {TRACE_BYTES_MAX}) IN (SELECT value FROM json_each(?1))"
+         WHERE beginning(content, {TRACE_BYTES_MAX}) IN (SELECT value FROM json_each(?1))"
     );
     connection.query_row(&statement, [texts], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
@@ -111,6 +116,7 @@ pub(crate) fn rows_left(connection: &Connection, targets: &[Target]) -> rusqlite
     connection.query_row(
         "SELECT (SELECT count(*) FROM memories WHERE id IN (SELECT value FROM json_each(?1)))
               + (SELECT count(*) FROM memories_fts_docsize WHERE id IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM memory_texts WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM invalidations WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM feedback WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM sources WHERE seq IN (SELECT value FROM json_each(?2)))",

@@ -2,20 +2,25 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod api;
+mod arguments;
 mod bench;
 mod bounds;
 mod clients;
 mod crash;
 mod doctor;
 mod efficiency;
+mod examples;
 mod forgetting;
 mod graph;
+mod identifiers;
 mod import;
 mod items;
+mod known;
 mod limits;
 mod log;
 mod mcp;
 mod openapi;
+mod parts;
 mod peers;
 mod process;
 mod projection;
@@ -24,7 +29,10 @@ mod retention;
 mod room;
 mod scripts;
 mod services;
+mod statistics;
 mod stdio;
+mod stores;
+mod tags;
 mod tools;
 mod validity;
 mod verbs;

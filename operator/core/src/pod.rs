@@ -3,11 +3,16 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
+/// Label by which a StatefulSet's controller tells of which template a pod is.
+const REVISION_LABEL: &str = "controller-revision-hash";
+
 /// What a pod shows about its engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodView {
     /// Name of the pod.
     pub name: String,
+    /// Which template of its StatefulSet it was made from.
+    pub revision: Option<String>,
     /// Address on the pod network.
     pub ip: Option<String>,
     /// Whether its readiness probe passes.
@@ -47,6 +52,7 @@ impl PodView {
             .map(|scheduled| text(scheduled.get("message")).unwrap_or_default());
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
+            revision: pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).cloned(),
             ip: text(at("/status/podIP")),
             ready: condition(pod, "Ready").is_some_and(|ready| ready["status"] == "True"),
             running: container.pointer("/state/running").is_some(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crds::{
     AccessMode, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
-    NetworkPolicyMode, Policy, Quantity, Resources, Retention, Rotation, Toleration,
+    NetworkPolicyMode, Policy, Quantity, Resources, Retention, Rotation, Saving, Toleration,
 };
 
 use engine_core::digest::Hash;
@@ -63,6 +63,8 @@ pub struct Valid {
     pub max_segment_age_seconds: i32,
     /// What may be written; `None`, here and below, is the engine's default.
     pub policy: Option<Policy>,
+    /// How memories are saved.
+    pub saving: Option<Saving>,
     /// Rules of retention plans.
     pub retention: Option<Retention>,
     /// What makes vectors.
@@ -202,6 +204,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         max_segment_age_seconds: spec.rotation.max_segment_age_seconds,
         policy: spec.policy.clone(),
         retention: spec.retention.clone(),
+        saving: spec.saving.clone(),
         embedding: spec.embedding.clone(),
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),

@@ -3,18 +3,22 @@
 
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX};
 use engine_core::wire::{
-    AddObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, Entity,
-    ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
+    EndRelations, Entity, ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
 };
 use rmcp::model::JsonObject;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::mcp::tool::{Answer, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 use crate::projection::{Known, Moment};
 use crate::refusal::{Refusal, internal};
+
+mod part;
+
+use part::{Cursor, Part, part, shortened};
 
 /// Argument that says which project's graph it is. The server adds it; a client's own is replaced.
 pub(in crate::mcp) const PROJECT: &str = "project";
@@ -27,7 +31,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Adds entities to the knowledge graph. One whose name is there already is left as it is.",
         effect: Effect::Adds,
         input: || object(json!({ "entities": list(&entity()) })),
-        output: || answer(json!({ "entities": list(&closed(entity())) })),
+        output: Output::Structured(|| answer(json!({ "entities": list(&closed(entity())) }))),
         call: |operations, arguments| Box::pin(create_entities(operations, arguments)),
     },
     &Tool {
@@ -36,7 +40,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Relates entities of the knowledge graph, from one to another, such as works_at. A relation that is there already is left as it is.",
         effect: Effect::Adds,
         input: || object(json!({ "relations": list(&relation()) })),
-        output: || answer(json!({ "relations": list(&closed(relation())) })),
+        output: Output::Structured(|| answer(json!({ "relations": list(&closed(relation())) }))),
         call: |operations, arguments| Box::pin(create_relations(operations, arguments)),
     },
     &Tool {
@@ -50,12 +54,12 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
                 "contents": texts("What was observed, one fact each"),
             }))) }))
         },
-        output: || {
+        output: Output::Structured(|| {
             answer(json!({ "results": list(&closed(record(json!({
                 "entityName": { "type": "string" },
                 "addedObservations": { "type": "array", "items": { "type": "string" } },
             })))) }))
-        },
+        }),
         call: |operations, arguments| Box::pin(add_observations(operations, arguments)),
     },
     &Tool {
@@ -64,7 +68,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Takes entities out of the knowledge graph, with their observations and their relations.",
         effect: Effect::Ends,
         input: || object(json!({ "entityNames": texts("Names of the entities") })),
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_entities(operations, arguments)),
     },
     &Tool {
@@ -78,7 +82,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
                 "observations": texts("The observations, word by word"),
             }))) }))
         },
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_observations(operations, arguments)),
     },
     &Tool {
@@ -91,7 +95,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
             relations["description"] = json!("The relations");
             object(json!({ "relations": relations }))
         },
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_relations(operations, arguments)),
     },
     &Tool {
@@ -100,7 +104,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Reads all of the knowledge graph.",
         effect: Effect::Reads,
         input: || object(json!({})),
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(read_graph(operations, arguments)),
     },
     &Tool {
@@ -112,7 +116,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
             let query = "Text to look for, whatever its case";
             object(json!({ "query": text(query) }))
         },
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(search_nodes(operations, arguments)),
     },
     &Tool {
@@ -121,7 +125,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Reads entities of the knowledge graph by their names, with the relations at them.",
         effect: Effect::Reads,
         input: || object(json!({ "names": texts("Names of the entities") })),
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(open_nodes(operations, arguments)),
     },
 ];
@@ -235,7 +239,10 @@ async fn create_entities(operations: Operations, mut arguments: Arguments) -> Re
             operations.create_entities(request, None).await?.answer.entities
         }
     };
-    told(&json!({ "entities": created }), &created)
+    let all = created.len();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities: created, relations: Vec::new() }, 0);
+    let answer = told(&json!({ "entities": shown.entities }), &shown.entities)?;
+    Ok(shortened(answer, shown.entities.len(), all))
 }
 
 /// A relation as a client sends it.
@@ -268,7 +275,10 @@ async fn create_relations(operations: Operations, mut arguments: Arguments) -> R
             operations.create_relations(request, None).await?.answer.relations
         }
     };
-    told(&json!({ "relations": created }), &created)
+    let all = created.len();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities: Vec::new(), relations: created }, 0);
+    let answer = told(&json!({ "relations": shown.relations }), &shown.relations)?;
+    Ok(shortened(answer, shown.relations.len(), all))
 }
 
 /// Observations as a client sends them.
@@ -296,7 +306,19 @@ async fn add_observations(operations: Operations, mut arguments: Arguments) -> R
             operations.add_observations(request, None).await?.answer.results
         }
     };
-    told(&json!({ "results": results }), &results)
+    let all = results.len();
+    // An entity that has no type yet, for as long as it is counted.
+    let counted = |it: AddedObservations| Entity {
+        name: it.entity_name,
+        entity_type: String::new(),
+        observations: it.added_observations,
+    };
+    let entities = results.into_iter().map(counted).collect();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities, relations: Vec::new() }, 0);
+    let added = |it: Entity| AddedObservations { entity_name: it.name, added_observations: it.observations };
+    let results: Vec<AddedObservations> = shown.entities.into_iter().map(added).collect();
+    let answer = told(&json!({ "results": results }), &results)?;
+    Ok(shortened(answer, results.len(), all))
 }
 
 async fn delete_entities(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
@@ -368,8 +390,9 @@ struct KnowledgeGraph {
 
 async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let project: String = arguments.required(PROJECT)?;
-    let found = pages(&operations, &project, None).await?;
-    told(&found, &found)
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
+    let found = pages(&operations, &project, None, cursor.through).await?;
+    cursor.answer(found, "read_graph")
 }
 
 async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
@@ -377,20 +400,22 @@ async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Resul
     let project: String = arguments.required(PROJECT)?;
     // Every text has an empty one in it.
     let query = Some(query).filter(|query| !query.trim().is_empty());
-    let found = pages(&operations, &project, query).await?;
-    told(&found, &found)
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
+    let found = pages(&operations, &project, query, cursor.through).await?;
+    cursor.answer(found, "search_nodes")
 }
 
 async fn open_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let (names, project) = taken::<String>(&mut arguments, "names")?;
     let mut found = KnowledgeGraph::default();
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
     if !names.is_empty() {
         let request = OpenNodes { names, project: Some(project) };
-        let GraphView { entities, relations, .. } =
-            operations.open_nodes(request, operations.moment(None, None)).await?;
+        let moment = operations.moment(None, Some(Known::Through(cursor.through)));
+        let GraphView { entities, relations, .. } = operations.open_nodes(request, moment).await?;
         found = KnowledgeGraph { entities, relations };
     }
-    told(&found, &found)
+    cursor.answer(found, "open_nodes")
 }
 
 /// All pages of one state of the graph, or of what has a text in it, up to the size of any answer.
@@ -398,8 +423,8 @@ async fn pages(
     operations: &Operations,
     project: &str,
     query: Option<String>,
+    through: u64,
 ) -> Result<KnowledgeGraph, Refusal> {
-    let through = operations.head()?.seq;
     let moment: Moment = operations.moment(None, Some(Known::Through(through)));
     let (mut found, mut after, mut bytes) = (KnowledgeGraph::default(), None, 0);
     loop {

@@ -9,6 +9,7 @@ use engine_core::digest::{Hash, Salt, hex};
 use engine_core::event::{Draft, Idempotency, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED};
 use engine_core::format::{Header, Unsealed, forget};
 use engine_core::recovery::Link;
+use engine_core::tags::Tags;
 use engine_core::wire::SearchMode;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -143,7 +144,7 @@ fn some_of_everything() -> Lines {
 #[test]
 fn the_digest_of_a_known_log_is_known() {
     let digest = Place::new().load(&some_of_everything(), &[7]);
-    assert_eq!(digest.to_string(), "99b1e77974ca53da3aed2850c36057c0866b40cbca63a39b98a5945981e4d981");
+    assert_eq!(digest.to_string(), "41e0889d758ebd71f0f6569864ff5ae6ec6904b9922c6de842fe68425f5c4839");
 }
 
 /// The same for the log that is opened by tests for ever.
@@ -270,6 +271,7 @@ fn found_by(connection: &Connection, words: &str, project: Option<&str>, moment:
         project: project.map(str::to_owned),
         kind: None,
         session: None,
+        tags: Tags::default(),
         mode: SearchMode::Lexical,
         explain: false,
         moment,

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crds::{
-    Embedding, EmbeddingProvider, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException, Retention,
+    Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
+    Retention, SameText, Saving,
 };
 use engine_core::{
     digest::Hash,
@@ -13,6 +14,7 @@ use engine_core::{
 };
 use operator_core::{
     build::{children, engine_config},
+    plan::Done,
     status::{Outcome, status},
     validate::validate,
 };
@@ -51,12 +53,14 @@ fn full() -> MemoryEngineSpec {
             block: names(&["github-token"]),
             redact: names(&[]),
             exceptions: vec![exception(), hashed],
+            identifiers: Some(Identifiers::Refuse),
         }),
         retention: Some(Retention {
             max_age_days: Some(365),
             max_entries_per_project: Some(10_000),
             spike_guard_percent: Some(30),
         }),
+        saving: Some(Saving { same_text: Some(SameText::SaveOnce) }),
         embedding: Some(Embedding { provider: EmbeddingProvider::Off }),
         mcp: Some(Mcp {
             allowed_hosts: vec!["proxy.example.org:8443".into(), "[fd00::1]".into()],
@@ -101,6 +105,7 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
     let empty = MemoryEngineSpec {
         policy: Some(Policy::default()),
         retention: Some(Retention::default()),
+        saving: Some(Saving::default()),
         mcp: Some(Mcp::default()),
         limits: Some(Limits::default()),
         ..MemoryEngineSpec::default()
@@ -125,12 +130,14 @@ fn what_is_said_reaches_the_engine() {
         "block": ["github-token"],
         "redact": [],
         "exceptions": [with_end, reviewed("github-token", &"1".repeat(64))],
+        "identifiers": "Refuse",
     });
     assert_eq!(config["policy"], policy);
     assert_eq!(
         config["retention"],
         json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
     );
+    assert_eq!(config["saving"], json!({"sameText": "SaveOnce"}));
     assert_eq!(config["embedding"], json!({"provider": "none"}));
     assert_eq!(
         config["mcp"],
@@ -152,6 +159,11 @@ fn the_engine_can_read_the_policy() {
     let settings: Settings = serde_yaml::from_value(config["policy"].clone()).unwrap();
     assert_eq!(settings.faults(), []);
     assert_eq!(settings.redact.as_deref(), Some(&[][..]), "an empty list is not the default");
+    assert_eq!(settings.identifiers, engine_core::policy::Identifiers::Refuse);
+    for one in [Identifiers::Pseudonymise, Identifiers::Refuse, Identifiers::Keep] {
+        let read: engine_core::policy::Identifiers = serde_yaml::from_str(one.as_str()).unwrap();
+        assert_eq!(format!("{read:?}"), one.as_str());
+    }
     assert!(settings.exceptions[0].expires.is_some());
 }
 
@@ -165,7 +177,8 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let plan = planned(&world);
     carry_out(&mut world, &plan, usize::MAX);
     let valid = valid(&world);
-    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: None };
+    let done = Done::default();
+    let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let said = json!(status(&world, &outcome)).to_string();
     let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [

@@ -82,7 +82,7 @@ fn a_field_that_is_wanted_no_more_is_taken_away() {
     }
     assert_eq!(planned(&world), Plan::default());
     world.engine = Arc::new(engine());
-    assert_eq!(said(&planned(&world)), ["repair StatefulSet/notes"]);
+    assert_eq!(said(&planned(&world)), ["update StatefulSet/notes"]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_foreign_object_stops_creation_and_is_left_alone() {
     let (key, ours) = service.expect("a Service");
     let mut foreign = ours.as_ref().clone();
     foreign.metadata.owner_references = None;
-    foreign.metadata.managed_fields = None;
+    (foreign.metadata.labels, foreign.metadata.annotations) = (None, None);
     world.children.retain(|_, _| false);
     world.children.insert(key.clone(), Arc::new(foreign));
     let plan = planned(&world);
@@ -115,7 +115,7 @@ fn a_foreign_object_stops_creation_and_is_left_alone() {
 
 /// A child of an engine of the same name that was deleted with its children left behind.
 #[test]
-fn what_the_operator_applied_and_nobody_owns_is_adopted() {
+fn what_bears_the_marks_and_nobody_owns_is_adopted() {
     let mut world = settled();
     edit(&mut world, ChildKind::Service, "notes", "/metadata/ownerReferences", json!([]));
     assert_eq!(said(&planned(&world)), ["repair Service/notes"]);
@@ -125,7 +125,7 @@ fn what_the_operator_applied_and_nobody_owns_is_adopted() {
     assert_eq!(
         planned(&world).conflicts.len(),
         1,
-        "an object of another controller is foreign whoever applied it"
+        "an object of another controller is foreign whatever it bears"
     );
 }
 
@@ -166,7 +166,7 @@ fn grown(class: StorageClassView) -> Plan {
 #[test]
 fn a_volume_grows_where_its_class_lets_it() {
     let class = |expandable| StorageClassView::Found { name: "standard".into(), expandable };
-    assert_eq!(said(&grown(class(true))), ["repair PersistentVolumeClaim/notes-data"]);
+    assert_eq!(said(&grown(class(true))), ["update PersistentVolumeClaim/notes-data"]);
     let held = grown(class(false));
     let hold = ClaimHold::ExpansionUnsupported { class: "standard".into(), size: "10Gi".into() };
     assert_eq!(held.claim_hold, Some(hold));
