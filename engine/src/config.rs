@@ -1,7 +1,6 @@
 //! The configuration file.
 
 use std::fmt::Write as _;
-use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,11 +14,12 @@ use engine_core::wire::SameText;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
-use crate::api::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, REST_DEFAULT, Rate};
 use crate::providers::RerankService;
 
+mod limits;
 mod providers;
 
+pub(crate) use limits::Limits;
 pub(crate) use providers::Embedding;
 
 /// What the file says, with defaults for what it does not.
@@ -52,23 +52,6 @@ pub(crate) struct Config {
     pub(crate) server_memory: Option<String>,
     /// What one address may do.
     pub(crate) limits: Limits,
-}
-
-/// Bounds on one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// How often it may ask; as often as it likes when absent.
-    pub(crate) rate: Option<Rate>,
-    /// Connections it may have open at one time.
-    pub(crate) connections_per_address: usize,
-    /// How long a connection may rest between two requests.
-    pub(crate) rest: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { rate: None, connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT, rest: REST_DEFAULT }
-    }
 }
 
 /// Retention as it is configured. Nothing happens by itself.
@@ -236,7 +219,7 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     config.server_memory = server_memory(&mcp, &mut faults);
     let known = ["requestsPerSecond", "burst", "connectionsPerAddress", "keepAliveSeconds"];
     let limits = part("limits", &known, &mut faults);
-    config.limits = read_limits(&limits, &mut faults);
+    config.limits = limits::read(&limits, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -253,33 +236,6 @@ fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
         spike_guard_percent: number("spikeGuardPercent", 100)
             .and_then(|percent| percent.try_into().ok())
             .unwrap_or(defaults.spike_guard_percent),
-    }
-}
-
-/// Requests a second that somebody may allow: more than any engine answers.
-const RATE_MAX: u64 = 1_000_000;
-
-/// How long a connection may rest between two requests, seconds. What rests holds a place that others need.
-const REST_SECONDS: RangeInclusive<u64> = 5..=3600;
-
-fn read_limits(section: &Mapping, faults: &mut Vec<String>) -> Limits {
-    let mut number = |key, max| whole(section, "limits", key, 1..=max, faults);
-    let small = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new);
-    let (per_second, burst) = (number("requestsPerSecond", RATE_MAX), number("burst", RATE_MAX));
-    let connections = number("connectionsPerAddress", CONNECTIONS_MAX as u64);
-    let rest = whole(section, "limits", "keepAliveSeconds", REST_SECONDS, faults);
-    if burst.is_some() && per_second.is_none() {
-        faults.push("limits.burst needs limits.requestsPerSecond".into());
-    }
-    Limits {
-        rate: per_second
-            .and_then(small)
-            // A second's worth at once, when nothing is said.
-            .map(|per_second| Rate { per_second, burst: burst.and_then(small).unwrap_or(per_second) }),
-        connections_per_address: connections
-            .and_then(|connections| connections.try_into().ok())
-            .unwrap_or(CONNECTIONS_PER_ADDRESS_DEFAULT),
-        rest: rest.map_or(REST_DEFAULT, Duration::from_secs),
     }
 }
 

@@ -19,6 +19,7 @@ mod known;
 mod limits;
 mod log;
 mod mcp;
+mod messages;
 mod openapi;
 mod parts;
 mod peers;
