@@ -44,7 +44,7 @@ pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
 struct Found(Vec<Difference>);
 
 impl Found {
-    fn add(&mut self, path: &str, wanted: impl Display, live: impl Display) {
+    fn add(&mut self, path: &str, wanted: &dyn Display, live: &dyn Display) {
         let mut hash = Sha256::new();
         hash.update(wanted.to_string());
         hash.update([0]);
@@ -74,7 +74,7 @@ impl Found {
             match live.get(key) {
                 // The API server does not keep empty maps and lists.
                 None if is_empty(value) => {}
-                None => self.add(&path, value, "nothing"),
+                None => self.add(&path, value, &"nothing"),
                 Some(live) if quantities && same_quantity(value, live) => {}
                 Some(live) => {
                     self.compare(&path, value, live, atomic || ATOMIC_FIELDS.contains(&key.as_str()));
@@ -86,7 +86,7 @@ impl Found {
     fn compare_lists(&mut self, path: &str, wanted: &[Value], live: &[Value], atomic: bool) {
         let Some(key) = merge_key(wanted).filter(|_| !atomic) else {
             if wanted.len() != live.len() {
-                return self.add(path, Value::from(wanted), Value::from(live));
+                return self.add(path, &Value::from(wanted), &Value::from(live));
             }
             for (i, (wanted, live)) in wanted.iter().zip(live).enumerate() {
                 self.compare(&format!("{path}[{i}]"), wanted, live, atomic);
@@ -97,7 +97,7 @@ impl Found {
             let path = format!("{path}[{}]", item[key]);
             match live.iter().find(|candidate| candidate[key] == item[key]) {
                 Some(live) => self.compare(&path, item, live, atomic),
-                None => self.add(&path, item, "nothing"),
+                None => self.add(&path, item, &"nothing"),
             }
         }
     }
