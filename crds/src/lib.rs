@@ -10,10 +10,14 @@ mod integrity;
 mod limits;
 mod mcp;
 pub mod memory_engine;
+mod patterns;
 mod policy;
 mod quantity;
 mod retention;
 mod rules;
+mod scheduling;
+mod security;
+mod service;
 mod status;
 
 pub use definition::{memory_engine_crd, to_yaml_value};
@@ -31,6 +35,13 @@ pub use memory_engine::{
 pub use policy::{Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
 pub use retention::Retention;
+pub use scheduling::{
+    Affinity, LabelOperator, LabelRequirement, LabelSelector, NodeAffinity, NodeInclusion, NodeOperator,
+    NodeRequirement, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNode,
+    PreferredPods, TopologySpread, WhenUnsatisfiable,
+};
+pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
+pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 
 /// API group of every kind in this crate.

@@ -176,6 +176,7 @@ async fn unreadable(
         engine: Arc::new(engine),
         children: std::collections::BTreeMap::new(),
         pod: None,
+        pod_refusal: operator_core::observed::PodRefusal::NotAsked,
         storage_class: operator_core::observed::StorageClassView::NotAsked,
         report: operator_core::observed::EngineReport::NotAsked,
         checkpoints: operator_core::anchor::question::CheckpointReport::NotAsked,

@@ -8,9 +8,9 @@ use kube::{Api, api::DynamicObject};
 use operator_core::{
     anchor::question::{CheckpointReport, question},
     names::{self, ChildKey, ChildKind},
-    observed::{EngineReport, Observed, StorageClassView},
+    observed::{EngineReport, Observed, PodRefusal, StorageClassView},
     pod::PodView,
-    storage,
+    status, storage,
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     cache::{api, api_resource, slim},
     context::{Context, identity},
     error::{Error, call},
+    refusals::pod_refusal,
 };
 
 /// Looks at an engine and its surroundings.
@@ -40,6 +41,7 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Res
         engine,
         children,
         pod,
+        pod_refusal: PodRefusal::NotAsked,
         storage_class,
         report,
         checkpoints: CheckpointReport::NotAsked,
@@ -47,6 +49,9 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Res
         now: jiff::Timestamp::now(),
     };
     observed.checkpoints = checkpoints(context, &observed).await;
+    if status::is_pod_overdue(&observed) {
+        observed.pod_refusal = pod_refusal(context, &observed).await;
+    }
     Ok(observed)
 }
 
@@ -107,14 +112,16 @@ async fn storage_class(
     engine: &MemoryEngine,
     children: &BTreeMap<ChildKey, Arc<DynamicObject>>,
 ) -> Result<StorageClassView, Error> {
-    let claim =
-        children.iter().find(|(key, _)| key.kind == ChildKind::PersistentVolumeClaim).map(|(_, claim)| claim);
+    let name = engine.metadata.name.as_deref().unwrap_or_default();
+    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name) };
+    let claim = children.get(&key);
     let wanted = &engine.spec.writer.storage;
     let class = match claim {
         Some(claim) if storage::needs_class(claim, &wanted.size) => storage::class_of(claim),
         _ => None,
     };
-    let Some(class) = class else { return Ok(StorageClassView::NotAsked) };
+    // Without a class there is none to look at.
+    let Some(class) = class.filter(|class| !class.is_empty()) else { return Ok(StorageClassView::NotAsked) };
     let api: Api<StorageClass> = Api::all(context.client.clone());
     let found = call(api.get_opt(class))
         .await

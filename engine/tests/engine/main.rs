@@ -8,6 +8,7 @@ mod clients;
 mod crash;
 mod doctor;
 mod efficiency;
+mod families;
 mod forgetting;
 mod graph;
 mod import;

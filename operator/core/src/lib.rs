@@ -16,6 +16,7 @@ pub mod notices;
 pub mod observed;
 pub mod plan;
 pub mod pod;
+pub mod refusal;
 pub mod settings;
 pub mod status;
 pub mod storage;

@@ -22,6 +22,8 @@ pub struct Observed {
     pub children: BTreeMap<ChildKey, Arc<DynamicObject>>,
     /// The writer's pod.
     pub pod: Option<PodView>,
+    /// Why Kubernetes makes none.
+    pub pod_refusal: PodRefusal,
     /// The class of the claim, looked up only while something depends on it.
     pub storage_class: StorageClassView,
     /// What the engine says about itself.
@@ -32,6 +34,23 @@ pub struct Observed {
     pub told: bool,
     /// When all this was seen.
     pub now: Timestamp,
+}
+
+/// Why Kubernetes makes no pod, in its own words. Looked up only while it makes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PodRefusal {
+    /// There is a pod, or it is too early to ask.
+    #[default]
+    NotAsked,
+    /// Nothing was said, or it could not be read.
+    Unknown,
+    /// It was said.
+    Said {
+        /// The newest words of the StatefulSet's controller.
+        message: String,
+        /// LimitRanges of the namespace, when the words are about limits.
+        limit_ranges: Vec<String>,
+    },
 }
 
 /// A StorageClass, as far as decisions depend on it.

@@ -1,6 +1,7 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
 mod integrity;
+mod pod;
 mod projection;
 mod volume;
 
@@ -14,18 +15,16 @@ use crate::{
     names::{API_PORT, ChildKey, ChildKind},
     observed::{EngineReport, Observed},
     plan::Plan,
-    pod::PodView,
-    storage,
+    refusal, storage,
     validate::{Fault, Valid},
 };
 use integrity::{integrity, log_status};
+use pod::{no_pod, not_up, pod_obstacle};
 use projection::{projection_status, projection_verdict};
 use volume::{growth_verdict, storage_status, storage_verdict};
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
-/// Restarts after which a container that does not come up is called crash-looping.
-const CRASHES_MIN: i64 = 3;
 /// Seconds a StatefulSet may take to make its pod; it takes one.
 const POD_MISSING_SECONDS: i64 = 20;
 
@@ -119,7 +118,11 @@ fn stalled_verdict(observed: &Observed, outcome: &Outcome<'_>, storage: &Verdict
                 return stalled(Reason::NameConflict, conflict_message(&plan.conflicts));
             }
             if let Some((key, problem)) = refused {
-                return stalled(Reason::ApplyRefused, format!("the API server refuses {key}: {problem}"));
+                let what_to_do = refusal::explained(problem, &[]).map(|text| format!(". {text}"));
+                return stalled(
+                    Reason::ApplyRefused,
+                    format!("the API server refuses {key}: {problem}{}", what_to_do.unwrap_or_default()),
+                );
             }
         }
     }
@@ -156,62 +159,23 @@ fn is_storage_obstacle(reason: Reason) -> bool {
     )
 }
 
-/// A pod that Kubernetes does not make. Why, it says only in events of the StatefulSet.
-fn no_pod(observed: &Observed) -> Option<Verdict> {
+/// Whether Kubernetes has made no pod for longer than it takes. Why, it says only in events of the StatefulSet.
+#[must_use]
+pub fn is_pod_overdue(observed: &Observed) -> bool {
     let stuck_before =
         before(observed, ConditionType::Stalled).is_some_and(|c| c.reason == Reason::PodRefused.as_str());
     let overdue = before(observed, ConditionType::Reconciling)
         .is_some_and(|c| c.reason == Reason::PodStarting.as_str() && age(observed, c) >= POD_MISSING_SECONDS);
-    let set = stateful_set(observed)?;
-    let seen = set.data.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
-    let acted = seen == set.metadata.generation;
-    (acted && (stuck_before || overdue)).then(|| {
-        Verdict::new(
-            Truth::True,
-            Reason::PodRefused,
-            format!(
-                "Kubernetes makes no pod for StatefulSet {name}: a quota, a policy or a PriorityClass that does not \
-                 exist is in the way. `kubectl describe statefulset {name}` says which",
-                name = name(observed)
-            ),
-        )
-    })
+    let acted = stateful_set(observed).is_some_and(|set| {
+        let seen = set.data.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
+        seen == set.metadata.generation
+    });
+    observed.pod.is_none() && acted && (stuck_before || overdue)
 }
 
 fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
     let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
     observed.children.get(&key).map(AsRef::as_ref)
-}
-
-/// What keeps a pod from running until somebody acts.
-fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
-    let stalled = |reason, message: String| Some(Verdict::new(Truth::True, reason, message));
-    let (reason, message) =
-        pod.waiting.as_ref().map_or(("", ""), |(reason, message)| (reason.as_str(), message.as_str()));
-    match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-        | "ImageInspectError" => stalled(
-            Reason::ImagePullFailed,
-            format!(
-                "the image cannot be pulled ({reason}): {message}. Correct spec.image or spec.imagePullSecrets"
-            ),
-        ),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => stalled(
-            Reason::ContainerRefused,
-            format!("the container cannot be started ({reason}): {message}"),
-        ),
-        _ if !pod.ready && pod.restarts >= CRASHES_MIN => {
-            let (word, code) = pod.last_end.clone().unwrap_or_default();
-            stalled(
-                Reason::CrashLooping,
-                format!(
-                    "the engine ended {} times, last with exit code {code} ({word}). Read `kubectl logs --previous {}`",
-                    pod.restarts, pod.name
-                ),
-            )
-        }
-        _ => None,
-    }
 }
 
 fn reconciling_verdict(
@@ -313,15 +277,8 @@ fn not_serving(observed: &Observed, log: &Verdict, stalled: &Verdict, reconcilin
     if stalled.truth == Truth::True {
         return Verdict::new(Truth::False, stalled.reason, stalled.message.clone());
     }
-    if let Some(why) = observed.pod.as_ref().and_then(|pod| pod.unschedulable.clone()) {
-        return Verdict::new(
-            Truth::False,
-            Reason::Unschedulable,
-            format!("no node takes the pod: {why}. Add room, or change spec.writer"),
-        );
-    }
-    if observed.pod.as_ref().is_some_and(|pod| pod.running && !pod.deleting) {
-        return Verdict::new(Truth::False, Reason::EngineStarting, "the engine is opening its log");
+    if let Some(verdict) = observed.pod.as_ref().and_then(not_up) {
+        return verdict;
     }
     match reconciling.truth {
         Truth::True => Verdict::new(Truth::False, reconciling.reason, reconciling.message.clone()),

@@ -5,6 +5,7 @@ mod configurations;
 mod history;
 mod integrity;
 mod plans;
+mod pods;
 mod projections;
 mod properties;
 mod statuses;

@@ -12,7 +12,7 @@ use kube_core::DynamicObject;
 use operator_core::{
     anchor::question::CheckpointReport,
     names::{ChildKey, ChildKind},
-    observed::{EngineReport, Observed, StorageClassView},
+    observed::{EngineReport, Observed, PodRefusal, StorageClassView},
     plan::{Plan, Write, plan},
     pod::PodView,
     settings::Settings,
@@ -42,6 +42,7 @@ pub(crate) fn observed(engine: MemoryEngine) -> Observed {
         engine: Arc::new(engine),
         children: BTreeMap::new(),
         pod: None,
+        pod_refusal: PodRefusal::NotAsked,
         storage_class: StorageClassView::NotAsked,
         report: EngineReport::NotAsked,
         checkpoints: CheckpointReport::NotAsked,
@@ -139,6 +140,7 @@ pub(crate) fn pod() -> PodView {
         name: "notes-0".into(),
         ip: Some("10.0.0.1".into()),
         ready: true,
+        engine_ready: true,
         running: true,
         ..PodView::default()
     }
