@@ -29,16 +29,16 @@ spec:
   failurePolicy: Fail
   reinvocationPolicy: Never
   mutations:
-  - patchType: ApplyConfiguration
-    applyConfiguration:
+  - patchType: JSONPatch
+    jsonPatch:
       expression: >-
-        Object{{spec: Object.spec{{containers: [Object.spec.containers{{
+        [JSONPatch{{op: "add", path: "/spec/containers/0", value: Object.spec.containers{{
           name: "daprd", image: "{image}", imagePullPolicy: "IfNotPresent", command: ["sleep", "600"],
           securityContext: Object.spec.containers.securityContext{{
             allowPrivilegeEscalation: false,
             capabilities: Object.spec.containers.securityContext.capabilities{{drop: ["ALL"]}}
           }}
-        }}]}}}}
+        }}}}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicyBinding

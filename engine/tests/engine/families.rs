@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Client, Running};
+use crate::process::{Client, Running, eventually};
 
 /// Starts an engine in a network of its own, and asks it by each of these addresses. `setup` is a line of shell.
 fn statuses(setup: &str, listen: &str, preload: Option<&Path>, hosts: &[&str]) -> Vec<String> {
@@ -19,7 +19,7 @@ fn statuses(setup: &str, listen: &str, preload: Option<&Path>, hosts: &[&str]) -
         for host in $HOSTS; do
             for port in 8080/v1/log/head 8081/livez; do
                 (
-                    exec 3<>"/dev/tcp/$host/${port%%/*}"
+                    exec 3<>"/dev/tcp/$host/${port%%/*}" || exit 1
                     printf 'GET /%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "${port#*/}" >&3
                     head -n 1 <&3 | tr -d '\r'
                 ) 2>/dev/null || echo refused
@@ -108,6 +108,7 @@ fn clients_of_ipv4_are_told_apart_on_a_socket_of_both_families() {
     fs::write(&config, "limits: {requestsPerSecond: 1, burst: 1}\n").unwrap();
     let data = directory.path().join("data");
     let running = Running::spawn_on(&data, "[::]:0", &["--config".as_ref(), config.as_os_str()]);
+    eventually("ready", || running.admin("/readyz").status == 200);
     let api = SocketAddr::from((Ipv4Addr::LOCALHOST, running.api.port()));
     let ask = |last: u8| {
         let mut client = Client::connect_from([127, 0, 0, last], api).unwrap();

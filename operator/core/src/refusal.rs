@@ -34,8 +34,13 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     if let Some(webhook) = quoted_after(said, "admission webhook ") {
         return Some(format!("the admission webhook {webhook} does not allow that. Ask who runs it"));
     }
-    if let Some(policy) = quoted_after(said, "ValidatingAdmissionPolicy ") {
-        return Some(format!("ValidatingAdmissionPolicy {policy} does not allow that. Ask who made it"));
+    // One that changes objects and cannot calls itself a policy only.
+    let policies =
+        [("ValidatingAdmissionPolicy ", "ValidatingAdmissionPolicy"), ("policy ", "MutatingAdmissionPolicy")];
+    for (words, kind) in policies {
+        if let Some(policy) = quoted_after(said, words).filter(|_| said.contains(" with binding ")) {
+            return Some(format!("{kind} {policy} does not allow that. Ask who made it"));
+        }
     }
     None
 }
@@ -108,6 +113,10 @@ mod tests {
         let policy =
             "ValidatingAdmissionPolicy 'no-latest' with binding 'b' denied request: failed expression: false";
         check(&format!("{create}{policy}"), &[], Some("ValidatingAdmissionPolicy no-latest"));
+        let mutating =
+            "policy 'inject' with binding 'all' denied request: error applying patch: may not mutate";
+        check(&format!("{create}{mutating}"), &[], Some("MutatingAdmissionPolicy inject does"));
+        check("a policy 'x' of somebody", &[], None);
         check("something else entirely", &["small-pods"], None);
         check("exceeded quota: ", &[], None);
         check("admission webhook ", &[], None);
