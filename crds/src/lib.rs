@@ -15,6 +15,7 @@ mod policy;
 mod quantity;
 mod retention;
 mod rules;
+mod saving;
 mod scheduling;
 mod security;
 mod service;
@@ -35,6 +36,7 @@ pub use memory_engine::{
 pub use policy::{Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
 pub use retention::Retention;
+pub use saving::{SameText, Saving};
 pub use scheduling::{
     Affinity, LabelOperator, LabelRequirement, LabelSelector, NodeAffinity, NodeInclusion, NodeOperator,
     NodeRequirement, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNode,

@@ -18,6 +18,7 @@ use crate::{
     policy::Policy,
     quantity::Quantity,
     retention::Retention,
+    saving::Saving,
     scheduling::{Affinity, TopologySpread},
     security::PodSecurity,
     service::ServiceMetadata,
@@ -118,6 +119,10 @@ pub struct MemoryEngineSpec {
     /// there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+
+    /// How memories are saved, for whoever saves one without saying it. Left out, the engine's defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saving: Option<Saving>,
 
     /// What makes the vectors by which memories are found by meaning. Left out, the table in the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]

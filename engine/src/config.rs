@@ -11,10 +11,11 @@ use engine_core::limits::{
 };
 use engine_core::policy::{self, Policy};
 use engine_core::request;
+use engine_core::wire::SameText;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
-use crate::api::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, Rate};
+use crate::api::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, REST_DEFAULT, Rate};
 use crate::providers::RerankService;
 
 mod providers;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
+    /// What is done with a text that a project has already, for whoever does not say.
+    pub(crate) same_text: SameText,
     /// Rules for whoever asks for a retention plan without naming any.
     pub(crate) retention: Retention,
     /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
@@ -58,11 +61,13 @@ pub(crate) struct Limits {
     pub(crate) rate: Option<Rate>,
     /// Connections it may have open at one time.
     pub(crate) connections_per_address: usize,
+    /// How long a connection may rest between two requests.
+    pub(crate) rest: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { rate: None, connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT }
+        Limits { rate: None, connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT, rest: REST_DEFAULT }
     }
 }
 
@@ -114,6 +119,7 @@ impl Default for Config {
             embedding: Embedding::default(),
             search_bytes_max: None,
             rerank: None,
+            same_text: SameText::default(),
             retention: Retention::default(),
             allowed_hosts: Vec::new(),
             server_memory: None,
@@ -149,7 +155,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read(&value).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "engine",
     "log",
     "shutdown",
@@ -160,6 +166,7 @@ const SECTIONS: [&str; 12] = [
     "retrieval",
     "rerank",
     "retention",
+    "saving",
     "mcp",
     "limits",
 ];
@@ -216,10 +223,19 @@ fn read(value: &Value) -> Result<Config, Vec<String>> {
     let retention =
         part("retention", &["maxAgeDays", "maxEntriesPerProject", "spikeGuardPercent"], &mut faults);
     config.retention = read_retention(&retention, &mut faults);
+    let saving = part("saving", &["sameText"], &mut faults);
+    if let Some(word) = text(&saving, "saving", "sameText", &mut faults) {
+        match word {
+            "Say" => config.same_text = SameText::Say,
+            "SaveOnce" => config.same_text = SameText::SaveOnce,
+            _ => faults.push("saving.sameText must be Say or SaveOnce".into()),
+        }
+    }
     let mcp = part("mcp", &["allowedHosts", "serverMemoryTools", "serverMemoryProject"], &mut faults);
     config.allowed_hosts = hosts(&mcp, &mut faults);
     config.server_memory = server_memory(&mcp, &mut faults);
-    let limits = part("limits", &["requestsPerSecond", "burst", "connectionsPerAddress"], &mut faults);
+    let known = ["requestsPerSecond", "burst", "connectionsPerAddress", "keepAliveSeconds"];
+    let limits = part("limits", &known, &mut faults);
     config.limits = read_limits(&limits, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
@@ -243,11 +259,15 @@ fn read_retention(section: &Mapping, faults: &mut Vec<String>) -> Retention {
 /// Requests a second that somebody may allow: more than any engine answers.
 const RATE_MAX: u64 = 1_000_000;
 
+/// How long a connection may rest between two requests, seconds. What rests holds a place that others need.
+const REST_SECONDS: RangeInclusive<u64> = 5..=3600;
+
 fn read_limits(section: &Mapping, faults: &mut Vec<String>) -> Limits {
     let mut number = |key, max| whole(section, "limits", key, 1..=max, faults);
     let small = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new);
     let (per_second, burst) = (number("requestsPerSecond", RATE_MAX), number("burst", RATE_MAX));
     let connections = number("connectionsPerAddress", CONNECTIONS_MAX as u64);
+    let rest = whole(section, "limits", "keepAliveSeconds", REST_SECONDS, faults);
     if burst.is_some() && per_second.is_none() {
         faults.push("limits.burst needs limits.requestsPerSecond".into());
     }
@@ -259,6 +279,7 @@ fn read_limits(section: &Mapping, faults: &mut Vec<String>) -> Limits {
         connections_per_address: connections
             .and_then(|connections| connections.try_into().ok())
             .unwrap_or(CONNECTIONS_PER_ADDRESS_DEFAULT),
+        rest: rest.map_or(REST_DEFAULT, Duration::from_secs),
     }
 }
 
@@ -414,6 +435,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_with_a_known_text_is_one_of_two_words() {
+        let same_text = |text: &str| parse(&format!("saving: {{{text}}}")).map(|config| config.same_text);
+        assert_eq!(same_text("sameText: Say"), Ok(SameText::Say));
+        assert_eq!(same_text("sameText: SaveOnce"), Ok(SameText::SaveOnce));
+        assert_eq!(same_text(""), Ok(SameText::Say));
+        for text in ["sameText: Never", "sameText: true", "once: true"] {
+            assert_eq!(same_text(text).unwrap_err().len(), 1, "{text}");
+        }
+    }
+
+    #[test]
     fn retention_has_defaults_and_bounds() {
         let config = parse("retention: {maxAgeDays: 90, spikeGuardPercent: 100}").unwrap();
         let expected =
@@ -433,7 +465,15 @@ mod tests {
         let limits = parse("limits: {requestsPerSecond: 50, burst: 200}").unwrap().limits;
         assert_eq!(limits.rate.unwrap().burst.get(), 200);
         assert_eq!(parse("limits: {}").unwrap().limits, Limits::default());
-        for text in ["requestsPerSecond: 0", "burst: 5", "connectionsPerAddress: 513", "rate: 1"] {
+        let limits = parse("limits: {keepAliveSeconds: 620}").unwrap().limits;
+        assert_eq!(limits.rest, Duration::from_secs(620));
+        for text in [
+            "requestsPerSecond: 0",
+            "burst: 5",
+            "connectionsPerAddress: 513",
+            "rate: 1",
+            "keepAliveSeconds: 4",
+        ] {
             assert_eq!(parse(&format!("limits: {{{text}}}")).unwrap_err().len(), 1, "{text}");
         }
     }

@@ -13,7 +13,7 @@ use engine_core::event::Draft;
 use engine_core::policy::Policy;
 use engine_core::wire::{
     CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
-    ProjectionState, StorageHealth, StorageReason,
+    ProjectionState, SameText, StorageHealth, StorageReason,
 };
 use jiff::Timestamp;
 use thiserror::Error;
@@ -34,7 +34,7 @@ use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::providers::{ClientError, RerankService, Reranker};
 use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
-use crate::writing::{Gate, WriteError};
+use crate::writing::{Gate, Passed, WriteError};
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) search_bytes_max: Option<u64>,
     /// What ranks the best of a search again.
     pub(crate) rerank: Option<RerankService>,
+    /// What is done with a text that a project has already, for whoever does not say.
+    pub(crate) same_text: SameText,
 }
 
 /// Why an engine does not start.
@@ -104,6 +106,7 @@ pub(crate) struct Engine {
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pub(crate) retention: Retention,
+    pub(crate) same_text: SameText,
     /// For writes that depend on what is there.
     pub(crate) turns: Turns,
     queue: Mutex<Option<SyncSender<Order>>>,
@@ -128,6 +131,7 @@ impl Engine {
             search_bytes_max,
             rerank,
             retention,
+            same_text,
         } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
@@ -201,6 +205,7 @@ impl Engine {
             traces: TraceFiles::new(data),
             gate: Gate::new(policy, Arc::clone(&metrics)),
             retention,
+            same_text,
             published,
             projection,
             log,
@@ -223,8 +228,22 @@ impl Engine {
 
     /// Makes events durable, all or none.
     pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
+        self.commit_passed(self.pass(drafts).await?, key).await
+    }
+
+    /// The events as the policy lets them be written.
+    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
+        self.gate.pass(drafts).await
+    }
+
+    /// Makes events durable that the policy has let pass.
+    pub(crate) async fn commit_passed(
+        &self,
+        passed: Passed,
+        key: Option<Key>,
+    ) -> Result<Receipt, WriteError> {
         let started = Instant::now();
-        let drafts = self.gate.pass(drafts).await?;
+        let drafts = passed.into_drafts();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
@@ -242,7 +261,7 @@ impl Engine {
         through: u64,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
-        let drafts = self.gate.pass(drafts).await?;
+        let drafts = self.gate.pass(drafts).await?.into_drafts();
         let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((wake, _)) = &*keeper {

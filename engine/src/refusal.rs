@@ -37,6 +37,11 @@ impl Refusal {
         &self.message
     }
 
+    /// Whether nothing is wrong with what was asked, and the same request may work later.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.code.status() >= 500 || self.retry_after_s().is_some()
+    }
+
     /// As clients see it.
     pub(crate) fn into_body(self) -> ErrorBody {
         let Refusal { code, message, hint } = self;

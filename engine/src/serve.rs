@@ -50,6 +50,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
+        same_text: config.same_text,
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
@@ -68,11 +69,13 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
             config.limits.rate,
         ),
         config.limits.connections_per_address,
+        config.limits.rest,
     );
     let platform = api::serve(
         admin_listener,
         api::admin_routes(Arc::clone(&engine)),
         api::CONNECTIONS_PER_ADDRESS_DEFAULT,
+        config.limits.rest,
     );
     tokio::select! {
         _ = terminate.recv() => {}

@@ -24,6 +24,25 @@ pub(crate) enum WriteError {
     Blocked(#[from] Blocked),
 }
 
+/// Events that the policy has let pass, as they may be written. Made by [`Gate::pass`] alone.
+#[derive(Debug)]
+pub(crate) struct Passed(Vec<Draft>);
+
+impl Passed {
+    pub(crate) fn drafts(&self) -> &[Draft] {
+        &self.0
+    }
+
+    /// Without those that are not to be kept.
+    pub(crate) fn keep(self, keeps: &[bool]) -> Passed {
+        Passed(self.0.into_iter().zip(keeps).filter(|(_, keeps)| **keeps).map(|(draft, _)| draft).collect())
+    }
+
+    pub(crate) fn into_drafts(self) -> Vec<Draft> {
+        self.0
+    }
+}
+
 /// The policy, and who counts what it does.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
@@ -37,16 +56,16 @@ impl Gate {
     }
 
     /// The events as they may be written. One that may not be refuses them all.
-    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, WriteError> {
+    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
         let bytes: usize = drafts.iter().map(|draft| draft.payload.get().len()).sum();
         let now = Timestamp::now();
         if bytes <= AT_ONCE_BYTES {
-            return self.judge(drafts, now);
+            return self.judge(drafts, now).map(Passed);
         }
         let gate = self.clone();
         // A thread that is gone is one that panicked: nothing is known of the text, so nothing is written.
         let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, now)).await;
-        judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping)))
+        judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(Passed)
     }
 
     fn judge(&self, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<Draft>, WriteError> {

@@ -1,6 +1,6 @@
 //! Step 4: carries out a plan, in its order. Decides nothing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use engine_core::wire::{GivenAnchor, StorageReason};
 use kube::{
@@ -8,10 +8,12 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
+    applied::Applied,
     names::{ChildKey, FIELD_MANAGER},
     observed::{EngineReport, Observed},
-    plan::{Plan, Write},
+    plan::{Done, Plan, Problem, Write},
 };
+use serde_json::json;
 
 use crate::{
     cache::{api, api_resource, slim},
@@ -19,43 +21,62 @@ use crate::{
     error::{CallError, Error, call},
 };
 
-/// What carrying out came to: the children as they are now, and the first refusal.
-pub(crate) struct Applied {
-    /// The world after the writes.
-    pub(crate) observed: Observed,
-    /// What the API server refused for good, and why.
-    pub(crate) refused: Option<(ChildKey, String)>,
-}
-
-/// Runs the writes until one is refused.
+/// Runs the writes until one does not work. Anchors go on all the same: what is recorded of the log waits for nothing.
+/// The world comes back as the writes left it.
 ///
 /// # Errors
-/// A write failed in a way that may pass, or another operator may be leading.
-pub(crate) async fn apply(mut observed: Observed, plan: &Plan, context: &Context) -> Result<Applied, Error> {
+/// Another operator may be leading, or the namespace is ending.
+pub(crate) async fn apply(
+    mut observed: Observed,
+    plan: &Plan,
+    context: &Context,
+) -> Result<(Observed, Done), Error> {
     let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+    let engine = identity(observed.engine.as_ref());
+    let held = context.attempts.held(&engine, observed.engine.metadata.generation, Instant::now());
+    let mut done = Done::default();
     for write in &plan.writes {
+        let is_record = matches!(write, Write::Record { .. });
+        if done.problem.is_some() && !is_record {
+            continue;
+        }
+        if let Some((problem, _)) = held.as_ref().filter(|(problem, _)| problem.key() == write.key()) {
+            done.problem.get_or_insert_with(|| problem.clone());
+            continue;
+        }
+        if let Some(problem) = beyond_bound(write, &namespace, context) {
+            done.problem.get_or_insert(problem);
+            continue;
+        }
         context.may_write()?;
-        within_bound(write, &namespace, context)?;
         let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
         match carry_out(&api, write).await {
             Ok(after) => {
                 let kind = write.key().kind.kind();
                 context.metrics.writes.with_label_values(&[kind, write.verb()]).inc();
                 tracing::info!(%namespace, object = %write.key(), verb = write.verb(), because = because(write), "wrote");
-                take_over(&mut observed, context, &namespace, write.key(), after);
+                done.changed |= !is_record && is_changed(&observed, write.key(), after.as_deref());
+                done.written.push(write.key().clone());
+                take_over(&mut observed, context, &namespace, write, after);
             }
             Err(error) if error.namespace_is_ending() => return Err(Error::NamespaceEnding),
-            Err(error) => match refusal(&error) {
-                Some(why) => return Ok(Applied { observed, refused: Some((write.key().clone(), why)) }),
-                None => return Err(Error::Apply { what: write.key().to_string(), source: error }),
-            },
+            Err(error) => {
+                let problem = problem(write.key(), &error);
+                done.problem.get_or_insert(problem);
+            }
         }
     }
     if let Some(given) = &plan.tell {
         context.may_write()?;
         tell(&mut observed, given, context).await;
     }
-    Ok(Applied { observed, refused: None })
+    Ok((observed, done))
+}
+
+/// Whether a write made another object of what was there: applying what admission changes back leaves it as it was.
+fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>) -> bool {
+    let version = |object: &DynamicObject| object.metadata.resource_version.clone();
+    observed.children.get(key).map(|before| version(before)) != after.map(version)
 }
 
 /// Tells the engine what its log must extend. Who does not answer is told again at the next look.
@@ -80,23 +101,24 @@ async fn tell(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
     }
 }
 
-fn within_bound(write: &Write, namespace: &str, context: &Context) -> Result<(), Error> {
-    match write {
-        Write::Repair { key, because, .. }
-            if !context.repairs.allow(namespace, key, std::time::Instant::now()) =>
-        {
-            Err(Error::Contested { key: key.to_string(), field: because.clone() })
+/// Somebody who changes an object back again and again is not raced.
+fn beyond_bound(write: &Write, namespace: &str, context: &Context) -> Option<Problem> {
+    let (bound, field) = match write {
+        Write::Repair { because, .. } => (&context.repairs, because.as_str()),
+        Write::Record { .. } => (&context.records, "the anchor"),
+        Write::Create { .. } | Write::Release { .. } | Write::Update { .. } | Write::Delete { .. } => {
+            return None;
         }
-        Write::Record { key, .. } if !context.records.allow(namespace, key, std::time::Instant::now()) => {
-            Err(Error::Contested { key: key.to_string(), field: "the anchor".to_owned() })
-        }
-        Write::Repair { .. } | Write::Record { .. } | Write::Create { .. } | Write::Delete { .. } => Ok(()),
-    }
+    };
+    let key = write.key().clone();
+    (!bound.allow(namespace, &key, Instant::now()))
+        .then(|| Problem::Contested { key, field: field.to_owned() })
 }
 
 fn because(write: &Write) -> &str {
     match write {
-        Write::Repair { because, .. } => because,
+        Write::Repair { because, .. } | Write::Update { because, .. } => because,
+        Write::Release { .. } => "an owner that is none",
         Write::Create { .. } => "missing",
         Write::Record { .. } => "the anchor moves on",
         Write::Delete { .. } => "not wanted",
@@ -107,12 +129,17 @@ fn take_over(
     observed: &mut Observed,
     context: &Context,
     namespace: &str,
-    key: &ChildKey,
+    write: &Write,
     after: Option<Arc<DynamicObject>>,
 ) {
+    let key = write.key();
     match after {
         Some(object) => {
             context.cache.remember(namespace, key, object.clone());
+            if let Some(applied) = Applied::of(write, &object, jiff::Timestamp::now()) {
+                context.attempts.wrote(namespace, key, applied.clone());
+                observed.applied.insert(key.clone(), applied);
+            }
             observed.children.insert(key.clone(), object);
         }
         None => {
@@ -126,8 +153,18 @@ async fn carry_out(api: &Api<DynamicObject>, write: &Write) -> Result<Option<Arc
     let params = PatchParams::apply(FIELD_MANAGER);
     match write {
         Write::Create { key, object } => patch(api, key, &params, object).await.map(Some),
-        Write::Repair { key, object, .. } | Write::Record { key, object } => {
-            patch(api, key, &params.force(), object).await.map(Some)
+        Write::Update { key, object, .. }
+        | Write::Repair { key, object, .. }
+        | Write::Record { key, object } => patch(api, key, &params.force(), object).await.map(Some),
+        Write::Release { key, uid, resource_version, owners } => {
+            let exactly = json!({"metadata": {
+                "uid": uid, "resourceVersion": resource_version, "ownerReferences": owners,
+            }});
+            let params =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let mut released = call(api.patch(&key.name, &params, &Patch::Merge(&exactly))).await?;
+            slim(&mut released);
+            Ok(Some(Arc::new(released)))
         }
         Write::Delete { key, uid, resource_version } => {
             let exactly =
@@ -157,9 +194,13 @@ async fn patch(
     Ok(Arc::new(written))
 }
 
-/// What will be refused again however often it is tried: the object itself is at fault, or the operator's rights.
-/// A conflict is not: somebody made the object in the meantime, and the next look sees it.
-fn refusal(error: &CallError) -> Option<String> {
-    let status = error.api()?;
-    matches!(status.code, 400 | 403 | 422).then(|| status.message.clone())
+/// What will be refused again however often it is tried, because the object itself is at fault or the operator's rights are,
+/// is told apart from what may pass. A conflict passes: somebody made or changed the object in the meantime, and the next
+/// look sees it.
+fn problem(key: &ChildKey, error: &CallError) -> Problem {
+    let key = key.clone();
+    match error.api().filter(|status| matches!(status.code, 400 | 403 | 422)) {
+        Some(status) => Problem::Refused { key, why: status.message.clone() },
+        None => Problem::Failed { key, why: error.to_string() },
+    }
 }

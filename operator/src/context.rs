@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     anchoring::Anchoring,
+    attempts::Attempts,
     cache::Cache,
     engine_client::EngineClient,
     error::Error,
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) repairs: Repairs,
     pub(crate) records: Repairs,
     pub(crate) anchoring: Anchoring,
+    pub(crate) attempts: Attempts,
     failures: Failures,
     written: Mutex<HashMap<String, Arc<MemoryEngine>>>,
     leadership: watch::Receiver<Leadership>,
@@ -59,6 +61,7 @@ impl Context {
             repairs: Repairs::at_most(REPAIRS_MAX),
             records: Repairs::at_most(RECORDS_MAX),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
+            attempts: Attempts::default(),
             failures: Failures::default(),
             written: Mutex::default(),
             client,
@@ -109,12 +112,16 @@ impl Context {
     pub(crate) fn forget(&self, engine: &str) {
         self.failures.clear(engine);
         self.anchoring.forget(engine);
+        if let Some((namespace, name)) = engine.split_once('/') {
+            self.attempts.forget(namespace, name);
+        }
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 
     /// Forgets the failures of an engine.
     pub(crate) fn succeeded(&self, engine: &str) {
         self.failures.clear(engine);
+        self.attempts.clear(engine);
     }
 }
 

@@ -16,7 +16,8 @@ use kube::{
 };
 use operator_core::{
     conditions::{ConditionType, Reason},
-    plan::plan,
+    observed::Observed,
+    plan::{Problem, plan},
     status, validate,
 };
 use tokio::sync::{mpsc, watch};
@@ -123,69 +124,88 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
         Ok(engine) => reconcile(context.newest(engine), &context).await,
         Err(invalid) => unreadable(invalid, &context).await,
     };
-    let outcome = result.as_ref().map_or_else(Error::label, |_| "ok");
+    let problem = |looked: &Looked| looked.problem.as_ref().map_or("ok", Problem::label);
+    let outcome = result.as_ref().map_or_else(Error::label, problem);
     context.metrics.reconciles.with_label_values(&[outcome]).inc();
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
-    if let Err(Error::NamespaceEnding) = result {
+    match result {
         // The engine goes with it: the watch will say so.
-        return Ok(Action::await_change());
+        Err(Error::NamespaceEnding) => Ok(Action::await_change()),
+        Err(error) => Err(error),
+        Ok(Looked { action, problem }) => {
+            if problem.is_none() {
+                context.succeeded(&identity(engine.as_ref()));
+            }
+            Ok(action)
+        }
     }
-    if result.is_ok() {
-        context.succeeded(&identity(engine.as_ref()));
-    }
-    result
 }
 
-/// The five steps.
-async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Action, Error> {
-    let observed = observe(engine, context).await?;
+/// What a look came to: when to look again, and what was in the way, which the status says already.
+struct Looked {
+    action: Action,
+    problem: Option<Problem>,
+}
+
+/// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor needs it.
+async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
+    let observed = observe(engine, context).await;
     let valid = match validate::validate(&observed.engine, &context.settings) {
         Ok(valid) => valid,
-        Err(faults) => return report(&observed, &status::Outcome::Invalid(&faults), context).await,
+        Err(faults) => {
+            let wait = report(&observed, &status::Outcome::Invalid(&faults), context).await?;
+            return Ok(Looked { action: Action::requeue(wait), problem: None });
+        }
     };
     let plan = plan(&observed, &valid);
-    let applied = apply(observed, &plan, context).await?;
-    let refused = applied.refused.clone();
-    let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, refused: applied.refused };
-    let action = report(&applied.observed, &outcome, context).await?;
-    // Only now, with the status written: a refusal is tried again, each time later.
-    refused.map_or(Ok(action), |(key, why)| Err(Error::Refused(format!("{key}: {why}"))))
+    let (observed, done) = apply(observed, &plan, context).await?;
+    let retry = retry(&observed, done.problem.as_ref(), context);
+    let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };
+    let usual = report(&observed, &outcome, context).await?;
+    let wait = retry.map_or(usual, |retry| retry.min(usual));
+    Ok(Looked { action: Action::requeue(wait), problem: done.problem })
 }
 
+/// When to try again what did not work: each time later. An object that is fought over is tried at the usual looks, within
+/// the bound of its repairs.
+fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
+    let problem = problem.filter(|problem| !matches!(problem, Problem::Contested { .. }))?;
+    let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());
+    let generation = observed.engine.metadata.generation;
+    if let Some((_, wait)) = context.attempts.held(&engine, generation, now) {
+        return Some(wait);
+    }
+    let wait = context.failed(&engine);
+    tracing::warn!(%engine, %problem, retry_in_ms = wait.as_millis(), "not everything was written");
+    context.attempts.hold(&engine, generation, problem.clone(), wait, now);
+    Some(wait)
+}
+
+/// Writes the status; when to look again.
 async fn report(
-    observed: &operator_core::observed::Observed,
+    observed: &Observed,
     outcome: &status::Outcome<'_>,
     context: &Context,
-) -> Result<Action, Error> {
+) -> Result<Duration, Error> {
     let status = status::status(observed, outcome);
     write_status(&observed.engine, &status, context).await?;
     let usual = operator_core::backoff::next_look(&status, jitter());
     let for_the_anchor = operator_core::anchor::question::next_look(observed);
-    Ok(Action::requeue(for_the_anchor.map_or(usual, |wait| wait.min(usual))))
+    Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
 /// A resource stored under another definition than this operator's: it is told so, and looked at again when changed.
 async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,
-) -> Result<Action, Error> {
+) -> Result<Looked, Error> {
     let mut engine = MemoryEngine::new("", crds::MemoryEngineSpec::default());
     engine.metadata = invalid.metadata.clone();
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];
-    let observed = operator_core::observed::Observed {
-        engine: Arc::new(engine),
-        children: std::collections::BTreeMap::new(),
-        pod: None,
-        pod_refusal: operator_core::observed::PodRefusal::NotAsked,
-        storage_class: operator_core::observed::StorageClassView::NotAsked,
-        report: operator_core::observed::EngineReport::NotAsked,
-        checkpoints: operator_core::anchor::question::CheckpointReport::NotAsked,
-        told: false,
-        now: jiff::Timestamp::now(),
-    };
+    let observed = Observed::only(Arc::new(engine), jiff::Timestamp::now());
     let status = status::status(&observed, &status::Outcome::Invalid(&fault));
     merge_status(&observed.engine, &status, context).await?;
-    Ok(Action::await_change())
+    Ok(Looked { action: Action::await_change(), problem: None })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature the controller asks for")]

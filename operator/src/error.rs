@@ -6,35 +6,6 @@ use std::time::Duration;
 /// A reconcile that did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Looking failed.
-    #[error("reading {what}: {source}")]
-    Observe {
-        /// What was read.
-        what: String,
-        /// Why it failed.
-        source: CallError,
-    },
-    /// Writing failed in a way that may pass.
-    #[error("writing {what}: {source}")]
-    Apply {
-        /// What was written.
-        what: String,
-        /// Why it failed.
-        source: CallError,
-    },
-    /// The API server refused a write; the status says so already.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// An object is changed back as often as it is put right.
-    #[error(
-        "{key} is changed again and again by somebody else, last in {field}: find out who with `kubectl get -o yaml --show-managed-fields`"
-    )]
-    Contested {
-        /// Which object.
-        key: String,
-        /// The field that differs.
-        field: String,
-    },
     /// The namespace is being deleted: nothing new is taken in it, and everything in it goes.
     #[error("the namespace is being deleted")]
     NamespaceEnding,
@@ -50,10 +21,6 @@ impl Error {
     /// A stable word for metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            Self::Observe { .. } => "observe",
-            Self::Apply { .. } => "apply",
-            Self::Refused(_) => "refused",
-            Self::Contested { .. } => "contested",
             Self::NamespaceEnding => "namespace_ending",
             Self::Status(_) => "status",
             Self::NotLeading => "not_leading",
@@ -73,7 +40,7 @@ pub(crate) enum CallError {
 }
 
 /// Longest wait for one answer of the API server.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One call to the API server, bounded.
 ///

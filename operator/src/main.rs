@@ -2,6 +2,7 @@
 
 mod anchoring;
 mod apply;
+mod attempts;
 mod cache;
 mod context;
 mod controller;

@@ -1,14 +1,14 @@
 //! Step 1: everything a decision depends on, each thing read once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crds::MemoryEngine;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
     anchor::question::{CheckpointReport, question},
-    names::{self, ChildKey, ChildKind},
-    observed::{EngineReport, Observed, PodRefusal, StorageClassView},
+    names::{self, ChildKey},
+    observed::{EngineReport, Observed, StorageClassView},
     pod::PodView,
     status, storage,
 };
@@ -17,42 +17,41 @@ use crate::{
     anchoring::Turn,
     cache::{api, api_resource, slim},
     context::{Context, identity},
-    error::{Error, call},
+    error::{CALL_TIMEOUT, CallError, call},
     refusals::pod_refusal,
 };
 
-/// Looks at an engine and its surroundings.
-///
-/// # Errors
-/// The API server could not be asked about an object that the caches do not have.
-pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Result<Observed, Error> {
+/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it, and the
+/// log is looked at all the same.
+pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Observed {
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
     let name = engine.metadata.name.clone().unwrap_or_default();
-    let mut children = BTreeMap::new();
+    let mut observed = Observed::only(engine, jiff::Timestamp::now());
+    observed.applied = context.attempts.written(&namespace, &name);
+    let mut silent = false;
     for key in names::possible_children(&name) {
-        if let Some(object) = child(context, &namespace, &key).await? {
-            children.insert(key, object);
+        match child(context, &namespace, &key, silent).await {
+            Ok(Some(object)) => {
+                observed.children.insert(key, object);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%namespace, object = %key, %error, "an object could not be read");
+                // An API server that does not answer is not waited for once more for each object.
+                silent |= matches!(error, CallError::TimedOut(_));
+                observed.unread.insert(key, error.to_string());
+            }
         }
     }
-    let pod = context.cache.pod(&namespace, &names::writer_pod(&name)).map(|pod| PodView::of(&pod));
-    let storage_class = storage_class(context, &engine, &children).await?;
-    let report = report(context, pod.as_ref()).await;
-    let mut observed = Observed {
-        engine,
-        children,
-        pod,
-        pod_refusal: PodRefusal::NotAsked,
-        storage_class,
-        report,
-        checkpoints: CheckpointReport::NotAsked,
-        told: false,
-        now: jiff::Timestamp::now(),
-    };
+    observed.pod = context.cache.pod(&namespace, &names::writer_pod(&name)).map(|pod| PodView::of(&pod));
+    observed.storage_class = storage_class(context, &observed).await;
+    observed.report = report(context, observed.pod.as_ref()).await;
+    observed.now = jiff::Timestamp::now();
     observed.checkpoints = checkpoints(context, &observed).await;
-    if status::is_pod_overdue(&observed) {
+    if !silent && status::is_pod_overdue(&observed) {
         observed.pod_refusal = pod_refusal(context, &observed).await;
     }
-    Ok(observed)
+    observed
 }
 
 /// Asks the engine what is to be asked, when it is this engine's turn.
@@ -93,46 +92,46 @@ async fn child(
     context: &Context,
     namespace: &str,
     key: &ChildKey,
-) -> Result<Option<Arc<DynamicObject>>, Error> {
+    silent: bool,
+) -> Result<Option<Arc<DynamicObject>>, CallError> {
     if let Some(object) = context.cache.child(namespace, key) {
         return Ok(Some(object));
     }
+    if silent {
+        return Err(CallError::TimedOut(CALL_TIMEOUT));
+    }
     let api = api(&context.client, &api_resource(key.kind), Some(namespace));
-    let mut found = call(api.get_opt(&key.name))
-        .await
-        .map_err(|source| Error::Observe { what: key.to_string(), source })?;
+    let mut found = call(api.get_opt(&key.name)).await?;
     if let Some(object) = &mut found {
         slim(object);
     }
     Ok(found.map(Arc::new))
 }
 
-async fn storage_class(
-    context: &Context,
-    engine: &MemoryEngine,
-    children: &BTreeMap<ChildKey, Arc<DynamicObject>>,
-) -> Result<StorageClassView, Error> {
-    let name = engine.metadata.name.as_deref().unwrap_or_default();
-    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name) };
-    let claim = children.get(&key);
-    let wanted = &engine.spec.writer.storage;
+async fn storage_class(context: &Context, observed: &Observed) -> StorageClassView {
+    let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
+    let wanted = &observed.engine.spec.writer.storage;
     let class = match claim {
         Some(claim) if storage::needs_class(claim, &wanted.size) => storage::class_of(claim),
         _ => None,
     };
-    // Without a class there is none to look at.
-    let Some(class) = class.filter(|class| !class.is_empty()) else { return Ok(StorageClassView::NotAsked) };
+    let Some(class) = class else { return StorageClassView::NotAsked };
+    if class.is_empty() {
+        // A claim on a volume that somebody made for it. Nothing of that name can be asked about, and nothing grows it.
+        return StorageClassView::Found { name: String::new(), expandable: false };
+    }
     let api: Api<StorageClass> = Api::all(context.client.clone());
-    let found = call(api.get_opt(class))
-        .await
-        .map_err(|source| Error::Observe { what: format!("StorageClass/{class}"), source })?;
-    Ok(match found {
-        None => StorageClassView::Missing(class.to_owned()),
-        Some(found) => StorageClassView::Found {
+    match call(api.get_opt(class)).await {
+        Ok(None) => StorageClassView::Missing(class.to_owned()),
+        Ok(Some(found)) => StorageClassView::Found {
             name: class.to_owned(),
             expandable: found.allow_volume_expansion.unwrap_or_default(),
         },
-    })
+        Err(error) => {
+            tracing::warn!(class, %error, "the StorageClass could not be read");
+            StorageClassView::Unread(error.to_string())
+        }
+    }
 }
 
 async fn report(context: &Context, pod: Option<&PodView>) -> EngineReport {

@@ -25,6 +25,8 @@ pub enum Table {
     Forgotten,
     /// Items, one row for each version.
     Items,
+    /// More time for versions of items.
+    Refreshes,
     /// Entities.
     Entities,
     /// What was observed of them.
@@ -48,6 +50,7 @@ impl Table {
         Table::Feedback,
         Table::Forgotten,
         Table::Items,
+        Table::Refreshes,
         Table::Entities,
         Table::Observations,
         Table::Relations,
@@ -66,6 +69,7 @@ impl Table {
             Table::Feedback => "feedback",
             Table::Forgotten => "forgotten",
             Table::Items => "items",
+            Table::Refreshes => "refreshes",
             Table::Entities => "entities",
             Table::Observations => "observations",
             Table::Relations => "relations",

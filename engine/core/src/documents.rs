@@ -35,6 +35,7 @@ pub fn check(document: &Document, sender: &Sender) -> Result<(Hash, Vec<Draft>),
     let draft = |(number, text): (u32, &str)| {
         let source = Source { uri: document.source.clone(), sha256, piece: number, pieces };
         let request = SaveMemory {
+            same_text: None,
             content: text.to_owned(),
             title: title.clone(),
             project: sender.project.clone(),

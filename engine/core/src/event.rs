@@ -31,6 +31,8 @@ pub const RETRIEVAL_WEIGHTS_SET: &str = "retrieval.weights_set";
 pub const ITEM_PUT: &str = "item.put";
 /// Type of the event that takes an item away: [`crate::item::ItemDeletedPayload`].
 pub const ITEM_DELETED: &str = "item.deleted";
+/// Type of the event that gives a version of an item more time: [`crate::item::ItemRefreshedPayload`].
+pub const ITEM_REFRESHED: &str = "item.refreshed";
 
 /// Type of the event that makes an entity known: [`crate::graph::EntityPayload`].
 pub const ENTITY_PUT: &str = "entity.put";
@@ -57,6 +59,7 @@ pub const RESERVED: &[&str] = &[
     LOG_ROLLBACK_ACCEPTED,
     ITEM_PUT,
     ITEM_DELETED,
+    ITEM_REFRESHED,
     ENTITY_PUT,
     ENTITY_OBSERVED,
     ENTITY_ENDED,

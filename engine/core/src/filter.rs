@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::limits::ITEM_CONDITIONS_MAX;
 use crate::request::Refused;
@@ -127,13 +127,29 @@ fn equal(one: &Value, other: &Value) -> bool {
 fn size(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
-        (Value::Number(one), Value::Number(other)) => match (one.as_i64(), other.as_i64()) {
+        (Value::Number(one), Value::Number(other)) => match (whole(one), whole(other)) {
             // Fractions cannot tell the large ones apart.
             (Some(one), Some(other)) => Some(one.cmp(&other)),
-            _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+            (Some(one), None) => Some(whole_to_fraction(one, other.as_f64()?)),
+            (None, Some(other)) => Some(whole_to_fraction(other, one.as_f64()?).reverse()),
+            (None, None) => one.as_f64()?.partial_cmp(&other.as_f64()?),
         },
         _ => None,
     }
+}
+
+/// The number, when it was written as a whole one of 64 bits, with a sign or without.
+fn whole(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+/// How a whole number of 64 bits and a finite fraction are ordered, by their exact values.
+fn whole_to_fraction(whole: i128, fraction: f64) -> Ordering {
+    // Beyond what 64 bits hold in either direction the conversion ends at its bound, which is beyond them too.
+    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number, and saturates")]
+    let floor = fraction.floor() as i128;
+    let is_between = fraction.floor() < fraction;
+    whole.cmp(&floor).then(if is_between { Ordering::Less } else { Ordering::Equal })
 }
 
 #[cfg(test)]
@@ -185,6 +201,41 @@ mod tests {
         let exact = filter(&json!({"n": {"$gt": 9_007_199_254_740_992_i64}})).unwrap();
         assert!(exact.matches(&json!({"n": 9_007_199_254_740_993_i64})));
         assert!(!exact.matches(&json!({"n": 9_007_199_254_740_992_i64})));
+    }
+
+    #[test]
+    fn neighbours_above_two_to_the_63_are_two_numbers() {
+        let numbers = [
+            "-1e300",
+            "-9223372036854775808",
+            "-9007199254740993",
+            "-9007199254740992.0",
+            "-0.5",
+            "0",
+            "0.5",
+            "9007199254740992.0",
+            "9007199254740993",
+            "9223372036854775807",
+            "9223372036854775808",
+            "9223372036854775809",
+            "18446744073709551614",
+            "18446744073709551615",
+            "1e300",
+        ];
+        let number = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (i, one) in numbers.iter().enumerate() {
+            for (j, other) in numbers.iter().enumerate() {
+                let value = json!({ "n": number(one) });
+                let holds = |operator: &str| {
+                    filter(&json!({ "n": { operator: number(other) } })).unwrap().matches(&value)
+                };
+                let found =
+                    [holds("$lt"), holds("$eq"), holds("$gt"), holds("$lte"), holds("$ne"), holds("$gte")];
+                assert_eq!(found, [i < j, i == j, i > j, i <= j, i != j, i >= j], "{one} and {other}");
+            }
+        }
+        assert!(filter(&json!({"n": 5.0})).unwrap().matches(&json!({"n": 5})));
+        assert!(filter(&json!({"n": 0})).unwrap().matches(&json!({"n": -0.0})));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::row::Row;
 use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
-pub const PROJECTION_VERSION: u32 = 3;
+pub const PROJECTION_VERSION: u32 = 4;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::content::Table;
-use crate::event::{ITEM_DELETED, ITEM_PUT};
+use crate::event::{ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
 use crate::fold::{Unfoldable, shaped};
 use crate::format::EventLine;
 use crate::row::{Row, Value, integer, microseconds};
@@ -28,6 +28,9 @@ pub struct ItemPayload {
     /// First moment at which it is not there any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// How long it is there after it was put, and after each read that gives it more time: milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
     /// Paths of the fields whose words it is found by; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Vec<String>>,
@@ -43,6 +46,28 @@ pub struct ItemDeletedPayload {
     pub key: String,
 }
 
+/// Payload of an [`ITEM_REFRESHED`] event. Nothing of the item itself is in it: it says nothing once the item is forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemRefreshedPayload {
+    /// The version that gets more time.
+    pub version: u64,
+    /// First moment at which it is not there any more, in place of what was said before.
+    pub expires_at: Timestamp,
+}
+
+/// Until when an item is there that has a time to live and is read now: what is to be written, or nothing when it has had nearly all of
+/// its time anew. So whoever reads all the time writes ten events in the time that the item has to live, and no more. All in
+/// microseconds.
+pub fn refreshed_until(until: i64, ttl: i64, now: i64) -> Option<i64> {
+    let wanted = now.saturating_add(ttl);
+    let is_there = now < until;
+    (is_there && ttl > 0 && wanted.saturating_sub(until) >= ttl / REFRESHES_MAX).then_some(wanted)
+}
+
+/// Events that give one item more time, in the time it has to live.
+const REFRESHES_MAX: i64 = 10;
+
 /// A namespace as it is stored and written in URLs: its segments with full stops between them.
 pub fn dotted(namespace: &[String]) -> String {
     namespace.join(".")
@@ -50,19 +75,21 @@ pub fn dotted(namespace: &[String]) -> String {
 
 /// The row of an event about an item; none of other events.
 ///
-/// Columns: seq, id, hash, project, namespace, key, known, expires, value, words. The last two are empty in the row of a
-/// deletion, and only there.
+/// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two are empty in the
+/// row of a deletion, and only there.
 pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Unfoldable> {
-    let (namespace, key, expires_at, value, words) = match &*line.envelope.kind {
+    let (namespace, key, (expires_at, ttl), value, words) = match &*line.envelope.kind {
         ITEM_PUT => {
-            let ItemPayload { namespace, key, value, expires_at, index } = shaped(line, payload, ITEM_PUT)?;
+            let ItemPayload { namespace, key, value, expires_at, ttl_ms, index } =
+                shaped(line, payload, ITEM_PUT)?;
             let words = words(value.get(), index.as_deref());
-            (namespace, key, expires_at, Value::Text(value.get().to_owned()), Value::Text(words))
+            (namespace, key, (expires_at, ttl_ms), Value::Text(value.get().to_owned()), Value::Text(words))
         }
         ITEM_DELETED => {
             let ItemDeletedPayload { namespace, key } = shaped(line, payload, ITEM_DELETED)?;
-            (namespace, key, None, Value::Null, Value::Null)
+            (namespace, key, (None, None), Value::Null, Value::Null)
         }
+        ITEM_REFRESHED => return refreshed(line, payload).map(Some),
         _ => return Ok(None),
     };
     let envelope = &line.envelope;
@@ -73,12 +100,29 @@ pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Un
         Value::Text(envelope.project.to_string()),
         Value::Text(dotted(&namespace)),
         Value::Text(key),
+        Value::Text(envelope.actor.to_string()),
+        envelope.session.as_deref().map_or(Value::Null, |session| Value::Text(session.to_owned())),
         Value::Integer(microseconds(envelope.time)),
         expires_at.map_or(Value::Null, |at| Value::Integer(microseconds(at))),
+        ttl.map_or(Value::Null, integer),
         value,
         words,
     ];
     Ok(Some(Row { table: Table::Items, values }))
+}
+
+/// Columns: seq, id, item, expires, known.
+fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, Unfoldable> {
+    let ItemRefreshedPayload { version, expires_at } = shaped(line, payload, ITEM_REFRESHED)?;
+    let envelope = &line.envelope;
+    let values = vec![
+        integer(envelope.seq),
+        Value::Text(envelope.id.to_string()),
+        integer(version),
+        Value::Integer(microseconds(expires_at)),
+        Value::Integer(microseconds(envelope.time)),
+    ];
+    Ok(Row { table: Table::Refreshes, values })
 }
 
 /// The words a value is found by: its texts and whole numbers, line by line, in the order of its keys.
@@ -153,6 +197,18 @@ mod tests {
         assert_eq!(words(value, None), "1\n-2\ndeep\nin\ntwo\nlines");
         assert_eq!(words(r#""alone""#, None), "alone");
         assert_eq!(words("null", None), "");
+    }
+
+    #[test]
+    fn time_is_given_in_steps() {
+        let (until, ttl) = (1_000, 100);
+        assert_eq!(refreshed_until(until, ttl, 950), Some(1_050));
+        assert_eq!(refreshed_until(until, ttl, 910), Some(1_010));
+        assert_eq!(refreshed_until(until, ttl, 909), None, "it has more than nine tenths of its time");
+        assert_eq!(refreshed_until(until, ttl, 999), Some(1_099));
+        assert_eq!(refreshed_until(until, ttl, 1_000), None, "what has had its time is not there");
+        assert_eq!(refreshed_until(until, 0, 950), None);
+        assert_eq!(refreshed_until(i64::MAX, i64::MAX, 950), None);
     }
 
     #[test]

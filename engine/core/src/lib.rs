@@ -6,10 +6,12 @@
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
 //! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
-//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query, [`zaxy`]
-//! reads foreign logs.
+//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
+//! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
+//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] reads foreign logs.
 
 pub mod anchor;
+pub mod arguments;
 pub mod checkpoint;
 pub mod content;
 pub mod digest;
@@ -28,6 +30,7 @@ pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod note;
+pub mod parts;
 pub mod policy;
 pub mod query;
 pub mod recovery;
@@ -35,6 +38,8 @@ pub mod request;
 pub mod retention;
 pub mod retrieval;
 pub mod row;
+pub mod rpc;
 pub mod strict;
+pub mod tags;
 pub mod wire;
 pub mod zaxy;

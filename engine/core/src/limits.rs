@@ -17,6 +17,8 @@ pub const CAUSES_MAX: usize = 64;
 pub const BATCH_EVENTS_MAX: usize = 1000;
 /// Largest request body, bytes. Content of [`CONTENT_BYTES_MAX`] may grow sixfold when it is escaped (`\u0000`).
 pub const BODY_BYTES_MAX: usize = 8 << 20;
+/// Most messages of one list of JSON-RPC: as many as anybody waits for, and no more than a request's time is enough for.
+pub const RPC_BATCH_MAX: usize = 100;
 /// Deepest nesting of a JSON body: enough for any payload, shallow enough for every reader's stack.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Most keys of one object of a body: each is compared with all others, and a map with more is a table.
@@ -105,6 +107,9 @@ pub const EVENTS_LIMIT_DEFAULT: u32 = 100;
 /// Largest page of `GET /v1/events`, bytes of log lines: a page ends early rather than hold a thousand payloads of
 /// a mebibyte in memory. The first event of a page is always whole.
 pub const EVENTS_PAGE_BYTES_MAX: usize = 4 << 20;
+/// Largest answer of a tool of the Model Context Protocol, bytes: about 25,000 tokens where a token has fewer than three bytes, which is
+/// what clients bear. What does not fit is given in parts.
+pub const TOOL_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Longest `Idempotency-Key`, printable ASCII characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 /// Longest line of a log, bytes without the line feed: the largest body, escaped once more, and its envelope.

@@ -4,6 +4,10 @@
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
 
+mod command;
+
+pub use command::command;
+
 /// Segment of the namespace in which files are items; the path below `/memories` is the key.
 pub const NAMESPACE: &str = "anthropic-memory";
 const ROOT: &str = "/memories";
@@ -117,7 +121,8 @@ pub type File = (String, u64);
 /// What is in a directory: `files` are all below it, by their paths below the root.
 pub fn listing(path: &Path, files: &[File]) -> String {
     let inside = path.inside();
-    let asked = path.asked.trim_end_matches('/');
+    // As it was asked for, its last slash included: so does the tool's own library.
+    let asked = &path.asked;
     let relative: Vec<(Vec<&str>, u64)> = files
         .iter()
         .filter_map(|(file, size)| Some((file.strip_prefix(inside.as_str())?.split('/').collect(), *size)))
@@ -344,7 +349,13 @@ mod tests {
         let files: Vec<File> = files.iter().map(|(file, size)| ((*file).to_owned(), *size)).collect();
         let shown = "Here're the files and directories up to 2 levels deep in /memories, excluding hidden items:\n\
             1.0K\t/memories\n1.0K\t/memories/a/\n12B\t/memories/a/in/\n1K\t/memories/a/one\n3B\t/memories/b.txt";
-        assert_eq!(listing(&path("/memories/"), &files), shown);
+        assert_eq!(listing(&path("/memories"), &files), shown);
+        let with_slash = listing(&path("/memories/"), &files);
+        assert!(with_slash.contains("deep in /memories/, excluding"), "{with_slash}");
+        assert!(
+            with_slash.contains("\n1.0K\t/memories/\n1.0K\t/memories//a/\n12B\t/memories//a/in/\n"),
+            "{with_slash}"
+        );
         let inner = listing(&path("/memories/a/in"), &files);
         assert!(inner.ends_with("12B\t/memories/a/in\n7B\t/memories/a/in/deep/\n7B\t/memories/a/in/deep/three\n5B\t/memories/a/in/two"), "{inner}");
     }

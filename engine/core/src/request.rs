@@ -22,7 +22,7 @@ pub use graph::{
 };
 pub use items::{
     ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
-    searched_items,
+    put_item_to_live, refreshed_item, searched_items,
 };
 
 /// A broken rule. `Display` names the field and the rule, never the value.
@@ -155,8 +155,20 @@ pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
 
 /// Checks a memory that is a piece of a document.
 pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
-    let SaveMemory { content, title, project, kind, tags, session, actor, occurred_at, valid_from, entities } =
-        request;
+    let SaveMemory {
+        content,
+        title,
+        project,
+        kind,
+        tags,
+        session,
+        actor,
+        occurred_at,
+        valid_from,
+        entities,
+        // Decides whether it is saved, and is no part of it.
+        same_text: _,
+    } = request;
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }

@@ -4,15 +4,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use engine_core::limits::STORE_TTL_MINUTES_MAX;
+use engine_core::limits::{PROJECT_DEFAULT, STORE_TTL_MINUTES_MAX};
 use engine_core::request::Refused;
 use engine_core::wire::{
-    DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, MemoryToolCommand, PutItem,
-    SearchItems, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
+    DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, PutItem, SearchItems, StoreDelete,
+    StoreIndex, StoreItem, StoreItems, StoreNamespaces, StorePut, StoreSearch,
 };
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Api;
 use super::body::Checked;
@@ -44,28 +45,32 @@ pub(super) async fn store_put(
     if !value.get().starts_with('{') {
         return Err(Refused::NotAnObject("value".into()).into());
     }
+    let ttl = ttl.map(lifetime).transpose()?;
     let request = PutItem {
         project: project(&headers)?,
         namespace,
         key,
         value,
-        expires_at: ttl.map(expiry).transpose()?,
+        expires_at: ttl.map(|(_, end)| end),
         index: index.map(fields).transpose()?.flatten(),
         if_version: None,
         session: None,
         actor: None,
     };
-    api.operations.put_item(request, body.key).await?;
+    api.operations.put_item_to_live(request, ttl.map(|(ttl_ms, _)| ttl_ms), body.key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn expiry(minutes: f64) -> Result<Timestamp, Refused> {
+/// Milliseconds to live, and when they end.
+fn lifetime(minutes: f64) -> Result<(u64, Timestamp), Refused> {
     let refused = || Refused::Body("ttl must be a number of minutes above 0, at most 52596000".into());
     if !(minutes > 0.0 && minutes <= STORE_TTL_MINUTES_MAX) {
         return Err(refused());
     }
     let time = SignedDuration::try_from_secs_f64(minutes * 60.0).map_err(|_| refused())?;
-    Timestamp::now().checked_add(time).map_err(|_| refused())
+    let end = Timestamp::now().checked_add(time).map_err(|_| refused())?;
+    let milliseconds = u64::try_from(time.as_millis()).map_err(|_| refused())?;
+    Ok((milliseconds.max(1), end))
 }
 
 fn fields(index: StoreIndex) -> Result<Option<Vec<String>>, Refused> {
@@ -83,22 +88,37 @@ pub(super) async fn store_get(
     parameters: Parameters,
 ) -> Result<Json<Option<StoreItem>>, Refusal> {
     let parameters = parameters.known(&["namespace", "key", "refresh_ttl"])?;
-    refuse_refresh(parameters.text("refresh_ttl").is_some_and(|asked| asked.eq_ignore_ascii_case("true")))?;
+    let refreshes = match parameters.text("refresh_ttl") {
+        None => true,
+        Some(asked) if asked.eq_ignore_ascii_case("true") => true,
+        Some(asked) if asked.eq_ignore_ascii_case("false") => false,
+        Some(_) => {
+            return Err(Refused::Choice { field: "refresh_ttl", known: "true, false".into() }.into());
+        }
+    };
     let (_, namespace, key) = place(&parameters)?;
-    match api.operations.read_item(project(&headers)?, namespace, key, None, None).await {
-        Ok(item) => Ok(Json(Some(store_item(item)))),
+    let project = project(&headers)?;
+    match api.operations.read_item(project.clone(), namespace, key, None, None).await {
+        Ok(item) => {
+            refresh(&api, refreshes, project, vec![item.version]).await?;
+            Ok(Json(Some(store_item(item))))
+        }
         Err(refusal) if refusal.code() == ErrorCode::ItemNotFound => Ok(Json(None)),
         Err(refusal) => Err(refusal),
     }
 }
 
-fn refuse_refresh(asked: bool) -> Result<(), Refused> {
-    match asked {
-        false => Ok(()),
-        true => {
-            Err(Refused::Body("refresh_ttl: reading never writes; put the item again with its ttl".into()))
-        }
+/// Gives what was read its time to live anew, before the answer: who has it can count on it.
+async fn refresh(
+    api: &Api,
+    refreshes: bool,
+    project: Option<String>,
+    versions: Vec<u64>,
+) -> Result<(), Refusal> {
+    if !refreshes {
+        return Ok(());
     }
+    api.operations.refresh_items(project.as_deref().unwrap_or(PROJECT_DEFAULT), versions).await
 }
 
 fn store_item(item: ItemView) -> StoreItem {
@@ -128,10 +148,11 @@ pub(super) async fn store_search(
     body: Checked<StoreSearch>,
 ) -> Result<Json<StoreItems>, Refusal> {
     let StoreSearch { namespace_prefix, filter, limit, offset, query, refresh_ttl } = body.request;
-    refuse_refresh(refresh_ttl == Some(true))?;
     let project = project(&headers)?;
-    let request = SearchItems { project, namespace_prefix, filter, query, limit, offset };
-    let found = api.operations.search_items(request).await?;
+    let request = SearchItems { project: project.clone(), namespace_prefix, filter, query, limit, offset };
+    let found = api.operations.search_items(request, true).await?;
+    let versions = found.items.iter().map(|item| item.version).collect();
+    refresh(&api, refresh_ttl.unwrap_or(true), project, versions).await?;
     Ok(Json(StoreItems { items: found.items.into_iter().map(store_item).collect() }))
 }
 
@@ -166,7 +187,7 @@ pub(super) async fn store_namespaces(
 pub(super) async fn memory_tool(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<MemoryToolCommand>,
+    body: Checked<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {
     if body.key.is_some() {
         let refused = Refused::Body("Idempotency-Key: a command answers what is there when it comes".into());

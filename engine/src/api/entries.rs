@@ -67,7 +67,7 @@ pub(super) async fn timeline(
 }
 
 const TIMELINE_PARAMETERS: &[&str] =
-    &["anchor", "before", "after", "project", "session", "known_at", "min_seq"];
+    &["anchor", "before", "after", "project", "session", "tags_any", "tags_all", "known_at", "min_seq"];
 
 fn checked_timeline(
     operations: &Operations,
@@ -95,6 +95,7 @@ fn checked_timeline(
         after: some("after")?,
         project: filter("project")?,
         session: filter("session")?,
+        tags: parameters.tags()?,
         moment: moment(operations, &parameters)?,
     };
     Ok((asked, parameters.number("min_seq", 0, SEQ_MAX)?))

@@ -47,7 +47,7 @@ pub(super) async fn search(
     State(api): State<Api>,
     body: Checked<SearchItems>,
 ) -> Result<Json<ItemsAnswer>, Refusal> {
-    api.operations.search_items(body.request).await.map(Json)
+    api.operations.search_items(body.request, false).await.map(Json)
 }
 
 pub(super) async fn namespaces(

@@ -3,69 +3,126 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine_core::request::Refused;
-use engine_core::strict;
+use engine_core::limits::RPC_BATCH_MAX;
+use engine_core::rpc::{Salvage, Salvaged};
 use http_body_util::BodyExt;
+use hyper::body::Bytes;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use serde_json::json;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::{SMALL_BODY_BYTES, admit};
 use super::{Api, aside};
-use crate::mcp::Server;
+use crate::mcp::{Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
 use crate::refusal::Refusal;
 
 /// The transport; clones share it.
 pub(super) type Endpoint = StreamableHttpService<Server, NeverSessionManager>;
 
-/// JSON-RPC: what came is not JSON.
-const PARSE_ERROR: i32 = -32700;
-/// JSON-RPC: what came is no request.
-const INVALID_REQUEST: i32 = -32600;
+/// Names the revision that was agreed on.
+const VERSION_HEADER: &str = "mcp-protocol-version";
 
 pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let form = settle(&mut head.headers);
     // The library reads JSON less strictly than this API does, so it gets what was checked.
     let (body, _room) = match admit(&api.bodies, &head.headers, body).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refused(refusal),
     };
-    if !body.is_empty()
-        && let Err(fault) = aside(body.len() > SMALL_BODY_BYTES, || strict::check_sent(&body))
+    let Some(form) = form else {
+        let message = "the answer is application/json or text/event-stream; accept one of them";
+        return answer(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, message);
+    };
+    let body = Bytes::from(body);
+    if let Some(version) = head.headers.get(VERSION_HEADER)
+        && body.len() <= SMALL_BODY_BYTES
+        && begins_with_another(version.as_bytes(), &body)
     {
-        let refused = Refused::Body(fault.to_string());
-        return answer(StatusCode::BAD_REQUEST, PARSE_ERROR, &refused.to_string());
+        head.headers.remove(VERSION_HEADER);
+    }
+    in_form(form, answered(&endpoint, head, body).await).await
+}
+
+/// Whether a client asks in its first message for another revision than its header names. The message counts: the revision is
+/// agreed on by it, and before that the header can only be a guess.
+fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message {
+        method: String,
+        params: Params,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        #[serde(rename = "protocolVersion")]
+        version: String,
+    }
+    let message = serde_json::from_slice::<Message>(body);
+    message.is_ok_and(|it| it.method == "initialize" && it.params.version.as_bytes() != version)
+}
+
+/// The answer as the client wants it.
+async fn in_form(form: Form, response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if form == Form::Json
+        || response.status() != StatusCode::OK
+        || kind.is_none_or(|it| it != "application/json")
+    {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let json = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    head.headers.remove(header::CONTENT_LENGTH);
+    // Compact JSON is one line.
+    let event = [b"event: message\ndata: ", &json[..], b"\n\n"].concat();
+    Response::from_parts(head, Body::from(event))
+}
+
+async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
+    if !body.is_empty()
+        && let Err(unreadable) = aside(body.len() > SMALL_BODY_BYTES, || check(&body))
+    {
+        return unread(&unreadable, &body);
     }
     if body.trim_ascii_start().starts_with(b"[") && batches(&head) {
-        return batch(&endpoint, &head, &body).await;
+        return batch(endpoint, &head, &body).await;
     }
-    one(&endpoint, Request::from_parts(head, Body::from(body))).await
+    one(endpoint, head, body).await
 }
 
-/// Whether a client may send several messages as one list: the earliest revision says it may, no later one does.
+/// Answers what is not read: with the id of the request, or all ids of a list of them.
+fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
+    let replies = unreadable.replies(&Salvage::of(body));
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    let answer = match replies.as_slice() {
+        [] => axum::Json(unreadable.alone()).into_response(),
+        [only] if !is_list => axum::Json(only).into_response(),
+        several => axum::Json(several).into_response(),
+    };
+    (StatusCode::BAD_REQUEST, answer).into_response()
+}
+
+/// Whether a client may send several messages as one list: the earliest revisions say it may, no later one does.
 fn batches(head: &Parts) -> bool {
-    head.headers.get("mcp-protocol-version").is_none_or(|version| version == "2025-03-26")
+    head.headers
+        .get(VERSION_HEADER)
+        .is_none_or(|version| ["2024-11-05", "2025-03-26"].iter().any(|known| version == known))
 }
-
-/// Messages of one list: as many as anybody waits for, and no more than a request's time is enough for.
-const BATCH_MAX: usize = 100;
 
 /// Answers each message of a list as if it had come alone.
 async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
     let messages: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
-    if messages.is_empty() || messages.len() > BATCH_MAX {
-        let rule = format!("a list must have 1 to {BATCH_MAX} messages");
-        return answer(StatusCode::BAD_REQUEST, INVALID_REQUEST, &rule);
+    if !(1..=RPC_BATCH_MAX).contains(&messages.len()) {
+        return unread(&Unreadable::wrong_count(), body);
     }
     let mut replies = Vec::new();
     for message in messages {
-        let mut request = Request::new(Body::from(message.get().to_owned()));
-        (*request.method_mut(), *request.uri_mut()) = (head.method.clone(), head.uri.clone());
-        *request.headers_mut() = head.headers.clone();
-        let response = one(endpoint, request).await;
+        let response = one(endpoint, head.clone(), Bytes::copy_from_slice(message.get().as_bytes())).await;
         // Who may not connect learns that once.
         if response.status() == StatusCode::FORBIDDEN {
             return response;
@@ -83,16 +140,18 @@ async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
 }
 
 /// Answers one message.
-async fn one(endpoint: &Endpoint, request: Request) -> Response {
-    let response = endpoint.handle(request).await;
+async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
+    let response = endpoint.handle(Request::from_parts(head, Body::from(sent.clone()))).await;
     let (head, body) = response.into_parts();
     let is_json = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if !head.status.is_client_error() || is_json {
         return Response::from_parts(head, Body::new(body));
     }
     let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let mut response =
-        answer(head.status, INVALID_REQUEST, &explained(head.status, &String::from_utf8_lossy(&text)));
+    let message = explained(head.status, &String::from_utf8_lossy(&text));
+    let asked = Salvage::of(&sent).pop().filter(Salvaged::is_request);
+    let id = asked.and_then(|asked| RawValue::from_string(asked.id?).ok());
+    let mut response = (head.status, axum::Json(error(id, INVALID_REQUEST, &message))).into_response();
     if let Some(allow) = head.headers.get(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, allow.clone());
     }
@@ -126,6 +185,5 @@ fn refused(refusal: Refusal) -> Response {
 
 /// An error that belongs to no request: it has no id.
 fn answer(status: StatusCode, code: i32, message: &str) -> Response {
-    let body = json!({ "jsonrpc": "2.0", "error": { "code": code, "message": message } });
-    (status, axum::Json(body)).into_response()
+    (status, axum::Json(error(None, code, message))).into_response()
 }

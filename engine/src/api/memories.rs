@@ -23,10 +23,11 @@ pub(super) async fn save(State(api): State<Api>, body: Checked<SaveMemory>) -> R
 /// 201 for what is new, 200 for what was there under the same key.
 pub(super) fn created<T: serde::Serialize>(written: Written<T>) -> Response {
     let body = Json(written.answer);
-    if written.replayed {
-        (StatusCode::OK, [("idempotency-replayed", "true")], body).into_response()
-    } else {
-        (StatusCode::CREATED, body).into_response()
+    match (written.replayed, written.wrote) {
+        (true, _) => (StatusCode::OK, [("idempotency-replayed", "true")], body).into_response(),
+        (false, true) => (StatusCode::CREATED, body).into_response(),
+        // It is known already.
+        (false, false) => (StatusCode::OK, body).into_response(),
     }
 }
 
@@ -56,7 +57,8 @@ pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Re
 }
 
 const SEARCH_PARAMETERS: &[&str] = &[
-    "q", "project", "type", "session", "mode", "explain", "limit", "offset", "as_of", "known_at", "min_seq",
+    "q", "project", "type", "session", "tags_any", "tags_all", "mode", "explain", "limit", "offset", "as_of",
+    "known_at", "min_seq",
 ];
 
 fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Search, Option<u64>), Refused> {
@@ -75,6 +77,7 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
         project: filter("project")?,
         kind: filter("type")?,
         session: filter("session")?,
+        tags: parameters.tags()?,
         mode: parameters
             .one_of("mode", &[("hybrid", SearchMode::Hybrid), ("lexical", SearchMode::Lexical)])?,
         explain: parameters.one_of("explain", &[("false", false), ("true", true)])?,

@@ -13,6 +13,7 @@ mod log;
 mod mcp;
 mod memories;
 mod openapi;
+mod pace;
 mod parameters;
 mod rate;
 mod retention;
@@ -32,6 +33,7 @@ use engine_core::wire::ErrorCode;
 use tokio::runtime::RuntimeFlavor;
 
 pub(crate) use admission::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT};
+pub(crate) use pace::REST_DEFAULT;
 pub(crate) use rate::Rate;
 pub(crate) use server::{Serving, serve};
 
@@ -60,7 +62,8 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
     let endpoint = access.service(operations.clone());
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
-        .route("/mcp", any(mcp::endpoint).with_state((api.clone(), endpoint)))
+        .route("/mcp", any(mcp::endpoint).with_state((api.clone(), endpoint.clone())))
+        .route("/mcp/", any(mcp::endpoint).with_state((api.clone(), endpoint)))
         .route("/v1/memories", post(memories::save))
         .route("/v1/memories/batch", post(entries::save_all))
         .route("/v1/memories/entries", post(entries::entries))

@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use engine_core::limits::URL_QUERY_BYTES_MAX;
 use engine_core::request::{Refused, moment, number};
+use engine_core::tags::Tags;
 use jiff::Timestamp;
 
 /// The parameters of a request in the order they came.
@@ -32,15 +33,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     }
 }
 
+/// Parameters that may come several times: each time one of a list.
+const LISTS: [&str; 2] = ["tags_any", "tags_all"];
+
 impl Parameters {
-    /// Refuses names that are not among these, and a name that comes twice.
+    /// Refuses names that are not among these, and a name that comes twice and is not that of a list.
     pub(super) fn known(self, names: &[&str]) -> Result<Parameters, Refused> {
         for (i, (name, _)) in self.0.iter().enumerate() {
             if !names.contains(&name.as_str()) {
                 let known = names.join(", ");
                 return Err(Refused::Body(format!("unknown parameter; known are {known}")));
             }
-            if self.0[..i].iter().any(|(earlier, _)| earlier == name) {
+            let is_list = LISTS.contains(&name.as_str());
+            if !is_list && self.0[..i].iter().any(|(earlier, _)| earlier == name) {
                 return Err(Refused::Body(format!("the parameter {name} is given twice")));
             }
         }
@@ -53,6 +58,16 @@ impl Parameters {
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The tags that memories are narrowed to.
+    pub(super) fn tags(&self) -> Result<Tags, Refused> {
+        let list = |name: &str| {
+            let found = self.0.iter().filter(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).collect()
+        };
+        let [any, all] = LISTS.map(list);
+        Tags::new(any, all)
     }
 
     /// One of a few words; the first when absent.

@@ -1,9 +1,13 @@
 //! Accepts connections and serves a router on them, within bounds.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use engine_core::wire::ErrorCode;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -13,16 +17,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Place};
+use super::pace::{HEAD_TIMEOUT, Pace, Watched};
 use super::stream::{Stream, last_words, see_out};
 use crate::client::Address;
 use crate::refusal::Refusal;
 
-/// From an accepted connection, or the last answer on it, to the end of the next head. A head is one packet or a few;
-/// clients of the field's servers are used to connections that end when they were idle for seconds.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest query string and ordinary headers.
 pub(crate) const HEAD_BYTES_MAX: usize = 96 << 10;
 /// Headers of one request, as the HTTP library bounds them: a proxy or two add a dozen.
@@ -46,11 +48,16 @@ impl Serving {
     }
 }
 
-/// Serves until drained; so many connections of one address at a time.
-pub(crate) fn serve(listener: TcpListener, router: Router, per_address_max: usize) -> Serving {
+/// Serves until drained; so many connections of one address at a time, each of which may rest so long between two requests.
+pub(crate) fn serve(
+    listener: TcpListener,
+    router: Router,
+    per_address_max: usize,
+    rest: Duration,
+) -> Serving {
     let (stop, stopped) = watch::channel(false);
     let admission = Arc::new(Admission::new(per_address_max));
-    let accepting = tokio::spawn(accept(listener, router, Arc::clone(&admission), stopped));
+    let accepting = tokio::spawn(accept(listener, router, Arc::clone(&admission), rest, stopped));
     Serving { stop, accepting, admission }
 }
 
@@ -58,6 +65,7 @@ async fn accept(
     listener: TcpListener,
     router: Router,
     admission: Arc<Admission>,
+    rest: Duration,
     stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -73,7 +81,7 @@ async fn accept(
         let address = Address::new(peer.ip());
         match admission.admit(address) {
             Ok(place) => {
-                let connection = Connection { address, place, admission: Arc::clone(&admission) };
+                let connection = Connection { address, place, admission: Arc::clone(&admission), rest };
                 tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
             }
             // Said at once: who waits in a queue that does not move learns nothing. Without room even for that it is closed.
@@ -94,35 +102,44 @@ struct Connection {
     address: Address,
     place: Place,
     admission: Arc<Admission>,
+    /// How long it may rest between two requests.
+    rest: Duration,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-        let Connection { address, place, admission } = self;
+        let Connection { address, place, admission, rest } = self;
+        let pace = Arc::new(Pace::new(rest));
         // Small answers must not wait for more to come.
         let _best_effort = stream.set_nodelay(true);
-        let router = router.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(address);
-            request
-        });
+        let router = paced(router, address, Arc::clone(&pace), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            // The library has one time for a head and for the rest before it; the pace has two.
+            .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(Stream::new(stream)), TowerToHyperService::new(router));
+            .serve_connection(
+                TokioIo::new(Stream::new(stream, Arc::clone(&pace))),
+                TowerToHyperService::new(router),
+            );
         let ended = tokio::select! {
-            ended = &mut serving => ended,
+            ended = &mut serving => Some(ended),
+            () = pace.over() => None,
             () = told_to_stop(&mut stopped) => {
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
-                (&mut serving).await
+                tokio::select! {
+                    ended = &mut serving => Some(ended),
+                    () = pace.over() => None,
+                }
             }
         };
         let parts = serving.into_parts();
-        let words = ended.err().and_then(|fault| {
+        if let Some(Err(fault)) = &ended {
             tracing::debug!(%fault, "a connection ended early");
-            // Half a head is a client that waits for an answer; none is one that has nothing to ask.
-            (fault.is_timeout() && !parts.read_buf.is_empty()).then(|| last_words(head_timeout()))
-        });
+        }
+        // Half a head is a client that waits for an answer; none is one that has nothing to ask.
+        let half = ended.is_none() && !parts.read_buf.is_empty();
+        let words = half.then(|| last_words(head_timeout()));
         let leaving = admission.leave().filter(|_| !*stopped.borrow());
         drop(place);
         if leaving.is_some() {
@@ -130,6 +147,33 @@ impl Connection {
         }
     }
 }
+
+/// The router, for one connection: it learns whose requests they are, and the pace of each, which answers announce.
+fn paced(
+    router: Router,
+    address: Address,
+    pace: Arc<Pace>,
+    rest: Duration,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+    let asked = Arc::clone(&pace);
+    let announced = HeaderValue::from_str(&format!("timeout={}", rest.as_secs())).ok();
+    router
+        .map_request(move |mut request: Request<Incoming>| {
+            asked.asked();
+            request.extensions_mut().insert(address);
+            request
+        })
+        .map_response(move |mut response: Response| {
+            if let Some(announced) = &announced {
+                response.headers_mut().insert(KEEP_ALIVE, announced.clone());
+            }
+            response.map(|body| Body::new(Watched::new(body, Arc::clone(&pace))))
+        })
+}
+
+/// How long the connection may rest, for clients that keep below it.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 fn head_timeout() -> Refusal {
     let rule = format!("the request line and headers did not arrive within {} s", HEAD_TIMEOUT.as_secs());

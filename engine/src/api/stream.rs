@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use engine_core::wire::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::pace::Pace;
 use crate::refusal::Refusal;
 
 /// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the answer.
@@ -51,11 +53,12 @@ pub(super) struct Stream {
     inner: TcpStream,
     /// Said instead of what the library wrote, and not sent yet.
     pending: Vec<u8>,
+    pace: Arc<Pace>,
 }
 
 impl Stream {
-    pub(super) fn new(inner: TcpStream) -> Stream {
-        Stream { inner, pending: Vec::new() }
+    pub(super) fn new(inner: TcpStream, pace: Arc<Pace>) -> Stream {
+        Stream { inner, pending: Vec::new(), pace }
     }
 
     pub(super) fn into_inner(self) -> TcpStream {
@@ -102,7 +105,12 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(context, into);
+        if into.filled().len() > before {
+            self.pace.received();
+        }
+        read
     }
 }
 

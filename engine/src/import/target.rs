@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
@@ -27,6 +27,8 @@ use crate::metrics::Metrics;
 
 /// Longer than the engine itself gives a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
+/// How long a connection is kept for the next call.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -64,7 +66,11 @@ impl Target {
         if uri.scheme_str() != Some("http") || uri.authority().is_none() {
             bail!("{url:?} is not the URL of an engine, such as http://127.0.0.1:8080");
         }
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Shorter than any engine lets a connection rest: a request on one that is being closed fails.
+            .pool_idle_timeout(POOL_IDLE_MAX)
+            .build_http();
         Ok(Target { engine: Reached::Running { client, base }, patience })
     }
 

@@ -9,6 +9,7 @@ use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 
 use super::Server;
+use super::headers::authority;
 use crate::operations::Operations;
 
 /// Names of the machine itself.
@@ -35,7 +36,7 @@ impl Access {
                 hosts.push(name);
             }
         }
-        hosts.extend(more.iter().cloned());
+        hosts.extend(more.iter().map(|host| authority(host)));
         Access { hosts, server_memory: server_memory.map(Arc::from) }
     }
 
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_engine_answers_to_its_own_names() {
-        let access = Access::new("team-a/notes", &["memory.example.org".to_owned()], None);
+        let access = Access::new("team-a/notes", &["Memory.Example.org.".to_owned()], None);
         let expected = [
             "localhost",
             "127.0.0.1",

@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, DiscoverResult, ListToolsResult, ProtocolVersion, Tool,
@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 
 /// Longer than the engine itself gives a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
+/// How long a connection is kept for the next call.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
 /// Larger than any answer of an engine: a page of events, escaped twice.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -47,7 +49,11 @@ impl Forward {
         if endpoint.scheme_str() != Some("http") || endpoint.authority().is_none() {
             bail!("{url:?} is not the URL of an engine, such as http://127.0.0.1:8080");
         }
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Shorter than any engine lets a connection rest: a request on one that is being closed fails.
+            .pool_idle_timeout(POOL_IDLE_MAX)
+            .build_http();
         Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
     }
 

@@ -1,54 +1,230 @@
-//! Lines of standard input on their way to the library, which reads JSON less strictly than this API does.
+//! Messages as lines of standard input and output. What cannot be read is answered here, by the id of its request, and what can
+//! is handed to the library.
 
 use std::io;
+use std::sync::Arc;
 
-use engine_core::limits::BODY_BYTES_MAX;
-use engine_core::strict;
-use serde::de::IgnoredAny;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use engine_core::limits::{BODY_BYTES_MAX, RPC_BATCH_MAX};
+use engine_core::rpc::{Salvage, Salvaged};
+use rmcp::RoleServer;
+use rmcp::model::ClientJsonRpcMessage;
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{Mutex, mpsc};
 
-/// Well formed and no message: the library answers that it is an invalid request.
-const NO_MESSAGE: &[u8] = b"{}\n";
+use super::unreadable::{Reply, Unreadable, check};
 
-/// Passes lines on until there are no more. What two readers could understand differently becomes a line that is refused;
-/// what is no JSON at all, or longer than any request, is left to the library, which drops it.
-pub(super) async fn sift(
-    input: impl AsyncRead + Unpin,
-    mut output: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
-    let mut input = BufReader::new(input);
-    let (mut line, mut within_a_long_one) = (Vec::new(), false);
-    loop {
-        line.clear();
-        let mut bounded = (&mut input).take(BODY_BYTES_MAX as u64 + 1);
-        if bounded.read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        let is_whole = line.ends_with(b"\n") && !within_a_long_one;
-        within_a_long_one = !line.ends_with(b"\n");
-        let refused = is_whole && is_json(&line) && strict::check_sent(line.trim_ascii()).is_err();
-        output.write_all(if refused { NO_MESSAGE } else { &line }).await?;
+/// Messages that are read and wait to be handled. A client that sends faster waits for its pipe.
+const WAITING_MAX: usize = 16;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Where lines are written, whole and one after another; nothing once it is closed.
+type Output<W> = Arc<Mutex<Option<W>>>;
+
+/// The transport that the library drives.
+#[derive(Debug)]
+pub(super) struct Lines<W> {
+    messages: mpsc::Receiver<ClientJsonRpcMessage>,
+    output: Output<W>,
+}
+
+impl<W: AsyncWrite + Unpin + Send + 'static> Lines<W> {
+    /// Reads from now on, until the input ends.
+    pub(super) fn new(input: impl AsyncRead + Unpin + Send + 'static, output: W) -> Lines<W> {
+        let output = Arc::new(Mutex::new(Some(output)));
+        let (read, messages) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(receive(BufReader::new(input), read, Arc::clone(&output)));
+        Lines { messages, output }
     }
 }
 
-fn is_json(line: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(line).is_ok()
+impl<W: AsyncWrite + Unpin + Send + 'static> Transport<RoleServer> for Lines<W> {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let output = Arc::clone(&self.output);
+        async move { write(&output, serde_json::to_vec(&item)?).await }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        self.messages.recv().await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        drop(self.output.lock().await.take());
+        Ok(())
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(output: &Output<W>, mut line: Vec<u8>) -> io::Result<()> {
+    line.push(b'\n');
+    match output.lock().await.as_mut() {
+        Some(output) => {
+            output.write_all(&line).await?;
+            output.flush().await
+        }
+        None => Err(io::ErrorKind::NotConnected.into()),
+    }
+}
+
+/// Reads lines until there are no more, or nobody wants them.
+async fn receive<W: AsyncWrite + Unpin>(
+    mut input: BufReader<impl AsyncRead + Unpin>,
+    read: mpsc::Sender<ClientJsonRpcMessage>,
+    output: Output<W>,
+) -> io::Result<()> {
+    while let Some(line) = next(&mut input).await? {
+        let Read { messages, refused } = match &line {
+            Line::Whole(line) => parsed(line),
+            Line::TooLong(salvaged) => {
+                Read { messages: Vec::new(), refused: Unreadable::too_long().replies(salvaged) }
+            }
+        };
+        for reply in refused {
+            write(&output, serde_json::to_vec(&reply)?).await?;
+        }
+        for message in messages {
+            if read.send(message).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line of the input.
+enum Line {
+    Whole(Vec<u8>),
+    /// Longer than any message may be; what could be made out of it while it went by.
+    TooLong(Vec<Salvaged>),
+}
+
+/// The next line, of which no more is held than a message may have; none at the end.
+async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Line>> {
+    let (mut line, mut long) = (Vec::new(), None::<Salvage>);
+    loop {
+        let available = input.fill_buf().await?;
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let piece = &available[..end.map_or(available.len(), |end| end + 1)];
+        if long.is_none() && line.len() + piece.len() > BODY_BYTES_MAX {
+            let mut salvage = Salvage::default();
+            salvage.feed(&std::mem::take(&mut line));
+            long = Some(salvage);
+        }
+        match &mut long {
+            Some(salvage) => salvage.feed(piece),
+            None => line.extend_from_slice(piece),
+        }
+        let (read, is_over) = (piece.len(), end.is_some() || piece.is_empty());
+        input.consume(read);
+        if is_over {
+            let nothing = read == 0 && line.is_empty() && long.is_none();
+            let line = long.map_or(Line::Whole(line), |salvage| Line::TooLong(salvage.finish()));
+            return Ok(Some(line).filter(|_| !nothing));
+        }
+    }
+}
+
+/// What a line holds.
+#[derive(Default)]
+struct Read {
+    messages: Vec<ClientJsonRpcMessage>,
+    refused: Vec<Reply>,
+}
+
+fn parsed(line: &[u8]) -> Read {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii();
+    if line.is_empty() {
+        return Read::default();
+    }
+    if let Err(unreadable) = check(line) {
+        return Read { messages: Vec::new(), refused: unreadable.replies(&Salvage::of(line)) };
+    }
+    if !line.starts_with(b"[") {
+        return one(line);
+    }
+    // The messages of a list are answered one by one, each by its id.
+    let list: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    if !(1..=RPC_BATCH_MAX).contains(&list.len()) {
+        return Read { messages: Vec::new(), refused: Unreadable::wrong_count().replies(&Salvage::of(line)) };
+    }
+    let mut read = Read::default();
+    for Read { messages, refused } in list.into_iter().map(|message| one(message.get().as_bytes())) {
+        read.messages.extend(messages);
+        read.refused.extend(refused);
+    }
+    read
+}
+
+fn one(message: &[u8]) -> Read {
+    match serde_json::from_slice(message) {
+        Ok(message) => Read { messages: vec![message], refused: Vec::new() },
+        Err(_) => {
+            Read { messages: Vec::new(), refused: Unreadable::no_message().replies(&Salvage::of(message)) }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
+    /// What is handed on, and the ids of what is answered at once.
+    async fn sorted(lines: &[&[u8]]) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
+        let input = io::Cursor::new(lines.concat());
+        let (output, mut said) = tokio::io::duplex(1 << 20);
+        let mut transport = Lines::new(input, output);
+        let mut messages = Vec::new();
+        while let Some(message) = transport.receive().await {
+            messages.push(serde_json::to_value(message).unwrap()["id"].clone());
+        }
+        transport.close().await.unwrap();
+        drop(transport);
+        let mut text = String::new();
+        said.read_to_string(&mut text).await.unwrap();
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].clone();
+        (messages, text.lines().map(id).collect())
+    }
+
     #[tokio::test]
-    async fn what_two_readers_could_understand_differently_becomes_no_message() {
-        let long = format!("{{\"a\":\"{}\"}}\n", "x".repeat(BODY_BYTES_MAX));
-        let deep = format!("{}1{}\n", "[".repeat(100), "]".repeat(100));
-        let doubled = "{\"a\":1,\"a\":2}\n";
-        let kept = ["{\"a\":1}\r\n", "\n", "{\n", &long, "{\"last\":1}"];
-        let given = [kept[0], doubled, kept[1], kept[2], &deep, kept[3], doubled, kept[4]].concat();
-        let mut passed = Vec::new();
-        sift(given.as_bytes(), &mut passed).await.unwrap();
-        let expected = [kept[0], "{}\n", kept[1], kept[2], "{}\n", kept[3], "{}\n", kept[4]].concat();
-        assert!(passed == expected.as_bytes());
+    async fn every_line_that_cannot_be_read_is_answered_by_its_id() {
+        let long =
+            format!("{{\"method\":\"ping\",\"x\":\"{}\",\"id\":\"long\"}}\n", "x".repeat(BODY_BYTES_MAX));
+        let deep =
+            format!("{{\"id\":3,\"method\":\"ping\",\"x\":{}1{}}}\n", "[".repeat(100), "]".repeat(100));
+        let lines: [&[u8]; 14] = [
+            b"{\"jsonrpc\":\"2.0\",\"id\":\"ok\",\"method\":\"ping\"}\r\n",
+            b"\n \r\n",
+            b"{\"id\":1,\"method\":\"ping\",\"x\":\"\\ud83d\"}\n",
+            b"{\"id\":2,\"method\":\"ping\",\"x\":1,\"x\":2}\n",
+            deep.as_bytes(),
+            b"{\"id\":4,\"method\":\"ping\",\"x\":\"\xff\"}\n",
+            b"{\"id\":5,\"method\":\"ping\",\"x\":1e999}\n",
+            b"{\"id\":6,\"method\":\"ping\"\n",
+            long.as_bytes(),
+            b"{\"jsonrpc\":\"1.0\",\"id\":7,\"method\":\"ping\"}\n",
+            b"{\"jsonrpc\":\"2.0\",\"id\":8.5,\"method\":\"ping\"}\n",
+            b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\",\"x\":1,\"x\":2}\n",
+            b"[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"ping\"},{\"id\":9,\"method\":\"ping\"}]\n",
+            b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":\"last\",\"method\":\"ping\"}",
+        ];
+        let (messages, answered) = sorted(&lines).await;
+        assert_eq!(messages, ["ok", "a", "last"]);
+        let expected = serde_json::json!([1, 2, 3, 4, 5, 6, "long", 7, 8.5, 9]);
+        assert_eq!(serde_json::Value::from(answered), expected);
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_no_request_is_answered_without_an_id() {
+        let (messages, answered) = sorted(&[b"nothing\n", b"[]\n", b"{}\n"]).await;
+        assert!(messages.is_empty());
+        assert_eq!(answered, [serde_json::Value::Null, serde_json::Value::Null, serde_json::Value::Null]);
     }
 }

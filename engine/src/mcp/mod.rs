@@ -3,13 +3,17 @@
 
 mod access;
 mod forward;
+mod headers;
 mod lines;
 mod schema;
 mod server;
 mod stdio;
 mod tool;
 mod tools;
+mod unreadable;
 
 pub(crate) use access::Access;
+pub(crate) use headers::{Form, settle};
 pub(crate) use server::Server;
 pub(crate) use stdio::{McpArgs, mcp};
+pub(crate) use unreadable::{INVALID_REQUEST, Unreadable, check, error};

@@ -45,6 +45,19 @@ pub(super) fn with_property(
     schema
 }
 
+/// Widths of numbers are words of the program's language, and strict readers refuse a format that they do not know, those of times
+/// among them. Limits and descriptions say the same.
+fn without_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "format" || !value.is_string());
+            fields.values_mut().for_each(without_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_formats),
+        _ => {}
+    }
+}
+
 /// Schema of an answer.
 pub(super) fn output<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|it| it.inline_subschemas = true);
@@ -62,10 +75,14 @@ pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     schema
 }
 
-/// Without the name of the Rust type: it says nothing to a client.
+/// Without the name of the Rust type, which says nothing to a client, and without a dialect: what is used here means the same in
+/// draft 7 and in 2020-12, and readers of one of them refuse a schema that names the other.
 fn object(schema: &Value) -> JsonObject {
+    let mut schema = schema.clone();
+    without_formats(&mut schema);
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.remove("title");
+    schema.remove("$schema");
     // A tool without arguments still has a schema of an object.
     schema.entry("properties").or_insert_with(|| json!({}));
     schema

@@ -3,21 +3,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use engine_core::strict;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
+    Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
+    ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::forward::Forward;
 use super::tool::Tool;
 use super::tools::{self, server_memory};
 use crate::operations::Operations;
 
-/// Revisions spoken, oldest first. The one before them had another transport over HTTP.
+/// Revisions spoken, oldest first. Of the first one only the messages: its own transport over HTTP had a stream that is listened to.
 const REVISIONS: &[ProtocolVersion] = &[
+    ProtocolVersion::V_2024_11_05,
     ProtocolVersion::V_2025_03_26,
     ProtocolVersion::V_2025_06_18,
     ProtocolVersion::V_2025_11_25,
@@ -128,4 +131,40 @@ impl ServerHandler for Server {
         };
         Ok(CallToolResponse::Complete(result))
     }
+
+    /// What the library could not read as any request it knows: among them calls whose arguments are an object written as a text.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, params, .. } = request;
+        if method != "tools/call" {
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None));
+        }
+        let is_newest = context.protocol_version().is_some_and(|version| !version.has_initialize());
+        let response = self.call_tool(readable(params.unwrap_or_default())?, context).await?;
+        let CallToolResponse::Complete(result) = response else {
+            return Err(ErrorData::internal_error("a call did not come to its end", None));
+        };
+        let mut result = serde_json::to_value(result)
+            .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))?;
+        if is_newest {
+            result["resultType"] = json!("complete");
+        }
+        Ok(CustomResult(result))
+    }
+}
+
+/// A call whose arguments may be written as a text.
+fn readable(mut params: Value) -> Result<CallToolRequestParams, ErrorData> {
+    if let Some(arguments) = params.get_mut("arguments")
+        && let Some(text) = arguments.as_str()
+    {
+        let inner = strict::check_sent(text.as_bytes()).ok().and_then(|()| serde_json::from_str(text).ok());
+        *arguments = if text.trim().is_empty() { json!({}) } else { inner.unwrap_or_default() };
+    }
+    serde_json::from_value(params).map_err(|_| {
+        ErrorData::invalid_params("a call has the name of a tool and arguments, which are an object", None)
+    })
 }

@@ -6,18 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use engine_core::limits::{BODY_BYTES_MAX, PROJECT_DEFAULT};
+use engine_core::limits::PROJECT_DEFAULT;
 use engine_core::request;
+use rmcp::serve_server;
 use rmcp::service::ServerInitializeError;
-use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::stdio;
-use rmcp::{RoleServer, serve_server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::Server;
 use super::forward::Forward;
-use super::lines::sift;
+use super::lines::Lines;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
@@ -26,9 +25,6 @@ use crate::operations::Operations;
 /// How long the first request may wait for the log to be opened and the projection to be read. A client gives a server
 /// it starts about a minute; with a projection that takes longer to build, reads are refused with the reason meanwhile.
 const READY_LIMIT: Duration = Duration::from_secs(10);
-
-/// Bytes between the two readers of a line.
-const SIFTED_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
@@ -80,10 +76,7 @@ async fn serve(server: Server) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let served = async {
         let (input, output) = stdio();
-        let (sifted, sifting) = tokio::io::duplex(SIFTED_BYTES);
-        tokio::spawn(sift(input, sifting));
-        let lines = AsyncRwTransport::<RoleServer, _, _>::new(sifted, output);
-        let session = match serve_server(server, lines.with_max_line_length(BODY_BYTES_MAX)).await {
+        let session = match serve_server(server, Lines::new(input, output)).await {
             Ok(session) => session,
             // Nobody said anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

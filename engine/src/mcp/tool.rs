@@ -1,7 +1,11 @@
 //! What a tool is. Adding one is a file in `tools` and its entry in `tools::ALL`.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::LazyLock;
 
+use engine_core::arguments::{Fitted, fitted};
+use engine_core::limits::TOOL_ANSWER_BYTES_MAX;
 use engine_core::request::{Refused, idempotency_key};
 use engine_core::wire::ErrorCode;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
@@ -10,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::schema;
+use super::tools::{self, server_memory};
 use crate::log::Key;
 use crate::operations::{Operations, bind};
 use crate::refusal::{Refusal, internal};
@@ -26,10 +31,23 @@ pub(crate) struct Tool {
     pub(super) effect: Effect,
     /// JSON Schema of its arguments.
     pub(super) input: fn() -> JsonObject,
-    /// JSON Schema of its answer, without errors.
-    pub(super) output: fn() -> JsonObject,
+    pub(super) output: Output,
     pub(super) call: fn(Operations, Arguments) -> Answering,
 }
+
+/// What an answer is sent as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Output {
+    /// Content for programs by this JSON Schema, and a few lines for a model: ids and numbers.
+    Structured(fn() -> JsonObject),
+    /// Content alone, as a text or as JSON, for answers with texts of memories. Some clients show a model only the structured
+    /// content of an answer that has one, others only the other content, and some both: what stands once can stand only in what
+    /// all of them show, and that is the content of an answer that has nothing else.
+    Text,
+}
+
+/// Argument of tools whose answers are content alone.
+const FORMAT: &str = "format";
 
 /// What a call does to the memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,31 +63,97 @@ pub(super) enum Effect {
 /// An answer that is under way.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
-/// An answer twice: for programs, and in a few lines for a model or a person.
+/// An answer twice: for programs, and for a model or a person.
 #[derive(Debug)]
 pub(super) struct Answer {
     structured: Value,
     text: String,
+    /// What is said of the answer itself, and not in it.
+    note: Option<String>,
 }
 
 impl Answer {
     pub(super) fn new(structured: &impl Serialize, text: String) -> Result<Answer, Refusal> {
         let structured = serde_json::to_value(structured).map_err(|fault| internal(&fault))?;
-        Ok(Answer { structured, text })
+        Ok(Answer { structured, text, note: None })
     }
 
-    fn into_result(self) -> CallToolResult {
-        let mut result = CallToolResult::success(vec![ContentBlock::text(self.text)]);
-        result.structured_content = Some(self.structured);
+    /// Adds a field to what programs get.
+    pub(super) fn with(mut self, field: &str, value: Value) -> Answer {
+        self.structured[field] = value;
+        self
+    }
+
+    /// Says something of the answer itself.
+    pub(super) fn note(self, note: String) -> Answer {
+        Answer { note: Some(note), ..self }
+    }
+
+    /// How large it is on the way, in both forms.
+    #[cfg(test)]
+    pub(super) fn bytes(self) -> usize {
+        let result = self.into_result(Output::Structured(JsonObject::new), false);
+        serde_json::to_vec(&result).map_or(0, |bytes| bytes.len())
+    }
+
+    fn into_result(self, output: Output, as_json: bool) -> CallToolResult {
+        let Answer { structured, text, note } = self;
+        let mut result = match output {
+            Output::Text if as_json => {
+                CallToolResult::success(vec![ContentBlock::text(structured.to_string())])
+            }
+            Output::Text => CallToolResult::success(vec![ContentBlock::text(text)]),
+            Output::Structured(_) => {
+                let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+                result.structured_content = Some(structured);
+                result
+            }
+        };
+        result.content.extend(note.map(ContentBlock::text));
         result
     }
+}
+
+/// Whatever a tool answers, no client is sent more than it bears. Tools divide what is long; this is for what none foresaw.
+fn bounded(result: CallToolResult) -> CallToolResult {
+    let bytes = serde_json::to_vec(&result).map_or(usize::MAX, |bytes| bytes.len());
+    if bytes <= TOOL_ANSWER_BYTES_MAX {
+        return result;
+    }
+    let text = format!(
+        "ANSWER_TOO_LARGE: the answer has {bytes} bytes, a tool's has at most {TOOL_ANSWER_BYTES_MAX}\nask for less at once"
+    );
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}
+
+/// Schemas of arguments by the names of tools, made once.
+static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
+    let tools = tools::ALL.iter().chain(server_memory::TOOLS);
+    tools.map(|tool| (tool.name, Value::Object(tool.arguments()))).collect()
+});
+
+/// Arguments that were ignored and are named in an answer, and the length of a name in it.
+const IGNORED_NAMED: usize = 8;
+const IGNORED_CHARS: usize = 64;
+
+/// What an answer says of arguments that were ignored.
+fn note(ignored: &[String]) -> String {
+    let named = ignored.iter().take(IGNORED_NAMED);
+    let named: Vec<String> = named.map(|name| name.chars().take(IGNORED_CHARS).collect()).collect();
+    let more = if ignored.len() > IGNORED_NAMED { " and others" } else { "" };
+    format!("Ignored, because this tool has no such arguments: {}{more}.", named.join(", "))
 }
 
 impl Tool {
     /// Calls it. What the operation refuses is an answer too: the model reads the reason and may correct itself.
     pub(super) async fn run(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
-        match (self.call)(operations, Arguments(arguments)).await {
-            Ok(answer) => answer.into_result(),
+        let Fitted { mut arguments, ignored } = self.fitted(arguments);
+        let as_json = match self.output {
+            Output::Text => arguments.remove(FORMAT).is_some_and(|format| format == "json"),
+            Output::Structured(_) => false,
+        };
+        let mut result = match (self.call)(operations, Arguments(arguments)).await {
+            Ok(answer) => answer.into_result(self.output, as_json),
             Err(refusal) => {
                 let body = refusal.into_body();
                 let (code, message, hint) = (body.error.code.as_str(), &body.error.message, &body.error.hint);
@@ -78,20 +162,53 @@ impl Tool {
                 result.structured_content = Some(json!(body));
                 result
             }
+        };
+        if !ignored.is_empty() {
+            result.content.push(ContentBlock::text(note(&ignored)));
+        }
+        bounded(result)
+    }
+
+    /// Arguments as the schema has them, however a model or its client wrote them.
+    fn fitted(&self, arguments: JsonObject) -> Fitted {
+        match INPUTS.get(self.name) {
+            Some(schema) => fitted(schema, arguments),
+            None => Fitted { arguments, ignored: Vec::new() },
         }
     }
 
     /// Calls it as a tool of somebody else's: a refusal is a text alone, which fits any output schema.
     pub(super) async fn run_as_given(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
+        let Fitted { arguments, .. } = self.fitted(arguments);
         match (self.call)(operations, Arguments(arguments)).await {
-            Ok(answer) => answer.into_result(),
+            Ok(answer) => bounded(answer.into_result(self.output, false)),
             Err(refusal) => CallToolResult::error(vec![ContentBlock::text(refusal.message())]),
+        }
+    }
+
+    /// JSON Schema of its arguments, with those that the server itself reads.
+    fn arguments(&self) -> JsonObject {
+        let schema = (self.input)();
+        match self.output {
+            Output::Structured(_) => schema,
+            Output::Text => {
+                let format = json!({
+                    "type": "string", "enum": ["text", "json"],
+                    "description": "What the answer is written as: text to be read, which is the default, or json for programs.",
+                });
+                schema::with_property(schema, FORMAT, format, false)
+            }
         }
     }
 
     /// As `tools/list` shows it.
     pub(super) fn described(&self) -> rmcp::model::Tool {
-        self.described_as_given().with_raw_output_schema(schema::or_error((self.output)()).into())
+        match self.output {
+            Output::Structured(schema) => {
+                self.described_as_given().with_raw_output_schema(schema::or_error(schema()).into())
+            }
+            Output::Text => self.described_as_given(),
+        }
     }
 
     /// The same of a tool of somebody else's, whose output schema stays what it is.
@@ -101,10 +218,13 @@ impl Tool {
             .destructive(self.effect == Effect::Ends)
             .idempotent(self.effect != Effect::Adds)
             .open_world(false);
-        rmcp::model::Tool::new(self.name, self.description, (self.input)())
+        let tool = rmcp::model::Tool::new(self.name, self.description, self.arguments())
             .with_title(self.title)
-            .with_raw_output_schema((self.output)().into())
-            .with_annotations(annotations)
+            .with_annotations(annotations);
+        match self.output {
+            Output::Structured(schema) => tool.with_raw_output_schema(schema().into()),
+            Output::Text => tool,
+        }
     }
 }
 
@@ -153,9 +273,27 @@ impl Arguments {
 /// Argument of every tool that writes.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
+/// Characters of a fault that are told: it may quote what was sent.
+const FAULT_CHARS_MAX: usize = 300;
+
 fn not_valid(fault: &str) -> Refusal {
+    let fault: String = in_words_of_json(fault).chars().take(FAULT_CHARS_MAX).collect();
     Refusal::new(ErrorCode::InvalidArgument, format!("the arguments are not valid: {fault}"))
         .hint("see the tool's input schema")
+}
+
+/// The types that a reader of JSON expected, as JSON calls them.
+fn in_words_of_json(fault: &str) -> String {
+    let Some((before, expected)) = fault.rsplit_once("expected ") else { return fault.to_owned() };
+    let word = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        expected if expected.starts_with("struct ") => "an object",
+        expected => expected,
+    };
+    format!("{before}expected {word}")
 }
 
 /// A whole number within bounds.

@@ -8,6 +8,7 @@ use engine_core::limits::{
 };
 use engine_core::request::{self, Refused};
 use engine_core::row::microseconds;
+use engine_core::tags::Tags;
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 
 use super::Operations;
@@ -63,6 +64,7 @@ impl Operations {
         filter("session", &request.session)?;
         request::names("mandatory_types", &request.mandatory_types, MANDATORY_TYPES_MAX)?;
         request::ids("mandatory_ids", &request.mandatory_ids, MANDATORY_MAX)?;
+        let tags = Tags::new(request.tags_any, request.tags_all)?;
         let limit = within("limit", request.limit, 1, CHECKOUT_LIMIT_MAX, CHECKOUT_LIMIT_DEFAULT)?;
         let token_budget = within(
             "token_budget",
@@ -77,6 +79,7 @@ impl Operations {
                 project: request.project,
                 kind: None,
                 session: request.session,
+                tags,
                 mode: SearchMode::Hybrid,
                 explain: false,
                 moment: self.moment(request.as_of, request.known_at.map(Known::Through)),

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
-    /// Takes documents in, one after the other: one that is refused does not stop the rest.
+    /// Takes documents in, one after the other: one that is refused does not stop the rest, an outage does.
     pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
         let IngestDocuments { documents, project, session, actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
@@ -32,16 +32,12 @@ impl Operations {
         let mut items = Vec::new();
         for document in documents {
             let source = document.source.clone();
-            items.push(self.ingest_one(document, &sender).await.unwrap_or_else(|refusal| {
-                let error = IngestError { code: refusal.code(), message: refusal.message().to_owned() };
-                Ingested {
-                    source,
-                    status: IngestStatus::Refused,
-                    ids: Vec::new(),
-                    replaced: 0,
-                    error: Some(error),
-                }
-            }));
+            match self.ingest_one(document, &sender).await {
+                Ok(item) => items.push(item),
+                // Nothing is wrong with the document: whoever reads the status alone has to see it.
+                Err(refusal) if refusal.is_outage() => return Err(interrupted(refusal, items.len())),
+                Err(refusal) => items.push(refused(source, &refusal)),
+            }
         }
         Ok(IngestAnswer { items })
     }
@@ -71,6 +67,20 @@ impl Operations {
         let saved = self.events_between(receipt.first_seq, last).await?;
         let status = if stored.ids.is_empty() { IngestStatus::Saved } else { IngestStatus::Updated };
         Ok(done(status, saved.into_iter().map(|event| event.id).collect(), stored.ids.len() as u64))
+    }
+}
+
+fn refused(source: String, refusal: &Refusal) -> Ingested {
+    let error = IngestError { code: refusal.code(), message: refusal.message().to_owned() };
+    Ingested { source, status: IngestStatus::Refused, ids: Vec::new(), replaced: 0, error: Some(error) }
+}
+
+fn interrupted(refusal: Refusal, done: usize) -> Refusal {
+    match done {
+        0 => refusal,
+        done => refusal.hint(format!(
+            "the first {done} documents were dealt with; send all of them again: what is there already is left as it is"
+        )),
     }
 }
 

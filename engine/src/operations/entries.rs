@@ -3,10 +3,10 @@
 use engine_core::digest::Hash;
 use engine_core::feedback;
 use engine_core::limits::{ENTRIES_BYTES_MAX, ENTRIES_MAX, HISTORY_MAX};
-use engine_core::request::{self, Refused};
+use engine_core::request::Refused;
 use engine_core::wire::{
-    EntriesAnswer, ErrorCode, GetEntries, GiveFeedback, HistoryAnswer, HistoryEvent, KnownAt, SaveMemories,
-    Saved, SavedMemories, TimelineAnswer,
+    EntriesAnswer, ErrorCode, GetEntries, GiveFeedback, HistoryAnswer, HistoryEvent, KnownAt, Saved,
+    TimelineAnswer,
 };
 
 use super::memories::{known_id, saved, unknown};
@@ -16,21 +16,6 @@ use crate::projection::{Known, Timeline, citation, entries, history, project_of}
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 impl Operations {
-    /// Makes memories durable, all or none.
-    pub(crate) async fn save_all(
-        &self,
-        request: SaveMemories,
-        key: Option<Key>,
-    ) -> Result<Written<SavedMemories>, Refusal> {
-        let drafts = request::memories(request)?;
-        let receipt = self.engine.commit(drafts, key).await?;
-        // From the log: what a request did before is answered in the same way.
-        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
-        let item =
-            |event: engine_core::wire::EventView| Saved { id: event.id, seq: event.seq, hash: event.hash };
-        Ok(Written::new(&receipt, SavedMemories { items: events.into_iter().map(item).collect() }))
-    }
-
     /// Reads memories by their ids.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
         let GetEntries { ids, as_of, known_at, min_seq } = request;

@@ -65,6 +65,7 @@ impl Operations {
             return Ok(Written {
                 answer: ForgetAnswer { dry_run, complete: !dry_run, ..answer },
                 replayed: true,
+                wrote: true,
             });
         }
         let erasure = self.erase(&selected, &reason, &actor, Vec::new(), key).await?;

@@ -376,7 +376,7 @@ fn replayed(receipt: &Option<Receipt>) -> Option<(u64, u64)> {
 
 fn written<T>(receipt: Option<&Receipt>, answer: impl FnOnce(Option<u64>) -> T) -> Written<T> {
     let answer = answer(receipt.map(|receipt| receipt.last_seq));
-    Written { answer, replayed: receipt.is_some_and(|receipt| receipt.replayed) }
+    Written { answer, replayed: receipt.is_some_and(|receipt| receipt.replayed), wrote: true }
 }
 
 fn no_entity(name: &str) -> Refusal {

@@ -1,17 +1,22 @@
 //! Items: values under a namespace and a key.
 
-use engine_core::event::ITEM_DELETED;
+use std::sync::Arc;
+
+use engine_core::event::{Draft, ITEM_DELETED};
+use engine_core::item::refreshed_until;
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
 use engine_core::request::{self, ItemWrite};
+use engine_core::row::microseconds;
 use engine_core::wire::{
     DeleteItem, ErrorCode, ItemVersions, ItemView, ItemWritten, ItemsAnswer, ListNamespaces,
     NamespacesAnswer, PutItem, SearchItems,
 };
+use jiff::Timestamp;
 
 use super::{Operations, Written};
 use crate::log::{Key, Receipt};
 use crate::projection::{
-    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items,
+    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
 use crate::refusal::{Refusal, internal};
 
@@ -22,7 +27,17 @@ impl Operations {
         request: PutItem,
         key: Option<Key>,
     ) -> Result<Written<ItemWritten>, Refusal> {
-        self.write_item(request::put_item(request)?, key).await
+        self.put_item_to_live(request, None, key).await
+    }
+
+    /// The same of an item that has so many milliseconds to live after it was put or read.
+    pub(crate) async fn put_item_to_live(
+        &self,
+        request: PutItem,
+        ttl_ms: Option<u64>,
+        key: Option<Key>,
+    ) -> Result<Written<ItemWritten>, Refusal> {
+        self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
     /// Takes an item away. One that is not there is an error.
@@ -105,7 +120,13 @@ impl Operations {
     }
 
     /// Finds items by namespace, by conditions on their values and by words.
-    pub(crate) async fn search_items(&self, request: SearchItems) -> Result<ItemsAnswer, Refusal> {
+    ///
+    /// Whoever wants all gets, behind what was found, what has nothing of the words.
+    pub(crate) async fn search_items(
+        &self,
+        request: SearchItems,
+        all_are_wanted: bool,
+    ) -> Result<ItemsAnswer, Refusal> {
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
             project,
@@ -116,7 +137,9 @@ impl Operations {
             limit: request.limit.unwrap_or(ITEMS_LIMIT_DEFAULT),
             offset: request.offset.unwrap_or(0),
         };
-        match self.query("items_search", None, move |connection| search.run(connection)).await? {
+        let retrieval = Arc::clone(&self.engine.retrieval);
+        let read = move |connection: &_| retrieval.items(connection, &search, all_are_wanted);
+        match self.query("items_search", None, read).await? {
             Items::Found(answer) => Ok(answer),
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
@@ -125,6 +148,27 @@ impl Operations {
             )
             .hint("narrow it: a longer namespace_prefix, or words")),
         }
+    }
+
+    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or not that could be
+    /// written: what is found on a full volume is found all the same.
+    pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let timed = self.query("items_timed", None, move |connection| timed(connection, &versions)).await?;
+        let now = microseconds(Timestamp::now());
+        let longer =
+            timed.iter().filter_map(|item| Some((item.version, refreshed_until(item.until, item.ttl, now)?)));
+        let drafts =
+            longer.map(|(version, until)| request::refreshed_item(project.to_owned(), version, until));
+        let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
+        if !drafts.is_empty()
+            && let Err(fault) = self.engine.commit(drafts, None).await
+        {
+            tracing::warn!(%fault, "items that were read got no more time");
+        }
+        Ok(())
     }
 
     /// Lists the namespaces that have items.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine_core::digest::is_id;
 use engine_core::request;
 use engine_core::row::microseconds;
-use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, SaveMemory, Saved, Validity};
+use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, Saved, Validity};
 use jiff::Timestamp;
 
 use super::{Operations, SEQ_MAX, Written};
@@ -14,17 +14,6 @@ use crate::projection::{Found, Known, Moment, Target, memory, target};
 use crate::refusal::{Refusal, log_corrupt};
 
 impl Operations {
-    /// Makes a memory durable.
-    pub(crate) async fn save(
-        &self,
-        request: SaveMemory,
-        key: Option<Key>,
-    ) -> Result<Written<Saved>, Refusal> {
-        let draft = request::memory(request)?;
-        let receipt = self.engine.commit(vec![draft], key).await?;
-        Ok(Written::new(&receipt, saved(&receipt)))
-    }
-
     /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.
     pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
         let readable = self.engine.published.readable_through();
@@ -101,7 +90,7 @@ impl Operations {
 }
 
 pub(super) fn saved(receipt: &Receipt) -> Saved {
-    Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string() }
+    Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string(), known_as: None }
 }
 
 /// No memory has this id.

@@ -1,10 +1,13 @@
 //! The memory tool `memory_20250818`: files that are items of one namespace.
 
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
-use engine_core::memory_tool::{Failed, File, NAMESPACE, Path, inserted, listing, numbered, replaced};
+use engine_core::memory_tool::{
+    Failed, File, NAMESPACE, Path, command, inserted, listing, numbered, replaced,
+};
 use engine_core::request::{self, ItemWrite};
 use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, MemoryToolCommand, PutItem};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Operations;
 use crate::projection::{ItemFile, files};
@@ -36,6 +39,9 @@ impl From<Refusal> for Fault {
             ErrorCode::InvalidArgument | ErrorCode::PayloadTooLarge | ErrorCode::AnswerTooLarge => {
                 Fault::Said(refusal.message().to_owned())
             }
+            ErrorCode::PolicyBlocked => {
+                Fault::Said(format!("Nothing was written: {}. Write it without that.", refusal.message()))
+            }
             ErrorCode::VersionConflict | ErrorCode::ItemNotFound => {
                 Fault::Said("The file was changed in the meantime. Please view it again.".into())
             }
@@ -47,12 +53,16 @@ impl From<Refusal> for Fault {
 type Said = Result<String, Fault>;
 
 impl Operations {
-    /// Runs one command. What the model can put right is an answer; what it cannot, such as a full volume, an error.
+    /// Runs one command, as it was sent. What the model can put right is an answer; what it cannot, such as a full volume, an error.
     pub(crate) async fn memory_tool(
         &self,
         project: Option<String>,
-        command: MemoryToolCommand,
+        sent: Map<String, Value>,
     ) -> Result<MemoryToolAnswer, Refusal> {
+        let command = match command(sent) {
+            Ok(command) => command,
+            Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
+        };
         let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
         let _turn = self.engine.turns.command((NAMESPACE, &project)).await;

@@ -14,6 +14,7 @@ mod memories;
 mod memory_tool;
 mod outside;
 mod retention;
+mod saving;
 mod search;
 mod turns;
 mod weights;
@@ -48,11 +49,13 @@ pub(crate) struct Operations {
 pub(crate) struct Written<T> {
     pub(crate) answer: T,
     pub(crate) replayed: bool,
+    /// Whether anything was written, now or before.
+    pub(crate) wrote: bool,
 }
 
 impl<T> Written<T> {
     pub(crate) fn new(receipt: &Receipt, answer: T) -> Written<T> {
-        Written { answer, replayed: receipt.replayed }
+        Written { answer, replayed: receipt.replayed, wrote: true }
     }
 }
 

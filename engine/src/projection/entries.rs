@@ -4,13 +4,14 @@ use engine_core::digest::hex;
 use engine_core::limits::{ENTRIES_BYTES_MAX, HISTORY_MAX};
 use engine_core::query::snippet;
 use engine_core::row::microseconds;
+use engine_core::tags::Tags;
 use engine_core::wire::{
     EntriesAnswer, EntryNotValid, FeedbackSummary, TimelineAnswer, TimelineItem, Validity,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use super::search::{time, view};
+use super::search::{list, time, view};
 use super::store::sql;
 use super::validity::{Bounds, Moment, validity};
 
@@ -86,6 +87,7 @@ pub(crate) struct Timeline {
     pub(crate) after: u32,
     pub(crate) project: Option<String>,
     pub(crate) session: Option<String>,
+    pub(crate) tags: Tags,
     pub(crate) moment: Moment,
 }
 
@@ -145,9 +147,20 @@ impl Timeline {
             clauses.push("session = ?");
             values.push(session);
         }
+        let (tags_any, tags_all) = (list(self.tags.any()), list(self.tags.all()));
+        if !self.tags.any().is_empty() {
+            clauses.push(
+                "EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.value IN (SELECT value FROM json_each(?)))",
+            );
+            values.push(&tags_any);
+        }
+        if !self.tags.all().is_empty() {
+            clauses.push("NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE w.value NOT IN (SELECT value FROM json_each(tags)))");
+            values.push(&tags_all);
+        }
         let statement = format!(
             "SELECT id, seq, hash, title, project, kind, session, actor, occurred_at, created_at, valid_from,
-                    substr(content, 1, {SNIPPET_SOURCE_CHARS})
+                    beginning(content, {SNIPPET_SOURCE_CHARS})
              FROM memories WHERE {} ORDER BY seq {order} LIMIT {limit}",
             clauses.join(" AND ")
         );

@@ -8,9 +8,15 @@ use super::items;
 use super::rows::hash_of;
 use super::schema;
 
-/// Tables of the graph: every row is of one event and stands for itself.
-const GRAPH: [Table; 5] =
-    [Table::Entities, Table::Observations, Table::Relations, Table::GraphEnds, Table::Mentions];
+/// Tables whose rows are each of one event and stand for themselves.
+const SINGLE: [Table; 6] = [
+    Table::Refreshes,
+    Table::Entities,
+    Table::Observations,
+    Table::Relations,
+    Table::GraphEnds,
+    Table::Mentions,
+];
 
 /// The events, as a table: one pass over each of ours, however many they are.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
@@ -52,6 +58,8 @@ pub(super) fn forget(
          SELECT 'delete', seq, title, content, tags FROM memories WHERE {named}"
     );
     transaction.execute(&words, named_params! {":ids": ids})?;
+    let texts = format!("DELETE FROM memory_texts WHERE seq IN {memories}");
+    transaction.execute(&texts, named_params! {":ids": ids})?;
     transaction.execute(&format!("DELETE FROM memories WHERE {named}"), named_params! {":ids": ids})?;
 
     take_out(transaction, digest, Table::Settings, &named, &ids)?;
@@ -59,7 +67,7 @@ pub(super) fn forget(
     let words = items::unindex(transaction, &ids)?;
     delete(transaction, digest, Table::Items, &named, &ids)?;
     items::reindex(transaction, &words)?;
-    for table in GRAPH {
+    for table in SINGLE {
         delete(transaction, digest, table, &named, &ids)?;
     }
 

@@ -15,6 +15,7 @@ mod graph;
 mod heads;
 mod items;
 mod job;
+mod known;
 mod projector;
 mod readers;
 mod recall;
@@ -27,6 +28,8 @@ mod search;
 mod shared;
 mod store;
 mod targets;
+mod text;
+mod texts;
 mod turns;
 mod validity;
 
@@ -39,15 +42,19 @@ pub(crate) use graph::{
     observations_in, opened, relations_in, searched,
 };
 pub(crate) use items::{
-    ItemFile, ItemPlace, ItemSearch, Items, files, item, item_versions, namespaces, standing_items,
+    Filtered, ItemFile, ItemPlace, ItemSearch, Items, files, item, item_changes_after, item_projects,
+    item_versions, items_after, items_having_any, namespaces, refreshes_after, standing_items, timed,
 };
+pub(crate) use known::{Earlier, Text, earlier};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
     memories_of_all_after, memory_count, projects, setting, titled,
 };
 pub(crate) use retention::candidates;
-pub(crate) use search::{Found, Search, Shown, memory, shown_of_types, shown_whole};
+pub(crate) use search::{
+    Found, Search, Shown, TAG_WEIGHT, TITLE_WEIGHT, memory, shown_of_types, shown_whole,
+};
 pub(crate) use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub(crate) use store::is_damage;
 pub(crate) use targets::{Selected, others_saying, rows_left, select};

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::text;
+
 /// The longest read. A search for words that a million memories have would take longer; it is refused rather than
 /// let it hold a thread that others wait for.
 pub(super) const READ_MAX: Duration = Duration::from_secs(3);
@@ -68,6 +70,7 @@ impl Readers {
             "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
              PRAGMA busy_timeout = 2000; PRAGMA cache_size = -4096;",
         )?;
+        text::register(&connection)?;
         Ok(connection)
     }
 }

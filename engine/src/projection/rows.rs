@@ -11,7 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
 
 use super::store::StoreError;
-use super::{forgetting, items};
+use super::{forgetting, items, known};
 
 /// An event as the tables take it.
 #[derive(Debug)]
@@ -55,7 +55,9 @@ impl Folded {
     /// Whether it changes what was there before it, and does not only add to it.
     pub(super) fn alters(&self) -> bool {
         let adds = |step: &Step| match step {
-            Step::Put(row, _) => matches!(row.table, Table::Memories | Table::Requests | Table::Sources),
+            Step::Put(row, _) => {
+                matches!(row.table, Table::Memories | Table::Requests | Table::Sources | Table::Refreshes)
+            }
             Step::End(_) | Step::Rate(_) | Step::Forget(_) => false,
         };
         !self.steps.iter().all(adds)
@@ -158,7 +160,8 @@ fn put(
         Table::Sources => "INSERT OR IGNORE INTO sources VALUES (?,?,?,?,?,?)",
         Table::Feedback => "INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)",
         Table::Forgotten => "INSERT OR IGNORE INTO forgotten VALUES (?,?,?,?,?)",
-        Table::Items => "INSERT OR IGNORE INTO items VALUES (?,?,?,?,?,?,?,?,?,?)",
+        Table::Items => "INSERT OR IGNORE INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        Table::Refreshes => "INSERT OR IGNORE INTO refreshes VALUES (?,?,?,?,?)",
         Table::Entities => "INSERT OR IGNORE INTO entities VALUES (?,?,?,?,?,?,?,?)",
         Table::Observations => "INSERT OR IGNORE INTO observations VALUES (?,?,?,?,?,?,?,?)",
         Table::Relations => "INSERT OR IGNORE INTO relations VALUES (?,?,?,?,?,?,?,?)",
@@ -175,6 +178,7 @@ fn put(
         items::index(transaction, &row.values)?;
     }
     if row.table == Table::Memories {
+        known::index(transaction, &row.values)?;
         let [title, content, tags] = MEMORY_WORDS;
         let words = [0, title, content, tags].map(|column| Bound(&row.values[column]));
         transaction

@@ -19,6 +19,8 @@ CREATE TABLE memories (
     valid_from INTEGER NOT NULL, known INTEGER NOT NULL,
     content TEXT NOT NULL
 ) STRICT;
+-- The beginning of a digest of project and content: what was saved before is found by it. Not of the digest; it follows from the rows.
+CREATE TABLE memory_texts (seq INTEGER PRIMARY KEY, digest INTEGER NOT NULL) STRICT;
 CREATE TABLE invalidations (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
     until INTEGER NOT NULL, known INTEGER NOT NULL, reason TEXT, superseded_by TEXT
@@ -43,8 +45,12 @@ CREATE TABLE forgotten (
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, hash BLOB NOT NULL,
     project TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL,
-    known INTEGER NOT NULL, expires INTEGER, value TEXT, words TEXT,
+    actor TEXT NOT NULL, session TEXT, known INTEGER NOT NULL, expires INTEGER, ttl INTEGER,
+    value TEXT, words TEXT,
     UNIQUE (project, namespace, key, seq)
+) STRICT;
+CREATE TABLE refreshes (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, item INTEGER NOT NULL, expires INTEGER NOT NULL, known INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE entities (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, folded TEXT NOT NULL,
@@ -72,7 +78,7 @@ CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT N
     SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
 );
 CREATE VIRTUAL TABLE items_fts USING fts5 (
-    words, content = 'items_current', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+    words, content = 'items_current', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
     title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
@@ -84,6 +90,7 @@ const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
 -- Memories that became true after they were saved: the few that a read of now has to look at one by one.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
+CREATE INDEX memory_texts_by_digest ON memory_texts (digest, seq);
 CREATE INDEX settings_by_name ON settings (name, seq);
 CREATE INDEX forgotten_by_event ON forgotten (seq);
 CREATE INDEX invalidations_by_memory ON invalidations (memory, until);
@@ -92,6 +99,7 @@ CREATE INDEX memories_by_session ON memories (session, seq) WHERE session IS NOT
 CREATE INDEX sources_by_uri ON sources (project, uri);
 CREATE INDEX feedback_by_memory ON feedback (memory);
 CREATE INDEX items_by_project ON items (project, seq);
+CREATE INDEX refreshes_by_item ON refreshes (item, seq);
 CREATE INDEX entities_by_name ON entities (project, name);
 CREATE INDEX entities_by_words ON entities (folded, project);
 CREATE INDEX observations_by_entity ON observations (project, entity);

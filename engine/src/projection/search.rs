@@ -1,10 +1,9 @@
 //! The queries.
 
-use std::fmt::Write as _;
-
 use engine_core::digest::{Hash, hex};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::query::{any_of, full_text, snippet};
+use engine_core::tags::Tags;
 use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
 use jiff::Timestamp;
 use rusqlite::types::{ToSql, Type};
@@ -14,10 +13,14 @@ use thiserror::Error;
 use super::best::Best;
 use super::entries::feedback;
 use super::graph::mentioned;
+use super::texts::Texts;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 
 /// Characters of a memory that are looked through for the words it was found by.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
+/// What a word in the title and one among the tags count beside one in the text.
+pub(crate) const TITLE_WEIGHT: f64 = 4.0;
+pub(crate) const TAG_WEIGHT: f64 = 2.0;
 /// Hex digits of a hash in a citation: enough to tell events apart, short enough to be written down.
 pub(super) const CITATION_DIGITS: usize = 12;
 
@@ -29,6 +32,7 @@ pub(crate) struct Search {
     pub(crate) project: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) session: Option<String>,
+    pub(crate) tags: Tags,
     pub(crate) mode: SearchMode,
     /// Whether each hit says what its score is made of.
     pub(crate) explain: bool,
@@ -45,11 +49,22 @@ pub(super) struct SearchError;
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)
      AND (:session IS NULL OR m.session = :session)";
 
+/// Memories `m` that have the tags of a filter, which are lists as JSON.
+pub(super) const TAGGED: &str = "(:tags_any = '[]' OR EXISTS (SELECT 1 FROM json_each(m.tags) t
+        WHERE t.value IN (SELECT value FROM json_each(:tags_any))))
+     AND NOT EXISTS (SELECT 1 FROM json_each(:tags_all) w
+        WHERE w.value NOT IN (SELECT value FROM json_each(m.tags)))";
+
+/// A list of texts as the statements take it.
+pub(super) fn list(values: &[String]) -> String {
+    serde_json::to_string(values).expect("a list of strings is always JSON")
+}
+
 /// What [`Search::hit`] reads.
 fn columns() -> String {
     format!(
         "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
-         substr(m.content, 1, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
+         beginning(m.content, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
     )
 }
 
@@ -85,18 +100,16 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these words, best first, as the full-text index ranks them: of many the newest are ranked.
+    /// The memories that have any of these words, best first by the words of these memories alone: of many the newest are ranked.
     pub(crate) fn best_having_any(
         &self,
         connection: &Connection,
         words: &[&str],
         bounds: Bounds,
-        (limit, ranked_max): (usize, u64),
+        limit: usize,
     ) -> rusqlite::Result<Vec<i64>> {
         let Some(query) = any_of(words) else { return Ok(Vec::new()) };
-        let mut matches = self.matches(Some(query), bounds);
-        let _infallible = write!(matches.from, " ORDER BY f.rowid DESC LIMIT {ranked_max}");
-        let best = self.ranked(connection, &matches, limit)?;
+        let best = self.ranked(connection, &self.matches(Some(query), bounds), limit)?;
         Ok(best.in_order().map(|(seq, _)| seq).collect())
     }
 
@@ -120,8 +133,9 @@ impl Search {
     fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
         const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
              WHERE p.project = :project AND p.seq = f.rowid)";
-        let narrowed = self.kind.is_some() || self.session.is_some();
+        let narrowed = self.kind.is_some() || self.session.is_some() || !self.tags.is_empty();
         let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
+        let tagged = if self.tags.is_empty() { "1" } else { TAGGED };
         let join = "JOIN memories m ON m.seq = f.rowid";
         let from = match (&query, narrowed || !bounds.is_now) {
             (Some(_), false) if self.project.is_some() => {
@@ -129,9 +143,13 @@ impl Search {
             }
             (Some(_), false) => format!("memories_fts f WHERE memories_fts MATCH :query AND {valid}"),
             (Some(_), true) => {
-                format!("memories_fts f {join} WHERE memories_fts MATCH :query AND {FILTER} AND {valid}")
+                format!(
+                    "memories_fts f {join} WHERE memories_fts MATCH :query AND {FILTER} AND {tagged} AND {valid}"
+                )
             }
-            (None, _) => format!("memories m WHERE {FILTER} AND {}", valid.replace("f.rowid", "m.seq")),
+            (None, _) => {
+                format!("memories m WHERE {FILTER} AND {tagged} AND {}", valid.replace("f.rowid", "m.seq"))
+            }
         };
         Matches { from, query, bounds }
     }
@@ -161,7 +179,10 @@ impl Search {
         mut step: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(sql)?;
-        let all: [(&str, &dyn ToSql); 9] = [
+        let (tags_any, tags_all) = (list(self.tags.any()), list(self.tags.all()));
+        let all: [(&str, &dyn ToSql); 11] = [
+            (":tags_any", &tags_any),
+            (":tags_all", &tags_all),
             (":query", &matches.query),
             (":project", &self.project),
             (":kind", &self.kind),
@@ -192,16 +213,51 @@ impl Search {
         Ok(counted.first().map_or(0, |total| total.unsigned_abs()))
     }
 
-    /// Ranks and counts in one walk through the matches: the index is what takes the time. A word in the title says more than one in
-    /// the text.
+    /// Ranks and counts in one walk through the matches. A word in the title says more than one in the text.
     fn ranked(&self, connection: &Connection, matches: &Matches, count: usize) -> rusqlite::Result<Best> {
-        let sql = format!("SELECT f.rowid, -bm25(memories_fts, 4.0, 1.0, 2.0) FROM {}", matches.from);
-        let mut best = Best::of(count);
+        let sql = format!("SELECT f.rowid FROM {} ORDER BY f.rowid DESC", matches.from);
+        let text = format!(
+            "SELECT title, substr(content, 1, {SNIPPET_SOURCE_CHARS}), tags FROM memories WHERE seq = ?1"
+        );
+        let (mut texts, mut statement) = (Texts::new(&self.words), connection.prepare_cached(&text)?);
         self.walk(connection, matches, &sql, |row| {
-            best.put(row.get(0)?, row.get(1)?);
+            let seq = row.get(0)?;
+            if !texts.has_room() {
+                texts.pass(seq);
+                return Ok(());
+            }
+            let mut rows = statement.query([seq])?;
+            if let Some(row) = rows.next()? {
+                let part = |column: usize| row.get_ref(column).and_then(|text| Ok(text.as_str()?));
+                texts.look(seq, &[(part(0)?, TITLE_WEIGHT), (part(1)?, 1.0), (part(2)?, TAG_WEIGHT)]);
+            }
             Ok(())
         })?;
+        let of = match &self.project {
+            Some(_) => "SELECT count(*) FROM memories WHERE project = ?1",
+            None => "SELECT count(*) FROM memories WHERE ?1 IS NULL",
+        };
+        let of: i64 = connection.prepare_cached(of)?.query_row([&self.project], |row| row.get(0))?;
+        let mut best = Best::of(count);
+        texts.ranked(of.unsigned_abs(), &mut best);
         Ok(best)
+    }
+
+    /// Numbers of the memories of all projects that have every one of the words, in the order of the log; what narrows the search
+    /// otherwise is not looked at.
+    pub(crate) fn having_all(
+        &self,
+        connection: &Connection,
+        each: &mut dyn FnMut(i64),
+    ) -> rusqlite::Result<()> {
+        let Some(query) = full_text(&self.words) else { return Ok(()) };
+        let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([query])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(0)?);
+        }
+        Ok(())
     }
 
     /// Columns of rows that are not asked for are never made.
@@ -303,7 +359,6 @@ pub(crate) fn shown_of_types(
         return Ok(Vec::new());
     }
     let limit = i64::try_from(MANDATORY_MAX + 1).unwrap_or(i64::MAX);
-    let list = |values: &[String]| serde_json::to_string(values).expect("a list of strings is always JSON");
     let sql = format!(
         "{SHOWN} WHERE (:project IS NULL OR m.project = :project)
          AND (m.kind IN (SELECT value FROM json_each(:types)) OR m.id IN (SELECT value FROM json_each(:ids)))

@@ -55,7 +55,7 @@ pub(crate) fn select(connection: &Connection, which: &Which, max: usize) -> rusq
         .query_map([&seqs_json], target)?
         .collect::<Result<_, _>>()?;
     let mut beginning = moment
-        .prepare(&format!("SELECT substr(content, 1, {TRACE_BYTES_MAX}) FROM memories WHERE seq = ?1"))?;
+        .prepare(&format!("SELECT beginning(content, {TRACE_BYTES_MAX}) FROM memories WHERE seq = ?1"))?;
     for seq in seqs.iter().take(TRACED_MAX) {
         selected.texts.push(beginning.query_row([seq], |row| row.get(0))?);
     }
@@ -97,7 +97,7 @@ pub(crate) fn others_saying(connection: &Connection, texts: &[String]) -> rusqli
     let texts = serde_json::to_string(texts).expect("a list of strings is always JSON");
     let statement = format!(
         "SELECT count(*) FROM memories
-         WHERE substr(content, 1, {TRACE_BYTES_MAX}) IN (SELECT value FROM json_each(?1))"
+         WHERE beginning(content, {TRACE_BYTES_MAX}) IN (SELECT value FROM json_each(?1))"
     );
     connection.query_row(&statement, [texts], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }

@@ -14,7 +14,7 @@ use super::outside::Outside;
 use super::rank::is_somebodys;
 use super::texts::Texts;
 use super::vectors::Vectors;
-use crate::projection::{Bounds, EndRow, MemoryRow};
+use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT};
 
 /// Words of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
 const TERMS_MAX: usize = 4_096;
@@ -22,6 +22,8 @@ const TERMS_MAX: usize = 4_096;
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
 /// Tokens of a memory that are compared one by one.
 const PIECES_MAX: usize = 512;
+/// Empty places that nobody minds.
+const EMPTY_MIN: usize = 1_024;
 /// Never true.
 const NEVER: i64 = i64::MAX;
 
@@ -41,6 +43,15 @@ pub(super) struct Catalog {
     place: Vec<u32>,
     /// All words, stop words too.
     pub(super) words: Vec<u32>,
+    /// How many of them are the title's and, at the end, the tags'.
+    title_words: Vec<u16>,
+    tag_words: Vec<u16>,
+    /// Numbers of the tags of all of them in a row, and where those of each begin.
+    tag_numbers: Vec<u32>,
+    tag_starts: Vec<usize>,
+    tags: Names,
+    /// Those that were taken out. They keep their places and count for nothing.
+    gone: usize,
     pub(super) voices: Vec<Voice>,
     /// Tokens of all memories in a row, as the built-in table has them, and where those of each begin.
     pieces: Vec<u16>,
@@ -87,6 +98,12 @@ impl Catalog {
             session: Vec::new(),
             place: Vec::new(),
             words: Vec::new(),
+            title_words: Vec::new(),
+            tag_words: Vec::new(),
+            tag_numbers: Vec::new(),
+            tag_starts: vec![0],
+            tags: Names::default(),
+            gone: 0,
             voices: Vec::new(),
             pieces: Vec::new(),
             piece_starts: vec![0],
@@ -107,14 +124,26 @@ impl Catalog {
         }
     }
 
+    /// Places, of what was taken out too.
     pub(super) fn len(&self) -> usize {
         self.seqs.len()
     }
 
+    /// Those that are there.
+    pub(super) fn count(&self) -> usize {
+        self.seqs.len() - self.gone
+    }
+
+    /// Whether more places are empty than are not, so that making it anew is worth the work.
+    pub(super) fn is_mostly_empty(&self) -> bool {
+        self.gone > self.count().max(EMPTY_MIN)
+    }
+
     /// Bytes of memory, about.
     pub(super) fn bytes(&self) -> usize {
-        68 * self.seqs.len()
-            + 8 * self.piece_starts.len()
+        72 * self.seqs.len()
+            + 8 * (self.piece_starts.len() + self.tag_starts.len())
+            + 4 * self.tag_numbers.len()
             + 2 * self.pieces.len()
             + self.texts.bytes()
             + self.vectors.bytes()
@@ -141,6 +170,7 @@ impl Catalog {
         }
         self.put_in_session(number, row.session.as_deref());
         self.push_terms(row);
+        self.push_tags(&row.tags);
         let tokens = self.vectors.push(&embedded(row));
         if self.vectors.compares_tokens() {
             self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
@@ -169,19 +199,31 @@ impl Catalog {
     }
 
     fn push_terms(&mut self, row: &MemoryRow) {
-        let (mut kept, mut count) = (Vec::new(), 0_u32);
-        for text in [&row.title, &row.content, &row.tags] {
+        let (mut kept, mut count, mut ends) = (Vec::new(), 0_u32, [0; 3]);
+        for (text, end) in [&row.title, &row.content, &row.tags].into_iter().zip(&mut ends) {
             words(text, |word| {
                 count += 1;
                 if !is_stop_word(word) && kept.len() < TERMS_MAX {
                     kept.push((self.stems.term(word), count));
                 }
             });
+            *end = count;
         }
         self.texts.push(&kept);
         self.words.push(count);
+        let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        self.title_words.push(small(ends[0]));
+        self.tag_words.push(small(ends[2] - ends[1]));
         self.words_total += u64::from(count);
         self.session_words += if row.session.is_some() { u64::from(count) } else { 0 };
+    }
+
+    fn push_tags(&mut self, tags: &str) {
+        // What is no list has none: the projection writes lists alone.
+        let tags: Vec<String> =
+            if tags == "[]" { Vec::new() } else { serde_json::from_str(tags).unwrap_or_default() };
+        self.tag_numbers.extend(tags.iter().map(|tag| self.tags.add(tag)));
+        self.tag_starts.push(self.tag_numbers.len());
     }
 
     /// The end of a memory's validity. One of a memory of another project changes nothing.
@@ -196,11 +238,31 @@ impl Catalog {
         }
     }
 
+    /// The moment until which something is there, in place of what was said of it before; for good without one.
+    pub(super) fn set_end(&mut self, memory: i64, known: i64, until: Option<i64>) {
+        if let Some(number) = self.number(memory) {
+            self.ends.remove(&number);
+            if let Some(until) = until {
+                self.end(&EndRow { seq: memory, memory, until, known });
+            }
+        }
+    }
+
+    /// An empty one of the same kind.
+    pub(super) fn anew(&self) -> Catalog {
+        Catalog::new(self.vectors.model(), self.outside.is_some())
+    }
+
     /// Takes a memory out, words and vector.
     pub(super) fn forget(&mut self, seq: i64) {
         let Some(number) = self.number(seq) else { return };
-        self.texts.forget(number);
         let number = number as usize;
+        if self.valid_from[number] == NEVER {
+            return;
+        }
+        self.gone += 1;
+        self.texts.forget(u32::try_from(number).unwrap_or(NONE));
+        self.ends.remove(&u32::try_from(number).unwrap_or(NONE));
         self.valid_from[number] = NEVER;
         self.title[number] = 0;
         let words = u64::from(std::mem::take(&mut self.words[number]));
@@ -304,6 +366,51 @@ impl Catalog {
         self.kinds.number(kind)
     }
 
+    /// Which kinds are called so or lie below that name, a full stop between.
+    pub(super) fn kinds_below(&self, prefix: &str) -> Vec<bool> {
+        let below = |name: &str| {
+            let rest = name.strip_prefix(prefix);
+            prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut kinds = vec![false; self.kinds.len()];
+        self.kinds
+            .iter()
+            .filter(|(name, _)| below(name))
+            .for_each(|(_, number)| kinds[number as usize] = true);
+        kinds
+    }
+
+    pub(super) fn kind_of(&self, number: u32) -> u32 {
+        self.kind[number as usize]
+    }
+
+    /// The number of a tag; what nothing is tagged with has one that is never met.
+    pub(super) fn tag_number(&self, tag: &str) -> u32 {
+        self.tags.number(tag).unwrap_or(NONE)
+    }
+
+    /// The tags of a memory.
+    pub(super) fn tags_of(&self, number: u32) -> &[u32] {
+        let at = number as usize;
+        &self.tag_numbers[self.tag_starts[at]..self.tag_starts[at + 1]]
+    }
+
+    /// Adds how often each of these words occurs in a memory, those of its title and its tags for more than one.
+    pub(super) fn count_weighed(&self, number: u32, asked: &[u32], counts: &mut [f64]) {
+        let at = number as usize;
+        let title = u32::from(self.title_words[at]);
+        let tags = self.words[at].saturating_sub(self.tag_words[at].into());
+        for word in self.texts.of(number) {
+            if let Some(place) = asked.iter().position(|asked| *asked == word.number) {
+                counts[place] += match word.place {
+                    place if place <= title => TITLE_WEIGHT,
+                    place if place > tags => TAG_WEIGHT,
+                    _ => 1.0,
+                };
+            }
+        }
+    }
+
     pub(super) fn is_of_kind(&self, number: u32, kind: u32) -> bool {
         self.kind[number as usize] == kind
     }
@@ -346,7 +453,7 @@ impl Catalog {
 
     pub(super) fn mean_words(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
-        let (total, count) = (self.words_total as f64, self.len().max(1) as f64);
+        let (total, count) = (self.words_total as f64, self.count().max(1) as f64);
         total / count
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::held::{Extent, Held, Progress, State};
+use super::held::{Extent, Held, Kind, Of, Progress, State};
 use super::loader::Loader;
 use super::model::Model;
 use super::outside;
@@ -32,7 +32,7 @@ const OUTSIDE_INLINE_MAX: usize = 1_024;
 /// Projects that wait for the thread. Who finds no room asks again with the next search.
 const REQUESTS_MAX: usize = 64;
 
-/// Catalogs by project.
+/// Catalogs by project and kind.
 #[derive(Debug)]
 pub(crate) struct Catalogs {
     model: Model,
@@ -43,7 +43,7 @@ pub(crate) struct Catalogs {
     /// Which project was searched when; 0 is never.
     clock: AtomicU64,
     pub(super) recent: Recent,
-    requests: Mutex<Option<SyncSender<String>>>,
+    requests: Mutex<Option<SyncSender<Of>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Catalogs {
 pub(super) struct Shelf {
     /// Of which projection they were made.
     path: Option<String>,
-    pub(super) catalogs: HashMap<String, Arc<Held>>,
+    pub(super) catalogs: HashMap<Of, Arc<Held>>,
 }
 
 /// Why a project's catalog cannot be used now.
@@ -108,8 +108,8 @@ impl Catalogs {
     /// Projects that were searched and are still held, the last one first.
     fn searched(&self) -> Vec<String> {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let used =
-            shelf.catalogs.iter().map(|(name, held)| (held.used.load(Ordering::Relaxed), name.clone()));
+        let used = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
+        let used = used.map(|(of, held)| (held.used.load(Ordering::Relaxed), of.project.clone()));
         let mut used: Vec<(u64, String)> = used.filter(|(used, _)| *used > 0).collect();
         used.sort_unstable_by(|a, b| b.cmp(a));
         used.into_iter().map(|(_, name)| name).take(PROJECTS_MAX).collect()
@@ -130,13 +130,13 @@ impl Catalogs {
         self.embeddings.as_ref()?.answering()
     }
 
-    /// The project's catalog as of the moment the connection reads.
+    /// The catalog as of the moment the connection reads.
     pub(super) fn current(
         &self,
         connection: &Connection,
-        project: &str,
+        of: &Of,
     ) -> rusqlite::Result<Result<Arc<Held>, Missing>> {
-        let held = self.held(connection, project);
+        let held = self.held(connection, of);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
         // The thread holds it nearly all the time while it adds: who waited would wait until the end.
@@ -144,7 +144,7 @@ impl Catalogs {
             return Ok(Err(Missing::Loading));
         }
         if held.read().ended_through >= applied {
-            self.take_over(&held, project);
+            self.take_over(&held, of);
             return Ok(Ok(held));
         }
         if held.asked.load(Ordering::Acquire) {
@@ -154,28 +154,28 @@ impl Catalogs {
         let (started, mut progress) = (Instant::now(), Progress::More);
         // What takes longer than a search may wait for is left to the thread.
         while progress == Progress::More && started.elapsed() < INLINE_TIME_MAX {
-            progress = state.catch_up(connection, project, INLINE_STEP, self.bytes_max)?;
+            progress = state.catch_up(connection, of, INLINE_STEP, self.bytes_max)?;
         }
         if state.extent == Extent::Nothing {
             return Ok(Err(Missing::TooLarge));
         }
         if progress == Progress::TooLarge {
-            self.lessen(&mut state, project);
+            self.lessen(&mut state, of);
         }
         let whole = progress == Progress::Whole;
         let outgrown = state.catalog.vectors.is_outgrown();
         let large =
             state.catalog.len() > WEIGH_INLINE_MAX || state.catalog.tokens() > WEIGH_INLINE_TOKENS_MAX;
         if outgrown && !large {
-            state.weigh_anew(connection, project)?;
+            state.weigh_anew(connection, of)?;
         }
         let large = outgrown && large;
         drop(state);
         if !whole || large {
-            self.ask_for(&held.asked, project);
+            self.ask_for(&held.asked, of);
         }
         if whole {
-            self.take_over(&held, project);
+            self.take_over(&held, of);
         }
         Ok(if whole { Ok(held) } else { Err(Missing::Loading) })
     }
@@ -186,8 +186,9 @@ impl Catalogs {
     }
 
     /// Takes over what vectors an outside model has made since, when they are few. What cannot be read is not there.
-    fn take_over(&self, held: &Held, project: &str) {
-        let Some((answering, store)) = self.answering() else { return };
+    fn take_over(&self, held: &Held, of: &Of) {
+        // A model outside is given memories alone.
+        let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
         let is_current = |state: &State| {
             state.catalog.outside.as_ref().is_none_or(|outside| outside.is_current(&answering))
         };
@@ -195,48 +196,49 @@ impl Catalogs {
             return;
         }
         let more =
-            outside::load(&mut held.write().catalog, project, (&answering, &store), OUTSIDE_INLINE_MAX);
+            outside::load(&mut held.write().catalog, &of.project, (&answering, &store), OUTSIDE_INLINE_MAX);
         match more {
-            Ok(true) => self.ask_for(&held.asked_for_vectors, project),
+            Ok(true) => self.ask_for(&held.asked_for_vectors, of),
             Ok(false) => {}
             Err(fault) => tracing::warn!(%fault, "the file of vectors cannot be read"),
         }
     }
 
-    fn ask_for(&self, asked: &AtomicBool, project: &str) {
+    fn ask_for(&self, asked: &AtomicBool, of: &Of) {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(requests) = requests.as_ref()
             && !asked.swap(true, Ordering::AcqRel)
-            && requests.try_send(project.to_owned()).is_err()
+            && requests.try_send(of.clone()).is_err()
         {
             asked.store(false, Ordering::Release);
         }
     }
 
-    pub(super) fn held(&self, connection: &Connection, project: &str) -> Arc<Held> {
+    pub(super) fn held(&self, connection: &Connection, of: &Of) -> Arc<Held> {
         let path = connection.path().map(str::to_owned);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         // Another projection may hold other rows, if the one before was wrong.
         if shelf.path != path {
             *shelf = Shelf { path, catalogs: HashMap::new() };
         }
-        if let Some(held) = shelf.catalogs.get(project) {
+        if let Some(held) = shelf.catalogs.get(of) {
             return Arc::clone(held);
         }
-        let held = Arc::new(Held::new(self.model, self.embeddings.is_some()));
-        shelf.catalogs.insert(project.to_owned(), Arc::clone(&held));
+        let held = Arc::new(Held::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
+        shelf.catalogs.insert(of.clone(), Arc::clone(&held));
         drop(shelf);
-        self.make_room(Some(project));
+        self.make_room(Some(of));
         held
     }
 
     /// Begins a catalog anew with less of each memory, and says so.
-    pub(super) fn lessen(&self, state: &mut State, project: &str) {
+    pub(super) fn lessen(&self, state: &mut State, of: &Of) {
         let memories = state.catalog.len();
         state.lessen(self.model);
         let extent = state.extent;
         tracing::warn!(
-            project,
+            project = of.project,
+            kind = ?of.kind,
             memories,
             ?extent,
             room_bytes = self.bytes_max,
@@ -245,31 +247,33 @@ impl Catalogs {
     }
 
     /// Drops what was not used for longest, until what is left fits; never the one for whose sake it is done.
-    pub(super) fn make_room(&self, kept: Option<&str>) {
+    pub(super) fn make_room(&self, kept: Option<&Of>) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sizes: Vec<(u64, usize, String)> = shelf
+        let mut sizes: Vec<(u64, usize, Of)> = shelf
             .catalogs
             .iter()
-            .map(|(project, held)| (held.used.load(Ordering::Relaxed), held.bytes(), project.clone()))
+            .map(|(of, held)| (held.used.load(Ordering::Relaxed), held.bytes(), of.clone()))
             .collect();
         sizes.sort_unstable();
         let mut total: usize = sizes.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, project) in sizes {
+        for (_, bytes, of) in sizes {
             if total <= self.bytes_max {
                 return;
             }
-            if kept == Some(project.as_str()) {
+            if kept == Some(&of) {
                 continue;
             }
             total -= bytes;
-            shelf.catalogs.remove(&project);
+            shelf.catalogs.remove(&of);
         }
     }
 
-    /// Memories that have a vector, and bytes of all catalogs.
+    /// Memories that have a vector, and bytes of all catalogs, those of items too.
     pub(crate) fn size(&self) -> (usize, usize) {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let each = shelf.catalogs.values();
-        each.fold((0, 0), |(count, bytes), held| (count + held.vectors(), bytes + held.bytes()))
+        shelf.catalogs.iter().fold((0, 0), |(count, bytes), (of, held)| {
+            let vectors = if of.kind == Kind::Memories { held.vectors() } else { 0 };
+            (count + vectors, bytes + held.bytes())
+        })
     }
 }

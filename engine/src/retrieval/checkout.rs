@@ -1,9 +1,10 @@
 //! A context for a prompt: what has to be in it, and what fits the query best, within a budget of tokens.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
-use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, Verdict};
+use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, RepeatedItem, Verdict};
 use rusqlite::Connection;
 
 use super::asked::Asked;
@@ -17,6 +18,9 @@ const LIKELY: f64 = 0.75;
 const POSSIBLE: f64 = 0.5;
 /// A memory whose score is less than this share of the best one's says something else.
 const WORTH_SHARE_MIN: f64 = 0.3;
+
+/// Memories that are told to have the text of another.
+const REPEATED_MAX: usize = 100;
 
 /// A checked checkout.
 #[derive(Debug, Clone)]
@@ -53,6 +57,32 @@ impl Candidate {
     }
 }
 
+/// Texts that were met, each with the memory that had it first: the best one that was found.
+#[derive(Debug, Default)]
+struct Texts {
+    met: HashMap<String, String>,
+    repeated: Vec<RepeatedItem>,
+}
+
+impl Texts {
+    /// Whether no memory before had this text; notes which one did. Blanks around it make no other text.
+    fn is_new(&mut self, shown: &Shown) -> bool {
+        let text = shown.content.trim();
+        let Some(same_as) = self.met.get(text) else {
+            self.met.insert(text.to_owned(), shown.id.clone());
+            return true;
+        };
+        if self.repeated.len() < REPEATED_MAX {
+            self.repeated.push(RepeatedItem {
+                id: shown.id.clone(),
+                citation: shown.citation.clone(),
+                same_as: same_as.clone(),
+            });
+        }
+        false
+    }
+}
+
 /// One line, and more if the memory has more; nothing in it changes from one answer to the next.
 fn render(shown: &Shown) -> String {
     let Shown { citation, title, content, occurred_at, .. } = shown;
@@ -75,17 +105,20 @@ impl Retrieval {
         let until = self.right_until(&moment, search)?;
         let (ranked, weights, degraded) = self.best(&moment, search, asked)?;
         self.count("checkout", &degraded);
-        let mandatory: Vec<Candidate> =
-            shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?
-                .into_iter()
-                .map(|shown| Candidate::new(shown, 0.0))
-                .collect();
-        let is_mandatory = |seq: i64| mandatory.iter().any(|candidate| candidate.shown.seq == seq);
+        let mut texts = Texts::default();
+        let all = shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?;
+        let has_to: BTreeSet<i64> = all.iter().map(|shown| shown.seq).collect();
+        let first = all.into_iter().filter(|shown| texts.is_new(shown));
+        let mandatory: Vec<Candidate> = first.map(|shown| Candidate::new(shown, 0.0)).collect();
         let best = ranked.first().map_or(0.0, |ranked| ranked.score);
         let mut optional = Vec::new();
-        for found in ranked.iter().filter(|found| !is_mandatory(found.seq)).take(search.limit as usize) {
-            if let Some(shown) = shown_whole(&moment, found.seq)? {
-                let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
+        for found in ranked.iter().filter(|found| !has_to.contains(&found.seq)) {
+            if optional.len() == search.limit as usize {
+                break;
+            }
+            let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
+            // The same text a second time tells nothing, and takes the place of what would.
+            if let Some(shown) = shown_whole(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
                 optional.push(Candidate::new(shown, worth));
             }
         }
@@ -105,6 +138,7 @@ impl Retrieval {
             mandatory: items(&mandatory, &first.taken),
             relevant: items(&optional, &rest.taken),
             elided: items(&optional, &rest.elided),
+            repeated: texts.repeated,
             answerability: answerability(&ranked, &taken),
             applied_seq: applied_seq(&moment)?.unsigned_abs(),
             weights,

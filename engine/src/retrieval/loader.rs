@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::catalog::embedded;
 use super::catalogs::Catalogs;
-use super::held::{Extent, Held, Progress};
+use super::held::{Extent, Held, Kind, Of, Progress};
 use super::outside;
 use super::recent::PROJECTS_MAX;
-use crate::projection::{ProjectionShared, memories_after, projects};
+use crate::projection::{ProjectionShared, item_projects, projects};
 
 /// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
 const STEP_MEMORIES: usize = 512;
@@ -24,11 +24,11 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn run(self, requests: &Receiver<String>) {
+    pub(super) fn run(self, requests: &Receiver<Of>) {
         self.warm_up();
         // Ends when the last sender is gone.
-        for project in requests {
-            self.load(&project);
+        for of in requests {
+            self.load(&of);
         }
     }
 
@@ -44,39 +44,42 @@ impl Loader {
             thread::sleep(patience);
             largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
         }
-        let mut warmed = self.catalogs.recent.read();
-        warmed.extend(largest.unwrap_or_default().into_iter().map(|(project, _)| project));
-        for project in warmed {
+        let mut warmed: Vec<Of> =
+            self.catalogs.recent.read().iter().map(|project| Of::memories(project)).collect();
+        warmed.extend(largest.unwrap_or_default().iter().map(|(project, _)| Of::memories(project)));
+        let with_items = self.projection.read_blocking(|connection| item_projects(connection, PROJECTS_MAX));
+        warmed.extend(with_items.unwrap_or_default().iter().map(|project| Of::items(project)));
+        for of in warmed {
             if self.is_stopping() || self.catalogs.size().1 > self.catalogs.bytes_max / 2 {
                 return;
             }
-            self.load(&project);
+            self.load(&of);
         }
     }
 
-    fn load(&self, project: &str) {
+    fn load(&self, of: &Of) {
         loop {
             if self.is_stopping() {
                 return;
             }
             let step = self.projection.read_blocking(|connection| {
                 let moment = connection.unchecked_transaction()?;
-                let held = self.catalogs.held(&moment, project);
+                let held = self.catalogs.held(&moment, of);
                 let mut state = held.write();
                 let room = self.catalogs.bytes_max;
-                let progress = state.catch_up(&moment, project, STEP_MEMORIES, room)?;
+                let progress = state.catch_up(&moment, of, STEP_MEMORIES, room)?;
                 if progress == Progress::TooLarge && state.extent != Extent::Nothing {
-                    self.catalogs.lessen(&mut state, project);
+                    self.catalogs.lessen(&mut state, of);
                 }
                 drop(state);
-                self.catalogs.make_room(Some(project));
+                self.catalogs.make_room(Some(of));
                 Ok((held, progress))
             });
             match step {
                 Ok((held, Progress::Whole)) => {
-                    self.weigh_anew(&held, project);
+                    self.weigh_anew(&held, of);
                     held.asked.store(false, Ordering::Release);
-                    self.take_over(&held, project);
+                    self.take_over(&held, of);
                     held.asked_for_vectors.store(false, Ordering::Release);
                     return;
                 }
@@ -87,25 +90,26 @@ impl Loader {
                 Ok((held, _)) => held.asked.store(true, Ordering::Release),
                 Err(fault) => {
                     tracing::warn!(%fault, "a catalog could not be made; the next search asks for it again");
-                    return self.give_up(project);
+                    return self.give_up(of);
                 }
             }
         }
     }
 
-    fn give_up(&self, project: &str) {
+    fn give_up(&self, of: &Of) {
         let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = shelf.catalogs.get(project) {
+        if let Some(held) = shelf.catalogs.get(of) {
             held.asked.store(false, Ordering::Release);
             held.asked_for_vectors.store(false, Ordering::Release);
         }
     }
 
     /// Vectors of an outside model, step by step.
-    fn take_over(&self, held: &Held, project: &str) {
-        let Some((answering, store)) = self.catalogs.answering() else { return };
+    fn take_over(&self, held: &Held, of: &Of) {
+        let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
-            let more = outside::load(&mut held.write().catalog, project, (&answering, &store), STEP_MEMORIES);
+            let more =
+                outside::load(&mut held.write().catalog, &of.project, (&answering, &store), STEP_MEMORIES);
             if !more.unwrap_or(false) || self.is_stopping() {
                 return;
             }
@@ -113,7 +117,7 @@ impl Loader {
     }
 
     /// Beside the vectors that answer meanwhile: only the last step keeps searches waiting.
-    fn weigh_anew(&self, held: &Held, project: &str) {
+    fn weigh_anew(&self, held: &Held, of: &Of) {
         let (mut vectors, seqs) = {
             let mut state = held.write();
             if !state.catalog.vectors.is_outgrown() {
@@ -129,7 +133,7 @@ impl Loader {
         let mut after = 0;
         loop {
             let step = self.projection.read_blocking(|connection| {
-                memories_after(connection, project, after, STEP_MEMORIES, |row| {
+                of.rows_after(connection, after, STEP_MEMORIES, |row| {
                     while seqs.get(vectors.len()).is_some_and(|seq| *seq < row.seq) {
                         vectors.put_again("");
                     }

@@ -22,6 +22,14 @@ impl Names {
         number
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.numbers.iter().map(|(name, number)| (name.as_ref(), *number))
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
     }

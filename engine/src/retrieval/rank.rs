@@ -8,6 +8,7 @@ use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evid
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::terms::Term;
 use engine_core::retrieval::weights::score;
+use engine_core::tags::Tags;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -28,7 +29,7 @@ const TRUST_MIN: f64 = 0.5;
 /// The token of words that are in no other, in the built-in table.
 const UNKNOWN_TOKEN: u32 = 100;
 /// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
-pub(super) const POSTINGS_MAX: u64 = 16_384;
+const POSTINGS_MAX: u64 = 16_384;
 
 /// A memory and its score.
 #[derive(Debug, Clone)]
@@ -49,31 +50,57 @@ pub(super) struct Ranked {
 pub(super) struct Narrow<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) session: Option<&'a str>,
+    pub(super) tags: &'a Tags,
+    /// Of items: what their namespaces begin with, and which of them, in order, are what a filter asks for.
+    pub(super) below: Option<&'a str>,
+    pub(super) among: Option<&'a [i64]>,
     pub(super) bounds: Bounds,
     /// Whether a context is chosen from what is found, which asks how alike each is.
     pub(super) for_context: bool,
 }
 
 /// The same in the numbers of a catalog.
-struct Admission<'a> {
+pub(super) struct Admission<'a> {
     catalog: &'a Catalog,
     kind: Option<u32>,
     session: Option<u32>,
+    tags_any: Vec<u32>,
+    tags_all: Vec<u32>,
+    below: Option<Vec<bool>>,
+    among: Option<&'a [i64]>,
     bounds: Bounds,
 }
 
 impl<'a> Admission<'a> {
-    fn new(catalog: &'a Catalog, narrow: &Narrow<'_>) -> Admission<'a> {
+    pub(super) fn new(catalog: &'a Catalog, narrow: &Narrow<'a>) -> Admission<'a> {
         // What nothing is called narrows to nothing.
         let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
         let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
-        Admission { catalog, kind, session, bounds: narrow.bounds }
+        let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
+        Admission {
+            catalog,
+            kind,
+            session,
+            tags_any: numbers(narrow.tags.any()),
+            tags_all: numbers(narrow.tags.all()),
+            below: narrow.below.map(|prefix| catalog.kinds_below(prefix)),
+            among: narrow.among,
+            bounds: narrow.bounds,
+        }
     }
 
-    fn admits(&self, number: u32) -> bool {
+    pub(super) fn admits(&self, number: u32) -> bool {
         self.catalog.is_true(number, &self.bounds)
             && self.kind.is_none_or(|kind| self.catalog.is_of_kind(number, kind))
             && self.session.is_none_or(|session| self.catalog.session_of(number) == Some(session))
+            && self.is_tagged(number)
+            && self.below.as_ref().is_none_or(|below| below[self.catalog.kind_of(number) as usize])
+            && self.among.is_none_or(|among| among.binary_search(&self.catalog.seq(number)).is_ok())
+    }
+
+    fn is_tagged(&self, number: u32) -> bool {
+        let has = |tag: &u32| self.catalog.tags_of(number).contains(tag);
+        (self.tags_any.is_empty() || self.tags_any.iter().any(has)) && self.tags_all.iter().all(has)
     }
 }
 
@@ -130,7 +157,7 @@ impl<'a> Query<'a> {
             .collect();
         let kept = question.kept(&spoken);
         let stems: Vec<Term> = kept.iter().map(|word| catalog.stems().term(word)).collect();
-        let count = catalog.len() as u64;
+        let count = catalog.count() as u64;
         let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
         let number = |term: &Term| catalog.texts.number(*term);
         let words = asked.terms().iter().map(|(term, _)| number(term)).collect();

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::asked::Asked;
 use super::catalogs::{Catalogs, Missing};
-use super::held::Extent;
-use super::rank::{Found, LANE_TOP, Narrow, POSTINGS_MAX, Query, Ranked};
+use super::held::{Extent, Of};
+use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
 use crate::metrics::Metrics;
 use crate::projection::{
     Bounds, Search, applied_seq, exactly, having_any, is_damage, memories_near_at, projects, setting,
@@ -32,7 +32,7 @@ const GRAPH_TOP: u32 = 100;
 /// What searches share.
 #[derive(Debug)]
 pub(crate) struct Retrieval {
-    catalogs: Arc<Catalogs>,
+    pub(super) catalogs: Arc<Catalogs>,
     metrics: Arc<Metrics>,
     /// The weights that were read last, and the event that set them.
     weights: Mutex<(i64, Arc<Weights>)>,
@@ -45,22 +45,25 @@ struct WeightsSet {
 }
 
 /// What a search works on.
-struct Scope<'a> {
-    connection: &'a Connection,
-    search: &'a Search,
-    question: &'a Question,
-    bounds: Bounds,
+pub(super) struct Scope<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) search: &'a Search,
+    pub(super) question: &'a Question,
+    pub(super) bounds: Bounds,
     asked: &'a Asked,
     /// Whether a context is chosen from it.
     for_context: bool,
 }
 
 impl<'a> Scope<'a> {
-    fn narrow(&self) -> Narrow<'a> {
-        let Search { kind, session, .. } = self.search;
+    pub(super) fn narrow(&self) -> Narrow<'a> {
+        let Search { kind, session, tags, .. } = self.search;
         Narrow {
             kind: kind.as_deref(),
             session: session.as_deref(),
+            tags,
+            below: None,
+            among: None,
             bounds: self.bounds,
             for_context: self.for_context,
         }
@@ -107,10 +110,19 @@ impl Retrieval {
         let question = Question::read(&search.words);
         let moment = connection.unchecked_transaction()?;
         let until = self.right_until(&moment, search)?;
-        if search.mode == SearchMode::Lexical || question.words.is_empty() {
-            return Ok((search.run(&moment)?, until));
-        }
         let bounds = search.moment.bounds(&moment)?;
+        if search.mode == SearchMode::Lexical || question.words.is_empty() {
+            let nobody = Asked::default();
+            let scope = Scope {
+                connection: &moment,
+                search,
+                question: &question,
+                bounds,
+                asked: &nobody,
+                for_context: false,
+            };
+            return Ok((self.lexical(&scope)?, until));
+        }
         let weights = self.weights(&moment)?;
         let scope =
             Scope { connection: &moment, search, question: &question, bounds, asked, for_context: false };
@@ -142,7 +154,7 @@ impl Retrieval {
             return Ok(i64::MAX);
         }
         let Some(project) = &search.project else { return Ok(now) };
-        let held = self.catalogs.current(connection, project)?;
+        let held = self.catalogs.current(connection, &Of::memories(project))?;
         Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
     }
 
@@ -217,7 +229,7 @@ impl Retrieval {
         let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
         let mut ranked = Vec::new();
         for project in &searched {
-            match self.catalogs.current(scope.connection, project)? {
+            match self.catalogs.current(scope.connection, &Of::memories(project))? {
                 Ok(held) => {
                     let state = held.read();
                     if state.extent == Extent::Words && degraded.iter().all(|d| d.reason != MEMORY) {
@@ -269,11 +281,10 @@ impl Retrieval {
         Ok(found)
     }
 
-    /// The order of the full-text index, when there is nothing else to rank by.
+    /// The order of the words alone, when there is nothing else to rank by.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
         let words = scope.question.kept(&[]);
-        let found =
-            scope.search.best_having_any(scope.connection, &words, scope.bounds, (LANE_TOP, POSTINGS_MAX))?;
+        let found = scope.search.best_having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
         #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
         let by_place = |(place, seq): (usize, i64)| Ranked {
             seq,
@@ -322,7 +333,7 @@ fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<
 
 /// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is damaged
 /// fails the search, so that it is built again.
-fn lane<T: Default>(
+pub(super) fn lane<T: Default>(
     name: &str,
     found: rusqlite::Result<T>,
     degraded: &mut Vec<Degraded>,
@@ -341,10 +352,10 @@ fn lane<T: Default>(
 /// Too few memories have a vector of the outside model: the built-in vectors answered.
 const FEW: &str = "embedding";
 /// The project is too large for the memory there is.
-const MEMORY: &str = "memory";
+pub(super) const MEMORY: &str = "memory";
 
 impl Missing {
-    fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> &'static str {
         match self {
             Missing::Loading => "loading",
             Missing::TooLarge => MEMORY,
@@ -352,7 +363,7 @@ impl Missing {
     }
 }
 
-fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
+pub(super) fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
     ["vector", "structure"]
         .into_iter()
         .map(move |lane| Degraded { lane: lane.to_owned(), reason: reason.to_owned() })

@@ -6,6 +6,7 @@ use engine_core::retrieval::features::NAMES;
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::terms::is_stop_word;
 use engine_core::row::microseconds;
+use engine_core::tags::Tags;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -85,7 +86,16 @@ fn every_feature_is_that_of_the_reference() {
         }
         let all = (1..=memories.len()).map(|seq| i64::try_from(seq).unwrap()).collect();
         let found = Found { lexical: all, ..Found::default() };
-        let narrow = Narrow { kind: None, session: None, bounds, for_context: false };
+        let tags = Tags::default();
+        let narrow = Narrow {
+            kind: None,
+            session: None,
+            tags: &tags,
+            below: None,
+            among: None,
+            bounds,
+            for_context: false,
+        };
         let rank = |weights| Query::new(&catalog, &question, None, true).rank(&found, &narrow, weights);
         for one in rank(&weights) {
             let place = usize::try_from(one.seq).unwrap() - 1;

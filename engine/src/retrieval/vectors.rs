@@ -7,9 +7,9 @@ use engine_core::embedding::hashing;
 use super::model::Model;
 use super::rows::{AskedVector, Rows};
 
-/// Memories after which tokens are weighed anew: what is rare among a hundred is not what is rare among thousands.
-const WEIGH_ANEW_FACTOR: usize = 2;
-/// Same, for the first time.
+/// Memories at which tokens are weighed for the first time; then each time that there are twice as many, for what is rare among a
+/// hundred is not what is rare among thousands. By these numbers and not by when somebody searches: the same memories have the same
+/// vectors, whatever else the engine holds and whenever their catalog is made.
 const WEIGH_ANEW_MIN: usize = 64;
 
 /// Vectors of a project, by the place of the memory.
@@ -28,8 +28,8 @@ struct TokenWeights {
     /// What vectors were made with.
     used: HashMap<u32, u32>,
     used_memories: usize,
-    /// How many memories there were when these weights were last found good enough, or made.
-    kept_at: usize,
+    /// What is to be used from now on, and of how many memories it was counted.
+    next: Option<(HashMap<u32, u32>, usize)>,
 }
 
 impl TokenWeights {
@@ -41,10 +41,18 @@ impl TokenWeights {
         for token in distinct {
             *self.counted.entry(token).or_default() += 1;
         }
+        let times = self.memories / WEIGH_ANEW_MIN;
+        if self.memories.is_multiple_of(WEIGH_ANEW_MIN) && times.is_power_of_two() {
+            self.next = Some((self.counted.clone(), self.memories));
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "memories are counted in millions")]
     fn weight(&self, token: u32) -> f32 {
+        // Of a few memories nothing is known to be rare, and the first of them says no less than the others.
+        if self.used_memories == 0 {
+            return 1.0;
+        }
         let frequency = self.used.get(&token).copied().unwrap_or(0);
         ((self.used_memories as f32 + 1.0) / (frequency as f32 + 1.0)).ln().max(0.0)
     }
@@ -53,6 +61,10 @@ impl TokenWeights {
 impl Vectors {
     pub(super) fn new(model: Model) -> Vectors {
         Vectors { model, rows: Rows::new(model.dimension()), weights: TokenWeights::default() }
+    }
+
+    pub(super) fn model(&self) -> Model {
+        self.model
     }
 
     pub(super) fn len(&self) -> usize {
@@ -65,18 +77,14 @@ impl Vectors {
 
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        self.rows.bytes() + 24 * self.weights.counted.len()
+        let next = self.weights.next.as_ref().map_or(0, |(counted, _)| counted.len());
+        self.rows.bytes() + 24 * (self.weights.counted.len() + self.weights.used.len() + next)
     }
 
     /// Counts a memory's tokens, gives it a vector and its tokens back.
     pub(super) fn push(&mut self, text: &str) -> Vec<u32> {
         let tokens = self.tokens(text);
         self.weights.count(&tokens);
-        if self.weights.used_memories == 0 {
-            self.weights.used = self.weights.counted.clone();
-            self.weights.used_memories = self.weights.memories;
-            self.weights.kept_at = self.weights.memories;
-        }
         let vector = self.embed(text, &tokens);
         self.rows.put(&vector);
         tokens
@@ -84,26 +92,20 @@ impl Vectors {
 
     /// Whether so much has come that tokens should be weighed, and vectors made, anew.
     pub(super) fn is_outgrown(&self) -> bool {
-        let TokenWeights { memories, kept_at, .. } = self.weights;
         // Of a model in a directory the tokens that are compared one by one.
-        self.compares_tokens() && memories >= (kept_at * WEIGH_ANEW_FACTOR).max(WEIGH_ANEW_MIN)
+        self.compares_tokens() && self.weights.next.is_some()
     }
 
     /// Goes on with the weights there are until it has outgrown them again.
     pub(super) fn keep_weights(&mut self) {
-        self.weights.kept_at = self.weights.memories;
+        self.weights.next = None;
     }
 
-    /// Begins anew with today's weights of tokens; every memory has to be put again, in order.
+    /// Begins anew with the weights of tokens that are due, or today's; every memory has to be put again, in order.
     pub(super) fn weighed_anew(&self) -> Vectors {
-        let TokenWeights { counted, memories, .. } = self.weights.clone();
-        let weights = TokenWeights {
-            used: counted.clone(),
-            used_memories: memories,
-            counted,
-            memories,
-            kept_at: memories,
-        };
+        let TokenWeights { counted, memories, next, .. } = self.weights.clone();
+        let (used, used_memories) = next.unwrap_or_else(|| (counted.clone(), memories));
+        let weights = TokenWeights { used, used_memories, counted, memories, next: None };
         Vectors { weights, ..Vectors::new(self.model) }
     }
 
@@ -119,6 +121,8 @@ impl Vectors {
         self.rows.take_rest(&other.rows, from);
         self.weights.counted.clone_from(&other.weights.counted);
         self.weights.memories = other.weights.memories;
+        let used = self.weights.used_memories;
+        self.weights.next = other.weights.next.clone().filter(|(_, memories)| *memories > used);
     }
 
     /// Takes a memory's vector away.
@@ -232,6 +236,37 @@ mod tests {
                     .all(|(place, _)| place % 2 == 1)
             );
         }
+    }
+
+    #[test]
+    fn the_only_memory_is_found_by_meaning() {
+        let mut vectors = Vectors::new(Model::BuiltIn);
+        vectors.push("pizza");
+        assert_eq!(nearest(&vectors, "what does ana like to eat"), [0]);
+    }
+
+    #[test]
+    fn weights_of_tokens_are_those_of_the_same_memories_whenever_they_are_made() {
+        let texts: Vec<String> = (0..200).map(|n| format!("{} {}", TEXTS[n % 4], n * 7919 % 97)).collect();
+        // One is searched after each memory, and makes its vectors anew as soon as they are due; the other is made at once.
+        let mut followed = Vectors::new(Model::BuiltIn);
+        for (count, text) in texts.iter().enumerate() {
+            followed.push(text);
+            if followed.is_outgrown() {
+                let mut anew = followed.weighed_anew();
+                texts[..=count].iter().for_each(|text| anew.put_again(text));
+                followed = anew;
+            }
+        }
+        let mut at_once = Vectors::new(Model::BuiltIn);
+        texts.iter().for_each(|text| drop(at_once.push(text)));
+        let mut at_once = at_once.weighed_anew();
+        texts.iter().for_each(|text| at_once.put_again(text));
+        let cosines = |vectors: &Vectors| -> Vec<f32> {
+            let asked = vectors.ask("the blue kettle in the morning").unwrap();
+            (0..200).map(|place| vectors.rows.likeness(&asked, place)).collect()
+        };
+        assert_eq!(cosines(&followed), cosines(&at_once));
     }
 
     #[test]

@@ -95,6 +95,43 @@ fn who_sends_slowly_is_told_and_who_is_idle_is_let_go() {
     });
 }
 
+/// Proxies keep theirs for 60 s, and send on them until then.
+#[test]
+fn a_connection_rests_longer_than_a_proxy_keeps_it() {
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = Running::start(data.path());
+    let config = other.path().join("config.yaml");
+    std::fs::write(&config, "limits: {keepAliveSeconds: 5}\n").unwrap();
+    let short = Running::spawn_with(other.path(), &["--config".as_ref(), config.as_os_str()]);
+    let ask = |client: &mut Client, seconds: u32| {
+        let answer = client.request("GET", "/v1/log/head", "", "").unwrap();
+        assert!(answer.has_header(&format!("keep-alive: timeout={seconds}")), "{answer:?}");
+    };
+    let (mut long, mut brief, mut half) = (engine.connect(), short.connect(), engine.connect());
+    let mut admin = Client::connect(engine.admin).unwrap();
+    ask(&mut long, 75);
+    ask(&mut half, 75);
+    ask(&mut brief, 5);
+    assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
+    let rested = Instant::now();
+    half.raw(b"GET /v1/log/head HTTP/1.1\r\nhost:").unwrap();
+    assert_eq!(brief.rest().unwrap(), b"", "closed without a word");
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(9)).contains(&rested.elapsed()),
+        "{:?}",
+        rested.elapsed()
+    );
+    assert_refused(&half.answer().unwrap(), 408, "REQUEST_TIMEOUT");
+    assert!(
+        (Duration::from_secs(9)..Duration::from_secs(14)).contains(&rested.elapsed()),
+        "{:?}",
+        rested.elapsed()
+    );
+    sleep(Duration::from_secs(13).saturating_sub(rested.elapsed()));
+    ask(&mut long, 75);
+    assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
+}
+
 /// Bytes that could be sent of a body of a gibibyte, and the answer.
 fn send_gibibyte(client: &mut Client, headers: &str, is_chunked: bool) -> (usize, io::Result<Answer>) {
     let head =

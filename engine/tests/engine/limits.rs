@@ -6,9 +6,9 @@ const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
 /// Where the constants of the first table are.
 const SERVER: [&str; 8] = [
+    include_str!("../../src/api/pace.rs"),
     include_str!("../../src/api/admission.rs"),
     include_str!("../../src/api/body.rs"),
-    include_str!("../../src/api/mcp.rs"),
     include_str!("../../src/api/mod.rs"),
     include_str!("../../src/api/server.rs"),
     include_str!("../../src/api/stream.rs"),

@@ -6,12 +6,13 @@ use sha2::{Digest, Sha256};
 use crate::process::{Answer, Client, Running, eventually};
 
 pub(crate) const NEWEST: &str = "2026-07-28";
-const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 const HEADER_MISMATCH: i64 = -32020;
 const UNSUPPORTED_VERSION: i64 = -32022;
 const METHOD_NOT_FOUND: i64 = -32601;
 pub(crate) const INVALID_PARAMS: i64 = -32602;
 const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
 
 /// `_meta` of a request in the newest revision.
 pub(crate) fn meta(version: &str) -> Value {
@@ -22,9 +23,10 @@ pub(crate) fn meta(version: &str) -> Value {
     })
 }
 
-const JSON: &str = "content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
+pub(crate) const JSON: &str =
+    "content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
 
-fn post(engine: &Running, headers: &str, body: &str) -> Answer {
+pub(crate) fn post(engine: &Running, headers: &str, body: &str) -> Answer {
     from_host(engine, "localhost", headers, body)
 }
 
@@ -56,12 +58,27 @@ pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     answer.json()["result"].take()
 }
 
-/// What a call that works answers.
+/// Tools whose answers are content alone, as text or as JSON.
+const TEXTS: [&str; 6] =
+    ["memory_search", "memory_get", "memory_checkout", "memory_as_of", "memory_timeline", "memory_explain"];
+
+/// What a call that works answers to a program.
 pub(crate) fn done(engine: &Running, tool: &str, arguments: &Value) -> Value {
-    let mut result = call(engine, tool, arguments);
+    let mut arguments = arguments.clone();
+    let is_text = TEXTS.contains(&tool);
+    if is_text {
+        arguments["format"] = json!("json");
+    }
+    let mut result = call(engine, tool, &arguments);
     assert_eq!((&result["isError"], &result["resultType"]), (&json!(false), &json!("complete")), "{result}");
     assert!(result["content"][0]["text"].as_str().is_some_and(|text| !text.is_empty()), "{result}");
-    result["structuredContent"].take()
+    match is_text {
+        true => {
+            assert_eq!(result["structuredContent"], Value::Null, "{tool}: once");
+            serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
+        }
+        false => result["structuredContent"].take(),
+    }
 }
 
 #[track_caller]
@@ -130,7 +147,6 @@ fn a_refusal_is_an_answer_the_model_reads() {
     let engine = Running::start(data.path());
     let cases = [
         ("memory_save", json!({ "content": " " }), "INVALID_ARGUMENT"),
-        ("memory_save", json!({ "content": "x", "colour": "blue" }), "INVALID_ARGUMENT"),
         ("memory_save", json!({ "content": "x".repeat((1 << 20) + 1) }), "PAYLOAD_TOO_LARGE"),
         ("memory_save", json!({ "content": "x", "idempotency_key": "" }), "INVALID_ARGUMENT"),
         ("memory_search", json!({ "limit": 1001 }), "INVALID_ARGUMENT"),
@@ -171,7 +187,6 @@ fn a_refusal_is_an_answer_the_model_reads() {
         ("memory_forget", json!({ "project": "p", "reason": "x", "dry_run": false }), "INVALID_ARGUMENT"),
         ("memory_forget", json!({ "ids": ["0".repeat(32)], "reason": "x" }), "ENTRY_NOT_FOUND"),
         ("create_entities", json!({ "entities": [] }), NO_SUCH_TOOL),
-        ("memory_status", json!({ "x": 1 }), "INVALID_ARGUMENT"),
     ];
     for (tool, arguments, code) in cases {
         if code == NO_SUCH_TOOL {
@@ -240,10 +255,75 @@ fn clients_of_earlier_revisions_are_served() {
     let hello = json!({ "protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let hello = post(&engine, JSON, &request("initialize", &hello)).json();
     assert_eq!(hello["result"]["protocolVersion"], "2025-11-25");
-    assert_eq!(engine.total(""), 3);
+    assert_eq!(engine.total(""), 4);
 }
 
-/// The earliest revision has lists of messages, and its servers have to take them.
+/// Whatever a client says that it accepts, as long as it is one of the two types, and at whichever of the two paths.
+#[test]
+fn a_client_that_could_be_served_is_served() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let list = request("tools/list", &json!({}));
+    for accept in ["", "accept: */*\r\n", "accept: application/json\r\n", "accept: text/html, */*;q=0.1\r\n"]
+    {
+        for kind in
+            ["content-type: application/json\r\n", "content-type: application/json; charset=utf-8\r\n", ""]
+        {
+            let answer = post(&engine, &format!("{kind}{accept}"), &list);
+            assert_eq!(answer.status, 200, "{accept}{kind}: {answer:?}");
+            assert!(answer.has_header("content-type: application/json"), "{answer:?}");
+            assert!(answer.json()["result"]["tools"].is_array(), "{answer:?}");
+        }
+    }
+    let answer = post(&engine, "content-type: application/json\r\naccept: text/event-stream\r\n", &list);
+    assert!(answer.status == 200 && answer.has_header("content-type: text/event-stream"), "{answer:?}");
+    let event = answer.body.strip_prefix("event: message\ndata: ").and_then(|rest| rest.strip_suffix("\n\n"));
+    let event: Value = serde_json::from_str(event.unwrap_or_else(|| panic!("{answer:?}"))).unwrap();
+    assert!(event["id"] == 1 && event["result"]["tools"].is_array(), "{event}");
+    let mut client = engine.connect();
+    let length = list.len();
+    let head =
+        format!("POST /mcp/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{JSON}\r\n{list}");
+    client.raw(head.as_bytes()).unwrap();
+    assert_eq!(client.answer().unwrap().status, 200, "with a slash at the end");
+    // Another revision in the header of the first message than in the message itself.
+    let hello = json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let headers = format!("{JSON}mcp-protocol-version: 2025-11-25\r\n");
+    let hello = post(&engine, &headers, &request("initialize", &hello));
+    assert_eq!(
+        (hello.status, &hello.json()["result"]["protocolVersion"]),
+        (200, &json!("2024-11-05")),
+        "{hello:?}"
+    );
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_answered_by_its_id() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let call = |content: &str| {
+        format!(
+            r#"{{"method":"tools/call","params":{{"name":"memory_save","arguments":{{"content":{content}}}}},"jsonrpc":"2.0","id":"mine"}}"#
+        )
+    };
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    for content in [r#""\ud83d""#, r#""\udc00 x""#, "1e999", "{\"a\":1,\"a\":2}", "NaN", "\"\t\"", &deep] {
+        let refused = post(&engine, JSON, &call(content));
+        check(&refused, 400, PARSE_ERROR);
+        assert_eq!(refused.json()["id"], "mine", "{refused:?}");
+    }
+    let list = format!(r#"[{},{{"id":7,"method":"ping","x":"\ud83d"}}]"#, call("\"x\""));
+    let refused = post(&engine, JSON, &list);
+    let ids: Vec<Value> =
+        refused.json().as_array().unwrap().iter().map(|reply| reply["id"].clone()).collect();
+    assert_eq!((refused.status, ids), (400, vec![json!("mine"), json!(7)]), "{refused:?}");
+    let no_message = r#"{"jsonrpc":"1.0","id":5,"method":"ping"}"#;
+    let refused = post(&engine, JSON, no_message);
+    assert!((400..500).contains(&refused.status) && refused.json()["id"] == 5, "{refused:?}");
+    assert_eq!(engine.total(""), 0);
+}
+
+/// The earliest revisions have lists of messages, and their servers have to take them.
 #[test]
 fn a_list_of_messages_is_answered_with_a_list() {
     let data = tempfile::tempdir().unwrap();
@@ -294,9 +374,9 @@ fn headers_have_to_say_what_the_body_says() {
     let refused = post(&engine, &unknown, &list(meta("2030-01-01")));
     check(&refused, 400, UNSUPPORTED_VERSION);
     assert!(refused.json()["error"]["data"]["supported"].as_array().unwrap().contains(&json!(NEWEST)));
-    // The revision before the first one with this transport.
-    let old = modern("tools/list", None).replace(NEWEST, "2024-11-05");
-    check(&post(&engine, &old, &list(meta("2024-11-05"))), 400, UNSUPPORTED_VERSION);
+    // A draft that never was a revision.
+    let old = modern("tools/list", None).replace(NEWEST, "2024-10-07");
+    check(&post(&engine, &old, &list(meta("2024-10-07"))), 400, UNSUPPORTED_VERSION);
     let bare = format!("{JSON}mcp-protocol-version: 2030-01-01\r\n");
     assert_eq!(post(&engine, &bare, &request("tools/list", &json!({}))).status, 400);
     check(
@@ -325,10 +405,8 @@ fn what_is_no_request_of_the_protocol_is_refused() {
 
     let good = request("tools/list", &params);
     let headers = modern("tools/list", None);
-    for accept in ["application/json", "text/event-stream", "text/plain"] {
-        let narrow = headers.replace("application/json, text/event-stream", accept);
-        assert_eq!(post(&engine, &narrow, &good).status, 406, "{accept}");
-    }
+    let narrow = headers.replace("application/json, text/event-stream", "text/plain");
+    check(&post(&engine, &narrow, &good), 406, INVALID_REQUEST);
     let form = headers.replace("content-type: application/json", "content-type: text/plain");
     assert_eq!(post(&engine, &form, &good).status, 415);
     for bad in ["{", "nothing", r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"method":"ping"}"#, "{} x"] {
@@ -374,6 +452,13 @@ fn a_page_in_a_browser_does_not_get_in() {
         "[::1]",
         "[::1]:8080",
         "LOCALHOST",
+        "localhost.",
+        "LocalHost.:8080",
+        "localhost:",
+        "[0:0:0:0:0:0:0:1]:8080",
+        "[::ffff:127.0.0.1]",
+        "notes.team-a.svc.cluster.local.",
+        "Memory.Example.Org.:443",
         "notes",
         "notes:8080",
         "notes.team-a",
@@ -385,6 +470,9 @@ fn a_page_in_a_browser_does_not_get_in() {
     ];
     let foreign = [
         "evil.example.org",
+        "evil.example.org.",
+        "localhost..",
+        "[::2]",
         "127.0.0.1.example.org",
         "localhost.example.org",
         "notes.team-b",

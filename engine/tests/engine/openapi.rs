@@ -11,7 +11,7 @@ use crate::peers::tool;
 use crate::process::Running;
 
 /// Paths of the clients' port that describe themselves to their clients.
-const OTHER_PROTOCOLS: [&str; 1] = ["/mcp"];
+const OTHER_PROTOCOLS: [&str; 2] = ["/mcp", "/mcp/"];
 
 /// An id in examples, which no event has.
 const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
@@ -99,7 +99,12 @@ fn examples_are_accepted() {
                 // The memory of this test, and a moment at which it is known and true.
                 ("path", _) => path = path.replace("{id}", &id).replace("{seq}", &value),
                 ("query", "as_of" | "known_at") => {}
-                ("query", _) => query.push(format!("{name}={value}")),
+                ("query", _) => match example.as_array() {
+                    Some(each) => {
+                        query.extend(each.iter().map(|one| format!("{name}={}", one.as_str().unwrap())))
+                    }
+                    None => query.push(format!("{name}={value}")),
+                },
                 (_, "Idempotency-Key") => headers.push_str(&format!("{name}: {method}{path}\r\n")),
                 _ => headers.push_str(&format!("{name}: {value}\r\n")),
             }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::mcp::{JSON, post};
 use crate::process::{Running, eventually};
 
 /// A program below the folder where setup puts what tests need.
@@ -65,6 +66,37 @@ fn clients_of_server_memory_find_what_they_call() {
     let found = |project: &str| engine.get(&format!("/v1/graph?project={project}")).json()["entities"].take();
     assert_eq!(found("known").as_array().unwrap().len(), 1, "what the script leaves");
     assert_eq!(found("default"), serde_json::json!([]), "one project's graph");
+}
+
+/// Schemas are plain JSON Schema: strict readers compile all of them, and one that knows every word of the standard finds no other.
+#[test]
+fn every_schema_is_one_to_a_strict_reader() {
+    let data = tempfile::tempdir().unwrap();
+    let config = data.path().join("config.yaml");
+    fs::write(&config, "mcp: {serverMemoryTools: true}\n").unwrap();
+    let engine = Running::spawn_with(data.path(), &["--config".as_ref(), config.as_os_str()]);
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let tools = post(&engine, JSON, list).json()["result"]["tools"].take();
+    let compile = |tools: &Value| {
+        let file = data.path().join("tools.json");
+        fs::write(&file, tools.to_string()).unwrap();
+        let mut node = Command::new(tool("mcp-conformance/node"));
+        node.arg(script("schemas.cjs")).arg(tool("mcp-conformance/node_modules")).arg(&file).output().unwrap()
+    };
+    let compiled: usize = check(&compile(&tools)).trim().parse().unwrap();
+    let schemas =
+        |field: &str| tools.as_array().unwrap().iter().filter(|tool| tool[field].is_object()).count();
+    assert_eq!(compiled, schemas("inputSchema") + schemas("outputSchema"));
+    assert!(compiled >= 21 + 9, "{compiled}");
+    for (field, word) in [("format", serde_json::json!("uint64")), ("minimun", serde_json::json!(1))] {
+        let mut wrong = tools.clone();
+        wrong[0]["inputSchema"]["properties"]["limit"][field] = word;
+        assert!(!compile(&wrong).status.success(), "{field} goes unnoticed");
+    }
+    for tool in tools.as_array().unwrap() {
+        assert!(!tool.to_string().contains("\"format\":\"uint"), "{tool}");
+    }
 }
 
 /// Scenarios of the protocol's conformance suite that a server of tools can be put to, in the revision they run at. The

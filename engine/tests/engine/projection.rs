@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::process::{Running, binary, eventually};
 
@@ -277,4 +277,35 @@ fn rebuilt_by_hand() {
         assert_eq!((&report["ok"], &report["applied_seq"]), (&json!(true), &json!(20)));
         assert_eq!(report["replaced_was_wrong"], false);
     });
+}
+
+/// A client that reads the status alone has to see that nothing was saved.
+#[test]
+fn an_outage_is_no_answer_of_200() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let memory = json!({ "content": "many words of a memory ".repeat(20) });
+    let many = json!({ "memories": vec![memory; 1000] }).to_string();
+    for _ in 0..3 {
+        assert_eq!(engine.post("/v1/memories/batch", "", &many).status, 201);
+    }
+    assert!(engine.terminate().success());
+    fs::remove_dir_all(data.path().join("projection")).unwrap();
+    let engine = Running::spawn(data.path());
+    let documents =
+        json!({ "documents": [{ "source": "a.md", "content": "x" }, { "source": "b.md", "content": "" }] });
+    let mut outages = 0;
+    eventually("documents are taken", || {
+        let answer = engine.post("/v1/documents", "", &documents.to_string());
+        if answer.status != 200 {
+            assert!(answer.status == 503 && answer.code().starts_with("PROJECTION_"), "{answer:?}");
+            outages += 1;
+            return false;
+        }
+        let statuses: Vec<Value> =
+            answer.json()["items"].as_array().unwrap().iter().map(|item| item["status"].clone()).collect();
+        assert_eq!(statuses, ["saved", "refused"], "what is wrong with a document is said of it: {answer:?}");
+        true
+    });
+    assert!(outages > 0, "it was asked before it could answer");
 }

@@ -53,14 +53,11 @@ fn a_server_on_stdio_has_an_engine_of_its_own() {
     check_conversation(stdio(&["--data", directory], &conversation()));
     let modern = json!({
         "jsonrpc": "2.0", "id": 9, "method": "tools/call",
-        "params": { "name": "memory_search", "arguments": { "query": "stdio" }, "_meta": meta(NEWEST) },
+        "params": { "name": "memory_search", "arguments": { "query": "stdio", "format": "json" }, "_meta": meta(NEWEST) },
     });
     let (replies, said, code) = stdio(&["--data", directory], &[modern]);
-    assert_eq!(
-        (code, &replies[0]["result"]["structuredContent"]["total"]),
-        (Some(0), &json!(1)),
-        "{replies:?} {said}"
-    );
+    let found = replies[0]["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(code == Some(0) && found.contains("\"total\":1"), "{replies:?} {said}");
     assert_eq!(stdio(&["--data", directory], &[]).2, Some(0), "nobody said anything");
     let engine = Running::start(data.path());
     assert_eq!(engine.total("q=stdio"), 1);
@@ -137,7 +134,51 @@ fn a_line_with_two_meanings_is_refused() {
     drop(input);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("-32600") && !said.contains("\"id\":3"), "{said}");
+    assert!(said.contains("\"id\":3,\"error\":{\"code\":-32700"), "{said}");
     let engine = Running::start(data.path());
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "{doubled}");
+}
+
+/// Whoever sent it waits for an answer with the id of the request, whatever it is that cannot be read.
+#[test]
+fn a_refused_line_is_answered_to_who_asked() {
+    let data = tempfile::tempdir().unwrap();
+    let mut child = binary();
+    let child = child.args(["mcp", "--data"]).arg(data.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for line in &conversation()[..2] {
+        writeln!(input, "{line}").unwrap();
+    }
+    let long = format!("\"{}\"", "x".repeat(9 << 20));
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    let contents: [&[u8]; 8] = [
+        b"\"\\ud83d\"",
+        b"\"\\udc00\"",
+        b"\"\xff\xfe\"",
+        b"{\"a\":1,\"a\":2}",
+        b"1e999",
+        b"nothing",
+        deep.as_bytes(),
+        long.as_bytes(),
+    ];
+    for (id, content) in (100..).zip(contents) {
+        // The id stands at the end, as Python's client writes it.
+        let begins = br#"{"method":"tools/call","params":{"name":"memory_save","arguments":{"content":"#;
+        let ends = format!("}}}},\"jsonrpc\":\"2.0\",\"id\":{id}}}\n");
+        input.write_all(&[begins, content, ends.as_bytes()].concat()).unwrap();
+    }
+    writeln!(input, "{}", conversation()[2]).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let replies: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for id in 100..108 {
+        let reply = replies
+            .iter()
+            .find(|reply| reply["id"] == id)
+            .unwrap_or_else(|| panic!("{id} waits for ever: {said}"));
+        assert!(reply["error"]["message"].as_str().is_some_and(|message| message.len() > 20), "{reply}");
+    }
+    assert!(replies.iter().any(|reply| reply["id"] == 2 && reply["result"]["tools"].is_array()), "{said}");
 }

@@ -10,7 +10,8 @@ fn told(engine: &Running, tool: &str, arguments: &Value) -> (String, Value) {
     let mut result = call(engine, tool, arguments);
     let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();
     assert_eq!(result["isError"], false, "{text}");
-    (text, result["structuredContent"].take())
+    let structured = result["structuredContent"].take();
+    (text, if structured.is_null() { done(engine, tool, arguments) } else { structured })
 }
 
 /// Three memories of one conversation, and one of another.

@@ -6,6 +6,7 @@
 The client checks every answer against the tool's output schema by itself.
 """
 
+import json
 import sys
 
 import anyio
@@ -23,7 +24,7 @@ def server(arguments):
 async def use(client, mode):
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     for tool in tools.values():
-        assert tool.title and tool.description and tool.output_schema and tool.annotations, tool
+        assert tool.title and tool.description and tool.annotations, tool
     used = set()
 
     async def done(name, **arguments):
@@ -31,7 +32,12 @@ async def use(client, mode):
         result = await client.call_tool(name, arguments)
         assert not result.is_error, result
         assert result.content[0].text, result
-        return result.structured_content
+        if tools[name].output_schema:
+            return result.structured_content
+        # A tool that answers with texts of memories has them once, in its content, which programs ask for as JSON.
+        assert result.structured_content is None, result
+        again = await client.call_tool(name, arguments | {"format": "json"})
+        return json.loads(again.content[0].text)
 
     saved = await done("memory_save", content=f"The kettle is blue, says {mode}.", project=mode, tags=["colour"])
     found = await done("memory_search", query="kettle", project=mode)

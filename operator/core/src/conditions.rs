@@ -68,6 +68,8 @@ pub enum Reason {
     NameConflict,
     /// The API server refuses an object.
     ApplyRefused,
+    /// Somebody undoes every repair of an object.
+    Contested,
     /// The image cannot be pulled.
     ImagePullFailed,
     /// The container cannot be made.
@@ -134,7 +136,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -150,6 +152,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::NameConflict,
         Self::ApplyRefused,
+        Self::Contested,
         Self::ImagePullFailed,
         Self::ContainerRefused,
         Self::PodRefused,
@@ -216,16 +219,18 @@ pub struct Verdict {
     pub reason: Reason,
     /// What is the case and what to do about it.
     pub message: String,
+    /// The generation of the spec under which it was seen, when that is not the present one.
+    pub seen_under: Option<i64>,
 }
 
 impl Verdict {
     /// A verdict.
     #[must_use]
     pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
-        Self { truth, reason, message: message.into() }
+        Self { truth, reason, message: message.into(), seen_under: None }
     }
 
-    /// What a condition says; none when its reason is not of this version.
+    /// What a condition says, of the generation that it speaks of; none when its reason is not of this version.
     #[must_use]
     pub fn of(condition: &Condition) -> Option<Self> {
         let truth = match condition.status.as_str() {
@@ -233,14 +238,15 @@ impl Verdict {
             "False" => Truth::False,
             _ => Truth::Unknown,
         };
-        Some(Self::new(truth, Reason::named(&condition.reason)?, condition.message.clone()))
+        let verdict = Self::new(truth, Reason::named(&condition.reason)?, condition.message.clone());
+        Some(Self { seen_under: condition.observed_generation, ..verdict })
     }
 }
 
 /// Longest message the schema accepts, bytes.
 const MESSAGE_LENGTH_MAX: usize = 4096;
 
-/// A verdict as a condition. The time of the last transition is carried over while the truth stays the same.
+/// A verdict as a condition. One that was seen under an earlier generation says so. The time of the last transition is carried over while the truth stays the same.
 #[must_use]
 pub fn condition(
     kind: ConditionType,
@@ -258,7 +264,7 @@ pub fn condition(
         status,
         reason: verdict.reason.as_str(),
         message: shortened(&verdict.message),
-        observed_generation: Some(generation),
+        observed_generation: Some(verdict.seen_under.unwrap_or(generation)),
     }
 }
 

@@ -3,8 +3,13 @@
 //! Server-side apply owns fields, not objects: what others add beside ours is theirs and no drift. Comparing
 //! instead of applying every time is what keeps an unchanged engine at no writes at all.
 
+use std::fmt::Display;
+
 use crds::Quantity;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::build::hex;
 
 /// Keys by which the API server merges lists of objects, in the order they are tried.
 const MERGE_KEYS: [&str; 7] = ["uid", "name", "containerPort", "port", "mountPath", "topologyKey", "type"];
@@ -16,37 +21,93 @@ const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
 
+/// One field that is not as wanted. Two are equal when the same value was wanted there and the same one is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where.
+    pub path: String,
+    /// Hash of what is wanted and of what is there.
+    values: String,
+}
+
 /// The path of the first field of `wanted` that `live` does not have, or has with another value.
 #[must_use]
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<String> {
-    difference("", wanted, live, false)
+    differences(wanted, live).into_iter().next().map(|difference| difference.path)
 }
 
-fn difference(path: &str, wanted: &Value, live: &Value, atomic: bool) -> Option<String> {
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => object_difference(path, wanted, live, atomic),
-        (Value::Array(wanted), Value::Array(live)) => list_difference(path, wanted, live, atomic),
-        _ => (wanted != live).then(|| path.to_owned()),
+/// Every field of `wanted` that `live` does not have, or has with another value.
+#[must_use]
+pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
+    let mut found = Found(Vec::new());
+    found.compare("", wanted, live, false);
+    found.0
+}
+
+struct Found(Vec<Difference>);
+
+impl Found {
+    fn add(&mut self, path: &str, wanted: impl Display, live: impl Display) {
+        let mut hash = Sha256::new();
+        hash.update(wanted.to_string());
+        hash.update([0]);
+        hash.update(live.to_string());
+        self.0.push(Difference { path: path.to_owned(), values: hex(&hash.finalize()) });
     }
-}
 
-fn object_difference(
-    path: &str,
-    wanted: &Map<String, Value>,
-    live: &Map<String, Value>,
-    atomic: bool,
-) -> Option<String> {
-    let quantities = QUANTITY_MAPS.iter().any(|map| path.ends_with(map));
-    wanted.iter().find_map(|(key, value)| {
-        let path = format!("{path}.{key}");
-        match live.get(key) {
-            // The API server does not keep empty maps and lists.
-            None if is_empty(value) => None,
-            None => Some(path),
-            Some(live) if quantities && same_quantity(value, live) => None,
-            Some(live) => difference(&path, value, live, atomic || ATOMIC_FIELDS.contains(&key.as_str())),
+    fn compare(&mut self, path: &str, wanted: &Value, live: &Value, atomic: bool) {
+        match (wanted, live) {
+            (Value::Object(wanted), Value::Object(live)) => self.compare_objects(path, wanted, live, atomic),
+            (Value::Array(wanted), Value::Array(live)) => self.compare_lists(path, wanted, live, atomic),
+            _ if wanted != live => self.add(path, wanted, live),
+            _ => {}
         }
-    })
+    }
+
+    fn compare_objects(
+        &mut self,
+        path: &str,
+        wanted: &Map<String, Value>,
+        live: &Map<String, Value>,
+        atomic: bool,
+    ) {
+        let quantities = QUANTITY_MAPS.iter().any(|map| path.ends_with(map));
+        for (key, value) in wanted {
+            let path = format!("{path}.{key}");
+            match live.get(key) {
+                // The API server does not keep empty maps and lists.
+                None if is_empty(value) => {}
+                None => self.add(&path, value, "nothing"),
+                Some(live) if quantities && same_quantity(value, live) => {}
+                Some(live) => {
+                    self.compare(&path, value, live, atomic || ATOMIC_FIELDS.contains(&key.as_str()));
+                }
+            }
+        }
+    }
+
+    fn compare_lists(&mut self, path: &str, wanted: &[Value], live: &[Value], atomic: bool) {
+        let Some(key) = merge_key(wanted).filter(|_| !atomic) else {
+            if wanted.len() != live.len() {
+                return self.add(path, Value::from(wanted), Value::from(live));
+            }
+            for (i, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+                self.compare(&format!("{path}[{i}]"), wanted, live, atomic);
+            }
+            return;
+        };
+        for item in wanted {
+            let path = format!("{path}[{}]", item[key]);
+            let same = |candidate: &&Value| {
+                candidate[key] == item[key]
+                    && SECOND_MERGE_KEYS.iter().all(|second| candidate.get(second) == item.get(second))
+            };
+            match live.iter().find(same) {
+                Some(live) => self.compare(&path, item, live, atomic),
+                None => self.add(&path, item, "nothing"),
+            }
+        }
+    }
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -55,27 +116,6 @@ fn is_empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         _ => false,
     }
-}
-
-fn list_difference(path: &str, wanted: &[Value], live: &[Value], atomic: bool) -> Option<String> {
-    let Some(key) = merge_key(wanted).filter(|_| !atomic) else {
-        if wanted.len() != live.len() {
-            return Some(path.to_owned());
-        }
-        let mut pairs = wanted.iter().zip(live).enumerate();
-        return pairs.find_map(|(i, (w, l))| difference(&format!("{path}[{i}]"), w, l, atomic));
-    };
-    wanted.iter().find_map(|item| {
-        let path = format!("{path}[{}]", item[key]);
-        let same = |candidate: &&Value| {
-            candidate[key] == item[key]
-                && SECOND_MERGE_KEYS.iter().all(|second| candidate.get(second) == item.get(second))
-        };
-        match live.iter().find(same) {
-            Some(live) => difference(&path, item, live, atomic),
-            None => Some(path),
-        }
-    })
 }
 
 fn merge_key(items: &[Value]) -> Option<&'static str> {
@@ -143,6 +183,20 @@ mod tests {
             Some(".ingress[0].ports"),
         );
         check(&json!({"egress": []}), &json!({"egress": [{}]}), Some(".egress"));
+    }
+
+    /// What is accepted is a place with two values: another value in the same place is another difference.
+    #[test]
+    fn every_difference_is_found_with_its_values() {
+        let wanted = json!({"a": 1, "b": {"c": [1]}, "d": 2, "args": ["x"]});
+        let found = |live: Value| differences(&wanted, &live);
+        let paths: Vec<String> =
+            found(json!({"a": 2, "b": {}, "d": 2, "args": []})).into_iter().map(|d| d.path).collect();
+        assert_eq!(paths, [".a", ".args", ".b.c"]);
+        let one = found(json!({"a": 2, "b": {"c": [1]}, "d": 2, "args": ["x"]}));
+        assert_eq!(one, found(json!({"a": 2, "b": {"c": [1]}, "d": 2, "args": ["x"], "e": 1})));
+        assert_ne!(one, found(json!({"a": 3, "b": {"c": [1]}, "d": 2, "args": ["x"]})));
+        assert_ne!(one, differences(&json!({"a": 5}), &json!({"a": 2})));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Absent on purpose: a clock, a random source, the network, files, tokio. They are arguments or somebody else's.
 
 pub mod anchor;
+pub mod applied;
 pub mod backoff;
 pub mod build;
 pub mod conditions;
@@ -14,6 +15,7 @@ pub mod drift;
 pub mod names;
 pub mod notices;
 pub mod observed;
+pub mod ownership;
 pub mod plan;
 pub mod pod;
 pub mod refusal;

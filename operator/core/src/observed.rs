@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use kube_core::DynamicObject;
 
 use crate::{
-    anchor::question::CheckpointReport,
-    names::{ChildKey, FIELD_MANAGER},
+    anchor::{question::CheckpointReport, record::in_status},
+    applied::Applied,
+    names::{ChildKey, ChildKind},
     pod::PodView,
 };
 
@@ -20,6 +21,10 @@ pub struct Observed {
     pub engine: Arc<MemoryEngine>,
     /// Every object under a child's name, whoever made it.
     pub children: BTreeMap<ChildKey, Arc<DynamicObject>>,
+    /// What this operator wrote of them last.
+    pub applied: BTreeMap<ChildKey, Applied>,
+    /// What could not be read, and why: whether it is there, nobody knows.
+    pub unread: BTreeMap<ChildKey, String>,
     /// The writer's pod.
     pub pod: Option<PodView>,
     /// Why Kubernetes makes none.
@@ -59,6 +64,8 @@ pub enum StorageClassView {
     /// Nothing depends on it now.
     #[default]
     NotAsked,
+    /// The API server did not answer.
+    Unread(String),
     /// The API server has no class of this name.
     Missing(String),
     /// It exists.
@@ -83,31 +90,39 @@ pub enum EngineReport {
 }
 
 impl Observed {
+    /// A world with nothing but the resource in it.
+    #[must_use]
+    pub fn only(engine: Arc<MemoryEngine>, now: Timestamp) -> Self {
+        Self {
+            engine,
+            children: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            pod: None,
+            pod_refusal: PodRefusal::NotAsked,
+            storage_class: StorageClassView::NotAsked,
+            report: EngineReport::NotAsked,
+            checkpoints: CheckpointReport::NotAsked,
+            told: false,
+            now,
+        }
+    }
+
     /// The engine's report, once it has opened its log: before that, what it says of the log means nothing.
     #[must_use]
     pub fn report_on_log(&self) -> Option<&Health> {
+        if self.is_anchor_unread() {
+            return None;
+        }
         match &self.report {
             EngineReport::Answered(health) if !health.log.id.is_empty() => Some(health),
             EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
         }
     }
 
-    /// Whether the object under this name may be written: it belongs to this engine, or to nobody while
-    /// server-side apply says that the operator made it (the claim, or a child whose owner was taken off).
-    #[must_use]
-    pub fn is_ours(&self, object: &DynamicObject) -> bool {
-        let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
-        let uid = self.engine.metadata.uid.as_deref();
-        match owners.iter().find(|owner| owner.controller == Some(true)) {
-            Some(owner) => Some(owner.uid.as_str()) == uid,
-            None => applied_by_us(object),
-        }
+    /// The claim could not be read, and the status has no anchor: what the log has to extend may stand on the claim.
+    fn is_anchor_unread(&self) -> bool {
+        self.unread.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim)
+            && in_status(self).is_none()
     }
-}
-
-fn applied_by_us(object: &DynamicObject) -> bool {
-    let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
-    entries.iter().any(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
-    })
 }

@@ -8,11 +8,16 @@ use serde_json::Value;
 
 use crate::names::ENGINE_CONTAINER;
 
+/// Label by which a StatefulSet's controller tells of which template a pod is.
+const REVISION_LABEL: &str = "controller-revision-hash";
+
 /// What a pod shows about its engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodView {
     /// Name of the pod.
     pub name: String,
+    /// Which template of its StatefulSet it was made from.
+    pub revision: Option<String>,
     /// Address on the pod network.
     pub ip: Option<String>,
     /// Whether the pod takes requests: the probes of all its containers pass, and whatever else it waits for is there.
@@ -61,6 +66,7 @@ impl PodView {
             .map(|scheduled| text(scheduled.get("message")).unwrap_or_default());
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
+            revision: pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).cloned(),
             ip: text(pod.data.pointer("/status/podIP")),
             ready: is_true(pod, "Ready"),
             engine_ready: engine["ready"] == true,

@@ -113,6 +113,10 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
         return without_class(claim, &valid.size);
     }
     match &observed.storage_class {
+        // Whether the class lets the volume grow is asked again at the next look.
+        StorageClassView::Unread(_) => {
+            ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.size.clone()))
+        }
         StorageClassView::Found { name, expandable: false } => {
             let size = requested(claim).map(|size| size.0).unwrap_or_default();
             ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: name.clone(), size })

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crds::{
     AccessMode, Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
-    NetworkPolicyMode, PodSecurity, Policy, Quantity, Resources, Retention, Rotation, ServiceMetadata,
-    Toleration, TopologySpread,
+    NetworkPolicyMode, PodSecurity, Policy, Quantity, Resources, Retention, Rotation, Saving,
+    ServiceMetadata, Toleration, TopologySpread,
 };
 
 use engine_core::digest::Hash;
@@ -77,6 +77,8 @@ pub struct Valid {
     pub max_segment_age_seconds: i32,
     /// What may be written; `None`, here and below, is the engine's default.
     pub policy: Option<Policy>,
+    /// How memories are saved.
+    pub saving: Option<Saving>,
     /// Rules of retention plans.
     pub retention: Option<Retention>,
     /// What makes vectors.
@@ -236,6 +238,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         max_segment_age_seconds: spec.rotation.max_segment_age_seconds,
         policy: spec.policy.clone(),
         retention: spec.retention.clone(),
+        saving: spec.saving.clone(),
         embedding: spec.embedding.clone(),
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),

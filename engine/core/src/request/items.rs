@@ -1,9 +1,9 @@
 //! Checks of requests about items.
 
 use super::{Refused, count, name, named, one_line, size, words};
-use crate::event::{Draft, ITEM_DELETED, ITEM_PUT};
+use crate::event::{Draft, ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
 use crate::filter::Filter;
-use crate::item::{ItemDeletedPayload, ItemPayload, dotted};
+use crate::item::{ItemDeletedPayload, ItemPayload, ItemRefreshedPayload, dotted};
 use crate::limits::*;
 use crate::wire::{DeleteItem, ListNamespaces, PutItem, SearchItems};
 
@@ -22,6 +22,11 @@ pub struct ItemWrite {
 
 /// Checks a new version of an item.
 pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
+    put_item_to_live(request, None)
+}
+
+/// Checks a new version of an item that has so many milliseconds to live after it was put or read.
+pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
     let PutItem { project, namespace, key, value, expires_at, index, if_version, session, actor } = request;
     place(&namespace, &key)?;
     size("value", value.get().len())?;
@@ -32,7 +37,8 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
         }
     }
     let stored = dotted(&namespace);
-    let payload = ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, index };
+    let payload =
+        ItemPayload { namespace, key: key.clone(), value: one_line(value)?, expires_at, ttl_ms, index };
     let payload =
         serde_json::value::to_raw_value(&payload).expect("strings, a time and JSON are always JSON");
     let draft = Draft {
@@ -61,6 +67,20 @@ pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
         payload: serde_json::value::to_raw_value(&payload).expect("strings are always JSON"),
     };
     Ok(ItemWrite { namespace: stored, key, if_version, draft })
+}
+
+/// The event that gives a version more time, until this moment in microseconds.
+pub fn refreshed_item(project: String, version: u64, until: i64) -> Result<Draft, Refused> {
+    let expires_at = jiff::Timestamp::from_microsecond(until).map_err(|_| Refused::Moment("expires_at"))?;
+    let payload = ItemRefreshedPayload { version, expires_at };
+    Ok(Draft {
+        kind: ITEM_REFRESHED.into(),
+        actor: ACTOR_DEFAULT.into(),
+        project,
+        session: None,
+        causes: Vec::new(),
+        payload: serde_json::value::to_raw_value(&payload).expect("a number and a time are always JSON"),
+    })
 }
 
 /// Checks where an item is; answers project and namespace as they are stored.
@@ -103,9 +123,10 @@ pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Ref
     segments("prefix", &request.prefix, 0, true)?;
     segments("suffix", &request.suffix, 0, true)?;
     limits(request.limit, request.offset)?;
+    // More than any namespace has cuts nothing.
     let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
-    if !(1..=ITEM_SEGMENTS_MAX).contains(&depth) {
-        return Err(Refused::Range { field: "max_depth", min: 1, max: ITEM_SEGMENTS_MAX as u64 });
+    if depth == 0 {
+        return Err(Refused::Range { field: "max_depth", min: 1, max: u32::MAX.into() });
     }
     let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
     Ok(NamespaceQuery { project, prefix: request.prefix.clone(), suffix: request.suffix.clone(), depth })
@@ -219,13 +240,14 @@ mod tests {
         assert_eq!(told(json!({}), "a.b.c").as_deref(), Some("a.b.c"));
         assert_eq!(told(json!({"prefix": ["a", "*"], "suffix": ["c"]}), "a.b.c").as_deref(), Some("a.b.c"));
         assert_eq!(told(json!({"max_depth": 2}), "a.b.c").as_deref(), Some("a.b"));
+        for deep in [3, 4, 8, 9, 100, u32::MAX] {
+            assert_eq!(told(json!({"max_depth": deep}), "a.b.c").as_deref(), Some("a.b.c"), "{deep}");
+        }
         assert_eq!(told(json!({"prefix": ["b"]}), "a.b.c"), None);
         assert_eq!(told(json!({"suffix": ["b"]}), "a.b.c"), None);
         assert_eq!(told(json!({"prefix": ["a", "b"]}), "a"), None);
         assert_eq!(told(json!({"suffix": ["*", "a"]}), "a"), None);
-        for bad in
-            [json!({"max_depth": 0}), json!({"max_depth": 9}), json!({"limit": 0}), json!({"limit": 1001})]
-        {
+        for bad in [json!({"max_depth": 0}), json!({"limit": 0}), json!({"limit": 1001})] {
             let request: ListNamespaces = serde_json::from_value(bad.clone()).unwrap();
             assert!(listed_namespaces(&request).is_err(), "{bad}");
         }

@@ -63,7 +63,7 @@ pub struct StoreDelete {
 #[serde(deny_unknown_fields)]
 pub struct StoreSearch {
     /// Namespaces that begin with these segments.
-    #[serde(default)]
+    #[serde(deserialize_with = "super::object::or_default", default)]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
     /// Conditions on fields of the value.
@@ -81,7 +81,7 @@ pub struct StoreSearch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = QUERY_CHARS_MAX))]
     pub query: Option<String>,
-    /// Whether a read gives the item more time. Reads never write here.
+    /// Whether what is found gets its time to live anew; default true, as in LangGraph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_ttl: Option<bool>,
 }
@@ -123,9 +123,9 @@ pub struct StoreNamespaces {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub suffix: Option<Vec<String>>,
-    /// Namespaces are cut to this many segments.
+    /// Namespaces are cut to this many segments; more than there are change nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = ITEM_SEGMENTS_MAX))]
+    #[schemars(range(min = 1))]
     pub max_depth: Option<u32>,
     /// Most namespaces of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,8 @@ pub enum MemoryToolCommand {
         path: String,
         /// What is there.
         old_str: String,
-        /// What is to be there.
+        /// What is to be there; default nothing.
+        #[serde(default)]
         new_str: String,
     },
     /// Puts a text behind a line.

@@ -32,7 +32,7 @@ pub struct GetEntries {
     #[schemars(length(min = 1, max = ENTRIES_MAX))]
     pub ids: Vec<String>,
     /// As they were true at this time; default now. RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// As the log stood then; default as it stands now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,10 @@ pub struct GetEntries {
 
 /// A state of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "known_at must be a sequence number or a time such as 2026-01-31T12:00:00Z (RFC 3339)"
+)]
 pub enum KnownAt {
     /// With this event as its last.
     Seq(u64),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Degraded;
 use super::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
 use crate::limits::{
-    CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, NAME_CHARS_MAX, QUERY_CHARS_MAX,
-    TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
+    CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, NAME_CHARS_MAX, QUERY_CHARS_MAX, TAG_CHARS_MAX,
+    TAGS_MAX, TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
 };
 
 /// Body of `POST /v1/checkout`.
@@ -26,6 +26,14 @@ pub struct CheckoutRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    pub tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    pub tags_all: Vec<String>,
     /// Most tokens of the context, 64 to 32,768; default 2,000. Counted as WordPiece tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = TOKEN_BUDGET_MIN, max = TOKEN_BUDGET_MAX))]
@@ -35,15 +43,15 @@ pub struct CheckoutRequest {
     #[schemars(range(min = 1, max = CHECKOUT_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Memories of these types go in whatever the query is, at most 8 types.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MANDATORY_TYPES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub mandatory_types: Vec<String>,
     /// These memories go in whatever the query is, at most 64.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MANDATORY_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub mandatory_ids: Vec<String>,
     /// As it was true then, instead of now. RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// As it was known after this event, instead of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +77,9 @@ pub struct CheckoutAnswer {
     pub relevant: Vec<CheckoutItem>,
     /// Memories that were found and did not fit, best first.
     pub elided: Vec<CheckoutItem>,
+    /// Memories that were found and whose text stands in the context already, saved another time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeated: Vec<RepeatedItem>,
     /// Whether the context is likely to hold an answer.
     pub answerability: Answerability,
     /// The answer reflects the log up to this event.
@@ -91,6 +102,17 @@ pub struct CheckoutItem {
     pub tokens: u32,
     /// How well it fits the query; 0 for what had to go in.
     pub score: f64,
+}
+
+/// A memory with the text of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepeatedItem {
+    /// The memory's id.
+    pub id: String,
+    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    pub citation: String,
+    /// Id of the memory that has the same text and went in, or was left out as the one that fits best.
+    pub same_as: String,
 }
 
 /// Whether a context is likely to hold an answer.

@@ -30,7 +30,11 @@ pub struct ForgetMemories {
     #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: String,
     /// Only say what would be forgotten.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        deserialize_with = "super::object::or_default",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub dry_run: bool,
     /// Who says so; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

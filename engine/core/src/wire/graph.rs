@@ -23,7 +23,7 @@ pub struct Entity {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_type: String,
     /// What was observed of it, oldest first.
-    #[serde(default)]
+    #[serde(deserialize_with = "super::object::or_default", default)]
     #[schemars(inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub observations: Vec<String>,
 }
@@ -75,7 +75,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         entities: Vec<Entity>,
         /// Since when they are, and what was observed is true; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
@@ -88,7 +88,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         observations: Vec<NewObservations>,
         /// Since when they are true; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
@@ -101,7 +101,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
         /// Since when they are true; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
@@ -114,7 +114,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
         entity_names: Vec<String>,
         /// First moment at which they are not any more; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +131,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         deletions: Vec<ObservationDeletion>,
         /// First moment at which they are not true any more; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,7 +148,7 @@ request! {
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
         /// First moment at which they are not true any more; default now. RFC 3339.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Degraded;
 use super::patterns::{NAME_PATTERN, SEGMENT_PATTERN};
 use crate::limits::{
     ITEM_FIELD_CHARS_MAX, ITEM_INDEX_FIELDS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX,
@@ -28,7 +29,7 @@ pub struct PutItem {
     /// Any JSON up to 1 MiB; kept byte for byte.
     pub value: Box<RawValue>,
     /// First moment at which it is not there any more; default never. RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Paths of the fields whose words it is found by, such as `author.name` or `chapters[*].title`; default all of them.
     /// An empty list: it is not found by words.
@@ -108,7 +109,7 @@ pub struct ItemView {
     /// First moment at which it is not there any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// How well it fits the words of a search, BM25, higher is better; absent without words.
+    /// How well it fits the words of a search, 0 to 1, higher is better; absent without words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
@@ -122,14 +123,15 @@ pub struct SearchItems {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// Namespaces that begin with these segments; default all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
     /// Conditions on fields of the value: `{"field": value}` or `{"field": {"$gt": 1}}`, with `$eq`, `$ne`, `$gt`, `$gte`,
     /// `$lt` and `$lte`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Words, of which an item has at least one; best first. Default: all items, the last changed first.
+    /// What is looked for, in words or a sentence: items are found by words and by meaning, best first, some hundreds at most.
+    /// Default: all items, the last changed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = QUERY_CHARS_MAX))]
     pub query: Option<String>,
@@ -152,6 +154,9 @@ pub struct ItemsAnswer {
     pub more: bool,
     /// The answer reflects the log up to this event.
     pub applied_seq: u64,
+    /// Lanes that took no part, and why. The answer is right as far as it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degraded>,
 }
 
 /// Body of `POST /v1/items/namespaces`.
@@ -163,16 +168,16 @@ pub struct ListNamespaces {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
     /// First segments; `*` stands for any one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub prefix: Vec<String>,
     /// Last segments; `*` stands for any one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub suffix: Vec<String>,
-    /// Namespaces are cut to this many segments, and each is told once.
+    /// Namespaces are cut to this many segments, and each is told once. More than there are change nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = ITEM_SEGMENTS_MAX))]
+    #[schemars(range(min = 1))]
     pub max_depth: Option<u32>,
     /// Most namespaces of the answer, 1 to 1,000; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ pub struct EventRequest {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Ids of the events it follows from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = CAUSES_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub causes: Vec<String>,
     /// Any JSON object; kept byte for byte.

@@ -33,7 +33,7 @@ pub struct SaveMemory {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: Option<String>,
     /// Words to find it by.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags: Vec<String>,
     /// The conversation it came from.
@@ -45,15 +45,29 @@ pub struct SaveMemory {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
     /// When it happened, if not now. RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
     /// Since when it is true; default: when it happened, or now if that is earlier. RFC 3339, counted in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
     /// Names of the entities it is about, at most 32: the graph leads to it from them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MEMORY_ENTITIES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub entities: Vec<String>,
+    /// What is done when a memory of the project has the same text already; default: what the engine is configured for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_text: Option<SameText>,
+}
+
+/// What is done when a memory of the project, which is true now, has the same text already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SameText {
+    /// The memory is saved, and the answer names the earlier one.
+    #[default]
+    Say,
+    /// Nothing is written, and the answer is the earlier memory.
+    SaveOnce,
 }
 
 /// Answer to `POST /v1/memories`: the memory is durable.
@@ -65,6 +79,10 @@ pub struct Saved {
     pub seq: u64,
     /// Hash of its event, 64 hex digits.
     pub hash: String,
+    /// Id of the earlier memory of the project with the same text, when there is one and both are true; the same as `id` when
+    /// nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
 }
 
 /// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.
@@ -73,7 +91,7 @@ pub struct Saved {
 pub struct InvalidateMemory {
     /// First moment at which it is not true any more; default now. RFC 3339, counted in microseconds. May lie ahead; may not
     /// lie before the memory's `valid_from`, and only before an end that is known already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

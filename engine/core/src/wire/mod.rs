@@ -15,6 +15,7 @@ mod integrity;
 mod item;
 mod log;
 mod memory;
+pub mod moment;
 mod object;
 pub mod patterns;
 mod proof;
@@ -28,7 +29,7 @@ pub use adapter::{
     StorePut, StoreSearch,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
-pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, Verdict};
+pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
@@ -52,8 +53,8 @@ pub use item::{
 };
 pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHead};
 pub use memory::{
-    Degraded, FeatureView, InvalidateMemory, MemoryView, SaveMemory, Saved, SearchAnswer, SearchHit,
-    SearchMode, Validity,
+    Degraded, FeatureView, InvalidateMemory, MemoryView, SameText, SaveMemory, Saved, SearchAnswer,
+    SearchHit, SearchMode, Validity,
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

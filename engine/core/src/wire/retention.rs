@@ -24,11 +24,15 @@ pub struct RetentionRules {
     #[schemars(range(min = 1, max = RETENTION_ENTRIES_MAX))]
     pub max_entries_per_project: Option<u64>,
     /// Projects with rules of their own, which take the place of both above; at most 1,000.
-    #[serde(deserialize_with = "super::object::each", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "super::object::each_or_none",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(length(max = RETENTION_OVERRIDES_MAX))]
     pub projects: Vec<ProjectRules>,
     /// What happens to what goes.
-    #[serde(default)]
+    #[serde(deserialize_with = "super::object::or_default", default)]
     pub action: RetentionAction,
 }
 
@@ -68,7 +72,7 @@ pub struct PlanRetention {
     #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
     /// Ages are counted at this moment; default now. May not lie ahead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// First of the ids that the answer names, in the order of the log; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +164,7 @@ pub struct ApplyRetention {
     #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
     /// As in the plan.
+    #[serde(deserialize_with = "super::moment::exact")]
     pub as_of: Timestamp,
     /// As in the plan.
     pub applied_seq: u64,

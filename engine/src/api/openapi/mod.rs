@@ -57,6 +57,7 @@ fn document() -> Value {
         paths.entry(operation.path).or_default().insert(operation.method.to_owned(), described);
     }
     let mut definitions = schemas.requests.take_definitions(true);
+    definitions.values_mut().for_each(null_is_absent);
     let mut answers = schemas.answers.take_definitions(true);
     // What is written with a default is always there when it is read: a type of both has two schemas then.
     let both: BTreeMap<String, String> = answers
@@ -92,6 +93,38 @@ fn document() -> Value {
         "paths": paths,
         "components": { "schemas": definitions },
     })
+}
+
+/// What may be left out may be null as well.
+fn null_is_absent(schema: &mut Value) {
+    let Value::Object(fields) = schema else {
+        if let Value::Array(items) = schema {
+            items.iter_mut().for_each(null_is_absent);
+        }
+        return;
+    };
+    let required = fields.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|it| it == name));
+    if let Some(Value::Object(properties)) = fields.get_mut("properties") {
+        properties.iter_mut().filter(|(name, _)| !is_required(name)).for_each(|(_, it)| or_null(it));
+    }
+    fields.values_mut().for_each(null_is_absent);
+}
+
+fn or_null(schema: &mut Value) {
+    let null = json!({ "type": "null" });
+    let Value::Object(fields) = schema else { return };
+    if let Some(kind) = fields.get_mut("type") {
+        if kind.is_string() {
+            *kind = json!([kind.take(), "null"]);
+        }
+    } else if let Some(Value::Array(variants)) = fields.get_mut("anyOf") {
+        if !variants.contains(&null) {
+            variants.push(null);
+        }
+    } else if let Some(target) = fields.remove("$ref") {
+        fields.insert("anyOf".to_owned(), json!([{ "$ref": target }, null]));
+    }
 }
 
 /// Refers to other definitions in place of some.

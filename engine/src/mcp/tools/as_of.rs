@@ -1,7 +1,8 @@
 //! `memory_as_of`.
 
 use engine_core::limits::{
-    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX,
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX, TAG_CHARS_MAX,
+    TAGS_MAX,
 };
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN};
 use engine_core::wire::{ErrorCode, MemoryView, SearchAnswer};
@@ -9,10 +10,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::get::memory_text;
-use super::search::{Wanted, find, found_text};
+use super::get::{memory_part, memory_text};
+use super::search::{Wanted, find, found_text, next_page, page};
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::projection::Known;
 use crate::refusal::Refusal;
@@ -26,7 +27,7 @@ pub(super) const TOOL: Tool = Tool {
         newest. memory_search and memory_get answer as of now.",
     effect: Effect::Reads,
     input: schema::input::<AsOfArguments>,
-    output: schema::output::<AsOf>,
+    output: Output::Text,
     call,
 };
 
@@ -35,10 +36,10 @@ pub(super) const TOOL: Tool = Tool {
 #[serde(deny_unknown_fields)]
 struct AsOfArguments {
     /// True at this moment, RFC 3339; default now.
-    #[serde(default)]
+    #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     as_of: Option<Timestamp>,
     /// Known at this moment, RFC 3339: nothing that was saved later counts; default now.
-    #[serde(default)]
+    #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     known_at: Option<Timestamp>,
     /// Known after this event, in place of known_at: nothing with a higher sequence number counts.
     #[serde(default)]
@@ -60,11 +61,19 @@ struct AsOfArguments {
     #[serde(rename = "type", default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     kind: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
-    /// How many to skip, for the next page.
+    /// How many to skip, for the next page; with an id characters of its content, for its next part.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     offset: Option<u64>,
@@ -84,8 +93,9 @@ struct AsOf {
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let arguments: AsOfArguments = arguments.read()?;
-        let AsOfArguments { as_of, known_at, known_at_seq, id, query, project, kind, limit, offset } =
+        let AsOfArguments { as_of, known_at, known_at_seq, id, query, project, kind, limit, offset, .. } =
             arguments;
+        let tags = (arguments.tags_any, arguments.tags_all);
         let seq = within("known_at_seq", known_at_seq, (0, SEQ_MAX))?;
         let known = match (known_at, seq) {
             (Some(_), Some(_)) => return Err(refused("known_at and known_at_seq exclude each other")),
@@ -95,18 +105,20 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             (at, seq) => at.map(Known::At).or(seq.map(Known::Through)),
         };
         let moment = operations.moment(as_of, known);
-        let wanted = Wanted { query, project, kind, session: None, explain: false, limit, offset };
+        let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
         if let Some(id) = id {
             if wanted.is_narrowed() {
-                return Err(refused("id excludes query, project, type, limit and offset"));
+                return Err(refused("id excludes query, project, type, tags_any, tags_all and limit"));
             }
             let memory = operations.read(id, moment, None).await?;
-            let text = memory_text(&memory);
-            return Answer::new(&AsOf { memory: Some((*memory).clone()), found: None }, text);
+            let (memory, place) = memory_part(&memory, offset)?;
+            let text = memory_text(&memory) + &place.told("memory_as_of");
+            return place.noted(Answer::new(&AsOf { memory: Some(memory), found: None }, text)?);
         }
         let found = find(&operations, wanted, moment).await?;
-        let text = found_text(&found);
-        Answer::new(&AsOf { memory: None, found: Some(found) }, text)
+        let (found, next) = page(found, offset.unwrap_or(0))?;
+        let text = found_text(&found, next);
+        Ok(next_page(Answer::new(&AsOf { memory: None, found: Some(found) }, text)?, next))
     })
 }
 

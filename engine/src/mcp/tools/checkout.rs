@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+use engine_core::limits::{TOKEN_BUDGET_MIN, TOOL_ANSWER_BYTES_MAX};
+use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, Verdict};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
+use crate::refusal::internal;
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_checkout",
@@ -17,14 +20,31 @@ pub(super) const TOOL: Tool = Tool {
         can be named by type or id. The answer says how likely it is that the context holds what was asked.",
     effect: Effect::Reads,
     input: schema::input::<CheckoutRequest>,
-    output: schema::output::<CheckoutAnswer>,
+    output: Output::Text,
     call,
 };
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let answer = operations.checkout(arguments.read()?).await?;
-        Answer::new(&*answer, text(&answer))
+        let mut request: CheckoutRequest = arguments.read()?;
+        let asked = request.token_budget;
+        loop {
+            let answer = operations.checkout(request.clone()).await?;
+            let json = serde_json::to_string(&*answer).map_err(|fault| internal(&fault))?;
+            if cost(&json) <= ROOM || answer.token_budget == TOKEN_BUDGET_MIN {
+                let mut text = text(&answer);
+                if request.token_budget != asked {
+                    let _infallible = write!(
+                        text,
+                        "\n(The budget was lowered to {}: an answer has at most {TOOL_ANSWER_BYTES_MAX} bytes. memory_search and memory_get find the others.)",
+                        answer.token_budget
+                    );
+                }
+                return Answer::new(&*answer, text);
+            }
+            // Ends at the smallest budget there is.
+            request.token_budget = Some((answer.token_budget / 2).max(TOKEN_BUDGET_MIN));
+        }
     })
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use engine_core::limits::{NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN};
+use engine_core::limits::{
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX, TAG_CHARS_MAX,
+    TAGS_MAX,
+};
 use engine_core::request;
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit};
@@ -11,9 +14,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::search::{Wanted, find};
+use super::search::{Wanted, find, next_page, room_for};
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 use crate::refusal::Refusal;
 
@@ -31,7 +34,7 @@ pub(super) const TOOL: Tool = Tool {
         low; to find memories, use memory_search.",
     effect: Effect::Reads,
     input: schema::input::<ExplainArguments>,
-    output: schema::output::<Explained>,
+    output: Output::Text,
     call,
 };
 
@@ -58,10 +61,22 @@ struct ExplainArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many of the best; default 5. Without an id.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
+    /// How many of the best to skip, for the next page. Without an id.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
+    offset: Option<u64>,
 }
 
 /// Answer of `memory_explain`.
@@ -83,7 +98,7 @@ struct Explained {
 #[derive(Debug, Serialize, JsonSchema)]
 struct ExplainedHit {
     /// Its place, from 1.
-    rank: usize,
+    rank: u64,
     /// Its id.
     id: String,
     /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
@@ -104,7 +119,8 @@ struct ExplainedHit {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let ExplainArguments { query, id, project, kind, session, limit } = arguments.read()?;
+        let ExplainArguments { query, id, project, kind, session, tags_any, tags_all, limit, offset } =
+            arguments.read()?;
         request::prompt(&query)?;
         // The one that is asked for may stand anywhere.
         let limit = if id.is_some() { SEARCH_LIMIT_MAX.into() } else { limit.unwrap_or(EXPLAINED_DEFAULT) };
@@ -113,17 +129,26 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             project,
             kind,
             session,
+            tags: (tags_any, tags_all),
             explain: true,
             limit: Some(limit),
-            offset: None,
+            offset: offset.filter(|_| id.is_none()),
         };
+        let skipped = wanted.offset.unwrap_or(0);
         let found = find(&operations, wanted, operations.moment(None, None)).await?;
-        let explained = explained(found, id.as_deref());
+        let mut explained = explained(found, skipped, id.as_deref());
+        let kept = room_for(&explained.items)?;
+        // More than were asked for are no next page.
+        let next = (kept < explained.items.len()).then_some(skipped + kept as u64);
+        explained.items.truncate(kept);
         if let (Some(id), true) = (&id, explained.items.is_empty()) {
             check(&operations, id.clone()).await?;
         }
-        let text = text(&explained, id.as_deref());
-        Answer::new(&explained, text)
+        let mut text = text(&explained, id.as_deref());
+        if let Some(next) = next {
+            let _infallible = write!(text, "\nThere are more: call again with offset {next}.");
+        }
+        Ok(next_page(Answer::new(&explained, text)?, next))
     })
 }
 
@@ -132,15 +157,15 @@ async fn check(operations: &Operations, id: String) -> Result<(), Refusal> {
     operations.read(id, operations.moment(None, None), None).await.map(drop)
 }
 
-fn explained(found: SearchAnswer, only: Option<&str>) -> Explained {
+fn explained(found: SearchAnswer, skipped: u64, only: Option<&str>) -> Explained {
     let SearchAnswer { items, total, weights, degraded, applied_seq, .. } = found;
-    let item = |(rank, hit): (usize, SearchHit)| {
+    let item = |(rank, hit): (u64, SearchHit)| {
         let SearchHit { id, citation, score, title, snippet, actor, occurred_at, breakdown, .. } = hit;
         let breakdown = breakdown.unwrap_or_default();
         ExplainedHit { rank, id, citation, score, title, snippet, actor, occurred_at, breakdown }
     };
     let wanted = |item: &ExplainedHit| only.is_none_or(|id| item.id == id);
-    let items = (1..).zip(items).map(item).filter(wanted).collect();
+    let items = (skipped + 1..).zip(items).map(item).filter(wanted).collect();
     Explained { items, total, weights, degraded, applied_seq }
 }
 

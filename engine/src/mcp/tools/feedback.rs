@@ -3,7 +3,7 @@
 use engine_core::wire::{GiveFeedback, Saved};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
@@ -14,7 +14,7 @@ pub(super) const TOOL: Tool = Tool {
         where the memory is read. A memory that is wrong is ended with memory_invalidate instead.",
     effect: Effect::Adds,
     input: schema::writing::<GiveFeedback>,
-    output: schema::output::<Saved>,
+    output: Output::Structured(schema::output::<Saved>),
     call,
 };
 
@@ -22,7 +22,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let (request, key) = arguments.write::<GiveFeedback>("/v1/feedback")?;
         let id = request.id.clone();
-        let Written { answer, replayed } = operations.feedback(request, key).await?;
+        let Written { answer, replayed, .. } = operations.feedback(request, key).await?;
         let how = if replayed { "Had been recorded before with this key" } else { "Recorded" };
         let text = format!("{how}: feedback on memory {id}, as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 /// By ids alone: a model that means one conversation should not be able to name a whole project. And nothing goes before it
@@ -24,7 +24,7 @@ pub(super) const TOOL: Tool = Tool {
         in the log for good and must not repeat what is to be forgotten.",
     effect: Effect::Ends,
     input: schema::writing::<ForgetArguments>,
-    output: schema::output::<ForgetAnswer>,
+    output: Output::Structured(schema::output::<ForgetAnswer>),
     call,
 };
 

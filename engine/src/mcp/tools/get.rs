@@ -2,23 +2,26 @@
 
 use std::fmt::Write as _;
 
+use engine_core::parts::{Part, ROOM, cost, part};
+use engine_core::request::Refused;
 use engine_core::wire::MemoryView;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
+use crate::refusal::{Refusal, internal};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_get",
     title: "Read a memory",
     description: "Reads one memory in full by its id: content, tags, who said it, when it happened and since when it is true. \
-        Ids come from memory_search and memory_save. A memory that is no longer true is refused with the time it was true; \
+        Ids come from memory_search and memory_save. A long memory comes in parts, each with how to get the next. A memory that is no longer true is refused with the time it was true; \
         memory_as_of reads it as it was then.",
     effect: Effect::Reads,
     input: schema::input::<GetArguments>,
-    output: schema::output::<MemoryView>,
+    output: Output::Text,
     call,
 };
 
@@ -28,18 +31,73 @@ struct GetArguments {
     /// The memory's id, 32 hex digits.
     #[schemars(regex(pattern = engine_core::wire::patterns::ID_PATTERN))]
     id: String,
+    /// Characters of the content to skip: where the part before said that the next one begins.
+    #[serde(default)]
+    offset: Option<u64>,
 }
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let GetArguments { id } = arguments.read()?;
+        let GetArguments { id, offset } = arguments.read()?;
         let moment = operations.moment(None, None);
         let view = operations.read(id, moment, None).await?;
-        Answer::new(&view, memory_text(&view))
+        let (view, place) = memory_part(&view, offset)?;
+        let answer = Answer::new(&view, memory_text(&view) + &place.told("memory_get"))?;
+        place.noted(answer)
     })
 }
 
-/// A memory in full, for a model.
+/// Which part of a content stands in place of all of it, characters.
+#[derive(Debug, Serialize)]
+pub(super) struct Place {
+    /// Where it begins.
+    offset: usize,
+    /// Where the next one begins; absent when this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<usize>,
+    /// All of them.
+    total: usize,
+}
+
+impl Place {
+    fn is_all(&self) -> bool {
+        self.offset == 0 && self.next_offset.is_none()
+    }
+
+    /// What a model is told of it, and how it gets the next one.
+    pub(super) fn told(&self, tool: &str) -> String {
+        let Place { offset, next_offset, total } = self;
+        match next_offset {
+            _ if self.is_all() => String::new(),
+            Some(next) => format!(
+                "\n\n(PART of the content, characters {offset} to {next} of {total}. Call {tool} again with offset {next} for the next part.)"
+            ),
+            None => format!("\n\n(The last PART of the content, from character {offset} of {total}.)"),
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn noted(self, answer: Answer) -> Result<Answer, Refusal> {
+        let part = serde_json::to_value(&self).map_err(|fault| internal(&fault))?;
+        Ok(if self.is_all() { answer } else { answer.with("part", part) })
+    }
+}
+
+/// A memory with as much of its content, from there on, as an answer has room for.
+pub(super) fn memory_part(view: &MemoryView, offset: Option<u64>) -> Result<(MemoryView, Place), Refusal> {
+    let offset = usize::try_from(offset.unwrap_or(0)).unwrap_or(usize::MAX);
+    let frame = MemoryView { content: String::new(), ..view.clone() };
+    let frame = serde_json::to_string(&frame).map_err(|fault| internal(&fault))?;
+    let room = ROOM.saturating_sub(cost(&frame));
+    let Some(Part { text, next, total }) = part(&view.content, offset, room) else {
+        let max = view.content.chars().count() as u64;
+        return Err(Refused::Range { field: "offset", min: 0, max }.into());
+    };
+    let place = Place { offset, next_offset: next, total };
+    Ok((MemoryView { content: text.to_owned(), ..view.clone() }, place))
+}
+
+/// A memory, for a model.
 pub(super) fn memory_text(view: &MemoryView) -> String {
     let mut text = String::new();
     if !view.title.is_empty() {

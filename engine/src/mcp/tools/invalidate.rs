@@ -6,7 +6,7 @@ use rmcp::model::JsonObject;
 use serde_json::json;
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
@@ -17,7 +17,7 @@ pub(super) const TOOL: Tool = Tool {
         first and give its id as superseded_by. An end can be made earlier later on, never later.",
     effect: Effect::Ends,
     input,
-    output: schema::output::<Saved>,
+    output: Output::Structured(schema::output::<Saved>),
     call,
 };
 
@@ -32,7 +32,7 @@ fn call(operations: Operations, mut arguments: Arguments) -> Answering {
     Box::pin(async move {
         let id: String = arguments.required("id")?;
         let (request, key) = arguments.write::<InvalidateMemory>(&format!("/v1/memories/{id}/invalidate"))?;
-        let Written { answer, replayed } = operations.invalidate(id.clone(), request, key).await?;
+        let Written { answer, replayed, .. } = operations.invalidate(id.clone(), request, key).await?;
         let how = if replayed { "Had been ended before with this key" } else { "Ended" };
         let text = format!("{how}: memory {id}, recorded as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)

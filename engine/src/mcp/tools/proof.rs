@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
 
 pub(super) const TOOL: Tool = Tool {
@@ -16,7 +16,7 @@ pub(super) const TOOL: Tool = Tool {
         unchanged. Use it when somebody asks for evidence; the sequence number is the first part of a citation SEQ:HASH.",
     effect: Effect::Reads,
     input: schema::input::<ProofArguments>,
-    output: schema::output::<Receipt>,
+    output: Output::Structured(schema::output::<Receipt>),
     call,
 };
 

@@ -1,9 +1,11 @@
 //! `memory_save`.
 
+use std::fmt::Write as _;
+
 use engine_core::wire::{SaveMemory, Saved};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
@@ -15,16 +17,23 @@ pub(super) const TOOL: Tool = Tool {
         better saved as new and the old memory ended with memory_invalidate.",
     effect: Effect::Adds,
     input: schema::writing::<SaveMemory>,
-    output: schema::output::<Saved>,
+    output: Output::Structured(schema::output::<Saved>),
     call,
 };
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let (request, key) = arguments.write::<SaveMemory>("/v1/memories")?;
-        let Written { answer, replayed } = operations.save(request, key).await?;
-        let how = if replayed { "Had been saved before with this key" } else { "Saved" };
-        let text = format!("{how}: memory {}, citation {}:{}", answer.id, answer.seq, &answer.hash[..12]);
+        let Written { answer, replayed, wrote } = operations.save(request, key).await?;
+        let how = match (replayed, wrote) {
+            (true, _) => "Had been saved before with this key",
+            (false, true) => "Saved",
+            (false, false) => "Not saved a second time: the same text is known already",
+        };
+        let mut text = format!("{how}: memory {}, citation {}:{}", answer.id, answer.seq, &answer.hash[..12]);
+        if let Some(known) = answer.known_as.as_ref().filter(|known| **known != answer.id) {
+            let _infallible = write!(text, "; the same text is known already as memory {known}");
+        }
         Answer::new(&answer, text)
     })
 }

@@ -1,22 +1,25 @@
 //! `memory_search`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use engine_core::limits::{
     NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
-    SEARCH_OFFSET_MAX,
+    SEARCH_OFFSET_MAX, TAG_CHARS_MAX, TAGS_MAX,
 };
+use engine_core::parts::{ROOM, cost, fitting};
 use engine_core::request;
+use engine_core::tags::Tags;
 use engine_core::wire::patterns::NAME_PATTERN;
-use engine_core::wire::{SearchAnswer, SearchMode};
+use engine_core::wire::{Degraded, SearchAnswer, SearchMode};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::Operations;
 use crate::projection::{Moment, Search};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, internal};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",
@@ -27,7 +30,7 @@ pub(super) const TOOL: Tool = Tool {
         searches what was true or known at another time.",
     effect: Effect::Reads,
     input: schema::input::<SearchArguments>,
-    output: schema::output::<SearchAnswer>,
+    output: Output::Text,
     call,
 };
 
@@ -51,6 +54,14 @@ struct SearchArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
     /// How many; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
@@ -63,12 +74,52 @@ struct SearchArguments {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let SearchArguments { query, project, kind, session, limit, offset } = arguments.read()?;
-        let wanted = Wanted { query, project, kind, session, explain: false, limit, offset };
+        let SearchArguments { query, project, kind, session, tags_any, tags_all, limit, offset } =
+            arguments.read()?;
+        let wanted = Wanted {
+            query,
+            project,
+            kind,
+            session,
+            tags: (tags_any, tags_all),
+            explain: false,
+            limit,
+            offset,
+        };
         let moment = operations.moment(None, None);
+        let skipped = offset.unwrap_or(0);
         let found = find(&operations, wanted, moment).await?;
-        Answer::new(&found, found_text(&found))
+        let (found, next) = page(found, skipped)?;
+        let answer = Answer::new(&found, found_text(&found, next))?;
+        Ok(next_page(answer, next))
     })
+}
+
+/// As many of the memories that were found as an answer has room for, and how many to skip for the next ones.
+pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswer, Option<u64>), Refusal> {
+    let kept = room_for(&found.items)?;
+    found.items.truncate(kept);
+    let behind = skipped + kept as u64;
+    let is_more = kept > 0 && behind < found.total && behind <= SEARCH_OFFSET_MAX.into();
+    Ok((found, is_more.then_some(behind)))
+}
+
+/// How many of the first of these an answer has room for.
+pub(super) fn room_for(items: &[impl Serialize]) -> Result<usize, Refusal> {
+    let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
+    let costs: Result<Vec<usize>, _> = items.iter().map(cost_of).collect();
+    Ok(fitting(costs.map_err(|fault| internal(&fault))?, ROOM))
+}
+
+/// What separates two of a list, and what a text has that the fields have not.
+pub(super) const LIST_MARK: usize = 64;
+
+/// Tells programs where the next page begins.
+pub(super) fn next_page(answer: Answer, next: Option<u64>) -> Answer {
+    match next {
+        Some(next) => answer.with("next_offset", next.into()),
+        None => answer,
+    }
 }
 
 /// What `memory_search` and `memory_as_of` have in common.
@@ -78,6 +129,8 @@ pub(super) struct Wanted {
     pub(super) project: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) session: Option<String>,
+    /// Any of the first, all of the second.
+    pub(super) tags: (Vec<String>, Vec<String>),
     pub(super) explain: bool,
     pub(super) limit: Option<u64>,
     pub(super) offset: Option<u64>,
@@ -88,7 +141,7 @@ pub(super) async fn find(
     wanted: Wanted,
     moment: Moment,
 ) -> Result<SearchAnswer, Refusal> {
-    let Wanted { query, project, kind, session, explain, limit, offset } = wanted;
+    let Wanted { query, project, kind, session, tags, explain, limit, offset } = wanted;
     let words = query.unwrap_or_default();
     request::words(&words)?;
     for (field, value) in [("project", &project), ("type", &kind), ("session", &session)] {
@@ -102,6 +155,7 @@ pub(super) async fn find(
         project,
         kind,
         session,
+        tags: Tags::new(tags.0, tags.1)?,
         mode: SearchMode::Hybrid,
         explain,
         moment,
@@ -112,40 +166,54 @@ pub(super) async fn find(
 }
 
 /// What was found, for a model.
-pub(super) fn found_text(found: &SearchAnswer) -> String {
+pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
     let bound = if found.total_is_bound { "at least " } else { "" };
     let mut text = match found.total {
         0 => "Nothing found.".to_owned(),
         total => format!("{} of {bound}{total}:", found.items.len()),
     };
+    let mut met: HashMap<&str, &str> = HashMap::new();
     for item in &found.items {
         let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
+        // A text that was saved several times stands there once.
+        let same_as = *met.entry(item.snippet.as_str()).or_insert(item.citation.as_str());
+        let is_whole = !item.snippet.contains('…');
+        let snippet = match is_whole && same_as != item.citation {
+            true => format!("(same text as [{same_as}])"),
+            false => item.snippet.clone(),
+        };
         let _infallible = write!(
             text,
-            "\n[{}] {:.3}, {}, {}: {title}{} (memory {}, {} in {}, true from {})",
+            "\n[{}] {:.3}, {}, {}: {title}{snippet} (memory {}, {} in {}, true from {})",
             item.citation,
             item.score,
             item.occurred_at.strftime("%Y-%m-%d"),
             item.actor,
-            item.snippet,
             item.id,
             item.kind,
             item.project,
             item.validity.from
         );
     }
+    for Degraded { lane, reason } in &found.degraded {
+        let _infallible = write!(text, "\nThe lane {lane} took no part: {reason}.");
+    }
+    if let Some(next) = next {
+        let _infallible = write!(text, "\nThere are more: call again with offset {next}.");
+    }
     text
 }
 
 impl Wanted {
-    /// Whether anything is asked for that only a search knows.
+    /// Whether anything is asked for that only a search knows. A memory that is read in parts has an offset too.
     pub(super) fn is_narrowed(&self) -> bool {
-        let Wanted { query, project, kind, session, explain: _, limit, offset } = self;
+        let Wanted { query, project, kind, session, tags, explain: _, limit, offset: _ } = self;
         query.is_some()
             || project.is_some()
             || kind.is_some()
             || session.is_some()
+            || !tags.0.is_empty()
+            || !tags.1.is_empty()
             || limit.is_some()
-            || offset.is_some()
     }
 }

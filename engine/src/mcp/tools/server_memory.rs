@@ -2,17 +2,18 @@
 //! that server find here what they know: the same arguments, answers and annotations.
 
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX};
+use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{
-    AddObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, Entity,
-    ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
+    AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
+    EndRelations, Entity, ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
 };
 use rmcp::model::JsonObject;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::mcp::tool::{Answer, Arguments, Effect, Tool};
-use crate::operations::Operations;
+use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
+use crate::operations::{Operations, SEQ_MAX};
 use crate::projection::{Known, Moment};
 use crate::refusal::{Refusal, internal};
 
@@ -27,7 +28,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Adds entities to the knowledge graph. One whose name is there already is left as it is.",
         effect: Effect::Adds,
         input: || object(json!({ "entities": list(&entity()) })),
-        output: || answer(json!({ "entities": list(&closed(entity())) })),
+        output: Output::Structured(|| answer(json!({ "entities": list(&closed(entity())) }))),
         call: |operations, arguments| Box::pin(create_entities(operations, arguments)),
     },
     &Tool {
@@ -36,7 +37,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Relates entities of the knowledge graph, from one to another, such as works_at. A relation that is there already is left as it is.",
         effect: Effect::Adds,
         input: || object(json!({ "relations": list(&relation()) })),
-        output: || answer(json!({ "relations": list(&closed(relation())) })),
+        output: Output::Structured(|| answer(json!({ "relations": list(&closed(relation())) }))),
         call: |operations, arguments| Box::pin(create_relations(operations, arguments)),
     },
     &Tool {
@@ -50,12 +51,12 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
                 "contents": texts("What was observed, one fact each"),
             }))) }))
         },
-        output: || {
+        output: Output::Structured(|| {
             answer(json!({ "results": list(&closed(record(json!({
                 "entityName": { "type": "string" },
                 "addedObservations": { "type": "array", "items": { "type": "string" } },
             })))) }))
-        },
+        }),
         call: |operations, arguments| Box::pin(add_observations(operations, arguments)),
     },
     &Tool {
@@ -64,7 +65,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Takes entities out of the knowledge graph, with their observations and their relations.",
         effect: Effect::Ends,
         input: || object(json!({ "entityNames": texts("Names of the entities") })),
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_entities(operations, arguments)),
     },
     &Tool {
@@ -78,7 +79,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
                 "observations": texts("The observations, word by word"),
             }))) }))
         },
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_observations(operations, arguments)),
     },
     &Tool {
@@ -91,7 +92,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
             relations["description"] = json!("The relations");
             object(json!({ "relations": relations }))
         },
-        output: success,
+        output: Output::Structured(success),
         call: |operations, arguments| Box::pin(delete_relations(operations, arguments)),
     },
     &Tool {
@@ -100,7 +101,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Reads all of the knowledge graph.",
         effect: Effect::Reads,
         input: || object(json!({})),
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(read_graph(operations, arguments)),
     },
     &Tool {
@@ -112,7 +113,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
             let query = "Text to look for, whatever its case";
             object(json!({ "query": text(query) }))
         },
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(search_nodes(operations, arguments)),
     },
     &Tool {
@@ -121,7 +122,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
         description: "Reads entities of the knowledge graph by their names, with the relations at them.",
         effect: Effect::Reads,
         input: || object(json!({ "names": texts("Names of the entities") })),
-        output: graph,
+        output: Output::Structured(graph),
         call: |operations, arguments| Box::pin(open_nodes(operations, arguments)),
     },
 ];
@@ -235,7 +236,10 @@ async fn create_entities(operations: Operations, mut arguments: Arguments) -> Re
             operations.create_entities(request, None).await?.answer.entities
         }
     };
-    told(&json!({ "entities": created }), &created)
+    let all = created.len();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities: created, relations: Vec::new() }, 0);
+    let answer = told(&json!({ "entities": shown.entities }), &shown.entities)?;
+    Ok(shortened(answer, shown.entities.len(), all))
 }
 
 /// A relation as a client sends it.
@@ -268,7 +272,10 @@ async fn create_relations(operations: Operations, mut arguments: Arguments) -> R
             operations.create_relations(request, None).await?.answer.relations
         }
     };
-    told(&json!({ "relations": created }), &created)
+    let all = created.len();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities: Vec::new(), relations: created }, 0);
+    let answer = told(&json!({ "relations": shown.relations }), &shown.relations)?;
+    Ok(shortened(answer, shown.relations.len(), all))
 }
 
 /// Observations as a client sends them.
@@ -296,7 +303,19 @@ async fn add_observations(operations: Operations, mut arguments: Arguments) -> R
             operations.add_observations(request, None).await?.answer.results
         }
     };
-    told(&json!({ "results": results }), &results)
+    let all = results.len();
+    // An entity that has no type yet, for as long as it is counted.
+    let counted = |it: AddedObservations| Entity {
+        name: it.entity_name,
+        entity_type: String::new(),
+        observations: it.added_observations,
+    };
+    let entities = results.into_iter().map(counted).collect();
+    let (Part { shown, .. }, _) = part(KnowledgeGraph { entities, relations: Vec::new() }, 0);
+    let added = |it: Entity| AddedObservations { entity_name: it.name, added_observations: it.observations };
+    let results: Vec<AddedObservations> = shown.entities.into_iter().map(added).collect();
+    let answer = told(&json!({ "results": results }), &results)?;
+    Ok(shortened(answer, results.len(), all))
 }
 
 async fn delete_entities(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
@@ -366,10 +385,125 @@ struct KnowledgeGraph {
     relations: Vec<Relation>,
 }
 
+/// Where the next part of an answer begins: so many things behind the start of what there was after this event. A client gets it with
+/// a part that is not the last and hands it back. The schemas, which are that server's, do not have it.
+struct Cursor {
+    through: u64,
+    begins: usize,
+}
+
+/// Argument that holds one.
+const CURSOR: &str = "cursor";
+
+impl Cursor {
+    fn taken(arguments: &mut Arguments, operations: &Operations) -> Result<Cursor, Refusal> {
+        let Some(text) = arguments.take::<String>(CURSOR)? else {
+            return Ok(Cursor { through: operations.head()?.seq, begins: 0 });
+        };
+        let read = text.split_once('-').and_then(|(through, begins)| {
+            Some(Cursor { through: through.parse().ok()?, begins: begins.parse().ok()? })
+        });
+        let cursor = read.filter(|cursor| cursor.through <= SEQ_MAX);
+        cursor.ok_or_else(|| {
+            Refusal::new(ErrorCode::InvalidArgument, "cursor is none that a part of this answer came with")
+                .hint("leave it out to begin at the start")
+        })
+    }
+
+    /// The part that begins here, and what to do for the next one.
+    fn answer(&self, found: KnowledgeGraph, tool: &str) -> Result<Answer, Refusal> {
+        let Cursor { through, begins } = self;
+        let (Part { shown, ends }, all) = part(found, *begins);
+        let answer = told(&shown, &shown)?;
+        if *begins == 0 && ends == all {
+            return Ok(answer);
+        }
+        let next = match ends < all {
+            true => format!(
+                "Call {tool} again with the same arguments and \"cursor\": \"{through}-{ends}\" for the next part."
+            ),
+            false => "This is the last part.".to_owned(),
+        };
+        Ok(answer.note(format!(
+            "PART of the graph: {begins} to {ends} of {all} entities, observations and relations. {next}"
+        )))
+    }
+}
+
+/// As much of a graph as an answer has room for, and behind how many of its things it ends.
+struct Part {
+    shown: KnowledgeGraph,
+    ends: usize,
+}
+
+/// A part of a graph, counted in entities, observations and relations, and how many of those it has in all. An entity whose
+/// observations are in two parts is in both.
+fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
+    let KnowledgeGraph { entities, relations } = found;
+    let all = entities.iter().map(|it| 1 + it.observations.len()).sum::<usize>() + relations.len();
+    let (mut shown, mut at, mut used) = (KnowledgeGraph::default(), 0, 0);
+    let mut fits = |texts: &[&String], frame: usize| {
+        used += 2 * texts.iter().map(|text| cost(text)).sum::<usize>() + frame;
+        used <= ROOM
+    };
+    'entities: for Entity { name, entity_type, observations } in entities {
+        let (first, last) = (at, at + observations.len());
+        at = last + 1;
+        if last < begins {
+            continue;
+        }
+        if !fits(&[&name, &entity_type], ENTITY_FRAME) {
+            return (Part { shown, ends: first.max(begins) }, all);
+        }
+        shown.entities.push(Entity { name, entity_type, observations: Vec::new() });
+        for (place, observation) in (first + 1..).zip(observations) {
+            if place < begins {
+                continue;
+            }
+            if !fits(&[&observation], OBSERVATION_FRAME) {
+                at = place;
+                break 'entities;
+            }
+            if let Some(entity) = shown.entities.last_mut() {
+                entity.observations.push(observation);
+            }
+        }
+    }
+    let entities_end = all - relations.len();
+    if at < entities_end {
+        return (Part { shown, ends: at }, all);
+    }
+    for (place, relation) in (entities_end..).zip(relations) {
+        if place < begins {
+            continue;
+        }
+        if !fits(&[&relation.from, &relation.to, &relation.relation_type], ENTITY_FRAME) {
+            return (Part { shown, ends: place }, all);
+        }
+        shown.relations.push(relation);
+    }
+    (Part { shown, ends: all }, all)
+}
+
+/// Bytes around an entity or a relation, and around an observation, in both forms of an answer: names of fields, marks and blanks.
+const ENTITY_FRAME: usize = 256;
+const OBSERVATION_FRAME: usize = 32;
+
+/// Says that what was done is not told in full.
+fn shortened(answer: Answer, shown: usize, all: usize) -> Answer {
+    match shown == all {
+        true => answer,
+        false => answer.note(format!(
+            "Everything was written. This names {shown} of {all}, which is what an answer has room for; read the others with open_nodes."
+        )),
+    }
+}
+
 async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let project: String = arguments.required(PROJECT)?;
-    let found = pages(&operations, &project, None).await?;
-    told(&found, &found)
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
+    let found = pages(&operations, &project, None, cursor.through).await?;
+    cursor.answer(found, "read_graph")
 }
 
 async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
@@ -377,20 +511,22 @@ async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Resul
     let project: String = arguments.required(PROJECT)?;
     // Every text has an empty one in it.
     let query = Some(query).filter(|query| !query.trim().is_empty());
-    let found = pages(&operations, &project, query).await?;
-    told(&found, &found)
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
+    let found = pages(&operations, &project, query, cursor.through).await?;
+    cursor.answer(found, "search_nodes")
 }
 
 async fn open_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let (names, project) = taken::<String>(&mut arguments, "names")?;
     let mut found = KnowledgeGraph::default();
+    let cursor = Cursor::taken(&mut arguments, &operations)?;
     if !names.is_empty() {
         let request = OpenNodes { names, project: Some(project) };
-        let GraphView { entities, relations, .. } =
-            operations.open_nodes(request, operations.moment(None, None)).await?;
+        let moment = operations.moment(None, Some(Known::Through(cursor.through)));
+        let GraphView { entities, relations, .. } = operations.open_nodes(request, moment).await?;
         found = KnowledgeGraph { entities, relations };
     }
-    told(&found, &found)
+    cursor.answer(found, "open_nodes")
 }
 
 /// All pages of one state of the graph, or of what has a text in it, up to the size of any answer.
@@ -398,8 +534,8 @@ async fn pages(
     operations: &Operations,
     project: &str,
     query: Option<String>,
+    through: u64,
 ) -> Result<KnowledgeGraph, Refusal> {
-    let through = operations.head()?.seq;
     let moment: Moment = operations.moment(None, Some(Known::Through(through)));
     let (mut found, mut after, mut bytes) = (KnowledgeGraph::default(), None, 0);
     loop {
@@ -430,4 +566,53 @@ async fn pages(
 
 fn size(entity: &Entity) -> usize {
     entity.name.len() + entity.entity_type.len() + entity.observations.iter().map(String::len).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph() -> KnowledgeGraph {
+        let entities = (0..40).map(|n| Entity {
+            name: format!("entity {n}"),
+            entity_type: "thing".into(),
+            observations: (0..n * 7 % 23)
+                .map(|m| format!("{m} of {n}: {}", "\"x\\\n\0é".repeat(n * 20)))
+                .collect(),
+        });
+        let relation = |n| Relation {
+            from: format!("entity {n}"),
+            to: "entity 0".into(),
+            relation_type: "is_near".into(),
+        };
+        KnowledgeGraph { entities: entities.collect(), relations: (0..600).map(relation).collect() }
+    }
+
+    #[test]
+    fn parts_of_a_graph_put_together_are_the_graph() {
+        let (mut whole, mut begins, mut parts) = (KnowledgeGraph::default(), 0, 0);
+        loop {
+            let cursor = Cursor { through: 7, begins };
+            let answer = cursor.answer(graph(), "read_graph").unwrap();
+            let bytes = answer.bytes();
+            assert!(bytes <= ANSWER_OF_TOOL, "{bytes} bytes");
+            let (Part { shown, ends }, all) = part(graph(), begins);
+            assert!(ends > begins, "every part has something");
+            for entity in shown.entities {
+                match whole.entities.last_mut().filter(|last| last.name == entity.name) {
+                    Some(last) => last.observations.extend(entity.observations),
+                    None => whole.entities.push(entity),
+                }
+            }
+            whole.relations.extend(shown.relations);
+            (begins, parts) = (ends, parts + 1);
+            if ends == all {
+                break;
+            }
+        }
+        assert!(parts > 3, "{parts}");
+        assert_eq!((whole.entities, whole.relations), (graph().entities, graph().relations));
+    }
+
+    const ANSWER_OF_TOOL: usize = engine_core::limits::TOOL_ANSWER_BYTES_MAX;
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 
 pub(super) const TOOL: Tool = Tool {
@@ -17,7 +17,7 @@ pub(super) const TOOL: Tool = Tool {
         saves.",
     effect: Effect::Reads,
     input: schema::input::<StatusArguments>,
-    output: schema::output::<Status>,
+    output: Output::Structured(schema::output::<Status>),
     call,
 };
 

@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
-use engine_core::limits::{NAME_CHARS_MAX, TIMELINE_DEFAULT, TIMELINE_MAX};
+use engine_core::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TIMELINE_DEFAULT, TIMELINE_MAX};
+use engine_core::parts::{ROOM, around, cost};
 use engine_core::request;
+use engine_core::tags::Tags;
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN};
 use engine_core::wire::{ErrorCode, TimelineAnswer};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::search::LIST_MARK;
 use crate::mcp::schema;
-use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Tool, within};
+use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::projection::{Anchor, Timeline};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, internal};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_timeline",
@@ -24,7 +27,7 @@ pub(super) const TOOL: Tool = Tool {
         lines around it are the rest of the conversation. Narrow it to one project or session if others wrote meanwhile.",
     effect: Effect::Reads,
     input: schema::input::<TimelineArguments>,
-    output: schema::output::<TimelineAnswer>,
+    output: Output::Text,
     call,
 };
 
@@ -41,7 +44,7 @@ struct TimelineArguments {
     #[schemars(range(min = 0, max = SEQ_MAX))]
     seq: Option<u64>,
     /// Around this time, RFC 3339.
-    #[serde(default)]
+    #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     time: Option<Timestamp>,
     /// How many before it; default 5.
     #[serde(default)]
@@ -59,11 +62,20 @@ struct TimelineArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
+    /// Only memories that have at least one of these tags, letter by letter.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_any: Vec<String>,
+    /// Only memories that have every one of these tags.
+    #[serde(default)]
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
+    tags_all: Vec<String>,
 }
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let TimelineArguments { id, seq, time, before, after, project, session } = arguments.read()?;
+        let TimelineArguments { id, seq, time, before, after, project, session, tags_any, tags_all } =
+            arguments.read()?;
         let seq = within("seq", seq, (0, SEQ_MAX))?;
         let anchor = match (id, seq, time) {
             (Some(id), None, None) => Anchor::Id(id),
@@ -87,11 +99,32 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         };
         let (before, after) = (some("before", before)?, some("after", after)?);
         let moment = operations.moment(None, None);
-        let asked = Timeline { anchor, before, after, project, session, moment };
-        let answer = operations.timeline(asked, None).await?;
-        let text = text(&answer);
-        Answer::new(&answer, text)
+        let tags = Tags::new(tags_any, tags_all)?;
+        let asked = Timeline { anchor, before, after, project, session, tags, moment };
+        let mut answer = operations.timeline(asked, None).await?;
+        let left_out = trimmed(&mut answer)?;
+        let mut text = text(&answer);
+        if left_out > 0 {
+            let _infallible = write!(
+                text,
+                "\n({left_out} more, furthest from it, did not fit: call again with the id of the first or the last of these.)"
+            );
+        }
+        let answer = Answer::new(&answer, text)?;
+        Ok(if left_out > 0 { answer.with("left_out", left_out.into()) } else { answer })
     })
+}
+
+/// Leaves out what is furthest from the anchor and does not fit, and says how many those are.
+fn trimmed(answer: &mut TimelineAnswer) -> Result<usize, Refusal> {
+    let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
+    let costs: Result<Vec<usize>, _> = answer.items.iter().map(cost_of).collect();
+    let costs = costs.map_err(|fault| internal(&fault))?;
+    let (from, to) = around(&costs, answer.anchor.unwrap_or(costs.len() / 2), ROOM);
+    answer.items.truncate(to);
+    drop(answer.items.drain(..from));
+    answer.anchor = answer.anchor.and_then(|anchor| anchor.checked_sub(from));
+    Ok(costs.len() - answer.items.len())
 }
 
 fn text(answer: &TimelineAnswer) -> String {

@@ -9,6 +9,7 @@ use engine_core::digest::{Hash, Salt, hex};
 use engine_core::event::{Draft, Idempotency, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED};
 use engine_core::format::{Header, Unsealed, forget};
 use engine_core::recovery::Link;
+use engine_core::tags::Tags;
 use engine_core::wire::SearchMode;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -268,6 +269,7 @@ fn found_by(connection: &Connection, words: &str, project: Option<&str>, moment:
         project: project.map(str::to_owned),
         kind: None,
         session: None,
+        tags: Tags::default(),
         mode: SearchMode::Lexical,
         explain: false,
         moment,

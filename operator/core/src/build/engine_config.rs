@@ -1,7 +1,7 @@
 //! The text of `config.yaml`. What the spec leaves out is left out here too: the engine has defaults of its own, and the
 //! hash of a text that stays the same restarts nobody.
 
-use crds::{Embedding, Limits, Mcp, Policy, PolicyException, Retention};
+use crds::{Embedding, Limits, Mcp, Policy, PolicyException, Retention, Saving};
 use engine_core::digest::Hash;
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,7 @@ pub fn engine_config(valid: &Valid) -> String {
     let sections = [
         ("policy", valid.policy.as_ref().map(policy)),
         ("retention", valid.retention.as_ref().map(retention)),
+        ("saving", valid.saving.as_ref().map(saving)),
         ("embedding", valid.embedding.as_ref().map(embedding)),
         ("mcp", valid.mcp.as_ref().map(mcp)),
         ("limits", valid.limits.as_ref().map(limits)),
@@ -78,6 +79,11 @@ fn retention(retention: &Retention) -> Section {
         ("maxEntriesPerProject", json!(max_entries_per_project)),
         ("spikeGuardPercent", json!(spike_guard_percent)),
     ])
+}
+
+fn saving(saving: &Saving) -> Section {
+    let Saving { same_text } = saving;
+    said([("sameText", json!(same_text))])
 }
 
 fn embedding(embedding: &Embedding) -> Section {

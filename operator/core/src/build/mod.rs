@@ -60,7 +60,8 @@ pub(crate) fn stamp(object: &mut Value) {
     object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = hash.into();
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

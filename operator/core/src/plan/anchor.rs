@@ -4,13 +4,14 @@ use engine_core::wire::{GivenAnchor, Health};
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use super::{Plan, Write, plan_child};
+use super::{Plan, Write, plan_child, plan_release};
 use crate::{
     anchor::record::{self, ClaimSays, Must, Note, in_status},
+    applied::drift,
     build,
-    drift::first_difference,
     names::{self, ANCHOR_FILE, ChildKey, ChildKind},
     observed::Observed,
+    ownership::is_ours,
     storage,
     validate::Valid,
 };
@@ -48,7 +49,7 @@ pub(super) fn plan_claim(
         _ => false,
     };
     let neutral = object(before);
-    let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, live, &neutral));
+    let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, key, live, &neutral));
     record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
 }
 
@@ -72,7 +73,7 @@ pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, p
         .and_then(|text| serde_json::from_str::<GivenAnchor>(text).ok())
         .is_some_and(|before| place(&before) < place(&given));
     let only_moves_on = match (live, before) {
-        (Some(live), Some(before)) => moves_on && is_right(observed, live, &object(before)),
+        (Some(live), Some(before)) => moves_on && is_right(observed, &key, live, &object(before)),
         _ => false,
     };
     record_or_repair(observed, &key, object(&build::anchor_text(&given)), only_moves_on, plan);
@@ -97,8 +98,8 @@ fn place(given: &GivenAnchor) -> (u64, u64, u64) {
     }
 }
 
-fn is_right(observed: &Observed, live: &DynamicObject, wanted: &Value) -> bool {
-    observed.is_ours(live) && first_difference(wanted, &build::value(live)).is_none()
+fn is_right(observed: &Observed, key: &ChildKey, live: &DynamicObject, wanted: &Value) -> bool {
+    is_ours(observed, key, live) && drift(observed, key, wanted, live).is_none()
 }
 
 fn record_or_repair(
@@ -108,11 +109,13 @@ fn record_or_repair(
     only_moves_on: bool,
     plan: &mut Plan,
 ) {
-    let ending = observed.children.get(key).is_some_and(|live| live.metadata.deletion_timestamp.is_some());
-    if only_moves_on && !ending {
-        plan.writes.push(Write::Record { key: key.clone(), object });
-    } else {
-        plan_child(observed, key, &object, plan);
+    let live = observed.children.get(key).filter(|live| live.metadata.deletion_timestamp.is_none());
+    match live {
+        Some(live) if only_moves_on => {
+            plan_release(observed, key, live, plan);
+            plan.writes.push(Write::Record { key: key.clone(), object });
+        }
+        _ => plan_child(observed, key, &object, plan),
     }
 }
 

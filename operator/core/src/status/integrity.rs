@@ -95,7 +95,13 @@ fn fault(observed: &Observed, health: &Health, must: &Must, found: &Finding) -> 
         }
     }
     let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
-    Integrity { verdict: Verdict::new(Truth::False, found.reason, message), moved: None }
+    let verdict = Verdict::new(Truth::False, found.reason, message);
+    // The spec accepts something, and the engine has not been heard about it: so far this is of the spec before.
+    let unheard = acceptance_pending(&observed.engine, must)
+        && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
+    let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
+    let verdict = Verdict { seen_under: last.and_then(|last| last.observed_generation), ..verdict };
+    Integrity { verdict, moved: None }
 }
 
 fn passing() -> Verdict {

@@ -1,6 +1,6 @@
 //! What the status says about the pod: the engine's container first, then those that others put beside it.
 
-use super::{is_pod_overdue, name};
+use super::{evidence::Evidence, is_pod_overdue, name};
 use crate::{
     conditions::{Reason, Truth, Verdict},
     names::ENGINE_CONTAINER,
@@ -13,8 +13,8 @@ use crate::{
 const CRASHES_MIN: i64 = 3;
 
 /// A pod that Kubernetes does not make.
-pub(super) fn no_pod(observed: &Observed) -> Option<Verdict> {
-    if !is_pod_overdue(observed) {
+pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
+    if !evidence.set || !is_pod_overdue(observed) {
         return None;
     }
     let set = name(observed);

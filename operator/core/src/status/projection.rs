@@ -4,16 +4,25 @@ use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
 use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, health, integrity::time, integrity::whole};
+use super::{HEAD_REFRESH_SECONDS, before, evidence::Evidence, health, integrity::time, integrity::whole};
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
     observed::Observed,
 };
 
 /// Whether searches are answered, from which projection.
-pub(super) fn projection_verdict(observed: &Observed) -> Verdict {
+pub(super) fn projection_verdict(observed: &Observed, evidence: Evidence) -> Verdict {
+    if evidence.is_old(observed) {
+        return Verdict::new(
+            Truth::Unknown,
+            Reason::PodStarting,
+            "the pod is being replaced by one of this spec",
+        );
+    }
     let Some(health) = health(observed) else {
+        // What was true under another spec is not known of this one.
         return before(observed, ConditionType::ProjectionReady)
+            .filter(|last| last.observed_generation == observed.engine.metadata.generation)
             .and_then(Verdict::of)
             .unwrap_or_else(|| unknown("the engine has not been asked yet"));
     };

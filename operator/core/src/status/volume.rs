@@ -3,11 +3,15 @@
 use crds::{Quantity, StorageStatus};
 use engine_core::wire::{Health, StorageReason};
 use kube_core::DynamicObject;
+use serde_json::Value;
 
-use super::{Outcome, age, before, health, name};
+use super::{Outcome, age, before, conflict_message, evidence::Evidence, health, name};
 use crate::{
+    anchor::record::{ClaimSays, claim_says},
     conditions::{ConditionType, Reason, Truth, Verdict},
+    names::{self, ChildKey, ChildKind},
     observed::{Observed, StorageClassView},
+    ownership::is_ours,
     plan::Plan,
     storage::{self, ClaimHold},
 };
@@ -17,6 +21,7 @@ const RESUMING_SECONDS_MAX: i64 = 60;
 
 pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
     let claim = storage::claim_of(observed, name(observed))?;
+    is_ours(observed, &claim_key(observed), claim).then_some(())?;
     Some(StorageStatus {
         claim: claim.metadata.name.clone().unwrap_or_default(),
         requested: storage::requested(claim)?.0,
@@ -24,21 +29,41 @@ pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
     })
 }
 
-pub(super) fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>) -> Verdict {
+fn claim_key(observed: &Observed) -> ChildKey {
+    ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name(observed)) }
+}
+
+pub(super) fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>, evidence: Evidence) -> Verdict {
+    if let Some(why) = observed.unread.get(&claim_key(observed)) {
+        let message = format!("the volume claim could not be read: {why}. It is tried again");
+        return Verdict::new(Truth::Unknown, Reason::ClaimPending, message);
+    }
     if let Outcome::Applied { plan: Plan { claim_hold: Some(hold), .. }, .. } = outcome {
         return hold_verdict(hold, name(observed));
     }
     let Some(claim) = storage::claim_of(observed, name(observed)) else {
         return Verdict::new(Truth::False, Reason::ClaimPending, "the volume claim has not been made yet");
     };
+    if !is_ours(observed, &claim_key(observed), claim) {
+        let message = conflict_message(observed, &[claim_key(observed)]);
+        return Verdict::new(Truth::False, Reason::NameConflict, message);
+    }
     if let Some(problem) = health(observed).and_then(|health| volume_problem(observed, health, claim)) {
+        if evidence.is_old(observed) && problem.reason != Reason::Resizing {
+            return Verdict::new(
+                Truth::Unknown,
+                Reason::PodStarting,
+                "the pod is being replaced by one of this spec, which says whether the volume can be written",
+            );
+        }
         return problem;
     }
     if claim.data.pointer("/status/phase").is_none_or(|phase| phase != "Bound") {
         return pending_verdict(observed, claim);
     }
-    growth_verdict(claim).unwrap_or_else(|| {
-        Verdict::new(Truth::True, Reason::VolumeReady, format!("{} is bound and writable", claim_name(claim)))
+    growth_verdict(observed, claim).unwrap_or_else(|| {
+        let message = format!("{} is bound, and no trouble with it is known", claim_name(claim));
+        Verdict::new(Truth::True, Reason::VolumeReady, message)
     })
 }
 
@@ -60,8 +85,16 @@ fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
             Truth::False,
             Reason::ExpansionUnsupported,
             format!(
-                "the volume cannot grow: StorageClass {class} does not say allowVolumeExpansion: true. Set it there if \
-                 its driver can grow volumes, or put spec.writer.storage.size back to {size}"
+                "the volume cannot grow: {}, or put spec.writer.storage.size back to {size}",
+                if class.is_empty() {
+                    "it has no StorageClass that could grow it. Grow the volume and the claim by hand"
+                        .to_owned()
+                } else {
+                    format!(
+                        "StorageClass {class} does not say allowVolumeExpansion: true. Set it there if its driver can grow \
+                         volumes"
+                    )
+                }
             ),
         ),
         ClaimHold::VolumeLost { head_seq } => Verdict::new(
@@ -69,7 +102,9 @@ fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
             Reason::VolumeLost,
             format!(
                 "PersistentVolumeClaim {engine}-data is gone, and with it a log of {head_seq} events. Bring the claim \
-                 back under the same name, or delete this MemoryEngine and make it again to begin an empty log"
+                 back under the same name, on the PersistentVolume that has the log (`spec.volumeName`) or from a backup: it \
+                 is taken over, and the log is held to what was recorded of it. Only when the memories are gone for good, \
+                 make this MemoryEngine again to begin an empty log"
             ),
         ),
         ClaimHold::BeingDeleted => Verdict::new(
@@ -116,7 +151,7 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
 /// Whether somebody has acted on a full volume already. The claim shows its new capacity some seconds before the
 /// engine has looked again: until then the engine is not stuck, and a pipeline that waits must not be told so.
 fn growth_under_way(observed: &Observed, claim: &DynamicObject) -> bool {
-    let growing = growth_verdict(claim);
+    let growing = growth_verdict(observed, claim);
     let just_grown = || {
         before(observed, ConditionType::StorageReady).is_some_and(|c| c.reason == Reason::Resizing.as_str())
             && before(observed, ConditionType::Reconciling)
@@ -137,6 +172,20 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
         );
     }
     match (&observed.storage_class, storage::class_of(claim)) {
+        (StorageClassView::Missing(class), _) if may_hold_memories(observed, claim) => Verdict::new(
+            Truth::False,
+            Reason::StorageClassMissing,
+            format!(
+                "StorageClass {class} does not exist. Make it, or bring the claim back with the class and the name of the \
+                 PersistentVolume that has the log"
+            ),
+        ),
+        (_, None) if may_hold_memories(observed, claim) => Verdict::new(
+            Truth::False,
+            Reason::NoDefaultStorageClass,
+            "the claim names no StorageClass and the cluster has no default. Mark one as default, or bring the claim back \
+             with the class and the name of the PersistentVolume that has the log",
+        ),
         (StorageClassView::Missing(class), _) => Verdict::new(
             Truth::False,
             Reason::StorageClassMissing,
@@ -170,20 +219,22 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
     }
 }
 
+/// Whether there may be memories on the volume that the claim asks for: only one that was made for an empty log has none.
+fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
+    let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
+    log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
+        || claim.data.pointer("/spec/volumeName").is_some()
+        || claim_says(Some(claim)) != ClaimSays::New
+}
+
 /// What a bound claim says about growing, when it is not as large as it should be.
-pub(super) fn growth_verdict(claim: &DynamicObject) -> Option<Verdict> {
+pub(super) fn growth_verdict(observed: &Observed, claim: &DynamicObject) -> Option<Verdict> {
     let milli = |quantity: Option<Quantity>| quantity.and_then(|quantity| quantity.milli().ok());
     let (requested, capacity) = (storage::requested(claim), storage::capacity(claim));
     if milli(capacity.clone())? >= milli(requested.clone())? {
         return None;
     }
-    let failure =
-        claim.data.pointer("/status/conditions").and_then(|list| list.as_array()).and_then(|list| {
-            list.iter().find(|c| {
-                matches!(c["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError"))
-                    && c["status"] == "True"
-            })
-        });
+    let failure = resize_failure(claim).filter(|_| is_of_this_size(observed, claim));
     let name = claim_name(claim);
     let sizes = format!(
         "from {} to {}",
@@ -201,4 +252,24 @@ pub(super) fn growth_verdict(claim: &DynamicObject) -> Option<Verdict> {
         ),
         None => Verdict::new(Truth::True, Reason::Resizing, format!("{name} grows {sizes} while in use")),
     })
+}
+
+fn resize_failure(claim: &DynamicObject) -> Option<&Value> {
+    let conditions = claim.data.pointer("/status/conditions")?.as_array()?;
+    conditions.iter().find(|condition| {
+        matches!(condition["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError"))
+            && condition["status"] == "True"
+    })
+}
+
+/// Whether a failure to grow is of the size that is asked for now. The resizer says which size it works at; one that does
+/// not is believed from the second look at a new size on.
+fn is_of_this_size(observed: &Observed, claim: &DynamicObject) -> bool {
+    let requested = storage::requested(claim).and_then(|size| size.milli().ok());
+    let tried = claim.data.pointer("/status/allocatedResources/storage").and_then(Value::as_str);
+    let last = || {
+        let storage = observed.engine.status.as_ref()?.storage.as_ref()?;
+        Some(storage.requested.clone())
+    };
+    tried.map(str::to_owned).or_else(last).is_none_or(|size| Quantity(size).milli().ok() == requested)
 }

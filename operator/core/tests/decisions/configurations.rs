@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crds::{
     Embedding, EmbeddingProvider, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException, Retention,
+    SameText, Saving,
 };
 use engine_core::{
     digest::Hash,
@@ -13,6 +14,7 @@ use engine_core::{
 };
 use operator_core::{
     build::{children, engine_config},
+    plan::Done,
     status::{Outcome, status},
     validate::validate,
 };
@@ -57,6 +59,7 @@ fn full() -> MemoryEngineSpec {
             max_entries_per_project: Some(10_000),
             spike_guard_percent: Some(30),
         }),
+        saving: Some(Saving { same_text: Some(SameText::SaveOnce) }),
         embedding: Some(Embedding { provider: EmbeddingProvider::Off }),
         mcp: Some(Mcp {
             allowed_hosts: vec!["proxy.example.org:8443".into(), "[fd00::1]".into()],
@@ -101,6 +104,7 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
     let empty = MemoryEngineSpec {
         policy: Some(Policy::default()),
         retention: Some(Retention::default()),
+        saving: Some(Saving::default()),
         mcp: Some(Mcp::default()),
         limits: Some(Limits::default()),
         ..MemoryEngineSpec::default()
@@ -131,6 +135,7 @@ fn what_is_said_reaches_the_engine() {
         config["retention"],
         json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
     );
+    assert_eq!(config["saving"], json!({"sameText": "SaveOnce"}));
     assert_eq!(config["embedding"], json!({"provider": "none"}));
     assert_eq!(
         config["mcp"],
@@ -165,7 +170,8 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let plan = planned(&world);
     carry_out(&mut world, &plan, usize::MAX);
     let valid = valid(&world);
-    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: None };
+    let done = Done::default();
+    let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let said = json!(status(&world, &outcome)).to_string();
     let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [

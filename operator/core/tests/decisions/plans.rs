@@ -82,7 +82,7 @@ fn a_field_that_is_wanted_no_more_is_taken_away() {
     }
     assert_eq!(planned(&world), Plan::default());
     world.engine = Arc::new(engine());
-    assert_eq!(said(&planned(&world)), ["repair StatefulSet/notes"]);
+    assert_eq!(said(&planned(&world)), ["update StatefulSet/notes"]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_foreign_object_stops_creation_and_is_left_alone() {
     let (key, ours) = service.expect("a Service");
     let mut foreign = ours.as_ref().clone();
     foreign.metadata.owner_references = None;
-    foreign.metadata.managed_fields = None;
+    (foreign.metadata.labels, foreign.metadata.annotations) = (None, None);
     world.children.retain(|_, _| false);
     world.children.insert(key.clone(), Arc::new(foreign));
     let plan = planned(&world);
@@ -166,7 +166,7 @@ fn grown(class: StorageClassView) -> Plan {
 #[test]
 fn a_volume_grows_where_its_class_lets_it() {
     let class = |expandable| StorageClassView::Found { name: "standard".into(), expandable };
-    assert_eq!(said(&grown(class(true))), ["repair PersistentVolumeClaim/notes-data"]);
+    assert_eq!(said(&grown(class(true))), ["update PersistentVolumeClaim/notes-data"]);
     let held = grown(class(false));
     let hold = ClaimHold::ExpansionUnsupported { class: "standard".into(), size: "10Gi".into() };
     assert_eq!(held.claim_hold, Some(hold));

@@ -25,7 +25,8 @@ use crate::world::{
 
 fn pod(status: Value, spec: Value) -> PodView {
     let pod: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0"}, "spec": spec, "status": status,
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0", "labels": {"controller-revision-hash": "a"}},
+        "spec": spec, "status": status,
     }))
     .expect("a pod");
     PodView::of(&pod)

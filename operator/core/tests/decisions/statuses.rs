@@ -9,12 +9,15 @@ use operator_core::{
     names::{ChildKey, ChildKind},
     notices::notices,
     observed::{EngineReport, Observed, StorageClassView},
+    plan::Problem,
     status::{Outcome, status},
     validate::Fault,
 };
 use serde_json::json;
 
-use crate::world::{condition, edit, engine, health, observed, planned, settled, status_of, valid};
+use crate::world::{
+    condition, edit, engine, health, observed, planned, settled, status_after, status_of, stopped,
+};
 
 /// Checks Ready, Reconciling, Stalled, StorageReady and the phase, in this order.
 fn check(world: &Observed, expected: [&str; 4], phase: Phase) {
@@ -147,10 +150,10 @@ fn an_invalid_spec_and_a_refused_object_stall() {
     let world = settled();
     let invalid = status(&world, &Outcome::Invalid(&[Fault::NoImage]));
     assert_eq!(condition(&invalid, "Stalled"), "True/InvalidSpec");
-    let (valid, plan) = (valid(&world), planned(&world));
     let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
-    let outcome = Outcome::Applied { valid: &valid, plan: &plan, refused: Some((key, "too large".into())) };
-    assert_eq!(condition(&status(&world, &outcome), "Stalled"), "True/ApplyRefused");
+    let done = stopped(Problem::Refused { key, why: "too large".into() });
+    let refused = status_after(&world, &planned(&world), &done);
+    assert_eq!(condition(&refused, "Stalled"), "True/ApplyRefused");
 }
 
 fn with_status(world: &Observed, status: crds::MemoryEngineStatus) -> Observed {

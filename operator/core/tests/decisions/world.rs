@@ -1,6 +1,6 @@
 //! Worlds to decide about: a made-up engine, and a made-up API server that carries plans out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crds::{MemoryEngine, MemoryEngineSpec};
 use engine_core::wire::{
@@ -10,10 +10,10 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use kube_core::DynamicObject;
 use operator_core::{
-    anchor::question::CheckpointReport,
+    applied::Applied,
     names::{ChildKey, ChildKind},
-    observed::{EngineReport, Observed, PodRefusal, StorageClassView},
-    plan::{Plan, Write, plan},
+    observed::{EngineReport, Observed},
+    plan::{Done, Plan, Problem, Write, plan},
     pod::PodView,
     settings::Settings,
     status::{Outcome, status},
@@ -38,17 +38,7 @@ pub(crate) fn engine() -> MemoryEngine {
 }
 
 pub(crate) fn observed(engine: MemoryEngine) -> Observed {
-    Observed {
-        engine: Arc::new(engine),
-        children: BTreeMap::new(),
-        pod: None,
-        pod_refusal: PodRefusal::NotAsked,
-        storage_class: StorageClassView::NotAsked,
-        report: EngineReport::NotAsked,
-        checkpoints: CheckpointReport::NotAsked,
-        told: false,
-        now: "2026-01-02T03:04:05.5Z".parse::<Timestamp>().expect("a time"),
-    }
+    Observed::only(Arc::new(engine), "2026-01-02T03:04:05.5Z".parse::<Timestamp>().expect("a time"))
 }
 
 pub(crate) fn valid(observed: &Observed) -> Valid {
@@ -64,12 +54,18 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
     for write in plan.writes.iter().take(count) {
         match write {
             Write::Create { key, object }
+            | Write::Update { key, object, .. }
             | Write::Repair { key, object, .. }
             | Write::Record { key, object } => {
                 let mut after = stored(key, object);
                 if let Some(before) = observed.children.get(key) {
                     keep_what_is_not_ours(&before.data, &mut after.data);
                 }
+                remember(observed, write, after);
+            }
+            Write::Release { key, owners, .. } => {
+                let mut after = observed.children[key].as_ref().clone();
+                after.metadata.owner_references = Some(owners.clone());
                 observed.children.insert(key.clone(), Arc::new(after));
             }
             Write::Delete { key, .. } => {
@@ -77,6 +73,14 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
             }
         }
     }
+}
+
+/// Takes the object over that a write left, as the operator does.
+pub(crate) fn remember(observed: &mut Observed, write: &Write, after: DynamicObject) {
+    if let Some(applied) = Applied::of(write, &after, observed.now) {
+        observed.applied.insert(write.key().clone(), applied);
+    }
+    observed.children.insert(write.key().clone(), Arc::new(after));
 }
 
 /// What others wrote stays: the status, and the class that was filled in.
@@ -88,13 +92,12 @@ fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
     }
 }
 
-/// An applied object as it comes back: with a uid, a version, our field manager and a few defaults.
+/// An applied object as it comes back: with a uid, a version and a few defaults; managed fields decide nothing.
 pub(crate) fn stored(key: &ChildKey, applied: &Value) -> DynamicObject {
     let mut object = applied.clone();
     object["metadata"]["uid"] = json!(format!("uid-of-{key}"));
     object["metadata"]["resourceVersion"] = json!("7");
     object["metadata"]["generation"] = json!(1);
-    object["metadata"]["managedFields"] = json!([{"manager": "memory-operator", "operation": "Apply"}]);
     if key.kind == ChildKind::StatefulSet {
         object["spec"]["template"]["spec"]["restartPolicy"] = json!("Always");
     }
@@ -138,6 +141,7 @@ pub(crate) fn settled() -> Observed {
 pub(crate) fn pod() -> PodView {
     PodView {
         name: "notes-0".into(),
+        revision: Some("a".into()),
         ip: Some("10.0.0.1".into()),
         ready: true,
         engine_ready: true,
@@ -178,8 +182,20 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
 
 /// The status after a reconcile in which every write succeeded.
 pub(crate) fn status_of(observed: &Observed) -> crds::MemoryEngineStatus {
-    let (valid, plan) = (valid(observed), planned(observed));
-    status(observed, &Outcome::Applied { valid: &valid, plan: &plan, refused: None })
+    let plan = planned(observed);
+    let written = plan.writes.iter().map(|write| write.key().clone()).collect();
+    let done = Done { written, changed: plan.is_changing(), problem: None };
+    status_after(observed, &plan, &done)
+}
+
+/// The status after a reconcile that came to this.
+pub(crate) fn status_after(observed: &Observed, plan: &Plan, done: &Done) -> crds::MemoryEngineStatus {
+    status(observed, &Outcome::Applied { valid: &valid(observed), plan, done })
+}
+
+/// A problem with one object, before anything of the plan was written.
+pub(crate) fn stopped(problem: Problem) -> Done {
+    Done { problem: Some(problem), ..Done::default() }
 }
 
 /// `Type=Status/Reason` of one condition.

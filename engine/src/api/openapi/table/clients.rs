@@ -4,9 +4,10 @@ use engine_core::wire::{
     ErrorCode, MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreItem, StoreItems, StoreNamespaces,
     StorePut, StoreSearch,
 };
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, RequestBody, WRITE};
 use super::parameters::{ITEM_KEY, KEY, NAMESPACE, PROJECT_HEADER, body, nothing, ok, query};
 use crate::api::adapters::Namespaces;
 
@@ -18,9 +19,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "useMemoryTool",
         tag: "clients",
         summary: "A command of the memory tool",
-        description: "Carries out one command of the tool `memory_20250818` of another product. What the command itself is refused for is an answer with `is_error`, for the model.",
+        description: "Carries out one command of the tool `memory_20250818` of another product. What a command is refused for, also one that is none, is an answer with `is_error`, for the model.",
         parameters: &[PROJECT_HEADER],
-        body: body::<MemoryToolCommand>(command),
+        body: Some(RequestBody { schema: command_or_any, example: command }),
         answers: &[ok::<MemoryToolAnswer>("A text for the model")],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
     },
@@ -92,6 +93,12 @@ const REFRESH: Parameter = query(
     || json!({ "type": "string" }),
     || json!("false"),
 );
+
+/// A command, or an object that is none, which is answered too.
+fn command_or_any(schemas: &mut SchemaGenerator) -> Schema {
+    let command = schemas.subschema_for::<MemoryToolCommand>();
+    schemars::json_schema!({ "anyOf": [command, { "type": "object" }] })
+}
 
 fn command() -> Value {
     json!({ "command": "view", "path": "/memories" })

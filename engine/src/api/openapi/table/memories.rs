@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::super::operation::{ANY, BODY, CHECKED, LOG, Operation, Parameter, READ, WRITE};
 use super::parameters::{
-    AS_OF, EXAMPLE_ID, ID, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, again, body, needed, ok, query,
-    seq, written,
+    AS_OF, EXAMPLE_ID, ID, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, TAGS_ALL, TAGS_ANY, again, body,
+    needed, ok, query, seq, written,
 };
 
 /// In the order of the guide.
@@ -108,6 +108,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             around("after", "How many after it."),
             OF_PROJECT,
             OF_SESSION,
+            TAGS_ANY,
+            TAGS_ALL,
             KNOWN_AT,
             MIN_SEQ,
         ],

@@ -2,7 +2,7 @@
 
 use engine_core::limits::{
     IDEMPOTENCY_KEY_CHARS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX, ITEM_SEGMENTS_MAX, NAME_CHARS_MAX,
-    QUERY_CHARS_MAX, SEARCH_OFFSET_MAX,
+    QUERY_CHARS_MAX, SEARCH_OFFSET_MAX, TAG_CHARS_MAX, TAGS_MAX,
 };
 use engine_core::wire::patterns::{ID_PATTERN, NAME_PATTERN, TEXT_PATTERN};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -68,6 +68,26 @@ pub(super) const fn needed(
     example: fn() -> Value,
 ) -> Parameter {
     Parameter { name, place: "query", required: true, description, schema, example }
+}
+
+pub(super) const TAGS_ANY: Parameter = query(
+    "tags_any",
+    "Only memories that have at least one of these tags, letter by letter; the parameter comes once for each.",
+    tags,
+    || json!(["colour"]),
+);
+pub(super) const TAGS_ALL: Parameter = query(
+    "tags_all",
+    "Only memories that have every one of these tags; the parameter comes once for each.",
+    tags,
+    || json!(["colour"]),
+);
+
+fn tags() -> Value {
+    json!({
+        "type": "array", "maxItems": TAGS_MAX,
+        "items": { "type": "string", "minLength": 1, "maxLength": TAG_CHARS_MAX, "pattern": NAME_PATTERN },
+    })
 }
 
 /// The form of a name.

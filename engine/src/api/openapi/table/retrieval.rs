@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, WRITE};
 use super::parameters::{
-    AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, OF_TYPE, OFFSET, again, body, ok, query, written,
+    AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, OF_TYPE, OFFSET, TAGS_ALL, TAGS_ANY, again, body,
+    ok, query, written,
 };
 
 /// In the order of the guide.
@@ -23,6 +24,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             OF_PROJECT,
             OF_TYPE,
             OF_SESSION,
+            TAGS_ANY,
+            TAGS_ALL,
             MODE,
             EXPLAIN,
             query(

@@ -1,0 +1,119 @@
+//! Answers of tools in parts: how much of a text or of a list one answer has room for.
+
+use crate::limits::TOOL_ANSWER_BYTES_MAX;
+
+/// Room of an answer for what is in it, bytes: the rest is for the protocol's frame, and for what is said about the next part.
+pub const ROOM: usize = TOOL_ANSWER_BYTES_MAX - 4096;
+
+/// Bytes of a text when it stands in JSON that is itself a text of JSON: what the largest form of an answer needs.
+pub fn cost(text: &str) -> usize {
+    text.chars().map(cost_of).sum()
+}
+
+fn cost_of(c: char) -> usize {
+    match c {
+        // A backslash before it, and one before each of the two.
+        '"' | '\\' => 4,
+        '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 3,
+        c if c < ' ' => 7,
+        c => c.len_utf8(),
+    }
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The part itself.
+    pub text: &'a str,
+    /// Where the next one begins, characters from the start; none when this is the last.
+    pub next: Option<usize>,
+    /// All characters of the text.
+    pub total: usize,
+}
+
+/// The part of a text that begins behind this many characters and needs at most these bytes; none when the text has no such
+/// place. One that has room for a single character has one.
+pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
+    let total = text.chars().count();
+    let start = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset)?;
+    let (mut end, mut chars, mut used) = (start, 0, 0);
+    for c in text[start..].chars() {
+        used += cost_of(c);
+        if used > room && chars > 0 {
+            break;
+        }
+        end += c.len_utf8();
+        chars += 1;
+    }
+    let next = Some(offset + chars).filter(|next| *next < total);
+    Some(Part { text: &text[start..end], next, total })
+}
+
+/// How many of the first of these things fit, by their costs; at least one, if there is one.
+pub fn fitting(costs: impl IntoIterator<Item = usize>, room: usize) -> usize {
+    let mut used = 0;
+    let fits = |cost: &usize| {
+        used += cost;
+        used <= room
+    };
+    let costs: Vec<usize> = costs.into_iter().collect();
+    costs.iter().copied().take_while(fits).count().max(usize::from(!costs.is_empty()))
+}
+
+/// Which of these things in a row fit, when those around the one at `anchor` are wanted most: from, and behind which.
+pub fn around(costs: &[usize], anchor: usize, room: usize) -> (usize, usize) {
+    let (mut from, mut to, mut used) = (0, costs.len(), costs.iter().sum::<usize>());
+    while used > room && to - from > 1 {
+        let (before, after) = (anchor.saturating_sub(from), (to - 1).saturating_sub(anchor));
+        if before > after {
+            used -= costs[from];
+            from += 1;
+        } else {
+            to -= 1;
+            used -= costs[to];
+        }
+    }
+    (from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_put_together_are_the_text(text in "(?s).{0,300}", room in 1_usize..80) {
+            let (mut whole, mut next) = (String::new(), Some(0));
+            while let Some(offset) = next {
+                let part = part(&text, offset, room).unwrap();
+                prop_assert!(cost(part.text) <= room.max(7));
+                whole.push_str(part.text);
+                next = part.next;
+            }
+            prop_assert_eq!(&whole, &text);
+            prop_assert!(part(&text, text.chars().count() + 1, room).is_none());
+        }
+
+        #[test]
+        fn a_text_costs_what_it_takes(text in "(?s).{0,200}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let within = serde_json::to_string(&json).unwrap();
+            // Four marks at the ends.
+            prop_assert_eq!(cost(&text) + 6, within.len());
+        }
+    }
+
+    #[test]
+    fn what_is_near_is_kept() {
+        assert_eq!(fitting([3, 3, 3], 6), 2);
+        assert_eq!(fitting([9, 3], 6), 1);
+        assert_eq!(fitting([], 6), 0);
+        assert_eq!(around(&[1; 9], 4, 9), (0, 9));
+        assert_eq!(around(&[1; 9], 4, 3), (3, 6));
+        assert_eq!(around(&[1; 9], 0, 3), (0, 3));
+        assert_eq!(around(&[1; 9], 8, 3), (6, 9));
+        assert_eq!(around(&[9], 0, 3), (0, 1));
+    }
+}

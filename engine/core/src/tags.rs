@@ -1,0 +1,62 @@
+//! Tags that memories are narrowed to.
+
+use crate::limits::{TAG_CHARS_MAX, TAGS_MAX};
+use crate::request::{Refused, text};
+
+/// Which tags a memory must have, letter by letter as they were given when it was saved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags {
+    any: Vec<String>,
+    all: Vec<String>,
+}
+
+impl Tags {
+    /// Checks both lists: of the first a memory has at least one, of the second every one. Empty lists narrow nothing.
+    pub fn new(any: Vec<String>, all: Vec<String>) -> Result<Tags, Refused> {
+        for (field, tags) in [("tags_any", &any), ("tags_all", &all)] {
+            if tags.len() > TAGS_MAX {
+                let (field, found) = (field.to_owned(), tags.len());
+                return Err(Refused::Count { field, found, min: 0, max: TAGS_MAX });
+            }
+            for (i, tag) in tags.iter().enumerate() {
+                text(&format!("{field}[{i}]"), tag, TAG_CHARS_MAX)?;
+            }
+        }
+        Ok(Tags { any, all })
+    }
+
+    /// Whether they narrow nothing.
+    pub fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.all.is_empty()
+    }
+
+    /// Tags of which a memory has at least one.
+    pub fn any(&self) -> &[String] {
+        &self.any
+    }
+
+    /// Tags of which a memory has every one.
+    pub fn all(&self) -> &[String] {
+        &self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_no_memory_can_have_are_refused() {
+        let of = |n: usize, tag: &str| vec![tag.to_owned(); n];
+        assert!(Tags::new(Vec::new(), Vec::new()).unwrap().is_empty());
+        assert!(!Tags::new(of(TAGS_MAX, "a"), Vec::new()).unwrap().is_empty());
+        for (any, all, named) in [
+            (of(TAGS_MAX + 1, "a"), Vec::new(), "tags_any has 33 items"),
+            (Vec::new(), of(1, " "), "tags_all[0] must not be empty"),
+            (of(1, "a\nb"), Vec::new(), "tags_any[0] must not have control characters"),
+            (of(1, &"x".repeat(TAG_CHARS_MAX + 1)), Vec::new(), "tags_any[0] has 65 characters"),
+        ] {
+            assert!(Tags::new(any, all).unwrap_err().to_string().contains(named), "{named}");
+        }
+    }
+}

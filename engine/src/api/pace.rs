@@ -1,0 +1,159 @@
+//! How long a connection may take for what it is doing: the head of a request has to come quickly, the rest between two requests
+//! may be long.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// From an accepted connection, or the first byte of a later request, to the end of its head. A head is one packet or a few.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection rests when the configuration does not say: longer than the 60 s that proxies keep theirs, so that it is
+/// the proxy that closes it, and not the engine while the proxy sends on it.
+pub(crate) const REST_DEFAULT: Duration = Duration::from_secs(75);
+/// What a connection rests beyond what clients are told, for a request that was on its way at the last moment.
+const REST_GRACE: Duration = Duration::from_secs(1);
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A head is awaited, until then.
+    Head(Instant),
+    /// A request is being received or answered, which has bounds of its own.
+    Busy,
+    /// Everything was answered; the next request may come until then.
+    Rest(Instant),
+}
+
+/// The pace of one connection.
+#[derive(Debug)]
+pub(super) struct Pace {
+    phase: watch::Sender<Phase>,
+    head: Duration,
+    rest: Duration,
+}
+
+impl Pace {
+    /// Begins with an accepted connection.
+    pub(super) fn new(rest: Duration) -> Pace {
+        Pace::with(HEAD_TIMEOUT, rest + REST_GRACE)
+    }
+
+    fn with(head: Duration, rest: Duration) -> Pace {
+        Pace { phase: watch::Sender::new(Phase::Head(Instant::now() + head)), head, rest }
+    }
+
+    /// Bytes came.
+    pub(super) fn received(&self) {
+        self.phase.send_if_modified(|phase| {
+            let begins = matches!(phase, Phase::Rest(_));
+            if begins {
+                *phase = Phase::Head(Instant::now() + self.head);
+            }
+            begins
+        });
+    }
+
+    /// A head is complete.
+    pub(super) fn asked(&self) {
+        self.phase.send_replace(Phase::Busy);
+    }
+
+    /// An answer is complete.
+    fn answered(&self) {
+        self.phase.send_replace(Phase::Rest(Instant::now() + self.rest));
+    }
+
+    /// Ends when the connection has taken too long.
+    pub(super) async fn over(&self) {
+        let mut changes = self.phase.subscribe();
+        loop {
+            let phase = *changes.borrow_and_update();
+            let changed = match phase {
+                Phase::Busy => changes.changed().await,
+                Phase::Head(until) | Phase::Rest(until) => tokio::select! {
+                    // What came at the last moment came in time.
+                    biased;
+                    changed = changes.changed() => changed,
+                    () = sleep_until(until) => return,
+                },
+            };
+            // The sender is in the same value.
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The body of an answer, whose end is that of the answer.
+pub(super) struct Watched {
+    body: Body,
+    pace: Arc<Pace>,
+}
+
+impl Watched {
+    pub(super) fn new(body: Body, pace: Arc<Pace>) -> Watched {
+        Watched { body, pace }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.pace.answered();
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn is_over_after(pace: &Pace, wait: Duration) -> bool {
+        tokio::time::timeout(wait, pace.over()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_rest_is_longer_than_a_head() {
+        let (head, rest) = (Duration::from_millis(300), Duration::from_millis(1500));
+        let pace = Pace::with(head, rest);
+        assert!(is_over_after(&pace, head * 2).await, "nothing was ever sent");
+        let pace = Pace::with(head, rest);
+        pace.received();
+        pace.asked();
+        assert!(!is_over_after(&pace, head * 3).await, "a request has bounds of its own");
+        pace.answered();
+        assert!(!is_over_after(&pace, head * 3).await, "what was announced is kept to");
+        pace.received();
+        pace.received();
+        assert!(is_over_after(&pace, head * 2).await, "half a head");
+        pace.asked();
+        pace.answered();
+        assert!(is_over_after(&pace, rest * 2).await);
+        assert!(Pace::new(REST_DEFAULT).rest > REST_DEFAULT, "closed later than announced");
+    }
+}

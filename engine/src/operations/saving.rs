@@ -1,0 +1,218 @@
+//! Saving memories, and telling which of them are known already.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use engine_core::event::Draft;
+use engine_core::request;
+use engine_core::wire::{ErrorCode, SameText, SaveMemories, SaveMemory, Saved, SavedMemories};
+use serde::Deserialize;
+
+use super::{Operations, Written};
+use crate::log::{Key, Receipt};
+use crate::projection::{Earlier, Text, earlier};
+use crate::refusal::{Refusal, internal};
+use crate::writing::Passed;
+
+/// How long a save waits to learn whether its text is known: what is durable is answered, whatever else the engine is busy with.
+const LOOK_MAX: Duration = Duration::from_millis(50);
+
+/// The content of a memory's payload.
+#[derive(Deserialize)]
+struct Content {
+    content: String,
+}
+
+impl Operations {
+    /// Makes a memory durable.
+    pub(crate) async fn save(
+        &self,
+        request: SaveMemory,
+        key: Option<Key>,
+    ) -> Result<Written<Saved>, Refusal> {
+        let mode = request.same_text.unwrap_or(self.engine.same_text);
+        let draft = request::memory(request)?;
+        let Written { mut answer, replayed, wrote } = self.save_drafts(vec![draft], vec![mode], key).await?;
+        let answer = answer.pop().ok_or_else(|| internal(&"a saved memory has no answer"))?;
+        Ok(Written { answer, replayed, wrote })
+    }
+
+    /// Makes memories durable, all or none.
+    pub(crate) async fn save_all(
+        &self,
+        request: SaveMemories,
+        key: Option<Key>,
+    ) -> Result<Written<SavedMemories>, Refusal> {
+        let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(self.engine.same_text);
+        let modes = request.memories.iter().map(mode).collect();
+        let drafts = request::memories(request)?;
+        let Written { answer, replayed, wrote } = self.save_drafts(drafts, modes, key).await?;
+        Ok(Written { answer: SavedMemories { items: answer }, replayed, wrote })
+    }
+
+    async fn save_drafts(
+        &self,
+        drafts: Vec<Draft>,
+        modes: Vec<SameText>,
+        key: Option<Key>,
+    ) -> Result<Written<Vec<Saved>>, Refusal> {
+        // As they are written, personal data taken out: that is what may be known.
+        let passed = self.engine.pass(drafts).await?;
+        let texts = passed.drafts().iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        if !modes.contains(&SameText::SaveOnce) {
+            return self.save_and_say(passed, texts, key).await;
+        }
+        let operations = self.clone();
+        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        let saved = tokio::spawn(async move { operations.save_once(passed, texts, modes, key).await });
+        saved.await.map_err(|fault| internal(&fault))?
+    }
+
+    /// Writes all of them. What is known is looked up meanwhile.
+    async fn save_and_say(
+        &self,
+        passed: Passed,
+        texts: Vec<Text>,
+        key: Option<Key>,
+    ) -> Result<Written<Vec<Saved>>, Refusal> {
+        let looked = tokio::time::timeout(LOOK_MAX, self.earlier(texts.clone(), None));
+        let (receipt, looked) = tokio::join!(self.engine.commit_passed(passed, key), looked);
+        let receipt = receipt?;
+        // The memories are saved, whether or not anything is known of them.
+        let known = looked.ok().and_then(Result::ok).map_or_else(Vec::new, |(known, _)| known);
+        let mut first: HashMap<&Text, String> = HashMap::new();
+        let mut saved = self.saved(&receipt, texts.len()).await?;
+        for (place, (saved, text)) in saved.iter_mut().zip(&texts).enumerate() {
+            let known = known.get(place).and_then(Option::as_ref);
+            let before = known.filter(|known| known.seq < receipt.first_seq).map(|known| known.id.clone());
+            saved.known_as = before.or_else(|| first.get(text).cloned());
+            first.entry(text).or_insert_with(|| saved.id.clone());
+        }
+        Ok(Written::new(&receipt, saved))
+    }
+
+    /// Writes those that are not known. One save of a text is looked at and written at a time.
+    async fn save_once(
+        &self,
+        passed: Passed,
+        texts: Vec<Text>,
+        modes: Vec<SameText>,
+        key: Option<Key>,
+    ) -> Result<Written<Vec<Saved>>, Refusal> {
+        let _turns = self.engine.turns.take(texts.iter().map(|text| ("text", text))).await;
+        let name = key.as_ref().map(|key| key.key.clone());
+        let (known, repeated) = self.earlier(texts.clone(), name).await?;
+        let mut first: HashMap<&Text, usize> = HashMap::new();
+        let keeps = |place: usize, first: &HashMap<&Text, usize>| {
+            let is_known = known[place].is_some() || first.contains_key(&texts[place]);
+            modes[place] == SameText::Say || !is_known
+        };
+        let mut kept = Vec::with_capacity(texts.len());
+        for (place, text) in texts.iter().enumerate() {
+            kept.push(keeps(place, &first));
+            first.entry(text).or_insert(place);
+        }
+        // What a key did before is answered in the same way: the log knows whether the request is the same.
+        if repeated {
+            let receipt = self.engine.commit_passed(passed, key).await?;
+            return self.saved_before(&receipt, &texts, &known).await;
+        }
+        let count = kept.iter().filter(|kept| **kept).count();
+        let (mut written, receipt) = match count {
+            0 => (Vec::new().into_iter(), None),
+            _ => {
+                let receipt = self.engine.commit_passed(passed.keep(&kept), key).await?;
+                (self.saved(&receipt, count).await?.into_iter(), Some(receipt))
+            }
+        };
+        let mut answer: Vec<Saved> = Vec::with_capacity(texts.len());
+        for (place, text) in texts.iter().enumerate() {
+            let earlier = known[place].as_ref().map(known_saved);
+            let within = first.get(text).filter(|at| **at < place).and_then(|at| answer.get(*at).cloned());
+            let before = earlier.or(within);
+            let known_as = before.as_ref().map(|saved| saved.id.clone());
+            let own = if kept[place] { written.next() } else { before };
+            let own = own.ok_or_else(|| internal(&"a saved memory has no answer"))?;
+            answer.push(Saved { known_as, ..own });
+        }
+        Ok(match receipt {
+            Some(receipt) => Written::new(&receipt, answer),
+            None => Written { answer, replayed: false, wrote: false },
+        })
+    }
+
+    /// What a request that came before has written, and for what it has not, what was known.
+    async fn saved_before(
+        &self,
+        receipt: &Receipt,
+        texts: &[Text],
+        known: &[Option<Earlier>],
+    ) -> Result<Written<Vec<Saved>>, Refusal> {
+        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
+        let mut written: HashMap<String, Saved> = HashMap::new();
+        if events.len() == texts.len() {
+            let saved = self.saved(receipt, texts.len()).await?;
+            return Ok(Written::new(receipt, saved));
+        }
+        for event in events {
+            // One that was forgotten has none.
+            if let Ok(Content { content }) = serde_json::from_str(event.payload.get()) {
+                written.entry(content).or_insert(Saved {
+                    id: event.id,
+                    seq: event.seq,
+                    hash: event.hash,
+                    known_as: None,
+                });
+            }
+        }
+        let mut answer = Vec::with_capacity(texts.len());
+        for (text, known) in texts.iter().zip(known) {
+            let found = written.get(&text.content).cloned().or_else(|| known.as_ref().map(known_saved));
+            answer.push(found.ok_or_else(gone)?);
+        }
+        Ok(Written::new(receipt, answer))
+    }
+
+    /// What a write of so many memories answers.
+    async fn saved(&self, receipt: &Receipt, count: usize) -> Result<Vec<Saved>, Refusal> {
+        if count == 1 {
+            return Ok(vec![super::memories::saved(receipt)]);
+        }
+        // From the log: what a request did before is answered in the same way.
+        let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
+        let item = |event: engine_core::wire::EventView| Saved {
+            id: event.id,
+            seq: event.seq,
+            hash: event.hash,
+            known_as: None,
+        };
+        Ok(events.into_iter().map(item).collect())
+    }
+
+    /// Which of these texts are known, of everything that is durable now.
+    async fn earlier(
+        &self,
+        texts: Vec<Text>,
+        key: Option<String>,
+    ) -> Result<(Vec<Option<Earlier>>, bool), Refusal> {
+        let moment = self.moment(None, None);
+        let read = move |connection: &_| earlier(connection, &texts, &moment, key.as_deref());
+        self.query("known_texts", None, read).await
+    }
+}
+
+fn text(draft: &Draft) -> Result<Text, Refusal> {
+    let Content { content } = serde_json::from_str(draft.payload.get()).map_err(|fault| internal(&fault))?;
+    Ok(Text { project: draft.project.clone(), content })
+}
+
+/// What a request was told is known has ended or was forgotten since.
+fn gone() -> Refusal {
+    let message = "this request was done before, and a memory that its answer named is true no longer";
+    Refusal::new(ErrorCode::EntryNotValid, message).hint("send it again without the Idempotency-Key")
+}
+
+fn known_saved(earlier: &Earlier) -> Saved {
+    let Earlier { seq, id, hash } = earlier.clone();
+    Saved { known_as: Some(id.clone()), id, seq, hash: hash.to_string() }
+}

@@ -1,0 +1,91 @@
+//! Ranks what the full-text index has found where there is no catalog, by the texts themselves. Not by the index's own figures: those
+//! are of all projects, and what one writes must not change the order in another.
+
+use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::terms::{Stems, Term, words};
+
+use super::best::Best;
+
+/// Texts that are looked at, and bytes of them all together: those that come after keep the order in which they come.
+const TEXTS_MAX: usize = 16_384;
+const TEXTS_BYTES_MAX: usize = 16 << 20;
+
+/// Texts that were looked at.
+pub(super) struct Texts {
+    stems: Stems,
+    terms: Vec<Term>,
+    looked: Vec<(i64, Vec<f64>, f64)>,
+    /// Found, and not looked at.
+    others: Vec<i64>,
+    bytes: usize,
+}
+
+impl Texts {
+    /// For what somebody looks for.
+    pub(super) fn new(asked: &str) -> Texts {
+        let (stems, mut terms) = (Stems::default(), Vec::new());
+        words(asked, |word| terms.push(stems.term(word)));
+        terms.sort_unstable();
+        terms.dedup();
+        Texts { stems, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+    }
+
+    /// Whether the next one has to be looked at; what is not is told with [`Texts::pass`].
+    pub(super) fn has_room(&self) -> bool {
+        self.looked.len() < TEXTS_MAX && self.bytes < TEXTS_BYTES_MAX
+    }
+
+    pub(super) fn pass(&mut self, seq: i64) {
+        self.others.push(seq);
+    }
+
+    /// Looks at a text in parts, each with what a word in it counts.
+    pub(super) fn look(&mut self, seq: i64, parts: &[(&str, f64)]) {
+        let (mut counts, mut length) = (vec![0.0; self.terms.len()], 0.0);
+        for (text, weight) in parts {
+            self.bytes += text.len();
+            words(text, |word| {
+                length += 1.0;
+                if let Ok(place) = self.terms.binary_search(&self.stems.term(word)) {
+                    counts[place] += weight;
+                }
+            });
+        }
+        self.looked.push((seq, counts, length));
+    }
+
+    /// All of them by BM25, of a project that has so many; those that were not looked at last.
+    pub(super) fn ranked(&self, of: u64, best: &mut Best) {
+        let frequency =
+            |place: usize| self.looked.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();
+        let says: Vec<f64> = (0..self.terms.len()).map(|place| idf(of, frequency(place) as u64)).collect();
+        let place_of = |term| self.terms.binary_search(&term).map_or(0.0, |place| says[place]);
+        let asked = Asked::new(self.terms.iter().copied(), place_of);
+        #[expect(clippy::cast_precision_loss, reason = "some thousand texts")]
+        let count = self.looked.len().max(1) as f64;
+        let mean = self.looked.iter().map(|(.., length)| length).sum::<f64>() / count;
+        for (seq, counts, length) in &self.looked {
+            best.put(*seq, asked.score(counts, *length, mean));
+        }
+        self.others.iter().for_each(|seq| best.put(*seq, 0.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_words_and_titles_come_first_and_what_was_not_looked_at_last() {
+        let mut texts = Texts::new("blue Kettles");
+        texts.look(1, &[("", 4.0), ("the kettle is blue", 1.0)]);
+        texts.look(2, &[("Blue kettle", 4.0), ("a long text about something else altogether", 1.0)]);
+        texts.look(3, &[("", 4.0), ("a red kettle", 1.0)]);
+        assert!(texts.has_room());
+        texts.pass(4);
+        let mut best = Best::of(9);
+        texts.ranked(100, &mut best);
+        assert_eq!(best.total(), 4);
+        assert_eq!(best.in_order().map(|(seq, _)| seq).collect::<Vec<_>>(), [2, 1, 3, 4]);
+    }
+}

@@ -1,0 +1,349 @@
+//! What one project holds changes nothing in what another is answered, and items are found as memories are.
+
+use serde_json::{Value, json};
+
+use crate::process::Running;
+
+/// A conversation and questions, with what was computed of them elsewhere.
+const LABELLED: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
+
+const QUESTIONS: [&str; 5] = [
+    "what does ana like to eat",
+    "Where is the kettle?",
+    "kettle",
+    "blue kettle kitchen",
+    "how is the stove lit",
+];
+const TEXTS: [&str; 8] = [
+    "The blue kettle stands in the small kitchen.",
+    "Ana prefers pizza with olives.",
+    "The stove runs on gas and needs a match.",
+    "Deploys failed because the volume was full.",
+    "The dentist is on Tuesday.",
+    "A kettle holds two litres.",
+    "Ben moved to Lisbon in spring.",
+    "The meeting about the budget is on Friday.",
+];
+
+fn put(engine: &Running, body: &Value) {
+    let answer = engine.connect().request("PUT", "/v1/items", "", &body.to_string()).unwrap();
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+fn fill(engine: &Running, project: &str) {
+    for (n, text) in TEXTS.iter().enumerate() {
+        let memory = json!({"content": text, "project": project, "session": "s", "actor": "ana", "title": format!("t{n}")});
+        assert_eq!(engine.post("/v1/memories", "", &memory.to_string()).status, 201);
+        put(
+            engine,
+            &json!({"project": project, "namespace": ["n", "m"], "key": n.to_string(), "value": {"text": text}}),
+        );
+    }
+    let entities = json!({"project": project, "entities": [{"name": "kettle", "entityType": "thing", "observations": ["blue"]}]});
+    assert_eq!(engine.post("/v1/entities", "", &entities.to_string()).status, 201);
+    let about = json!({"content": "It was bought in May.", "project": project, "entities": ["kettle"]});
+    assert_eq!(engine.post("/v1/memories", "", &about.to_string()).status, 201);
+}
+
+/// Takes out what says where in the log something stands, wherever it is.
+fn without_places(answer: &mut Value) {
+    match answer {
+        Value::Object(fields) => {
+            for name in [
+                "applied_seq",
+                "seq",
+                "id",
+                "hash",
+                "citation",
+                "version",
+                "same_as",
+                "occurred_at",
+                "validity",
+            ] {
+                fields.remove(name);
+            }
+            fields.retain(|name, _| !name.ends_with("_at") && name != "context");
+            fields.values_mut().for_each(without_places);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_places),
+        _ => {}
+    }
+}
+
+/// Every answer with scores that there is.
+fn answers(engine: &Running, project: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    for question in QUESTIONS {
+        let q = question.replace(' ', "+");
+        for mode in ["hybrid", "lexical"] {
+            all.push(
+                engine.get(&format!("/v1/search?q={q}&project={project}&mode={mode}&explain=true")).json(),
+            );
+        }
+        all.push(engine.get(&format!("/v1/graph/memories?q={q}&project={project}")).json());
+        let checkout = json!({"query": question, "project": project, "token_budget": 500}).to_string();
+        all.push(engine.post("/v1/checkout", "", &checkout).json());
+        let items = json!({"query": question, "project": project, "namespace_prefix": ["n"]}).to_string();
+        all.push(engine.post("/v1/items/search", "", &items).json());
+        let store = json!({"query": question, "namespace_prefix": ["n"]}).to_string();
+        all.push(
+            engine.post("/store/items/search", &format!("x-memory-project: {project}\r\n"), &store).json(),
+        );
+    }
+    all.iter_mut().for_each(without_places);
+    assert!(all.iter().all(|answer| answer["degraded"] == Value::Null), "{all:?}");
+    all
+}
+
+/// A thousand memories and some hundred items with the same words, told another way.
+fn crowd(engine: &Running) {
+    for batch in 0..10 {
+        let memory = |n: usize| {
+            let text = TEXTS[(batch + n) % TEXTS.len()];
+            json!({"content": format!("kettle kettle number {n} {batch}: {text}"), "project": format!("other{}", n % 3)})
+        };
+        let batch = json!({"memories": (0..100).map(memory).collect::<Vec<_>>()}).to_string();
+        assert_eq!(engine.post("/v1/memories/batch", "", &batch).status, 201);
+    }
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for n in 0..40 {
+                    let text = format!("kettle pizza {} {n}", TEXTS[n % TEXTS.len()]);
+                    put(engine, &json!({"project": "beta", "namespace": ["n"], "key": format!("{thread} {n}"), "value": text}));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn another_project_changes_no_score() {
+    let (alone, among) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = Running::start(alone.path());
+    fill(&engine, "mine");
+    let before = answers(&engine, "mine");
+    crowd(&engine);
+    assert_eq!(answers(&engine, "mine"), before, "what comes after");
+    let other = Running::start(among.path());
+    crowd(&other);
+    fill(&other, "mine");
+    assert_eq!(answers(&other, "mine"), before, "what was there before");
+    // That a difference would show:
+    put(&other, &json!({"project": "mine", "namespace": ["n"], "key": "more", "value": "one kettle more"}));
+    assert_ne!(answers(&other, "mine"), before);
+}
+
+/// Without room for catalogs the words alone rank: those of the project.
+#[test]
+fn another_project_changes_no_score_where_memory_is_short() {
+    let data = tempfile::tempdir().unwrap();
+    let config = data.path().join("config.yaml");
+    std::fs::write(&config, "retrieval: {maxMemoryBytes: 1048576}\n").unwrap();
+    let engine = Running::spawn_with(data.path(), &["--config".as_ref(), config.as_os_str()]);
+    crate::process::eventually("ready", || engine.admin("/readyz").status == 200);
+    let long = "word ".repeat(60_000);
+    for n in 0..12 {
+        let memory = json!({"content": format!("{long} {n}"), "project": "mine"});
+        assert_eq!(engine.post("/v1/memories", "", &memory.to_string()).status, 201);
+    }
+    for n in 0..2_000 {
+        let unusual: String = (0..30).map(|m| format!("w{:x} ", n * 31 + m * 7919)).collect();
+        if n % 100 == 0 {
+            let each: Vec<Value> = (0..100)
+                .map(|m| json!({"content": format!("{unusual} x{n}y{m}z {}", TEXTS[m % TEXTS.len()]), "project": "mine"}))
+                .collect();
+            let batch = json!({"memories": each}).to_string();
+            assert_eq!(engine.post("/v1/memories/batch", "", &batch).status, 201);
+        }
+    }
+    let asked = || {
+        let mut all: Vec<Value> = QUESTIONS
+            .iter()
+            .flat_map(|question| ["hybrid", "lexical"].map(|mode| (question.replace(' ', "+"), mode)))
+            .map(|(q, mode)| engine.get(&format!("/v1/search?q={q}&project=mine&mode={mode}")).json())
+            .collect();
+        all.iter_mut().for_each(without_places);
+        all
+    };
+    let before = asked();
+    assert!(before[0]["degraded"] != Value::Null, "there is room for all of it: the test shows nothing");
+    crowd(&engine);
+    assert_eq!(asked(), before);
+}
+
+/// The same turns as memories and as items, asked the same: the same are found, in the same order, with the same scores.
+#[test]
+fn items_are_found_as_memories_are() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let labelled: Value = serde_json::from_str(LABELLED).unwrap();
+    let turns = labelled["memories"].as_array().unwrap();
+    for (n, turn) in turns.iter().enumerate() {
+        let mut memory = json!({"content": turn["text"], "title": n.to_string()});
+        let mut item = json!({"namespace": ["talk"], "key": n.to_string(), "value": {"text": turn["text"]}});
+        memory.as_object_mut().unwrap().remove("title");
+        for name in ["session", "actor"] {
+            if !turn[name].is_null() {
+                memory[name] = turn[name].clone();
+                item[name] = turn[name].clone();
+            }
+        }
+        memory["project"] = json!("memories");
+        item["project"] = json!("items");
+        assert_eq!(engine.post("/v1/memories", "", &memory.to_string()).status, 201);
+        put(&engine, &item);
+    }
+    let mut compared = 0;
+    for asked in labelled["queries"].as_array().unwrap() {
+        let query = asked["query"].as_str().unwrap();
+        let context: String = form(query);
+        let memories = engine.get(&format!("/v1/search?q={context}&project=memories&limit=50")).json();
+        let body = json!({"query": query, "project": "items", "limit": 50}).to_string();
+        let items = engine.post("/v1/items/search", "", &body).json();
+        let memories: Vec<(String, f64)> = memories["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| {
+                (hit["snippet"].as_str().unwrap().to_owned(), hit["score"].as_f64().unwrap().clamp(0.0, 1.0))
+            })
+            .collect();
+        let items: Vec<(String, f64)> = items["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (item["value"]["text"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap()))
+            .collect();
+        assert_eq!(items, memories, "{query}");
+        compared += items.len();
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+/// A query as a URL has it.
+fn form(query: &str) -> String {
+    query
+        .bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            },
+        )
+        .collect()
+}
+
+#[test]
+fn a_search_for_items_is_narrowed_and_sees_what_is_there_now() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let item = |namespace: &[&str], key: &str, value: Value| {
+        put(&engine, &json!({"namespace": namespace, "key": key, "value": value}));
+    };
+    let found = |body: &Value| -> Vec<String> {
+        let answer = engine.post("/v1/items/search", "", &body.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = answer.json();
+        assert!(
+            answer["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|item| (0.0..=1.0).contains(&item["score"].as_f64().unwrap()))
+        );
+        answer["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    item(&["users", "ana"], "food", json!({"text": "Her favourite dish is pizza", "n": 1}));
+    item(&["users", "ben"], "food", json!({"text": "He never eats pizza", "n": 2}));
+    item(&["usersother"], "x", json!({"text": "pizza pizza pizza"}));
+    let ask = |prefix: &[&str], filter: Value| {
+        found(&json!({"query": "what do they eat: pizza?", "namespace_prefix": prefix, "filter": filter}))
+    };
+    assert_eq!(ask(&["users", "ana"], json!({})), ["food"]);
+    assert_eq!(ask(&["users"], json!({})).len(), 2, "usersother is another namespace");
+    assert_eq!(ask(&[], json!({})).len(), 3);
+    assert_eq!(ask(&["users"], json!({"n": {"$gt": 1}})).len(), 1);
+    assert_eq!(ask(&["users"], json!({"n": 3})), Vec::<String>::new());
+    // A new version, a deletion, the end of its time.
+    item(&["users", "ana"], "food", json!({"text": "Her favourite dish is sushi", "n": 1}));
+    let first = |query: &str| found(&json!({"query": query, "namespace_prefix": ["users", "ana"]}));
+    assert_eq!(first("sushi"), ["food"]);
+    let answer = engine
+        .post(
+            "/v1/items/search",
+            "",
+            &json!({"query": "sushi", "namespace_prefix": ["users", "ana"]}).to_string(),
+        )
+        .json();
+    assert!(answer["items"][0]["value"]["text"].as_str().unwrap().contains("sushi"), "{answer}");
+    let gone = json!({"namespace": ["users", "ana"], "key": "food"}).to_string();
+    assert_eq!(engine.connect().request("DELETE", "/v1/items", "", &gone).unwrap().status, 201);
+    assert_eq!(first("sushi"), Vec::<String>::new());
+    put(
+        &engine,
+        &json!({"namespace": ["users", "ana"], "key": "food", "value": "sushi", "expires_at": "2020-01-01T00:00:00Z"}),
+    );
+    assert_eq!(first("sushi"), Vec::<String>::new());
+    item(&["users", "ana"], "food", json!("sushi again"));
+    assert_eq!(first("sushi"), ["food"]);
+    // Of what is forgotten the version before counts again, and is found.
+    item(&["users", "ana"], "food", json!("only the dentist"));
+    let versions = engine.get("/v1/items/versions?namespace=users.ana&key=food").json();
+    let forget = json!({"ids": [versions["versions"][0]["id"]], "reason": "asked for"}).to_string();
+    let answer = engine.post("/v1/forget", "", &forget);
+    assert!([200, 201].contains(&answer.status), "{answer:?}");
+    let answer = engine
+        .post(
+            "/v1/items/search",
+            "",
+            &json!({"query": "sushi", "namespace_prefix": ["users", "ana"]}).to_string(),
+        )
+        .json();
+    assert_eq!(answer["items"][0]["value"], "sushi again", "{answer}");
+}
+
+#[test]
+fn a_read_gives_an_item_its_time_again() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let ttl = json!({"namespace": ["n"], "key": "k", "value": {"a": "kettle"}, "ttl": 0.2}).to_string();
+    assert_eq!(engine.connect().request("PUT", "/store/items", "", &ttl).unwrap().status, 204);
+    put(
+        &engine,
+        &json!({"namespace": ["n"], "key": "dated", "value": {"a": "kettle"}, "expires_at": "2999-01-01T00:00:00Z"}),
+    );
+    let until = |key: &str| -> String {
+        let item = engine.get(&format!("/v1/items?namespace=n&key={key}")).json();
+        item["expires_at"].as_str().unwrap().to_owned()
+    };
+    let (first, updated) =
+        (until("k"), engine.get("/v1/items?namespace=n&key=k").json()["updated_at"].clone());
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(1_600));
+    assert_eq!(engine.get("/store/items?namespace=n&key=k").status, 200);
+    assert_eq!(until("k"), first, "it has nearly all of its time");
+    pause();
+    assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=false").status, 200);
+    assert_eq!(until("k"), first, "nobody asked for more");
+    assert_eq!(engine.get("/store/items?namespace=n&key=k").json()["value"], json!({"a": "kettle"}));
+    let second = until("k");
+    assert!(second > first, "{second} {first}");
+    pause();
+    let search = json!({"namespace_prefix": ["n"], "query": "kettle"}).to_string();
+    let found = engine.post("/store/items/search", "", &search).json();
+    assert_eq!(found["items"].as_array().unwrap().len(), 2, "{found}");
+    let third = until("k");
+    assert!(third > second, "{third} {second}");
+    let after = engine.get("/v1/items?namespace=n&key=k").json();
+    assert_eq!((&after["version"], &after["updated_at"]), (&json!(1), &updated), "a read is no change");
+    assert_eq!(until("dated"), "2999-01-01T00:00:00Z", "a date is a date");
+    assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=maybe").status, 400);
+}

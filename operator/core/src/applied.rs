@@ -1,0 +1,121 @@
+//! What the operator last wrote, and what it came to: told apart from drift by it are what admission makes of an object,
+//! and what the spec wants anew.
+
+use jiff::{SignedDuration, Timestamp};
+use kube_core::DynamicObject;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    build,
+    drift::{Difference, differences},
+    names::{ANCHOR_ANNOTATION, ANCHOR_FILE, APPLIED_HASH_ANNOTATION, ChildKey},
+    observed::Observed,
+    plan::Write,
+};
+
+/// Longest time for which what admission made of an object is accepted without applying again. Applying again changes
+/// nothing while the policy is there, and puts the object right when it is gone.
+pub const ACCEPTED_MAX: SignedDuration = SignedDuration::from_hours(1);
+
+/// One write of an object. It is kept in memory: after a restart an object that admission changes is applied once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Of which object.
+    pub uid: String,
+    /// Hash of what was wanted, without the anchor, which moves on by itself.
+    pub intent: String,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What came back otherwise than it was applied.
+    pub altered: Vec<Difference>,
+}
+
+impl Applied {
+    /// Takes note of a write and of the object it left; none of a deletion.
+    #[must_use]
+    pub fn of(write: &Write, after: &DynamicObject, now: Timestamp) -> Option<Self> {
+        let (object, again) = match write {
+            Write::Create { object, .. } => (object, false),
+            Write::Update { object, .. } | Write::Repair { object, .. } | Write::Record { object, .. } => {
+                (object, true)
+            }
+            Write::Release { .. } | Write::Delete { .. } => return None,
+        };
+        // A policy may look at creations alone: what it made of one is accepted once it shows in an update too. So a
+        // restart of the operator finds the same.
+        let altered = if again { differences(object, &build::value(after)) } else { Vec::new() };
+        Some(Self {
+            uid: after.metadata.uid.clone().unwrap_or_default(),
+            intent: intent(object),
+            at: now,
+            altered,
+        })
+    }
+
+    fn is_of(&self, live: &DynamicObject) -> bool {
+        live.metadata.uid.as_deref() == Some(self.uid.as_str())
+    }
+}
+
+/// The last write of a live object, if it is still this object.
+#[must_use]
+pub fn last_write<'a>(observed: &'a Observed, key: &ChildKey, live: &DynamicObject) -> Option<&'a Applied> {
+    observed.applied.get(key).filter(|applied| applied.is_of(live))
+}
+
+/// The path of the first field in which a live object is not as wanted, apart from what admission made of it when it was
+/// applied last.
+#[must_use]
+pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> Option<String> {
+    let found = differences(wanted, &build::value(live));
+    if found.is_empty() {
+        return None;
+    }
+    let fresh = |applied: &&Applied| observed.now.duration_since(applied.at) < ACCEPTED_MAX;
+    let accepted = last_write(observed, key, live)
+        .filter(fresh)
+        .map(|applied| applied.altered.as_slice())
+        .unwrap_or_default();
+    found.into_iter().find(|difference| !accepted.contains(difference)).map(|difference| difference.path)
+}
+
+/// Whether what is wanted of an object is what was wanted when it was written last: then somebody else changed it.
+#[must_use]
+pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> bool {
+    let stamp = |annotation: Option<&str>| annotation.map(str::to_owned);
+    match last_write(observed, key, live) {
+        Some(applied) => applied.intent == intent(wanted),
+        None => {
+            let annotations = live.metadata.annotations.as_ref();
+            let there = annotations.and_then(|map| map.get(APPLIED_HASH_ANNOTATION)).map(String::as_str);
+            let here = wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str();
+            stamp(there) == stamp(here)
+        }
+    }
+}
+
+/// What admission makes of the objects: each with the first field that comes back otherwise than it is applied.
+#[must_use]
+pub fn altered(observed: &Observed) -> Vec<String> {
+    let altered = |(key, live): (&ChildKey, _)| {
+        let first = last_write(observed, key, live)?.altered.first()?;
+        Some(format!("{key} at {}", first.path))
+    };
+    observed.children.iter().map(|(key, live)| (key, live.as_ref())).filter_map(altered).collect()
+}
+
+fn intent(wanted: &Value) -> String {
+    let mut wanted = wanted.clone();
+    for (map, keys) in [
+        ("/metadata/annotations", &[ANCHOR_ANNOTATION, APPLIED_HASH_ANNOTATION][..]),
+        ("/data", &[ANCHOR_FILE][..]),
+    ] {
+        let Some(Value::Object(fields)) = wanted.pointer_mut(map) else { continue };
+        fields.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+    if let Some(Value::Object(metadata)) = wanted.get_mut("metadata") {
+        metadata.retain(|key, value| key != "annotations" || value != &Value::Object(serde_json::Map::new()));
+    }
+    build::hex(&Sha256::digest(wanted.to_string()))
+}

@@ -1,0 +1,89 @@
+//! Whose an object is. It is told by what a backup keeps: the name, the owner and the marks that the operator writes on
+//! everything it makes. Managed fields decide nothing: a manifest that was saved and created again has none of them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube_core::DynamicObject;
+
+use crate::{
+    names::{
+        ANCHOR_ANNOTATION, APPLIED_HASH_ANNOTATION, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER,
+        MANAGED_BY_LABEL,
+    },
+    observed::Observed,
+};
+
+/// Whether the object under this name may be written.
+///
+/// It is when its controlling owner is this engine, or an earlier one of the same name; without such an owner when
+/// it bears the operator's marks. A claim is also this engine's when the engine had a log: the pod mounts the claim of that
+/// name anyway, and what is on it is judged by the anchor.
+#[must_use]
+pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> bool {
+    let mut owners = object.metadata.owner_references.iter().flatten();
+    if let Some(controller) = owners.clone().find(|owner| owner.controller == Some(true)) {
+        return is_this_engine(observed, controller);
+    }
+    if owners.any(|owner| is_this_engine(observed, owner)) {
+        return true;
+    }
+    match key.kind {
+        ChildKind::PersistentVolumeClaim => {
+            is_labelled(observed, object) || has_annotation(object, ANCHOR_ANNOTATION) || had_a_log(observed)
+        }
+        _ => {
+            is_labelled(observed, object)
+                || (has_annotation(object, APPLIED_HASH_ANNOTATION)
+                    && !is_labelled_for_another(observed, object))
+        }
+    }
+}
+
+/// The owners that an object of ours may keep, when it has others. A reference to an engine that is gone makes garbage
+/// collection delete the object, and stands in the way of the right one; a claim has none at all, because it would go with its engine.
+#[must_use]
+pub fn owners_to_keep(
+    observed: &Observed,
+    key: &ChildKey,
+    object: &DynamicObject,
+) -> Option<Vec<OwnerReference>> {
+    let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
+    let may_stay = |owner: &&OwnerReference| {
+        let owned = key.kind != ChildKind::PersistentVolumeClaim
+            && Some(owner.uid.as_str()) == observed.engine.metadata.uid.as_deref();
+        owned || !is_this_engine(observed, owner)
+    };
+    let keep: Vec<OwnerReference> = owners.iter().filter(may_stay).cloned().collect();
+    (keep.len() < owners.len()).then_some(keep)
+}
+
+/// This engine, or one of the same name in the same namespace, which can only have been before it.
+fn is_this_engine(observed: &Observed, owner: &OwnerReference) -> bool {
+    let metadata = &observed.engine.metadata;
+    let group = |version: &str| version.split_once('/').map(|(group, _)| group.to_owned());
+    let named = owner.kind == "MemoryEngine"
+        && group(&owner.api_version) == group(crds::API_VERSION)
+        && Some(owner.name.as_str()) == metadata.name.as_deref();
+    named || metadata.uid.as_deref().is_some_and(|uid| uid == owner.uid)
+}
+
+fn label<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    object.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+fn is_labelled(observed: &Observed, object: &DynamicObject) -> bool {
+    label(object, MANAGED_BY_LABEL) == Some(FIELD_MANAGER)
+        && label(object, ENGINE_LABEL).is_some()
+        && label(object, ENGINE_LABEL) == observed.engine.metadata.name.as_deref()
+}
+
+fn is_labelled_for_another(observed: &Observed, object: &DynamicObject) -> bool {
+    label(object, ENGINE_LABEL).is_some_and(|engine| Some(engine) != observed.engine.metadata.name.as_deref())
+}
+
+fn has_annotation(object: &DynamicObject, key: &str) -> bool {
+    object.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key))
+}
+
+fn had_a_log(observed: &Observed) -> bool {
+    observed.engine.status.as_ref().is_some_and(|status| status.log.is_some())
+}

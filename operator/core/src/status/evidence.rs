@@ -1,0 +1,44 @@
+//! Of which spec the evidence is. A pod that was made from an earlier template, a StatefulSet that its controller has not
+//! looked at since, a claim's failure to grow to another size: under a new generation they are no verdict.
+
+use kube_core::DynamicObject;
+
+use super::{Outcome, name};
+use crate::{
+    names::{ChildKey, ChildKind},
+    observed::Observed,
+};
+
+/// What may be judged under the generation that the status speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// The StatefulSet is the one that the spec wants, and its controller has acted on it.
+    pub(super) set: bool,
+    /// The pod, and with it what its engine reports, is of that StatefulSet's template.
+    pub(super) pod: bool,
+}
+
+impl Evidence {
+    pub(super) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Self {
+        let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+        let wanted = match outcome {
+            // Nothing is written for such a spec: the running engine is left as it is.
+            Outcome::Invalid(_) => true,
+            Outcome::Applied { plan, done, .. } => done.is_as_planned(plan, &key),
+        };
+        let Some(set) = observed.children.get(&key) else { return Self { set: false, pod: false } };
+        let seen = wanted && number(set, "/status/observedGeneration") == set.metadata.generation;
+        let newest = set.data.pointer("/status/updateRevision").and_then(serde_json::Value::as_str);
+        let revision = observed.pod.as_ref().and_then(|pod| pod.revision.as_deref());
+        Self { set: seen, pod: seen && newest.is_some() && revision == newest }
+    }
+
+    /// There is a pod, and it is of an earlier spec.
+    pub(super) fn is_old(self, observed: &Observed) -> bool {
+        observed.pod.is_some() && !self.pod
+    }
+}
+
+fn number(set: &DynamicObject, path: &str) -> Option<i64> {
+    set.data.pointer(path).and_then(serde_json::Value::as_i64)
+}

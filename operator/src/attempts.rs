@@ -1,0 +1,110 @@
+//! What was written last, and what did not work: what a reconcile knows of those before it. Lost with the process, which
+//! then writes each object that admission changes once more, and tries again what was refused.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use operator_core::{
+    applied::Applied,
+    names::{ChildKey, possible_children},
+    plan::Problem,
+};
+
+/// Writes by object, and the problem of each engine.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    applied: Mutex<HashMap<(String, ChildKey), Applied>>,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+/// An object that is not written again before its time.
+#[derive(Debug)]
+struct Held {
+    generation: Option<i64>,
+    problem: Problem,
+    until: Instant,
+}
+
+impl Attempts {
+    /// Takes note of a write.
+    pub(crate) fn wrote(&self, namespace: &str, key: &ChildKey, applied: Applied) {
+        let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert((namespace.to_owned(), key.clone()), applied);
+    }
+
+    /// The last write of each object of an engine.
+    pub(crate) fn written(&self, namespace: &str, engine: &str) -> BTreeMap<ChildKey, Applied> {
+        let all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |key: ChildKey| {
+            let applied = all.get(&(namespace.to_owned(), key.clone()))?.clone();
+            Some((key, applied))
+        };
+        possible_children(engine).into_iter().filter_map(known).collect()
+    }
+
+    /// Leaves an object alone for so long, unless the spec changes.
+    pub(crate) fn hold(
+        &self,
+        engine: &str,
+        generation: Option<i64>,
+        problem: Problem,
+        wait: Duration,
+        now: Instant,
+    ) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert(engine.to_owned(), Held { generation, problem, until: now + wait });
+    }
+
+    /// What an engine waits with, and for how long yet.
+    pub(crate) fn held(
+        &self,
+        engine: &str,
+        generation: Option<i64>,
+        now: Instant,
+    ) -> Option<(Problem, Duration)> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.get(engine).filter(|held| held.generation == generation && now < held.until)?;
+        Some((held.problem.clone(), held.until.duration_since(now)))
+    }
+
+    /// Nothing is in the way any more.
+    pub(crate) fn clear(&self, engine: &str) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
+    }
+
+    /// Forgets an engine that is gone.
+    pub(crate) fn forget(&self, namespace: &str, engine: &str) {
+        self.clear(&format!("{namespace}/{engine}"));
+        let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in possible_children(engine) {
+            all.remove(&(namespace.to_owned(), key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use operator_core::names::ChildKind;
+
+    use super::*;
+
+    /// What was refused is left alone for its time, and tried at once when the spec is another.
+    #[test]
+    fn what_was_refused_waits_for_its_time_or_for_another_spec() {
+        let (attempts, start) = (Attempts::default(), Instant::now());
+        let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
+        let problem = Problem::Refused { key, why: "a quota".into() };
+        attempts.hold("team/notes", Some(1), problem.clone(), Duration::from_secs(8), start);
+        let held = |generation, seconds| {
+            attempts.held("team/notes", Some(generation), start + Duration::from_secs(seconds))
+        };
+        assert_eq!(held(1, 3), Some((problem, Duration::from_secs(5))));
+        assert_eq!(held(1, 8), None);
+        assert_eq!(held(2, 3), None);
+        attempts.forget("team", "notes");
+        assert_eq!(held(1, 3), None);
+    }
+}

@@ -1,0 +1,51 @@
+// Stands in for cmd/generate/config/utils/validate.go of a local copy of gitleaks (`go run -overlay`): prints the samples of
+// each rule instead of checking the rule with them.
+package utils
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+
+	"github.com/zricethezav/gitleaks/v8/config"
+)
+
+type sample struct {
+	Rule  string   `json:"rule"`
+	Name  string   `json:"name"`
+	Text  string   `json:"text"`
+	Want  []string `json:"want"`
+	Words bool     `json:"words"`
+}
+
+func show(rule config.Rule, name, text string, positive bool) {
+	want := []string{}
+	if positive {
+		want = append(want, "")
+	}
+	// GenerateSemiGenericRegex begins with the name of the vendor in front of the secret.
+	words := rule.Regex != nil && strings.Contains(rule.Regex.String(), `[\w.-]{0,50}?(?`)
+	if err := json.NewEncoder(os.Stdout).Encode(sample{rule.RuleID, name, text, want, words}); err != nil {
+		panic(err)
+	}
+}
+
+func Validate(rule config.Rule, truePositives []string, falsePositives []string) *config.Rule {
+	for _, text := range truePositives {
+		show(rule, "", text, true)
+	}
+	for _, text := range falsePositives {
+		show(rule, "", text, false)
+	}
+	return &rule
+}
+
+func ValidateWithPaths(rule config.Rule, truePositives map[string]string, falsePositives map[string]string) *config.Rule {
+	for path, text := range truePositives {
+		show(rule, path, text, true)
+	}
+	for path, text := range falsePositives {
+		show(rule, path, text, false)
+	}
+	return &rule
+}
