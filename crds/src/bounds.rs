@@ -2,7 +2,10 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use crate::integrity::ACCEPTED_ROLLBACKS_MAX;
+use crate::{
+    integrity::ACCEPTED_ROLLBACKS_MAX,
+    patterns::{ANNOTATION_LENGTH_MAX, LABEL_VALUE, LABEL_VALUE_LENGTH_MAX, METADATA_MAX},
+};
 
 /// Conditions as a map keyed by type, so that server-side apply merges them instead of replacing the list.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
@@ -31,11 +34,40 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
 
 /// Node labels a pod asks for.
 pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
+    label_map(16, "Labels a node must have to run the writer, for example {\"disktype\": \"ssd\"}.")
+}
+
+/// Labels an object must have.
+pub(crate) fn match_labels(_: &mut SchemaGenerator) -> Schema {
+    label_map(8, "Labels and their values, for example {\"app\": \"assistant\"}; all have to be there.")
+}
+
+/// Labels that are added to an object.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    label_map(
+        METADATA_MAX,
+        "Labels to add, for example {\"team\": \"search\"}. Those of the operator cannot be changed.",
+    )
+}
+
+/// Annotations that are added to an object.
+pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "description": "Labels a node must have to run the writer, for example {\"disktype\": \"ssd\"}.",
-        "maxProperties": 16,
-        "additionalProperties": {"type": "string", "maxLength": 63}
+        "description": "Annotations to add, for example {\"example.org/owner\": \"search\"}. Those of the operator cannot be changed.",
+        "maxProperties": METADATA_MAX,
+        "additionalProperties": {"type": "string", "maxLength": ANNOTATION_LENGTH_MAX}
+    })
+}
+
+fn label_map(max: u32, description: &str) -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": description,
+        "maxProperties": max,
+        "additionalProperties": {
+            "type": "string", "maxLength": LABEL_VALUE_LENGTH_MAX, "pattern": LABEL_VALUE,
+        }
     })
 }
 

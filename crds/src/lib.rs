@@ -10,11 +10,15 @@ mod integrity;
 mod limits;
 mod mcp;
 pub mod memory_engine;
+mod patterns;
 mod policy;
 mod quantity;
 mod retention;
 mod rules;
 mod saving;
+mod scheduling;
+mod security;
+mod service;
 mod status;
 
 pub use definition::{memory_engine_crd, to_yaml_value};
@@ -33,6 +37,13 @@ pub use policy::{Identifiers, Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
 pub use retention::Retention;
 pub use saving::{SameText, Saving};
+pub use scheduling::{
+    Affinity, LabelOperator, LabelRequirement, LabelSelector, NodeAffinity, NodeInclusion, NodeOperator,
+    NodeRequirement, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNode,
+    PreferredPods, TopologySpread, WhenUnsatisfiable,
+};
+pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
+pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 
 /// API group of every kind in this crate.

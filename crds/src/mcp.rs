@@ -16,7 +16,7 @@ pub struct Mcp {
         length(max = 64),
         inner(
             length(min = 1, max = 259),
-            regex(pattern = r"^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$")
+            regex(pattern = r"^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$")
         ),
         extend("x-kubernetes-list-type" = "set")
     )]

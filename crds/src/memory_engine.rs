@@ -11,10 +11,17 @@ use crate::{
     integrity::{Integrity, Rotation},
     limits::Limits,
     mcp::Mcp,
+    patterns::{
+        DNS_SUBDOMAIN, DNS_SUBDOMAIN_OR_EMPTY, KEY_LENGTH_MAX, KEY_OR_EMPTY, LABEL_VALUE,
+        LABEL_VALUE_LENGTH_MAX, NAME_LENGTH_MAX,
+    },
     policy::Policy,
     quantity::Quantity,
     retention::Retention,
     saving::Saving,
+    scheduling::{Affinity, TopologySpread},
+    security::PodSecurity,
+    service::ServiceMetadata,
     status::MemoryEngineStatus,
 };
 
@@ -73,7 +80,10 @@ pub struct MemoryEngineSpec {
 
     /// Secrets of this namespace with the registry's credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub image_pull_secrets: Vec<PullSecret>,
 
     /// The pod that owns the log.
@@ -83,6 +93,10 @@ pub struct MemoryEngineSpec {
     /// Who can reach the engine.
     #[serde(default)]
     pub exposure: Exposure,
+
+    /// What the Service says besides. Left out, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceMetadata>,
 
     /// What the engine writes about itself.
     #[serde(default)]
@@ -140,7 +154,7 @@ pub enum ImagePullPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullSecret {
     /// Name of a Secret of type `kubernetes.io/dockerconfigjson`.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub name: String,
 }
 
@@ -163,7 +177,7 @@ pub struct Writer {
 
     /// PriorityClass of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub priority_class_name: Option<String>,
 
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -174,6 +188,33 @@ pub struct Writer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
+
+    /// Nodes the pod is drawn to, and other pods it is to be near to or far from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+
+    /// How evenly pods are spread, at most 8 rules. Left out, engines spread over the nodes if they can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"]
+        )
+    )]
+    pub topology_spread_constraints: Vec<TopologySpread>,
+
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::bounds::labels")]
+    pub pod_labels: BTreeMap<String, String>,
+
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::bounds::annotations")]
+    pub pod_annotations: BTreeMap<String, String>,
+
+    /// As whom the pod runs. Left out, as user 65532.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurity>,
 }
 
 fn default_drain_seconds() -> i32 {
@@ -189,6 +230,11 @@ impl Default for Writer {
             priority_class_name: None,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
+            affinity: None,
+            topology_spread_constraints: Vec::new(),
+            pod_labels: BTreeMap::new(),
+            pod_annotations: BTreeMap::new(),
+            security_context: None,
         }
     }
 }
@@ -201,9 +247,10 @@ pub struct Storage {
     #[serde(default = "default_size")]
     pub size: Quantity,
 
-    /// StorageClass of the volume; left out, the cluster's default class. Cannot be changed later.
+    /// StorageClass of the volume; left out, the cluster's default class; `""`, none: a PersistentVolume that somebody made
+    /// by hand, of at least this size, with this access mode and without a class. Cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN_OR_EMPTY))]
     pub class_name: Option<String>,
 
     /// `ReadWriteOncePod` gives the volume to one pod of the whole cluster; `ReadWriteOnce` is for classes that do
@@ -288,7 +335,7 @@ pub struct ResourceList {
 pub struct Toleration {
     /// Key of the taint; left out together with `operator: Exists`, every taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 316))]
+    #[schemars(length(max = KEY_LENGTH_MAX), regex(pattern = KEY_OR_EMPTY))]
     pub key: Option<String>,
 
     /// How `key` is compared.
@@ -297,7 +344,7 @@ pub struct Toleration {
 
     /// Value of the taint, for `operator: Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = LABEL_VALUE_LENGTH_MAX), regex(pattern = LABEL_VALUE))]
     pub value: Option<String>,
 
     /// Effect of the taint; left out, all of them.

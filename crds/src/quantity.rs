@@ -25,22 +25,25 @@ impl std::error::Error for QuantityError {}
 const PATTERN: &str = r"^[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$";
 
 impl Quantity {
-    /// The amount in thousandths of the unit (bytes or CPUs), rounded up.
+    /// The amount in thousandths of the unit (bytes or CPUs), rounded up. Understands what the API server writes as well, which
+    /// uses smaller units than a person may.
     ///
     /// # Errors
-    /// The text is not a quantity in the accepted form.
+    /// The text is not a quantity, or more than any computer has.
     pub fn milli(&self) -> Result<u128, QuantityError> {
         let invalid = || QuantityError(self.0.clone());
         let digits = self.0.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(self.0.len());
         let (number, suffix) = self.0.split_at(digits);
-        let milli_per_unit = milli_per(suffix).ok_or_else(invalid)?;
+        let nano_per_unit = nano_per(suffix).ok_or_else(invalid)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() || whole.len() > 18 || fraction.len() > 9 {
+        if whole.is_empty() || whole.len() > 19 || fraction.len() > 9 {
             return Err(invalid());
         }
         let whole: u128 = whole.parse().map_err(|_| invalid())?;
         let billionths: u128 = format!("{fraction:0<9}").parse().map_err(|_| invalid())?;
-        Ok(whole * milli_per_unit + (billionths * milli_per_unit).div_ceil(1_000_000_000))
+        let of_fraction = billionths.checked_mul(nano_per_unit).ok_or_else(invalid)?.div_ceil(1_000_000_000);
+        let nano = whole.checked_mul(nano_per_unit).and_then(|nano| nano.checked_add(of_fraction));
+        Ok(nano.ok_or_else(invalid)?.div_ceil(1_000_000))
     }
 
     /// The amount in whole units (bytes, CPUs), rounded up.
@@ -52,20 +55,25 @@ impl Quantity {
     }
 }
 
-fn milli_per(suffix: &str) -> Option<u128> {
+fn nano_per(suffix: &str) -> Option<u128> {
+    const UNIT: u128 = 1_000_000_000;
     Some(match suffix {
-        "m" => 1,
-        "" => 1000,
-        "k" => 1_000_000,
-        "M" => 1_000_000_000,
-        "G" => 1_000_000_000_000,
-        "T" => 1_000_000_000_000_000,
-        "P" => 1_000_000_000_000_000_000,
-        "Ki" => 1000 << 10,
-        "Mi" => 1000 << 20,
-        "Gi" => 1000 << 30,
-        "Ti" => 1000 << 40,
-        "Pi" => 1000 << 50,
+        "n" => 1,
+        "u" => 1000,
+        "m" => 1_000_000,
+        "" => UNIT,
+        "k" => UNIT * 1000,
+        "M" => UNIT * 1_000_000,
+        "G" => UNIT * 1_000_000_000,
+        "T" => UNIT * 1_000_000_000_000,
+        "P" => UNIT * 1_000_000_000_000_000,
+        "E" => UNIT * 1_000_000_000_000_000_000,
+        "Ki" => UNIT << 10,
+        "Mi" => UNIT << 20,
+        "Gi" => UNIT << 30,
+        "Ti" => UNIT << 40,
+        "Pi" => UNIT << 50,
+        "Ei" => UNIT << 60,
         _ => return None,
     })
 }
@@ -127,11 +135,15 @@ mod tests {
         check("1Gi", Quantity("1024Mi".into()).milli().ok());
         check("1G", Some(1_000_000_000_000));
         check("0.0001", Some(1));
+        check("100u", Some(1));
+        check("1500000n", Some(2));
+        check("1Ei", Quantity("1024Pi".into()).milli().ok());
+        check("9223372036854775807", Some(9_223_372_036_854_775_807_000));
     }
 
     #[test]
     fn what_cannot_be_compared_is_refused() {
-        for text in ["", "Gi", "-1", "1e3", "1 Gi", "1Xi", ".5", "1.2.3", "9999999999999999999", "１"] {
+        for text in ["", "Gi", "-1", "1e3", "1 Gi", "1Xi", ".5", "1.2.3", "99999999999999999999", "１"] {
             check(text, None);
         }
     }

@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::patterns::{KEY, KEY_LENGTH_MAX};
+
 /// One rule: the object it belongs to, as a JSON pointer into the schema; the expression; what to do.
 struct Rule {
     object: &'static str,
@@ -12,9 +14,31 @@ struct Rule {
     message: &'static str,
 }
 
+/// Labels that are the operator's, or that Kubernetes itself gives to pods of a StatefulSet.
+const RESERVED_LABELS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|apps[.]kubernetes[.]io|\
+                               statefulset[.]kubernetes[.]io)/|^controller-revision-hash$";
+/// Annotations that are the operator's, that kubectl keeps, or by which Kubernetes takes the object for another one.
+const RESERVED_ANNOTATIONS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|\
+     (container[.])?seccomp[.]security[.]alpha[.]kubernetes[.]io|container[.]apparmor[.]security[.]beta[.]kubernetes[.]io)/|\
+     ^kubectl[.]kubernetes[.]io/(default-container|last-applied-configuration)$|^kubernetes[.]io/config[.]|\
+     ^scheduler[.]alpha[.]kubernetes[.]io/tolerations$|^controller[.]kubernetes[.]io/pod-deletion-cost$";
+/// The maps that are added to objects, and keys that must not be in them.
+const RESERVED: [(&str, &str, &str); 4] = [
+    (WRITER, "podLabels", RESERVED_LABELS),
+    (WRITER, "podAnnotations", RESERVED_ANNOTATIONS),
+    (SERVICE, "labels", RESERVED_LABELS),
+    (SERVICE, "annotations", RESERVED_ANNOTATIONS),
+];
+
 const ROOT: &str = "";
 const STORAGE: &str = "/properties/spec/properties/writer/properties/storage";
 const RESOURCES: &str = "/properties/spec/properties/writer/properties/resources";
+const WRITER: &str = "/properties/spec/properties/writer";
+const TOLERATION: &str = "/properties/spec/properties/writer/properties/tolerations/items";
+const SPREAD: &str = "/properties/spec/properties/writer/properties/topologySpreadConstraints/items";
+const SECCOMP: &str =
+    "/properties/spec/properties/writer/properties/securityContext/properties/seccompProfile";
+const SERVICE: &str = "/properties/spec/properties/service";
 const ROTATION: &str = "/properties/spec/properties/rotation";
 const EXCEPTION: &str = "/properties/spec/properties/policy/properties/exceptions/items";
 const MCP: &str = "/properties/spec/properties/mcp";
@@ -24,7 +48,7 @@ const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRol
 
 /// Names are short because a StatefulSet appends a hash to them in a label of 63 characters, and begin with a letter
 /// because Services are called the same.
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 33] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -79,6 +103,64 @@ const RULES: [Rule; 23] = [
         expression: "!has(self.limits.cpu) || !has(self.requests.cpu) || \
                      quantity(string(self.requests.cpu)).compareTo(quantity(string(self.limits.cpu))) <= 0",
         message: "requests.cpu must not exceed limits.cpu",
+    },
+    Rule {
+        object: RESOURCES,
+        expression: "(!has(self.limits.cpu) || quantity(string(self.limits.cpu)).compareTo(quantity('1k')) <= 0) && \
+                     (!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('1k')) <= 0)",
+        message: "cpu must be at most 1k, which is more than any node has",
+    },
+    // A pattern says nothing of what is written as a number.
+    Rule {
+        object: RESOURCES,
+        expression: "(!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('0')) >= 0) && \
+                     (!has(self.requests.memory) || quantity(string(self.requests.memory)).compareTo(quantity('0')) >= 0)",
+        message: "requests must not be negative",
+    },
+    Rule {
+        object: RESOURCES,
+        expression: "(!has(self.limits.memory) || quantity(string(self.limits.memory)).compareTo(quantity('64Ti')) <= 0) && \
+                     (!has(self.requests.memory) || \
+                     quantity(string(self.requests.memory)).compareTo(quantity('64Ti')) <= 0)",
+        message: "memory must be at most 64Ti, which is more than any node has",
+    },
+    Rule {
+        object: TOLERATION,
+        expression: "self.operator == 'Exists' || (has(self.key) && self.key != '')",
+        message: "a toleration needs a key, or operator: Exists, which without a key is every taint",
+    },
+    Rule {
+        object: TOLERATION,
+        expression: "self.operator != 'Exists' || !has(self.value) || self.value == ''",
+        message: "a toleration with operator: Exists has no value: leave it out, or write operator: Equal",
+    },
+    Rule {
+        object: TOLERATION,
+        expression: "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        message: "tolerationSeconds needs effect: NoExecute: only from such a taint pods are driven away",
+    },
+    Rule {
+        object: SPREAD,
+        expression: "!has(self.minDomains) || self.whenUnsatisfiable == 'DoNotSchedule'",
+        message: "minDomains needs whenUnsatisfiable: DoNotSchedule",
+    },
+    Rule {
+        object: SECCOMP,
+        expression: "(self.type == 'Localhost') == has(self.localhostProfile)",
+        message: "localhostProfile goes with type: Localhost, and only with it",
+    },
+    Rule {
+        object: SERVICE,
+        expression: "!has(self.annotations) || !('service.kubernetes.io/topology-mode' in self.annotations) || \
+                     !('service.kubernetes.io/topology-aware-hints' in self.annotations)",
+        message: "topology-mode and topology-aware-hints are one annotation: write topology-mode alone",
+    },
+    // The API server takes it for Services of type LoadBalancer only.
+    Rule {
+        object: SERVICE,
+        expression: "!has(self.annotations) || \
+                     !('service.beta.kubernetes.io/load-balancer-source-ranges' in self.annotations)",
+        message: "load-balancer-source-ranges is only for a Service of type LoadBalancer, which this one is not",
     },
     Rule {
         object: ROTATION,
@@ -161,16 +243,76 @@ const RULES: [Rule; 23] = [
     },
 ];
 
+/// How a requirement of a selector, for nodes or for other objects, has to be.
+const REQUIREMENT: [(&str, &str); 3] = [
+    (
+        "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
+        "operator In or NotIn needs values",
+    ),
+    (
+        "!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || size(self.values) == 0",
+        "operator Exists or DoesNotExist has no values",
+    ),
+    (
+        "!(self.operator in ['Gt', 'Lt']) || (has(self.values) && size(self.values) == 1 && \
+         self.values.all(value, value.matches('^[0-9]{1,18}$')))",
+        "operator Gt or Lt needs one value, a whole number",
+    ),
+];
+
 /// Adds every rule to the schema.
 pub(crate) fn add(schema: &mut Value) {
     for rule in &RULES {
         let object = schema.pointer_mut(rule.object).expect("each rule names an object of the schema");
-        let rules = object
-            .as_object_mut()
-            .expect("a schema is an object")
-            .entry("x-kubernetes-validations")
-            .or_insert_with(|| json!([]));
-        let added = json!({"rule": rule.expression, "message": rule.message});
-        rules.as_array_mut().expect("rules are a list").push(added);
+        add_to(object, rule.expression, rule.message);
     }
+    for (object, map, reserved) in RESERVED {
+        let object = schema.pointer_mut(object).expect("each rule names an object of the schema");
+        add_to(
+            object,
+            &format!("!has(self.{map}) || self.{map}.all(key, !key.matches('{reserved}'))"),
+            &format!(
+                "{map}: keys of memoryengine.io, app.kubernetes.io and those by which Kubernetes or kubectl know an object are \
+                 not yours to set: choose another prefix"
+            ),
+        );
+    }
+    add_where_they_belong(&mut schema["properties"]["spec"]);
+}
+
+/// Every map of the spec has keys as Kubernetes wants them; every requirement of a selector is one.
+fn add_where_they_belong(schema: &mut Value) {
+    if schema.get("additionalProperties").is_some() {
+        let expression = format!("self.all(key, size(key) <= {KEY_LENGTH_MAX} && key.matches(r'{KEY}'))");
+        add_to(
+            schema,
+            &expression,
+            "a key is a name of letters, digits, '-', '_' and '.', at most 63, with a DNS name and '/' before it or without",
+        );
+    }
+    for (name, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+    {
+        add_where_they_belong(property);
+        if name == "matchExpressions" {
+            let operators = property["items"]["properties"]["operator"].to_string();
+            for (expression, message) in REQUIREMENT {
+                // A selector of objects knows no numbers.
+                if !expression.contains("Gt") || operators.contains("\"Gt\"") {
+                    add_to(&mut property["items"], expression, message);
+                }
+            }
+        }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        add_where_they_belong(items);
+    }
+}
+
+fn add_to(object: &mut Value, expression: &str, message: &str) {
+    let rules = object
+        .as_object_mut()
+        .expect("a schema is an object")
+        .entry("x-kubernetes-validations")
+        .or_insert_with(|| json!([]));
+    rules.as_array_mut().expect("rules are a list").push(json!({"rule": expression, "message": message}));
 }

@@ -101,7 +101,7 @@ struct ServeArgs {
     /// Configuration in YAML; every key is optional
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of the API
+    /// Address of the API; [::] is every address of both families, and of IPv4 alone where there is no IPv6
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Address of /livez, /readyz, /health and /metrics

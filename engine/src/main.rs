@@ -12,6 +12,7 @@ mod embeddings;
 mod engine;
 mod forgotten;
 mod import;
+mod listen;
 mod log;
 mod log_command;
 mod mcp;

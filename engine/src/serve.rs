@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
+use crate::listen::listen;
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
@@ -36,8 +37,8 @@ pub(crate) struct Places {
 pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let listener = listen(places.listen).await?;
-    let admin_listener = listen(places.admin_listen).await?;
+    let listener = listen_on(places.listen)?;
+    let admin_listener = listen_on(places.admin_listen)?;
     let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
     let settings = Settings {
         rotation: config.rotation,
@@ -113,8 +114,8 @@ fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     Ok(given)
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn stop(

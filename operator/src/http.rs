@@ -9,9 +9,9 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 
-use crate::metrics::Metrics;
+use crate::{listen::listen, metrics::Metrics};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -31,8 +31,7 @@ pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> anyhow:
         .route("/readyz", get(|| async { "ok" }))
         .route("/metrics", get(|State(metrics): State<Arc<Metrics>>| async move { metrics.text() }))
         .with_state(metrics);
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+    let listener = listen(address).with_context(|| format!("{address} cannot be listened on"))?;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = places.clone().acquire_owned().await?;

@@ -11,9 +11,11 @@ mod error;
 mod failures;
 mod http;
 mod leader;
+mod listen;
 mod metrics;
 mod observe;
 mod options;
+mod refusals;
 mod repairs;
 mod write_status;
 

@@ -10,7 +10,7 @@ use operator_core::{
     names::{self, ChildKey},
     observed::{EngineReport, Observed, StorageClassView},
     pod::PodView,
-    storage,
+    status, storage,
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     cache::{api, api_resource, slim},
     context::{Context, identity},
     error::{CALL_TIMEOUT, CallError, call},
+    refusals::pod_refusal,
 };
 
 /// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it, and the
@@ -47,6 +48,9 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Obs
     observed.report = report(context, observed.pod.as_ref()).await;
     observed.now = jiff::Timestamp::now();
     observed.checkpoints = checkpoints(context, &observed).await;
+    if !silent && status::is_pod_overdue(&observed) {
+        observed.pod_refusal = pod_refusal(context, &observed).await;
+    }
     observed
 }
 

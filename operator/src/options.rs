@@ -18,8 +18,8 @@ pub(crate) struct Options {
     #[arg(long, env = "MEMORY_OPERATOR_ENGINE_IMAGE")]
     pub(crate) engine_image: Option<String>,
 
-    /// Address of probes and metrics.
-    #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Address of probes and metrics. `[::]` is every address of both families, and of IPv4 alone where there is no IPv6.
+    #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "[::]:8080")]
     pub(crate) listen: SocketAddr,
 
     /// Writes to the API server that anchors of logs may cost in a second, over all engines; an anchor is three. With more

@@ -72,9 +72,13 @@ annotations:
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# What they say of a pod that Kubernetes does not make; read only while it makes none.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
+- apiGroups: [""]
+  resources: [limitranges]
+  verbs: [list]
 {{- end }}
 
 {{/* What the operator may do outside namespaces. */}}

@@ -160,8 +160,10 @@ async fn full_is_said(world: &World) -> Result<()> {
     ensure!(message.contains("Raise spec.writer.storage.size"), "{message}");
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     ensure!(kstatus(&engine) == Kstatus::Failed, "{:?}", kstatus(&engine));
-    let pod = serde_json::to_value(world.api::<Pod>().get("notes-0").await?)?;
-    ensure!(pod["status"]["containerStatuses"][0]["ready"] == true, "the pod takes no requests any more");
+    let status = world.api::<Pod>().get("notes-0").await?.status.context("a status")?;
+    let containers = status.container_statuses.unwrap_or_default();
+    let ready = containers.iter().any(|container| container.name == "engine" && container.ready);
+    ensure!(ready, "the pod takes no requests any more");
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod crash;
 mod doctor;
 mod efficiency;
 mod examples;
+mod families;
 mod forgetting;
 mod graph;
 mod identifiers;

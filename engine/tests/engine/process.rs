@@ -64,8 +64,13 @@ impl Running {
     }
 
     pub(crate) fn spawn_with(data: &Path, more: &[&OsStr]) -> Running {
+        Running::spawn_on(data, "127.0.0.1:0", more)
+    }
+
+    /// The same, with both ports on another address.
+    pub(crate) fn spawn_on(data: &Path, address: &str, more: &[&OsStr]) -> Running {
         let mut child = binary()
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", address, "--admin-listen", address, "--data"])
             .arg(data)
             .args(more)
             .stderr(Stdio::piped())

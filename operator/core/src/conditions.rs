@@ -76,6 +76,10 @@ pub enum Reason {
     ContainerRefused,
     /// Kubernetes does not make the pod.
     PodRefused,
+    /// A container of somebody else in the pod does not run.
+    SidecarFailed,
+    /// The engine is ready, its pod waits for something of somebody else.
+    SidecarNotReady,
     /// The engine ends again and again.
     CrashLooping,
     /// The pod answers its probe but not the operator.
@@ -132,7 +136,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -152,6 +156,8 @@ impl Reason {
         Self::ImagePullFailed,
         Self::ContainerRefused,
         Self::PodRefused,
+        Self::SidecarFailed,
+        Self::SidecarNotReady,
         Self::CrashLooping,
         Self::EngineUnreachable,
         Self::EngineDegraded,

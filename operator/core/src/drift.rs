@@ -15,8 +15,11 @@ use crate::build::hex;
 const MERGE_KEYS: [&str; 7] = ["uid", "name", "containerPort", "port", "mountPath", "topologyKey", "type"];
 /// Maps whose values the API server rewrites in its own spelling (1024Mi becomes 1Gi).
 const QUANTITY_MAPS: [&str; 2] = ["requests", "limits"];
+/// Keys that tell two items of such a list apart when they agree in the first.
+const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
 /// Fields the API server replaces as a whole: an item more is drift, and in a NetworkPolicy it is a hole.
-const ATOMIC_FIELDS: [&str; 6] = ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes"];
+const ATOMIC_FIELDS: [&str; 7] =
+    ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
 
 /// One field that is not as wanted. Two are equal when the same value was wanted there and the same one is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +98,11 @@ impl Found {
         };
         for item in wanted {
             let path = format!("{path}[{}]", item[key]);
-            match live.iter().find(|candidate| candidate[key] == item[key]) {
+            let same = |candidate: &&Value| {
+                candidate[key] == item[key]
+                    && SECOND_MERGE_KEYS.iter().all(|second| candidate.get(second) == item.get(second))
+            };
+            match live.iter().find(same) {
                 Some(live) => self.compare(&path, item, live, atomic),
                 None => self.add(&path, item, &"nothing"),
             }
@@ -143,6 +150,25 @@ mod tests {
         check(&json!({"nodeSelector": {}}), &json!({}), None);
     }
 
+    /// Two rules about one topology differ in what to do when they cannot be kept; terms of an affinity have no name at all.
+    #[test]
+    fn items_that_agree_in_one_key_are_two() {
+        let rule = |what: &str, skew: i32| json!({"topologyKey": "zone", "whenUnsatisfiable": what, "maxSkew": skew});
+        let wanted =
+            json!({"topologySpreadConstraints": [rule("ScheduleAnyway", 1), rule("DoNotSchedule", 2)]});
+        let live =
+            json!({"topologySpreadConstraints": [rule("DoNotSchedule", 2), rule("ScheduleAnyway", 1)]});
+        check(&wanted, &live, None);
+        let term = |app: &str| json!({"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": app}}});
+        let affinity = |terms: &[Value]| json!({"affinity": {"podAffinity": {"required": terms}}});
+        check(&affinity(&[term("a"), term("b")]), &affinity(&[term("a"), term("b")]), None);
+        check(
+            &affinity(&[term("a")]),
+            &affinity(&[term("a"), term("b")]),
+            Some(".affinity.podAffinity.required"),
+        );
+    }
+
     #[test]
     fn a_changed_or_missing_field_is_found() {
         check(&json!({"a": {"b": 1}}), &json!({"a": {"b": 2}}), Some(".a.b"));
@@ -182,5 +208,9 @@ mod tests {
             Some(".requests.storage"),
         );
         check(&json!({"label": "1024Mi"}), &json!({"label": "1Gi"}), Some(".label"));
+        // As the API server writes what is no whole number of the unit.
+        check(&json!({"requests": {"cpu": "0.0001"}}), &json!({"requests": {"cpu": "100u"}}), None);
+        check(&json!({"requests": {"cpu": "0.0000001"}}), &json!({"requests": {"cpu": "100n"}}), None);
+        check(&json!({"limits": {"memory": "1Pi"}}), &json!({"limits": {"memory": "1024Ti"}}), None);
     }
 }

@@ -18,6 +18,7 @@ pub mod observed;
 pub mod ownership;
 pub mod plan;
 pub mod pod;
+pub mod refusal;
 pub mod settings;
 pub mod status;
 pub mod storage;

@@ -20,6 +20,9 @@ pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// The key of the anchor's ConfigMap, and the file the engine reads at its start.
 pub const ANCHOR_FILE: &str = "anchor.json";
 
+/// Name of the engine's container in its pod. Others may be beside it.
+pub const ENGINE_CONTAINER: &str = "engine";
+
 /// Port of the memory API.
 pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.

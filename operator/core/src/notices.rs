@@ -68,9 +68,10 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// An engine that is not ready because it is starting is no reason to wake anybody.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 7] = [
+    const EXPECTED: [&str; 8] = [
         "Applying",
         "PodStarting",
+        "SidecarNotReady",
         "EngineStarting",
         "ClaimPending",
         "Deleting",

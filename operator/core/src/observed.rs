@@ -27,6 +27,8 @@ pub struct Observed {
     pub unread: BTreeMap<ChildKey, String>,
     /// The writer's pod.
     pub pod: Option<PodView>,
+    /// Why Kubernetes makes none.
+    pub pod_refusal: PodRefusal,
     /// The class of the claim, looked up only while something depends on it.
     pub storage_class: StorageClassView,
     /// What the engine says about itself.
@@ -37,6 +39,23 @@ pub struct Observed {
     pub told: bool,
     /// When all this was seen.
     pub now: Timestamp,
+}
+
+/// Why Kubernetes makes no pod, in its own words. Looked up only while it makes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PodRefusal {
+    /// There is a pod, or it is too early to ask.
+    #[default]
+    NotAsked,
+    /// Nothing was said, or it could not be read.
+    Unknown,
+    /// It was said.
+    Said {
+        /// The newest words of the StatefulSet's controller.
+        message: String,
+        /// LimitRanges of the namespace, when the words are about limits.
+        limit_ranges: Vec<String>,
+    },
 }
 
 /// A StorageClass, as far as decisions depend on it.
@@ -80,6 +99,7 @@ impl Observed {
             applied: BTreeMap::new(),
             unread: BTreeMap::new(),
             pod: None,
+            pod_refusal: PodRefusal::NotAsked,
             storage_class: StorageClassView::NotAsked,
             report: EngineReport::NotAsked,
             checkpoints: CheckpointReport::NotAsked,

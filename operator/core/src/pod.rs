@@ -1,7 +1,12 @@
 //! The writer's pod, as far as decisions depend on it.
+//!
+//! Others put containers into pods: meshes, collectors of logs. Everything in a pod is found by its name or type, because
+//! the API server orders containers by name and nothing promises the order of the rest.
 
 use kube_core::DynamicObject;
 use serde_json::Value;
+
+use crate::names::ENGINE_CONTAINER;
 
 /// Label by which a StatefulSet's controller tells of which template a pod is.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -15,19 +20,38 @@ pub struct PodView {
     pub revision: Option<String>,
     /// Address on the pod network.
     pub ip: Option<String>,
-    /// Whether its readiness probe passes.
+    /// Whether the pod takes requests: the probes of all its containers pass, and whatever else it waits for is there.
     pub ready: bool,
+    /// Whether the engine's own readiness probe passes.
+    pub engine_ready: bool,
     /// Whether the engine's process is running.
     pub running: bool,
     /// Whether the pod is being ended.
     pub deleting: bool,
     /// Why the scheduler has no node for it.
     pub unschedulable: Option<String>,
-    /// Why the container is not running: the kubelet's word and its message.
+    /// Why the engine's container is not running: the kubelet's word and its message.
     pub waiting: Option<(String, String)>,
-    /// How the container's last run ended: a word and the exit code.
+    /// How the engine's last run ended: a word and the exit code.
     pub last_end: Option<(String, i64)>,
-    /// How often the container was started again.
+    /// How often the engine's container was started again.
+    pub restarts: i64,
+    /// Containers of others that keep the pod from being ready.
+    pub others: Vec<OtherContainer>,
+    /// Conditions that others made the pod wait for, and that are not true.
+    pub gates: Vec<String>,
+}
+
+/// A container that is not the engine's and not ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherContainer {
+    /// Its name.
+    pub name: String,
+    /// Why it is not running: the kubelet's word and its message.
+    pub waiting: Option<(String, String)>,
+    /// How its last run ended: a word and the exit code.
+    pub last_end: Option<(String, i64)>,
+    /// How often it was started again.
     pub restarts: i64,
 }
 
@@ -35,36 +59,81 @@ impl PodView {
     /// Reads a pod.
     #[must_use]
     pub fn of(pod: &DynamicObject) -> Self {
-        let at = |path: &str| pod.data.pointer(path);
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let container = at("/status/containerStatuses/0").cloned().unwrap_or_default();
-        let waiting = container.pointer("/state/waiting").map(|waiting| {
-            (
-                text(waiting.get("reason")).unwrap_or_default(),
-                text(waiting.get("message")).unwrap_or_default(),
-            )
-        });
-        let last_end = container.pointer("/lastState/terminated").map(|ended| {
-            (text(ended.get("reason")).unwrap_or_default(), ended["exitCode"].as_i64().unwrap_or_default())
-        });
+        let engine = list(pod, "/status/containerStatuses").iter().find(|status| is_engine(status));
+        let engine = engine.cloned().unwrap_or_default();
         let unschedulable = condition(pod, "PodScheduled")
             .filter(|scheduled| scheduled["status"] == "False")
             .map(|scheduled| text(scheduled.get("message")).unwrap_or_default());
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             revision: pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).cloned(),
-            ip: text(at("/status/podIP")),
-            ready: condition(pod, "Ready").is_some_and(|ready| ready["status"] == "True"),
-            running: container.pointer("/state/running").is_some(),
+            ip: text(pod.data.pointer("/status/podIP")),
+            ready: is_true(pod, "Ready"),
+            engine_ready: engine["ready"] == true,
+            running: engine.pointer("/state/running").is_some(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             unschedulable,
-            waiting,
-            last_end,
-            restarts: container["restartCount"].as_i64().unwrap_or_default(),
+            waiting: waiting(&engine),
+            last_end: ended(&engine, "/lastState/terminated"),
+            restarts: restarts(&engine),
+            others: others(pod),
+            gates: gates(pod),
         }
     }
 }
 
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
+}
+
+fn list<'a>(pod: &'a DynamicObject, path: &str) -> &'a [Value] {
+    pod.data.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn is_engine(status: &Value) -> bool {
+    status["name"] == ENGINE_CONTAINER
+}
+
+fn waiting(status: &Value) -> Option<(String, String)> {
+    let waiting = status.pointer("/state/waiting")?;
+    Some((text(waiting.get("reason")).unwrap_or_default(), text(waiting.get("message")).unwrap_or_default()))
+}
+
+fn ended(status: &Value, path: &str) -> Option<(String, i64)> {
+    let ended = status.pointer(path)?;
+    Some((text(ended.get("reason")).unwrap_or_default(), ended["exitCode"].as_i64().unwrap_or_default()))
+}
+
+fn restarts(status: &Value) -> i64 {
+    status["restartCount"].as_i64().unwrap_or_default()
+}
+
+/// An init container that has done its work is ready; one that stays, when it has started. Ephemeral containers are a
+/// person who looks, and keep no pod from anything.
+fn others(pod: &DynamicObject) -> Vec<OtherContainer> {
+    let init = list(pod, "/status/initContainerStatuses").iter();
+    let beside = list(pod, "/status/containerStatuses").iter().filter(|status| !is_engine(status));
+    init.chain(beside)
+        .filter(|status| status["ready"] != true)
+        .map(|status| OtherContainer {
+            name: text(status.get("name")).unwrap_or_default(),
+            waiting: waiting(status),
+            last_end: ended(status, "/lastState/terminated").or_else(|| ended(status, "/state/terminated")),
+            restarts: restarts(status),
+        })
+        .collect()
+}
+
+/// Conditions that were added to what makes the pod ready, and that nobody has fulfilled.
+fn gates(pod: &DynamicObject) -> Vec<String> {
+    let types = list(pod, "/spec/readinessGates").iter().filter_map(|gate| gate["conditionType"].as_str());
+    types.filter(|name| !is_true(pod, name)).map(str::to_owned).collect()
+}
+
+fn is_true(pod: &DynamicObject, name: &str) -> bool {
+    condition(pod, name).is_some_and(|condition| condition["status"] == "True")
+}
+
 fn condition<'a>(pod: &'a DynamicObject, name: &str) -> Option<&'a Value> {
-    pod.data.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == name)
+    list(pod, "/status/conditions").iter().find(|condition| condition["type"] == name)
 }

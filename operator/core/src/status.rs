@@ -3,6 +3,7 @@
 mod evidence;
 mod integrity;
 mod known;
+mod pod;
 mod projection;
 mod volume;
 
@@ -16,7 +17,6 @@ use crate::{
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
     plan::{Done, Plan},
-    pod::PodView,
     validate::{Fault, Valid},
 };
 use evidence::Evidence;
@@ -27,8 +27,6 @@ use volume::{storage_status, storage_verdict};
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
-/// Restarts after which a container that does not come up is called crash-looping.
-const CRASHES_MIN: i64 = 3;
 /// Seconds a StatefulSet may take to make its pod; it takes one.
 const POD_MISSING_SECONDS: i64 = 20;
 
@@ -147,8 +145,9 @@ fn is_storage_obstacle(reason: Reason) -> bool {
     )
 }
 
-/// A pod that Kubernetes does not make. Why, it says only in events of the StatefulSet.
-fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
+/// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the StatefulSet.
+#[must_use]
+pub fn is_pod_overdue(observed: &Observed) -> bool {
     // Both are of this generation: another spec may be what was missing.
     let so_far = |kind, reason: Reason| {
         before(observed, kind).filter(|c| {
@@ -158,17 +157,7 @@ fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
     let stuck_before = so_far(ConditionType::Stalled, Reason::PodRefused).is_some();
     let overdue = so_far(ConditionType::Reconciling, Reason::PodStarting)
         .is_some_and(|c| age(observed, c).min(set_age(observed)) >= POD_MISSING_SECONDS);
-    (evidence.set && (stuck_before || overdue)).then(|| {
-        Verdict::new(
-            Truth::True,
-            Reason::PodRefused,
-            format!(
-                "Kubernetes makes no pod for StatefulSet {name}: a quota, a policy or a PriorityClass that does not \
-                 exist is in the way. `kubectl describe statefulset {name}` says which",
-                name = name(observed)
-            ),
-        )
-    })
+    observed.pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
 }
 
 /// Seconds since this operator wrote the StatefulSet; very many when that was before its start.
@@ -180,37 +169,6 @@ fn set_age(observed: &Observed) -> i64 {
 fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
     let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
     observed.children.get(&key).map(AsRef::as_ref)
-}
-
-/// What keeps a pod from running until somebody acts.
-fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
-    let stalled = |reason, message: String| Some(Verdict::new(Truth::True, reason, message));
-    let (reason, message) =
-        pod.waiting.as_ref().map_or(("", ""), |(reason, message)| (reason.as_str(), message.as_str()));
-    match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-        | "ImageInspectError" => stalled(
-            Reason::ImagePullFailed,
-            format!(
-                "the image cannot be pulled ({reason}): {message}. Correct spec.image or spec.imagePullSecrets"
-            ),
-        ),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => stalled(
-            Reason::ContainerRefused,
-            format!("the container cannot be started ({reason}): {message}"),
-        ),
-        _ if !pod.ready && pod.restarts >= CRASHES_MIN => {
-            let (word, code) = pod.last_end.clone().unwrap_or_default();
-            stalled(
-                Reason::CrashLooping,
-                format!(
-                    "the engine ended {} times, last with exit code {code} ({word}). Read `kubectl logs --previous {}`",
-                    pod.restarts, pod.name
-                ),
-            )
-        }
-        _ => None,
-    }
 }
 
 /// Whether the StatefulSet's controller has seen the newest template and its pod is the one.

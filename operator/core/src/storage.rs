@@ -21,9 +21,9 @@ pub enum ClaimDecision {
 /// Why the claim is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimHold {
-    /// The class does not let volumes grow.
+    /// The class does not let volumes grow, or there is none that could.
     ExpansionUnsupported {
-        /// Name of the class.
+        /// Name of the class; empty for a volume without one.
         class: String,
         /// Size the claim asks for.
         size: String,
@@ -53,7 +53,7 @@ fn quantity(claim: &DynamicObject, path: &str) -> Option<Quantity> {
     Some(Quantity(claim.data.pointer(path)?.as_str()?.to_owned()))
 }
 
-/// The name of the class a claim is in.
+/// The name of the class a claim is in; empty when it is in none, and nothing while nobody has decided.
 #[must_use]
 pub fn class_of(claim: &DynamicObject) -> Option<&str> {
     claim.data.pointer("/spec/storageClassName")?.as_str()
@@ -80,6 +80,16 @@ fn grows(claim: &DynamicObject, wanted: &Quantity) -> bool {
     }
 }
 
+/// A volume made by hand is as large as it is, and often larger than the claim: asking for more is always refused.
+fn without_class(claim: &DynamicObject, wanted: &Quantity) -> ClaimDecision {
+    let milli = |size: Option<Quantity>| size.and_then(|size| size.milli().ok());
+    let asked = requested(claim).unwrap_or_else(|| wanted.clone());
+    if milli(capacity(claim)) >= milli(Some(wanted.clone())) {
+        return ClaimDecision::Want(asked);
+    }
+    ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: String::new(), size: asked.0 })
+}
+
 /// Decides about the claim.
 #[must_use]
 pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
@@ -98,6 +108,9 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
     if !grows(claim, &valid.size) {
         // A claim may be larger than the spec: an adopted one, or one grown by hand. Asking for less is refused.
         return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.size.clone()));
+    }
+    if class_of(claim) == Some("") {
+        return without_class(claim, &valid.size);
     }
     match &observed.storage_class {
         // Whether the class lets the volume grow is asked again at the next look.

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    AccessMode, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
-    NetworkPolicyMode, Policy, Quantity, Resources, Retention, Rotation, Saving, Toleration,
+    AccessMode, Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
+    NetworkPolicyMode, PodSecurity, Policy, Quantity, Resources, Retention, Rotation, Saving,
+    ServiceMetadata, Toleration, TopologySpread,
 };
 
 use engine_core::digest::Hash;
@@ -18,6 +19,7 @@ use engine_core::request::Refused;
 use crate::settings::Settings;
 
 mod mcp;
+mod pod;
 mod policy;
 
 /// A checked spec, with every default and setting resolved.
@@ -37,7 +39,7 @@ pub struct Valid {
     pub image_pull_secrets: Vec<String>,
     /// Size of the volume.
     pub size: Quantity,
-    /// Its class; `None` is the cluster's default.
+    /// Its class; `None` is the cluster's default, an empty name is none.
     pub class_name: Option<String>,
     /// How it is mounted.
     pub access_mode: AccessMode,
@@ -51,6 +53,18 @@ pub struct Valid {
     pub node_selector: BTreeMap<String, String>,
     /// Taints accepted.
     pub tolerations: Vec<Toleration>,
+    /// Nodes and pods it is drawn to or kept from.
+    pub affinity: Option<Affinity>,
+    /// How evenly pods are spread; none, evenly over nodes if that is possible.
+    pub topology_spread: Vec<TopologySpread>,
+    /// Labels added to the pod.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations added to the pod.
+    pub pod_annotations: BTreeMap<String, String>,
+    /// As whom it runs.
+    pub security: PodSecurity,
+    /// What the Service says besides.
+    pub service: ServiceMetadata,
     /// Whether a NetworkPolicy is kept.
     pub network_policy: bool,
     /// Least severe message the engine writes.
@@ -138,6 +152,19 @@ pub enum Fault {
     /// A name the engine would refuse.
     #[error("{0}: write another name")]
     Project(Refused),
+    /// A label or an annotation that is not the spec's to set.
+    #[error(
+        "{field}: {key:?} is the operator's, or changes what Kubernetes takes the object for: choose another prefix"
+    )]
+    Reserved {
+        /// Path of the map.
+        field: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// A user or a group that may not be.
+    #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
+    Root,
     /// A field that means nothing without another.
     #[error("{field} means nothing without {needed}: add it, or leave {field} out")]
     Needs {
@@ -181,6 +208,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_integrity(&spec.integrity, &mut faults);
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
     check_sections(spec, &mut faults);
+    pod::check_shape(spec, &mut faults);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
         name,
@@ -197,6 +225,12 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         priority_class_name: writer.priority_class_name.clone(),
         node_selector: writer.node_selector.clone(),
         tolerations: writer.tolerations.clone(),
+        affinity: writer.affinity.clone(),
+        topology_spread: writer.topology_spread_constraints.clone(),
+        pod_labels: writer.pod_labels.clone(),
+        pod_annotations: writer.pod_annotations.clone(),
+        security: writer.security_context.clone().unwrap_or_default(),
+        service: spec.service.clone().unwrap_or_default(),
         network_policy: spec.exposure.network_policy == NetworkPolicyMode::Managed,
         log_level: spec.logging.level,
         verify_interval_seconds: spec.integrity.verify_interval_seconds,

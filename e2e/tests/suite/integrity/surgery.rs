@@ -51,8 +51,10 @@ pub(super) async fn release(world: &World, name: &str) -> Result<()> {
 pub(super) async fn running_since(world: &World, name: &str) -> Result<Instant> {
     until("the engine's process runs", READY_LIMIT, async || {
         let Some(pod) = world.api::<Pod>().get_opt(&format!("{name}-0")).await? else { return Ok(None) };
-        let status = serde_json::to_value(&pod.status)?;
-        let running = status["containerStatuses"][0]["state"].get("running").is_some();
+        let containers = pod.status.as_ref().and_then(|status| status.container_statuses.clone());
+        let running = containers.unwrap_or_default().iter().any(|container| {
+            container.name == "engine" && container.state.as_ref().is_some_and(|s| s.running.is_some())
+        });
         let wanted = pod.spec.as_ref().is_some_and(|spec| spec.node_selector.is_none());
         Ok((running && wanted && pod.metadata.deletion_timestamp.is_none()).then(Instant::now))
     })

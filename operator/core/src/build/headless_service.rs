@@ -1,6 +1,9 @@
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
-use super::{owned, service::port};
+use super::{
+    owned,
+    service::{IP_FAMILY_POLICY, port},
+};
 use crate::{
     names::{self, ADMIN_PORT, API_PORT},
     validate::Valid,
@@ -15,6 +18,7 @@ pub fn headless_service(valid: &Valid) -> Service {
             selector: Some(names::selector(&valid.name)),
             ports: Some(vec![port("http", API_PORT), port("admin", ADMIN_PORT)]),
             cluster_ip: Some("None".to_owned()),
+            ip_family_policy: Some(IP_FAMILY_POLICY.to_owned()),
             publish_not_ready_addresses: Some(true),
             ..ServiceSpec::default()
         }),

@@ -8,6 +8,7 @@ mod disruption_budget;
 mod engine_config;
 mod headless_service;
 mod network_policy;
+mod pod_settings;
 mod service;
 mod service_account;
 mod stateful_set;

@@ -9,15 +9,24 @@ use crate::{
     validate::Valid,
 };
 
-/// The address agents use.
+/// Addresses of both families where the cluster has them: an engine listens on all it has.
+pub(super) const IP_FAMILY_POLICY: &str = "PreferDualStack";
+
+/// The address agents use. What the spec adds never takes the place of the operator's own labels.
 #[must_use]
 pub fn service(valid: &Valid) -> Service {
+    let mut metadata = owned(valid, valid.name.clone());
+    let mut labels = valid.service.labels.clone();
+    labels.extend(metadata.labels.take().unwrap_or_default());
+    metadata.labels = Some(labels);
+    metadata.annotations = (!valid.service.annotations.is_empty()).then(|| valid.service.annotations.clone());
     Service {
-        metadata: owned(valid, valid.name.clone()),
+        metadata,
         spec: Some(ServiceSpec {
             selector: Some(names::selector(&valid.name)),
             ports: Some(vec![port("http", API_PORT)]),
             type_: Some("ClusterIP".to_owned()),
+            ip_family_policy: Some(IP_FAMILY_POLICY.to_owned()),
             ..ServiceSpec::default()
         }),
         status: None,

@@ -5,9 +5,8 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy},
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, HTTPGetAction,
-            LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
-            TopologySpreadConstraint, Volume, VolumeMount,
+            LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe,
+            ResourceRequirements, SecurityContext, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -18,14 +17,16 @@ use k8s_openapi::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{engine_config, hex, owned, value};
+use super::{
+    engine_config, hex, owned,
+    pod_settings::{affinity, security_context, toleration, topology_spread},
+    value,
+};
 use crate::{
-    names::{self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION},
+    names::{self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION, ENGINE_CONTAINER},
     validate::Valid,
 };
 
-/// User and group of the engine in its image.
-const ENGINE_UID: i64 = 65532;
 /// Seconds between the end of the drain and the kill.
 const KILL_AFTER_DRAIN_SECONDS: i64 = 10;
 /// Seconds a start may take: opening reads the whole log when there is no checkpoint to start from.
@@ -65,13 +66,18 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
 
 fn pod_template(valid: &Valid) -> PodTemplateSpec {
     let config_hash = hex(&Sha256::digest(engine_config(valid)));
+    // Ours last: what the spec adds never takes the place of what the operator finds its pods by.
+    let mut labels = valid.pod_labels.clone();
+    labels.extend(names::labels(&valid.name));
+    let mut annotations = valid.pod_annotations.clone();
+    annotations.extend([
+        (CONFIG_HASH_ANNOTATION.to_owned(), config_hash),
+        ("kubectl.kubernetes.io/default-container".to_owned(), ENGINE_CONTAINER.to_owned()),
+    ]);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(names::labels(&valid.name)),
-            annotations: Some(BTreeMap::from([
-                (CONFIG_HASH_ANNOTATION.to_owned(), config_hash),
-                ("kubectl.kubernetes.io/default-container".to_owned(), "engine".to_owned()),
-            ])),
+            labels: Some(labels),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(pod_spec(valid)),
@@ -83,18 +89,7 @@ fn pod_spec(valid: &Valid) -> PodSpec {
         service_account_name: Some(valid.name.clone()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(ENGINE_UID),
-            run_as_group: Some(ENGINE_UID),
-            fs_group: Some(ENGINE_UID),
-            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(security_context(valid)),
         containers: vec![container(valid)],
         volumes: Some(volumes(valid)),
         image_pull_secrets: some_list(
@@ -104,25 +99,9 @@ fn pod_spec(valid: &Valid) -> PodSpec {
         priority_class_name: valid.priority_class_name.clone(),
         node_selector: (!valid.node_selector.is_empty()).then(|| valid.node_selector.clone()),
         tolerations: some_list(valid.tolerations.iter().map(toleration).collect()),
-        topology_spread_constraints: Some(vec![spread_over_nodes()]),
+        affinity: affinity(valid),
+        topology_spread_constraints: Some(topology_spread(valid)),
         ..PodSpec::default()
-    }
-}
-
-/// Engines spread over the nodes if they can, so that a lost node takes few of them; they never wait for it.
-fn spread_over_nodes() -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: "kubernetes.io/hostname".to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(BTreeMap::from([(
-                "app.kubernetes.io/name".to_owned(),
-                "memory-engine".to_owned(),
-            )])),
-            match_expressions: None,
-        }),
-        ..TopologySpreadConstraint::default()
     }
 }
 
@@ -131,11 +110,12 @@ fn container(valid: &Valid) -> Container {
         "serve",
         "--data=/data",
         "--config=/etc/memory-engine/config.yaml",
-        "--listen=0.0.0.0:8080",
-        "--admin-listen=0.0.0.0:8081",
+        // All addresses of both families; where the node has no IPv6, the engine takes those of IPv4.
+        "--listen=[::]:8080",
+        "--admin-listen=[::]:8081",
     ];
     Container {
-        name: "engine".to_owned(),
+        name: ENGINE_CONTAINER.to_owned(),
         image: Some(valid.image.clone()),
         image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
         args: Some(args.map(str::to_owned).to_vec()),
@@ -229,17 +209,6 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             ..Volume::default()
         },
     ]
-}
-
-fn toleration(toleration: &crds::Toleration) -> Toleration {
-    let word = |value: serde_json::Value| value.as_str().map(str::to_owned);
-    Toleration {
-        key: toleration.key.clone(),
-        operator: word(value(&toleration.operator)),
-        value: toleration.value.clone(),
-        effect: toleration.effect.and_then(|effect| word(value(&effect))),
-        toleration_seconds: toleration.toleration_seconds,
-    }
 }
 
 fn amounts(list: &crds::ResourceList) -> Option<BTreeMap<String, Quantity>> {

@@ -4,15 +4,19 @@
 use engine_core::wire::ProjectionState;
 
 use super::{
-    Outcome, age, before, conflict_message, evidence::Evidence, health, is_storage_obstacle, name, no_pod,
-    pod_obstacle, rolled_out, volume::growth_verdict,
+    Outcome, age, before, conflict_message,
+    evidence::Evidence,
+    health, is_storage_obstacle, name,
+    pod::{no_pod, not_up, pod_obstacle},
+    rolled_out,
+    volume::growth_verdict,
 };
 use crate::{
     applied,
     conditions::{ConditionType, Reason, Truth, Verdict},
     observed::{EngineReport, Observed, StorageClassView},
     plan::Problem,
-    storage,
+    refusal, storage,
 };
 
 /// Seconds for which what was seen under an earlier generation is no verdict, because the engine may say otherwise at once.
@@ -51,7 +55,11 @@ impl Known<'_> {
                 stalled(Reason::NameConflict, conflict_message(self.observed, &plan.conflicts))
             }
             Outcome::Applied { done, .. } => match &done.problem {
-                Some(problem @ Problem::Refused { .. }) => stalled(Reason::ApplyRefused, problem.to_string()),
+                Some(problem @ Problem::Refused { .. }) => {
+                    let said = problem.to_string();
+                    let what_to_do = refusal::explained(&said, &[]).map(|text| format!(". {text}"));
+                    stalled(Reason::ApplyRefused, said + &what_to_do.unwrap_or_default())
+                }
                 Some(problem @ Problem::Contested { .. }) => stalled(Reason::Contested, problem.to_string()),
                 Some(Problem::Failed { .. }) | None => None,
             },
@@ -175,15 +183,8 @@ impl Known<'_> {
         if stalled.truth == Truth::True {
             return Verdict::new(Truth::False, stalled.reason, stalled.message.clone());
         }
-        if let Some(why) = pod.and_then(|pod| pod.unschedulable.clone()) {
-            return Verdict::new(
-                Truth::False,
-                Reason::Unschedulable,
-                format!("no node takes the pod: {why}. Add room, or change spec.writer"),
-            );
-        }
-        if pod.is_some_and(|pod| pod.running && !pod.deleting) {
-            return Verdict::new(Truth::False, Reason::EngineStarting, "the engine is opening its log");
+        if let Some(verdict) = pod.and_then(not_up) {
+            return verdict;
         }
         match reconciling.truth {
             Truth::True => Verdict::new(Truth::False, reconciling.reason, reconciling.message.clone()),

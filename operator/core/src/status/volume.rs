@@ -73,6 +73,14 @@ fn claim_name(claim: &DynamicObject) -> String {
 
 fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
     match hold {
+        ClaimHold::ExpansionUnsupported { class, size } if class.is_empty() => Verdict::new(
+            Truth::False,
+            Reason::ExpansionUnsupported,
+            format!(
+                "the volume cannot grow: it has no StorageClass, and without one a volume stays as large as it was made. Put \
+                 spec.writer.storage.size back to {size}, or make a new engine on a larger volume and copy the memories"
+            ),
+        ),
         ClaimHold::ExpansionUnsupported { class, size } => Verdict::new(
             Truth::False,
             Reason::ExpansionUnsupported,
@@ -191,6 +199,17 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
             Reason::NoDefaultStorageClass,
             "the cluster has no default StorageClass. Mark one as default, or delete this MemoryEngine and its claim and \
              make it again with spec.writer.storage.className",
+        ),
+        (_, Some("")) => Verdict::new(
+            Truth::False,
+            Reason::ClaimPending,
+            format!(
+                "{} waits for a PersistentVolume without a class, because spec.writer.storage.className is empty. If there is \
+                 none that is free, make one of at least {} with accessModes: [{}]; a claimRef keeps it for this claim",
+                claim_name(claim),
+                storage::requested(claim).map(|size| size.0).unwrap_or_default(),
+                observed.engine.spec.writer.storage.access_mode.as_str()
+            ),
         ),
         _ => Verdict::new(
             Truth::False,

@@ -8,6 +8,7 @@ mod history;
 mod integrity;
 mod ownership;
 mod plans;
+mod pods;
 mod projections;
 mod properties;
 mod statuses;

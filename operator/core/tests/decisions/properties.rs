@@ -5,6 +5,7 @@ use operator_core::{
     names::ChildKind,
     observed::{EngineReport, Observed, StorageClassView},
     plan::Write,
+    pod::OtherContainer,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -32,6 +33,10 @@ fn make(
     let mut world = settled();
     let pod = world.pod.as_mut().expect("a pod");
     (pod.ready, pod.running, pod.deleting, pod.restarts) = (ready, running, deleting, restarts);
+    pod.engine_ready = ready || missing & 1 == 1;
+    if missing & 2 == 2 {
+        pod.others.push(OtherContainer { name: "daprd".into(), restarts, ..OtherContainer::default() });
+    }
     let words = ["", "ImagePullBackOff", "CreateContainerError", "ContainerCreating"];
     pod.waiting = (waiting > 0).then(|| (words[waiting].to_owned(), "because".to_owned()));
     if !there {

@@ -42,7 +42,8 @@ fn a_new_engine_is_being_made() {
 #[test]
 fn an_engine_whose_pod_starts_is_not_ready_yet() {
     let mut world = settled();
-    world.pod.as_mut().expect("a pod").ready = false;
+    let pod = world.pod.as_mut().expect("a pod");
+    (pod.ready, pod.engine_ready) = (false, false);
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let expected = ["False/EngineStarting", "True/PodStarting", "False/NoObstacle", "True/VolumeReady"];
     check(&world, expected, Phase::Pending);
@@ -137,7 +138,7 @@ fn a_missing_class_stalls() {
 fn an_image_that_cannot_be_pulled_stalls() {
     let mut world = settled();
     let pod = world.pod.as_mut().expect("a pod");
-    (pod.ready, pod.running) = (false, false);
+    (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some(("ImagePullBackOff".into(), "not found".into()));
     world.report = EngineReport::NotAsked;
     let expected = ["False/ImagePullFailed", "False/Blocked", "True/ImagePullFailed", "True/VolumeReady"];

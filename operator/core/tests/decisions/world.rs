@@ -144,6 +144,7 @@ pub(crate) fn pod() -> PodView {
         revision: Some("a".into()),
         ip: Some("10.0.0.1".into()),
         ready: true,
+        engine_ready: true,
         running: true,
         ..PodView::default()
     }

@@ -1,0 +1,87 @@
+//! What a spec may say about its pod beside the engine, and what holds where it says nothing.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, PodSecurityContext, SELinuxOptions, SeccompProfile, Toleration, TopologySpreadConstraint,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::value;
+use crate::validate::Valid;
+
+/// User and group of the engine in its image.
+const ENGINE_UID: i64 = 65532;
+
+/// As whom the pod runs. That it is never root stands whatever the spec says: the kubelet checks it.
+pub(super) fn security_context(valid: &Valid) -> PodSecurityContext {
+    let said = &valid.security;
+    let runtime_default = || SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(said.run_as_user.unwrap_or(ENGINE_UID)),
+        run_as_group: Some(said.run_as_group.unwrap_or(ENGINE_UID)),
+        fs_group: Some(said.fs_group.unwrap_or(ENGINE_UID)),
+        fs_group_change_policy: Some(
+            said.fs_group_change_policy
+                .map_or_else(|| "OnRootMismatch".to_owned(), |policy| written(&policy)),
+        ),
+        supplemental_groups: (!said.supplemental_groups.is_empty()).then(|| said.supplemental_groups.clone()),
+        se_linux_options: said.se_linux_options.as_ref().map(written::<SELinuxOptions>),
+        seccomp_profile: Some(
+            said.seccomp_profile.as_ref().map_or_else(runtime_default, written::<SeccompProfile>),
+        ),
+        ..PodSecurityContext::default()
+    }
+}
+
+pub(super) fn affinity(valid: &Valid) -> Option<Affinity> {
+    valid.affinity.as_ref().map(written)
+}
+
+/// What the spec says, or: engines spread over the nodes if they can, so that a lost node takes few of them; they never
+/// wait for it.
+pub(super) fn topology_spread(valid: &Valid) -> Vec<TopologySpreadConstraint> {
+    let engines = LabelSelector {
+        match_labels: Some(BTreeMap::from([(
+            "app.kubernetes.io/name".to_owned(),
+            "memory-engine".to_owned(),
+        )])),
+        match_expressions: None,
+    };
+    if valid.topology_spread.is_empty() {
+        return vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(engines),
+            ..TopologySpreadConstraint::default()
+        }];
+    }
+    let said = valid.topology_spread.iter().map(written::<TopologySpreadConstraint>);
+    said.map(|mut rule| {
+        rule.label_selector.get_or_insert_with(|| engines.clone());
+        rule
+    })
+    .collect()
+}
+
+/// An empty key or value is none: the API server would leave it out, and it would be missed for ever.
+pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Toleration {
+        key: said(&toleration.key),
+        operator: Some(written(&toleration.operator)),
+        value: said(&toleration.value),
+        effect: toleration.effect.as_ref().map(written),
+        toleration_seconds: toleration.toleration_seconds,
+    }
+}
+
+/// The same as an object of Kubernetes, whose fields and words the resource has taken over.
+fn written<T: DeserializeOwned>(said: &impl Serialize) -> T {
+    serde_json::from_value(value(said)).expect("the resource says it in the words of Kubernetes")
+}

@@ -1,0 +1,177 @@
+//! What the status says about the pod: the engine's container first, then those that others put beside it.
+
+use super::{evidence::Evidence, is_pod_overdue, name};
+use crate::{
+    conditions::{Reason, Truth, Verdict},
+    names::ENGINE_CONTAINER,
+    observed::{Observed, PodRefusal},
+    pod::{OtherContainer, PodView},
+    refusal,
+};
+
+/// Restarts after which a container that does not come up is called crash-looping.
+const CRASHES_MIN: i64 = 3;
+
+/// A pod that Kubernetes does not make.
+pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
+    if !evidence.set || !is_pod_overdue(observed) {
+        return None;
+    }
+    let set = name(observed);
+    let message = match &observed.pod_refusal {
+        PodRefusal::Said { message, limit_ranges } => {
+            let what_to_do = refusal::explained(message, limit_ranges)
+                .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` says more"));
+            format!(
+                "Kubernetes makes no pod for StatefulSet {set}: {what_to_do}. It tries again by itself, less and less often; \
+                 `kubectl annotate statefulset {set} try-again=1` makes it try at once. Its words: {message}"
+            )
+        }
+        PodRefusal::NotAsked | PodRefusal::Unknown => format!(
+            "Kubernetes makes no pod for StatefulSet {set}: a quota, a policy or a PriorityClass that does not exist is in \
+             the way. `kubectl describe statefulset {set}` says which"
+        ),
+    };
+    Some(Verdict::new(Truth::True, Reason::PodRefused, message))
+}
+
+/// What keeps a pod from running until somebody acts.
+pub(super) fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
+    engine_obstacle(pod).or_else(|| pod.others.iter().find_map(|other| other_obstacle(pod, other)))
+}
+
+/// Why a container does not run.
+enum Trouble {
+    /// Its image.
+    Image,
+    /// The kubelet cannot make or start it.
+    Refused,
+}
+
+impl Trouble {
+    fn of(reason: &str) -> Option<Self> {
+        match reason {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable"
+            | "SignatureValidationFailed" => Some(Self::Image),
+            "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "PreCreateHookError"
+            | "PreStartHookError"
+            | "PostStartHookError"
+            | "RunContainerError" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+
+fn engine_obstacle(pod: &PodView) -> Option<Verdict> {
+    let stalled = |reason, message: String| Some(Verdict::new(Truth::True, reason, message));
+    let (reason, message) = words(pod.waiting.as_ref());
+    match Trouble::of(reason) {
+        Some(Trouble::Image) => stalled(
+            Reason::ImagePullFailed,
+            format!(
+                "the image cannot be pulled ({reason}): {message}. Correct spec.image or spec.imagePullSecrets"
+            ),
+        ),
+        Some(Trouble::Refused) => stalled(
+            Reason::ContainerRefused,
+            format!("the container cannot be started ({reason}): {message}"),
+        ),
+        None if !pod.engine_ready && !pod.ready && pod.restarts >= CRASHES_MIN => {
+            let (word, code) = pod.last_end.clone().unwrap_or_default();
+            stalled(
+                Reason::CrashLooping,
+                format!(
+                    "the engine ended {} times, last with exit code {code} ({word}). Read `kubectl logs --previous {} -c \
+                     {ENGINE_CONTAINER}`",
+                    pod.restarts, pod.name
+                ),
+            )
+        }
+        None => None,
+    }
+}
+
+/// A pod is ready when all its containers are: one of somebody else keeps requests from the engine.
+fn other_obstacle(pod: &PodView, other: &OtherContainer) -> Option<Verdict> {
+    if pod.ready {
+        return None;
+    }
+    let (name, pod) = (&other.name, &pod.name);
+    let (reason, message) = words(other.waiting.as_ref());
+    let what = match Trouble::of(reason) {
+        Some(Trouble::Image) => format!("cannot pull its image ({reason}): {message}"),
+        Some(Trouble::Refused) => format!("cannot be started ({reason}): {message}"),
+        None if other.restarts >= CRASHES_MIN => {
+            let (word, code) = other.last_end.clone().unwrap_or_default();
+            format!(
+                "ended {} times, last with exit code {code} ({word}); read `kubectl logs --previous {pod} -c {name}`",
+                other.restarts
+            )
+        }
+        None => return None,
+    };
+    Some(Verdict::new(
+        Truth::True,
+        Reason::SidecarFailed,
+        format!(
+            "container {name}, which is not the engine's, {what}. Until it runs, pod {pod} takes no requests. Correct it where \
+             it comes from (a mesh, an injector, an edit of the StatefulSet), or keep it out of this pod"
+        ),
+    ))
+}
+
+fn words(waiting: Option<&(String, String)>) -> (&str, &str) {
+    waiting.map_or(("", ""), |(reason, message)| (reason.as_str(), message.as_str()))
+}
+
+/// Why a pod that nothing keeps from running is not ready yet.
+pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
+    let not_ready = |reason, message: String| Some(Verdict::new(Truth::False, reason, message));
+    if let Some(why) = &pod.unschedulable {
+        return not_ready(
+            Reason::Unschedulable,
+            format!("no node takes the pod: {why}. Add room, or change spec.writer"),
+        );
+    }
+    if pod.deleting {
+        return None;
+    }
+    let waits_for = waits_for(pod);
+    if pod.engine_ready && !waits_for.is_empty() {
+        return not_ready(
+            Reason::SidecarNotReady,
+            format!(
+                "the engine is ready, and its pod waits for {waits_for}, which the engine knows nothing of. After minutes, \
+                 `kubectl describe pod {}`",
+                pod.name
+            ),
+        );
+    }
+    if pod.running {
+        return not_ready(Reason::EngineStarting, "the engine is opening its log".into());
+    }
+    let (reason, _) = words(pod.waiting.as_ref());
+    if reason == "PodInitializing" && !pod.others.is_empty() {
+        return not_ready(
+            Reason::SidecarNotReady,
+            format!(
+                "the engine starts after {waits_for}, which somebody else put into its pod. After minutes, `kubectl describe pod {}`",
+                pod.name
+            ),
+        );
+    }
+    None
+}
+
+fn waits_for(pod: &PodView) -> String {
+    let containers = pod.others.iter().map(|other| format!("container {}", other.name));
+    let gates = pod.gates.iter().map(|gate| format!("condition {gate}"));
+    containers.chain(gates).collect::<Vec<_>>().join(" and ")
+}

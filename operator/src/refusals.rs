@@ -1,0 +1,73 @@
+//! Why Kubernetes makes no pod: it says so in events of the StatefulSet and nowhere else. Asked only while it makes none, so
+//! that an engine that is well costs nothing.
+
+use k8s_openapi::api::{core::v1::LimitRange, events::v1::Event};
+use kube::{Api, api::ListParams};
+use operator_core::{
+    names::{ChildKey, ChildKind},
+    observed::{Observed, PodRefusal},
+    refusal,
+};
+
+use crate::{
+    context::{Context, identity},
+    error::call,
+};
+
+/// Longest age of an event that is believed. A StatefulSet's controller tries at least every 1000 seconds.
+const EVENT_SECONDS_MAX: i64 = 1200;
+/// Events and LimitRanges read at once; there are a few.
+const ITEMS_MAX: u32 = 50;
+
+/// What the controller of the engine's StatefulSet said last of the pod it could not make.
+pub(crate) async fn pod_refusal(context: &Context, observed: &Observed) -> PodRefusal {
+    let Some(message) = newest_words(context, observed).await else { return PodRefusal::Unknown };
+    let limit_ranges =
+        if refusal::is_about_limits(&message) { limit_ranges(context, observed).await } else { Vec::new() };
+    PodRefusal::Said { message, limit_ranges }
+}
+
+async fn newest_words(context: &Context, observed: &Observed) -> Option<String> {
+    let name = observed.engine.metadata.name.clone().unwrap_or_default();
+    let set = observed.children.get(&ChildKey { kind: ChildKind::StatefulSet, name })?;
+    let uid = set.metadata.uid.as_deref()?;
+    let events: Api<Event> = Api::namespaced(context.client.clone(), namespace(observed));
+    let about =
+        ListParams::default().fields(&format!("regarding.uid={uid},reason=FailedCreate")).limit(ITEMS_MAX);
+    let found = match call(events.list(&about)).await {
+        Ok(found) => found.items,
+        Err(error) => {
+            tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "events were not read");
+            return None;
+        }
+    };
+    let recent = found.into_iter().filter_map(|event| {
+        let second = last_seen(&event)?;
+        (observed.now.as_second() - second <= EVENT_SECONDS_MAX).then_some((second, event.note?))
+    });
+    recent.max_by_key(|(second, _)| *second).map(|(_, note)| note)
+}
+
+/// When an event happened last, in seconds since 1970, whichever recorder wrote it.
+fn last_seen(event: &Event) -> Option<i64> {
+    let series = event.series.as_ref().map(|series| series.last_observed_time.0.as_second());
+    let legacy = event.deprecated_last_timestamp.as_ref().map(|time| time.0.as_second());
+    let once = event.event_time.as_ref().map(|time| time.0.as_second());
+    let made = event.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
+    [series, legacy, once, made].into_iter().flatten().max()
+}
+
+async fn limit_ranges(context: &Context, observed: &Observed) -> Vec<String> {
+    let ranges: Api<LimitRange> = Api::namespaced(context.client.clone(), namespace(observed));
+    match call(ranges.list(&ListParams::default().limit(ITEMS_MAX))).await {
+        Ok(found) => found.items.into_iter().filter_map(|range| range.metadata.name).collect(),
+        Err(error) => {
+            tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "LimitRanges were not read");
+            Vec::new()
+        }
+    }
+}
+
+fn namespace(observed: &Observed) -> &str {
+    observed.engine.metadata.namespace.as_deref().unwrap_or_default()
+}
