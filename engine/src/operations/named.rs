@@ -101,8 +101,9 @@ impl Identified for Search {
 
 impl Identified for Timeline {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let Timeline { anchor: _, before: _, after: _, project, session, moment: _ } = self;
-        [project, session].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
+        let Timeline { anchor: _, before: _, after: _, project, session, tags, moment: _ } = self;
+        let names = [project, session].into_iter().flatten();
+        names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
     }
 }
 
