@@ -33,7 +33,7 @@ pub use memory_engine::{
     NetworkPolicyMode, PullSecret, ResourceList, Resources, Storage, Toleration, TolerationEffect,
     TolerationOperator, Writer,
 };
-pub use policy::{Policy, PolicyException};
+pub use policy::{Identifiers, Policy, PolicyException};
 pub use quantity::{Quantity, QuantityError};
 pub use retention::Retention;
 pub use saving::{SameText, Saving};

@@ -37,6 +37,35 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub exceptions: Vec<PolicyException>,
+
+    /// What becomes of personal data in names: namespaces and keys of items, entities, paths, sources, projects, sessions and
+    /// actors. Left out, `Pseudonymise`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<Identifiers>,
+}
+
+/// What becomes of personal data in names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Identifiers {
+    /// It is stored as a token such as `[PHONE:9eb6eab4cd06ffbd43ab]`, made with a key that lies on the engine's volume: the
+    /// same name finds the same thing, and nobody can read from the token what it stands for.
+    Pseudonymise,
+    /// It refuses the write.
+    Refuse,
+    /// Names are stored as they are.
+    Keep,
+}
+
+impl Identifiers {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Identifiers::Pseudonymise => "Pseudonymise",
+            Identifiers::Refuse => "Refuse",
+            Identifiers::Keep => "Keep",
+        }
+    }
 }
 
 /// One text that was looked at and may be written, found by one detector. It is named by `sha256` or by `value`.

@@ -144,6 +144,7 @@ pub fn memory(content: &str) -> SaveMemory {
         session: None,
         actor: None,
         occurred_at: None,
+        same_text: None,
         valid_from: None,
         entities: Vec::new(),
     }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use engine_core::event::Draft;
-use engine_core::policy::Policy;
+use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{
     CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
     ProjectionState, SameText, StorageHealth, StorageReason,
@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::operations::Turns;
 use crate::projection::{self, ProjectionShared, Projector, Setting};
 use crate::providers::{ClientError, RerankService, Reranker};
+use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
 use crate::writing::{Gate, Passed, WriteError};
@@ -105,6 +106,7 @@ pub(crate) struct Engine {
     pub(crate) forgotten: Listeners,
     pub(crate) traces: TraceFiles,
     gate: Gate,
+    pseudonyms: Pseudonyms,
     pub(crate) retention: Retention,
     pub(crate) same_text: SameText,
     /// For writes that depend on what is there.
@@ -145,6 +147,7 @@ impl Engine {
             sources: Sources::System,
             rotation,
         };
+        let pseudonyms = Pseudonyms::start(Arc::clone(&parts.storage), parts.sources.clone());
         let published = parts.published.clone();
         let projection = Arc::new(ProjectionShared::new());
         let log = LogReader::new(Arc::clone(&parts.storage), published.clone());
@@ -204,6 +207,7 @@ impl Engine {
             forgotten,
             traces: TraceFiles::new(data),
             gate: Gate::new(policy, Arc::clone(&metrics)),
+            pseudonyms,
             retention,
             same_text,
             published,
@@ -233,7 +237,18 @@ impl Engine {
 
     /// The events as the policy lets them be written.
     pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
-        self.gate.pass(drafts).await
+        let known = self.pseudonyms.known().cloned();
+        // Hardly any event needs a key that was not needed before it.
+        let again = known.is_none().then(|| drafts.clone());
+        let passed = match (self.gate.pass(drafts, known).await, again) {
+            (Err(WriteError::Pseudonyms(_)), Some(drafts)) => {
+                let key = self.pseudonym_key().await?;
+                self.gate.pass(drafts, Some(key)).await?
+            }
+            (passed, _) => passed?,
+        };
+        self.record_pseudonym_key(passed.drafts()).await?;
+        Ok(passed)
     }
 
     /// Makes events durable that the policy has let pass.
@@ -261,7 +276,7 @@ impl Engine {
         through: u64,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
-        let drafts = self.gate.pass(drafts).await?.into_drafts();
+        let drafts = self.pass(drafts).await?.into_drafts();
         let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((wake, _)) = &*keeper {
@@ -269,6 +284,36 @@ impl Engine {
             let _woken = wake.try_send(());
         }
         Ok(receipt)
+    }
+
+    /// What may be written, of any identifier.
+    pub(crate) fn policy(&self) -> &Policy {
+        self.gate.policy()
+    }
+
+    /// The key of this log's pseudonyms, if it was needed before.
+    pub(crate) fn known_pseudonym_key(&self) -> Option<&PseudonymKey> {
+        self.pseudonyms.known()
+    }
+
+    /// The key of this log's pseudonyms, once it is known to be that.
+    pub(crate) async fn pseudonym_key(&self) -> Result<PseudonymKey, KeyFault> {
+        self.pseudonyms.key(&self.projection, self.published.head_seq()).await
+    }
+
+    /// Makes it durable which key the tokens of these events have, before the first of them is.
+    async fn record_pseudonym_key(&self, drafts: &[Draft]) -> Result<(), CommitError> {
+        let Some((draft, key)) = self.pseudonyms.unrecorded() else { return Ok(()) };
+        let has_one = |draft: &Draft| {
+            let Draft { kind, actor, project, session, causes: _, payload } = draft;
+            let texts = [kind, actor, project, session.as_deref().unwrap_or_default(), payload.get()];
+            texts.iter().any(|text| has_token(text))
+        };
+        if drafts.iter().any(has_one) {
+            self.ask(|reply| Order::Commit(Commit { drafts: vec![draft], key: Some(key), reply })).await?;
+            self.pseudonyms.recorded();
+        }
+        Ok(())
     }
 
     fn wait_in_line(&self, bytes: u64) -> Result<Waiting<'_>, CommitError> {
@@ -423,6 +468,7 @@ impl Engine {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.metrics.log_head_seq.set(gauge(health.log.seq));
         self.metrics.log_writable.set(i64::from(health.storage.writable));
+        self.metrics.policy.pseudonym_key_lost.set(i64::from(self.pseudonyms.is_lost()));
         self.metrics.torn_bytes.set(gauge(health.log.recovered_torn_bytes));
         let segments = self.published.extent().map_or(0, |(_, segments)| segments.len());
         self.metrics.segments.set(gauge(segments as u64));

@@ -21,6 +21,7 @@ mod metrics;
 mod operations;
 mod projection;
 mod providers;
+mod pseudonyms;
 mod rebuild;
 mod refusal;
 mod retrieval;

@@ -52,6 +52,7 @@ pub(crate) struct Metrics {
 pub(crate) struct PolicyMetrics {
     pub(crate) blocked: IntCounterVec,
     pub(crate) redactions: IntCounterVec,
+    pub(crate) pseudonym_key_lost: IntGauge,
 }
 
 impl PolicyMetrics {
@@ -66,6 +67,10 @@ impl PolicyMetrics {
                 "memory_redactions_total",
                 "Personal data redacted before it was written.",
                 &["field", "kind"],
+            )?,
+            pseudonym_key_lost: define.gauge(
+                "memory_pseudonym_key_lost",
+                "1 when the key of the tokens in identifiers is not there.",
             )?,
         })
     }

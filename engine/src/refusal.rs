@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use engine_core::identity::Told;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
@@ -25,6 +26,11 @@ impl Refusal {
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: hint.into(), ..self }
+    }
+
+    /// Calls things what the request called them.
+    pub(crate) fn told(self, told: &Told) -> Refusal {
+        Refusal { message: told.back_in_text(&self.message), ..self }
     }
 
     /// What programs decide on.
@@ -94,6 +100,7 @@ impl From<WriteError> for Refusal {
     fn from(fault: WriteError) -> Refusal {
         match fault {
             WriteError::Commit(fault) => fault.into(),
+            WriteError::Pseudonyms(fault) => fault.into(),
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
                 .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
         }

@@ -18,6 +18,7 @@ use crate::engine::{Engine, Settings};
 use crate::listen::listen;
 use crate::mcp::Access;
 use crate::metrics::Metrics;
+use crate::pseudonyms::KeyFault;
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
 const ANCHOR_BYTES_MAX: u64 = 64 << 10;
@@ -61,6 +62,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         admin_listen = %admin_listener.local_addr()?,
         "serving"
     );
+    tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     let clients = api::serve(
         listener,
         api::routes(
@@ -82,6 +84,22 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         _ = interrupt.recv() => {}
     }
     stop(engine, clients, platform, config.drain).await
+}
+
+/// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for as long as
+/// a large projection takes to be built. After that the first name that needs it does.
+const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const KEY_LOOKS_MAX: u32 = 3600;
+
+/// Notices a key that is lost before somebody asks for a name.
+async fn look_at_pseudonym_key(engine: Arc<Engine>) {
+    for _ in 0..KEY_LOOKS_MAX {
+        match engine.pseudonym_key().await {
+            Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,
+            // What is wrong was logged.
+            _ => return,
+        }
+    }
 }
 
 /// A file that is there and cannot be read is a reason not to start: without it a log that lost its tail looks whole.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use engine_core::event::Draft;
-use engine_core::policy::{Blocked, Counts, Policy};
+use engine_core::policy::{Blocked, Counts, NotNamed, Policy, PseudonymKey};
 use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::log::CommitError;
 use crate::metrics::Metrics;
+use crate::pseudonyms::KeyFault;
 
 /// Payloads up to this size are judged on the thread of the request: less than two milliseconds.
 const AT_ONCE_BYTES: usize = 32 << 10;
@@ -22,6 +23,17 @@ pub(crate) enum WriteError {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Blocked(#[from] Blocked),
+    #[error(transparent)]
+    Pseudonyms(#[from] KeyFault),
+}
+
+impl From<NotNamed> for WriteError {
+    fn from(fault: NotNamed) -> WriteError {
+        match fault {
+            NotNamed::Blocked(blocked) => WriteError::Blocked(blocked),
+            NotNamed::NoKey => WriteError::Pseudonyms(KeyFault::Unknown),
+        }
+    }
 }
 
 /// Events that the policy has let pass, as they may be written. Made by [`Gate::pass`] alone.
@@ -55,25 +67,41 @@ impl Gate {
         Gate { policy, metrics }
     }
 
-    /// The events as they may be written. One that may not be refuses them all.
-    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The events as they may be written. One that may not be refuses them all. Identifiers come here as they are stored; what
+    /// of them is not, of an event that anybody may write, is made so.
+    pub(crate) async fn pass(
+        &self,
+        drafts: Vec<Draft>,
+        key: Option<PseudonymKey>,
+    ) -> Result<Passed, WriteError> {
         let bytes: usize = drafts.iter().map(|draft| draft.payload.get().len()).sum();
         let now = Timestamp::now();
         if bytes <= AT_ONCE_BYTES {
-            return self.judge(drafts, now).map(Passed);
+            return self.judge(drafts, key.as_ref(), now).map(Passed);
         }
         let gate = self.clone();
         // A thread that is gone is one that panicked: nothing is known of the text, so nothing is written.
-        let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, now)).await;
+        let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, key.as_ref(), now)).await;
         judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(Passed)
     }
 
-    fn judge(&self, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<Draft>, WriteError> {
+    fn judge(
+        &self,
+        drafts: Vec<Draft>,
+        key: Option<&PseudonymKey>,
+        now: Timestamp,
+    ) -> Result<Vec<Draft>, WriteError> {
         let mut redacted = Counts::default();
         let mut passed = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let (draft, counts) = self.policy.judge_draft(draft, now).inspect_err(|blocked| {
-                self.metrics.policy.blocked.with_label_values(&[blocked.detector]).inc();
+            let (draft, counts) = self.policy.judge_draft(draft, key, now).inspect_err(|fault| {
+                if let NotNamed::Blocked(blocked) = fault {
+                    self.metrics.policy.blocked.with_label_values(&[blocked.detector]).inc();
+                }
             })?;
             redacted.merge(&counts);
             passed.push(draft);

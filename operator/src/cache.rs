@@ -159,11 +159,9 @@ fn engine_of(object: &DynamicObject) -> Option<Touched> {
     Some((object.metadata.namespace.clone()?, engine.clone()))
 }
 
-/// Drops what no decision needs and what makes up most of an object: the field sets of its managers.
+/// Drops what no decision needs and what makes up most of an object: who manages which field.
 pub(crate) fn slim(object: &mut DynamicObject) {
-    for entry in object.metadata.managed_fields.iter_mut().flatten() {
-        entry.fields_v1 = None;
-    }
+    object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }

@@ -17,7 +17,8 @@ Rules are in two halves, by a hash of the peer's and the rule's name: one was lo
 (unseen). A true positive of the unseen half is printed by nobody but who asks for it.
 
 A rule is of the class "form" if its pattern needs nothing but the secret's own form, and "words" if the vendor's name has to stand
-beside it. A find counts when a part of the text is refused or redacted and, where the peer says what the
+beside it. A declared false positive is wrong for the rule it is declared for; where another rule of gitleaks (all of its default
+configuration) finds a secret in it, it is counted apart. A find counts when a part of the text is refused or redacted and, where the peer says what the
 secret is, lies in it or around it.
 """
 
@@ -26,7 +27,9 @@ import collections
 import hashlib
 import importlib.util
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +46,8 @@ PRESIDIO_KINDS = {
 }
 # What the tests of detect-secrets and Presidio test: not needed for the parameters.
 OWN_MODULES = {"detect_secrets", "testing", "tests", "presidio_analyzer", "responses", "requests"}
+# Rules of detect-secrets that look at the name in front of a value.
+BY_WORDS = {"keyword", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant"}
 # Presidio gives what only has the right length a score below this one and leaves it to words beside it.
 PRESIDIO_SURE = 0.4
 
@@ -56,19 +61,35 @@ def case(peer, rule, text, positive, kind, want=(), note=""):
             "note": note, "half": half(peer, rule)}
 
 
-def gitleaks(copy):
+def run_gitleaks(copy, texts=None):
+    """Lines that the local copy's generator prints: its samples, or with texts the rules that find something in each."""
     copy = pathlib.Path(copy).resolve()
     replaced = {"cmd/generate/config/utils/validate.go": "gitleaks_validate.go", "cmd/generate/secrets/regen.go": "gitleaks_regen.go"}
     with tempfile.TemporaryDirectory() as folder:
-        overlay = pathlib.Path(folder) / "overlay.json"
+        folder = pathlib.Path(folder)
+        overlay = folder / "overlay.json"
         overlay.write_text(json.dumps({"Replace": {str(copy / old): str((HERE / new).resolve()) for old, new in replaced.items()}}))
-        run = ["go", "run", "-overlay", str(overlay), ".", str(pathlib.Path(folder) / "unused.toml")]
-        ran = subprocess.run(run, cwd=copy / "cmd/generate/config", capture_output=True, text=True, timeout=900)
-    if ran.returncode:
+        given = folder / "texts.jsonl"
+        given.write_text("".join(json.dumps(text) + "\n" for text in texts or []))
+        run = ["go", "run", "-overlay", str(overlay), ".", str(folder / "unused.toml")]
+        environment = {**os.environ, "PEER_TEXTS": "" if texts is None else str(given)}
+        ran = subprocess.run(run, cwd=copy / "cmd/generate/config", env=environment, capture_output=True, text=True, timeout=900)
+    if ran.returncode or not ran.stdout:
         sys.exit(f"go run in {copy} failed: {ran.stderr[-2000:]}")
-    rows = sorted({line for line in ran.stdout.splitlines() if line.startswith("{")})
-    for row in map(json.loads, rows):
+    return [json.loads(line) for line in ran.stdout.splitlines() if line[:1] in "{["]
+
+
+def gitleaks(copy):
+    rows = {json.dumps(row, sort_keys=True) for row in run_gitleaks(copy)}
+    for row in map(json.loads, sorted(rows)):
         yield case("gitleaks", row["rule"], row["text"], bool(row["want"]), "words" if row["words"] else "form")
+
+
+def second_opinions(copy, cases):
+    """Marks declared false positives in which another rule of gitleaks finds a secret: they are wrong for one rule only."""
+    false = [case for case in cases if not case["positive"] and case["peer"] != "presidio"]
+    for case, rules in zip(false, run_gitleaks(copy, [case["text"] for case in false]), strict=True):
+        case["others"] = rules
 
 
 def trufflehog(copy):
@@ -163,7 +184,7 @@ def detect_secrets(copy):
     for (rule, text), said in verdicts.items():
         if len(said) > 1:
             continue  # one text, flagged in files of one language and not of another
-        kind = "words" if rule in ("keyword", "high_entropy_strings", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant") else "form"
+        kind = "entropy alone" if rule == "high_entropy_strings" else "words" if rule in BY_WORDS else "form"
         yield case("detect-secrets", rule, text, said == {True}, kind, [rows_of[rule, text]])
 
 
@@ -210,7 +231,7 @@ def found(case):
 
 
 def table(cases, title):
-    print(f"\n### {title}\n\n| peer | class | half | true positives | found | share | declared false positives | blocked | share | by words alone |\n|---|---|---|---|---|---|---|---|---|---|")
+    print(f"\n### {title}\n\n| peer | class | half | true positives | found | share | declared false positives | blocked | of those no rule of gitleaks finds | blocked | share | by their name alone |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
     groups = collections.defaultdict(list)
     for case in cases:
         groups[case["peer"], case["class"], case["half"]].append(case)
@@ -218,9 +239,40 @@ def table(cases, title):
         true = [case for case in rows if case["positive"]]
         false = [case for case in rows if not case["positive"]]
         hit, wrong = [c for c in true if found(c)], [c for c in false if found(c)]
-        said = [c for c in wrong if all(find[3].endswith("-assignment") for find in relevant(c))]
+        alone = [c for c in false if not c.get("others")]
+        wrong_alone = [c for c in wrong if not c.get("others")]
+        said = [c for c in wrong_alone if all(find[3].endswith("-assignment") for find in relevant(c))]
         share = lambda part, whole: f"{100 * len(part) / len(whole):.1f} %" if whole else ""
-        print(f"| {peer} | {kind} | {part} | {len(true)} | {len(hit)} | {share(hit, true)} | {len(false)} | {len(wrong)} | {share(wrong, false)} | {len(said)} |")
+        print(f"| {peer} | {kind} | {part} | {len(true)} | {len(hit)} | {share(hit, true)} | {len(false)} | {len(wrong)} | {len(alone)} | {len(wrong_alone)} | {share(wrong_alone, alone)} | {len(said)} |")
+
+
+NAMING = re.compile(r"(?i)key|token|secret|pass|pwd|credential|auth|bearer|[_-]pw")
+UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def why(case):
+    """The class of a miss, by the secret if the peer says which it is, or else by the longest word of the text."""
+    words = case["want"] or re.findall(r"[A-Za-z0-9+/=_.-]+", case["text"])
+    token = max(words, key=len, default="")
+    if re.search(r"(.)\1{7,}", token):
+        return "a row of one character"
+    if UUID.fullmatch(token):
+        return "an identifier"
+    if not re.search("[A-Za-z]", token):
+        return "digits alone"
+    if not re.search("[0-9]", token):
+        return "letters alone"
+    if len(token) < 16:
+        return "shorter than 16 characters"
+    return "other" if NAMING.search(case["text"]) else "nothing says that it is a secret"
+
+
+def classes(cases):
+    print("\n| peer | class | half | what is missed | number |\n|---|---|---|---|---|")
+    missed = (case for case in cases if case["positive"] and case["class"] != "other kind" and not found(case))
+    counts = collections.Counter((case["peer"], case["class"], case["half"], why(case)) for case in missed)
+    for key, count in sorted(counts.items()):
+        print(f"| {' | '.join(key)} | {count} |")
 
 
 def rules(cases):
@@ -248,7 +300,10 @@ def main():
     if not cases:
         parser.error("name at least one local copy")
     judge(options.judge, cases)
+    if options.gitleaks:
+        second_opinions(options.gitleaks, cases)
     table(cases, "Others' test data")
+    classes(cases)
     if options.rules:
         rules(cases)
     if options.misses is not None:

@@ -193,4 +193,5 @@ def main():
     sys.exit(0 if reached else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -225,3 +225,55 @@ where
     })
     .await
 }
+
+/// O9: a wrong image, then the right one: from the moment the operator has seen the correction, a pipeline that waits by
+/// kstatus is not told that the engine has failed, although the pod of before still shows that it did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_image_is_never_called_failed() {
+    in_namespace("corrected", async |world| {
+        let (seen, watching) = watch(world, "notes").await?;
+        for _ in 0..3 {
+            let mut wrong = small();
+            wrong["image"] = json!("localhost/no-such-image:never");
+            world.apply("notes", wrong).await?;
+            world.condition("notes", "Stalled", "True", "ImagePullFailed").await?;
+            let corrected = world.apply("notes", small()).await?.metadata.generation.unwrap_or_default();
+            world.ready("notes").await?;
+            let seen = seen.lock().expect("a list").clone();
+            let states: Vec<&Seen> = seen.iter().filter(|state| state.generation == corrected).collect();
+            ensure!(!states.is_empty(), "generation {corrected} was not seen");
+            for state in states {
+                ensure!(state.kstatus != Kstatus::Failed, "called failed after it was corrected: {state:?}");
+            }
+        }
+        watching.abort();
+        Ok(())
+    })
+    .await;
+}
+
+/// O9: the spec is edited as often as somebody likes: each edit is carried out, and nobody is accused of a fight.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_edits_of_the_spec_are_carried_out_at_once() {
+    in_namespace("edits", async |world| {
+        world.engine("notes").await?;
+        let maps = world.api::<k8s_openapi::api::core::v1::ConfigMap>();
+        for number in 0..12 {
+            let level = ["debug", "info", "warn"][number % 3];
+            let mut spec = small();
+            spec["logging"] = json!({"level": level});
+            world.apply("notes", spec).await?;
+            until(&format!("edit {number} is carried out"), std::time::Duration::from_secs(5), async || {
+                let config = maps.get("notes-config").await?.data.unwrap_or_default();
+                Ok(config.values().any(|text| text.contains(level)).then_some(()))
+            })
+            .await?;
+            let engine = world.api::<MemoryEngine>().get("notes").await?;
+            let stalled = condition(&engine, "Stalled").context("a condition")?;
+            ensure!(stalled.status == "False", "edit {number}: {stalled:?}");
+        }
+        world.ready("notes").await?;
+        Ok(())
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! What is deployed, on a real cluster. Each test has a namespace of its own; tests in a module `alone` stop parts
 //! of the cluster or the operator, and run while nothing else does.
 
+mod admission;
 mod alone;
 mod audit;
 mod figures;
@@ -15,6 +16,7 @@ mod load;
 mod memory_api;
 mod packaging;
 mod repair;
+mod restore;
 mod shape;
 mod storage;
 mod world;

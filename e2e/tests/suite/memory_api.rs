@@ -163,8 +163,8 @@ async fn agents_talk_to_the_engine_under_its_names(world: &World) -> Result<()> 
     }
     let search = json!({"name": "memory_search", "arguments": {"query": "tomatoes greenhouse"}});
     let found = result(world, "tools/call", &search).await?;
-    let first = &found["structuredContent"]["items"][0];
-    ensure!(first["snippet"].as_str().is_some_and(|text| text.contains("Tomatoes")), "{found}");
+    let text = found["content"][0]["text"].as_str();
+    ensure!(text.is_some_and(|text| text.contains("Tomatoes")), "{found}");
 
     let (allowed, _) = message(world, Some("Host: memory.example.org"), "initialize", &hello).await?;
     let (foreign, _) = message(world, Some("Host: evil.example.org"), "initialize", &hello).await?;

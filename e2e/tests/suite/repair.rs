@@ -13,7 +13,7 @@ use crate::audit;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
 /// Every child that is the engine's own; the claim is not.
-const CHILDREN: [(&str, &str, &str, &str); 8] = [
+pub(crate) const CHILDREN: [(&str, &str, &str, &str); 8] = [
     ("", "ServiceAccount", "serviceaccounts", "notes"),
     ("", "ConfigMap", "configmaps", "notes-config"),
     ("", "Service", "services", "notes"),
@@ -24,7 +24,7 @@ const CHILDREN: [(&str, &str, &str, &str); 8] = [
     ("", "ConfigMap", "configmaps", "notes-anchor"),
 ];
 
-fn api(world: &World, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+pub(crate) fn api(world: &World, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
 }
@@ -186,6 +186,12 @@ async fn a_fight_over_an_object_is_bounded() {
         let repairs = repairs.count();
         println!("200 edits in 10 s were answered by {repairs} repairs");
         ensure!((1..=8).contains(&repairs), "{repairs} repairs");
+        let message = world.condition("notes", "Stalled", "True", "Contested").await?;
+        ensure!(
+            message.contains("PodDisruptionBudget/notes") && message.contains("maxUnavailable"),
+            "{message}"
+        );
+        world.ready("notes").await?;
         let mut spec = small();
         spec["exposure"] = json!({"networkPolicy": "Disabled"});
         world.apply("bystander", spec).await?;

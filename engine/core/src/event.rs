@@ -22,6 +22,10 @@ pub const RETENTION_APPLIED: &str = "retention.applied";
 /// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.
 pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
 
+/// Type of the event that says which key makes the tokens of this log's identifiers: [`PseudonymsKeyedPayload`]. Written before
+/// the first of them.
+pub const LOG_PSEUDONYMS_KEYED: &str = "log.pseudonyms_keyed";
+
 /// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
@@ -57,6 +61,7 @@ pub const RESERVED: &[&str] = &[
     RETENTION_APPLIED,
     LOG_KEY_ROTATED,
     LOG_ROLLBACK_ACCEPTED,
+    LOG_PSEUDONYMS_KEYED,
     ITEM_PUT,
     ITEM_DELETED,
     ITEM_REFRESHED,
@@ -175,6 +180,14 @@ pub struct ForgottenPayload {
     /// Why.
     #[serde(default)]
     pub reason: String,
+}
+
+/// Payload of a [`LOG_PSEUDONYMS_KEYED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PseudonymsKeyedPayload {
+    /// [`crate::policy::PseudonymKey::check`] of the key.
+    pub check: String,
 }
 
 /// A client's promise that requests with this key are one request.

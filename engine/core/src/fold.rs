@@ -7,11 +7,13 @@ use thiserror::Error;
 
 use crate::digest::{Hash, Salt};
 use crate::event::{
-    FeedbackPayload, ForgottenPayload, Idempotency, InvalidationPayload, MEMORY_FEEDBACK, MEMORY_FORGOTTEN,
-    MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RETRIEVAL_WEIGHTS_SET,
+    FeedbackPayload, ForgottenPayload, Idempotency, InvalidationPayload, LOG_PSEUDONYMS_KEYED,
+    MEMORY_FEEDBACK, MEMORY_FORGOTTEN, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload,
+    RETRIEVAL_WEIGHTS_SET,
 };
 use crate::format::EventLine;
 use crate::row::Row;
+use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
@@ -183,12 +185,8 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
                 changes.push(Change::Forget(forgotten.targets.clone()));
                 changes.extend(each_forgotten(line, forgotten).map(Change::PutForgotten));
             }
-            RETRIEVAL_WEIGHTS_SET => changes.push(Change::PutSetting(Setting {
-                seq: line.envelope.seq,
-                id: line.envelope.id.to_string(),
-                name: RETRIEVAL_WEIGHTS_SET,
-                value: payload.to_owned(),
-            })),
+            RETRIEVAL_WEIGHTS_SET => changes.push(set(line, RETRIEVAL_WEIGHTS_SET, payload)),
+            LOG_PSEUDONYMS_KEYED => changes.push(set(line, LOG_PSEUDONYMS_KEYED, payload)),
             MEMORY_FEEDBACK => changes.push(Change::PutFeedback(feedback(line, payload)?)),
             _ => {
                 changes.extend(item::row(line, payload)?.map(Change::PutRow));
@@ -202,17 +200,23 @@ pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     Ok(changes)
 }
 
+fn set(line: &EventLine<'_>, name: &'static str, payload: &str) -> Change {
+    let (seq, id, value) = (line.envelope.seq, line.envelope.id.to_string(), payload.to_owned());
+    Change::PutSetting(Setting { seq, id, name, value })
+}
+
 fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
     let envelope = &line.envelope;
-    let payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
+    let mut payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
+    payload.tags.iter_mut().chain([&mut payload.kind]).for_each(make_normal);
     let occurred_at = payload.occurred_at.unwrap_or(envelope.time);
     Ok(Memory {
         seq: envelope.seq,
         id: envelope.id.to_string(),
         hash: line.hash,
-        project: envelope.project.to_string(),
-        actor: envelope.actor.to_string(),
-        session: envelope.session.as_deref().map(str::to_owned),
+        project: normal_form(&envelope.project).into_owned(),
+        actor: normal_form(&envelope.actor).into_owned(),
+        session: envelope.session.as_deref().map(|session| normal_form(session).into_owned()),
         created_at: envelope.time,
         occurred_at,
         // What is said about the future is true when it is said: it must be found before it happens.

@@ -7,7 +7,7 @@ use crate::event::{Draft, ForgottenPayload, MEMORY_FORGOTTEN, PROJECT_OF_THE_LOG
 use crate::limits::{
     ACTOR_DEFAULT, FORGET_IDS_MAX, FORGET_TARGETS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, SOURCE_CHARS_MAX,
 };
-use crate::request::{Refused, count, name, named};
+use crate::request::{Refused, count, name, named, optional};
 use crate::wire::ForgetMemories;
 
 /// Which memories are meant.
@@ -24,6 +24,8 @@ pub enum Which {
         /// They are pieces of it.
         source: Option<String>,
     },
+    /// What either means.
+    Either(Box<Which>, Box<Which>),
 }
 
 /// A checked request to forget.
@@ -41,16 +43,11 @@ pub struct Forget {
 
 /// Checks a request to forget, except for what depends on the memories.
 pub fn check(request: ForgetMemories) -> Result<Forget, Refused> {
-    let ForgetMemories { ids, project, session, source, reason, dry_run, actor } = request;
+    let ForgetMemories { ids, mut project, mut session, mut source, reason, dry_run, actor } = request;
     name("reason", &reason, REASON_CHARS_MAX)?;
-    let filters = [
-        ("project", &project, NAME_CHARS_MAX),
-        ("session", &session, NAME_CHARS_MAX),
-        ("source", &source, SOURCE_CHARS_MAX),
-    ];
-    for (field, value, limit) in filters {
-        value.as_deref().map_or(Ok(()), |value| name(field, value, limit))?;
-    }
+    optional("project", &mut project, NAME_CHARS_MAX)?;
+    optional("session", &mut session, NAME_CHARS_MAX)?;
+    optional("source", &mut source, SOURCE_CHARS_MAX)?;
     let filtered = project.is_some() || session.is_some() || source.is_some();
     let which = match ids {
         Some(_) if filtered => return Err(Refused::Exclusive("ids", "project, session and source")),

@@ -4,6 +4,7 @@
 //! forgotten leaves the rows of a log that never had it: what an end ends is found when it is asked for. An end counts for
 //! what was put before it; the end of an entity is one for its observations and its relations too.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -16,7 +17,8 @@ use crate::event::{
 use crate::fold::{Unfoldable, shaped};
 use crate::format::EventLine;
 use crate::limits::{PHRASE_SOURCE_WORDS_MAX, PHRASE_WORDS_MAX};
-use crate::row::{Row, Value, integer, microseconds, optional};
+use crate::row::{Row, Value, integer, microseconds, named, optional};
+use crate::words::normal_form;
 
 /// Payload of an [`ENTITY_PUT`] event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +144,7 @@ pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, Unfo
 fn entity(line: &EventLine<'_>, payload: EntityPayload) -> Row {
     let EntityPayload { name, kind, valid_from } = payload;
     let folded = folded(&name);
-    let more = [Value::Text(name), Value::Text(folded), Value::Text(kind), since(line, valid_from)];
+    let more = [named(&name), Value::Text(folded), named(&kind), since(line, valid_from)];
     row(Table::Entities, line, None, more)
 }
 
@@ -150,7 +152,7 @@ fn entity(line: &EventLine<'_>, payload: EntityPayload) -> Row {
 fn observations(line: &EventLine<'_>, payload: ObservationsPayload) -> Vec<Row> {
     let ObservationsPayload { entity, observations, valid_from } = payload;
     let observation = |(place, content)| {
-        let more = [Value::Text(entity.clone()), Value::Text(content), since(line, valid_from)];
+        let more = [named(&entity), Value::Text(content), since(line, valid_from)];
         row(Table::Observations, line, Some(place), more)
     };
     (0..).zip(observations).map(observation).collect()
@@ -159,7 +161,7 @@ fn observations(line: &EventLine<'_>, payload: ObservationsPayload) -> Vec<Row> 
 /// Columns: seq, id, project, source, target, kind, valid_from, known.
 fn relation(line: &EventLine<'_>, payload: RelationPayload) -> Row {
     let RelationPayload { from, to, kind, valid_from } = payload;
-    let more = [Value::Text(from), Value::Text(to), Value::Text(kind), since(line, valid_from)];
+    let more = [named(&from), named(&to), named(&kind), since(line, valid_from)];
     row(Table::Relations, line, None, more)
 }
 
@@ -191,9 +193,9 @@ impl End {
     fn row(self, line: &EventLine<'_>, place: i64) -> Row {
         let more = [
             Value::Text(self.what.into()),
-            Value::Text(self.subject),
-            Value::Text(self.object),
-            Value::Text(self.kind),
+            named(&self.subject),
+            if self.what == ENDS_RELATION { named(&self.object) } else { Value::Text(self.object) },
+            named(&self.kind),
             optional(self.reason),
             since(line, self.valid_until),
         ];
@@ -205,9 +207,9 @@ impl End {
 ///
 /// Columns: memory, place, id, project, name, folded, known. `memory` is the sequence number of its event, `id` its id.
 pub(crate) fn mentions(line: &EventLine<'_>, entities: &[String]) -> Vec<Row> {
-    let names: BTreeSet<&String> = entities.iter().collect();
-    let mention = |(place, name): (i64, &String)| {
-        let more = [Value::Text(name.clone()), Value::Text(folded(name))];
+    let names: BTreeSet<Cow<'_, str>> = entities.iter().map(|name| normal_form(name)).collect();
+    let mention = |(place, name): (i64, Cow<'_, str>)| {
+        let more = [named(&name), Value::Text(folded(&name))];
         row(Table::Mentions, line, Some(place), more)
     };
     (0..).zip(names).map(mention).collect()
@@ -217,7 +219,7 @@ fn row<const N: usize>(table: Table, line: &EventLine<'_>, place: Option<i64>, m
     let envelope = &line.envelope;
     let mut values = vec![integer(envelope.seq)];
     values.extend(place.map(Value::Integer));
-    values.extend([Value::Text(envelope.id.to_string()), Value::Text(envelope.project.to_string())]);
+    values.extend([Value::Text(envelope.id.to_string()), named(&envelope.project)]);
     values.extend(more);
     values.push(Value::Integer(microseconds(envelope.time)));
     Row { table, values }
@@ -227,20 +229,24 @@ fn since(line: &EventLine<'_>, said: Option<Timestamp>) -> Value {
     Value::Integer(microseconds(said.unwrap_or(line.envelope.time)))
 }
 
-/// A name as questions are searched for it: its words in lower case, one space between them.
+/// A name as questions are searched for it: its words in normal form, one space between them. Of scripts without blanks every
+/// character is a word: where words begin there depends on what stands around them.
 pub fn folded(name: &str) -> String {
-    words(name).collect::<Vec<_>>().join(" ")
+    words(name).join(" ")
 }
 
 /// All that a question could mean by a name: each row of its words, up to a length, as [`folded`] writes it.
 pub fn phrases(question: &str) -> BTreeSet<String> {
-    let words: Vec<String> = words(question).take(PHRASE_SOURCE_WORDS_MAX).collect();
+    let mut words = words(question);
+    words.truncate(PHRASE_SOURCE_WORDS_MAX);
     let rows = (1..=PHRASE_WORDS_MAX.min(words.len())).flat_map(|length| words.windows(length));
     rows.map(|row| row.join(" ")).collect()
 }
 
-fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+fn words(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    crate::words::apart(text, |word| found.push(word.to_owned()));
+    found
 }
 
 #[cfg(test)]

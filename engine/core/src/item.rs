@@ -13,7 +13,7 @@ use crate::content::Table;
 use crate::event::{ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
 use crate::fold::{Unfoldable, shaped};
 use crate::format::EventLine;
-use crate::row::{Row, Value, integer, microseconds};
+use crate::row::{Row, Value, integer, microseconds, named};
 
 /// Payload of an [`ITEM_PUT`] event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,11 +97,11 @@ pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Un
         integer(envelope.seq),
         Value::Text(envelope.id.to_string()),
         Value::Blob(line.hash.0.to_vec()),
-        Value::Text(envelope.project.to_string()),
-        Value::Text(dotted(&namespace)),
-        Value::Text(key),
-        Value::Text(envelope.actor.to_string()),
-        envelope.session.as_deref().map_or(Value::Null, |session| Value::Text(session.to_owned())),
+        named(&envelope.project),
+        named(&dotted(&namespace)),
+        named(&key),
+        named(&envelope.actor),
+        envelope.session.as_deref().map_or(Value::Null, named),
         Value::Integer(microseconds(envelope.time)),
         expires_at.map_or(Value::Null, |at| Value::Integer(microseconds(at))),
         ttl.map_or(Value::Null, integer),

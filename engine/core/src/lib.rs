@@ -5,10 +5,12 @@
 //! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
 //! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
 //! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
-//! them and [`retrieval`] ranks them, [`policy`] says what may be written, [`forgetting`] and [`retention`] what goes,
+//! them and [`retrieval`] ranks them, [`policy`] says what may be written,
+//! [`identity`] what names something, [`forgetting`] and [`retention`] what goes,
 //! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
 //! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
-//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] reads foreign logs.
+//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
+//! products have stored.
 
 pub mod anchor;
 pub mod arguments;
@@ -25,12 +27,14 @@ pub mod forgetting;
 pub mod format;
 pub mod frames;
 pub mod graph;
+pub mod identity;
 pub mod item;
 pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod note;
 pub mod parts;
+pub mod peers;
 pub mod policy;
 pub mod query;
 pub mod recovery;
@@ -41,5 +45,7 @@ pub mod row;
 pub mod rpc;
 pub mod strict;
 pub mod tags;
+pub mod tokens;
 pub mod wire;
+pub mod words;
 pub mod zaxy;

@@ -61,6 +61,12 @@ pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
 pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
 /// Type of the pieces of a document that names none.
 pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
+/// Largest file of another product that is read as a whole to be imported, bytes; files of lines and databases may be larger.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Most files of one import.
+pub const IMPORT_FILES_MAX: usize = 100_000;
+/// Directories within directories that an import looks into.
+pub const IMPORT_DEPTH_MAX: usize = 32;
 /// Longest note of feedback, characters.
 pub const NOTE_CHARS_MAX: usize = 1000;
 /// Oldest age that a retention rule names, days: a hundred years.
@@ -162,7 +168,7 @@ pub const GRAPH_DEPTH_MAX: u32 = 5;
 /// Words of a question that are looked at for names of entities.
 pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
 /// Longest name that is looked for in a question, words.
-pub const PHRASE_WORDS_MAX: usize = 8;
+pub const PHRASE_WORDS_MAX: usize = 16;
 
 /// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has none.
 pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;

@@ -3,6 +3,8 @@
 //! The answers are those the tool's own client library gives for files on a disk, so that a model reads what it was trained on.
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
+use crate::request::length;
+use crate::words::normal_form;
 
 mod command;
 
@@ -46,8 +48,8 @@ impl Path {
             return Err(format!("Path {asked} has control characters"));
         }
         let segments: Vec<&str> = below.split('/').filter(|segment| !segment.is_empty()).collect();
-        let below = segments.join("/");
-        if below.chars().count() > ITEM_KEY_CHARS_MAX {
+        let below = normal_form(&segments.join("/")).into_owned();
+        if length(&below) > ITEM_KEY_CHARS_MAX {
             return Err(format!("Path {asked} has more than {ITEM_KEY_CHARS_MAX} characters"));
         }
         if segments.iter().any(|segment| segment.trim().is_empty()) {

@@ -1,30 +1,63 @@
-//! A person's words as a full-text query. Nothing a person types is an operator: every word is quoted.
+//! A person's words as a full-text query. Nothing a person types is an operator: terms are letters and digits, in quotes.
 
-use std::collections::BTreeSet;
+use crate::words::terms::{Terms, is_joined};
+use crate::words::words;
 
 /// The query for SQLite's FTS5, in which every word must occur. `None` when there is nothing to look for: the text
 /// has no letters and no digits.
 ///
 /// A word with marks inside, such as `node-7` or `C:\temp`, is a phrase: its parts next to each other.
-pub fn full_text(words: &str) -> Option<String> {
-    let mut query = String::with_capacity(words.len() + 16);
-    for word in words.split(|c: char| c.is_whitespace() || c == '\0') {
-        if !word.chars().any(char::is_alphanumeric) {
-            continue;
-        }
-        if !query.is_empty() {
-            query.push(' ');
-        }
-        query.push('"');
-        query.push_str(&word.replace('"', "\"\""));
-        query.push('"');
+pub fn full_text(terms: &Terms, text: &str) -> Option<String> {
+    let mut query = Query::default();
+    for word in text.split(|c: char| c.is_whitespace() || c == '\0') {
+        words(word, |part| match is_joined(part) {
+            true => {
+                query.end();
+                terms.required(part, |term| query.alone(term));
+            }
+            false => terms.required(part, |term| query.next(term)),
+        });
+        query.end();
     }
-    (!query.is_empty()).then_some(query)
+    (!query.text.is_empty()).then_some(query.text)
 }
 
-/// The query for SQLite's FTS5, in which any of these words must occur. `None` when there are none.
-pub fn any_of(words: &[&str]) -> Option<String> {
-    let quoted: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+/// Phrases that all have to occur.
+#[derive(Default)]
+struct Query {
+    text: String,
+    in_phrase: bool,
+}
+
+impl Query {
+    /// Adds a term to the phrase.
+    fn next(&mut self, term: &str) {
+        let before = match (self.in_phrase, self.text.is_empty()) {
+            (true, _) => " ",
+            (false, true) => "\"",
+            (false, false) => " \"",
+        };
+        self.text.push_str(before);
+        self.text.push_str(term);
+        self.in_phrase = true;
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.in_phrase) {
+            self.text.push('"');
+        }
+    }
+
+    fn alone(&mut self, term: &str) {
+        self.next(term);
+        self.end();
+    }
+}
+
+/// The query for SQLite's FTS5, in which any of these terms must occur. `None` when there are none.
+pub fn any_of<T: AsRef<str>>(terms: &[T]) -> Option<String> {
+    let quoted: Vec<String> =
+        terms.iter().map(|term| format!("\"{}\"", term.as_ref().replace('"', "\"\""))).collect();
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
@@ -33,22 +66,13 @@ const SNIPPET_CHARS: usize = 240;
 /// Characters of a snippet before the word it was cut out for.
 const SNIPPET_BEFORE_CHARS: usize = 60;
 
-/// The part of `content` around the first of these words, or its start when none is there as it was typed (it may
-/// have been found without its accents). `…` marks what was left out.
-pub fn snippet(content: &str, words: &str) -> String {
-    let wanted: BTreeSet<String> = tokens(words).map(|(_, word)| word.to_lowercase()).collect();
-    let first = tokens(content).find(|(_, word)| wanted.contains(&word.to_lowercase()));
-    let start = first.map_or(0, |(at, _)| start_before(content, at));
+/// The part of `content` around the first of these words, or its start when none is there. `…` marks what was left out.
+pub fn snippet(terms: &Terms, content: &str, question: &str) -> String {
+    let start = terms.first_place(content, question).map_or(0, |at| start_before(content, at));
     let tail = &content[start..];
     let end = tail.char_indices().nth(SNIPPET_CHARS).map_or(tail.len(), |(end, _)| end);
     let (before, after) = (if start > 0 { "…" } else { "" }, if end < tail.len() { "…" } else { "" });
     format!("{before}{}{after}", &tail[..end])
-}
-
-/// Words and where they begin.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
 
 /// A few words before this place; the place itself when there is no gap between words.
@@ -63,16 +87,24 @@ mod tests {
     use super::*;
 
     fn check(words: &str, query: Option<&str>) {
-        assert_eq!(full_text(words).as_deref(), query, "{words:?}");
+        assert_eq!(full_text(&Terms::default(), words).as_deref(), query, "{words:?}");
     }
 
     #[test]
     fn nothing_typed_is_an_operator() {
         check("blue green", Some(r#""blue" "green""#));
-        check("a OR b", Some(r#""a" "OR" "b""#));
-        check(r#"say "hi"*"#, Some(r#""say" """hi""*""#));
-        check("title:x ^y NEAR(a b, 3)", Some(r#""title:x" "^y" "NEAR(a" "b," "3)""#));
+        check("a OR b", Some(r#""a" "or" "b""#));
+        check(r#"say "hi"*"#, Some(r#""say" "hi""#));
+        check("title:x ^y NEAR(a b, 3)", Some(r#""titl x" "y" "near a" "b" "3""#));
         check("a\0b", Some(r#""a" "b""#));
+        check("node-7", Some(r#""node 7""#));
+    }
+
+    #[test]
+    fn scripts_without_blanks_are_asked_for_by_pairs() {
+        check("咖啡店", Some(r#""咖啡" "啡店""#));
+        check("GitHub上的 猫", Some(r#""github" "上" "的" "猫""#));
+        check("커피숍에서", Some(r#""커피" "피숍""#));
     }
 
     #[test]
@@ -85,19 +117,22 @@ mod tests {
     #[test]
     fn any_word_is_enough() {
         assert_eq!(any_of(&["blue", "OR"]).as_deref(), Some(r#""blue" OR "OR""#));
-        assert_eq!(any_of(&[]), None);
+        assert_eq!(any_of::<&str>(&[]), None);
     }
 
     #[test]
     fn a_snippet_shows_the_word() {
+        let snippet = |content: &str, words: &str| snippet(&Terms::default(), content, words);
         assert_eq!(snippet("the blue kettle", "KETTLE?"), "the blue kettle");
         assert_eq!(snippet("", "x"), "");
         let long = format!("{} needle {}", "hay ".repeat(100), "straw ".repeat(100));
-        let cut = snippet(&long, "needle");
+        let cut = snippet(&long, "needles");
         assert!(cut.starts_with("… hay") && cut.contains("needle") && cut.ends_with('…'), "{cut}");
         assert!(cut.chars().count() <= SNIPPET_CHARS + 2);
         let dense = format!("{}needle{}", "🦀".repeat(300), "🦀".repeat(300));
         assert!(snippet(&dense, "needle").contains("needle"), "no gap to start at");
+        let joined = format!("{}咖啡店{}", "茶".repeat(300), "茶".repeat(300));
+        assert!(snippet(&joined, "咖啡店").contains("咖啡店"));
         assert_eq!(snippet(&"x".repeat(300), "y"), format!("{}…", "x".repeat(240)));
     }
 }

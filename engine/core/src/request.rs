@@ -10,8 +10,10 @@ use crate::event::{
     Draft, InvalidationPayload, MEMORY_INVALIDATED, MEMORY_SAVED, MemoryPayload, RESERVED, Source,
 };
 use crate::limits::*;
+use crate::policy::tokens;
 use crate::strict;
 use crate::wire::{AppendEvents, EventRequest, InvalidateMemory, SaveMemories, SaveMemory};
+use crate::words::make_normal;
 
 mod graph;
 mod items;
@@ -160,15 +162,16 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
         title,
         project,
         kind,
-        tags,
+        mut tags,
         session,
         actor,
         occurred_at,
         valid_from,
-        entities,
+        mut entities,
         // Decides whether it is saved, and is no part of it.
         same_text: _,
     } = request;
+    tags.iter_mut().chain(&mut entities).for_each(make_normal);
     if content.trim().is_empty() {
         return Err(Refused::Empty("content".into()));
     }
@@ -298,6 +301,14 @@ pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, NAME_CHARS_MAX)
 }
 
+/// Checks a name that may be left out, and brings it into the form it is compared by.
+pub fn optional(field: &str, value: &mut Option<String>, limit: usize) -> Result<(), Refused> {
+    value.iter_mut().try_for_each(|value| {
+        make_normal(value);
+        name(field, value, limit)
+    })
+}
+
 /// Checks a text of one line that must not be empty.
 pub fn text(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     name(field, value, limit)
@@ -339,8 +350,9 @@ pub fn ids(field: &str, ids: &[String], max: usize) -> Result<(), Refused> {
 }
 
 /// Checks names of a list.
-pub fn names(field: &str, names: &[String], max: usize) -> Result<(), Refused> {
+pub fn names(field: &str, names: &mut [String], max: usize) -> Result<(), Refused> {
     count(field, names.len(), 0, max)?;
+    names.iter_mut().for_each(make_normal);
     names
         .iter()
         .enumerate()
@@ -355,7 +367,8 @@ pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64
 }
 
 pub(crate) fn named(field: &str, value: Option<String>, default: &str) -> Result<String, Refused> {
-    let value = value.unwrap_or_else(|| default.to_owned());
+    let mut value = value.unwrap_or_else(|| default.to_owned());
+    make_normal(&mut value);
     name(field, &value, NAME_CHARS_MAX)?;
     Ok(value)
 }
@@ -375,8 +388,15 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
+/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first given
+/// fits as it is stored.
+pub(crate) fn length(value: &str) -> usize {
+    let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
+    value.chars().count() - in_tokens
+}
+
 fn chars(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
-    let found = value.chars().count();
+    let found = length(value);
     if found > limit {
         return Err(Refused::TooLong { field: field.into(), found, limit });
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::content::{Cell, Table, row_hash};
 use crate::digest::Hash;
 use crate::fold::{Feedback, Forgotten, Invalidation, Memory, Request, Setting};
+use crate::words::normal_form;
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Memory {
         let values = vec![
             integer(self.seq),
             Value::Text(self.project.clone()),
-            Value::Text(source.uri.clone()),
+            named(&source.uri),
             Value::Text(source.sha256.to_string()),
             integer(source.piece.into()),
             integer(source.pieces.into()),
@@ -171,6 +172,11 @@ impl Request {
 pub fn microseconds(time: Timestamp) -> i64 {
     // Not `as_microsecond`, which rounds towards 1970: before it a moment would come after itself.
     time.as_nanosecond().div_euclid(1_000).try_into().expect("a timestamp is within 10,000 years of 1970")
+}
+
+/// A name in the form it is compared by; one of an older event may have another.
+pub(crate) fn named(name: &str) -> Value {
+    Value::Text(normal_form(name).into_owned())
 }
 
 pub(crate) fn integer(seq: u64) -> Value {

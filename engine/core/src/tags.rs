@@ -2,8 +2,9 @@
 
 use crate::limits::{TAG_CHARS_MAX, TAGS_MAX};
 use crate::request::{Refused, text};
+use crate::words::make_normal;
 
-/// Which tags a memory must have, letter by letter as they were given when it was saved.
+/// Which tags a memory must have, letter by letter in their normal form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     any: Vec<String>,
@@ -11,14 +12,21 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// All of both lists.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.any.iter_mut().chain(&mut self.all)
+    }
+
     /// Checks both lists: of the first a memory has at least one, of the second every one. Empty lists narrow nothing.
-    pub fn new(any: Vec<String>, all: Vec<String>) -> Result<Tags, Refused> {
-        for (field, tags) in [("tags_any", &any), ("tags_all", &all)] {
+    pub fn new(mut any: Vec<String>, mut all: Vec<String>) -> Result<Tags, Refused> {
+        for (field, tags) in [("tags_any", &mut any), ("tags_all", &mut all)] {
             if tags.len() > TAGS_MAX {
                 let (field, found) = (field.to_owned(), tags.len());
                 return Err(Refused::Count { field, found, min: 0, max: TAGS_MAX });
             }
-            for (i, tag) in tags.iter().enumerate() {
+            for (i, tag) in tags.iter_mut().enumerate() {
+                // As those of memories are kept.
+                make_normal(tag);
                 text(&format!("{field}[{i}]"), tag, TAG_CHARS_MAX)?;
             }
         }

@@ -19,6 +19,7 @@ use super::Api;
 use super::body::Checked;
 use super::items::place;
 use super::parameters::Parameters;
+use crate::operations::NamedItem;
 use crate::refusal::Refusal;
 
 /// Names the project, for clients whose requests have no place for it.
@@ -96,9 +97,9 @@ pub(super) async fn store_get(
             return Err(Refused::Choice { field: "refresh_ttl", known: "true, false".into() }.into());
         }
     };
-    let (_, namespace, key) = place(&parameters)?;
     let project = project(&headers)?;
-    match api.operations.read_item(project.clone(), namespace, key, None, None).await {
+    let named = NamedItem { project: project.clone(), ..place(&parameters)? };
+    match api.operations.read_item(named, None, None).await {
         Ok(item) => {
             refresh(&api, refreshes, project, vec![item.version]).await?;
             Ok(Json(Some(store_item(item))))

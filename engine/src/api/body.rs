@@ -16,8 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Api, aside};
-use crate::log::Key;
-use crate::operations::bind;
+use crate::operations::{SentKey, bind};
 use crate::refusal::Refusal;
 
 /// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
@@ -59,7 +58,7 @@ impl BodyBudget {
 #[derive(Debug)]
 pub(super) struct Checked<T> {
     pub(super) request: T,
-    pub(super) key: Option<Key>,
+    pub(super) key: Option<SentKey>,
     _room: Option<OwnedSemaphorePermit>,
 }
 

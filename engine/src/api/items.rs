@@ -13,7 +13,7 @@ use super::Api;
 use super::body::Checked;
 use super::memories::{created, known};
 use super::parameters::Parameters;
-use crate::operations::SEQ_MAX;
+use crate::operations::{NamedItem, SEQ_MAX};
 use crate::refusal::Refusal;
 
 pub(super) async fn put(State(api): State<Api>, body: Checked<PutItem>) -> Result<Response, Refusal> {
@@ -26,9 +26,9 @@ pub(super) async fn delete(State(api): State<Api>, body: Checked<DeleteItem>) ->
 
 pub(super) async fn read(State(api): State<Api>, parameters: Parameters) -> Result<Json<ItemView>, Refusal> {
     let parameters = parameters.known(&["project", "namespace", "key", "known_at", "min_seq"])?;
-    let (project, namespace, key) = place(&parameters)?;
+    let named = place(&parameters)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
-    api.operations.read_item(project, namespace, key, known(&parameters)?, min_seq).await.map(Json)
+    api.operations.read_item(named, known(&parameters)?, min_seq).await.map(Json)
 }
 
 pub(super) async fn versions(
@@ -36,11 +36,11 @@ pub(super) async fn versions(
     parameters: Parameters,
 ) -> Result<Json<ItemVersions>, Refusal> {
     let parameters = parameters.known(&["project", "namespace", "key", "limit", "offset", "min_seq"])?;
-    let (project, namespace, key) = place(&parameters)?;
+    let named = place(&parameters)?;
     let limit = small(&parameters, "limit", 1, ITEMS_LIMIT_MAX)?;
     let page = (limit, small(&parameters, "offset", 0, SEARCH_OFFSET_MAX)?.unwrap_or(0));
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
-    api.operations.item_versions(project, namespace, key, page, min_seq).await.map(Json)
+    api.operations.item_versions(named, page, min_seq).await.map(Json)
 }
 
 pub(super) async fn search(
@@ -57,13 +57,12 @@ pub(super) async fn namespaces(
     api.operations.item_namespaces(body.request).await.map(Json)
 }
 
-type Place = (Option<String>, Vec<String>, String);
-
 /// Where an item is: the namespace with full stops between its segments.
-pub(super) fn place(parameters: &Parameters) -> Result<Place, Refused> {
+pub(super) fn place(parameters: &Parameters) -> Result<NamedItem, Refused> {
     let needed = |name: &str| parameters.text(name).ok_or_else(|| Refused::Empty(name.into()));
     let namespace = request::item_namespace(needed("namespace")?);
-    Ok((parameters.text("project").map(str::to_owned), namespace, needed("key")?.to_owned()))
+    let project = parameters.text("project").map(str::to_owned);
+    Ok(NamedItem { project, namespace, key: needed("key")?.to_owned() })
 }
 
 /// A number that fits 32 bits.

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::body::{SMALL_BODY_BYTES, admit};
 use super::{Api, aside};
-use crate::mcp::{Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
+use crate::mcp::{BYTE_ORDER_MARK, Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
 use crate::refusal::Refusal;
 
 /// The transport; clones share it.
@@ -38,6 +38,8 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         return answer(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, message);
     };
     let body = Bytes::from(body);
+    // JSON may begin with a byte order mark, which means nothing.
+    let body = if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body };
     if let Some(version) = head.headers.get(VERSION_HEADER)
         && body.len() <= SMALL_BODY_BYTES
         && begins_with_another(version.as_bytes(), &body)

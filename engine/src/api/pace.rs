@@ -59,6 +59,17 @@ impl Pace {
         });
     }
 
+    /// Bytes of an answer were taken: whoever reads slowly does not rest.
+    pub(super) fn sent(&self) {
+        self.phase.send_if_modified(|phase| {
+            let rests = matches!(phase, Phase::Rest(_));
+            if rests {
+                *phase = Phase::Rest(Instant::now() + self.rest);
+            }
+            rests
+        });
+    }
+
     /// A head is complete.
     pub(super) fn asked(&self) {
         self.phase.send_replace(Phase::Busy);
@@ -153,6 +164,9 @@ mod tests {
         assert!(is_over_after(&pace, head * 2).await, "half a head");
         pace.asked();
         pace.answered();
+        tokio::time::sleep(rest / 2).await;
+        pace.sent();
+        assert!(!is_over_after(&pace, rest * 3 / 4).await, "it is still being read");
         assert!(is_over_after(&pace, rest * 2).await);
         assert!(Pace::new(REST_DEFAULT).rest > REST_DEFAULT, "closed later than announced");
     }

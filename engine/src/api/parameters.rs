@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use engine_core::limits::URL_QUERY_BYTES_MAX;
 use engine_core::request::{Refused, moment, number};
 use engine_core::tags::Tags;
+use engine_core::words::normal_form;
 use jiff::Timestamp;
 
 /// The parameters of a request in the order they came.
@@ -27,9 +28,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
         if !percent_decodes_to_utf8(query.as_bytes()) {
             return Err(Refused::Body("the query string is not UTF-8".into()).into());
         }
-        let pairs = Query::try_from_uri(&head.uri)
+        let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
             .map_err(|_| Refused::Body("the query string cannot be read".into()))?;
-        Ok(Parameters(pairs.0))
+        // Names are compared in one form; what else stands here is looked for in it.
+        let normal = |(name, value): (String, String)| (name, normal_form(&value).into_owned());
+        Ok(Parameters(pairs.0.into_iter().map(normal).collect()))
     }
 }
 

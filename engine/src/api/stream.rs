@@ -65,6 +65,12 @@ impl Stream {
         self.inner
     }
 
+    fn progressed(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.pace.sent();
+        }
+    }
+
     fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             let sent = ready!(Pin::new(&mut self.inner).poll_write(context, &self.pending))?;
@@ -125,7 +131,9 @@ impl AsyncWrite for Stream {
             self.pending = last_words(refusal);
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.progressed(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -138,7 +146,9 @@ impl AsyncWrite for Stream {
             [only] => self.poll_write(context, only),
             _ => {
                 ready!(self.poll_pending(context))?;
-                Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+                let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+                self.progressed(&written);
+                written
             }
         }
     }

@@ -1,4 +1,5 @@
-//! `memory-engine import`: logs of Zaxy into an engine's log, verified by their own rules on the way (L7).
+//! `memory-engine import`: what other products have stored, into an engine's log. Logs of Zaxy are verified by their own rules
+//! on the way (L7); [`peers`] has the others.
 //!
 //! ```text
 //! source     lines of files, bounded memory            → engine_core::zaxy: verified, translated
@@ -8,6 +9,7 @@
 
 mod batch;
 mod imported;
+mod peers;
 mod report;
 mod source;
 mod target;
@@ -28,6 +30,7 @@ use engine_core::request;
 use serde::Serialize;
 
 use imported::Imported;
+use peers::Product;
 use report::{Report, TargetReport};
 use target::Target;
 use transfer::Transfer;
@@ -49,6 +52,15 @@ enum What {
     /// JSON object. Exit code 0: everything was imported. 1: something was refused, and the report says what and why. 2: the
     /// import could not be done or finished.
     Zaxy(ZaxyArgs),
+    /// Import the knowledge graph of @modelcontextprotocol/server-memory (memory.jsonl)
+    ///
+    /// Can be interrupted and run again at any time: nothing is there twice. Prints a report as one JSON object, with the
+    /// exit codes of `import zaxy`. So do the next ones.
+    ServerMemory(PeerArgs),
+    /// Import memories of mem0 (PyPI mem0ai): the answer of get_all() as JSON, history.db, or a Chroma database
+    Mem0(PeerArgs),
+    /// Import notes of basic-memory (PyPI basic-memory): its directory of Markdown files, or its database
+    BasicMemory(PeerArgs),
     /// Verify imported logs again, by their own rules, from what the engine's log has of them
     ///
     /// Prints one JSON object. Exit code 0: they verify. 1: something is missing or changed. 2: could not be checked.
@@ -71,6 +83,24 @@ struct ZaxyArgs {
     /// Leave refused lines out and go on behind them
     #[arg(long)]
     keep_going: bool,
+    /// Write the report there instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PeerArgs {
+    /// What to import: a file, or the directory it is in
+    #[arg(long, value_name = "PATH")]
+    from: PathBuf,
+    #[command(flatten)]
+    place: Where,
+    /// Project everything belongs to from now on
+    #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
+    project: String,
+    /// Read and report; write nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Write the report there instead of to standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -113,6 +143,9 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match &args.what {
         What::Zaxy(args) => runtime.block_on(zaxy(args)),
+        What::ServerMemory(args) => runtime.block_on(peers::import(Product::ServerMemory, args)),
+        What::Mem0(args) => runtime.block_on(peers::import(Product::Mem0, args)),
+        What::BasicMemory(args) => runtime.block_on(peers::import(Product::BasicMemory, args)),
         What::Verify(place) => runtime.block_on(verify(place)),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use axum::body::Body;
 use engine_core::limits::EVENTS_LIMIT_MAX;
-use engine_core::wire::{ErrorBody, ErrorCode, EventPage, LogHead};
+use engine_core::wire::{ErrorBody, ErrorCode, EventPage, EventView, LogHead, MemoryView, SearchAnswer};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, Uri};
@@ -97,6 +97,15 @@ impl Target {
         self.get(&format!("/v1/events?after={after}&limit={EVENTS_LIMIT_MAX}")).await
     }
 
+    /// Id of the memory that has this tag, a word of letters and digits, and is true now.
+    pub(super) async fn find(&self, project: &str, tag: &str) -> anyhow::Result<Option<String>> {
+        let word = tag.rsplit(':').next().unwrap_or(tag);
+        let project: String = project.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let path = format!("/v1/search?mode=lexical&limit=10&project={project}&q={word}");
+        let answer: SearchAnswer = self.get(&path).await?;
+        Ok(answer.items.into_iter().find(|hit| hit.tags.iter().any(|it| it == tag)).map(|hit| hit.id))
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let (status, body) = self.ask(Method::GET, path, None, Bytes::new()).await?;
         if status != StatusCode::OK {
@@ -106,21 +115,43 @@ impl Target {
     }
 
     pub(super) async fn write(&self, path: &str, key: &str, body: Bytes) -> anyhow::Result<Written> {
-        let (status, answer) = self.ask(Method::POST, path, Some(key), body).await?;
+        Ok(self.write_and_read(path, Some(key), body).await?.0)
+    }
+
+    /// Writes; answers what became of it, and what the engine said.
+    pub(super) async fn write_and_read(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: Bytes,
+    ) -> anyhow::Result<(Written, Bytes)> {
+        let (status, answer) = self.ask(Method::POST, path, key, body).await?;
         match status {
-            StatusCode::CREATED => return Ok(Written::New),
-            StatusCode::OK => return Ok(Written::Before),
+            StatusCode::CREATED => return Ok((Written::New, answer)),
+            StatusCode::OK => return Ok((Written::Before, answer)),
             _ => {}
         }
         let ErrorBody { error } = serde_json::from_slice(&answer)
             .with_context(|| format!("{path}: {status} without an engine's error: is this an engine?"))?;
         if error.code == ErrorCode::IdempotencyConflict {
-            return Ok(Written::Conflict);
+            return Ok((Written::Conflict, answer));
         }
         if status.is_client_error() {
-            return Ok(Written::Refused(error.code, error.message));
+            return Ok((Written::Refused(error.code, error.message), answer));
         }
         bail!("{path}: {} {}: {}", status.as_u16(), error.code.as_str(), error.message)
+    }
+
+    /// One event, as it was written.
+    pub(super) async fn event(&self, seq: u64) -> anyhow::Result<Option<EventView>> {
+        let page: EventPage =
+            self.get(&format!("/v1/events?after={}&limit=1", seq.saturating_sub(1))).await?;
+        Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
+    }
+
+    /// One memory, if it is there.
+    pub(super) async fn memory(&self, id: &str) -> anyhow::Result<MemoryView> {
+        self.get(&format!("/v1/memories/{id}")).await
     }
 
     /// Asks until there is an answer that asking again would not change. Every write has a key, so that asking twice

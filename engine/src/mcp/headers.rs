@@ -94,7 +94,9 @@ mod tests {
 
     fn form(accept: &[&str]) -> Option<Form> {
         let mut headers = HeaderMap::new();
-        accept.iter().for_each(|value| drop(headers.append(ACCEPT, value.parse().unwrap())));
+        for value in accept {
+            headers.append(ACCEPT, value.parse().unwrap());
+        }
         accepted(&headers)
     }
 

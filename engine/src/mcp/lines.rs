@@ -18,7 +18,8 @@ use super::unreadable::{Reply, Unreadable, check};
 
 /// Messages that are read and wait to be handled. A client that sends faster waits for its pipe.
 const WAITING_MAX: usize = 16;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// May stand before JSON, and means nothing.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where lines are written, whole and one after another; nothing once it is closed.
 type Output<W> = Arc<Mutex<Option<W>>>;

@@ -14,6 +14,7 @@ mod unreadable;
 
 pub(crate) use access::Access;
 pub(crate) use headers::{Form, settle};
+pub(crate) use lines::BYTE_ORDER_MARK;
 pub(crate) use server::Server;
 pub(crate) use stdio::{McpArgs, mcp};
 pub(crate) use unreadable::{INVALID_REQUEST, Unreadable, check, error};

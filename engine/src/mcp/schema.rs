@@ -71,8 +71,15 @@ pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     let property = error.get("properties").and_then(|properties| properties.get("error")).cloned();
     let mut schema = with_property(schema, "error", property.unwrap_or(json!({})), false);
     let success = schema.remove("required").unwrap_or_else(|| json!([]));
-    schema.insert("anyOf".to_owned(), json!([{ "required": success }, { "required": ["error"] }]));
+    schema.insert("anyOf".to_owned(), json!([having(&success), having(&json!(["error"]))]));
     schema
+}
+
+/// The schema of an object that has these fields. They are named as fields too: strict readers take another name for a slip.
+fn having(names: &Value) -> Value {
+    let fields = names.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: JsonObject = fields.map(|name| (name.to_owned(), json!({}))).collect();
+    json!({ "type": "object", "properties": fields, "required": names })
 }
 
 /// Without the name of the Rust type, which says nothing to a client, and without a dialect: what is used here means the same in

@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use super::schema;
 use super::tools::{self, server_memory};
-use crate::log::Key;
-use crate::operations::{Operations, bind};
+use crate::operations::{Operations, SentKey, bind};
 use crate::refusal::{Refusal, internal};
 
 /// One tool: how it is described to a model, and the operation behind it.
@@ -253,7 +252,7 @@ impl Arguments {
     pub(super) fn write<T: DeserializeOwned + Serialize>(
         self,
         path: &str,
-    ) -> Result<(T, Option<Key>), Refusal> {
+    ) -> Result<(T, Option<SentKey>), Refusal> {
         self.write_as::<T, T>(path)
     }
 
@@ -261,7 +260,7 @@ impl Arguments {
     pub(super) fn write_as<A: DeserializeOwned, T: Serialize + From<A>>(
         mut self,
         path: &str,
-    ) -> Result<(T, Option<Key>), Refusal> {
+    ) -> Result<(T, Option<SentKey>), Refusal> {
         let key: Option<String> = self.take(IDEMPOTENCY_KEY)?;
         let key = key.map(|key| idempotency_key(key.as_bytes())).transpose()?;
         let request = T::from(self.read::<A>()?);

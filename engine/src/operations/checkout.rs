@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine_core::limits::{
-    CHECKOUT_LIMIT_DEFAULT, CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, TOKEN_BUDGET_DEFAULT,
-    TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
+    CHECKOUT_LIMIT_DEFAULT, CHECKOUT_LIMIT_MAX, MANDATORY_MAX, MANDATORY_TYPES_MAX, NAME_CHARS_MAX,
+    TOKEN_BUDGET_DEFAULT, TOKEN_BUDGET_MAX, TOKEN_BUDGET_MIN,
 };
 use engine_core::request::{self, Refused};
 use engine_core::row::microseconds;
@@ -19,7 +19,11 @@ use crate::retrieval::Checkout;
 
 impl Operations {
     /// Memories for a prompt, within a budget of tokens.
-    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
+    pub(crate) async fn checkout(
+        &self,
+        mut request: CheckoutRequest,
+    ) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        self.stored(&mut request).await?;
         let min_seq = request.min_seq;
         let checkout = self.checked_checkout(request)?;
         let budget = checkout.token_budget;
@@ -54,15 +58,12 @@ impl Operations {
         Ok(answer)
     }
 
-    fn checked_checkout(&self, request: CheckoutRequest) -> Result<Checkout, Refused> {
+    fn checked_checkout(&self, mut request: CheckoutRequest) -> Result<Checkout, Refused> {
         request::prompt(&request.query)?;
         let within = |field, value, min, max, default| request::within(field, value, min, max, default);
-        let filter = |field: &str, value: &Option<String>| {
-            value.as_deref().map_or(Ok(()), |value| request::filter(field, value))
-        };
-        filter("project", &request.project)?;
-        filter("session", &request.session)?;
-        request::names("mandatory_types", &request.mandatory_types, MANDATORY_TYPES_MAX)?;
+        request::optional("project", &mut request.project, NAME_CHARS_MAX)?;
+        request::optional("session", &mut request.session, NAME_CHARS_MAX)?;
+        request::names("mandatory_types", &mut request.mandatory_types, MANDATORY_TYPES_MAX)?;
         request::ids("mandatory_ids", &request.mandatory_ids, MANDATORY_MAX)?;
         let tags = Tags::new(request.tags_any, request.tags_all)?;
         let limit = within("limit", request.limit, 1, CHECKOUT_LIMIT_MAX, CHECKOUT_LIMIT_DEFAULT)?;

@@ -1,13 +1,14 @@
 //! Documents, split into memories: the same one is saved once, and a new version takes the place of the one before.
 
 use engine_core::digest::{Hash, hex};
-use engine_core::documents::{self, Sender};
+use engine_core::documents::{self, Checked, Sender};
 use engine_core::event::Draft;
 use engine_core::limits::{DOCUMENTS_MAX, NAME_CHARS_MAX, PROJECT_DEFAULT};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{
     Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested, InvalidateMemory,
 };
+use engine_core::words::make_normal;
 
 use super::Operations;
 use crate::log::Key;
@@ -19,14 +20,15 @@ const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
     /// Takes documents in, one after the other: one that is refused does not stop the rest, an outage does.
-    pub(crate) async fn ingest(&self, request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
-        let IngestDocuments { documents, project, session, actor } = request;
+    pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+        let told = self.stored(&mut request).await?;
+        let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
             return Err(Refused::Count { field: "documents".into(), found, min: 1, max }.into());
         }
-        for (field, name) in [("project", &project), ("session", &session), ("actor", &actor)] {
-            name.as_deref().map_or(Ok(()), |name| request::text(field, name, NAME_CHARS_MAX))?;
+        for (field, name) in [("project", &mut project), ("session", &mut session), ("actor", &mut actor)] {
+            request::optional(field, name, NAME_CHARS_MAX)?;
         }
         let sender = Sender { project, session, actor };
         let mut items = Vec::new();
@@ -39,11 +41,12 @@ impl Operations {
                 Err(refusal) => items.push(refused(source, &refusal)),
             }
         }
-        Ok(IngestAnswer { items })
+        Ok(told.back(IngestAnswer { items }))
     }
 
-    async fn ingest_one(&self, sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
-        let (sha256, mut drafts) = documents::check(&sent, sender)?;
+    async fn ingest_one(&self, mut sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {
+        make_normal(&mut sent.source);
+        let Checked { sha256, as_sent, pieces: mut drafts } = documents::check(&sent, sender)?;
         let project = sender.project.clone().unwrap_or_else(|| PROJECT_DEFAULT.into());
         let (uri, within) = (sent.source.clone(), project.clone());
         let stored =
@@ -55,7 +58,9 @@ impl Operations {
             replaced,
             error: None,
         };
-        if stored.sha256.as_deref() == Some(&*sha256.to_string()) {
+        // What an engine of before the normal form took in stays as it is while its bytes do.
+        let known = |hash: Hash| stored.sha256.as_deref() == Some(&*hash.to_string());
+        if known(sha256) || known(as_sent) {
             return Ok(done(IngestStatus::Unchanged, stored.ids, 0));
         }
         let pieces = drafts.len();

@@ -10,8 +10,7 @@ use engine_core::wire::{
 };
 
 use super::memories::{known_id, saved, unknown};
-use super::{Operations, Written};
-use crate::log::Key;
+use super::{Operations, SentKey, Written};
 use crate::projection::{Known, Timeline, citation, entries, history, project_of};
 use crate::refusal::{Refusal, internal, log_corrupt};
 
@@ -40,10 +39,12 @@ impl Operations {
     /// Memories around a place in the log.
     pub(crate) async fn timeline(
         &self,
-        asked: Timeline,
+        mut asked: Timeline,
         min_seq: Option<u64>,
     ) -> Result<TimelineAnswer, Refusal> {
-        self.query("timeline", min_seq, move |connection| asked.run(connection)).await?.ok_or_else(unknown)
+        let told = self.stored(&mut asked).await?;
+        let found = self.query("timeline", min_seq, move |connection| asked.run(connection)).await?;
+        found.map(|answer| told.back(answer)).ok_or_else(unknown)
     }
 
     /// Every event about a memory, also about one that is forgotten.
@@ -72,9 +73,11 @@ impl Operations {
     /// Records how useful a memory was.
     pub(crate) async fn feedback(
         &self,
-        request: GiveFeedback,
-        key: Option<Key>,
+        mut request: GiveFeedback,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let id = known_id(request.id.clone())?;
         let found = self.query("target", None, move |connection| project_of(connection, &id)).await?;
         let draft = feedback::check(found.ok_or_else(unknown)?, request)?;

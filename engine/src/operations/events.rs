@@ -38,8 +38,9 @@ impl Operations {
         &self,
         after: u64,
         limit: usize,
-        filter: EventFilter,
+        mut filter: EventFilter,
     ) -> Result<EventPage, Refusal> {
+        let told = self.stored(&mut filter).await?;
         let head = durable_head(&self.engine)?;
         let log = self.engine.log.clone();
         let read = tokio::task::spawn_blocking(move || match filter.is_empty() {
@@ -54,7 +55,7 @@ impl Operations {
         if events.is_empty() && next_after.is_none_or(|next| next == after) && after < head.seq {
             return Err(unreadable(&self.engine, after + 1).unwrap_or_else(log_corrupt));
         }
-        Ok(EventPage { events, head_seq: head.seq, next_after })
+        Ok(told.back(EventPage { events, head_seq: head.seq, next_after }))
     }
 
     /// The events of a range, both ends included, in order.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_core::event::Draft;
-use engine_core::forgetting::{self, Forget, Target, Traces};
+use engine_core::forgetting::{self, Forget, Target, Traces, Which};
 use engine_core::limits::{BATCH_EVENTS_MAX, FORGET_MEMORIES_MAX};
 use engine_core::wire::{
     ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
 };
 
 use super::memories::unknown;
-use super::{Operations, Written};
+use super::{Operations, SentKey, Written};
 use crate::forgotten::Searched;
 use crate::log::{AppliedKeys, ErasedFiles, Erasures, Key, Receipt, search_log};
 use crate::projection::{Selected, others_saying, rows_left, select};
@@ -36,10 +36,15 @@ impl Operations {
     /// Forgets memories for good, and what was said about them.
     pub(crate) async fn forget(
         &self,
-        request: ForgetMemories,
-        key: Option<Key>,
+        mut request: ForgetMemories,
+        key: Option<SentKey>,
     ) -> Result<Written<ForgetAnswer>, Refusal> {
+        let as_sent = forgetting::check(request.clone())?.which;
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
+        // What is to be forgotten may have been stored when its name was kept as it is.
+        let which = if which == as_sent { which } else { Which::Either(Box::new(which), Box::new(as_sent)) };
         if let Some(receipt) = self.done_before(key.as_ref()).await? {
             let selected = Selected::default();
             let erasure = self.places(receipt, &selected).await?;

@@ -7,16 +7,20 @@ use engine_core::graph::{
     EntityEndPayload, EntityPayload, ObservationsEndPayload, ObservationsPayload, RelationEndPayload,
     RelationPayload,
 };
-use engine_core::limits::GRAPH_NODES_DEFAULT;
+use engine_core::identity::{Identified, Visit};
+use engine_core::limits::{GRAPH_NODES_DEFAULT, NAME_CHARS_MAX};
+use engine_core::policy::Form;
 use engine_core::request::{self, Author, Refused};
 use engine_core::wire::{
     AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
     EndRelations, EntitiesCreated, ErrorCode, GraphEnded, GraphView, NearMemories, NearMemory, Neighbour,
     NeighboursAnswer, ObservationDeletion, ObservationsAdded, OpenNodes, Relation, RelationsCreated,
 };
+use engine_core::words::normal_form;
 
 use super::items::too_large;
-use super::{Operations, Written};
+use super::named::tell;
+use super::{Operations, SentKey, Written};
 use crate::log::{Key, Receipt};
 use crate::projection::{
     Graph, Moment, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in,
@@ -27,13 +31,29 @@ use crate::refusal::{Refusal, internal};
 /// What a write comes to when it is compared with what is there: the events, and the answer once they are durable.
 type Planned<T> = Result<(Vec<Draft>, T), Refusal>;
 
+/// What a read of the graph names: a project, an entity or a text that may name some, the last of the page before.
+struct Asked {
+    project: Option<String>,
+    name: Option<String>,
+    after: Option<String>,
+}
+
+impl Identified for Asked {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        let Asked { project, name, after } = self;
+        [project, name, after].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
+    }
+}
+
 impl Operations {
     /// Makes entities known whose names are new.
     pub(crate) async fn create_entities(
         &self,
-        request: CreateEntities,
-        key: Option<Key>,
+        mut request: CreateEntities,
+        key: Option<SentKey>,
     ) -> Result<Written<EntitiesCreated>, Refusal> {
+        let told = self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut entities) = request::created_entities(request)?;
         let names = entities.iter().map(|entity| entity.name.clone()).collect();
@@ -58,15 +78,17 @@ impl Operations {
             Some(batch) => self.batch(batch, entities_in).await?,
             None => entities,
         };
-        Ok(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq }))
+        Ok(told.back(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq })))
     }
 
     /// Adds what was observed of entities that are there.
     pub(crate) async fn add_observations(
         &self,
-        request: AddObservations,
-        key: Option<Key>,
+        mut request: AddObservations,
+        key: Option<SentKey>,
     ) -> Result<Written<ObservationsAdded>, Refusal> {
+        let told = self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, new) = request::added_observations(request)?;
         let asked: Vec<String> = new.iter().map(|new| new.entity_name.clone()).collect();
@@ -97,7 +119,8 @@ impl Operations {
             }
             Ok((drafts, results))
         };
-        let (mut results, receipt) = self.write_graph((author, false), wanted, key, plan).await?;
+        let outcome = self.write_graph((author, false), wanted, key, plan).await;
+        let (mut results, receipt) = outcome.map_err(|refusal| refusal.told(&told))?;
         if let Some(batch) = replayed(&receipt) {
             let added = self.batch(batch, observations_in).await?;
             let of = |name: &String| {
@@ -107,15 +130,17 @@ impl Operations {
             let told = |name| AddedObservations { added_observations: of(&name), entity_name: name };
             results = asked.into_iter().map(told).collect();
         }
-        Ok(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq }))
+        Ok(told.back(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq })))
     }
 
     /// Relates entities that are not related in this way yet. Neither has to be known as an entity.
     pub(crate) async fn create_relations(
         &self,
-        request: CreateRelations,
-        key: Option<Key>,
+        mut request: CreateRelations,
+        key: Option<SentKey>,
     ) -> Result<Written<RelationsCreated>, Refusal> {
+        let told = self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut relations) = request::created_relations(request)?;
         let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
@@ -133,20 +158,23 @@ impl Operations {
             Some(batch) => self.batch(batch, relations_in).await?,
             None => relations,
         };
-        Ok(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq }))
+        Ok(told.back(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq })))
     }
 
     /// Ends entities, and with them what was observed of them and their relations.
     pub(crate) async fn end_entities(
         &self,
-        request: EndEntities,
-        key: Option<Key>,
+        mut request: EndEntities,
+        key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let (author, names, ends) = request::ended_entities(request)?;
-        let wanted = Standing { entities: names.iter().cloned().collect(), ..Standing::default() };
+        let wanted = Standing { attached: names.iter().cloned().collect(), ..Standing::default() };
         let writer = author.clone();
         let plan = move |standing: &Standing| {
-            let there = names.into_iter().filter(|name| standing.entities.contains(name));
+            // A name may have relations and no entity: what is made again under it must not come with them.
+            let there = names.into_iter().filter(|name| standing.attached.contains(name));
             let draft = |name| {
                 let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
                 writer.draft(ENTITY_ENDED, &EntityEndPayload { name, valid_until, reason })
@@ -161,9 +189,11 @@ impl Operations {
     /// Ends observations.
     pub(crate) async fn end_observations(
         &self,
-        request: EndObservations,
-        key: Option<Key>,
+        mut request: EndObservations,
+        key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let (author, deletions, ends) = request::ended_observations(request)?;
         let each = deletions.iter().flat_map(|deletion: &ObservationDeletion| {
             deletion.observations.iter().map(|content| (deletion.entity_name.clone(), content.clone()))
@@ -192,9 +222,11 @@ impl Operations {
     /// Ends relations.
     pub(crate) async fn end_relations(
         &self,
-        request: EndRelations,
-        key: Option<Key>,
+        mut request: EndRelations,
+        key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let (author, relations, ends) = request::ended_relations(request)?;
         let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
         let writer = author.clone();
@@ -279,17 +311,24 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
-        let project = named(project)?;
-        let pages = Pages { after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
+        let mut asked = Asked { project, name: None, after };
+        let told = self.stored(&mut asked).await?;
+        let project = named(asked.project)?;
+        let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
         let read = move |connection: &_| graph(connection, &project, &pages, &moment);
-        found(self.query("graph", min_seq, read).await?)
+        tell(&told, found(self.query("graph", min_seq, read).await?))
     }
 
     /// Entities by their names, with the relations at them.
-    pub(crate) async fn open_nodes(&self, request: OpenNodes, moment: Moment) -> Result<GraphView, Refusal> {
+    pub(crate) async fn open_nodes(
+        &self,
+        mut request: OpenNodes,
+        moment: Moment,
+    ) -> Result<GraphView, Refusal> {
+        let told = self.stored(&mut request).await?;
         let (project, names) = request::opened_names(request)?;
         let read = move |connection: &_| opened(connection, &project, &names, &moment);
-        found(self.query("graph_open", None, read).await?)
+        tell(&told, found(self.query("graph_open", None, read).await?))
     }
 
     /// Entities that have a text in their name, kind or observations, with the relations at them.
@@ -301,11 +340,14 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
+        let mut asked = Asked { project, name: Some(text), after };
+        let told = self.stored(&mut asked).await?;
+        let text = asked.name.unwrap_or_default();
         request::graph_question(&text)?;
-        let project = named(project)?;
-        let pages = Pages { after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
+        let project = named(asked.project)?;
+        let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
         let read = move |connection: &_| searched(connection, &project, &text, &pages, &moment);
-        found(self.query("graph_search", min_seq, read).await?)
+        tell(&told, found(self.query("graph_search", min_seq, read).await?))
     }
 
     /// Entities near one, whichever way the relations lead.
@@ -317,8 +359,11 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
+        let mut asked = Asked { project, name: Some(normal_form(&name).into_owned()), after: None };
+        let told = self.stored(&mut asked).await?;
+        let name = asked.name.unwrap_or_default();
         request::entity_name("name", &name)?;
-        let project = named(project)?;
+        let project = named(asked.project)?;
         let read = move |connection: &rusqlite::Connection| {
             let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             Ok((neighbours(connection, &project, &[name], depth, &moment)?, applied.unsigned_abs()))
@@ -326,7 +371,7 @@ impl Operations {
         let (near, applied_seq) = self.query("neighbours", min_seq, read).await?;
         let near = near.into_iter().filter(|(_, hops)| *hops > 0);
         let neighbours = near.map(|(name, hops)| Neighbour { name, hops }).collect();
-        Ok(NeighboursAnswer { neighbours, applied_seq })
+        Ok(told.back(NeighboursAnswer { neighbours, applied_seq }))
     }
 
     /// Memories that are about what a question names, or about what is near it.
@@ -338,8 +383,11 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NearMemories, Refusal> {
+        let mut asked = Asked { project, name: Some(question), after: None };
+        self.stored(&mut asked).await?;
+        let (mut project, question) = (asked.project, asked.name.unwrap_or_default());
         request::graph_question(&question)?;
-        project.iter().try_for_each(|project| request::filter("project", project))?;
+        request::optional("project", &mut project, NAME_CHARS_MAX)?;
         let read = move |connection: &rusqlite::Connection| {
             let applied: i64 = connection.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             let near = memories_near(connection, project.as_deref(), &question, depth, &moment, limit)?;
@@ -357,9 +405,9 @@ impl Operations {
 }
 
 fn named(project: Option<String>) -> Result<String, Refusal> {
-    let project = project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned());
-    request::filter("project", &project)?;
-    Ok(project)
+    let mut project = project;
+    request::optional("project", &mut project, NAME_CHARS_MAX)?;
+    Ok(project.unwrap_or_else(|| engine_core::limits::PROJECT_DEFAULT.to_owned()))
 }
 
 fn found(graph: Graph) -> Result<GraphView, Refusal> {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use engine_core::event::{Draft, ITEM_DELETED};
+use engine_core::identity::{Identified, Visit, place_of_item};
 use engine_core::item::refreshed_until;
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
+use engine_core::policy::Form;
 use engine_core::request::{self, ItemWrite};
 use engine_core::row::microseconds;
 use engine_core::wire::{
@@ -13,19 +15,35 @@ use engine_core::wire::{
 };
 use jiff::Timestamp;
 
-use super::{Operations, Written};
+use super::{Operations, SentKey, Written};
 use crate::log::{Key, Receipt};
 use crate::projection::{
     ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
 use crate::refusal::{Refusal, internal};
 
+/// An item as a client names it.
+#[derive(Debug)]
+pub(crate) struct NamedItem {
+    pub(crate) project: Option<String>,
+    pub(crate) namespace: Vec<String>,
+    pub(crate) key: String,
+}
+
+impl Identified for NamedItem {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        let NamedItem { project, namespace, key } = self;
+        project.iter_mut().for_each(|project| visit(project, Form::Whole));
+        place_of_item(namespace, key, visit);
+    }
+}
+
 impl Operations {
     /// Gives an item a new value, and makes the item when there is none.
     pub(crate) async fn put_item(
         &self,
         request: PutItem,
-        key: Option<Key>,
+        key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
         self.put_item_to_live(request, None, key).await
     }
@@ -33,19 +51,23 @@ impl Operations {
     /// The same of an item that has so many milliseconds to live after it was put or read.
     pub(crate) async fn put_item_to_live(
         &self,
-        request: PutItem,
+        mut request: PutItem,
         ttl_ms: Option<u64>,
-        key: Option<Key>,
+        key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
     /// Takes an item away. One that is not there is an error.
     pub(crate) async fn delete_item(
         &self,
-        request: DeleteItem,
-        key: Option<Key>,
+        mut request: DeleteItem,
+        key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         self.write_item(request::deleted_item(request)?, key).await
     }
 
@@ -88,29 +110,29 @@ impl Operations {
     /// Reads one item, as it is or as it was known at another moment. Of the past also what has ended since is told.
     pub(crate) async fn read_item(
         &self,
-        project: Option<String>,
-        namespace: Vec<String>,
-        key: String,
+        mut named: NamedItem,
         known: Option<Known>,
         min_seq: Option<u64>,
     ) -> Result<ItemView, Refusal> {
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        let told = self.stored(&mut named).await?;
+        let NamedItem { project, namespace, key } = named;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let (moment, past) = (self.moment(None, known), known.is_some());
         let read = move |connection: &_| item(connection, &place, &moment, past);
-        self.query("item", min_seq, read).await?.ok_or_else(no_item)
+        self.query("item", min_seq, read).await?.map(|item| told.back(item)).ok_or_else(no_item)
     }
 
     /// Every version of an item, latest first.
     pub(crate) async fn item_versions(
         &self,
-        project: Option<String>,
-        namespace: Vec<String>,
-        key: String,
+        mut named: NamedItem,
         (limit, offset): (Option<u32>, u32),
         min_seq: Option<u64>,
     ) -> Result<ItemVersions, Refusal> {
-        let (project, namespace) = request::item_place(project, &namespace, &key)?;
+        self.stored(&mut named).await?;
+        let NamedItem { project, namespace, key } = named;
+        let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let moment = self.moment(None, None);
         let page = (limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), offset);
@@ -124,9 +146,10 @@ impl Operations {
     /// Whoever wants all gets, behind what was found, what has nothing of the words.
     pub(crate) async fn search_items(
         &self,
-        request: SearchItems,
+        mut request: SearchItems,
         all_are_wanted: bool,
     ) -> Result<ItemsAnswer, Refusal> {
+        let told = self.stored(&mut request).await?;
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
             project,
@@ -140,7 +163,7 @@ impl Operations {
         let retrieval = Arc::clone(&self.engine.retrieval);
         let read = move |connection: &_| retrieval.items(connection, &search, all_are_wanted);
         match self.query("items_search", None, read).await? {
-            Items::Found(answer) => Ok(answer),
+            Items::Found(answer) => Ok(told.back(answer)),
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
                 ErrorCode::InvalidArgument,
@@ -156,12 +179,13 @@ impl Operations {
         if versions.is_empty() {
             return Ok(());
         }
+        let mut project = project.to_owned();
+        self.stored(&mut project).await?;
         let timed = self.query("items_timed", None, move |connection| timed(connection, &versions)).await?;
         let now = microseconds(Timestamp::now());
         let longer =
             timed.iter().filter_map(|item| Some((item.version, refreshed_until(item.until, item.ttl, now)?)));
-        let drafts =
-            longer.map(|(version, until)| request::refreshed_item(project.to_owned(), version, until));
+        let drafts = longer.map(|(version, until)| request::refreshed_item(project.clone(), version, until));
         let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
         if !drafts.is_empty()
             && let Err(fault) = self.engine.commit(drafts, None).await
@@ -172,12 +196,16 @@ impl Operations {
     }
 
     /// Lists the namespaces that have items.
-    pub(crate) async fn item_namespaces(&self, request: ListNamespaces) -> Result<NamespacesAnswer, Refusal> {
+    pub(crate) async fn item_namespaces(
+        &self,
+        mut request: ListNamespaces,
+    ) -> Result<NamespacesAnswer, Refusal> {
+        let told = self.stored(&mut request).await?;
         let query = request::listed_namespaces(&request)?;
         let moment = self.moment(None, None);
         let page = (request.limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), request.offset.unwrap_or(0));
         let read = move |connection: &_| namespaces(connection, &query, &moment, page);
-        self.query("item_namespaces", None, read).await
+        Ok(told.back(self.query("item_namespaces", None, read).await?))
     }
 }
 

@@ -9,18 +9,20 @@ use engine_core::wire::{
 };
 use serde_json::value::RawValue;
 
-use super::{Operations, Written};
+use super::{Operations, SentKey, Written};
 use crate::engine::Engine;
-use crate::log::{Head, Key, stored_envelope};
+use crate::log::{Head, stored_envelope};
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 impl Operations {
     /// Makes events durable, all or none.
     pub(crate) async fn append(
         &self,
-        request: AppendEvents,
-        key: Option<Key>,
+        mut request: AppendEvents,
+        key: Option<SentKey>,
     ) -> Result<Written<Appended>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let drafts = request::events(request)?;
         let receipt = self.engine.commit(drafts, key).await?;
         let appended = Appended {

@@ -8,8 +8,8 @@ use engine_core::row::microseconds;
 use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, Saved, Validity};
 use jiff::Timestamp;
 
-use super::{Operations, SEQ_MAX, Written};
-use crate::log::{Key, Receipt};
+use super::{Operations, SEQ_MAX, SentKey, Written};
+use crate::log::Receipt;
 use crate::projection::{Found, Known, Moment, Target, memory, target};
 use crate::refusal::{Refusal, log_corrupt};
 
@@ -70,9 +70,11 @@ impl Operations {
     pub(crate) async fn invalidate(
         &self,
         id: String,
-        request: InvalidateMemory,
-        key: Option<Key>,
+        mut request: InvalidateMemory,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let id = known_id(id)?;
         let (wanted, successor) = (id.clone(), request.superseded_by.clone());
         let name = key.as_ref().map(|key| key.key.clone());

@@ -1,15 +1,17 @@
 //! The memory tool `memory_20250818`: files that are items of one namespace.
 
+use engine_core::identity::{Identified, Visit};
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
 use engine_core::memory_tool::{
     Failed, File, NAMESPACE, Path, command, inserted, listing, numbered, replaced,
 };
+use engine_core::policy::Form;
 use engine_core::request::{self, ItemWrite};
 use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, MemoryToolCommand, PutItem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Operations;
+use super::{NamedItem, Operations};
 use crate::projection::{ItemFile, files};
 use crate::refusal::Refusal;
 
@@ -63,7 +65,11 @@ impl Operations {
             Ok(command) => command,
             Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
         };
-        let (project, _) = request::item_place(project, &[NAMESPACE.to_owned()], NAMESPACE)?;
+        let mut project = project;
+        if let Some(project) = &mut project {
+            self.stored(project).await?;
+        }
+        let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
         let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };
@@ -72,6 +78,15 @@ impl Operations {
             Err(Fault::Said(content)) => Ok(MemoryToolAnswer { content, is_error: true }),
             Err(Fault::Refused(refusal)) => Err(refusal),
         }
+    }
+}
+
+/// A path below the root.
+struct Below(String);
+
+impl Identified for Below {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        visit(&mut self.0, Form::Path);
     }
 }
 
@@ -84,22 +99,32 @@ impl Files<'_> {
     async fn run(&self, command: MemoryToolCommand) -> Said {
         match command {
             MemoryToolCommand::View { path, view_range } => {
-                self.view(&Path::new(&path)?, view_range.as_deref()).await
+                self.view(&self.path(&path).await?, view_range.as_deref()).await
             }
-            MemoryToolCommand::Create { path, file_text } => self.create(&Path::new(&path)?, file_text).await,
+            MemoryToolCommand::Create { path, file_text } => {
+                self.create(&self.path(&path).await?, file_text).await
+            }
             MemoryToolCommand::StrReplace { path, old_str, new_str } => {
-                let path = Path::new(&path)?;
+                let path = self.path(&path).await?;
                 self.edit(&path, |text| replaced(&path, text, &old_str, &new_str)).await
             }
             MemoryToolCommand::Insert { path, insert_line, insert_text } => {
-                let path = Path::new(&path)?;
+                let path = self.path(&path).await?;
                 self.edit(&path, |text| inserted(&path, text, insert_line, &insert_text)).await
             }
-            MemoryToolCommand::Delete { path } => self.delete(&Path::new(&path)?).await,
+            MemoryToolCommand::Delete { path } => self.delete(&self.path(&path).await?).await,
             MemoryToolCommand::Rename { old_path, new_path } => {
-                self.rename(&Path::new(&old_path)?, &Path::new(&new_path)?).await
+                self.rename(&self.path(&old_path).await?, &self.path(&new_path).await?).await
             }
         }
+    }
+
+    /// Checks a path; below the root it is as it is stored.
+    async fn path(&self, asked: &str) -> Result<Path, Fault> {
+        let Path { asked, below } = Path::new(asked)?;
+        let mut below = Below(below);
+        self.operations.stored(&mut below).await?;
+        Ok(Path { asked, below: below.0 })
     }
 
     async fn view(&self, path: &Path, range: Option<&[i64]>) -> Said {
@@ -195,7 +220,8 @@ impl Files<'_> {
             return Ok(None);
         }
         let (project, key) = (Some(self.project.clone()), path.below.clone());
-        let found = self.operations.read_item(project, vec![NAMESPACE.to_owned()], key, None, None).await;
+        let named = NamedItem { project, namespace: vec![NAMESPACE.to_owned()], key };
+        let found = self.operations.read_item(named, None, None).await;
         match found {
             Ok(ItemView { value, version, .. }) => {
                 let content = serde_json::from_str(value.get());
@@ -226,8 +252,10 @@ impl Files<'_> {
 
     /// No directory that a path needs may be a file.
     async fn check_parents(&self, path: &Path) -> Result<(), Fault> {
-        for parent in path.parents() {
-            let parent = Path { asked: format!("/memories/{parent}"), below: parent.to_owned() };
+        // As the model named them, segment by segment.
+        let asked = Path::new(&path.asked)?;
+        for (asked, below) in asked.parents().zip(path.parents()) {
+            let parent = Path { asked: format!("/memories/{asked}"), below: below.to_owned() };
             if self.file(&parent).await?.is_some() {
                 return Err(Fault::Said(format!("The path {} is not a directory", parent.asked)));
             }

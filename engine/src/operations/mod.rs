@@ -12,6 +12,7 @@ mod items;
 mod log;
 mod memories;
 mod memory_tool;
+mod named;
 mod outside;
 mod retention;
 mod saving;
@@ -30,9 +31,11 @@ pub(crate) use log::{not_open, texts};
 
 pub(crate) use events::EventFilter;
 use events::view;
+pub(crate) use items::NamedItem;
+pub(crate) use named::SentKey;
 
 use crate::engine::Engine;
-use crate::log::{Key, Receipt};
+use crate::log::Receipt;
 use crate::refusal::{Refusal, internal, log_corrupt};
 
 /// Sequence numbers as SQLite and JSON have them.
@@ -62,10 +65,10 @@ impl<T> Written<T> {
 /// Ties an idempotency key to a request. `path` is the one under `/v1` whatever protocol the request came by, so that
 /// one key is one write. The request is taken as it was understood, written in one way: spaces and the order of fields
 /// make no other request.
-pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<Key, Refusal> {
+pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<SentKey, Refusal> {
     let mut bound = [path.as_bytes(), b"\n"].concat();
     serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;
-    Ok(Key { key, request: bound })
+    Ok(SentKey::new(key, bound))
 }
 
 impl Operations {

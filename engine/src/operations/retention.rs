@@ -15,7 +15,7 @@ use engine_core::wire::{
 };
 use jiff::Timestamp;
 
-use super::{Operations, Written};
+use super::{Operations, SentKey, Written};
 use crate::config::Retention;
 use crate::log::{Key, Receipt};
 use crate::projection::{applied_seq, candidates, select};
@@ -34,7 +34,8 @@ struct Planned {
 
 impl Operations {
     /// Says what the rules remove; changes nothing.
-    pub(crate) async fn plan_retention(&self, request: PlanRetention) -> Result<RetentionPlan, Refusal> {
+    pub(crate) async fn plan_retention(&self, mut request: PlanRetention) -> Result<RetentionPlan, Refusal> {
+        let told = self.stored(&mut request).await?;
         let PlanRetention { rules, as_of, offset, limit } = request;
         let limit = limit.unwrap_or(RETENTION_IDS_MAX);
         if limit > RETENTION_IDS_MAX {
@@ -47,7 +48,7 @@ impl Operations {
         let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
         let [skip, take] =
             [offset.unwrap_or(0), limit].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        Ok(RetentionPlan {
+        Ok(told.back(RetentionPlan {
             plan_hash: hash.to_string(),
             rules,
             as_of,
@@ -67,7 +68,7 @@ impl Operations {
                 .collect(),
             by_project: decision.projects,
             spikes,
-        })
+        }))
     }
 
     async fn plan(
@@ -102,9 +103,11 @@ impl Operations {
     /// Carries a plan out if it is still what the rules give.
     pub(crate) async fn apply_retention(
         &self,
-        request: ApplyRetention,
-        key: Option<Key>,
+        mut request: ApplyRetention,
+        key: Option<SentKey>,
     ) -> Result<Written<RetentionApplied>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let (actor, reason) =
             (request.actor.clone().unwrap_or_else(|| ACTOR_DEFAULT.into()), request.reason.clone());
         request::text("actor", &actor, NAME_CHARS_MAX)?;

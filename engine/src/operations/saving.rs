@@ -8,7 +8,7 @@ use engine_core::request;
 use engine_core::wire::{ErrorCode, SameText, SaveMemories, SaveMemory, Saved, SavedMemories};
 use serde::Deserialize;
 
-use super::{Operations, Written};
+use super::{Operations, SentKey, Written};
 use crate::log::{Key, Receipt};
 use crate::projection::{Earlier, Text, earlier};
 use crate::refusal::{Refusal, internal};
@@ -27,9 +27,11 @@ impl Operations {
     /// Makes a memory durable.
     pub(crate) async fn save(
         &self,
-        request: SaveMemory,
-        key: Option<Key>,
+        mut request: SaveMemory,
+        key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let mode = request.same_text.unwrap_or(self.engine.same_text);
         let draft = request::memory(request)?;
         let Written { mut answer, replayed, wrote } = self.save_drafts(vec![draft], vec![mode], key).await?;
@@ -40,9 +42,11 @@ impl Operations {
     /// Makes memories durable, all or none.
     pub(crate) async fn save_all(
         &self,
-        request: SaveMemories,
-        key: Option<Key>,
+        mut request: SaveMemories,
+        key: Option<SentKey>,
     ) -> Result<Written<SavedMemories>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(self.engine.same_text);
         let modes = request.memories.iter().map(mode).collect();
         let drafts = request::memories(request)?;

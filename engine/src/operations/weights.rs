@@ -7,8 +7,7 @@ use engine_core::request::{self, Refused};
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{SetWeights, WeightsSet, WeightsView};
 
-use super::{Operations, Written};
-use crate::log::Key;
+use super::{Operations, SentKey, Written};
 use crate::projection::applied_seq;
 use crate::refusal::{Refusal, internal};
 
@@ -28,7 +27,7 @@ impl Operations {
     pub(crate) async fn set_weights(
         &self,
         request: SetWeights,
-        key: Option<Key>,
+        key: Option<SentKey>,
     ) -> Result<Written<WeightsSet>, Refusal> {
         Weights::check(&request.weights).map_err(|fault| Refused::Body(fault.to_string()))?;
         self.record_weights(request, key).await
@@ -42,9 +41,11 @@ impl Operations {
 
     async fn record_weights(
         &self,
-        request: SetWeights,
-        key: Option<Key>,
+        mut request: SetWeights,
+        key: Option<SentKey>,
     ) -> Result<Written<WeightsSet>, Refusal> {
+        self.stored(&mut request).await?;
+        let key = self.stored_key(key).await?;
         let SetWeights { weights, reason, actor } = request;
         let payload = serde_json::json!({ "weights": weights, "reason": request::reason(reason)? });
         let draft = Draft {

@@ -8,6 +8,7 @@ use engine_core::tags::Tags;
 use engine_core::wire::{
     EntriesAnswer, EntryNotValid, FeedbackSummary, TimelineAnswer, TimelineItem, Validity,
 };
+use engine_core::words::terms::Terms;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
@@ -177,7 +178,7 @@ fn item(connection: &Connection, bounds: Bounds, row: &Row<'_>) -> rusqlite::Res
         seq: seq.unsigned_abs(),
         citation: citation(seq.unsigned_abs(), &row.get::<_, [u8; 32]>(2)?),
         title: row.get(3)?,
-        snippet: snippet(&content, ""),
+        snippet: snippet(&Terms::default(), &content, ""),
         project: row.get(4)?,
         kind: row.get(5)?,
         session: row.get(6)?,

@@ -55,7 +55,7 @@ pub(super) fn forget(
     // The index takes words out only when it is told which.
     let words = format!(
         "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
-         SELECT 'delete', seq, title, content, tags FROM memories WHERE {named}"
+         SELECT 'delete', seq, terms(title), terms(content), terms(tags) FROM memories WHERE {named}"
     );
     transaction.execute(&words, named_params! {":ids": ids})?;
     let texts = format!("DELETE FROM memory_texts WHERE seq IN {memories}");

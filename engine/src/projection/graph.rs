@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine_core::graph::phrases;
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX, GRAPH_RELATIONS_MAX};
 use engine_core::wire::{Entity, GraphView, Relation};
+use engine_core::words::normal_form;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
@@ -260,8 +261,9 @@ pub(crate) fn searched(
 ) -> rusqlite::Result<Graph> {
     let moment = connection.unchecked_transaction()?;
     let view = seen(&moment, project, asked)?;
-    let wanted = text.to_lowercase();
-    let has = |text: &str| text.to_lowercase().contains(&wanted);
+    let lower = |text: &str| normal_form(text).to_lowercase();
+    let wanted = lower(text);
+    let has = |text: &str| lower(text).contains(&wanted);
     let mut found = BTreeSet::new();
     // SQLite knows the case of ASCII alone, so every text is looked at here; the bound on the time of a read bounds this.
     let entities = format!("SELECT e.name, e.kind FROM entities e WHERE e.project = :project AND {ENTITY}");
@@ -397,6 +399,8 @@ pub(super) fn mentioned(connection: &Connection, memory: i64) -> rusqlite::Resul
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) entities: BTreeSet<String>,
+    /// Names at which something stands: an entity, an observation, a relation from or to it.
+    pub(crate) attached: BTreeSet<String>,
     /// Entity and what was observed of it.
     pub(crate) observations: BTreeSet<(String, String)>,
     pub(crate) relations: BTreeSet<Relation>,
@@ -419,6 +423,16 @@ impl Standing {
             "SELECT DISTINCT e.name FROM json_each(:wanted) w
              JOIN entities e ON e.project = :project AND e.name = w.value WHERE {ENTITY}"
         );
+        let attached = format!(
+            "SELECT DISTINCT w.value FROM json_each(:wanted) w
+             WHERE EXISTS (SELECT 1 FROM entities e WHERE e.project = :project AND e.name = w.value AND {ENTITY})
+                OR EXISTS (SELECT 1 FROM observations o
+                    WHERE o.project = :project AND o.entity = w.value AND {OBSERVATION})
+                OR EXISTS (SELECT 1 FROM relations r
+                    WHERE r.project = :project AND r.source = w.value AND {RELATION})
+                OR EXISTS (SELECT 1 FROM relations r
+                    WHERE r.project = :project AND r.target = w.value AND {RELATION})"
+        );
         let observations = format!(
             "SELECT DISTINCT o.entity, o.content FROM json_each(:wanted) w
              JOIN observations o ON o.project = :project AND o.entity = json_extract(w.value, '$[0]')
@@ -431,6 +445,7 @@ impl Standing {
              WHERE {RELATION}"
         );
         let entities = view.each(&entities, &[(":wanted", &json(&wanted.entities))], |row| row.get(0))?;
+        let attached = view.each(&attached, &[(":wanted", &json(&wanted.attached))], |row| row.get(0))?;
         let observed = &[(":wanted", &json(&wanted.observations) as &dyn ToSql)];
         let observations = view.each(&observations, observed, |row| Ok((row.get(0)?, row.get(1)?)))?;
         let relations = view.each(&relations, &[(":wanted", &json(&wanted.relations))], relation)?;
@@ -440,6 +455,7 @@ impl Standing {
         };
         Ok(Standing {
             entities: entities.into_iter().collect(),
+            attached: attached.into_iter().collect(),
             observations: observations.into_iter().collect(),
             relations: relations.into_iter().collect(),
             repeated,

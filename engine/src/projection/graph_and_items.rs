@@ -219,7 +219,7 @@ fn found(connection: &Connection, words: &str, moment: Moment) -> Vec<(String, u
     let answer = match search.asked() {
         None => search.newest(connection),
         Some(words) => {
-            let ranked = search.best_by_texts(connection, &[words], None, 100).unwrap();
+            let ranked = search.best_by_texts(connection, words, None, 100).unwrap();
             search.ranked(connection, &ranked, false)
         }
     };

@@ -2,7 +2,7 @@
 //!
 //! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
 //! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
-//! [`readers`] reads, [`search`], [`validity`], [`items`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
+//! [`readers`] reads, [`search`], [`validity`], [`items`], [`item_search`], [`item_changes`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
 
 mod best;
 mod build;
@@ -13,6 +13,8 @@ mod files;
 mod forgetting;
 mod graph;
 mod heads;
+mod item_changes;
+mod item_search;
 mod items;
 mod job;
 mod known;
@@ -41,15 +43,16 @@ pub(crate) use graph::{
     Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, memories_near_at, neighbours,
     observations_in, opened, relations_in, searched,
 };
-pub(crate) use items::{
-    Filtered, ItemFile, ItemPlace, ItemSearch, Items, files, item, item_changes_after, item_projects,
-    item_versions, items_after, items_having_any, namespaces, refreshes_after, standing_items, timed,
+pub(crate) use item_changes::{
+    item_changes_after, item_projects, items_after, items_having_any, refreshes_after,
 };
+pub(crate) use item_search::{Filtered, ItemSearch, Items};
+pub(crate) use items::{ItemFile, ItemPlace, files, item, item_versions, namespaces, standing_items, timed};
 pub(crate) use known::{Earlier, Text, earlier};
 pub(crate) use projector::{Projector, Setting};
 pub(crate) use recall::{
     EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
-    memories_of_all_after, memory_count, projects, setting, titled,
+    memories_of_all_after, memory_count, projects, setting, title_form, titled,
 };
 pub(crate) use retention::candidates;
 pub(crate) use search::{

@@ -3,6 +3,7 @@
 use engine_core::digest::is_id;
 use engine_core::query::any_of;
 use engine_core::row::microseconds;
+use engine_core::words::normal_form;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -184,30 +185,35 @@ pub(crate) fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<
     Ok(Vec::new())
 }
 
+/// What titles are compared by.
+pub(crate) fn title_form(title: &str) -> String {
+    normal_form(title.trim()).to_lowercase()
+}
+
 /// Those of these memories whose title is the query, in whatever case of letters.
 pub(crate) fn titled(
     connection: &Connection,
     query: &str,
     candidates: impl Iterator<Item = i64>,
 ) -> rusqlite::Result<Vec<i64>> {
-    let mut statement =
-        connection.prepare_cached("SELECT 1 FROM memories WHERE seq = ?1 AND title = ?2 COLLATE NOCASE")?;
-    let mut found = Vec::new();
+    let mut statement = connection.prepare_cached("SELECT title FROM memories WHERE seq = ?1")?;
+    let (wanted, mut found) = (title_form(query), Vec::new());
     for seq in candidates.take(TITLED_MAX) {
-        if statement.exists((seq, query.trim()))? {
+        let title: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
+        if title.is_some_and(|title| title_form(&title) == wanted) {
             found.push(seq);
         }
     }
     Ok(found)
 }
 
-/// Memories that have any of these words, in the order of the log.
+/// Memories that have any of these terms, in the order of the log.
 pub(crate) fn having_any(
     connection: &Connection,
-    words: &[&str],
+    terms: &[String],
     each: &mut dyn FnMut(i64),
 ) -> rusqlite::Result<()> {
-    let Some(query) = any_of(words) else { return Ok(()) };
+    let Some(query) = any_of(terms) else { return Ok(()) };
     let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([query])?;

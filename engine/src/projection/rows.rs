@@ -1,12 +1,15 @@
 //! Rows on their way into the tables and back out: the digest follows them both ways.
 
 use std::io;
+use std::sync::LazyLock;
 
 use engine_core::content::{Cell, ContentDigest, Table, row_hash};
 use engine_core::digest::Hash;
 use engine_core::fold::{Change, Feedback, Invalidation, fold};
 use engine_core::format::EventLine;
 use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
+use engine_core::words::normal_form;
+use engine_core::words::terms::Terms;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
 
@@ -26,8 +29,8 @@ pub(super) struct Folded {
 
 #[derive(Debug)]
 enum Step {
-    /// With its hash.
-    Put(Row, Hash),
+    /// With its hash and, of a memory, the terms of its title, content and tags.
+    Put(Row, Hash, Option<[String; 3]>),
     /// Its target is looked up among the rows.
     End(Box<Invalidation>),
     /// Its target is looked up among the rows.
@@ -48,14 +51,14 @@ impl Folded {
         });
         let steps = changes.into_iter().flat_map(Step::of).collect();
         let known = microseconds(event.envelope.time);
-        let project = event.envelope.project.to_string();
+        let project = normal_form(&event.envelope.project).into_owned();
         Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, project, steps })
     }
 
     /// Whether it changes what was there before it, and does not only add to it.
     pub(super) fn alters(&self) -> bool {
         let adds = |step: &Step| match step {
-            Step::Put(row, _) => {
+            Step::Put(row, ..) => {
                 matches!(row.table, Table::Memories | Table::Requests | Table::Sources | Table::Refreshes)
             }
             Step::End(_) | Step::Rate(_) | Step::Forget(_) => false,
@@ -81,7 +84,7 @@ impl Folded {
     ) -> rusqlite::Result<()> {
         for step in self.steps {
             match step {
-                Step::Put(row, hash) => put(transaction, digest, &row, hash)?,
+                Step::Put(row, hash, terms) => put(transaction, digest, &row, hash, terms.as_ref())?,
                 Step::End(end) => end_validity(transaction, digest, *end)?,
                 Step::Rate(feedback) => rate(transaction, digest, feedback)?,
                 Step::Forget(ids) => forgetting::forget(transaction, digest, &ids)?,
@@ -109,9 +112,19 @@ impl Step {
     }
 
     fn put(row: Row) -> Step {
-        let hash = row.hash();
-        Step::Put(row, hash)
+        let (hash, terms) = (row.hash(), terms_of(&row));
+        Step::Put(row, hash, terms)
     }
+}
+
+/// What a memory is found by: cut when its line is read, by a thread that does not write.
+fn terms_of(row: &Row) -> Option<[String; 3]> {
+    static TERMS: LazyLock<Terms> = LazyLock::new(Terms::default);
+    let terms = |column: usize| match &row.values[column] {
+        Value::Text(text) => TERMS.index_text(text),
+        _ => String::new(),
+    };
+    (row.table == Table::Memories).then(|| MEMORY_WORDS.map(terms))
 }
 
 fn end_validity(
@@ -123,7 +136,7 @@ fn end_validity(
     let Some(target) = memory_of(transaction, &end.target)? else { return Ok(()) };
     let row = end.into_row(target);
     let hash = row.hash();
-    put(transaction, digest, &row, hash)
+    put(transaction, digest, &row, hash, None)
 }
 
 fn rate(
@@ -134,7 +147,7 @@ fn rate(
     let Some(target) = memory_of(transaction, &feedback.target)? else { return Ok(()) };
     let row = feedback.into_row(target);
     let hash = row.hash();
-    put(transaction, digest, &row, hash)
+    put(transaction, digest, &row, hash, None)
 }
 
 /// Sequence number of a memory.
@@ -150,6 +163,7 @@ fn put(
     digest: &mut ContentDigest,
     row: &Row,
     hash: Hash,
+    terms: Option<&[String; 3]>,
 ) -> rusqlite::Result<()> {
     // A log has each id and each key once. Were one twice, the first is the one that was promised.
     let insert = match row.table {
@@ -179,11 +193,11 @@ fn put(
     }
     if row.table == Table::Memories {
         known::index(transaction, &row.values)?;
-        let [title, content, tags] = MEMORY_WORDS;
-        let words = [0, title, content, tags].map(|column| Bound(&row.values[column]));
+    }
+    if let Some([title, content, tags]) = terms {
         transaction
             .prepare_cached("INSERT INTO memories_fts (rowid, title, content, tags) VALUES (?,?,?,?)")?
-            .execute(params_from_iter(words))?;
+            .execute((Bound(&row.values[0]), title, content, tags))?;
     }
     Ok(())
 }

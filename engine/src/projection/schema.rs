@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, MAIN_DB};
+use engine_core::words::terms::Terms;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, Error, MAIN_DB};
 
 /// What rows are written into. The columns are those of `engine_core::row`.
 const TABLES: &str = "
@@ -77,11 +79,16 @@ CREATE TABLE mentions (
 CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
 );
+-- What texts are found by is cut by the program; FTS5 cuts at the blanks between. The views say it again for those who
+-- compare the index with the rows.
+CREATE VIEW items_terms AS SELECT seq, terms(words) AS words FROM items_current;
+CREATE VIEW memories_terms AS SELECT
+    seq, terms(title) AS title, terms(content) AS content, terms(tags) AS tags FROM memories;
 CREATE VIRTUAL TABLE items_fts USING fts5 (
-    words, content = 'items_current', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
+    words, content = 'items_terms', content_rowid = 'seq', tokenize = 'ascii'
 );
 CREATE VIRTUAL TABLE memories_fts USING fts5 (
-    title, content, tags, content = 'memories', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
+    title, content, tags, content = 'memories_terms', content_rowid = 'seq', tokenize = 'ascii'
 );
 ";
 
@@ -132,9 +139,22 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+/// Gives a connection the function `terms`, of which the full-text indexes are made: the terms of a text, a blank between two.
+pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    let terms = Terms::default();
+    connection.create_scalar_function("terms", 1, flags, move |context| {
+        let text =
+            context.get_raw(0).as_str_or_null().map_err(|fault| Error::UserFunctionError(fault.into()))?;
+        Ok(text.map(|text| terms.index_text(text)))
+    })
+}
+
 /// A connection that writes while others read.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
+    add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
     // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
     // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
@@ -155,7 +175,7 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     if connection.is_readonly(MAIN_DB)? {
         let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
         let why = "the file could be opened for reading only".to_owned();
-        return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
+        return Err(Error::SqliteFailure(cannot_open, Some(why)));
     }
     Ok(connection)
 }
@@ -164,6 +184,7 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
 /// and no sync until it is whole.
 pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
+    add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::cause::Cause;
 use super::job::{Job, Stop};
 use super::rows::digest_of;
-use super::schema::WORDS;
+use super::schema::{WORDS, add_terms};
 use super::store::{StoreError, is_of_the_volume, read_applied};
 
 /// From the first answer to the first look: a start has other things to read.
@@ -213,6 +213,7 @@ pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Lo
 
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    add_terms(&connection)?;
     connection.execute_batch(
         "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 100; PRAGMA cache_size = -2048;",
     )?;

@@ -74,6 +74,11 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
             clauses.push("id IN (SELECT value FROM json_each(?))");
             values.push(Box::new(serde_json::to_string(ids).expect("a list of strings is always JSON")));
         }
+        Which::Either(one, other) => {
+            let ((one, mut first), (other, second)) = (clause(one), clause(other));
+            first.extend(second);
+            return (format!("(({one}) OR ({other}))"), first);
+        }
         Which::Where { project, session, source } => {
             if let Some(project) = project {
                 clauses.push("project = ?");
@@ -111,6 +116,7 @@ pub(crate) fn rows_left(connection: &Connection, targets: &[Target]) -> rusqlite
     connection.query_row(
         "SELECT (SELECT count(*) FROM memories WHERE id IN (SELECT value FROM json_each(?1)))
               + (SELECT count(*) FROM memories_fts_docsize WHERE id IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM memory_texts WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM invalidations WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM feedback WHERE seq IN (SELECT value FROM json_each(?2)))
               + (SELECT count(*) FROM sources WHERE seq IN (SELECT value FROM json_each(?2)))",

@@ -2,7 +2,8 @@
 //! are of all projects, and what one writes must not change the order in another.
 
 use engine_core::retrieval::bm25::{Asked, idf};
-use engine_core::retrieval::terms::{Stems, Term, words};
+use engine_core::words::terms::{Term, Terms, number};
+use engine_core::words::words;
 
 use super::best::Best;
 
@@ -12,7 +13,8 @@ const TEXTS_BYTES_MAX: usize = 16 << 20;
 
 /// Texts that were looked at.
 pub(super) struct Texts {
-    stems: Stems,
+    cutter: Terms,
+    asked: Vec<String>,
     terms: Vec<Term>,
     looked: Vec<(i64, Vec<f64>, f64)>,
     /// Found, and not looked at.
@@ -23,11 +25,17 @@ pub(super) struct Texts {
 impl Texts {
     /// For what somebody looks for.
     pub(super) fn new(asked: &str) -> Texts {
-        let (stems, mut terms) = (Stems::default(), Vec::new());
-        words(asked, |word| terms.push(stems.term(word)));
+        let (cutter, mut all) = (Terms::default(), Vec::new());
+        words(asked, |word| cutter.of_word(word, |term| all.push(term.to_owned())));
+        let mut terms: Vec<Term> = all.iter().map(|term| number(term)).collect();
         terms.sort_unstable();
         terms.dedup();
-        Texts { stems, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+        Texts { cutter, asked: all, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+    }
+
+    /// The terms that are asked for.
+    pub(super) fn asked(&self) -> &[String] {
+        &self.asked
     }
 
     /// Whether the next one has to be looked at; what is not is told with [`Texts::pass`].
@@ -44,9 +52,9 @@ impl Texts {
         let (mut counts, mut length) = (vec![0.0; self.terms.len()], 0.0);
         for (text, weight) in parts {
             self.bytes += text.len();
-            words(text, |word| {
+            self.cutter.of_text(text, |term, _| {
                 length += 1.0;
-                if let Ok(place) = self.terms.binary_search(&self.stems.term(word)) {
+                if let Ok(place) = self.terms.binary_search(&number(term)) {
                     counts[place] += weight;
                 }
             });

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use engine_core::embedding::hashing::fnv1a;
-use engine_core::retrieval::terms::{Stems, is_stop_word, words};
 use engine_core::retrieval::voice::Voice;
+use engine_core::words::terms::{Terms, number};
+use engine_core::words::words;
 
 use super::model::Model;
 use super::names::{NONE, Names};
@@ -14,10 +15,11 @@ use super::outside::Outside;
 use super::rank::is_somebodys;
 use super::texts::Texts;
 use super::vectors::Vectors;
-use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT};
+use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
 
-/// Words of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
-const TERMS_MAX: usize = 4_096;
+/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
+/// Scripts without blanks have some two and a half for each character.
+const TERMS_MAX: usize = 12_288;
 /// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
 /// Tokens of a memory that are compared one by one.
@@ -41,7 +43,7 @@ pub(super) struct Catalog {
     session: Vec<u32>,
     /// Which of its session each is.
     place: Vec<u32>,
-    /// All words, stop words too.
+    /// All terms, those of stop words too.
     pub(super) words: Vec<u32>,
     /// How many of them are the title's and, at the end, the tags'.
     title_words: Vec<u16>,
@@ -73,7 +75,7 @@ pub(super) struct Catalog {
     pub(super) vectors: Vectors,
     /// Where a model outside is configured.
     pub(super) outside: Option<Outside>,
-    stems: Stems,
+    terms: Terms,
     /// Events looked at.
     pub(super) through: i64,
 }
@@ -119,7 +121,7 @@ impl Catalog {
             boundaries: BTreeSet::new(),
             vectors: Vectors::new(model),
             outside: outside.then(Outside::default),
-            stems: Stems::default(),
+            terms: Terms::default(),
             through: 0,
         }
     }
@@ -201,10 +203,10 @@ impl Catalog {
     fn push_terms(&mut self, row: &MemoryRow) {
         let (mut kept, mut count, mut ends) = (Vec::new(), 0_u32, [0; 3]);
         for (text, end) in [&row.title, &row.content, &row.tags].into_iter().zip(&mut ends) {
-            words(text, |word| {
+            self.terms.of_text(text, |term, says| {
                 count += 1;
-                if !is_stop_word(word) && kept.len() < TERMS_MAX {
-                    kept.push((self.stems.term(word), count));
+                if says && kept.len() < TERMS_MAX {
+                    kept.push((number(term), count));
                 }
             });
             *end = count;
@@ -464,14 +466,14 @@ impl Catalog {
         total / count
     }
 
-    pub(super) fn stems(&self) -> &Stems {
-        &self.stems
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
 /// What a title is found by, in whatever case of letters; 0 is no title.
 fn title_number(title: &str) -> u32 {
-    let hash = fnv1a(title.to_ascii_lowercase().as_bytes());
+    let hash = fnv1a(title_form(title).as_bytes());
     let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
     if title.is_empty() { 0 } else { number.max(1) }
 }
@@ -495,80 +497,4 @@ pub(super) fn embedded(row: &MemoryRow) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(seq: i64, session: Option<&str>, content: &str) -> MemoryRow {
-        MemoryRow {
-            seq,
-            known: seq * 10,
-            valid_from: seq * 10,
-            occurred: seq * 10,
-            actor: "ana".into(),
-            kind: "note".into(),
-            session: session.map(str::to_owned),
-            title: String::new(),
-            tags: "[]".into(),
-            content: content.into(),
-        }
-    }
-
-    fn catalog() -> Catalog {
-        let mut catalog = Catalog::new(Model::Hashing, false);
-        for (seq, session, content) in [
-            (3, Some("a"), "The kettle is blue"),
-            (5, Some("b"), "Which kettle?"),
-            (6, Some("a"), "The pot is red"),
-            (9, None, "A note"),
-        ] {
-            catalog.push(&row(seq, session, content));
-        }
-        catalog
-    }
-
-    fn now() -> Bounds {
-        Bounds { as_of: 1_000, known_seq: i64::MAX, known_time: i64::MAX, is_now: true }
-    }
-
-    #[test]
-    fn neighbours_are_those_of_the_session() {
-        let catalog = catalog();
-        assert_eq!(catalog.neighbour(0, 1), Some(2));
-        assert_eq!(catalog.neighbour(2, -1), Some(0));
-        assert_eq!(
-            (catalog.neighbour(1, 1), catalog.neighbour(3, -1), catalog.neighbour(0, -1)),
-            (None, None, None)
-        );
-        assert_eq!((catalog.number(6), catalog.number(4)), (Some(2), None));
-        let mut from = 0;
-        let found = [2, 3, 4, 6, 9, 12].map(|seq| catalog.number_from(&mut from, seq));
-        assert_eq!(found, [None, Some(0), None, Some(2), Some(3), None]);
-    }
-
-    #[test]
-    fn what_is_true_follows_what_was_said_and_known() {
-        let mut catalog = catalog();
-        assert!(catalog.is_true(0, &now()));
-        assert!(!catalog.is_true(0, &Bounds { as_of: 29, ..now() }));
-        assert!(!catalog.is_true(1, &Bounds { known_seq: 4, ..now() }));
-        catalog.end(&EndRow { seq: 10, memory: 3, until: 500, known: 100 });
-        catalog.end(&EndRow { seq: 11, memory: 4, until: 500, known: 100 });
-        assert!(!catalog.is_true(0, &now()));
-        assert!(catalog.is_true(0, &Bounds { as_of: 499, ..now() }));
-        assert!(catalog.is_true(0, &Bounds { known_seq: 9, ..now() }));
-        assert_eq!((catalog.next_boundary(0), catalog.next_boundary(500)), (Some(500), None));
-    }
-
-    #[test]
-    fn what_is_forgotten_leaves_nothing_to_find() {
-        let mut catalog = catalog();
-        let kettle = catalog.stems().term("kettle");
-        assert_eq!(catalog.texts.frequency(kettle), 2);
-        catalog.forget(3);
-        catalog.forget(4);
-        assert_eq!(catalog.texts.frequency(kettle), 1);
-        let kettle = catalog.texts.number(kettle);
-        let has = |number| catalog.texts.of(number).any(|word| word.number == kettle);
-        assert!(!catalog.is_true(0, &now()) && !has(0) && has(1));
-    }
-}
+mod tests;

@@ -53,7 +53,7 @@ impl Retrieval {
         let bounds = search.moment.bounds(connection)?;
         let mut degraded = Vec::new();
         let by_texts = |degraded: Vec<Degraded>| -> rusqlite::Result<(Vec<(i64, f64)>, Vec<Degraded>)> {
-            let ranked = search.best_by_texts(connection, &question.kept(&[]), among, LANE_TOP)?;
+            let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
             Ok((ranked, degraded))
         };
         // A catalog has the latest versions alone: of a log that is read up to a breach others may count.
@@ -73,8 +73,8 @@ impl Retrieval {
         let tags = Tags::default();
         let narrow = narrow(search, &tags, among, bounds);
         let mut query = Query::new(&state.catalog, question, None, counted.compares_tokens());
-        let words = if counted.by_words { query.telling_words() } else { Vec::new() };
-        let lexical = query.best_by_words(&narrow, |each| items_having_any(connection, &words, each));
+        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&narrow, |each| items_having_any(connection, &terms, each));
         let lexical = lane("lexical", lexical, &mut degraded)?;
         let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
         let ranked = query.rank(&found, &narrow, &weights);

@@ -3,6 +3,7 @@
 use engine_core::limits::SEARCH_TOTAL_MAX;
 use engine_core::retrieval::bm25::{Asked, idf};
 use engine_core::wire::{SearchAnswer, SearchMode};
+use engine_core::words::terms::number;
 
 use super::catalog::Catalog;
 use super::held::{Extent, Of};
@@ -45,7 +46,8 @@ fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let Scope { connection, search, question, .. } = *scope;
     let narrow = scope.narrow();
     let admission = Admission::new(catalog, &narrow);
-    let terms = question.words.iter().map(|word| catalog.stems().term(word));
+    let mut terms = Vec::new();
+    question.words.iter().for_each(|word| catalog.terms().required(word, |term| terms.push(number(term))));
     let count = catalog.count() as u64;
     let asked = Asked::new(terms, |term| idf(count, catalog.texts.frequency(term)));
     let words: Vec<u32> = asked.terms().iter().map(|(term, _)| catalog.texts.number(*term)).collect();

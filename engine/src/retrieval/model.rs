@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use engine_core::embedding::hashing;
 use engine_core::embedding::table::Table;
 use engine_core::embedding::wordpiece::WordPiece;
+use engine_core::tokens;
 
 use super::directory::DirectoryModel;
 use super::rows::product;
@@ -87,9 +88,9 @@ impl Model {
     }
 }
 
-/// Tokens of a text as the built-in model counts them; other models count much alike.
+/// Tokens of a text, never fewer than a provider counts: the one count of everything that is bounded by tokens.
 pub(crate) fn token_count(text: &str) -> usize {
-    BUILT_IN.pieces.encode(text).len()
+    tokens::count(text, &BUILT_IN.pieces)
 }
 
 #[cfg(test)]

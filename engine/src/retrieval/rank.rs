@@ -6,9 +6,9 @@ use engine_core::limits::ACTOR_DEFAULT;
 use engine_core::retrieval::bm25::{Asked, idf};
 use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evidence, NAMES};
 use engine_core::retrieval::question::Question;
-use engine_core::retrieval::terms::Term;
 use engine_core::retrieval::weights::score;
 use engine_core::tags::Tags;
+use engine_core::words::terms::{Term, number};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -118,8 +118,9 @@ pub(super) struct Query<'a> {
     question: &'a Question,
     /// Whether it names the actor of this number.
     named: Vec<bool>,
-    kept: Vec<&'a str>,
-    /// Words in the order of the query, each as often as it is there, as the catalog numbers them.
+    /// What its words are found by.
+    terms: Vec<String>,
+    /// Terms in the order of the query, each as often as it is there, as the catalog numbers them.
     pub(super) stems: Vec<u32>,
     pub(super) asked: Asked,
     /// The numbers of its terms.
@@ -156,12 +157,14 @@ impl<'a> Query<'a> {
             .flat_map(|((words, _), _)| words.clone())
             .collect();
         let kept = question.kept(&spoken);
-        let stems: Vec<Term> = kept.iter().map(|word| catalog.stems().term(word)).collect();
+        let mut terms = Vec::with_capacity(kept.len());
+        kept.iter().for_each(|word| catalog.terms().of_word(word, |term| terms.push(term.to_owned())));
+        let stems: Vec<Term> = terms.iter().map(|term| number(term)).collect();
         let count = catalog.count() as u64;
         let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
-        let number = |term: &Term| catalog.texts.number(*term);
-        let words = asked.terms().iter().map(|(term, _)| number(term)).collect();
-        let stems = stems.iter().map(number).collect();
+        let known = |term: &Term| catalog.texts.number(*term);
+        let words = asked.terms().iter().map(|(term, _)| known(term)).collect();
+        let stems = stems.iter().map(known).collect();
         let text = kept.join(" ");
         let late = compares_tokens.then(|| Late::new(catalog, &text));
         let rows = outside.and_then(|(asked, store)| {
@@ -178,7 +181,7 @@ impl<'a> Query<'a> {
             catalog,
             question,
             named,
-            kept,
+            terms,
             stems,
             asked,
             words,
@@ -196,20 +199,25 @@ impl<'a> Query<'a> {
         self.kept_by.is_some()
     }
 
-    /// Words that put memories forward: all that say something, the rarest first, as far as the index can walk them.
-    pub(super) fn telling_words(&self) -> Vec<&'a str> {
-        let frequency = |word: &&str| self.catalog.texts.frequency(self.catalog.stems().term(word));
-        let mut words: Vec<(u64, &str)> = self.kept.iter().map(|word| (frequency(word), *word)).collect();
+    /// Terms that put memories forward: all that say something, the rarest first, as far as the index can walk them.
+    pub(super) fn telling_terms(&self) -> Vec<String> {
+        let frequency = |term: &str| self.catalog.texts.frequency(number(term));
+        let mut words: Vec<(u64, &String)> = self.terms.iter().map(|term| (frequency(term), term)).collect();
         words.sort_unstable();
         words.dedup();
         let mut walked = 0;
-        let fits = |(frequency, _): &(u64, &str)| {
+        let fits = |(frequency, _): &(u64, &String)| {
             walked += frequency;
             walked <= POSTINGS_MAX
         };
-        let telling: Vec<&str> = words.iter().copied().take_while(fits).map(|(_, word)| word).collect();
-        // One word is always asked for; the time of a read is bounded anyway.
-        if telling.is_empty() { words.first().map(|(_, word)| *word).into_iter().collect() } else { telling }
+        let telling: Vec<String> =
+            words.iter().copied().take_while(fits).map(|(_, term)| term.clone()).collect();
+        // One is always asked for; the time of a read is bounded anyway.
+        if telling.is_empty() {
+            words.first().map(|(_, term)| (*term).clone()).into_iter().collect()
+        } else {
+            telling
+        }
     }
 
     /// The best by their words among those that the full-text index puts forward. It walks them and does not rank them: that takes a

@@ -8,6 +8,7 @@ use engine_core::retrieval::features::{Counted, NAMES};
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
+use engine_core::words::terms::Terms;
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -267,8 +268,8 @@ impl Retrieval {
         degraded: &mut Vec<Degraded>,
     ) -> rusqlite::Result<Found> {
         let Scope { connection, search, .. } = *scope;
-        let words = if counted.by_words { query.telling_words() } else { Vec::new() };
-        let lexical = query.best_by_words(&scope.narrow(), |each| having_any(connection, &words, each));
+        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&scope.narrow(), |each| having_any(connection, &terms, each));
         let mut found = Found { lexical: lane("lexical", lexical, degraded)?, ..Found::default() };
         if counted.exact {
             found.exact = exact.to_vec();
@@ -283,8 +284,10 @@ impl Retrieval {
 
     /// The order of the words alone, when there is nothing else to rank by.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
-        let words = scope.question.kept(&[]);
-        let found = scope.search.best_having_any(scope.connection, &words, scope.bounds, LANE_TOP)?;
+        let (known, mut terms) = (Terms::default(), Vec::new());
+        let kept = scope.question.kept(&[]);
+        kept.iter().for_each(|word| known.of_word(word, |term| terms.push(term.to_owned())));
+        let found = scope.search.best_having_any(scope.connection, &terms, scope.bounds, LANE_TOP)?;
         #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
         let by_place = |(place, seq): (usize, i64)| Ranked {
             seq,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use engine_core::retrieval::features::NAMES;
 use engine_core::retrieval::question::Question;
-use engine_core::retrieval::terms::is_stop_word;
 use engine_core::row::microseconds;
 use engine_core::tags::Tags;
+use engine_core::words::terms::is_stop_word;
 use jiff::Timestamp;
 use serde::Deserialize;
 

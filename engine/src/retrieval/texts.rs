@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use engine_core::retrieval::terms::Term;
+use engine_core::words::terms::Term;
 
 /// The number of no word: what stands in place of words that were forgotten.
 const NO_WORD: u32 = 0;

@@ -81,13 +81,18 @@ assert "score" not in store.search_items(["docs"], limit=1)["items"][0]
 assert all(0 <= item["score"] <= 1 for item in found), found
 # As in LangGraph, what is found comes first and the rest behind it, as far as the limit goes; sentences find what they mean.
 assert sorted(keys("docs", query="unheard", limit=100)) == [f"d{n}" for n in range(9)]
-store.put_item(["users", "ana"], key="likes", value={"food": "pizza"})
-store.put_item(["users", "ana"], key="lives", value={"city": "Lisbon"})
-store.put_item(["users", "ana"], key="drives", value={"car": "an old red van"})
-for query, key in [("what does ana like to eat", "likes"), ("which town is her home", "lives"), ("her vehicle", "drives")]:
+store.put_item(["users", "ana"], key="likes", value={"text": "Her favourite dish is pizza with olives", "n": 1})
+store.put_item(["users", "ana"], key="lives", value={"text": "She moved to Lisbon last spring", "n": 2})
+store.put_item(["users", "ana"], key="drives", value={"text": "She drives an old red van to work", "n": 3})
+for query, key in [
+    ("Which food is her favourite?", "likes"),
+    ("Where did she move to?", "lives"),
+    ("What does she drive?", "drives"),
+    ("Does she own a car?", "drives"),
+]:
     best = store.search_items(["users"], query=query, limit=3)["items"]
     assert best[0]["key"] == key and len(best) == 3, (query, best)
-assert [item["key"] for item in store.search_items(["users"], query="what does ana eat", filter={"city": "Lisbon"})["items"]] == ["lives"]
+assert [item["key"] for item in store.search_items(["users"], query="what does ana eat", filter={"n": 2})["items"]] == ["lives"]
 for n in range(3):
     store.delete_item(["users", "ana"], key=["likes", "lives", "drives"][n])
 

@@ -193,7 +193,8 @@ fn null_means_absent_for_every_optional_field() {
                         engine.connect().request(&method.to_uppercase(), &path, "", &body.to_string());
                     let answer = answer.unwrap();
                     let is_shape = answer.body.contains("the body is not valid");
-                    (answer.status / 100, is_shape, answer.body)
+                    // Whether it is there and true still may depend on the one before.
+                    (answer.status == 400, is_shape, answer.body)
                 };
                 let (with_null, without) = (send(&null), send(&absent));
                 assert_eq!(

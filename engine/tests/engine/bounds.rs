@@ -101,7 +101,7 @@ fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = Running::start(data.path());
     let config = other.path().join("config.yaml");
-    std::fs::write(&config, "limits: {keepAliveSeconds: 5}\n").unwrap();
+    fs::write(&config, "limits: {keepAliveSeconds: 5}\n").unwrap();
     let short = Running::spawn_with(other.path(), &["--config".as_ref(), config.as_os_str()]);
     let ask = |client: &mut Client, seconds: u32| {
         let answer = client.request("GET", "/v1/log/head", "", "").unwrap();

@@ -92,7 +92,7 @@ fn everything_the_package_wrote_is_imported_once() {
     let data = tempfile::tempdir().unwrap();
     let (code, report) = into_data(&fixtures(), data.path());
     assert_eq!(code, 0, "{report:#}");
-    assert_eq!((&report["ok"], &report["totals"]["logs"]), (&json!(true), &json!(9)));
+    assert_eq!((&report["ok"], &report["totals"]["logs"]), (&json!(true), &json!(10)));
     let verified = report["totals"]["verified"].as_u64().unwrap();
     // `golden` and the first events of `switched` are one log with two ends.
     let golden = log_report(&report, "golden");
@@ -116,7 +116,7 @@ fn everything_the_package_wrote_is_imported_once() {
     assert_eq!(again["target"], report["target"], "the second run wrote nothing");
 
     let (code, proof) = import(&["verify", "--data", data.path().to_str().unwrap()]);
-    assert_eq!((code, &proof["ok"], proof["logs"].as_array().unwrap().len()), (0, &json!(true), 8));
+    assert_eq!((code, &proof["ok"], proof["logs"].as_array().unwrap().len()), (0, &json!(true), 9));
     let engine = Running::start(data.path());
     assert_eq!(engine.total("q=café"), 1 + 1, "of `golden` and of `legacy_0_1_0`");
 }

@@ -261,10 +261,10 @@ fn a_rebuild_tells_that_the_one_before_was_wrong() {
     // With its digest made to fit, so that nothing but the log can tell.
     execute(data.path(), "UPDATE applied SET digest = zeroblob(32)");
     let rebuilt = binary().arg("rebuild").arg("--data").arg(data.path()).output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
     assert_eq!(report["replaced_was_wrong"], true, "{report}");
     let again = binary().arg("rebuild").arg("--data").arg(data.path()).output().unwrap();
-    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((&again["replaced_was_wrong"], &again["digest"]), (&json!(false), &report["digest"]));
 }
 
@@ -273,7 +273,7 @@ fn rebuilt_by_hand() {
     check_survives(|data| {
         let rebuilt = binary().arg("rebuild").arg("--data").arg(data).output().unwrap();
         assert!(rebuilt.status.success(), "{rebuilt:?}");
-        let report: serde_json::Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
+        let report: Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
         assert_eq!((&report["ok"], &report["applied_seq"]), (&json!(true), &json!(20)));
         assert_eq!(report["replaced_was_wrong"], false);
     });

@@ -126,6 +126,35 @@ fn a_timeline_is_around_its_anchor() {
     assert_eq!(engine.get(&format!("/v1/timeline?anchor={}", "0".repeat(32))).code(), "ENTRY_NOT_FOUND");
 }
 
+/// A byte order mark, the ends of lines, blanks at them and how characters are composed are no other text.
+#[test]
+fn a_document_that_looks_the_same_is_unchanged() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let text =
+        "---\nlayout: post\n---\n\n```sh\n# not the title\n```\n\nCafé hours\n==========\n\nOpen at nine.\n";
+    let ingest = |content: &str| {
+        let documents = json!({"documents": [{"source": "hours.md", "content": content}]});
+        post(&engine, "/v1/documents", &documents).json()["items"][0].clone()
+    };
+    let saved = ingest(text);
+    assert_eq!(saved["status"], "saved");
+    let id = saved["ids"][0].as_str().unwrap();
+    assert_eq!(engine.get(&format!("/v1/memories/{id}")).json()["title"], "Café hours");
+    let head = engine.get("/v1/log/head").json();
+    for same in [
+        text.replace('\n', "\r\n"),
+        format!("\u{feff}{text}"),
+        text.replace('é', "e\u{301}"),
+        text.replace("nine.", "nine. \t"),
+        format!("{text}\n\n"),
+    ] {
+        assert_eq!(ingest(&same)["status"], "unchanged", "{same:?}");
+    }
+    assert_eq!(engine.get("/v1/log/head").json(), head);
+    assert_eq!(ingest(&text.replace("nine", "ten"))["status"], "updated");
+}
+
 #[test]
 fn a_document_is_saved_once_and_a_new_version_replaces_it() {
     let data = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ from pathlib import Path
 
 warnings.simplefilter("ignore")
 from zaxy.event import EventLog, verify_event_chain  # noqa: E402
+from zaxy.lifecycle import build_compaction_completed_event  # noqa: E402
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -77,6 +78,25 @@ def long_names(log):
     log.append("a." + "b" * 200, "x", {"content": "text"}, "t", START)
 
 
+def compacted(log):
+    """What the command `zaxy compact` does; the command itself needs packages that a log does not."""
+    log.append("goal.created", "user", {"title": "Ship it again"}, "c", START)
+    log.append("config.recorded", "user", {"api_key": "sk-abcdefghij", "\U00010000": 1, "\uff61": 2}, "c", START)
+    log.append("note.taken", "user", {"weight": 1338253595894726.25, "large": 10**30, "small": 1e-7}, "c", START)
+    log.append("note.taken", "user", {"content": "private"}, "c", START, forgettable=True)
+    odd_values(log)
+    caused_by = [{"event_type": "task.completed", "actor": "é", "payload": {"summary": "done"}, "thread": "c",
+                  "timestamp": START, "id": "evt-1", "parent_event_id": "evt-0", "caused_by": ["evt-0", "é"]}]
+    log.append_many(caused_by)
+    events = log.read_all()
+    log.path.write_text("".join(event.model_dump_json() + "\n" for event in events), encoding="utf-8")
+    done = build_compaction_completed_event(session_id="compacted", mode="rewrite", status="succeeded",
+                                            log_path="compacted.jsonl", event_count=len(events),
+                                            output_path="compacted.jsonl", snapshot_path=None)
+    log.append(done["event_type"], actor=done["actor"], payload=done["payload"], thread="compacted", timestamp=START)
+    log.append("note.taken", "user", {"content": "after it was compacted"}, "c", START)
+
+
 def long(log, events):
     for first in range(0, events, 1000):
         log.append_many(
@@ -95,7 +115,7 @@ def long(log, events):
 
 def main():
     directory = Path(sys.argv[1])
-    makers = [golden, odd_values, legacy, switched, redacted, forgettable, caused, long_names]
+    makers = [golden, odd_values, legacy, switched, redacted, forgettable, caused, long_names, compacted]
     logs = {maker.__name__: maker for maker in makers}
     if len(sys.argv) > 2:
         logs["long"] = lambda log: long(log, int(sys.argv[2]))

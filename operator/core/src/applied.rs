@@ -80,19 +80,25 @@ pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dynamic
     found.into_iter().find(|difference| !accepted.contains(difference)).map(|difference| difference.path)
 }
 
+/// Whether admission keeps an annotation off an object, as far as the last write tells.
+#[must_use]
+pub fn is_kept_off(observed: &Observed, key: &ChildKey, live: &DynamicObject, annotation: &str) -> bool {
+    let all = ".metadata.annotations";
+    let one = format!("{all}.{annotation}");
+    last_write(observed, key, live)
+        .filter(|applied| observed.now.duration_since(applied.at) < ACCEPTED_MAX)
+        .is_some_and(|applied| applied.altered.iter().any(|found| found.path == all || found.path == one))
+}
+
 /// Whether what is wanted of an object is what was wanted when it was written last: then somebody else changed it.
 #[must_use]
 pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> bool {
-    let stamp = |annotation: Option<&str>| annotation.map(str::to_owned);
-    match last_write(observed, key, live) {
-        Some(applied) => applied.intent == intent(wanted),
-        None => {
-            let annotations = live.metadata.annotations.as_ref();
-            let there = annotations.and_then(|map| map.get(APPLIED_HASH_ANNOTATION)).map(String::as_str);
-            let here = wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str();
-            stamp(there) == stamp(here)
-        }
+    if let Some(applied) = last_write(observed, key, live) {
+        return applied.intent == intent(wanted);
     }
+    let annotations = live.metadata.annotations.as_ref();
+    let there = annotations.and_then(|map| map.get(APPLIED_HASH_ANNOTATION)).map(String::as_str);
+    there == wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str()
 }
 
 /// What admission makes of the objects: each with the first field that comes back otherwise than it is applied.

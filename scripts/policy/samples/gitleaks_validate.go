@@ -3,12 +3,50 @@
 package utils
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"strings"
 
 	"github.com/zricethezav/gitleaks/v8/config"
+	"github.com/zricethezav/gitleaks/v8/detect"
 )
+
+// With the name of a file of JSON strings, one a line, in the environment: prints which of all rules find something in
+// each text, and ends.
+const textsVariable = "PEER_TEXTS"
+
+func init() {
+	path := os.Getenv(textsVariable)
+	if path == "" {
+		return
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		panic(err)
+	}
+	detector, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		panic(err)
+	}
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 16<<20)
+	out := json.NewEncoder(os.Stdout)
+	for lines.Scan() {
+		var text string
+		if err := json.Unmarshal(lines.Bytes(), &text); err != nil {
+			panic(err)
+		}
+		rules := []string{}
+		for _, found := range detector.DetectString(text) {
+			rules = append(rules, found.RuleID)
+		}
+		if err := out.Encode(rules); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(0)
+}
 
 type sample struct {
 	Rule  string   `json:"rule"`

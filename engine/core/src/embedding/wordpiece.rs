@@ -76,6 +76,19 @@ impl WordPiece {
         tokens
     }
 
+    /// How many pieces a word is, whatever its length; a character that is in no piece is one.
+    pub fn count_in(&self, word: &str) -> usize {
+        let (mut rest, mut trie, mut count) = (word, &self.starts, 0);
+        while let Some(first) = rest.chars().next() {
+            let length = trie.longest(rest.as_bytes()).map_or(first.len_utf8(), |(length, _)| length);
+            // Pieces are whole characters, as the vocabulary is text.
+            rest = rest.get(length..).unwrap_or_default();
+            trie = &self.continuations;
+            count += 1;
+        }
+        count
+    }
+
     fn word(&self, word: &str, tokens: &mut Vec<u32>) {
         let before = tokens.len();
         let mut rest = word.as_bytes();

@@ -207,11 +207,11 @@ pub(super) const BOX: &str = concat!(
 );
 
 pub(super) const POSTCODE_TRIGGER: &str =
-    concat!("(?i)zip|postcode|postal|post code|(?-i:", state!(), ",? [0-9]{5})");
+    concat!("(?i)zip|postcode|postal|post code|(?-i:", state!(), r",? [0-9]{5}\b)");
 #[rustfmt::skip]
 pub(super) const POSTCODE: &str = concat!(
     r"(?:\b(?i:zip|postal|post) ?(?i:code)?[\x22']?(?i: is|:|=)[ \x22']{1,4}(", postcode!(), r"|[0-9]{3}\b)|",
-    r"\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ", state!(), ",? [0-9]{5}(?:-[0-9]{4})?)",
+    r"\b(?:[A-Z][A-Za-z'.-]{1,30} ){0,2}[A-Z][A-Za-z'.-]{1,30},? ", state!(), r",? [0-9]{5}(?:-[0-9]{4})?\b)",
 );
 
 pub(super) const PLACED_TRIGGER: &str = r"[A-Za-z.)] [0-9]{4,6}|\n[ >]{0,4}[0-9]{4,6}";
@@ -232,6 +232,7 @@ pub(super) fn street(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
 
 /// Gives back a label that follows, such as the `Phone` of `Phone: …`, and marks at the end.
 pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let whole = found.clone();
     let mut found = found;
     if behind(text, &found) == Some(b':') {
         let line = text[found.clone()].iter().rposition(|byte| b"\n,".contains(byte))?;
@@ -245,8 +246,10 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
     while found.end > found.start && b" ,\n\t>?}|".contains(&text[found.end - 1]) {
         found.end -= 1;
     }
-    let before = found.start.checked_sub(1).map(|at| text[at]);
-    (!before.is_some_and(is_word) && stands_alone(text, &found)).then_some(found)
+    // A number that goes on is no postcode and no house; without it nothing of the address is left.
+    let counted = |part: &Range<usize>| text[part.clone()].iter().any(u8::is_ascii_digit);
+    let lost = counted(&whole) && !counted(&found);
+    (!lost && stands_alone(text, &found)).then_some(found)
 }
 
 /// What stands behind words is an address if it has a number and a name, and is no date or time.

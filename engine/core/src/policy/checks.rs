@@ -149,6 +149,11 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
 }
 
+/// Decodes the alphabet of addresses, without padding.
+pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// Whether these are the three parts of a JSON web token: the first is an object that names its algorithm.
 pub(super) fn is_jwt(text: &[u8]) -> bool {
     let header = text.split(|byte| *byte == b'.').next().unwrap_or_default();

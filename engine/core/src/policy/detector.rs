@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-use super::{personal, secret};
+use super::{personal, secret, vendor};
 
 /// Largest compiled form of one pattern, bytes: a bound on what somebody who adds a pattern can cost every engine.
 const COMPILED_BYTES_MAX: usize = 2 << 20;
@@ -151,7 +151,7 @@ impl fmt::Debug for Detector {
 
 /// Every detector, secrets first.
 pub fn detectors() -> impl Iterator<Item = &'static Detector> {
-    secret::DETECTORS.iter().chain(personal::DETECTORS)
+    secret::DETECTORS.iter().chain(vendor::DETECTORS).chain(personal::DETECTORS)
 }
 
 /// Detectors ready to run.

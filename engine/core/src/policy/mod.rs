@@ -12,10 +12,16 @@ use regex::bytes::Regex;
 use serde_json::value::RawValue;
 
 use crate::event::Draft;
+use crate::identity::{identifiers_of, is_path};
 
 mod address;
+mod assignment;
 mod checks;
+mod command;
+mod connector;
 mod detector;
+mod encoded;
+mod identifier;
 mod payload;
 mod personal;
 mod phone;
@@ -23,10 +29,13 @@ mod secret;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod value;
+mod vendor;
 mod view;
 
 use detector::Compiled;
 pub use detector::{Detector, Finds, Kind, detectors};
+pub use identifier::{Form, Identifiers, NotNamed, PseudonymKey, has_token, tokens};
 pub use settings::{Exception, PolicyFault, Settings};
 use view::View;
 
@@ -70,7 +79,8 @@ impl fmt::Display for Blocked {
             ),
             Finds::Personal(_) => write!(
                 f,
-                "{field} holds personal data ({detector}) and names something, so that it cannot be redacted: use another name"
+                "{field} holds personal data ({detector}) and names something, so that it cannot be redacted: use another name, \
+                 or set policy.identifiers to Pseudonymise"
             ),
         }
     }
@@ -128,6 +138,7 @@ pub struct Policy {
     compiled: Compiled,
     telling_keys: Regex,
     exceptions: Vec<settings::Checked>,
+    identifiers: Identifiers,
 }
 
 impl fmt::Debug for Policy {
@@ -150,6 +161,7 @@ impl Policy {
             compiled: Compiled::new(chosen.into_iter()),
             telling_keys: payload::telling_keys(),
             exceptions,
+            identifiers: settings.identifiers,
         })
     }
 
@@ -159,11 +171,15 @@ impl Policy {
     ///
     /// `now` is compared with the days on which exceptions end.
     pub fn findings(&self, text: &str, now: Timestamp) -> Vec<Finding> {
-        let view = View::new(text);
+        let masked = identifier::masked(text);
+        let view = View::new(masked.as_deref().unwrap_or(text));
+        let named: Vec<Range<usize>> = if masked.is_some() { tokens(text).collect() } else { Vec::new() };
         let mut found = Vec::new();
         self.compiled.run(view.bytes(), |(detector, part)| {
             let range = view.source(&part);
-            if !self.excepted(detector, &text[range.clone()], now) {
+            let token = named.partition_point(|token| token.end < range.end);
+            let in_token = named.get(token).is_some_and(|token| token.start <= range.start);
+            if !in_token && !self.excepted(detector, &text[range.clone()], now) {
                 found.push(Finding { detector: detector.name, finds: detector.finds, range });
             }
         });
@@ -218,11 +234,11 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret })
     }
 
-    /// Judges what names something, such as a project: it cannot be redacted without making two things one, so that
-    /// personal data refuses it as well.
-    pub fn judge_name(&self, field: &str, name: &str, now: Timestamp) -> Result<(), Blocked> {
-        let found = self.findings(name, now).into_iter().next();
-        found.map_or(Ok(()), |Finding { detector, finds, .. }| {
+    /// Refuses a text that is a secret by the words before it.
+    fn refuse_secret(&self, field: &str, words: &str, text: &str, now: Timestamp) -> Result<(), Blocked> {
+        let found = self.findings(&format!("{words}{text}"), now);
+        let secret = found.iter().find(|it| it.finds == Finds::Secret && it.range.end > words.len());
+        secret.map_or(Ok(()), |&Finding { detector, finds, .. }| {
             Err(Blocked { detector, field: field.to_owned(), finds })
         })
     }
@@ -232,23 +248,33 @@ impl Policy {
     ///
     /// A key that is redacted stays different from the other keys of its object.
     pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
-        payload::judge(self, field, json, now)
+        let judged = payload::judge(self, field, json, &payload::Names::default(), now);
+        judged.map_err(|fault| match fault {
+            NotNamed::Blocked(blocked) => blocked,
+            NotNamed::NoKey => unreachable!("without identifiers nothing takes a key"),
+        })
     }
 
-    /// Judges an event before it is written. Project, session and type name something ([`Policy::judge_name`]); actor
-    /// and payload are redacted.
-    pub fn judge_draft(&self, draft: Draft, now: Timestamp) -> Result<(Draft, Counts), Blocked> {
+    /// Judges an event before it is written. What [`identifiers_of`] lists is judged by [`Policy::judge_identifier`], and so are
+    /// type, actor, project and session; the rest of the payload is redacted.
+    pub fn judge_draft(
+        &self,
+        draft: Draft,
+        key: Option<&PseudonymKey>,
+        now: Timestamp,
+    ) -> Result<(Draft, Counts), NotNamed> {
         let Draft { kind, actor, project, session, causes, payload } = draft;
-        self.judge_name("type", &kind, now)?;
-        self.judge_name("project", &project, now)?;
-        if let Some(session) = &session {
-            self.judge_name("session", session, now)?;
-        }
         let mut counts = Counts::default();
-        let judged = self.judge_text("actor", &actor, now)?;
-        counts.merge(&judged.counts);
-        let actor = judged.changed.unwrap_or(actor);
-        let judged = self.judge_json("", payload.get(), now)?;
+        let mut named = |field: &str, name: String| {
+            let stored = self.judge_identifier(key, (field, Form::Whole), &name, now, &mut counts)?;
+            Ok::<String, NotNamed>(stored.unwrap_or(name))
+        };
+        let names = payload::Names { rows: identifiers_of(&kind), key, is_path: is_path(&kind, &payload) };
+        let kind = named("type", kind)?;
+        let project = named("project", project)?;
+        let session = session.map(|session| named("session", session)).transpose()?;
+        let actor = named("actor", actor)?;
+        let judged = payload::judge(self, "", payload.get(), &names, now)?;
         counts.merge(&judged.counts);
         let payload = judged.changed.map_or(payload, |json| {
             RawValue::from_string(json).expect("only strings of valid JSON were replaced, by strings")

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Blocked, Counts, Policy, Redacted};
+use super::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
 
 /// Longest key that is shown in the name of a field and that gives meaning to what stands under it, bytes.
 const KEY_BYTES_MAX: usize = 64;
@@ -28,8 +28,19 @@ struct Open {
     expects_key: bool,
 }
 
+/// Which fields of a payload are identifiers, and what makes tokens of what is personal in them.
+#[derive(Default)]
+pub(super) struct Names<'a> {
+    /// As fields are called here, such as `namespace[]`.
+    pub(super) rows: &'static [&'static str],
+    pub(super) key: Option<&'a PseudonymKey>,
+    /// The field that is a path, if one is.
+    pub(super) is_path: Option<&'static str>,
+}
+
 struct Walk<'a> {
     policy: &'a Policy,
+    names: &'a Names<'a>,
     json: &'a str,
     now: Timestamp,
     open: Vec<Open>,
@@ -44,10 +55,12 @@ pub(super) fn judge(
     policy: &Policy,
     field: &str,
     json: &str,
+    names: &Names<'_>,
     now: Timestamp,
-) -> Result<Redacted<String>, Blocked> {
+) -> Result<Redacted<String>, NotNamed> {
     let mut walk = Walk {
         policy,
+        names,
         json,
         now,
         open: Vec::new(),
@@ -66,7 +79,7 @@ pub(super) fn judge(
 }
 
 impl Walk<'_> {
-    fn run(&mut self) -> Result<(), Blocked> {
+    fn run(&mut self) -> Result<(), NotNamed> {
         let bytes = self.json.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -107,15 +120,13 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, start: usize, end: usize) -> Result<(), Blocked> {
+    fn string(&mut self, start: usize, end: usize) -> Result<(), NotNamed> {
         let text = decoded(&self.json[start..end]);
         match self.open.last() {
             Some(open) if open.expects_key => self.key(start, end, &text),
             _ => {
                 let (field, words) = self.place();
-                let judged = self.policy.judge_behind(&field, &words, &text, self.now)?;
-                self.counts.merge(&judged.counts);
-                if let Some(changed) = judged.changed {
+                if let Some(changed) = self.judge(&field, &words, &text)? {
                     self.replace(start, end, &changed);
                 }
                 Ok(())
@@ -123,14 +134,27 @@ impl Walk<'_> {
         }
     }
 
+    fn judge(&mut self, field: &str, words: &str, text: &str) -> Result<Option<String>, NotNamed> {
+        if !self.names.rows.contains(&field) {
+            let judged = self.policy.judge_behind(field, words, text, self.now)?;
+            self.counts.merge(&judged.counts);
+            return Ok(judged.changed);
+        }
+        // By its words it may be a secret. Personal data is found in the name alone, as it is wherever the name comes again.
+        if !words.is_empty() {
+            self.policy.refuse_secret(field, words, text, self.now)?;
+        }
+        let form = if self.names.is_path == Some(field) { Form::Path } else { Form::Whole };
+        self.policy.judge_identifier(self.names.key, (field, form), text, self.now, &mut self.counts)
+    }
+
     /// A key can hold what a value can. Two keys of an object must not become one: a reader would see one of them only.
-    fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), Blocked> {
+    fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), NotNamed> {
         let Some(open) = self.open.last() else { return Ok(()) };
         let field = bounded(format!("{}{}<key>", open.field, dot(&open.field)));
-        let judged = self.policy.judge_behind(&field, "", text, self.now)?;
-        self.counts.merge(&judged.counts);
-        let clean = judged.changed.is_none();
-        let name = judged.changed.unwrap_or_else(|| text.to_owned());
+        let changed = self.judge(&field, "", text)?;
+        let clean = changed.is_none();
+        let name = changed.unwrap_or_else(|| text.to_owned());
         let Some(open) = self.open.last_mut() else { return Ok(()) };
         let keys = open.keys.get_or_insert_default();
         let mut unique = name.clone();
@@ -149,7 +173,7 @@ impl Walk<'_> {
     }
 
     /// A number is judged only under a key that says what it is: card numbers, identifiers and times look the same.
-    fn number(&mut self, start: usize, end: usize) -> Result<(), Blocked> {
+    fn number(&mut self, start: usize, end: usize) -> Result<(), NotNamed> {
         let (field, words) = self.place();
         if words.is_empty() || end - start < 6 {
             return Ok(());

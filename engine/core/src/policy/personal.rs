@@ -38,7 +38,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "E-mail address",
         Kind::Email,
         "@",
-        r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,6}[A-Za-z]{2,24}",
+        r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,10}(?:(?i:xn)--[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[A-Za-z]{2,24})",
         email,
     ),
     row(
@@ -70,7 +70,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Social security number or ITIN of the United States; without hyphens only beside a word that says so",
         Kind::Ssn,
         "[0-9]{3}",
-        r"[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}",
+        r"[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}",
         ssn,
     ),
     row(
@@ -110,9 +110,9 @@ pub(super) const DETECTORS: &[Detector] = &[
         "passport",
         "A passport's number behind the word",
         Kind::Passport,
-        "(?i)passport",
-        r"(?i)passport(?:[ _-]?(?:no|nr|num|number|id))?\.?[\x22']?(?: is|:|=|#| )[ :#\x22']{0,4}([a-z]{0,2}[0-9]{6,9}[a-z]?)",
-        alone,
+        "(?i)pass(?:e?port|aporto)|pasaporte|reisepass|travel document",
+        r"(?i)(?:pass(?:e?port|aporto)|pasaporte|reisepass|travel document)(?:[ _-]?(?:book|card))?s?[ _-]?(?:no|nr|num|number|numero|nummer|id)?s?\.?[\x22'*)]{0,3}(?:\s?\([a-z .]{1,24}\))?(?:,?\s{1,3}(?:with |has )?(?:the )?(?:number|no\.?|nr\.?|num\.?|#))?(?:\s{0,2}[:=#]|\s{1,3}(?:is|was|reads|of|es|est|ist|[a-z]{2,10} is)\b:?|,?\s)[\s:#\x22'*]{0,4}([a-z0-9]{7,10})",
+        passport,
     ),
     row(
         "driver-license",
@@ -215,7 +215,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "IP address, version 4 or 6; not a version number",
         Kind::Ip,
         r"[0-9]\.[0-9]|[0-9a-fA-F]:[0-9a-fA-F:]|::",
-        r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}",
+        r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:%[0-9A-Za-z._-]{0,15}[0-9A-Za-z])?",
         ip,
     ),
     row(
@@ -239,8 +239,10 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let dots = text[found.clone()][..local].iter().take_while(|byte| b".'-%+".contains(byte)).count();
     found.start += dots;
     let remote = text[found.clone()].starts_with(b"git@") && behind(text, &found) == Some(b':');
-    // The last label is letters only; what goes on is another kind of name.
-    let goes_on = behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'@');
+    // The last label is letters only, or one of another script; what goes on is another kind of name.
+    let joined = text.get(found.end + 1).is_some_and(u8::is_ascii_alphanumeric);
+    let goes_on =
+        behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'@' || (byte == b'-' && joined));
     // Names of retina images: `logo@2x.png`.
     let image = [&b".png"[..], b".jpg", b".svg", b".gif", b".webp"]
         .iter()
@@ -254,17 +256,39 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !user && dots < local && !remote && !goes_on && !image).then_some(found)
 }
 
+/// Letters and digits as countries number passports: at least four digits.
+fn passport(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    alone(text, found).filter(|found| digits(&text[found.clone()]).len() >= PASSPORT_DIGITS_MIN)
+}
+
+/// Fewest digits of a passport's number: letters alone are a word.
+const PASSPORT_DIGITS_MIN: usize = 4;
+
 /// How far before a number words that say what it is are looked for, bytes.
 const WORDS_BEFORE_BYTES: usize = 64;
 
-/// Whether one of these words, in lower case, stands shortly before.
+/// Whether one of these words, in lower case, stands shortly before: `social security`, `social_security`,
+/// `social-security` and `socialSecurity` are one.
 fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
-    let lead = text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start].to_ascii_lowercase();
+    let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
+    if !lead.iter().any(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let mut plain = Vec::with_capacity(lead.len() + 8);
+    let mut small = false;
+    for byte in lead {
+        if small && byte.is_ascii_uppercase() {
+            plain.push(b' ');
+        }
+        small = byte.is_ascii_lowercase();
+        plain.push(if matches!(byte, b'_' | b'-') { b' ' } else { byte.to_ascii_lowercase() });
+    }
     let starts = |word: &str| {
         let word = word.as_bytes();
-        lead.windows(word.len())
+        plain
+            .windows(word.len())
             .enumerate()
-            .any(|(at, part)| part == word && stands_alone(&lead, &(at..at + word.len())))
+            .any(|(at, part)| part == word && stands_alone(&plain, &(at..at + word.len())))
     };
     words.iter().any(|word| starts(word))
 }
@@ -278,15 +302,17 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if before(text, &found).is_some_and(|byte| is_word(byte) || b".-".contains(&byte)) {
         return None;
     }
+    let ends = |part: &Range<usize>| {
+        !behind(text, part).is_some_and(|byte| {
+            inside(byte) && (byte != b'.' || text.get(part.end + 1).is_some_and(u8::is_ascii_digit))
+        })
+    };
     // Digits behind it that belong to something else are given up one group after the other.
     let mut end = found.end;
     while end > found.start + 11 {
         let part = found.start..end;
-        let number = digits(&text[part.clone()]);
-        let ends = !behind(text, &part).is_some_and(|byte| {
-            inside(byte) && (byte != b'.' || text.get(end + 1).is_some_and(u8::is_ascii_digit))
-        });
-        if ends && may_be_card(&number) {
+        let number = if ends(&part) { digits(&text[part.clone()]) } else { Vec::new() };
+        if may_be_card(&number) {
             let said = || said_before(text, &part, &CARD_WORDS);
             let issued = number.len() >= 14 && is_card(&number) && grouped_as_on_a_card(&text[part.clone()]);
             return (issued || said()).then_some(part);
@@ -325,6 +351,10 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
+/// Words behind which nine digits are a number of social security or of a taxpayer.
+const SSN_WORDS: [&str; 10] =
+    ["ssn", "ssns", "ss#", "ss #", "ss no", "social", "social security", "itin", "tin", "taxpayer"];
+
 fn ssn(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let inside = |byte: u8| is_word(byte) || b".-/".contains(&byte);
     let goes_on = behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'-')
@@ -335,14 +365,16 @@ fn ssn(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if before(text, &found).is_some_and(inside) || goes_on {
         return None;
     }
+    let hyphens = text[found.clone()].iter().filter(|byte| **byte == b'-').count() == 2;
+    if !hyphens && !said_before(text, &found, &SSN_WORDS) {
+        return None;
+    }
     let number = digits(&text[found.clone()]);
     let value = |part: &[u8]| part.iter().fold(0_u32, |value, digit| value * 10 + u32::from(*digit));
     let (area, group, serial) = (value(&number[..3]), value(&number[3..5]), value(&number[5..]));
     // From 900 on: taxpayer numbers, whose groups are 50 and above.
     let issued = area != 0 && area != 666 && group != 0 && serial != 0 && (area < 900 || group >= 50);
-    let hyphens = text[found.clone()].iter().filter(|byte| **byte == b'-').count() == 2;
-    let said = || said_before(text, &found, &["ssn", "ssns", "social security", "itin", "tin", "taxpayer"]);
-    (issued && (hyphens || said())).then_some(found)
+    issued.then_some(found)
 }
 
 fn ip(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
@@ -354,6 +386,8 @@ fn ip(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             .windows(2)
             .next()
             .is_some_and(|pair| b".".contains(&pair[0]) && pair[1].is_ascii_digit());
+    // The interface of an address that holds on one network only.
+    let word = word.split('%').next().unwrap_or(word);
     let four = word.parse::<Ipv4Addr>().is_ok();
     // `::` alone is a mark of many languages.
     let six =

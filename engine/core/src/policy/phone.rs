@@ -111,10 +111,9 @@ fn number(text: &[u8], groups: &[Group], said: bool) -> Option<Range<usize>> {
         || national(text, groups)
         || (extension > 0 && three_three_four(groups));
     let plausible =
-        (DIGITS.0..=DIGITS.1).contains(&digits) && !is_date(groups) && !is_dotted_quad(text, groups);
-    let brackets = text[start..end].iter().filter(|byte| **byte == b'(').count()
-        == text[start..end].iter().filter(|byte| **byte == b')').count();
-    ((sure || (said && plausible)) && brackets).then_some(start..end)
+        || (DIGITS.0..=DIGITS.1).contains(&digits) && !is_date(groups) && !is_dotted_quad(text, groups);
+    let count = |bracket: u8| text[start..end].iter().filter(|byte| **byte == bracket).count();
+    ((sure || (said && plausible())) && count(b'(') == count(b')')).then_some(start..end)
 }
 
 /// Bytes of an extension: `x123`, ` ext. 123`.
@@ -158,11 +157,13 @@ fn national(text: &[u8], groups: &[Group]) -> bool {
     } else {
         groups
     };
-    let lengths: Vec<usize> = groups.iter().map(Group::len).collect();
+    // On the stack: rows of numbers come here once for each of them.
+    let mut lengths = [0; GROUPS_MAX];
+    groups.iter().zip(&mut lengths).for_each(|(group, length)| *length = group.len());
     let marks = |at: usize| groups[at].marks(text);
     let bracketed = marks(0).ends_with(b"(") && groups.len() > 1 && marks(1).starts_with(b")");
     let zero = groups[0].digits(text)[0] == b'0';
-    match lengths[..] {
+    match lengths[..groups.len()] {
         [3, 3, 4] => {
             let exchange = |at: usize| groups[at].digits(text)[0] > b'1';
             let same = marks(1) == marks(2);

@@ -2,21 +2,15 @@
 
 use std::ops::Range;
 
-use super::checks::{base58check_version, base62_crc, base64, entropy_bits, is_jwt};
-use super::detector::{Check, Detector, Finds, How, alone};
+use super::checks::{base58check_version, base62_crc, base64, base64url, entropy_bits, is_jwt};
+use super::detector::{Check, Detector, Finds, How, Scan, alone, stands_alone};
+use super::value::{
+    ENTROPY_OF_TOKEN, TOKEN_CHARS_MIN, form, is_placeholder, is_row, is_template, is_words, mixed,
+    mixed_form, random, random_letters,
+};
+use super::{assignment, command, encoded};
 
-/// Least entropy of a token whose form says already what it is, bits per character. Placeholders such as `xxxx` have less.
-const ENTROPY_OF_FORM: f64 = 3.0;
-/// Least entropy of a token of which only the words before it say that it is one. Words and paths have less.
-const ENTROPY_OF_TOKEN: f64 = 3.3;
-/// Least entropy of a password, bits per character: people choose them.
-const ENTROPY_OF_PASSWORD: f64 = 2.2;
-/// Fewest characters of a password that is looked for.
-const PASSWORD_CHARS_MIN: usize = 6;
-/// Fewest characters of a token of which only the words before it say that it is one.
-const TOKEN_CHARS_MIN: usize = 16;
-
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     about: &'static str,
     trigger: &'static str,
@@ -26,14 +20,51 @@ const fn row(
     Detector { name, about, finds: Finds::Secret, trigger, how: How::Pattern(pattern, check) }
 }
 
+const fn scan(
+    name: &'static str,
+    about: &'static str,
+    trigger: &'static str,
+    pattern: &'static str,
+    scan: Scan,
+) -> Detector {
+    Detector { name, about, finds: Finds::Secret, trigger, how: How::Scan(pattern, scan) }
+}
+
+/// Least entropy of an access key id of AWS, bits per character.
+const ENTROPY_OF_KEY_ID: f64 = 2.4;
+/// Fewest characters of the longest part of a token of Slack, and of its last one, which is the secret.
+const SLACK_PART_CHARS_MIN: usize = 8;
+/// See [`SLACK_PART_CHARS_MIN`].
+const SLACK_SECRET_CHARS_MIN: usize = 8;
+/// Characters of a key of Anthropic behind its prefix, and fewest of one that was cut off.
+const ANTHROPIC_CHARS: usize = 95;
+/// See [`ANTHROPIC_CHARS`].
+const ANTHROPIC_CHARS_MIN: usize = 80;
+/// How the key ends that Stripe's documentation shows.
+const STRIPE_EXAMPLE_END: &[u8] = b"zdp7dc";
+
 /// In the order in which a find is named: what is most specific first.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "private-key",
-        "PEM block of a private key: RSA, EC, PKCS#8, OpenSSH, PGP",
+        "PEM block of a private key, with the key: RSA, EC, PKCS#8, OpenSSH, PGP",
         "PRIVATE KEY",
         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
-        |_, found| Some(found),
+        encoded::private_key,
+    ),
+    row(
+        "private-key-base64",
+        "The same in base64, as in `client-key-data:` of a kubeconfig",
+        "LS0tLS1CRUdJTi",
+        r"LS0tLS1CRUdJTi[A-Za-z0-9+/]{24,400}",
+        encoded::encoded_private_key,
+    ),
+    scan(
+        "kubernetes-secret",
+        "Values in a manifest of Kubernetes' kind Secret",
+        r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
+        r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
+        encoded::manifest_values,
     ),
     row(
         "putty-private-key",
@@ -45,10 +76,15 @@ pub(super) const DETECTORS: &[Detector] = &[
     row("age-secret-key", "Secret key of age", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", alone),
     row(
         "aws-access-key-id",
-        "Access key id of AWS, except the one of its documentation",
+        "Access key id of AWS, except the one of its documentation and rows of one character",
         "A(?:KIA|SIA|BIA|CCA)",
         r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
-        |text, found| alone(text, found).filter(|found| !text[found.clone()].ends_with(b"EXAMPLE")),
+        |text, found| {
+            alone(text, found).filter(|found| {
+                let id = &text[found.clone()];
+                !id.ends_with(b"EXAMPLE") && entropy_bits(id) >= ENTROPY_OF_KEY_ID && !is_row(id)
+            })
+        },
     ),
     row(
         "aws-secret-access-key",
@@ -68,22 +104,22 @@ pub(super) const DETECTORS: &[Detector] = &[
         "github-fine-grained-token",
         "Fine-grained personal token of GitHub",
         "github_pat_",
-        r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
-        form,
+        r"github_pat_[A-Za-z0-9_]{36,255}",
+        mixed_form,
     ),
     row(
         "gitlab-token",
-        "Token of GitLab",
-        "gl[a-z]{2,5}-",
-        r"gl(?:pat|dt|rt|ptt|cbt|oas|ft|soat|agent|imt)-[A-Za-z0-9_-]{20,64}",
+        "Token of GitLab: of a person, a project, a runner, a trigger, a session",
+        "gl[a-z]{2,5}-|GR1348941|_gitlab_session=",
+        r"(?:gl(?:pat|dt|rtr?|ptt|cbt|oas|ft|ffct|soat|agent|imt|wt)-[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.?[0-9a-z]{7})?|GR1348941[A-Za-z0-9_-]{20}|_gitlab_session=[0-9a-z]{32})",
         form,
     ),
     row(
         "slack-token",
         "Token of Slack",
         "xox[a-z]-|xapp-",
-        r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}",
-        mixed_form,
+        r"(?:xoxe\.)?(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}",
+        slack,
     ),
     row(
         "slack-webhook",
@@ -94,18 +130,28 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "stripe-key",
-        "Live key of Stripe",
-        "[srw][kh][a-z]*_",
-        r"(?:[sr]k_live_|whsec_)[A-Za-z0-9+/]{20,250}",
-        form,
+        "Key of Stripe, except the one of its documentation",
+        "[sr]k_(?:live|prod|test)_|whsec_",
+        r"(?:[sr]k_(?:live|prod|test)_[A-Za-z0-9]{10,250}|whsec_[A-Za-z0-9+/]{20,250})",
+        |text, found| form(text, found).filter(|found| !text[found.clone()].ends_with(STRIPE_EXAMPLE_END)),
     ),
-    row("anthropic-key", "Key of Anthropic", "sk-ant-", r"sk-ant-[a-z0-9]{2,12}-[A-Za-z0-9_-]{20,250}", form),
+    row(
+        "anthropic-key",
+        "Key of Anthropic",
+        "sk-ant-",
+        r"sk-ant-[a-z0-9]{2,12}-[A-Za-z0-9_-]{20,250}",
+        anthropic,
+    ),
     row(
         "openai-key",
         "Key of OpenAI and of services that took over its form",
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
-        mixed_form,
+        |text, found| {
+            // Those of Anthropic have a row of their own.
+            let other = text[found.clone()].starts_with(b"sk-ant-");
+            (!other).then(|| mixed_form(text, found))?
+        },
     ),
     row("google-api-key", "Key of a Google API", "AIza", r"AIza[A-Za-z0-9_-]{35}", form),
     row(
@@ -143,11 +189,21 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Token of Hugging Face",
         "hf_|api_org_",
         r"(?:hf|api_org)_[A-Za-z0-9]{34,40}",
-        form,
+        |text, found| {
+            let token = &text[found.clone()];
+            let token = &token[token.len().saturating_sub(34)..];
+            (mixed(token) || random_letters(token)).then(|| form(text, found))?
+        },
     ),
     row("sendgrid-key", "Key of SendGrid", r"SG\.", r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", form),
     row("digitalocean-token", "Token of DigitalOcean", "do[opr]_v1_", r"do[opr]_v1_[a-f0-9]{64}", form),
-    row("vault-token", "Token of HashiCorp Vault", r"hv[sbr]\.", r"hv[sbr]\.[A-Za-z0-9_-]{24,300}", form),
+    row(
+        "vault-token",
+        "Token of HashiCorp Vault",
+        r"hv[sbr]\.|\bs\.[A-Za-z0-9]{20}",
+        r"(?:hv[sbr]\.[A-Za-z0-9_-]{24,300}|s\.[A-Za-z0-9]{24})",
+        vault,
+    ),
     row(
         "terraform-token",
         "Token of Terraform Cloud",
@@ -166,10 +222,10 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "jwt",
-        "JSON web token: base64url parts, the first of which names an algorithm",
-        "eyJ",
-        r"eyJ[A-Za-z0-9_-]{10,600}\.[A-Za-z0-9_-]{2,600}",
-        |text, found| is_jwt(&text[found.clone()]).then_some(found),
+        "JSON web token: base64url parts, the first of which names an algorithm; also in base64 once more",
+        "eyJ|ZXlK",
+        r"(?:eyJ[A-Za-z0-9_-]{10,600}\.[A-Za-z0-9_-]{2,600}|ZXlK[A-Za-z0-9+/_-]{40,600})",
+        jwt,
     ),
     row(
         "bitcoin-private-key",
@@ -186,41 +242,40 @@ pub(super) const DETECTORS: &[Detector] = &[
         "Address of a database or a broker with a password in it",
         "://",
         r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mssql|sqlserver|oracle|mongodb|rediss?|valkeys?|amqps?|kafka|nats|clickhouse|cockroachdb|cassandra|neo4j|bolt|ldaps?|mqtts?|couchdb|influxdb|snowflake|redshift|jdbc:[a-z]{2,12})(?:\+[a-z0-9]{1,12})?://[A-Za-z0-9._%~-]{0,64}:([A-Za-z0-9._~%!$&*+,;=#^()-]{1,128})@",
-        |text, found| (!is_placeholder(&text[found.clone()])).then_some(found),
+        |text, found| {
+            let value = &text[found.clone()];
+            (!is_placeholder(value) && !is_template(value)).then_some(found)
+        },
     ),
     row(
         "authorization-header",
-        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token",
-        r"(?i)basic\s|bearer\s|authorization",
-        r"(?i)(?:basic\s{1,4}|bearer\s{1,4}|authorization[\x22']?\s?[:=]\s?[\x22']?(?:token|apikey)\s{1,2})([A-Za-z0-9+/=._~-]{8,600})",
+        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same behind `auth` and `_auth` in files of Docker and npm",
+        r"(?i)basic\s|bearer|authorization|auth[\x22']?\s{0,2}[:=]",
+        r"(?i)(?:basic\s{1,4}|\b_?auth[\x22']?\s{0,2}[:=]\s{0,2}[\x22']?|bearer[:=]?\s{1,4}|authorization[\x22']?\s{0,2}[:=]\s{0,2}[\x22'`]?(?:[a-z][a-z-]{1,15}\s{1,2})?(?:(?:token|key|apikey)=)?[\x22']?)([A-Za-z0-9+/=._~:-]{8,600})",
         authorization,
     ),
     row(
-        "password-assignment",
-        "A password that is set or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `password is …`",
-        r"(?i)pass|pwd",
-        r"(?i)(?:password|passwd|passphrase|passcode|pwd|\bpass|_pass)[0-9]{0,2}[\x22'`]?(?:\s{0,3}(?:=|:|:=|=>)\s{0,3}|\s{1,2}is:?\s{1,2})([\x22'`]?[^\s\x00]{1,160})",
-        password,
+        "command-line-password",
+        "A password that a program is given on its command line: `curl -u`, `docker login -p`, `mysql -p`, `sshpass -p` and others",
+        command::TRIGGER,
+        command::PATTERN,
+        command::password,
     ),
-    row(
+    scan(
+        "password-assignment",
+        "A password that is set, passed, compared or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
+        r"(?i)pass|pwd|[_-]pw|kennwort|contrasena",
+        assignment::PASSWORD_NAMES,
+        assignment::passwords,
+    ),
+    scan(
         "secret-assignment",
-        "A key or token of many mixed characters that is set: `api_key=`, `client_secret:`, `token =`",
-        r"(?i)key|secret|token|credential|auth",
-        r"(?i)(?:(?:api|app|access|auth|client|consumer|encryption|master|private|secret|service|shared|signing|webhook|account|subscription)[_ .-]?key|secret|token|credentials?|authkey)[\x22'`]?(?:\s{0,3}(?:=|:|:=|=>)\s{0,3}|\s{1,2}is:?\s{1,2})[\x22'`]?([A-Za-z0-9+/=_.~%-]{16,512})",
-        token,
+        "A key or token of many mixed characters that is set, passed or said: `api_key=`, `client_secret:`, `env[\"TOKEN\"] =`, `API key for … is …`",
+        r"(?i)key|secret|token|credential|auth|bearer|access.?code",
+        assignment::TOKEN_NAMES,
+        assignment::tokens,
     ),
 ];
-
-/// A token whose prefix names it: enough that it is not a row of x.
-fn form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    let starts = found.start == 0 || !text[found.start - 1].is_ascii_alphanumeric();
-    (starts && entropy_bits(&text[found.clone()]) >= ENTROPY_OF_FORM).then_some(found)
-}
-
-/// The same with letters and digits: the prefix alone also begins words.
-fn mixed_form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    mixed(&text[found.clone()]).then(|| form(text, found))?
-}
 
 /// A token that ends with its own checksum. A wrong one is let pass only when it does not look random either: what
 /// was mistyped by a character is a secret still.
@@ -230,155 +285,64 @@ fn checksummed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if base62_crc(random) == checksum { alone(text, found) } else { form(text, found) }
 }
 
-fn random(text: &[u8], found: Range<usize>, bits: f64) -> Option<Range<usize>> {
-    let token = &text[found.clone()];
-    (mixed(token) && entropy_bits(token) >= bits).then_some(found)
+/// A token of Vault before version 1.10 has a short prefix, and nothing behind it.
+fn vault(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let old = text[found.clone()].starts_with(b"s.");
+    let random = mixed(&text[found.clone()]) && (!old || stands_alone(text, &found));
+    random.then(|| form(text, found))?
 }
 
-/// Letters and digits.
-fn mixed(token: &[u8]) -> bool {
-    token.iter().any(u8::is_ascii_digit) && token.iter().any(u8::is_ascii_alphabetic)
+fn jwt(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let token = &text[found.clone()];
+    let jwt = if token.starts_with(b"eyJ") {
+        is_jwt(token)
+    } else {
+        // Whole groups of four, as far as the first point.
+        let whole = &token[..token.len() / 4 * 4];
+        base64(whole).or_else(|| base64url(whole)).is_some_and(|said| is_jwt(&said))
+    };
+    jwt.then_some(found)
 }
+
+/// Keys whose kind is known have its length and end as 70 bytes in base64 do.
+fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let key = &text[found.clone()];
+    let known = [&b"sk-ant-api03-"[..], b"sk-ant-admin01-"].iter().find_map(|kind| key.strip_prefix(*kind));
+    let whole = known.is_none_or(|key| {
+        key.len() >= ANTHROPIC_CHARS_MIN && (key.len() != ANTHROPIC_CHARS || key.ends_with(b"AA"))
+    });
+    whole.then(|| form(text, found))?
+}
+
+/// A token of Slack has a number in its second part, or is of one of the forms without numbers; `xoxb-12345-abcd234` is none.
+fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let token = &text[found.clone()];
+    let parts: Vec<&[u8]> = token.split(|byte| *byte == b'-').skip(1).collect();
+    let longest = parts.iter().map(|part| part.len()).max().unwrap_or_default();
+    // The last part is the secret.
+    let last = parts.last().copied().unwrap_or_default();
+    (mixed(last) && longest >= SLACK_PART_CHARS_MIN && last.len() >= SLACK_SECRET_CHARS_MIN)
+        .then(|| form(text, found))?
+}
+
+/// How far before credentials the word is that says which they are, bytes.
+const LEAD_BYTES_MAX: usize = 48;
 
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let value = &text[found.clone()];
-    let lead = text[..found.start].trim_ascii_end().to_ascii_lowercase();
-    if lead.ends_with(b"basic") {
+    let lead =
+        text[found.start.saturating_sub(LEAD_BYTES_MAX)..found.start].trim_ascii_end().to_ascii_lowercase();
+    let name = lead.iter().rposition(|byte| !b"\"'=: ".contains(byte)).map_or(0, |at| at + 1);
+    if lead.ends_with(b"basic") || lead[..name].ends_with(b"auth") {
         let said = base64(value)?;
         let printable = said.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
         let (user, password) = said.split_at(said.iter().position(|byte| *byte == b':')?);
         return (printable && !user.is_empty() && password.len() > 1).then_some(found);
     }
-    (value.len() >= TOKEN_CHARS_MIN && mixed(value) && !is_words(value))
-        .then(|| random(text, found, ENTROPY_OF_TOKEN))?
-}
-
-/// The value of a password: what stands between quotes, or up to a space or a mark that ends it.
-fn password(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    let mut found = found;
-    let quote = text[found.start];
-    let quoted = matches!(quote, b'"' | b'\'' | b'`');
-    if quoted {
-        found.start += 1;
-    }
-    let ends = |byte: u8| if quoted { byte == quote || byte == b'\\' } else { b"\"'`,;&<>".contains(&byte) };
-    found.end =
-        text[found.clone()].iter().position(|byte| ends(*byte)).map_or(found.end, |at| found.start + at);
-    while !quoted && !found.is_empty() && matches!(text[found.end - 1], b'.' | b',' | b')' | b'?') {
-        found.end -= 1;
-    }
-    let value = &text[found.clone()];
-    // A call, an index, a variable, a template: a name for a password instead of one.
-    let code = value.iter().any(|byte| b"()[]{}<>".contains(byte))
-        || matches!(value.first(), Some(b'$' | b'%' | b'@' | b'/' | b'.'));
-    let letters = value.iter().any(u8::is_ascii_alphabetic);
-    let others = value.iter().any(|byte| byte.is_ascii_digit() || b"!#$%^&*+?".contains(byte));
-    let joined = value.iter().any(|byte| b"-/.:".contains(byte));
-    let chosen = value.len() >= PASSWORD_CHARS_MIN
-        && letters
-        && others
-        && !code
-        && !is_placeholder(value)
-        && !(joined && is_words(value));
-    (chosen && entropy_bits(value) >= ENTROPY_OF_PASSWORD).then_some(found)
-}
-
-fn token(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    let value = &text[found.clone()];
-    // What goes on as code is a name: a call, an index, a path of a package.
-    let code = matches!(text.get(found.end), Some(b'(' | b'[' | b'{' | b':'));
-    let named = value.len() >= TOKEN_CHARS_MIN
-        && !code
+    let token = value.len() >= TOKEN_CHARS_MIN
         && mixed(value)
         && !is_words(value)
         && !is_placeholder(value)
-        && !is_uuid(value);
-    (named && entropy_bits(value) >= ENTROPY_OF_TOKEN).then_some(found)
-}
-
-/// Identifiers name things, they open none.
-fn is_uuid(value: &[u8]) -> bool {
-    let groups: Vec<usize> = value.split(|byte| *byte == b'-').map(<[u8]>::len).collect();
-    groups == [8, 4, 4, 4, 12] && value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-}
-
-/// Words, numbers and versions joined by marks, such as `db-credentials-v2`, `conf/app.yaml` or `2026-01-31T12`:
-/// names of things. No part mixes letters and digits, but for a letter before a number.
-fn is_words(value: &[u8]) -> bool {
-    let parts = value.split(|byte| b"-_./:=%+~".contains(byte));
-    parts.into_iter().all(|part| {
-        let name = part.strip_prefix(b"v").unwrap_or(part);
-        let name = name.trim_ascii_end();
-        name.iter().all(u8::is_ascii_digit) || (part.len() < 24 && single_case(part))
-    })
-}
-
-/// A word as people write it: letters, all small, all capital, or with one capital first, and up to two digits behind.
-fn single_case(part: &[u8]) -> bool {
-    let letters = part.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let (word, number) = part.split_at(letters);
-    let small = word.iter().skip(1).all(u8::is_ascii_lowercase);
-    let humps =
-        word.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
-    letters > 1
-        && number.len() <= 2
-        && number.iter().all(u8::is_ascii_digit)
-        && (small || word.iter().all(u8::is_ascii_uppercase) || humps * 4 <= letters)
-}
-
-/// Words that stand where a secret would.
-const PLACEHOLDERS: [&str; 22] = [
-    "changeme",
-    "change-me",
-    "change_me",
-    "example",
-    "placeholder",
-    "redacted",
-    "your",
-    "xxxx",
-    "****",
-    "....",
-    "password",
-    "passw0rd",
-    "secret",
-    "dummy",
-    "foobar",
-    "insert",
-    "replace",
-    "todo",
-    "null",
-    "none",
-    "<",
-    "${",
-];
-
-fn is_placeholder(value: &[u8]) -> bool {
-    let value = String::from_utf8_lossy(value).to_lowercase();
-    PLACEHOLDERS.iter().any(|placeholder| value.starts_with(placeholder))
-        || value.contains("example")
-        || value.contains("placeholder")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_no_tokens() {
-        for words in [
-            "db-credentials-v2",
-            "conf/app.yaml",
-            "2026-01-31",
-            "metadata.name",
-            "v1.2.3",
-            "MEMORY_ENGINE_KEY",
-            "camelCaseName2",
-        ] {
-            assert!(is_words(words.as_bytes()), "{words}");
-        }
-        for random in ["a8Kf0zQ93mN", "0123abcd4567", "hunter2x9"] {
-            assert!(!is_words(random.as_bytes()), "{random}");
-        }
-        assert!(is_uuid(b"550e8400-e29b-41d4-a716-446655440000"));
-    }
+        && !is_row(value);
+    token.then(|| random(text, found, ENTROPY_OF_TOKEN))?
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::detector::{Detector, Finds, Kind, detectors};
+use super::identifier::Identifiers;
 use crate::digest::Hash;
 
 /// Most exceptions: each is compared with every find, and a longer list is no list that somebody reviews.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub redact: Option<Vec<String>>,
     /// What is let through although a detector finds it.
     pub exceptions: Vec<Exception>,
+    /// What becomes of personal data in identifiers.
+    pub identifiers: Identifiers,
 }
 
 /// One text that was looked at and may be written.
@@ -116,7 +119,7 @@ impl Settings {
 
     /// The detectors that run, in the order of the table, and the exceptions.
     pub(super) fn check(&self) -> Result<(Vec<&'static Detector>, Vec<Checked>), Vec<PolicyFault>> {
-        let Settings { block, redact, exceptions } = self;
+        let Settings { block, redact, exceptions, identifiers: _ } = self;
         let secrets: Vec<String> = detectors()
             .filter(|detector| detector.finds == Finds::Secret)
             .map(|detector| detector.name.to_owned())

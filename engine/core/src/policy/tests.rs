@@ -6,9 +6,11 @@ use super::*;
 use crate::digest::Hash;
 
 mod examples;
+mod identifiers;
 mod payloads;
 mod properties;
 mod speed;
+mod syntax;
 
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -24,6 +26,11 @@ pub(super) fn everything() -> &'static Policy {
 pub(super) fn default() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::new(&Settings::default()).unwrap());
     &POLICY
+}
+
+/// Personal data in identifiers is refused.
+pub(super) fn refusing() -> Policy {
+    Policy::new(&Settings { identifiers: Identifiers::Refuse, ..Settings::default() }).unwrap()
 }
 
 /// Joins what must not stand in this repository as one: scanners of repositories look for it.
@@ -83,13 +90,15 @@ fn a_refusal_says_where_and_never_what() {
     let text = format!("password={secret}");
     let blocked = default().judge_text("tags[1]", &text, NOW).unwrap_err();
     assert_eq!((blocked.detector, blocked.field.as_str()), ("password-assignment", "tags[1]"));
-    let email = default().judge_name("project", "ana@example.org", NOW).unwrap_err();
+    let email = refusing().judge_draft(payloads::draft("ana@example.org", "x", "{}"), None, NOW).unwrap_err();
+    let NotNamed::Blocked(email) = email else { panic!("{email:?}") };
     let judged = default().judge_text("content", "ana@example.org", NOW).unwrap();
     let said = format!("{blocked} {blocked:?} {email} {email:?} {judged:?} {:?}", default());
     assert!(!said.contains(&secret) && !said.contains("ana@"), "{said}");
     assert!(
         said.contains("tags[1] holds a secret (password-assignment)")
-            && said.contains("project holds personal data (email)"),
+            && said.contains("project holds personal data (email)")
+            && said.contains("set policy.identifiers to Pseudonymise"),
         "{said}"
     );
 }
@@ -149,7 +158,7 @@ fn a_configuration_with_a_fault_is_refused_whole() {
     assert_eq!(with(vec![good; 257]).unwrap_err(), [PolicyFault::Exceptions(257)]);
     let named = |block: &[&str], redact: &[&str]| {
         let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        Policy::new(&Settings { block: list(block), redact: list(redact), exceptions: Vec::new() })
+        Policy::new(&Settings { block: list(block), redact: list(redact), ..Settings::default() })
     };
     assert_eq!(named(&["jwt", "jwt"], &["faces", "email"]).unwrap_err().len(), 2);
     let policy = named(&[], &["email"]).unwrap();
@@ -166,7 +175,10 @@ fn settings_are_read_strictly() {
     assert_eq!(read("{}").unwrap(), Settings::default());
     assert!(read(r#"{"redact": ["email"], "exceptions": [{"detector": "email", "value": "a@b.io", "reason": "r", "reviewer": "w"}]}"#).is_ok());
     assert!(
-        read(r#"{"redcat": []}"#).is_err() && read(r#"{"exceptions": [{"detector": "email"}]}"#).is_err()
+        read(r#"{"identifiers": "Keep"}"#).unwrap().identifiers == Identifiers::Keep
+            && read(r#"{"identifiers": "keep"}"#).is_err()
+            && read(r#"{"redcat": []}"#).is_err()
+            && read(r#"{"exceptions": [{"detector": "email"}]}"#).is_err()
     );
 }
 

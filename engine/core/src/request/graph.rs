@@ -12,6 +12,7 @@ use crate::wire::{
     AddObservations, CreateEntities, CreateRelations, EndEntities, EndObservations, EndRelations, Entity,
     NewObservations, ObservationDeletion, OpenNodes, Relation,
 };
+use crate::words::make_normal;
 
 /// Who says something, about what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub fn created_entities(request: CreateEntities) -> Result<(Author, Vec<Entity>)
     let mut entities = Vec::new();
     for (i, mut entity) in request.entities.into_iter().enumerate() {
         let at = |field: &str| format!("entities[{i}].{field}");
+        make_normal(&mut entity.name);
+        make_normal(&mut entity.entity_type);
         name(&at("name"), &entity.name, ENTITY_NAME_CHARS_MAX)?;
         name(&at("entityType"), &entity.entity_type, NAME_CHARS_MAX)?;
         entity.observations = observations(&at("observations"), entity.observations, 0)?;
@@ -90,6 +93,7 @@ pub fn added_observations(request: AddObservations) -> Result<(Author, Vec<NewOb
     count("observations", request.observations.len(), 1, GRAPH_BATCH_MAX)?;
     let mut added = Vec::new();
     for (i, mut new) in request.observations.into_iter().enumerate() {
+        make_normal(&mut new.entity_name);
         name(&format!("observations[{i}].entityName"), &new.entity_name, ENTITY_NAME_CHARS_MAX)?;
         new.contents = observations(&format!("observations[{i}].contents"), new.contents, 1)?;
         added.push(new);
@@ -104,9 +108,10 @@ pub fn created_relations(request: CreateRelations) -> Result<(Author, Vec<Relati
 }
 
 /// Checks entities to end; each is left once.
-pub fn ended_entities(request: EndEntities) -> Result<(Author, Vec<String>, Ends), Refused> {
+pub fn ended_entities(mut request: EndEntities) -> Result<(Author, Vec<String>, Ends), Refused> {
     count("entityNames", request.entity_names.len(), 1, GRAPH_BATCH_MAX)?;
-    for (i, entity) in request.entity_names.iter().enumerate() {
+    for (i, entity) in request.entity_names.iter_mut().enumerate() {
+        make_normal(entity);
         name(&format!("entityNames[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
     }
     let names = once(request.entity_names);
@@ -121,6 +126,7 @@ pub fn ended_observations(
     count("deletions", request.deletions.len(), 1, GRAPH_BATCH_MAX)?;
     let mut ended = Vec::new();
     for (i, mut deletion) in request.deletions.into_iter().enumerate() {
+        make_normal(&mut deletion.entity_name);
         name(&format!("deletions[{i}].entityName"), &deletion.entity_name, ENTITY_NAME_CHARS_MAX)?;
         deletion.observations =
             observations(&format!("deletions[{i}].observations"), deletion.observations, 1)?;
@@ -138,9 +144,10 @@ pub fn ended_relations(request: EndRelations) -> Result<(Author, Vec<Relation>, 
 }
 
 /// Checks names to look up; answers the project and each name once.
-pub fn opened_names(request: OpenNodes) -> Result<(String, Vec<String>), Refused> {
+pub fn opened_names(mut request: OpenNodes) -> Result<(String, Vec<String>), Refused> {
     count("names", request.names.len(), 1, GRAPH_NODES_MAX as usize)?;
-    for (i, entity) in request.names.iter().enumerate() {
+    for (i, entity) in request.names.iter_mut().enumerate() {
+        make_normal(entity);
         name(&format!("names[{i}]"), entity, ENTITY_NAME_CHARS_MAX)?;
     }
     Ok((named("project", request.project, PROJECT_DEFAULT)?, once(request.names)))
@@ -159,9 +166,10 @@ pub fn graph_question(q: &str) -> Result<(), Refused> {
     words(q)
 }
 
-fn relations(relations: Vec<Relation>) -> Result<Vec<Relation>, Refused> {
+fn relations(mut relations: Vec<Relation>) -> Result<Vec<Relation>, Refused> {
     count("relations", relations.len(), 1, GRAPH_BATCH_MAX)?;
-    for (i, relation) in relations.iter().enumerate() {
+    for (i, relation) in relations.iter_mut().enumerate() {
+        [&mut relation.from, &mut relation.to, &mut relation.relation_type].into_iter().for_each(make_normal);
         let at = |field: &str| format!("relations[{i}].{field}");
         name(&at("from"), &relation.from, ENTITY_NAME_CHARS_MAX)?;
         name(&at("to"), &relation.to, ENTITY_NAME_CHARS_MAX)?;

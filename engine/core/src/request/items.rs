@@ -6,6 +6,7 @@ use crate::filter::Filter;
 use crate::item::{ItemDeletedPayload, ItemPayload, ItemRefreshedPayload, dotted};
 use crate::limits::*;
 use crate::wire::{DeleteItem, ListNamespaces, PutItem, SearchItems};
+use crate::words::make_normal;
 
 /// A checked write of one item.
 #[derive(Debug, Clone)]
@@ -27,8 +28,9 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
 
 /// Checks a new version of an item that has so many milliseconds to live after it was put or read.
 pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
-    let PutItem { project, namespace, key, value, expires_at, index, if_version, session, actor } = request;
-    place(&namespace, &key)?;
+    let PutItem { project, mut namespace, mut key, value, expires_at, index, if_version, session, actor } =
+        request;
+    place(&mut namespace, &mut key)?;
     size("value", value.get().len())?;
     if let Some(paths) = &index {
         count("index", paths.len(), 0, ITEM_INDEX_FIELDS_MAX)?;
@@ -54,8 +56,8 @@ pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWri
 
 /// Checks the deletion of an item.
 pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
-    let DeleteItem { project, namespace, key, if_version, session, actor } = request;
-    place(&namespace, &key)?;
+    let DeleteItem { project, mut namespace, mut key, if_version, session, actor } = request;
+    place(&mut namespace, &mut key)?;
     let stored = dotted(&namespace);
     let payload = ItemDeletedPayload { namespace, key: key.clone() };
     let draft = Draft {
@@ -83,14 +85,14 @@ pub fn refreshed_item(project: String, version: u64, until: i64) -> Result<Draft
     })
 }
 
-/// Checks where an item is; answers project and namespace as they are stored.
+/// Checks where an item is; answers project, namespace and key as they are stored.
 pub fn item_place(
     project: Option<String>,
-    namespace: &[String],
-    key: &str,
-) -> Result<(String, String), Refused> {
-    place(namespace, key)?;
-    Ok((named("project", project, PROJECT_DEFAULT)?, dotted(namespace)))
+    mut namespace: Vec<String>,
+    mut key: String,
+) -> Result<(String, String, String), Refused> {
+    place(&mut namespace, &mut key)?;
+    Ok((named("project", project, PROJECT_DEFAULT)?, dotted(&namespace), key))
 }
 
 /// The segments of a namespace as a URL has them.
@@ -100,12 +102,13 @@ pub fn item_namespace(text: &str) -> Vec<String> {
 
 /// Checks a search; answers project, namespace and filter.
 pub fn searched_items(request: &SearchItems) -> Result<(String, String, Filter), Refused> {
-    segments("namespace_prefix", &request.namespace_prefix, 0, false)?;
+    let mut prefix = request.namespace_prefix.clone();
+    segments("namespace_prefix", &mut prefix, 0, false)?;
     words(request.query.as_deref().unwrap_or_default())?;
     limits(request.limit, request.offset)?;
     let filter = request.filter.as_ref().map(Filter::new).transpose()?.unwrap_or_default();
     let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
-    Ok((project, dotted(&request.namespace_prefix), filter))
+    Ok((project, dotted(&prefix), filter))
 }
 
 /// A checked question for namespaces.
@@ -120,8 +123,9 @@ pub struct NamespaceQuery {
 
 /// Checks a question for namespaces.
 pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Refused> {
-    segments("prefix", &request.prefix, 0, true)?;
-    segments("suffix", &request.suffix, 0, true)?;
+    let (mut prefix, mut suffix) = (request.prefix.clone(), request.suffix.clone());
+    segments("prefix", &mut prefix, 0, true)?;
+    segments("suffix", &mut suffix, 0, true)?;
     limits(request.limit, request.offset)?;
     // More than any namespace has cuts nothing.
     let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
@@ -129,7 +133,7 @@ pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Ref
         return Err(Refused::Range { field: "max_depth", min: 1, max: u32::MAX.into() });
     }
     let project = named("project", request.project.clone(), PROJECT_DEFAULT)?;
-    Ok(NamespaceQuery { project, prefix: request.prefix.clone(), suffix: request.suffix.clone(), depth })
+    Ok(NamespaceQuery { project, prefix, suffix, depth })
 }
 
 impl NamespaceQuery {
@@ -156,13 +160,15 @@ fn limits(limit: Option<u32>, offset: Option<u32>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn place(namespace: &[String], key: &str) -> Result<(), Refused> {
+fn place(namespace: &mut [String], key: &mut String) -> Result<(), Refused> {
     segments("namespace", namespace, 1, false)?;
+    make_normal(key);
     name("key", key, ITEM_KEY_CHARS_MAX)
 }
 
-fn segments(field: &str, segments: &[String], min: usize, wild: bool) -> Result<(), Refused> {
+fn segments(field: &str, segments: &mut [String], min: usize, wild: bool) -> Result<(), Refused> {
     count(field, segments.len(), min, ITEM_SEGMENTS_MAX)?;
+    segments.iter_mut().for_each(make_normal);
     for (i, segment) in segments.iter().enumerate() {
         let field = format!("{field}[{i}]");
         name(&field, segment, ITEM_SEGMENT_CHARS_MAX)?;

@@ -148,7 +148,7 @@ proptest::proptest! {
         proptest::prop_assert!(is_accepted(filter("type", &named)), "{:?}", named);
         proptest::prop_assert!(is_accepted(line("title", &title, TITLE_CHARS_MAX)), "{:?}", title);
         proptest::prop_assert!(is_id(&id), "{:?}", id);
-        let place = item_place(None, std::slice::from_ref(&segment), "k").map(drop);
+        let place = item_place(None, vec![segment.clone()], "k".into()).map(drop);
         proptest::prop_assert!(segment == "*" || is_accepted(place), "{:?}", segment);
         proptest::prop_assert!(memory(request).is_ok());
     }

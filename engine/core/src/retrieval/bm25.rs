@@ -1,7 +1,7 @@
 //! Okapi BM25 over whatever is taken for one text: a memory, a memory with its neighbours, a whole session. The full-text
 //! index ranks memories by the same formula; it has no texts but its own, so that contexts and sessions are scored here.
 
-use super::terms::Term;
+use crate::words::terms::Term;
 
 /// How soon a word that is repeated counts no more; the value of FTS5.
 const K1: f64 = 1.2;

@@ -1,4 +1,4 @@
-//! What ranks memories, as pure functions: [`terms`] cuts texts into words, [`bm25`] scores words, [`voice`] is what a memory is
+//! What ranks memories, as pure functions: [`bm25`] scores words as [`crate::words`] cuts them, [`voice`] is what a memory is
 //! by the way it is said, [`question`] what a query asks for, [`features`] puts numbers to a memory beside a query, and
 //! [`weights`] make one score of them; [`packing`] fits memories into a context.
 
@@ -6,6 +6,5 @@ pub mod bm25;
 pub mod features;
 pub mod packing;
 pub mod question;
-pub mod terms;
 pub mod voice;
 pub mod weights;

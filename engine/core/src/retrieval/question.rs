@@ -2,8 +2,9 @@
 
 use jiff::civil::Date;
 
-use super::terms::{is_stop_word, words};
 use super::voice::month;
+use crate::words::terms::is_stop_word;
+use crate::words::{normal_form, words};
 
 /// A query taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,9 +38,11 @@ impl Question {
     pub fn read(query: &str) -> Question {
         let (mut all, mut capitalised) = (Vec::new(), Vec::new());
         words(query, |word| all.push(word.to_owned()));
-        for run in query.split(|c: char| !c.is_alphanumeric() && c != '_') {
+        for run in normal_form(query).split(|c: char| !c.is_alphanumeric() && c != '_') {
             if run.starts_with(char::is_uppercase) {
-                capitalised.push(run.to_lowercase());
+                let mut folded = String::new();
+                words(run, |word| folded.push_str(word));
+                capitalised.push(folded);
             }
         }
         let has = |word: &str| all.iter().any(|known| known == word);

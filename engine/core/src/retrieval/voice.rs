@@ -1,6 +1,6 @@
 //! What a text is by the way it is said: what can be told of it before anybody asks.
 
-use super::terms::words;
+use crate::words::words;
 
 const MONTHS: [&str; 12] = [
     "january",

@@ -27,14 +27,14 @@ pub struct CheckoutRequest {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
     /// Only memories that have at least one of these tags, letter by letter.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags_any: Vec<String>,
     /// Only memories that have every one of these tags.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags_all: Vec<String>,
-    /// Most tokens of the context, 64 to 32,768; default 2,000. Counted as WordPiece tokens.
+    /// Most tokens of the context, 64 to 32,768; default 2,000. Counted so that no provider counts more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = TOKEN_BUDGET_MIN, max = TOKEN_BUDGET_MAX))]
     pub token_budget: Option<u32>,
@@ -67,7 +67,7 @@ pub struct CheckoutAnswer {
     /// The context, ready to be put into a prompt: each memory with its citation, in the order of the log. As long as the memories are
     /// the same it is the same text, and new ones stand at its end.
     pub context: String,
-    /// Tokens of the context, WordPiece.
+    /// Tokens of the context, counted so that no provider counts more.
     pub tokens: u32,
     /// Tokens there were.
     pub token_budget: u32,

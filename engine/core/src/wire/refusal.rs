@@ -81,6 +81,8 @@ error_codes! {
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 422;
     /// It holds a secret, or personal data where that cannot be redacted; the message names the detector and the field.
     PolicyBlocked = "POLICY_BLOCKED", 422;
+    /// The key of the tokens that stand for personal data in names is not there.
+    PseudonymKeyLost = "PSEUDONYM_KEY_LOST", 503;
     /// Too often, or too much at once, from one address; come back after `Retry-After` seconds.
     RateLimited = "RATE_LIMITED", 429;
     /// The request line and headers are longer than any may be.

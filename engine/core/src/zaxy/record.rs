@@ -1,5 +1,7 @@
 //! One line, understood.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -18,6 +20,24 @@ const THREAD_DEFAULT: &str = "default";
 /// Everything the hash of a v1 line covers, besides the hash itself.
 const V1_SEALED: [&str; 9] =
     ["id", "type", "actorId", "threadId", "parentEventId", "causedBy", "timestamp", "payload", "integrity"];
+/// The version that a compacted v1 event names.
+const COMPACTED_VERSION: &str = "eventloom.v1";
+/// Everything the hash of a compacted event covers, the hash itself, and the two fields that say nothing more. The number is
+/// among it only when the id has it.
+const COMPACTED_SEALED: [&str; 12] = [
+    "timestamp",
+    "type",
+    "actor",
+    "thread",
+    "payload",
+    "security",
+    "prev_hash",
+    "hash",
+    "id",
+    "parent_event_id",
+    "caused_by",
+    "envelope_version",
+];
 /// The same for legacy, and the two fields that say nothing.
 const LEGACY_SEALED: [&str; 10] = [
     "seq",
@@ -32,13 +52,15 @@ const LEGACY_SEALED: [&str; 10] = [
     "envelope_version",
 ];
 
-/// Which of the two forms a line has.
+/// Which of the forms a line has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Envelope {
     /// With `integrity`.
     V1,
     /// With `seq`.
     Legacy,
+    /// A v1 event as `zaxy compact` writes it: in the fields of legacy, under the hash of v1.
+    Compacted,
 }
 
 impl Envelope {
@@ -47,6 +69,7 @@ impl Envelope {
         match self {
             Envelope::V1 => "v1",
             Envelope::Legacy => "legacy",
+            Envelope::Compacted => "compacted",
         }
     }
 }
@@ -93,6 +116,13 @@ enum Sealed<'a> {
     },
     Legacy {
         seq: u64,
+        security: Option<Security>,
+    },
+    Compacted {
+        id: String,
+        parent: Option<String>,
+        causes: Vec<String>,
+        payload: Fields<'a>,
         security: Option<Security>,
     },
 }
@@ -154,10 +184,12 @@ impl<'a> Record<'a> {
 
     fn legacy(text: &'a RawValue, fields: &Fields<'a>) -> Result<Record<'a>, Refused> {
         let version: Option<String> = optional(fields, "envelope_version", "a version")?;
-        if version.is_some_and(|version| version != "zaxy.legacy") {
-            return Err(Refused::UnknownEnvelope);
-        }
-        let seq = required(fields, "seq", "a whole number from 1")?;
+        let compacted = match version.as_deref() {
+            None | Some("zaxy.legacy") => false,
+            Some(COMPACTED_VERSION) => true,
+            Some(_) => return Err(Refused::UnknownEnvelope),
+        };
+        let seq: u64 = required(fields, "seq", "a whole number from 1")?;
         if seq == 0 {
             return Err(Refused::Shape { field: "seq", expected: "a whole number from 1" });
         }
@@ -166,20 +198,37 @@ impl<'a> Record<'a> {
             Some(payload) => object(fields, "payload").map(|_| *payload)?,
             None => serde_json::from_str("{}").map_err(|_| Refused::Missing("payload"))?,
         };
+        let (kind, actor) = (name(fields, "type")?, name(fields, "actor")?);
+        let security = security(fields, "security")?;
+        let sealed = if compacted {
+            let id = optional(fields, "id", "an id")?;
+            Sealed::Compacted {
+                id: id.unwrap_or_else(|| made_id(seq, &kind, &actor, &timestamp)),
+                parent: optional(fields, "parent_event_id", "an id")?,
+                causes: optional(fields, "caused_by", "a list of ids")?.unwrap_or_default(),
+                payload: serde_json::from_str(payload.get()).map_err(|_| Refused::Missing("payload"))?,
+                security,
+            }
+        } else {
+            Sealed::Legacy { seq, security }
+        };
+        let numbered = matches!(&sealed, Sealed::Compacted { id, .. } if seq_in_id(id) == Some(seq));
+        let mut unsealed = unsealed(fields, if compacted { &COMPACTED_SEALED } else { &LEGACY_SEALED });
+        unsealed.retain(|field| field != "seq" || !numbered);
         Ok(Record {
             text,
-            envelope: Envelope::Legacy,
+            envelope: if compacted { Envelope::Compacted } else { Envelope::Legacy },
             seq: Some(seq),
             time: time(&timestamp)?,
             timestamp,
-            kind: name(fields, "type")?,
-            actor: name(fields, "actor")?,
+            kind,
+            actor,
             thread: optional(fields, "thread", "a string")?.unwrap_or_else(|| THREAD_DEFAULT.to_owned()),
             payload,
             previous: hash(fields, "prev_hash")?,
             hash: hash(fields, "hash")?.ok_or(Refused::Missing("hash"))?,
-            unsealed: unsealed(fields, &LEGACY_SEALED),
-            sealed: Sealed::Legacy { seq, security: security(fields, "security")? },
+            unsealed,
+            sealed,
         })
     }
 
@@ -188,7 +237,7 @@ impl<'a> Record<'a> {
     pub fn computed_hash(&self) -> Option<Hash> {
         let mut written = Vec::with_capacity(self.text.get().len());
         match &self.sealed {
-            Sealed::V1 { .. } => self.write_v1(&mut written),
+            Sealed::V1 { .. } | Sealed::Compacted { .. } => self.write_v1(&mut written),
             Sealed::Legacy { .. } => self.write_legacy(&mut written),
         }
         .ok()
@@ -196,7 +245,11 @@ impl<'a> Record<'a> {
     }
 
     fn write_v1(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        let Sealed::V1 { id, parent, causes, payload, security } = &self.sealed else { return Ok(()) };
+        let (Sealed::V1 { id, parent, causes, payload, security }
+        | Sealed::Compacted { id, parent, causes, payload, security }) = &self.sealed
+        else {
+            return Ok(());
+        };
         out.extend_from_slice(br#"{"event":{"actorId":"#);
         canonical::write_string(&self.actor, out);
         out.extend_from_slice(br#","causedBy":"#);
@@ -206,7 +259,11 @@ impl<'a> Record<'a> {
         out.extend_from_slice(br#","parentEventId":"#);
         write_optional(parent.as_deref(), out);
         out.extend_from_slice(br#","payload":"#);
-        write_v1_payload(payload, security.as_ref(), out)?;
+        if self.envelope == Envelope::V1 {
+            write_v1_payload(payload, security.as_ref(), out)?;
+        } else {
+            write_compacted_payload(payload, security.as_ref(), out)?;
+        }
         for (key, value) in [("threadId", &self.thread), ("timestamp", &self.timestamp), ("type", &self.kind)]
         {
             out.push(b',');
@@ -268,6 +325,40 @@ fn write_v1_payload(
         }
         Ok(())
     })
+}
+
+// Compacting leaves the classification beside the payload; the hash has it inside.
+fn write_compacted_payload(
+    payload: &Fields<'_>,
+    security: Option<&Security>,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let mut hashed: BTreeMap<&str, Option<&RawValue>> =
+        payload.iter().map(|(key, value)| (key.as_str(), Some(*value))).collect();
+    if security.is_some() {
+        hashed.insert(SECURITY_KEY, None);
+    }
+    canonical::write_entries(hashed.into_iter(), out, |value, out| {
+        match (value, security) {
+            (Some(value), _) => canonical::write(value, out)?,
+            (None, Some(security)) => security.write(out),
+            (None, None) => {}
+        }
+        Ok(())
+    })
+}
+
+/// The id Zaxy gives an event that has none.
+fn made_id(seq: u64, kind: &str, actor: &str, timestamp: &str) -> String {
+    let mut seed = br#"{"actor":"#.to_vec();
+    canonical::write_string(actor, &mut seed);
+    seed.extend_from_slice(format!(r#","seq":{seq}"#).as_bytes());
+    for (key, value) in [("timestamp", timestamp), ("type", kind)] {
+        seed.extend_from_slice(format!(r#","{key}":"#).as_bytes());
+        canonical::write_string(value, &mut seed);
+    }
+    seed.push(b'}');
+    format!("evt_zaxy_{seq:012}_{}", &Hash::of(&seed).to_string()[..16])
 }
 
 fn write_strings(items: &[String], out: &mut Vec<u8>) {

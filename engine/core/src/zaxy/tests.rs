@@ -14,7 +14,7 @@ macro_rules! logs {
     };
 }
 
-const LOGS: [(&str, &str); 9] = logs!(
+const LOGS: [(&str, &str); 10] = logs!(
     "golden",
     "odd_values",
     "legacy",
@@ -23,7 +23,8 @@ const LOGS: [(&str, &str); 9] = logs!(
     "forgettable",
     "caused",
     "long_names",
-    "legacy_0_1_0"
+    "legacy_0_1_0",
+    "compacted"
 );
 
 macro_rules! read_back {
@@ -33,7 +34,7 @@ macro_rules! read_back {
 }
 
 /// What the package says about the logs it wrote.
-const READ_BACK: [(&str, &str); 8] = read_back!(
+const READ_BACK: [(&str, &str); 9] = read_back!(
     "golden",
     "odd_values",
     "legacy",
@@ -41,7 +42,8 @@ const READ_BACK: [(&str, &str); 8] = read_back!(
     "redacted",
     "forgettable",
     "caused",
-    "long_names"
+    "long_names",
+    "compacted"
 );
 
 fn log(name: &str) -> &'static str {
@@ -135,6 +137,48 @@ fn each_kind_of_damage_has_its_reason() {
     assert_eq!(refused(&legacy.replace("zaxy.legacy", "zaxy.next")), (0, "unknown_envelope"));
     assert_eq!(refused(&legacy.replace("\"seq\":1,", "\"seq\":0,")), (0, "wrong_field"));
     assert_eq!(refused(&legacy.replace("\"seq\":1,", "\"seq\":\"1\",")), (0, "wrong_field"));
+}
+
+/// `zaxy compact` writes v1 events in the fields of legacy: the same events, the same hashes, the same log.
+#[test]
+fn a_compacted_log_is_the_log_that_was_compacted() {
+    let compacted = log("compacted");
+    let mut verifier = Verifier::default();
+    let mut envelopes = Vec::new();
+    for line in compacted.lines() {
+        let event = verifier.next(line.as_bytes()).unwrap();
+        envelopes.push(event.record.envelope);
+        let foreign = line.contains(r#""id":"evt-1""#);
+        // No hash covers the number of an event whose id is somebody else's.
+        assert_eq!(event.record.unsealed, if foreign { vec!["seq"] } else { vec![] }, "{line}");
+    }
+    assert_eq!(envelopes.iter().filter(|found| **found == Envelope::Compacted).count(), 9);
+    assert_eq!(envelopes.iter().filter(|found| **found == Envelope::Legacy).count(), 2);
+    let golden: Vec<Hash> = verify(log("golden")).unwrap();
+    let rewritten: String = log("golden").lines().map(|line| compact(line) + "\n").collect();
+    assert_eq!(verify(&rewritten).unwrap(), golden);
+    let without_ids = rewritten.replace("\"id\":\"evt_zaxy_", "\"id\":null,\"x\":\"");
+    assert_eq!(verify(&without_ids).unwrap(), golden, "the id Zaxy makes");
+    assert_eq!(refused(&compacted.replace("again", "anew")), (0, "hash"));
+    assert_eq!(refused(&compacted.replace("sensitivity\":\"public", "sensitivity\":\"none")), (0, "hash"));
+    assert_eq!(refused(&compacted.replace("eventloom.v1", "eventloom.v2")), (0, "unknown_envelope"));
+}
+
+/// A v1 line in the fields that `zaxy compact` writes.
+fn compact(line: &str) -> String {
+    let v1: Value = serde_json::from_str(line).unwrap();
+    let mut payload = v1["payload"].clone();
+    let security = payload.as_object_mut().unwrap().remove("__zaxy_security");
+    let id = v1["id"].as_str().unwrap();
+    let hash =
+        |name: &str| v1["integrity"][name].as_str().map(|hash| hash.trim_start_matches("sha256:").to_owned());
+    serde_json::json!({
+        "seq": id[9..21].parse::<u64>().unwrap(), "timestamp": v1["timestamp"], "type": v1["type"], "actor": v1["actorId"],
+        "thread": v1["threadId"], "payload": payload, "security": security, "prev_hash": hash("previousHash"),
+        "hash": hash("hash"), "id": id, "parent_event_id": v1["parentEventId"], "caused_by": v1["causedBy"],
+        "envelope_version": "eventloom.v1",
+    })
+    .to_string()
 }
 
 /// A log whose second event was written behind another first event, every hash of its own right.

@@ -80,6 +80,7 @@ pub(super) const BODY: &[ErrorCode] =
 /// request's, or unknown yet.
 pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::PolicyBlocked,
+    ErrorCode::PseudonymKeyLost,
     ErrorCode::IdempotencyConflict,
     ErrorCode::Overloaded,
     ErrorCode::ShuttingDown,
@@ -90,10 +91,12 @@ pub(super) const WRITE: &[ErrorCode] = &[
 ];
 /// One that reads the projection.
 pub(super) const READ: &[ErrorCode] = &[
+    ErrorCode::PseudonymKeyLost,
     ErrorCode::LogCorrupt,
     ErrorCode::ProjectionUnavailable,
     ErrorCode::ProjectionBehind,
     ErrorCode::QueryTimeout,
 ];
 /// One that reads the log.
-pub(super) const LOG: &[ErrorCode] = &[ErrorCode::LogCorrupt, ErrorCode::StorageFailure];
+pub(super) const LOG: &[ErrorCode] =
+    &[ErrorCode::LogCorrupt, ErrorCode::StorageFailure, ErrorCode::PseudonymKeyLost];

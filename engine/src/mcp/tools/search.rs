@@ -141,11 +141,11 @@ pub(super) async fn find(
     wanted: Wanted,
     moment: Moment,
 ) -> Result<SearchAnswer, Refusal> {
-    let Wanted { query, project, kind, session, tags, explain, limit, offset } = wanted;
+    let Wanted { query, mut project, mut kind, mut session, tags, explain, limit, offset } = wanted;
     let words = query.unwrap_or_default();
     request::words(&words)?;
-    for (field, value) in [("project", &project), ("type", &kind), ("session", &session)] {
-        value.as_deref().map(|value| request::filter(field, value)).transpose()?;
+    for (field, value) in [("project", &mut project), ("type", &mut kind), ("session", &mut session)] {
+        request::optional(field, value, NAME_CHARS_MAX)?;
     }
     let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let limit = within("limit", limit, (SEARCH_LIMIT_MIN.into(), SEARCH_LIMIT_MAX.into()))?;

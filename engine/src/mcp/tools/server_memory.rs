@@ -2,7 +2,6 @@
 //! that server find here what they know: the same arguments, answers and annotations.
 
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX};
-use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{
     AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,
     EndRelations, Entity, ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
@@ -13,9 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
-use crate::operations::{Operations, SEQ_MAX};
+use crate::operations::Operations;
 use crate::projection::{Known, Moment};
 use crate::refusal::{Refusal, internal};
+
+mod part;
+
+use part::{Cursor, Part, part, shortened};
 
 /// Argument that says which project's graph it is. The server adds it; a client's own is replaced.
 pub(in crate::mcp) const PROJECT: &str = "project";
@@ -385,120 +388,6 @@ struct KnowledgeGraph {
     relations: Vec<Relation>,
 }
 
-/// Where the next part of an answer begins: so many things behind the start of what there was after this event. A client gets it with
-/// a part that is not the last and hands it back. The schemas, which are that server's, do not have it.
-struct Cursor {
-    through: u64,
-    begins: usize,
-}
-
-/// Argument that holds one.
-const CURSOR: &str = "cursor";
-
-impl Cursor {
-    fn taken(arguments: &mut Arguments, operations: &Operations) -> Result<Cursor, Refusal> {
-        let Some(text) = arguments.take::<String>(CURSOR)? else {
-            return Ok(Cursor { through: operations.head()?.seq, begins: 0 });
-        };
-        let read = text.split_once('-').and_then(|(through, begins)| {
-            Some(Cursor { through: through.parse().ok()?, begins: begins.parse().ok()? })
-        });
-        let cursor = read.filter(|cursor| cursor.through <= SEQ_MAX);
-        cursor.ok_or_else(|| {
-            Refusal::new(ErrorCode::InvalidArgument, "cursor is none that a part of this answer came with")
-                .hint("leave it out to begin at the start")
-        })
-    }
-
-    /// The part that begins here, and what to do for the next one.
-    fn answer(&self, found: KnowledgeGraph, tool: &str) -> Result<Answer, Refusal> {
-        let Cursor { through, begins } = self;
-        let (Part { shown, ends }, all) = part(found, *begins);
-        let answer = told(&shown, &shown)?;
-        if *begins == 0 && ends == all {
-            return Ok(answer);
-        }
-        let next = match ends < all {
-            true => format!(
-                "Call {tool} again with the same arguments and \"cursor\": \"{through}-{ends}\" for the next part."
-            ),
-            false => "This is the last part.".to_owned(),
-        };
-        Ok(answer.note(format!(
-            "PART of the graph: {begins} to {ends} of {all} entities, observations and relations. {next}"
-        )))
-    }
-}
-
-/// As much of a graph as an answer has room for, and behind how many of its things it ends.
-struct Part {
-    shown: KnowledgeGraph,
-    ends: usize,
-}
-
-/// A part of a graph, counted in entities, observations and relations, and how many of those it has in all. An entity whose
-/// observations are in two parts is in both.
-fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
-    let KnowledgeGraph { entities, relations } = found;
-    let all = entities.iter().map(|it| 1 + it.observations.len()).sum::<usize>() + relations.len();
-    let (mut shown, mut at, mut used) = (KnowledgeGraph::default(), 0, 0);
-    let mut fits = |texts: &[&String], frame: usize| {
-        used += 2 * texts.iter().map(|text| cost(text)).sum::<usize>() + frame;
-        used <= ROOM
-    };
-    'entities: for Entity { name, entity_type, observations } in entities {
-        let (first, last) = (at, at + observations.len());
-        at = last + 1;
-        if last < begins {
-            continue;
-        }
-        if !fits(&[&name, &entity_type], ENTITY_FRAME) {
-            return (Part { shown, ends: first.max(begins) }, all);
-        }
-        shown.entities.push(Entity { name, entity_type, observations: Vec::new() });
-        for (place, observation) in (first + 1..).zip(observations) {
-            if place < begins {
-                continue;
-            }
-            if !fits(&[&observation], OBSERVATION_FRAME) {
-                at = place;
-                break 'entities;
-            }
-            if let Some(entity) = shown.entities.last_mut() {
-                entity.observations.push(observation);
-            }
-        }
-    }
-    let entities_end = all - relations.len();
-    if at < entities_end {
-        return (Part { shown, ends: at }, all);
-    }
-    for (place, relation) in (entities_end..).zip(relations) {
-        if place < begins {
-            continue;
-        }
-        if !fits(&[&relation.from, &relation.to, &relation.relation_type], ENTITY_FRAME) {
-            return (Part { shown, ends: place }, all);
-        }
-        shown.relations.push(relation);
-    }
-    (Part { shown, ends: all }, all)
-}
-
-/// Bytes around an entity or a relation, and around an observation, in both forms of an answer: names of fields, marks and blanks.
-const ENTITY_FRAME: usize = 256;
-const OBSERVATION_FRAME: usize = 32;
-
-/// Says that what was done is not told in full.
-fn shortened(answer: Answer, shown: usize, all: usize) -> Answer {
-    match shown == all {
-        true => answer,
-        false => answer.note(format!(
-            "Everything was written. This names {shown} of {all}, which is what an answer has room for; read the others with open_nodes."
-        )),
-    }
-}
-
 async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let project: String = arguments.required(PROJECT)?;
     let cursor = Cursor::taken(&mut arguments, &operations)?;
@@ -566,53 +455,4 @@ async fn pages(
 
 fn size(entity: &Entity) -> usize {
     entity.name.len() + entity.entity_type.len() + entity.observations.iter().map(String::len).sum::<usize>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn graph() -> KnowledgeGraph {
-        let entities = (0..40).map(|n| Entity {
-            name: format!("entity {n}"),
-            entity_type: "thing".into(),
-            observations: (0..n * 7 % 23)
-                .map(|m| format!("{m} of {n}: {}", "\"x\\\n\0é".repeat(n * 20)))
-                .collect(),
-        });
-        let relation = |n| Relation {
-            from: format!("entity {n}"),
-            to: "entity 0".into(),
-            relation_type: "is_near".into(),
-        };
-        KnowledgeGraph { entities: entities.collect(), relations: (0..600).map(relation).collect() }
-    }
-
-    #[test]
-    fn parts_of_a_graph_put_together_are_the_graph() {
-        let (mut whole, mut begins, mut parts) = (KnowledgeGraph::default(), 0, 0);
-        loop {
-            let cursor = Cursor { through: 7, begins };
-            let answer = cursor.answer(graph(), "read_graph").unwrap();
-            let bytes = answer.bytes();
-            assert!(bytes <= ANSWER_OF_TOOL, "{bytes} bytes");
-            let (Part { shown, ends }, all) = part(graph(), begins);
-            assert!(ends > begins, "every part has something");
-            for entity in shown.entities {
-                match whole.entities.last_mut().filter(|last| last.name == entity.name) {
-                    Some(last) => last.observations.extend(entity.observations),
-                    None => whole.entities.push(entity),
-                }
-            }
-            whole.relations.extend(shown.relations);
-            (begins, parts) = (ends, parts + 1);
-            if ends == all {
-                break;
-            }
-        }
-        assert!(parts > 3, "{parts}");
-        assert_eq!((whole.entities, whole.relations), (graph().entities, graph().relations));
-    }
-
-    const ANSWER_OF_TOOL: usize = engine_core::limits::TOOL_ANSWER_BYTES_MAX;
 }

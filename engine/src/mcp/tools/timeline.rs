@@ -74,7 +74,7 @@ struct TimelineArguments {
 
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
-        let TimelineArguments { id, seq, time, before, after, project, session, tags_any, tags_all } =
+        let TimelineArguments { id, seq, time, before, after, mut project, mut session, tags_any, tags_all } =
             arguments.read()?;
         let seq = within("seq", seq, (0, SEQ_MAX))?;
         let anchor = match (id, seq, time) {
@@ -89,8 +89,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
                 .hint("see the tool's input schema"));
             }
         };
-        for (field, value) in [("project", &project), ("session", &session)] {
-            value.as_deref().map_or(Ok(()), |value| request::filter(field, value))?;
+        for (field, value) in [("project", &mut project), ("session", &mut session)] {
+            request::optional(field, value, NAME_CHARS_MAX)?;
         }
         let some = |field, value| {
             let value = within(field, value, (0, TIMELINE_MAX.into()))?;

@@ -50,11 +50,12 @@ fn listed(items: Vec<Value>) -> Value {
 }
 
 fn policy(policy: &Policy) -> Section {
-    let Policy { block, redact, exceptions } = policy;
+    let Policy { block, redact, exceptions, identifiers } = policy;
     said([
         ("block", json!(block)),
         ("redact", json!(redact)),
         ("exceptions", listed(exceptions.iter().map(|one| exception(one).into()).collect())),
+        ("identifiers", json!(identifiers.map(crds::Identifiers::as_str))),
     ])
 }
 

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::{Plan, Write, plan_child, plan_release};
 use crate::{
     anchor::record::{self, ClaimSays, Must, Note, in_status},
-    applied::drift,
+    applied::{drift, is_kept_off},
     build,
-    names::{self, ANCHOR_FILE, ChildKey, ChildKind},
+    names::{self, ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey, ChildKind},
     observed::Observed,
     ownership::is_ours,
     storage,
@@ -49,6 +49,12 @@ pub(super) fn plan_claim(
         _ => false,
     };
     let neutral = object(before);
+    if live.is_some_and(|live| {
+        is_kept_off(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
+    }) {
+        // A policy does not let the claim say it: the status does.
+        return plan_child(observed, key, &neutral, plan);
+    }
     let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, key, live, &neutral));
     record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
 }

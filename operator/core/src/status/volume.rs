@@ -223,6 +223,7 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
 fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
+        || observed.report_on_log().is_some_and(|health| health.log.seq > 0)
         || claim.data.pointer("/spec/volumeName").is_some()
         || claim_says(Some(claim)) != ClaimSays::New
 }

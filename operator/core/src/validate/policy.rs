@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use super::Fault;
 
 pub(super) fn check_policy(policy: &Policy, faults: &mut Vec<Fault>) {
-    let Policy { block, redact, exceptions } = policy;
+    let Policy { block, redact, exceptions, identifiers: _ } = policy;
     let settings = Settings {
         block: block.clone(),
         redact: redact.clone(),
         exceptions: exceptions.iter().map(as_the_engine_reads_it).collect(),
+        ..Settings::default()
     };
     faults.extend(settings.faults().into_iter().map(Fault::Policy));
     let is_time = |expires: &String| expires.parse::<Timestamp>().is_ok();

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crds::{
-    Embedding, EmbeddingProvider, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException, Retention,
-    SameText, Saving,
+    Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
+    Retention, SameText, Saving,
 };
 use engine_core::{
     digest::Hash,
@@ -53,6 +53,7 @@ fn full() -> MemoryEngineSpec {
             block: names(&["github-token"]),
             redact: names(&[]),
             exceptions: vec![exception(), hashed],
+            identifiers: Some(Identifiers::Refuse),
         }),
         retention: Some(Retention {
             max_age_days: Some(365),
@@ -129,6 +130,7 @@ fn what_is_said_reaches_the_engine() {
         "block": ["github-token"],
         "redact": [],
         "exceptions": [with_end, reviewed("github-token", &"1".repeat(64))],
+        "identifiers": "Refuse",
     });
     assert_eq!(config["policy"], policy);
     assert_eq!(
@@ -157,6 +159,11 @@ fn the_engine_can_read_the_policy() {
     let settings: Settings = serde_yaml::from_value(config["policy"].clone()).unwrap();
     assert_eq!(settings.faults(), []);
     assert_eq!(settings.redact.as_deref(), Some(&[][..]), "an empty list is not the default");
+    assert_eq!(settings.identifiers, engine_core::policy::Identifiers::Refuse);
+    for one in [Identifiers::Pseudonymise, Identifiers::Refuse, Identifiers::Keep] {
+        let read: engine_core::policy::Identifiers = serde_yaml::from_str(one.as_str()).unwrap();
+        assert_eq!(format!("{read:?}"), one.as_str());
+    }
     assert!(settings.exceptions[0].expires.is_some());
 }
 

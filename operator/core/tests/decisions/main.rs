@@ -1,9 +1,12 @@
 //! What the operator decides, tested from the outside: worlds go in, plans and statuses come out.
 
+mod admission;
 mod anchors;
 mod configurations;
+mod generations;
 mod history;
 mod integrity;
+mod ownership;
 mod plans;
 mod pods;
 mod projections;

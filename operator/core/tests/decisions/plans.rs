@@ -115,7 +115,7 @@ fn a_foreign_object_stops_creation_and_is_left_alone() {
 
 /// A child of an engine of the same name that was deleted with its children left behind.
 #[test]
-fn what_the_operator_applied_and_nobody_owns_is_adopted() {
+fn what_bears_the_marks_and_nobody_owns_is_adopted() {
     let mut world = settled();
     edit(&mut world, ChildKind::Service, "notes", "/metadata/ownerReferences", json!([]));
     assert_eq!(said(&planned(&world)), ["repair Service/notes"]);
@@ -125,7 +125,7 @@ fn what_the_operator_applied_and_nobody_owns_is_adopted() {
     assert_eq!(
         planned(&world).conflicts.len(),
         1,
-        "an object of another controller is foreign whoever applied it"
+        "an object of another controller is foreign whatever it bears"
     );
 }
 

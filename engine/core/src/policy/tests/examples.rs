@@ -53,11 +53,36 @@ fn secrets() -> Vec<Row> {
 fn keys() -> Vec<Row> {
     let dashes = "-----";
     vec![
-        row("private-key", &[dashes, "BEGIN OPENSSH PRIVATE", " KEY", dashes], "-----BEGIN PUBLIC KEY-----"),
         row(
             "private-key",
-            &[dashes, "BEGIN PGP PRIVATE", " KEY BLOCK", dashes],
-            "-----BEGIN CERTIFICATE-----",
+            &[dashes, "BEGIN OPENSSH PRIVATE", " KEY", dashes, "\n", &any(70), "\n", &any(70), "\n"],
+            &format!("{dashes}BEGIN PRIVATE{} KEY{dashes}\nanything\n{dashes}END PRIVATE KEY{dashes}", ""),
+        ),
+        row(
+            "private-key",
+            &[dashes, "BEGIN PGP PRIVATE", " KEY BLOCK", dashes, "\nVersion: 1\n\n", &any(64)],
+            "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA7bq",
+        ),
+        row(
+            "private-key-base64",
+            &[
+                "client-key-data: ",
+                &STANDARD.encode(joined(&[dashes, "BEGIN RSA PRIVATE", " KEY", dashes, "\n", &any(64)])),
+            ],
+            &format!(
+                "certificate-authority-data: {}",
+                STANDARD.encode("-----BEGIN CERTIFICATE-----\nMIIBIjANBgkqhkiG9w0B")
+            ),
+        ),
+        row(
+            "kubernetes-secret",
+            &[
+                "kind: Secret\nmetadata: {name: db}\ndata:\n  pass",
+                "word: ",
+                &STANDARD.encode("Tr0ub4dor&3"),
+                "\n",
+            ],
+            "kind: ConfigMap\ndata:\n  greeting: aGVsbG8gd29ybGQ=\n",
         ),
         row(
             "putty-private-key",
@@ -72,7 +97,7 @@ fn keys() -> Vec<Row> {
         row(
             "aws-access-key-id",
             &["use AK", "IA", &noise(BASE32, 16), " here"],
-            "use AKIAIOSFODNN7EXAMPLE here",
+            "use AKIAIOSFODNN7EXAMPLE or AKIAXXXXXXXXXXXXXXXX here",
         ),
         row(
             "aws-secret-access-key",
@@ -87,7 +112,7 @@ fn keys() -> Vec<Row> {
             "github_pat_ and 82 characters",
         ),
         row("gitlab-token", &["gl", "pat-", &any(20)], "glpat-xxxxxxxxxxxxxxxxxxxx"),
-        row("slack-token", &["xo", "xb-", "123456789012-", &any(24)], "xoxb-your-token"),
+        row("slack-token", &["xo", "xb-", "123456789012-", &any(24)], "xoxb-your-token, xoxb-12345-abcd234"),
         row(
             "slack-webhook",
             &["https://hooks.", "slack.com/services/T00000000/B00000000/", &any(24)],
@@ -120,7 +145,11 @@ fn tokens() -> Vec<Row> {
     vec![
         row("npm-token", &[&signed("npm_")], "npm_config_registry=https://registry.npmjs.org"),
         row("pypi-token", &["pypi-Ag", "EIcHlwaS5vcmc", &any(80)], "pypi-AgE is how a token begins"),
-        row("huggingface-token", &["h", "f_", &any(34)], "hf_hub_download(repo_id)"),
+        row(
+            "huggingface-token",
+            &["h", "f_", &any(34)],
+            "hf_hub_download(repo_id), hf_requiredLayerTypesForDisplayOfMetadata",
+        ),
         row("sendgrid-key", &["S", "G.", &any(22), ".", &any(43)], "SG.com is a site"),
         row("digitalocean-token", &["do", "p_v1_", &noise(HEX, 64)], "dop_v1_ and 64 digits"),
         row("vault-token", &["hv", "s.", &any(90)], "hvs.… since version 1.10"),
@@ -129,6 +158,38 @@ fn tokens() -> Vec<Row> {
         row("databricks-token", &["da", "pi", &noise(HEX, 32)], "dapi0 is a name"),
         row("vendor-token", &["gl", "sa_", &any(32), "_", &noise(HEX, 8)], "glsa_name"),
         row("vendor-token", &["dckr", "_pat_", &any(27)], "gsk_file.txt"),
+        row(
+            "azure-identifiable-key",
+            &[&any(52), "JQQ", "J99", &any(26)],
+            "JQQJ99 is the mark of such a key",
+        ),
+        row("azure-client-secret", &["a1B", "8", "Q~", &any(33)], "8Q~ stands in the middle"),
+        row("bedrock-key", &["AB", "SK", &any(130)], "ABSK is how a key begins"),
+        row(
+            "discord-token",
+            &[&STANDARD.encode("198622483471925248"), ".", "Cl", "2FMQ.", &any(27)],
+            "Notes.config.v2_and_something_much_longer_than_that",
+        ),
+        row(
+            "webhook-url",
+            &["https://discord", ".com/api/webhooks/", "123456789012345678/", &any(68)],
+            "https://discord.com/api/webhooks/ID/TOKEN",
+        ),
+        row("twilio-key", &["S", "K", &noise(HEX, 32)], "SKxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+        row("mail-service-key", &["key", "-", &noise(HEX, 32)], "key-value, cluster-us1"),
+        row("mail-service-key", &["xkey", "sib-", &noise(HEX, 64), "-", &any(16)], "xkeysib-…"),
+        row("onepassword-key", &["A3", "-AB12CD-", "EF34GH56IJ7", "-KL8MN-OP9QR-ST1UV"], "A3-paper, ops_eyJ"),
+        row("square-token", &["sq0", "atp-", &any(22)], "sq0atp-YOUR_TOKEN"),
+        row("facebook-token", &["EA", "AC", &any(120)], "EAACompany"),
+        row("monitoring-key", &["dt0", "c01.", &any(24), ".", &any(64)], "dt0c01.…"),
+        row("monitoring-key", &["sntr", "yu_", &noise(HEX, 64)], "sntryu_"),
+        row("model-provider-key", &["pp", "lx-", &any(48)], "pplx-api"),
+        row("cloud-token", &["fo", "1_", &any(43)], "fo1_name"),
+        row("cloud-token", &["sha2", "56~", &any(43)], "sha256~digest"),
+        row("developer-token", &["ruby", "gems_", &noise(HEX, 48)], "rubygems_mirror"),
+        row("developer-token", &["nt", "n_12345678901", &any(35)], "ntn_page"),
+        row("shop-and-payment-key", &["shippo", "_live_", &noise(HEX, 40)], "shippo_live_mode"),
+        row("other-vendor-token", &["apify", "_api_", &any(36)], "apify_api_client"),
         row("jwt", &["cookie ", &jwt()], "eyJhbGciOiJIUzI1NiJ9 is the header alone"),
         row(
             "bitcoin-private-key",
@@ -152,6 +213,11 @@ fn assignments() -> Vec<Row> {
             "Basic authentication",
         ),
         row("authorization-header", &["Authorization: Bearer ", &any(32)], "Authorization: Bearer <token>"),
+        row(
+            "command-line-password",
+            &["curl -s -u ana:", "s3cr3t-p4ss", " https://api.internal/v1"],
+            "curl -u \"$USER:$PASSWORD\" -u user:password https://api.internal/v1",
+        ),
         row("password-assignment", &["password: hunt", "er2"], "password: required"),
         row("password-assignment", &["DB_PASS='", "Tr0ub4dor&3'"], "password = get_password(2)"),
         row("password-assignment", &["the admin password is ", "correct9horse"], "password=${DB_PASSWORD_1}"),
@@ -229,7 +295,12 @@ const PERSONAL: &[(&str, &str, &str)] = &[
     ("date-of-birth", "born on 3 May 1984", "born on [DATE_OF_BIRTH]"),
     ("date-of-birth", "DOB: 1984-05-03", "DOB: [DATE_OF_BIRTH]"),
     ("date-of-birth", "released on 1984-05-03; newborn 5", "released on 1984-05-03; newborn 5"),
-    ("passport", "passport number is C01X00T47", "passport number is C01X00T47"),
+    ("passport", "passport number is C01X00T47", "passport number is [PASSPORT]"),
+    (
+        "passport",
+        "the passport office opens at 8, passport holders queue",
+        "the passport office opens at 8, passport holders queue",
+    ),
     ("passport", "passport no. K1234567", "passport no. [PASSPORT]"),
     (
         "driver-license",

@@ -87,7 +87,7 @@ fn what_is_clean_is_not_written_anew() {
     }
 }
 
-fn draft(project: &str, actor: &str, payload: &str) -> Draft {
+pub(super) fn draft(project: &str, actor: &str, payload: &str) -> Draft {
     let payload = RawValue::from_string(payload.to_owned()).unwrap();
     Draft {
         kind: "note".into(),
@@ -101,19 +101,16 @@ fn draft(project: &str, actor: &str, payload: &str) -> Draft {
 
 #[test]
 fn an_event_is_judged_whole() {
-    let (judged, counts) = default()
-        .judge_draft(draft("p", "ana@example.org", r#"{"content":"a@b.io","tags":["+41446681800"]}"#), NOW)
-        .unwrap();
-    assert_eq!(
-        (judged.actor.as_str(), judged.payload.get()),
-        ("[EMAIL]", r#"{"content":"[EMAIL]","tags":["[PHONE]"]}"#)
-    );
+    let payload = r#"{"content":"a@b.io","tags":["+41446681800"]}"#;
+    let (judged, counts) = default().judge_draft(draft("p", "ana", payload), None, NOW).unwrap();
+    assert_eq!(judged.payload.get(), r#"{"content":"[EMAIL]","tags":["[PHONE]"]}"#);
     let rows: Vec<_> = counts.iter().collect();
-    assert_eq!(rows, [("actor", Kind::Email, 1), ("content", Kind::Email, 1), ("tags[]", Kind::Phone, 1)]);
+    assert_eq!(rows, [("content", Kind::Email, 1), ("tags[]", Kind::Phone, 1)]);
 }
 
 #[test]
-fn what_names_something_is_refused_and_not_made_one_with_another() {
-    let blocked = default().judge_draft(draft("ana@example.org", "x", "{}"), NOW).unwrap_err();
+fn what_names_something_is_refused_where_that_is_wanted() {
+    let fault = refusing().judge_draft(draft("ana@example.org", "x", "{}"), None, NOW).unwrap_err();
+    let NotNamed::Blocked(blocked) = fault else { panic!("{fault:?}") };
     assert_eq!((blocked.field.as_str(), blocked.finds), ("project", Finds::Personal(Kind::Email)));
 }

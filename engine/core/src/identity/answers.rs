@@ -1,0 +1,111 @@
+//! Identifiers of answers: those that a request may have named.
+
+use super::{Identified, Visit, each, place_of_item, segments, whole};
+use crate::wire::{
+    EntitiesCreated, EventPage, GraphView, IngestAnswer, ItemView, ItemsAnswer, NamespacesAnswer,
+    NeighboursAnswer, ObservationsAdded, RelationsCreated, RetentionPlan, SearchAnswer, TimelineAnswer,
+};
+
+impl Identified for ItemView {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        place_of_item(&mut self.namespace, &mut self.key, visit);
+    }
+}
+
+impl Identified for ItemsAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.items.iter_mut().for_each(|item| item.identifiers(visit));
+    }
+}
+
+impl Identified for NamespacesAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.namespaces.iter_mut().for_each(|namespace| segments(namespace, visit));
+    }
+}
+
+impl Identified for EntitiesCreated {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.entities.iter_mut().for_each(|entity| entity.identifiers(visit));
+    }
+
+    fn compared(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        self.entities.iter_mut().flat_map(|entity| &mut entity.observations).for_each(visit);
+    }
+}
+
+impl Identified for RelationsCreated {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.relations.iter_mut().for_each(|relation| relation.identifiers(visit));
+    }
+}
+
+impl Identified for ObservationsAdded {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        each(self.results.iter_mut().map(|result| &mut result.entity_name), visit);
+    }
+
+    fn compared(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        self.results.iter_mut().flat_map(|result| &mut result.added_observations).for_each(visit);
+    }
+}
+
+impl Identified for GraphView {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.entities.iter_mut().for_each(|entity| entity.identifiers(visit));
+        self.relations.iter_mut().for_each(|relation| relation.identifiers(visit));
+    }
+}
+
+impl Identified for NeighboursAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        each(self.neighbours.iter_mut().map(|neighbour| &mut neighbour.name), visit);
+    }
+}
+
+impl Identified for IngestAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        each(self.items.iter_mut().map(|item| &mut item.source), visit);
+    }
+}
+
+impl Identified for RetentionPlan {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        self.rules.identifiers(visit);
+        each(self.by_project.iter_mut().map(|plan| &mut plan.project), visit);
+    }
+}
+
+impl Identified for SearchAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        for hit in &mut self.items {
+            each([&mut hit.project, &mut hit.kind, &mut hit.actor], visit);
+            each(hit.session.iter_mut().chain(&mut hit.tags), visit);
+        }
+    }
+}
+
+impl Identified for TimelineAnswer {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        for item in &mut self.items {
+            each([&mut item.project, &mut item.kind, &mut item.actor], visit);
+            each(&mut item.session, visit);
+        }
+    }
+}
+
+/// The events themselves stay as they are in the log.
+impl Identified for EventPage {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        for event in &mut self.events {
+            each([&mut event.kind, &mut event.actor, &mut event.project], visit);
+            each(&mut event.session, visit);
+        }
+    }
+}
+
+impl Identified for String {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        whole(self, visit);
+    }
+}

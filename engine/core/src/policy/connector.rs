@@ -1,0 +1,311 @@
+//! What stands between a name and its value, in the syntaxes of programming languages, configuration files, markup, command
+//! lines and sentences. All of it is read within a bound.
+
+use std::ops::Range;
+
+use super::detector::is_word;
+use super::value::Said;
+
+/// How far behind a name its value is looked for, bytes.
+const REACH_BYTES: usize = 120;
+/// Longest value, bytes.
+pub(super) const VALUE_BYTES_MAX: usize = 512;
+/// Signs that give a value, longest first.
+const SIGNS: [&[u8]; 19] = [
+    b":::=", b"||=", b"??=", b"===", b"!==", b"::=", b"?=", b"|=", b".=", b"+=", b"==", b"!=", b":=", b"=>",
+    b"||", b"<-", b"=", b":", b"|",
+];
+
+/// A value and how it stands there.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    /// Where it is, bytes of the text.
+    pub(super) range: Range<usize>,
+    /// Between quotes, or the content of an element.
+    pub(super) quoted: bool,
+    /// How it comes to its name.
+    pub(super) said: Said,
+}
+
+/// The value behind a name, if one is given to it there.
+pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
+    let reach = &text[..text.len().min(name.end + REACH_BYTES)];
+    let element = before_is(text, name.start, b"<");
+    if element && reach.get(name.end) == Some(&b'>') {
+        return element_content(text, name.end + 1);
+    }
+    let (at, closed) = closers(reach, name.end);
+    let gap = at + spaces(reach, at);
+    if let Some(value) = pair_value(text, reach, at) {
+        return Some(value);
+    }
+    if let Some(sign) = sign(reach, gap) {
+        return given(text, reach, gap + sign);
+    }
+    match reach.get(gap) {
+        Some(b',') if closed => argument(text, reach, gap + 1),
+        Some(b',') if reach.get(gap + 1) != Some(&b' ') => bare(text, gap + 1, Said::Behind),
+        Some(b'(') if gap == at => argument(text, reach, gap + 1).or_else(|| aside(text, reach, gap)),
+        Some(b'(') => aside(text, reach, gap),
+        // `pass` is a verb as well.
+        Some(_) if gap > at && !text[name.start..name.end].eq_ignore_ascii_case(b"pass") => {
+            spoken(text, reach, at, gap)
+        }
+        _ => None,
+    }
+}
+
+fn before_is(text: &[u8], at: usize, mark: &[u8]) -> bool {
+    text[..at].ends_with(mark)
+}
+
+fn spaces(text: &[u8], at: usize) -> usize {
+    text.get(at..).unwrap_or_default().iter().take(16).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// Spaces, and the break of one line.
+fn gap(text: &[u8], at: usize) -> usize {
+    let mut breaks = 0;
+    let blank = |byte: &&u8| {
+        breaks += usize::from(**byte == b'\n');
+        byte.is_ascii_whitespace() && breaks < 2
+    };
+    text.get(at..).unwrap_or_default().iter().take(40).take_while(blank).count()
+}
+
+/// Quotes and brackets behind a name: `"]`, `**`, `[25]`, `</b>`. Gives where they end, and whether a quote was among them.
+fn closers(text: &[u8], at: usize) -> (usize, bool) {
+    let mut end = at;
+    if text.get(end) == Some(&b'[') {
+        let digits = text[end + 1..].iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
+        if text.get(end + 1 + digits) == Some(&b']') {
+            end += digits + 2;
+        }
+    }
+    let marks = text
+        .get(end..)
+        .unwrap_or_default()
+        .iter()
+        .take(6)
+        .take_while(|byte| b"\"'`])}*\\".contains(byte))
+        .count();
+    let closed = text[end..end + marks].iter().any(|byte| b"\"'`".contains(byte));
+    end += marks;
+    if text.get(end..).is_some_and(|rest| rest.starts_with(b"</")) {
+        let tag = text[end..].iter().take(24).position(|byte| *byte == b'>');
+        end += tag.map_or(0, |tag| tag + 1);
+    }
+    (end, closed)
+}
+
+/// Bytes of the sign that gives a value, if one stands here.
+fn sign(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..)?;
+    // `Token::parse` is a path.
+    if rest.starts_with(b"::") && !rest.starts_with(b"::=") && !rest.starts_with(b":::=") {
+        return None;
+    }
+    SIGNS.iter().find(|sign| rest.starts_with(sign)).map(|sign| sign.len())
+}
+
+/// The value behind a sign: quoted, bare, on the next line, or behind the name of a type and another sign.
+fn given(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    if let Some(typed) = behind_type(reach, at) {
+        return given(text, reach, typed);
+    }
+    let block = at + spaces(reach, at);
+    // YAML's texts of several lines.
+    let block = match reach.get(block..) {
+        Some([b'|' | b'>', b'-' | b'+', b'\n', ..]) => block + 2,
+        Some([b'|' | b'>', b'\n', ..]) => block + 1,
+        _ => block,
+    };
+    let mut start = block + gap(reach, block);
+    // `**name:** value`
+    start += reach.get(start..)?.iter().take(2).take_while(|byte| **byte == b'*').count();
+    start += spaces(reach, start);
+    quoted(text, reach, start).or_else(|| bare(text, start, Said::Given))
+}
+
+/// `: string =`, `: Option<&str> =`, `: SecretStr =`: where the value begins.
+fn behind_type(reach: &[u8], at: usize) -> Option<usize> {
+    let start = at + spaces(reach, at);
+    let rest = reach.get(start..)?;
+    rest.first().filter(|first| first.is_ascii_alphabetic() || **first == b'&' || **first == b'*')?;
+    let kind = rest
+        .iter()
+        .take(40)
+        .take_while(|byte| byte.is_ascii_alphabetic() || b"_&'<>[], .:*?|".contains(byte))
+        .count();
+    let sign = rest.get(kind..)?;
+    let ended = rest[..kind].ends_with(b" ") || rest[..kind].ends_with(b">") || rest[..kind].ends_with(b"]");
+    (ended && sign.first() == Some(&b'=') && sign.get(1) != Some(&b'=')).then_some(start + kind + 1)
+}
+
+/// `("value"`, `, "value"`: what is given to a function.
+fn argument(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    let start = at + gap(reach, at);
+    quoted(text, reach, start)
+}
+
+/// `API key (staging): value`.
+fn aside(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    let closed =
+        reach.get(at..)?.iter().take(40).take_while(|byte| **byte != b'\n').position(|byte| *byte == b')')?;
+    let behind = at + closed + 1;
+    let next = behind + spaces(reach, behind);
+    match sign(reach, next) {
+        Some(sign) => given(text, reach, next + sign),
+        None => spoken(text, reach, behind, next),
+    }
+}
+
+/// The value of a pair whose name is a value itself: `- name: API_TOKEN` / `value: …`, `name="ApiToken" value="…"`, `"key":
+/// "API_TOKEN", "value": "…"`, `<key>ApiToken</key><string>…`.
+fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    let mut next = at
+        + reach
+            .get(at..)?
+            .iter()
+            .take(40)
+            .take_while(|byte| byte.is_ascii_whitespace() || b",;/>".contains(byte))
+            .count();
+    if next == at && !before_is(reach, at, b">") {
+        return None;
+    }
+    let rest = &reach[next..];
+    for tag in [&b"<string>"[..], b"<value>", b"<Value>", b"<secret>"] {
+        if rest.starts_with(tag) {
+            return element_content(text, next + tag.len());
+        }
+    }
+    next += rest.iter().take(3).take_while(|byte| b"<\"'-".contains(byte)).count();
+    let word = [&b"value"[..], b"Value", b"val", b"content", b"string", b"default"]
+        .into_iter()
+        .find(|word| reach[next..].starts_with(word))?;
+    next += word.len();
+    next += reach.get(next..)?.iter().take(2).take_while(|byte| b"\"'".contains(byte)).count();
+    next += spaces(reach, next);
+    match reach.get(next) {
+        Some(b'=' | b':') => given(text, reach, next + 1),
+        _ => None,
+    }
+}
+
+/// The words of an element of XML or HTML.
+fn element_content(text: &[u8], at: usize) -> Option<Value> {
+    let start = at + gap(text, at);
+    let len = text[start..].iter().take(VALUE_BYTES_MAX).position(|byte| *byte == b'<')?;
+    // What is no end tag closes nothing: `#include <pwd.h>`, `Vec<Token>`.
+    if !text[start + len..].starts_with(b"</") {
+        return None;
+    }
+    let end = start + text[start..start + len].trim_ascii_end().len();
+    (end > start).then_some(Value { range: start..end, quoted: true, said: Said::Given })
+}
+
+/// A sentence: `is value`, `for staging is value`, `string = value`, `- value`; or nothing but a space.
+fn spoken(text: &[u8], reach: &[u8], at: usize, start: usize) -> Option<Value> {
+    let line = reach[start..].iter().position(|byte| *byte == b'\n').map_or(reach.len(), |len| start + len);
+    let line = &reach[..line];
+    if let Some(is) = behind_is(line, start) {
+        return given(text, reach, is);
+    }
+    if let Some(typed) = behind_type(line, at) {
+        return given(text, reach, typed);
+    }
+    if let Some(quoted) = quoted(text, reach, start) {
+        return Some(Value { said: Said::Behind, ..quoted });
+    }
+    let dash = [&b"- "[..], b"-- ", b"~ "]
+        .iter()
+        .find(|dash| line[start..].starts_with(dash))
+        .map_or(0, |dash| dash.len());
+    let start = start + dash;
+    quoted(text, reach, start)
+        .map(|value| Value { said: Said::Behind, ..value })
+        .or_else(|| bare(text, start, Said::Behind))
+}
+
+/// Words behind `is` that may stand before the value.
+const LATER_WORDS: [&[u8]; 4] = [b" now", b" set to", b" still", b" currently"];
+/// Most words between a name and its `is`.
+const PHRASE_WORDS_MAX: usize = 7;
+
+/// Words that tell which one is meant.
+const PHRASE_WORDS: [&[u8]; 16] = [
+    b"for", b"of", b"on", b"in", b"from", b"at", b"used", b"we", b"i", b"you", b"they", b"that", b"here",
+    b"set", b"changed", b"reset",
+];
+
+/// Where the value begins behind `is`, `was`, `set to` or a sign that ends a few words: `for staging is`, `of the bot:`.
+fn behind_is(line: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    let mut last = Vec::new();
+    for place in 0..PHRASE_WORDS_MAX {
+        let len = line.get(at..)?.iter().take(32).take_while(|byte| !byte.is_ascii_whitespace()).count();
+        let word = &line[at..at + len];
+        let bare = word.strip_suffix(b":").or_else(|| word.strip_suffix(b"=")).unwrap_or(word);
+        let lower = bare.to_ascii_lowercase();
+        at += len;
+        let is = match &lower[..] {
+            b"is" | b"was" | b"are" | b"equals" | b"ist" | b"es" | b"est" => true,
+            b"to" => [&b"set"[..], b"changed", b"reset"].contains(&&last[..]),
+            _ => place > 0 && bare.len() < word.len(),
+        };
+        if is {
+            let more = LATER_WORDS.iter().find(|more| line[at..].starts_with(more));
+            return Some(at + more.map_or(0, |more| more.len()));
+        }
+        let phrase = place > 0 || PHRASE_WORDS.contains(&&lower[..]);
+        if len == 0 || !phrase || word.ends_with(b".") {
+            return None;
+        }
+        last = lower;
+        at += spaces(line, at);
+    }
+    None
+}
+
+/// A text between quotes, with what may stand before it: `@"…"`, `b'…'`, `Some("…")`, `new Secret("…")`, `\"…\"`.
+fn quoted(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    let rest = reach.get(at..)?;
+    let lead =
+        rest.iter().take(48).take_while(|byte| is_word(**byte) || b":.( @$&!\\[".contains(byte)).count();
+    let quote = *rest.get(lead).filter(|byte| b"\"'`".contains(byte))?;
+    let opens = lead == 0
+        || b"(@$\\[ ".contains(&rest[lead - 1])
+        || (lead <= 2 && rest[..lead].iter().all(|byte| b"brfuRBFUL".contains(byte)));
+    // Words before the quote must be a call, or it belongs to something else.
+    let named = rest[..lead].iter().any(u8::is_ascii_alphabetic);
+    let spaced = rest[..lead].contains(&b' ') && !rest[..lead].starts_with(b"new ");
+    let call = !named || lead <= 2 || (rest[..lead].contains(&b'(') && !spaced);
+    if !opens || !call {
+        return None;
+    }
+    let escaped = lead > 0 && rest[lead - 1] == b'\\';
+    let tripled = rest[lead..].starts_with(&[quote; 3]);
+    let start = at + lead + if tripled { 3 } else { 1 };
+    let body = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
+    let mut end = 0;
+    while end < body.len() && body[end] != quote && (body[end] != b'\n' || tripled) {
+        if body[end] == b'\\' {
+            if escaped {
+                break;
+            }
+            end += 1;
+        }
+        end += 1;
+    }
+    let end = end.min(body.len());
+    (end > 0).then_some(Value { range: start..start + end, quoted: true, said: Said::Given })
+}
+
+/// A text up to a space or a mark that ends it.
+fn bare(text: &[u8], at: usize, said: Said) -> Option<Value> {
+    let start = at + spaces(text, at);
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;<>".contains(byte) || *byte < b' ';
+    let body = &text[start.min(text.len())..text.len().min(start + VALUE_BYTES_MAX)];
+    let len = body.iter().position(ends).unwrap_or(body.len());
+    (len > 0).then_some(Value { range: start..start + len, quoted: false, said })
+}

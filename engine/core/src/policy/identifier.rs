@@ -1,0 +1,236 @@
+//! Identifiers: texts that tell one thing from another, such as the key of an item or the name of an entity. A redacted
+//! one would be that of somebody else too, so personal data in it becomes a token instead: the same text the same
+//! token, another text another one, and nobody without the key can tell which text it was.
+
+use std::fmt;
+use std::ops::Range;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use serde::Deserialize;
+use sha2::Sha256;
+
+use super::detector::{Finds, Kind};
+use super::{Blocked, Counts, Finding, Policy, ROUNDS_MAX, UNSETTLED};
+use crate::digest::hex;
+
+/// Bytes of the keyed hash in a token: with 2^32 names the chance that two of them share one is below one in 65,000.
+const TOKEN_HASH_BYTES: usize = 10;
+/// Bytes of the keyed hash that tells keys apart.
+const CHECK_BYTES: usize = 8;
+
+/// What becomes of personal data in identifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Identifiers {
+    /// It is stored as a token, and looked for as the same token.
+    #[default]
+    Pseudonymise,
+    /// It refuses the write.
+    Refuse,
+    /// It is stored as it is.
+    Keep,
+}
+
+/// The key of a log's tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PseudonymKey([u8; PseudonymKey::BYTES]);
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PseudonymKey").field(&self.check()).finish()
+    }
+}
+
+impl PseudonymKey {
+    /// Length of a key, bytes.
+    pub const BYTES: usize = 32;
+
+    /// Takes random bytes.
+    pub fn new(bytes: [u8; PseudonymKey::BYTES]) -> PseudonymKey {
+        PseudonymKey(bytes)
+    }
+
+    /// Reads [`PseudonymKey::secret_text`].
+    pub fn parse(text: &str) -> Option<PseudonymKey> {
+        let digits = text.as_bytes();
+        let mut bytes = [0; PseudonymKey::BYTES];
+        if digits.len() != 2 * bytes.len() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(PseudonymKey(bytes))
+    }
+
+    /// The key as it stands in its file, 64 hex digits.
+    pub fn secret_text(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// Tells keys apart and nothing else about them: 16 hex digits.
+    pub fn check(&self) -> String {
+        hex(&self.hash(&[b"check"])[..CHECK_BYTES])
+    }
+
+    /// What stands for personal data of a kind, given its exact bytes.
+    fn token(&self, kind: Kind, found: &str) -> String {
+        let name = kind.placeholder().trim_end_matches(']');
+        let hash = self.hash(&[name.as_bytes(), found.as_bytes()]);
+        format!("{name}:{}]", hex(&hash[..TOKEN_HASH_BYTES]))
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length, says RFC 2104");
+        for part in parts {
+            // No part has a NUL but the last, so that other parts are other bytes.
+            mac.update(part);
+            mac.update(&[0]);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// How an identifier is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As a whole.
+    Whole,
+    /// One segment of a namespace, which has no full stops.
+    Segment,
+    /// Segment by segment with slashes between, so that what is in a directory begins with the directory.
+    Path,
+}
+
+/// Why there is no name to store something under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotNamed {
+    /// It may not be written.
+    Blocked(Blocked),
+    /// It takes the key of the log's tokens.
+    NoKey,
+}
+
+impl From<Blocked> for NotNamed {
+    fn from(blocked: Blocked) -> NotNamed {
+        NotNamed::Blocked(blocked)
+    }
+}
+
+impl Policy {
+    /// The name under which something is stored and looked for; `None` when that is the name itself. Pure in the name: the
+    /// same one is the same wherever it stands, and one that holds tokens already is not changed by them.
+    ///
+    /// `field` is what a refusal and the counts call it.
+    pub fn judge_identifier(
+        &self,
+        key: Option<&PseudonymKey>,
+        (field, form): (&str, Form),
+        name: &str,
+        now: Timestamp,
+        counts: &mut Counts,
+    ) -> Result<Option<String>, NotNamed> {
+        let mut changed: Option<String> = None;
+        for _ in 0..ROUNDS_MAX {
+            let current = changed.as_deref().unwrap_or(name);
+            let mut found = self.found_in_name(form, current, now);
+            let blocks = |finding: &&Finding| match finding.finds {
+                Finds::Secret => true,
+                Finds::Personal(_) => self.identifiers == Identifiers::Refuse,
+            };
+            if let Some(finding) = found.iter().find(blocks) {
+                let Finding { detector, finds, .. } = *finding;
+                return Err(Blocked { detector, field: field.to_owned(), finds }.into());
+            }
+            if self.identifiers == Identifiers::Keep {
+                found.clear();
+            }
+            if found.is_empty() {
+                return Ok(changed);
+            }
+            changed = Some(with_tokens(key.ok_or(NotNamed::NoKey)?, field, current, &found, counts));
+        }
+        Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret }.into())
+    }
+
+    /// Of a path what is found in each segment; of another name that has slashes too, where the whole shows nothing: for
+    /// detectors a number behind a slash is part of an address of a page.
+    fn found_in_name(&self, form: Form, name: &str, now: Timestamp) -> Vec<Finding> {
+        let whole = if form == Form::Path { Vec::new() } else { self.findings(name, now) };
+        if !whole.is_empty() || (form != Form::Path && !name.contains('/')) {
+            return whole;
+        }
+        let (mut found, mut at) = (Vec::new(), 0);
+        for segment in name.split('/') {
+            let moved = |finding: Finding| {
+                let range = finding.range.start + at..finding.range.end + at;
+                Finding { range, ..finding }
+            };
+            found.extend(self.findings(segment, now).into_iter().map(moved));
+            at += segment.len() + 1;
+        }
+        found
+    }
+}
+
+fn with_tokens(
+    key: &PseudonymKey,
+    field: &str,
+    text: &str,
+    found: &[Finding],
+    counts: &mut Counts,
+) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for finding in found {
+        let Finds::Personal(kind) = finding.finds else { continue };
+        out.push_str(&text[at..finding.range.start]);
+        out.push_str(&key.token(kind, &text[finding.range.clone()]));
+        at = finding.range.end;
+        counts.add(field, kind);
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// Where tokens stand in a text.
+pub fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let starts = text.match_indices('[').map(|(at, _)| at);
+    starts.filter_map(|start| token_at(&text[start..]).map(|len| start..start + len))
+}
+
+/// Whether a text holds a token.
+pub fn has_token(text: &str) -> bool {
+    tokens(text).next().is_some()
+}
+
+/// Length of the token a text begins with.
+fn token_at(text: &str) -> Option<usize> {
+    const HEX_DIGITS: usize = 2 * TOKEN_HASH_BYTES;
+    let kinds = Kind::ALL.iter().map(|kind| kind.placeholder().trim_end_matches(']'));
+    let name =
+        kinds.filter(|name| text.starts_with(name)).find(|name| text[name.len()..].starts_with(':'))?;
+    let rest = &text.as_bytes()[name.len() + 1..];
+    let hash = rest.get(..HEX_DIGITS)?;
+    let is_hash = hash.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_hash && rest.get(HEX_DIGITS) == Some(&b']')).then_some(name.len() + 1 + HEX_DIGITS + 1)
+}
+
+/// The text as detectors see it: of a token the kind alone, and as many bytes as before. Nothing is found in a token:
+/// its digits are nobody's number, and a name that was stored is the same name when it comes again.
+pub(super) fn masked(text: &str) -> Option<String> {
+    if !text.contains(':') || !has_token(text) {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for token in tokens(text) {
+        let colon = token.start + text[token.clone()].find(':')?;
+        out.push_str(&text[at..colon]);
+        out.extend(std::iter::repeat_n(' ', token.end - 1 - colon));
+        at = token.end - 1;
+    }
+    out.push_str(&text[at..]);
+    Some(out)
+}

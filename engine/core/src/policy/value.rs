@@ -1,0 +1,327 @@
+//! What a value looks like: a password, a random token, a name, or something that stands where a secret would.
+
+use std::ops::Range;
+
+use super::checks::entropy_bits;
+
+/// Least entropy of a token whose form says already what it is, bits per character. Placeholders such as `xxxx` have less.
+const ENTROPY_OF_FORM: f64 = 3.0;
+/// Least entropy of a token of which only the words before it say that it is one. Words and paths have less.
+pub(super) const ENTROPY_OF_TOKEN: f64 = 3.3;
+/// The same of hexadecimal digits, of which there are only sixteen.
+const ENTROPY_OF_HEX: f64 = 2.9;
+/// Least entropy of a password, bits per character: people choose them.
+const ENTROPY_OF_PASSWORD: f64 = 2.2;
+/// Fewest characters of a password that is looked for.
+const PASSWORD_CHARS_MIN: usize = 6;
+/// Fewest characters of a password where nothing but a space stands between it and its name.
+const SAID_PASSWORD_CHARS_MIN: usize = 8;
+/// Fewest characters of a token of which only the words before it say that it is one.
+pub(super) const TOKEN_CHARS_MIN: usize = 16;
+/// Fewest characters of a token that is made of letters alone, or that only stands behind its name.
+const LONG_TOKEN_CHARS_MIN: usize = 20;
+
+/// A token whose prefix names it: enough that it is not a row of x, nor words.
+pub(super) fn form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let starts = found.start == 0 || !text[found.start - 1].is_ascii_alphanumeric();
+    let token = &text[found.clone()];
+    (starts && entropy_bits(token) >= ENTROPY_OF_FORM && !is_row(token)).then_some(found)
+}
+
+/// The same with letters and digits: the prefix alone also begins words.
+pub(super) fn mixed_form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    mixed(&text[found.clone()]).then(|| form(text, found))?
+}
+
+/// Letters and digits, and so many different ones that they look random.
+pub(super) fn random(text: &[u8], found: Range<usize>, bits: f64) -> Option<Range<usize>> {
+    let token = &text[found.clone()];
+    (mixed(token) && entropy_bits(token) >= bits).then_some(found)
+}
+
+/// Letters and digits.
+pub(super) fn mixed(token: &[u8]) -> bool {
+    token.iter().any(u8::is_ascii_digit) && token.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// A third of it or more is one character in a row, as in `AKIAXXXXXXXXXXXXXXXX`.
+pub(super) fn is_row(token: &[u8]) -> bool {
+    let mut longest = 0;
+    let mut row = 0;
+    for (at, byte) in token.iter().enumerate() {
+        row = if at > 0 && token[at - 1].eq_ignore_ascii_case(byte) { row + 1 } else { 1 };
+        longest = longest.max(row);
+    }
+    longest * 3 >= token.len().max(1)
+}
+
+/// Letters in both cases as chance throws them: a name joined of words has few capitals.
+pub(super) fn random_letters(token: &[u8]) -> bool {
+    let count = |is: fn(&u8) -> bool| token.iter().filter(|byte| is(byte)).count();
+    let (small, capital) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
+    let turns =
+        token.windows(2).filter(|pair| pair[0].is_ascii_lowercase() != pair[1].is_ascii_lowercase()).count();
+    let third = (small + capital) / 3;
+    token.len() >= LONG_TOKEN_CHARS_MIN && small >= third && capital >= third && turns * 3 >= token.len()
+}
+
+/// How a value comes to its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// A sign or a word gives it: `=`, `:`, `is`, the bracket of a call.
+    Given,
+    /// It only stands behind it.
+    Behind,
+}
+
+/// Whether somebody may have chosen this for a password.
+pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
+    let letters = value.iter().any(u8::is_ascii_alphabetic);
+    let digits = value.iter().any(u8::is_ascii_digit);
+    let marks = value.iter().any(|byte| b"!#$%^&*+?@~|".contains(byte));
+    let joined = value.iter().any(|byte| b"-/.:_".contains(byte));
+    let (fewest, others) = match said {
+        Said::Given => (PASSWORD_CHARS_MIN, digits || marks),
+        Said::Behind => (SAID_PASSWORD_CHARS_MIN, digits && !is_words(value)),
+    };
+    let spaces = value.iter().filter(|byte| **byte == b' ').count();
+    value.len() >= fewest
+        && letters
+        && others
+        // A sentence is none, whatever quotes it stands in.
+        && spaces <= 5
+        && !is_code(value, quoted)
+        && !is_placeholder(value)
+        && !(joined && is_words(value))
+        && !value.windows(3).any(|mark| mark == b"://")
+        && entropy_bits(value) >= ENTROPY_OF_PASSWORD
+}
+
+/// Whether this is a key or a token: long, mixed, of high entropy, and no name of something. `owned` says that the name
+/// before it says whose it is, as `api_key` does: then an identifier opens something.
+pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
+    let fewest = match said {
+        Said::Given => TOKEN_CHARS_MIN,
+        Said::Behind => LONG_TOKEN_CHARS_MIN,
+    };
+    let hex = value.iter().all(u8::is_ascii_hexdigit);
+    // Digests, addresses and names of resources say what they are.
+    let kinds = [
+        &b"sha1:"[..],
+        b"sha256:",
+        b"sha384:",
+        b"sha512:",
+        b"md5:",
+        b"arn:",
+        b"AAAAB3NzaC1",
+        b"AAAAC3NzaC1",
+        b"AAAAE2VjZHNh",
+    ];
+    let named =
+        kinds.iter().any(|kind| value.len() > kind.len() && value[..kind.len()].eq_ignore_ascii_case(kind))
+            || value.windows(3).any(|mark| mark == b"://" || mark == b"%20")
+            || is_file(value);
+    // What stands behind a word alone may be the hash of a commit or of a file.
+    let digest = hex && said == Said::Behind && matches!(value.len(), 40 | 64);
+    let varied = entropy_bits(value) >= if hex { ENTROPY_OF_HEX } else { ENTROPY_OF_TOKEN };
+    let charset = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_.~%-:@$!*&^#|".contains(byte);
+    value.len() >= fewest
+        && (mixed(value) || random_letters(value))
+        && varied
+        && !digest
+        && !named
+        && value.iter().all(charset)
+        && !is_words(value)
+        && !is_placeholder(value)
+        && !is_row(value)
+        && (owned || !is_uuid(value))
+}
+
+/// The name of a file, or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
+fn is_file(value: &[u8]) -> bool {
+    const ENDS: [&str; 20] = [
+        "yaml", "yml", "json", "pem", "key", "crt", "cer", "txt", "conf", "toml", "env", "cfg", "ini", "xml",
+        "md", "log", "sh", "py", "js", "pub",
+    ];
+    let end = value.iter().rposition(|byte| *byte == b'.').map_or(&b""[..], |at| &value[at + 1..]);
+    let first = value.strip_prefix(b"/").and_then(|rest| rest.split(|byte| *byte == b'/').next());
+    let path = first.is_some_and(|first| {
+        first.len() > 2 && first.len() < value.len() - 1 && first.iter().all(u8::is_ascii_lowercase)
+    });
+    path || ENDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(end))
+}
+
+/// A call, an index, a variable, a template, a tag: a name for a password instead of one. Between quotes a bracket is a
+/// character like others, and only a template is none.
+fn is_code(value: &[u8], quoted: bool) -> bool {
+    if is_template(value) {
+        return true;
+    }
+    if quoted {
+        return false;
+    }
+    if matches!(
+        value.first(),
+        Some(b'$' | b'%' | b'@' | b'/' | b'.' | b'(' | b'[' | b'{' | b'<' | b'&' | b'*' | b'!')
+    ) {
+        return true;
+    }
+    let name = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte)).count();
+    matches!(value.get(name), Some(b'(' | b'[' | b'{' | b'<')) && is_words(&value[..name])
+        || matches!(value.get(name..name + 2), Some(b"()" | b"[]" | b"{}" | b"->"))
+}
+
+/// `${NAME}`, `{{ .Values.x }}`, `$(command)`, `#{name}`, `<%= name %>`, `%NAME%`, `<your-password>`, `$NAME`.
+pub(super) fn is_template(value: &[u8]) -> bool {
+    const OPEN: [(&[u8], &[u8]); 8] = [
+        (b"${{", b"}}"),
+        (b"${", b"}"),
+        (b"{{", b"}}"),
+        (b"$(", b")"),
+        (b"#{", b"}"),
+        (b"<%", b"%>"),
+        (b"<", b">"),
+        (b"{", b"}"),
+    ];
+    let name = |part: &[u8]| {
+        let part = part.trim_ascii();
+        part.len() > 1
+            && part.iter().any(u8::is_ascii_alphabetic)
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-. :'\"/|$=(),[]".contains(byte))
+    };
+    let holds = |(open, close): &(&[u8], &[u8])| {
+        value.windows(open.len()).position(|part| part == *open).is_some_and(|at| {
+            let inner = &value[at + open.len()..];
+            inner.windows(close.len()).position(|part| part == *close).is_some_and(|end| name(&inner[..end]))
+        })
+    };
+    let variable = |rest: &[u8]| {
+        !rest.is_empty() && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    let cut = [&b"${"[..], b"{{", b"$(", b"<"].iter().any(|open| {
+        value.starts_with(open) && !value.contains(&b'}') && !value.contains(&b'>') && !value.contains(&b')')
+    });
+    cut || OPEN.iter().any(holds)
+        || value.strip_prefix(b"$").is_some_and(variable)
+        || value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%")).is_some_and(variable)
+}
+
+/// Identifiers name things, most of them open none.
+pub(super) fn is_uuid(value: &[u8]) -> bool {
+    let groups: Vec<usize> = value.split(|byte| *byte == b'-').map(<[u8]>::len).collect();
+    groups == [8, 4, 4, 4, 12] && value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+}
+
+/// Words, numbers and versions joined by marks, such as `db-credentials-v2`, `conf/app.yaml` or `2026-01-31T12`:
+/// names of things. No part mixes letters and digits, but for a letter before a number.
+pub(super) fn is_words(value: &[u8]) -> bool {
+    let parts = value.split(|byte| b"-_./:=%+~@#$!*&^|".contains(byte));
+    parts.into_iter().all(|part| {
+        let name = part.strip_prefix(b"v").unwrap_or(part);
+        let name = name.trim_ascii_end();
+        name.iter().all(u8::is_ascii_digit) || (part.len() < 24 && single_case(part))
+    })
+}
+
+/// A word as people write it: letters, all small, all capital, or with one capital first, and up to two digits behind.
+fn single_case(part: &[u8]) -> bool {
+    let letters = part.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (word, number) = part.split_at(letters);
+    let small = word.iter().skip(1).all(u8::is_ascii_lowercase);
+    let humps =
+        word.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    letters > 1
+        && number.len() <= 2
+        && number.iter().all(u8::is_ascii_digit)
+        && (small || word.iter().all(u8::is_ascii_uppercase) || humps * 4 <= letters)
+}
+
+/// Words that stand where a secret would.
+const PLACEHOLDERS: [&str; 26] = [
+    "p4ssw0rd",
+    "secr3t",
+    "changeme",
+    "change-me",
+    "change_me",
+    "example",
+    "placeholder",
+    "redacted",
+    "your",
+    "xxxx",
+    "****",
+    "....",
+    "password",
+    "passw0rd",
+    "secret",
+    "dummy",
+    "fake",
+    "foobar",
+    "insert",
+    "replace",
+    "todo",
+    "null",
+    "none",
+    "<",
+    "${",
+    "[",
+];
+/// The same anywhere inside.
+const PLACEHOLDERS_INSIDE: [&str; 7] =
+    ["example", "placeholder", "changeme", "xxxxxx", "your-", "your_", "redacted"];
+
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let value = String::from_utf8_lossy(value).to_lowercase();
+    PLACEHOLDERS.iter().any(|placeholder| value.starts_with(placeholder))
+        || PLACEHOLDERS_INSIDE.iter().any(|placeholder| value.contains(placeholder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_no_tokens() {
+        for words in [
+            "db-credentials-v2",
+            "conf/app.yaml",
+            "2026-01-31",
+            "metadata.name",
+            "v1.2.3",
+            "MEMORY_ENGINE_KEY",
+            "camelCaseName2",
+        ] {
+            assert!(is_words(words.as_bytes()), "{words}");
+        }
+        for random in ["a8Kf0zQ93mN", "0123abcd4567", "hunter2x9"] {
+            assert!(!is_words(random.as_bytes()), "{random}");
+        }
+        assert!(is_uuid(b"550e8400-e29b-41d4-a716-446655440000"));
+    }
+
+    #[test]
+    fn templates_are_no_values() {
+        for template in [
+            "${DB_PASSWORD}",
+            "{{ .Values.db.password }}",
+            "$(cat /run/x1)",
+            "$DB_PASSWORD_1",
+            "%PASSWORD1%",
+            "<your-password>",
+            "a-${HOST}-1",
+        ] {
+            assert!(is_template(template.as_bytes()), "{template}");
+        }
+        for value in ["p{a]s5(x", "a{{b}c1", "5$x<y", "Tr0ub{4}&dor<3"] {
+            assert!(!is_template(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn letters_thrown_by_chance_are_told_from_names() {
+        assert!(random_letters(b"qXvBzKpRwTnLhYcJfGdSmVbN"));
+        for name in ["getCustomerAccountTokenByName", "ALLCAPITALLETTERSINAROW", "allsmalllettersinarowhere"]
+        {
+            assert!(!random_letters(name.as_bytes()), "{name}");
+        }
+    }
+}

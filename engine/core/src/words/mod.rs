@@ -1,0 +1,159 @@
+//! The one place where texts are cut into words: what the full-text index holds, what ranking counts, what a snippet is cut out for
+//! and what names of entities are compared by.
+//!
+//! A word is a run of letters and digits in one normal form. Scripts without blanks between words, and Korean, whose particles
+//! stand at the words, are cut by dictionaries; what they are found by does not depend on where a dictionary cuts: see [`terms`].
+
+mod fold;
+mod script;
+pub mod terms;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use icu_segmenter::options::WordBreakInvariantOptions;
+use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
+
+pub use fold::{make_normal, normal_form};
+use script::{Class, class_of, is_word_part};
+
+/// Characters that are cut by a dictionary at once: a text without any mark takes no more memory than that.
+const SEGMENT_CHARS_MAX: usize = 4_096;
+
+static DICTIONARIES: LazyLock<WordSegmenterBorrowed<'static>> =
+    LazyLock::new(|| WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()));
+
+/// A part of a text in normal form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece<'a> {
+    /// A word.
+    Plain(&'a str),
+    /// Words of a script without blanks, one after the other.
+    Joined(&'a str),
+    /// A word of Hangul with its particles.
+    Hangul(&'a str),
+}
+
+/// Words of a text in normal form, in order.
+pub fn words(text: &str, mut each: impl FnMut(&str)) {
+    pieces(text, |_, piece| match piece {
+        Piece::Plain(word) | Piece::Hangul(word) => each(word),
+        Piece::Joined(run) => dictionary_words(run, |range| each(&run[range])),
+    });
+}
+
+/// The same, but of scripts without blanks each character with its marks: what does not depend on what stands around it.
+pub fn apart(text: &str, mut each: impl FnMut(&str)) {
+    pieces(text, |_, piece| match piece {
+        Piece::Plain(word) => each(word),
+        Piece::Joined(run) | Piece::Hangul(run) => {
+            terms::units(run).windows(2).for_each(|unit| each(&run[unit[0]..unit[1]]));
+        }
+    });
+}
+
+/// Parts of a text, and the byte at which each begins; of a part that is not in normal form a place before it.
+fn pieces(text: &str, mut each: impl FnMut(usize, Piece<'_>)) {
+    if text.is_ascii() {
+        return ascii_words(text, 0, &mut each);
+    }
+    let (mut begun, mut before) = (None, '\0');
+    let mut folded = String::new();
+    for (at, character) in text.char_indices() {
+        if is_word_part(character, before) {
+            begun.get_or_insert(at);
+        } else if let Some(start) = begun.take() {
+            run(&text[start..at], start, &mut folded, &mut each);
+        }
+        before = character;
+    }
+    if let Some(start) = begun {
+        run(&text[start..], start, &mut folded, &mut each);
+    }
+}
+
+/// The same for text in which every byte is a character.
+fn ascii_words(text: &str, offset: usize, each: &mut impl FnMut(usize, Piece<'_>)) {
+    let mut word = String::new();
+    let mut start = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() {
+            if word.is_empty() {
+                start = at;
+            }
+            word.push(char::from(byte.to_ascii_lowercase()));
+        } else if !word.is_empty() {
+            each(offset + start, Piece::Plain(&word));
+            word.clear();
+        }
+    }
+    if !word.is_empty() {
+        each(offset + start, Piece::Plain(&word));
+    }
+}
+
+/// A run of what can be in words: it is brought into its normal form and cut where the kind of script changes.
+fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usize, Piece<'_>)) {
+    if raw.is_ascii() {
+        return ascii_words(raw, offset, each);
+    }
+    let composed = fold::composed(raw);
+    // Places of a text that was brought into another form are those of its beginning.
+    let place = |at: usize| if matches!(composed, Cow::Borrowed(_)) { offset + at } else { offset };
+    let mut open: Option<(Class, usize)> = None;
+    let mut end = |open: &mut Option<(Class, usize)>, at: usize| {
+        let Some((class, start)) = open.take() else { return };
+        folded.clear();
+        fold::fold(&composed[start..at], class, folded);
+        if folded.is_empty() {
+            return;
+        }
+        let piece = match class {
+            Class::Joined => Piece::Joined(folded),
+            Class::Hangul => Piece::Hangul(folded),
+            _ => Piece::Plain(folded),
+        };
+        each(place(start), piece);
+    };
+    for (at, character) in composed.char_indices() {
+        match class_of(character) {
+            Class::Follows => {}
+            Class::Apart => end(&mut open, at),
+            class => {
+                if open.is_some_and(|(before, _)| before != class) {
+                    end(&mut open, at);
+                }
+                open.get_or_insert((class, at));
+            }
+        }
+    }
+    end(&mut open, composed.len());
+}
+
+/// Where a dictionary sees the words of a run of one script, in order.
+fn dictionary_words(run: &str, mut each: impl FnMut(Range<usize>)) {
+    let units = terms::units(run);
+    let mut rest = 0;
+    while rest < run.len() {
+        let chunk = &run[rest..];
+        let at_most = chunk.char_indices().nth(SEGMENT_CHARS_MAX).map_or(chunk.len(), |(at, _)| at);
+        let within = units.partition_point(|unit| *unit <= rest + at_most);
+        // A letter may have more marks than that.
+        let length = units[..within].last().map_or(0, |unit| unit - rest);
+        let length =
+            if length == 0 { units.get(within).map_or(chunk.len(), |unit| unit - rest) } else { length };
+        let mut start = 0;
+        for end in DICTIONARIES.segment_str(&chunk[..length]).skip(1) {
+            // Never between a letter and its marks, whatever a text has them stand at.
+            if end == length || units.binary_search(&(rest + end)).is_ok() {
+                each(rest + start..rest + end);
+                start = end;
+            }
+        }
+        rest += length;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! What words are found by.
+//!
+//! A word of a script that sets its words apart is one term: its stem. Elsewhere words cannot be told for certain, and the same letters
+//! may be cut in one way in a memory and in another in a question. So memories are found there by every character, every pair
+//! of neighbours, and every word of three characters and more; and a question asks for the pairs inside its words. Whatever of a
+//! memory is asked for is found, and what stands together in both says most.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use rust_stemmers::{Algorithm, Stemmer};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use super::script::{Class, class_of, is_arabic};
+use super::{Piece, dictionary_words, pieces};
+use crate::embedding::hashing::fnv1a;
+
+/// The number of a term. Two terms that share a number by chance are taken for one: with a million terms, one pair in four thousand
+/// millions.
+pub type Term = u32;
+
+/// English words that say nothing of what is looked for, one a line.
+const STOP_WORDS: &str = include_str!("../retrieval/stopwords.txt");
+static STOP: LazyLock<BTreeSet<&str>> = LazyLock::new(|| STOP_WORDS.lines().collect());
+
+/// Particles of Korean, the longest first where one ends with another.
+const PARTICLES: &str = include_str!("particles.txt");
+static PARTICLE: LazyLock<Vec<&str>> = LazyLock::new(|| PARTICLES.lines().collect());
+
+/// Letters that stand behind another one at the same place: the vowel that Thai and Lao write as one letter with a mark.
+const BEHIND: [char; 2] = ['\u{e33}', '\u{eb3}'];
+/// Marks after which the next letter is written below: Khmer, Myanmar.
+const STACKS: [char; 2] = ['\u{17d2}', '\u{1039}'];
+
+/// Whether a word in normal form says nothing of what is looked for.
+pub fn is_stop_word(word: &str) -> bool {
+    STOP.contains(word)
+}
+
+/// The number of a term.
+pub fn number(term: &str) -> Term {
+    let hash = fnv1a(term.as_bytes());
+    // Both halves take part.
+    u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits")
+}
+
+/// Makes terms of words.
+pub struct Terms {
+    english: Stemmer,
+    russian: Stemmer,
+    greek: Stemmer,
+    arabic: Stemmer,
+}
+
+impl std::fmt::Debug for Terms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Terms")
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms {
+            english: Stemmer::create(Algorithm::English),
+            russian: Stemmer::create(Algorithm::Russian),
+            greek: Stemmer::create(Algorithm::Greek),
+            arabic: Stemmer::create(Algorithm::Arabic),
+        }
+    }
+}
+
+impl Terms {
+    /// The terms that a text is found by, in order, and whether each is of a word that says something.
+    pub fn of_text(&self, text: &str, mut each: impl FnMut(&str, bool)) {
+        pieces(text, |_, piece| match piece {
+            Piece::Plain(word) => each(&self.stem(word), !is_stop_word(word)),
+            Piece::Joined(run) => {
+                let units = units(run);
+                pairs(run, &units).for_each(|pair| each(pair, true));
+                dictionary_words(run, |range| {
+                    let word = &run[range];
+                    if is_long(word) {
+                        each(word, true);
+                    }
+                });
+                units.windows(2).for_each(|unit| each(&run[unit[0]..unit[1]], true));
+            }
+            Piece::Hangul(word) => {
+                let units = units(word);
+                pairs(word, &units).for_each(|pair| each(pair, true));
+                let stem = without_particle(word);
+                if is_long(stem) {
+                    each(stem, true);
+                }
+                units.windows(2).for_each(|unit| each(&word[unit[0]..unit[1]], true));
+            }
+        });
+    }
+
+    /// All terms of a text with a blank between two: what the full-text index is given. Its own rule, to cut at what is no letter
+    /// and no digit of ASCII, gives back exactly these.
+    pub fn index_text(&self, text: &str) -> String {
+        let mut index = String::with_capacity(text.len());
+        self.of_text(text, |term, _| {
+            if !index.is_empty() {
+                index.push(' ');
+            }
+            index.push_str(term);
+        });
+        index
+    }
+
+    /// The terms that a memory has if this word, as [`super::words`] gives it, is in it.
+    pub fn required(&self, word: &str, mut each: impl FnMut(&str)) {
+        let word = match kind(word) {
+            Class::Joined => word,
+            Class::Hangul => without_particle(word),
+            _ => return each(&self.stem(word)),
+        };
+        match units(word).as_slice() {
+            [_, _] => each(word),
+            units => pairs(word, units).for_each(each),
+        }
+    }
+
+    /// The same, and what it has besides if the word is cut out of it as it was out of the question.
+    pub fn of_word(&self, word: &str, mut each: impl FnMut(&str)) {
+        self.required(word, &mut each);
+        let whole = match kind(word) {
+            Class::Joined => word,
+            Class::Hangul => without_particle(word),
+            _ => return,
+        };
+        if is_long(whole) {
+            each(whole);
+        }
+    }
+
+    /// Where in a text one of these words is met first, as a byte. What says something is looked for if there is any such word.
+    pub fn first_place(&self, text: &str, question: &str) -> Option<usize> {
+        let mut asked = Vec::new();
+        super::words(question, |word| asked.push(word.to_owned()));
+        if asked.iter().any(|word| !is_stop_word(word)) {
+            asked.retain(|word| !is_stop_word(word));
+        }
+        if asked.iter().any(|word| is_more_than_a_letter(word)) {
+            asked.retain(|word| is_more_than_a_letter(word));
+        }
+        let mut wanted = BTreeSet::new();
+        asked.iter().for_each(|word| self.required(word, |term| wanted.extend([term.to_owned()])));
+        let (mut found, least) = (None, wanted.len());
+        pieces(text, |start, piece| {
+            if found.is_some() || least == 0 {
+                return;
+            }
+            match piece {
+                Piece::Plain(word) => found = wanted.contains(&*self.stem(word)).then_some(start),
+                Piece::Joined(run) | Piece::Hangul(run) => {
+                    let units = units(run);
+                    let met = |from: usize, to: usize| wanted.contains(&run[from..to]);
+                    let places = (0..units.len() - 1).map(|at| (units[at], &units[at + 1..]));
+                    let mut places =
+                        places.filter(|(from, ends)| ends.iter().take(2).any(|to| met(*from, *to)));
+                    let at = places.next().map(|(from, _)| start + from);
+                    found = at.map(|at| text.floor_char_boundary(at));
+                }
+            }
+        });
+        found
+    }
+
+    fn stem<'a>(&self, word: &'a str) -> std::borrow::Cow<'a, str> {
+        let first = word.chars().next().unwrap_or_default();
+        let stemmer = match first {
+            _ if word.is_ascii() => &self.english,
+            '\u{400}'..='\u{52f}' => &self.russian,
+            '\u{370}'..='\u{3ff}' => &self.greek,
+            _ if is_arabic(first) => &self.arabic,
+            _ => return word.into(),
+        };
+        if word.len() > 2 { stemmer.stem(word) } else { word.into() }
+    }
+}
+
+/// Whether a word in normal form is of a script in which words are found by their parts.
+pub fn is_joined(word: &str) -> bool {
+    matches!(kind(word), Class::Joined | Class::Hangul)
+}
+
+/// The class of a word, which is of one.
+fn kind(word: &str) -> Class {
+    word.chars().next().map_or(Class::Apart, class_of)
+}
+
+/// In scripts without blanks a single character is most often a particle.
+fn is_more_than_a_letter(word: &str) -> bool {
+    kind(word) == Class::Plain || units(word).len() > 2
+}
+
+/// Where the units of a word begin, and where the last one ends: characters with the marks that stand at them.
+pub(super) fn units(word: &str) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(word.len() / 3 + 2);
+    let mut before = '\0';
+    for (at, character) in word.char_indices() {
+        let is_mark = character.general_category_group() == GeneralCategoryGroup::Mark;
+        if at == 0 || !(is_mark || BEHIND.contains(&character) || STACKS.contains(&before)) {
+            starts.push(at);
+        }
+        before = character;
+    }
+    starts.push(word.len());
+    starts
+}
+
+fn pairs<'a>(word: &'a str, units: &[usize]) -> impl Iterator<Item = &'a str> {
+    units.windows(3).map(|pair| &word[pair[0]..pair[2]])
+}
+
+/// Whether a word is more than a pair.
+fn is_long(word: &str) -> bool {
+    units(word).len() > 3
+}
+
+/// A word of Korean without the particle at its end. One of a single syllable may be part of the word: two have to be left.
+fn without_particle(word: &str) -> &str {
+    let rest = PARTICLE.iter().filter_map(|particle| {
+        let rest = word.strip_suffix(particle)?;
+        let least = if particle.chars().count() == 1 { 2 } else { 1 };
+        (rest.chars().count() >= least).then_some(rest)
+    });
+    rest.min_by_key(|rest| rest.len()).unwrap_or(word)
+}

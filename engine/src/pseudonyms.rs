@@ -1,0 +1,199 @@
+//! The key of the tokens that stand for personal data in identifiers: `keys/pseudonym.key`, 64 hex digits. It is made with the
+//! log. Once the log holds tokens it says of which key they are, so that another key, or a new one in place of one that
+//! was lost, is noticed: under it every such name would be another.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use engine_core::event::{Draft, LOG_PSEUDONYMS_KEYED, PROJECT_OF_THE_LOG, PseudonymsKeyedPayload};
+use engine_core::policy::PseudonymKey;
+use engine_core::wire::ErrorCode;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use crate::log::{Key, list};
+use crate::projection::{ProjectionShared, Unreadable, setting};
+use crate::refusal::Refusal;
+use crate::sources::Sources;
+use crate::storage::{Privacy, Storage, read_small, replace};
+
+const DIRECTORY: &str = "keys";
+const FILE: &str = "pseudonym.key";
+/// Larger than any key file this engine wrote.
+const FILE_BYTES_MAX: u64 = 4096;
+/// Who writes the event that names the key.
+const ACTOR: &str = "memory-engine";
+
+/// Why names with personal data cannot be used now.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum KeyFault {
+    /// The log has tokens of a key that is not there.
+    #[error(
+        "{DIRECTORY}/{FILE} is missing or is not the key of this log, so that names with personal data cannot be told"
+    )]
+    Lost,
+    #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
+    Volume,
+    /// What the log says about its key is not known yet.
+    #[error("the projection does not say yet which key the log has")]
+    Unknown,
+}
+
+impl From<KeyFault> for Refusal {
+    fn from(fault: KeyFault) -> Refusal {
+        let (code, hint) = match fault {
+            KeyFault::Lost => (
+                ErrorCode::PseudonymKeyLost,
+                "restore the file from a backup of the volume; what has no personal data in its names is served meanwhile, \
+                 and so is what is asked for by its token",
+            ),
+            KeyFault::Volume => {
+                (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
+            }
+            KeyFault::Unknown => {
+                (ErrorCode::ProjectionUnavailable, "repeat it after Retry-After seconds; nothing was written")
+            }
+        };
+        Refusal::new(code, fault.to_string()).hint(hint)
+    }
+}
+
+/// The key of one log, once it is known to be that.
+#[derive(Debug)]
+pub(crate) struct Pseudonyms {
+    storage: Arc<dyn Storage>,
+    sources: Sources,
+    key: OnceLock<PseudonymKey>,
+    /// One looks, the others wait for what it finds.
+    turn: Mutex<()>,
+    /// The log says which key it has.
+    recorded: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl Pseudonyms {
+    /// Makes the key of a log that is not there yet.
+    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Sources) -> Pseudonyms {
+        let (key, turn) = (OnceLock::new(), Mutex::default());
+        let pseudonyms =
+            Pseudonyms { storage, sources, key, turn, recorded: false.into(), lost: false.into() };
+        match pseudonyms.is_of_a_new_log() {
+            Ok(true) => match pseudonyms.mint() {
+                Ok(key) => drop(pseudonyms.key.set(key)),
+                // Tried again when a name needs it.
+                Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not written yet"),
+            },
+            Ok(false) => {}
+            Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not looked for yet"),
+        }
+        pseudonyms
+    }
+
+    fn is_of_a_new_log(&self) -> io::Result<bool> {
+        Ok(list(&*self.storage)?.segments.is_empty() && self.read()?.is_none())
+    }
+
+    /// The key, if it is known already.
+    pub(crate) fn known(&self) -> Option<&PseudonymKey> {
+        self.key.get()
+    }
+
+    /// Whether the log has tokens of a key that is not there.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// The key of the log, compared with what the log says. `head` is the last durable event.
+    pub(crate) async fn key(
+        &self,
+        projection: &Arc<ProjectionShared>,
+        head: u64,
+    ) -> Result<PseudonymKey, KeyFault> {
+        if let Some(key) = self.key.get() {
+            return Ok(key.clone());
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(key) = self.key.get() {
+            return Ok(key.clone());
+        }
+        let named = projection.read(head, |connection| setting(connection, LOG_PSEUDONYMS_KEYED)).await;
+        let named = named.map_err(|fault: Unreadable| {
+            tracing::debug!(%fault, "the key of pseudonyms cannot be compared yet");
+            KeyFault::Unknown
+        })?;
+        let wanted = named.and_then(|(_, _, payload)| serde_json::from_str(&payload).ok());
+        let outcome = self.settle(wanted);
+        self.lost.store(outcome == Err(KeyFault::Lost), Ordering::Release);
+        outcome.map(|key| self.key.get_or_init(|| key).clone())
+    }
+
+    fn settle(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
+        let failed = |fault: io::Error| {
+            tracing::error!(%fault, "the key of pseudonyms cannot be read or written");
+            KeyFault::Volume
+        };
+        let found = self.read().map_err(failed)?;
+        match (found, wanted) {
+            (Some(key), Some(wanted)) if key.check() == wanted.check => {
+                self.recorded.store(true, Ordering::Release);
+                Ok(key)
+            }
+            (_, Some(wanted)) => {
+                tracing::error!(
+                    file = format!("{DIRECTORY}/{FILE}"),
+                    key = wanted.check,
+                    "the key of this log's pseudonyms is lost: restore the file from a backup of the volume"
+                );
+                Err(KeyFault::Lost)
+            }
+            (Some(key), None) => Ok(key),
+            // No name was ever stored as a token: a new key changes none.
+            (None, None) => self.mint().map_err(failed),
+        }
+    }
+
+    fn read(&self) -> io::Result<Option<PseudonymKey>> {
+        let bytes = match read_small(&*self.storage, &format!("{DIRECTORY}/{FILE}"), FILE_BYTES_MAX) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes?,
+        };
+        let key = PseudonymKey::parse(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
+        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} holds no key"));
+        key.map(Some).ok_or_else(fault)
+    }
+
+    fn mint(&self) -> io::Result<PseudonymKey> {
+        self.storage.create_directory(DIRECTORY)?;
+        let key = PseudonymKey::new(self.sources.bytes());
+        let text = format!("{}\n", key.secret_text());
+        replace(&*self.storage, DIRECTORY, FILE, Privacy::Owner, text.as_bytes())?;
+        tracing::info!(key = key.check(), "personal data in identifiers is stored as tokens of a new key");
+        Ok(key)
+    }
+
+    /// The event that has to be durable before the first token is: none when it is.
+    pub(crate) fn unrecorded(&self) -> Option<(Draft, Key)> {
+        if self.recorded.load(Ordering::Acquire) {
+            return None;
+        }
+        let check = self.key.get()?.check();
+        let payload = serde_json::value::to_raw_value(&PseudonymsKeyedPayload { check: check.clone() })
+            .expect("a struct of one string is always JSON");
+        let key = Key { key: format!("pseudonyms-{check}"), request: payload.get().as_bytes().to_vec() };
+        let draft = Draft {
+            kind: LOG_PSEUDONYMS_KEYED.into(),
+            actor: ACTOR.into(),
+            project: PROJECT_OF_THE_LOG.into(),
+            session: None,
+            causes: Vec::new(),
+            payload,
+        };
+        Some((draft, key))
+    }
+
+    /// It is durable.
+    pub(crate) fn recorded(&self) {
+        self.recorded.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,307 @@
+//! Whose an object is, when it came back from a backup, from a manifest or from somebody's hand (L6, O1).
+
+use std::sync::Arc;
+
+use kube_core::DynamicObject;
+use operator_core::{
+    anchor::record::{ClaimSays, Must, Record, must},
+    names::{ChildKey, ChildKind},
+    observed::Observed,
+    ownership::is_ours,
+    plan::{Plan, Write},
+    storage::ClaimHold,
+};
+use serde_json::{Value, json};
+
+use crate::history::*;
+use crate::world::{carry_out, condition, edit, planned, settled, status_of};
+
+fn claim_key() -> ChildKey {
+    ChildKey { kind: ChildKind::PersistentVolumeClaim, name: "notes-data".into() }
+}
+
+/// The claim is gone, and the engine says so.
+fn lost() -> (Observed, Arc<DynamicObject>) {
+    let mut world = anchored(5);
+    let claim = world.children.remove(&claim_key()).expect("a claim");
+    look(&mut world, &log(5));
+    assert_eq!(condition(&stored(&world), "Stalled"), "True/VolumeLost");
+    (world, claim)
+}
+
+fn put_back(world: &mut Observed, claim: &Value) {
+    world.children.insert(claim_key(), Arc::new(serde_json::from_value(claim.clone()).expect("a claim")));
+}
+
+/// As `kubectl create` makes it from what somebody wrote: another object, with no mark on it.
+fn by_hand() -> Value {
+    json!({
+        "metadata": {"name": "notes-data", "namespace": "team", "uid": "another", "resourceVersion": "90"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": "pv-1",
+            "resources": {"requests": {"storage": "10Gi"}}},
+        "status": {"phase": "Bound", "capacity": {"storage": "10Gi"}},
+    })
+}
+
+#[test]
+fn a_claim_that_was_brought_back_is_taken_over() {
+    let (world, saved) = lost();
+    let saved = serde_json::to_value(saved.as_ref()).expect("JSON");
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut claim = saved.clone();
+        claim["metadata"]["uid"] = json!("another");
+        change(&mut claim);
+        claim
+    };
+    let dead = json!([{"apiVersion": "memoryengine.io/v1alpha1", "kind": "MemoryEngine", "name": "notes",
+        "uid": "dead", "controller": true}]);
+    let check = |how: &str, claim: Value| {
+        let mut world = world.clone();
+        put_back(&mut world, &claim);
+        let plan = look(&mut world, &log(5));
+        assert_eq!((plan.conflicts.len(), plan.claim_hold), (0, None), "{how}");
+        for _ in 0..2 {
+            look(&mut world, &log(5));
+        }
+        assert_eq!(planned(&world), Plan::default(), "{how}");
+        assert_eq!(integrity(&world), "True/Anchored", "{how}");
+        assert!(matches!(note(&world), ClaimSays::Known(Record { size: 5, .. })), "{how}");
+        let claim = &world.children[&claim_key()];
+        assert_eq!(claim.metadata.owner_references.as_deref().unwrap_or_default(), [], "{how}");
+        for kind in ["Stalled", "Reconciling"] {
+            assert!(condition(&stored(&world), kind).starts_with("False"), "{how}");
+        }
+    };
+    check("as it was", with(&|_| {}));
+    check("by hand", by_hand());
+    check("without labels", with(&|claim| claim["metadata"]["labels"] = Value::Null));
+    check("without the annotation", with(&|claim| claim["metadata"]["annotations"] = Value::Null));
+    check(
+        "by Velero",
+        with(&|claim| claim["metadata"]["labels"]["velero.io/restore-name"] = json!("monday")),
+    );
+    check("with an owner that is gone", with(&|claim| claim["metadata"]["ownerReferences"] = dead.clone()));
+    check(
+        "labelled by somebody",
+        with(&|claim| {
+            claim["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
+        }),
+    );
+    check(
+        "of an older backup",
+        with(&|claim| {
+            claim["metadata"]["annotations"] = json!({"memoryengine.io/anchor": "{\"state\":\"new\"}"});
+        }),
+    );
+}
+
+/// Taken over is not believed: the log on it is held to the anchor.
+#[test]
+fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
+    let check = |found: &Log, reason: &str| {
+        let (mut world, _) = lost();
+        put_back(&mut world, &by_hand());
+        serve(&mut world, found);
+        look(&mut world, found);
+        assert_eq!(integrity(&world), format!("False/{reason}"));
+        assert!(matches!(must(&world), Must::Extend { .. }));
+    };
+    check(&log(4), "LogTruncated");
+    check(&Log { id: "log-2", ..log(9) }, "ForeignLog");
+    check(&Log { history: 1, shared: 3, ..log(5) }, "LogForked");
+    check(&Log { history: 1, seed: 2, ..log(5) }, "LogRewritten");
+}
+
+/// A claim with the name that an engine needs, and nothing that says whose it is: left alone, and nobody is told to delete it.
+#[test]
+fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
+    let check = |claim: Value| {
+        let mut world = made_again(&settled());
+        world.children.retain(|_, _| false);
+        world.applied.clear();
+        put_back(&mut world, &claim);
+        let plan = planned(&world);
+        assert_eq!((plan.conflicts.as_slice(), plan.writes.as_slice()), (&[claim_key()][..], &[][..]));
+        let status = status_of(&world);
+        assert_eq!(condition(&status, "Stalled"), "True/NameConflict");
+        assert_eq!(condition(&status, "StorageReady"), "False/NameConflict");
+        assert_eq!(status.storage, None, "the volume of somebody else is not this engine's");
+        for message in status.conditions.iter().map(|c| c.message.to_lowercase()) {
+            assert!(!message.contains("delete") && !message.contains("remove"), "{message}");
+        }
+        // The way that the message names.
+        edit(
+            &mut world,
+            ChildKind::PersistentVolumeClaim,
+            "notes-data",
+            "/metadata/ownerReferences",
+            json!([]),
+        );
+        let labels =
+            json!({"memoryengine.io/engine": "notes", "app.kubernetes.io/managed-by": "memory-operator"});
+        edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", "/metadata/labels", labels);
+        assert_eq!(planned(&world).conflicts, []);
+    };
+    check(by_hand());
+    let mut owned = by_hand();
+    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": true}]);
+    check(owned);
+}
+
+/// No message about a volume that may hold memories says that it should be deleted.
+#[test]
+fn no_message_advises_to_delete_what_holds_memories() {
+    use operator_core::observed::StorageClassView;
+    let says = |world: &Observed| {
+        let status = status_of(world);
+        for condition in &status.conditions {
+            let message = condition.message.to_lowercase();
+            for bad in ["delete", "remove it", "and its claim"] {
+                assert!(!message.contains(bad), "{}: {}", condition.reason, condition.message);
+            }
+        }
+        condition(&status, "StorageReady")
+    };
+    let (mut world, saved) = lost();
+    assert_eq!(says(&world), "False/VolumeLost");
+    let mut pending = serde_json::to_value(saved.as_ref()).expect("JSON");
+    pending["status"] = json!({"phase": "Pending"});
+    put_back(&mut world, &pending);
+    world.storage_class = StorageClassView::Missing("fast".into());
+    assert_eq!(says(&world), "False/StorageClassMissing");
+    // Also when the resource was made again, and only the claim knows that there were memories.
+    assert_eq!(says(&made_again(&world)), "False/StorageClassMissing");
+    pending["spec"]["storageClassName"] = Value::Null;
+    put_back(&mut world, &pending);
+    world.storage_class = StorageClassView::NotAsked;
+    assert_eq!(says(&world), "False/NoDefaultStorageClass");
+    pending["status"] = json!({"phase": "Lost"});
+    put_back(&mut world, &pending);
+    assert_eq!(says(&world), "False/VolumeLost");
+}
+
+/// Every child made again from a saved manifest, in each way in which backups and people do it: taken over, never
+/// called somebody else's, and its stale owners are taken off.
+#[test]
+fn a_child_restored_from_a_manifest_is_taken_over() {
+    let world = anchored(5);
+    let owner = |uid: &str, controller: bool| {
+        json!({"apiVersion": "memoryengine.io/v1alpha1", "kind": "MemoryEngine", "name": "notes", "uid": uid,
+            "controller": controller})
+    };
+    let ways: [(&str, Value, bool, bool); 7] = [
+        ("stale owner", json!([owner("dead", true)]), true, true),
+        ("stale owner that is no controller", json!([owner("dead", false)]), true, true),
+        ("stale owner, nothing else", json!([owner("dead", true)]), false, false),
+        ("no owner", json!([]), true, true),
+        ("no owner, no labels", json!([]), false, true),
+        ("no owner, no annotations", json!([]), true, false),
+        (
+            "stale owner besides the right one",
+            json!([owner("dead", false), owner("uid-of-notes", true)]),
+            true,
+            true,
+        ),
+    ];
+    for key in world.children.keys() {
+        for (way, owners, labels, annotations) in &ways {
+            let mut world = world.clone();
+            let mut saved = world.children[key].as_ref().clone();
+            saved.metadata.uid = Some("made again".into());
+            saved.metadata.owner_references = serde_json::from_value(owners.clone()).expect("owners");
+            saved.metadata.labels = saved.metadata.labels.filter(|_| *labels);
+            saved.metadata.annotations = saved.metadata.annotations.filter(|_| *annotations);
+            assert!(is_ours(&world, key, &saved), "{key}: {way}");
+            world.children.insert(key.clone(), Arc::new(saved));
+            let plan = planned(&world);
+            assert_eq!((plan.conflicts.as_slice(), &plan.claim_hold), (&[][..], &None), "{key}: {way}");
+            carry_out(&mut world, &plan, usize::MAX);
+            assert_eq!(planned(&world), Plan::default(), "{key}: {way}");
+            let owners = world.children[key].metadata.owner_references.clone().unwrap_or_default();
+            assert!(owners.iter().all(|owner| owner.uid == "uid-of-notes"), "{key}: {way}: {owners:?}");
+            assert_eq!(
+                owners.len(),
+                usize::from(key.kind != ChildKind::PersistentVolumeClaim),
+                "{key}: {way}"
+            );
+        }
+    }
+}
+
+/// An owner that is none is taken off before the right one is set: the API server lets only one be the controller.
+#[test]
+fn a_stale_owner_goes_before_the_right_one_comes() {
+    let mut world = settled();
+    let stale = json!([
+        {"apiVersion": "memoryengine.io/v1alpha1", "kind": "MemoryEngine", "name": "notes", "uid": "dead", "controller": true},
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "keeps", "uid": "keeps"},
+    ]);
+    edit(&mut world, ChildKind::Service, "notes", "/metadata/ownerReferences", stale);
+    let plan = planned(&world);
+    assert_eq!(said(&plan), ["release Service/notes", "repair Service/notes"]);
+    let Some(Write::Release { uid, resource_version, owners, .. }) = plan.writes.first() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((uid.as_str(), resource_version.as_str()), ("uid-of-Service/notes", "7"));
+    assert_eq!(owners.iter().map(|owner| owner.uid.as_str()).collect::<Vec<_>>(), ["keeps"]);
+}
+
+/// What is somebody else's stays so, with whatever is on it.
+#[test]
+fn marks_do_not_make_an_object_ours_that_has_another_owner() {
+    let mut world = settled();
+    let mut check = |owner: Value| {
+        for name in ["notes", "notes-headless"] {
+            edit(&mut world, ChildKind::Service, name, "/metadata/ownerReferences", json!([owner]));
+        }
+        assert_eq!(planned(&world).conflicts.len(), 2, "{owner}");
+        assert_eq!(planned(&world).writes, []);
+    };
+    let engine = |kind: &str, version: &str, name: &str| json!({"apiVersion": version, "kind": kind, "name": name, "uid": "another", "controller": true});
+    check(engine("MemoryEngine", "memoryengine.io/v1alpha1", "diary"));
+    check(engine("MemoryEngine", "example.com/v1alpha1", "notes"));
+    check(engine("Deployment", "apps/v1", "notes"));
+}
+
+/// The headless Service of an engine `a` has the name of the Service of an engine `a-headless`.
+#[test]
+fn an_object_labelled_for_another_engine_is_not_taken_over() {
+    let mut world = settled();
+    edit(&mut world, ChildKind::Service, "notes", "/metadata/ownerReferences", json!([]));
+    let labels =
+        json!({"memoryengine.io/engine": "other", "app.kubernetes.io/managed-by": "memory-operator"});
+    edit(&mut world, ChildKind::Service, "notes", "/metadata/labels", labels);
+    let key = ChildKey { kind: ChildKind::Service, name: "notes".into() };
+    assert_eq!(planned(&world).conflicts, [key]);
+}
+
+/// Managed fields are what no backup keeps: they decide nothing, in neither direction.
+#[test]
+fn managed_fields_decide_nothing() {
+    let mut world = made_again(&settled());
+    world.children.retain(|_, _| false);
+    let ours = json!([{"manager": "memory-operator", "operation": "Apply"}]);
+    let mut foreign = by_hand();
+    foreign["metadata"]["managedFields"] = ours;
+    put_back(&mut world, &foreign);
+    assert_eq!(planned(&world).conflicts, [claim_key()]);
+}
+
+/// While nobody knows what stands under a name, nothing is made, and nothing is called lost.
+#[test]
+fn what_could_not_be_read_is_neither_missing_nor_lost() {
+    let mut world = anchored(5);
+    world.children.remove(&claim_key());
+    world.unread.insert(claim_key(), "no answer".into());
+    let plan = planned(&world);
+    assert_eq!((plan.writes.as_slice(), &plan.claim_hold), (&[][..], &None::<ClaimHold>));
+    let status = status_of(&world);
+    assert_eq!(condition(&status, "StorageReady"), "Unknown/ClaimPending");
+    assert_eq!(condition(&status, "Stalled"), "False/NoObstacle");
+    assert_eq!(condition(&status, "LogIntegrity"), "True/Anchored");
+    // A resource made again does not know what the claim says: nothing of the log is anchored before it does.
+    let mut again = made_again(&world);
+    serve(&mut again, &log(3));
+    look(&mut again, &log(3));
+    assert_eq!(stored(&again).log.and_then(|log| log.size), None);
+}

@@ -1,0 +1,14 @@
+"""How often an engine was asked: a test that passes without asking says nothing about it."""
+
+import httpx
+
+made = 0
+
+
+def _count(_request):
+    global made
+    made += 1
+
+
+def client(**arguments):
+    return httpx.Client(event_hooks={"request": [_count]}, **arguments)

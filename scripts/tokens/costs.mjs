@@ -1,0 +1,23 @@
+// What each character of the first plane outside ASCII costs alone, in the dearer of two tokenizers: `engine/core/src/tokens/costs.txt`.
+//
+//   npm install --prefix FOLDER js-tiktoken@1.0.21
+//   NODE_PATH=FOLDER/node_modules node scripts/tokens/costs.mjs > engine/core/src/tokens/costs.txt
+//
+// One run of characters of one cost a line: how many, and the cost. The first run begins at U+0080.
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const { Tiktoken } = require("js-tiktoken/lite");
+const encodings = ["cl100k_base", "o200k_base"].map((name) => new Tiktoken(require(`js-tiktoken/ranks/${name}`)));
+const cost = (code) => {
+  const isHalf = code >= 0xd800 && code < 0xe000;
+  return isHalf ? 3 : Math.max(...encodings.map((encoding) => encoding.encode(String.fromCodePoint(code), [], []).length));
+};
+const runs = [];
+for (let code = 0x80; code <= 0xffff; code += 1) {
+  const last = runs.at(-1);
+  const now = cost(code);
+  if (last?.cost === now) last.count += 1;
+  else runs.push({ count: 1, cost: now });
+}
+process.stdout.write(runs.map(({ count, cost }) => `${count} ${cost}\n`).join(""));
