@@ -21,7 +21,7 @@ const GOOD: [&str; 4] = ["False/NoObstacle", "True/VolumeReady", "True/Anchored"
 
 fn waiting(world: &mut Observed, reason: &str) {
     let pod = world.pod.as_mut().expect("a pod");
-    (pod.ready, pod.running) = (false, false);
+    (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some((reason.into(), "because".into()));
     edit(world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     world.report = EngineReport::NotAsked;
