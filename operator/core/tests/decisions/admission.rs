@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 
 use crate::history::{anchored, later, log, look, said, serve};
 use crate::world::{
-    carry_out, condition, edit, engine, observed, planned, remember, settled, status_after, status_of,
-    stopped, stored,
+    carry_out, condition, edit, engine, observed, planned, remember, settled, status_after, stopped, stored,
 };
 
 /// What a policy makes of an object that is written.
