@@ -12,6 +12,7 @@ mod examine;
 mod files;
 mod forgetting;
 mod graph;
+mod graph_batches;
 mod heads;
 mod item_changes;
 mod item_search;
@@ -40,9 +41,9 @@ pub(crate) use entries::{Anchor, Stored, Timeline, citation, document, entries, 
 pub(crate) use examine::{Examined, Place, examine};
 pub(crate) use files::directory;
 pub(crate) use graph::{
-    Graph, Pages, Standing, ended_in, entities_in, graph, memories_near, memories_near_at, neighbours,
-    observations_in, opened, relations_in, searched,
+    Graph, Pages, Standing, graph, memories_near, memories_near_at, neighbours, opened, searched,
 };
+pub(crate) use graph_batches::{ended_in, entities_in, observations_in, relations_in};
 pub(crate) use item_changes::{
     item_changes_after, item_projects, items_after, items_having_any, refreshes_after,
 };
