@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::checks::{base64, base64url};
-use super::detector::{Detector, before, behind, is_word};
+use super::detector::{Detector, alone, before, behind, is_word};
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
 
