@@ -160,7 +160,7 @@ fn is_secret_value(value: &[u8], plain: bool) -> bool {
     if plain {
         return value.len() >= VALUE_BYTES_MIN && mixed(value);
     }
-    value.len() % 4 == 0
+    value.len().is_multiple_of(4)
         && decoded(value).is_some_and(|said| {
             said.len() >= VALUE_BYTES_MIN && !is_placeholder(&said) && !is_template(&said)
         })

@@ -47,10 +47,10 @@ fn row(name: &'static str, parts: &[&str], negative: &str) -> Row {
 }
 
 fn secrets() -> Vec<Row> {
-    [keys(), tokens(), assignments()].concat()
+    [blocks(), keys(), tokens(), vendors(), assignments()].concat()
 }
 
-fn keys() -> Vec<Row> {
+fn blocks() -> Vec<Row> {
     let dashes = "-----";
     vec![
         row(
@@ -89,6 +89,11 @@ fn keys() -> Vec<Row> {
             &["PuTTY-User", "-Key-File-3: ssh-ed25519"],
             "a PuTTY-User-Key-File has a version",
         ),
+    ]
+}
+
+fn keys() -> Vec<Row> {
+    vec![
         row(
             "age-secret-key",
             &["AGE-SECRET", "-KEY-1", &noise(BASE32, 58)],
@@ -158,6 +163,17 @@ fn tokens() -> Vec<Row> {
         row("databricks-token", &["da", "pi", &noise(HEX, 32)], "dapi0 is a name"),
         row("vendor-token", &["gl", "sa_", &any(32), "_", &noise(HEX, 8)], "glsa_name"),
         row("vendor-token", &["dckr", "_pat_", &any(27)], "gsk_file.txt"),
+        row("jwt", &["cookie ", &jwt()], "eyJhbGciOiJIUzI1NiJ9 is the header alone"),
+        row(
+            "bitcoin-private-key",
+            &["5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFs", "vd3VyK5qMZXj3hS"],
+            "5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFsvd3VyK5qMZXj3hT",
+        ),
+    ]
+}
+
+fn vendors() -> Vec<Row> {
+    vec![
         row(
             "azure-identifiable-key",
             &[&any(52), "JQQ", "J99", &any(26)],
@@ -190,12 +206,6 @@ fn tokens() -> Vec<Row> {
         row("developer-token", &["nt", "n_12345678901", &any(35)], "ntn_page"),
         row("shop-and-payment-key", &["shippo", "_live_", &noise(HEX, 40)], "shippo_live_mode"),
         row("other-vendor-token", &["apify", "_api_", &any(36)], "apify_api_client"),
-        row("jwt", &["cookie ", &jwt()], "eyJhbGciOiJIUzI1NiJ9 is the header alone"),
-        row(
-            "bitcoin-private-key",
-            &["5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFs", "vd3VyK5qMZXj3hS"],
-            "5KJvsngHeMpm884wtkJNzQGaCErckhHJBGFsvd3VyK5qMZXj3hT",
-        ),
     ]
 }
 
