@@ -19,6 +19,7 @@ fn fitting(name: &str, id: &str) -> Value {
         "rating" => json!(0.5),
         "token_budget" => json!(200),
         "format" => json!("json"),
+        "same_text" => json!("say"),
         _ => json!(1),
     }
 }

@@ -123,7 +123,7 @@ fn a_context_holds_no_text_twice() {
         "",
         &json!({"content": "The kettle in the small kitchen holds two litres.", "project": "p"}),
     );
-    let asked = json!({"query": "the kettle in the kitchen", "project": "p", "mandatory_types": ["rule"], "limit": 2});
+    let asked = json!({"query": "the kettle in the kitchen", "project": "p", "mandatory_types": ["rule"], "limit": 3});
     let answer = engine.post("/v1/checkout", "", &asked.to_string()).json();
     let context = answer["context"].as_str().unwrap();
     assert_eq!(context.matches(TEXT).count(), 1, "{context}");

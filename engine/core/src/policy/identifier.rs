@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use super::detector::{Finds, Kind};
-use super::{Blocked, Counts, Finding, Policy, ROUNDS_MAX, UNSETTLED};
+use super::{Blocked, Counts, Finding, Policy, ROUNDS_MAX, UNSETTLED, merged};
 use crate::digest::hex;
 
 /// Bytes of the keyed hash in a token: with 2^32 names the chance that two of them share one is below one in 65,000.
@@ -154,14 +154,14 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret }.into())
     }
 
-    /// Of a path what is found in each segment; of another name that has slashes too, where the whole shows nothing: for
-    /// detectors a number behind a slash is part of an address of a page.
+    /// Of a path what is found in each segment; of another name that has slashes what is found in each segment and in the
+    /// whole: for detectors a number behind a slash is part of an address of a page.
     fn found_in_name(&self, form: Form, name: &str, now: Timestamp) -> Vec<Finding> {
-        let whole = if form == Form::Path { Vec::new() } else { self.findings(name, now) };
-        if !whole.is_empty() || (form != Form::Path && !name.contains('/')) {
-            return whole;
+        let mut found = if form == Form::Path { Vec::new() } else { self.findings(name, now) };
+        if form != Form::Path && !name.contains('/') {
+            return found;
         }
-        let (mut found, mut at) = (Vec::new(), 0);
+        let mut at = 0;
         for segment in name.split('/') {
             let moved = |finding: Finding| {
                 let range = finding.range.start + at..finding.range.end + at;
@@ -170,7 +170,7 @@ impl Policy {
             found.extend(self.findings(segment, now).into_iter().map(moved));
             at += segment.len() + 1;
         }
-        found
+        merged(found)
     }
 }
 

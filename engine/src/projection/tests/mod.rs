@@ -121,6 +121,7 @@ impl Place {
 
     pub(super) fn connection(&self) -> Connection {
         let connection = Connection::open(self.path()).unwrap();
+        super::text::register(&connection).unwrap();
         super::schema::add_terms(&connection).unwrap();
         connection
     }
