@@ -20,6 +20,8 @@ const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
 /// Fields the API server replaces as a whole: an item more is drift, and in a NetworkPolicy it is a hole.
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
+/// Maps the API server replaces as a whole. One more key selects less: no pod behind a Service, or none that a policy guards.
+const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One field that is not as wanted. Two are equal when the same value was wanted there and the same one is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,9 @@ impl Found {
                 None if is_empty(value) => {}
                 None => self.add(&path, value, &"nothing"),
                 Some(live) if quantities && same_quantity(value, live) => {}
+                Some(live) if ATOMIC_MAPS.contains(&key.as_str()) && has_more(value, live) => {
+                    self.add(&path, value, live);
+                }
                 Some(live) => {
                     self.compare(&path, value, live, atomic || ATOMIC_FIELDS.contains(&key.as_str()));
                 }
@@ -108,6 +113,12 @@ impl Found {
             }
         }
     }
+}
+
+/// Whether the live map has a key that nobody asked for.
+fn has_more(wanted: &Value, live: &Value) -> bool {
+    let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else { return false };
+    live.keys().any(|key| !wanted.contains_key(key))
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -167,6 +178,15 @@ mod tests {
             &affinity(&[term("a"), term("b")]),
             Some(".affinity.podAffinity.required"),
         );
+    }
+
+    #[test]
+    fn a_key_more_in_a_selector_is_drift() {
+        let service = |selector: Value| json!({"spec": {"selector": selector}});
+        check(&service(json!({"app": "a"})), &service(json!({"app": "a", "x": "y"})), Some(".spec.selector"));
+        let guarded = |labels: Value| json!({"podSelector": {"matchLabels": labels}});
+        let more = guarded(json!({"app": "a", "x": "y"}));
+        check(&guarded(json!({"app": "a"})), &more, Some(".podSelector.matchLabels"));
     }
 
     #[test]
