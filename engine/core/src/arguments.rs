@@ -117,9 +117,35 @@ fn object(
     fitted
 }
 
+/// The words of which a schema asks for one; none when it takes other values.
+fn words(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(word) = schema.get("const") {
+        return word.as_str().map(|word| vec![word]);
+    }
+    if let Some(all) = schema.get("enum").and_then(Value::as_array) {
+        return all.iter().map(Value::as_str).collect();
+    }
+    let all = variants(schema)?.iter().filter(|variant| Kinds::of(variant) != Kinds::NULL);
+    all.map(words).collect::<Option<Vec<_>>>().map(|each| each.concat())
+}
+
+/// A word as the schema writes it. What is none of them is left as it is; what says that there is none is left out.
+fn one_of(words: &[&str], text: &str) -> Option<Value> {
+    let trimmed = text.trim();
+    let known = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
+    match (known, trimmed.to_ascii_lowercase().as_str()) {
+        (Some(word), _) => Some(Value::String((*word).to_owned())),
+        (None, "" | "null" | "none" | "undefined") => None,
+        (None, _) => Some(Value::String(text.to_owned())),
+    }
+}
+
 /// A value that fits a schema, or the value itself where nothing else is meant for sure; none when it says that there is none.
 fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Option<Value> {
     let kinds = Kinds::of(schema);
+    if let (Some(words), Value::String(text)) = (words(schema), &value) {
+        return one_of(&words, text);
+    }
     if kinds.has(Kinds::of_value(&value)) {
         return Some(within(schema, value, path, ignored));
     }
@@ -260,6 +286,7 @@ mod tests {
                 "tags": { "type": "array", "items": { "type": "string" } },
                 "numbers": { "type": ["array", "null"], "items": { "type": "integer" } },
                 "mode": { "anyOf": [{ "type": "string", "enum": ["hybrid", "words"] }, { "type": "null" }] },
+                "way": { "anyOf": [{ "oneOf": [{ "const": "say" }, { "const": "save_once" }] }, { "type": "null" }] },
                 "things": { "type": "array", "items": {
                     "type": "object", "additionalProperties": false, "properties": { "n": { "type": "integer" } },
                 } },
@@ -267,6 +294,16 @@ mod tests {
                 "open": { "type": "object", "properties": { "n": { "type": "integer" } } },
             },
         })
+    }
+
+    #[test]
+    fn a_word_of_a_closed_list_is_known_in_capitals_and_left_out_when_empty() {
+        check(
+            &json!({ "mode": " Hybrid", "way": "SAVE_ONCE" }),
+            &json!({ "mode": "hybrid", "way": "save_once" }),
+        );
+        check(&json!({ "mode": "", "way": "None" }), &json!({}));
+        check(&json!({ "mode": "other", "way": null }), &json!({ "mode": "other", "way": null }));
     }
 
     #[track_caller]

@@ -35,9 +35,12 @@ fn check_survives(harm: impl FnOnce(&Path)) {
 
 fn execute(data: &Path, sql: &str) {
     let connection = rusqlite::Connection::open(database(data)).unwrap();
-    // The view behind the index asks the engine's own function; here a text is its own list of terms.
+    // The view behind the index asks the engine's own function. Of the words of these memories one has another stem.
     let flags = rusqlite::functions::FunctionFlags::SQLITE_UTF8;
-    connection.create_scalar_function("terms", 1, flags, |call| call.get::<Option<String>>(0)).unwrap();
+    let terms = |call: &rusqlite::functions::Context<'_>| {
+        Ok(call.get::<Option<String>>(0)?.map(|text| text.replace("memory", "memori")))
+    };
+    connection.create_scalar_function("terms", 1, flags, terms).unwrap();
     connection.execute_batch(sql).unwrap();
 }
 
