@@ -120,6 +120,21 @@ pub(crate) struct Engine {
     _directory: LogDirectory,
 }
 
+/// The model in the process, and the service outside if there is one.
+fn meaning(
+    embedding: Embedding,
+    surroundings: Surroundings,
+) -> Result<(Model, Option<Arc<Embeddings>>), StartError> {
+    Ok(match embedding {
+        Embedding::InProcess(model) => (model, None),
+        Embedding::Directory(path) => {
+            let model = Box::leak(Box::new(DirectoryModel::read(&path)?));
+            (Model::Directory(model), None)
+        }
+        Embedding::Http(service) => (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?)),
+    })
+}
+
 impl Engine {
     /// Takes the data directory and starts the threads; they open the log and the projection.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
@@ -166,22 +181,13 @@ impl Engine {
         let (stop_keeper, stopped) = mpsc::sync_channel(1);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let reranker = rerank.map(|service| Reranker::new(service, Arc::clone(&metrics))).transpose()?;
-        let (model, embeddings) = match embedding {
-            Embedding::InProcess(model) => (model, None),
-            Embedding::Directory(path) => {
-                let model = Box::leak(Box::new(DirectoryModel::read(&path)?));
-                (Model::Directory(model), None)
-            }
-            Embedding::Http(service) => {
-                let surroundings = Surroundings {
-                    directory: embeddings::directory(data),
-                    projection: Arc::clone(&projection),
-                    published: published.clone(),
-                    metrics: Arc::clone(&metrics),
-                };
-                (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?))
-            }
+        let surroundings = Surroundings {
+            directory: embeddings::directory(data),
+            projection: Arc::clone(&projection),
+            published: published.clone(),
+            metrics: Arc::clone(&metrics),
         };
+        let (model, embeddings) = meaning(embedding, surroundings)?;
         let room = search_bytes_max.unwrap_or_else(|| memory::allowance() / 8 * CATALOGS_EIGHTHS);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let catalogs = Catalogs::start(model, embeddings.clone(), room, (data, Arc::clone(&projection)));

@@ -7,7 +7,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("beginning", 2, flags, |context| beginning(context))
+    connection.create_scalar_function("beginning", 2, flags, beginning)
 }
 
 fn beginning(context: &Context<'_>) -> rusqlite::Result<String> {

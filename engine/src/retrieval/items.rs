@@ -13,6 +13,9 @@ use super::rank::{Found, LANE_TOP, Narrow, Query};
 use super::search::{MEMORY, Retrieval, lane, without_catalogs};
 use crate::projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 
+/// Items and their scores, best first, and what took no part in finding them.
+type RankedItems = (Vec<(i64, f64)>, Vec<Degraded>);
+
 impl Retrieval {
     /// Answers from one moment of the projection. Whoever wants all gets, behind what was found, what fits no better than anything.
     pub(crate) fn items(
@@ -49,10 +52,10 @@ impl Retrieval {
         search: &ItemSearch,
         question: &Question,
         among: Option<&[i64]>,
-    ) -> rusqlite::Result<(Vec<(i64, f64)>, Vec<Degraded>)> {
+    ) -> rusqlite::Result<RankedItems> {
         let bounds = search.moment.bounds(connection)?;
         let mut degraded = Vec::new();
-        let by_texts = |degraded: Vec<Degraded>| -> rusqlite::Result<(Vec<(i64, f64)>, Vec<Degraded>)> {
+        let by_texts = |degraded: Vec<Degraded>| -> rusqlite::Result<RankedItems> {
             let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
             Ok((ranked, degraded))
         };

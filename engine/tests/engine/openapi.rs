@@ -101,7 +101,7 @@ fn examples_are_accepted() {
                 ("query", "as_of" | "known_at") => {}
                 ("query", _) => match example.as_array() {
                     Some(each) => {
-                        query.extend(each.iter().map(|one| format!("{name}={}", one.as_str().unwrap())))
+                        query.extend(each.iter().map(|one| format!("{name}={}", one.as_str().unwrap())));
                     }
                     None => query.push(format!("{name}={value}")),
                 },

@@ -31,7 +31,7 @@ fn reasons(report: &Value) -> Vec<(u64, String)> {
 fn a_graph_of_server_memory_is_imported_once() {
     let (data, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = store.path().join("memory.jsonl");
-    let mut lines = vec![
+    let mut lines = [
         json!({"type": "entity", "name": "Ann", "entityType": "person", "observations": ["likes tea", format!("her token is {SECRET}"), "mail ann.smith@example.org"]}).to_string(),
         "{\"type\":\"entity\",".to_owned(),
         json!({"type": "entity", "name": "Bob", "entityType": "", "observations": []}).to_string(),

@@ -42,7 +42,7 @@ pub fn count(text: &str, pieces: &WordPiece) -> usize {
 
 /// Bytes and cost of what a text begins with.
 fn next(text: &str, first: char, pieces: &WordPiece) -> (usize, usize) {
-    let run = |is: fn(&u8) -> bool| text.bytes().take_while(|byte| is(byte)).count();
+    let run = |is: fn(&u8) -> bool| text.bytes().take_while(is).count();
     match first {
         'a'..='z' | 'A'..='Z' => {
             let length = run(u8::is_ascii_alphabetic);

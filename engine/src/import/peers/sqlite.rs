@@ -254,14 +254,14 @@ impl Notes {
         let Some((row, texts)) = self.waiting.pop_front() else { return Ok(None) };
         self.after = row;
         let note = match texts {
-            Ok(texts) => self.note(row, texts)?,
+            Ok(texts) => self.note(row, &texts)?,
             Err(why) => Err(why),
         };
         Ok(Some((row.unsigned_abs(), note)))
     }
 
-    fn note(&self, row: i64, texts: Vec<Option<String>>) -> anyhow::Result<Result<Note, Refused>> {
-        let [id, path, title, permalink, kind, created, project] = &texts[..] else {
+    fn note(&self, row: i64, texts: &[Option<String>]) -> anyhow::Result<Result<Note, Refused>> {
+        let [id, path, title, permalink, kind, created, project] = texts else {
             return Ok(Err(Refused::NotA("a note")));
         };
         let number = id.as_deref().and_then(|id| id.parse().ok()).unwrap_or(row);

@@ -116,7 +116,7 @@ fn a_restart_costs_one_write_of_what_admission_changed() {
     for (name, policy) in policies() {
         let (mut world, _) = made_under(policy);
         let changed: Vec<ChildKey> = {
-            let altered = |key: &&ChildKey| world.applied[*key].altered.first().is_some();
+            let altered = |key: &&ChildKey| !world.applied[*key].altered.is_empty();
             world.applied.keys().filter(altered).cloned().collect()
         };
         world.applied.clear();

@@ -122,8 +122,11 @@ fn corrected(world: &mut Observed) {
     edit(world, ChildKind::StatefulSet, "notes", "/metadata/generation", json!(2));
 }
 
+/// What is seen at a moment.
+type Moment = (&'static str, fn(&mut Observed));
+
 /// What the StatefulSet's controller and the watches show after it, one after the other, all with the old pod.
-fn moments() -> [(&'static str, fn(&mut Observed)); 4] {
+fn moments() -> [Moment; 4] {
     [
         ("the StatefulSet is written", |_| {}),
         ("its controller has seen it", |world| {

@@ -23,6 +23,7 @@ use crate::world::{
     carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes them for it")]
 fn pod(status: Value, spec: Value) -> PodView {
     let pod: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0", "labels": {"controller-revision-hash": "a"}},
