@@ -1,11 +1,9 @@
 //! One running engine: the log's thread, the projection's thread, and what requests may ask of them.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -128,8 +126,7 @@ fn meaning(
     Ok(match embedding {
         Embedding::InProcess(model) => (model, None),
         Embedding::Directory(path) => {
-            let model = Box::leak(Box::new(DirectoryModel::read(&path)?));
-            (Model::Directory(model), None)
+            (Model::Directory(Box::leak(Box::new(DirectoryModel::read(&path)?))), None)
         }
         Embedding::Http(service) => (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?)),
     })
