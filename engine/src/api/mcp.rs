@@ -103,8 +103,10 @@ async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
 
 /// Answers what is not read: with the id of the request, or all ids of a list of them.
 fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
-    let replies = unreadable.replies(&Salvage::of(body));
-    let is_list = body.trim_ascii_start().starts_with(b"[");
+    let salvaged = Salvage::of(body);
+    let replies = unreadable.replies(&salvaged);
+    // An empty list is no list of messages.
+    let is_list = body.trim_ascii_start().starts_with(b"[") && !salvaged.is_empty();
     let answer = match replies.as_slice() {
         [] => axum::Json(unreadable.alone()).into_response(),
         [only] if !is_list => axum::Json(only).into_response(),

@@ -16,6 +16,9 @@ const OFFSET_MAX: i32 = 24 * 60 * 60;
 /// Where moments are counted from.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
+/// The last moment: a whole second, so that it is one in microseconds too, in which moments are compared.
+pub const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
 /// Reads a time of RFC 3339. The last one that can be kept is 9999-12-30T22:00Z; later ones are taken for it: whoever writes the end
 /// of the calendar means that something never ends.
 pub fn read(text: &str) -> Option<Timestamp> {
@@ -24,12 +27,12 @@ pub fn read(text: &str) -> Option<Timestamp> {
     if offset.abs() >= OFFSET_MAX {
         return None;
     }
-    if let Ok(time) = text.parse() {
-        return Some(time);
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(LAST.min(time));
     }
     let local = DateTime::from_parts(pieces.date(), pieces.time()?);
     let since = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.into());
-    (since > Timestamp::MAX.as_duration()).then_some(Timestamp::MAX)
+    (since > LAST.as_duration()).then_some(LAST)
 }
 
 /// Reads a time.
@@ -75,18 +78,21 @@ mod tests {
             "9999-12-31T23:59:59.999999999Z",
             "9999-12-31T00:00:00Z",
             "9999-12-30T22:00:01Z",
+            "9999-12-30T22:00:00.5Z",
+            "9999-12-30T22:00:00Z",
             "9999-12-31T23:59:59+00:00",
             "9999-12-31T23:59:59+01:00",
             "9999-12-31T23:59:59-12:00",
             "9999-12-31t23:59:59z",
         ] {
-            assert_eq!(read(end), Some(Timestamp::MAX), "{end}");
+            assert_eq!(read(end), Some(LAST), "{end}");
         }
-        let said = Timestamp::MAX.to_string();
-        assert_eq!(read(&said), Some(Timestamp::MAX), "what is told of it can be sent again");
+        let said = LAST.to_string();
+        assert_eq!(read(&said), Some(LAST), "what is told of it can be sent again");
+        assert!(Timestamp::from_microsecond(LAST.as_microsecond()).is_ok_and(|time| time == LAST));
         let before = read("9999-12-30T21:59:59Z").unwrap();
-        assert!(before < Timestamp::MAX);
-        assert!(read("9999-12-31T21:00:00+23:59").unwrap() < Timestamp::MAX, "the offset counts");
+        assert!(before < LAST);
+        assert!(read("9999-12-31T21:00:00+23:59").unwrap() < LAST, "the offset counts");
     }
 
     #[test]
