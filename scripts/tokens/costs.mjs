@@ -1,6 +1,6 @@
-// What each character of the first plane outside ASCII costs alone, in the dearer of two tokenizers: `engine/core/src/tokens/costs.txt`.
+// What each character of the first plane outside ASCII costs alone, in the dearest of three tokenizers: `engine/core/src/tokens/costs.txt`.
 //
-//   npm install --prefix FOLDER js-tiktoken@1.0.21
+//   npm install --prefix FOLDER js-tiktoken@1.0.21 @anthropic-ai/tokenizer@0.0.4
 //   NODE_PATH=FOLDER/node_modules node scripts/tokens/costs.mjs > engine/core/src/tokens/costs.txt
 //
 // One run of characters of one cost a line: how many, and the cost. The first run begins at U+0080.
@@ -8,10 +8,15 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const { Tiktoken } = require("js-tiktoken/lite");
-const encodings = ["cl100k_base", "o200k_base"].map((name) => new Tiktoken(require(`js-tiktoken/ranks/${name}`)));
+const ranks = ["cl100k_base", "o200k_base"].map((name) => new Tiktoken(require(`js-tiktoken/ranks/${name}`)));
+const claude = require("@anthropic-ai/tokenizer").getTokenizer();
+const counts = [
+  ...ranks.map((encoding) => (text) => encoding.encode(text, [], []).length),
+  (text) => claude.encode(text.normalize("NFKC"), [], []).length,
+];
 const cost = (code) => {
   const isHalf = code >= 0xd800 && code < 0xe000;
-  return isHalf ? 3 : Math.max(...encodings.map((encoding) => encoding.encode(String.fromCodePoint(code), [], []).length));
+  return isHalf ? 3 : Math.max(...counts.map((count) => count(String.fromCodePoint(code))));
 };
 const runs = [];
 for (let code = 0x80; code <= 0xffff; code += 1) {

@@ -1,6 +1,6 @@
-// Texts of many kinds with the tokens that two tokenizers of a provider make of them: the measure of `engine_core::tokens`.
+// Texts of many kinds with the tokens that three public tokenizers of two providers make of them: the measure of `engine_core::tokens`.
 //
-//   npm install --prefix FOLDER js-tiktoken@1.0.21
+//   npm install --prefix FOLDER js-tiktoken@1.0.21 @anthropic-ai/tokenizer@0.0.4
 //   NODE_PATH=FOLDER/node_modules node scripts/tokens/measure.mjs > engine/core/tests/fixtures/tokens.json
 //
 // The texts are made here, from a fixed seed, and of engine/tests/data/scripts.json: nothing is anybody's.
@@ -14,6 +14,9 @@ const encodings = {
   cl100k: new Tiktoken(require("js-tiktoken/ranks/cl100k_base")),
   o200k: new Tiktoken(require("js-tiktoken/ranks/o200k_base")),
 };
+
+// The one that Anthropic has published; those of its later models are not public.
+const claude = require("@anthropic-ai/tokenizer").getTokenizer();
 
 let state = 20260101n;
 const next = (below) => {
@@ -176,8 +179,33 @@ for (const [name, low, high] of [["Latin letters with marks", 0xc0, 0x17f], ["Vi
   add(name, range(low, high, 150));
 }
 
+// Kinds that one of the three cuts much smaller than the others.
+add("many digits", letters("0123456789", 3000));
+for (let n = 0; n < 3; n += 1) {
+  add("numbers of any length", Array.from({ length: 60 }, () => letters("0123456789", 1 + next(17))).join(" "));
+  add("white space of any kind", row(300, () => pick(" \t\n\r\v\f")));
+  add("white space and letters", row(100, () => letters(" \t\n\r", 1 + next(6)) + letters(LOWER, 1 + next(3))));
+  add("white space and marks", row(100, () => letters(" \t\n", 1 + next(6)) + pick("{}()[];:,.|#*-")));
+  add("white space and digits", row(100, () => letters(" \t\n", 1 + next(6)) + letters("0123456789", 1 + next(4))));
+}
+add("tabs within lines", "a\t\t\t\tb\n\n\n\n".repeat(60));
+add("table of tabs", "name\t\tvalue\t\t\tnote\n1\t\t2\t\t\t3\n".repeat(20));
+const PARTS = {
+  Khmer: "ខ្ញុំចូលចិត្តផឹកកាហ្វេនៅពេលព្រឹកជាមួយមិត្តភក្តិនៅហាងក្បែរផ្ទះ ភ្នំពេញជារាជធានីនៃប្រទេសកម្ពុជា",
+  Thai: "ฉันชอบดื่มกาแฟตอนเช้ากับเพื่อนที่ร้านใกล้บ้าน กรุงเทพมหานครเป็นเมืองหลวงของประเทศไทย เด็ก ๆ เล่นน้ำในแม่น้ำ",
+  Lao: "ຂ້ອຍມັກດື່ມກາເຟຕອນເຊົ້າກັບໝູ່ຢູ່ຮ້ານໃກ້ເຮືອນ ວຽງຈັນເປັນນະຄອນຫຼວງຂອງປະເທດລາວ",
+  Tibetan: "བོད་ཀྱི་རྒྱལ་ས་ནི་ལྷ་ས་ཡིན། ང་ཚོས་ཉིན་ལྟར་སློབ་གྲྭར་འགྲོ་གི་ཡོད། སྤྲོ་སྐྱིད་འདུག",
+  Burmese: "ကျွန်တော် မနက်တိုင်း အိမ်နားက ဆိုင်မှာ လက်ဖက်ရည် သောက်တယ်။ ရန်ကုန်မြို့သည် အကြီးဆုံးမြို့ဖြစ်သည်။",
+  Vietnamese: "Hôm qua chúng tôi đã đi dạo dọc bờ sông, ăn phở ở quán cũ, rồi nói về việc chuyển đến một ngôi nhà nhỏ hơn ở nông thôn vào mùa xuân tới. Trường đại học mở cửa lúc tám giờ sáng.",
+};
+for (const [language, text] of Object.entries(PARTS)) {
+  add(`${language}, long`, `${text}\n`.repeat(8));
+  const words = [...new Intl.Segmenter("en", { granularity: "grapheme" }).segment(text)].map((one) => one.segment);
+  for (let n = 0; n < 3; n += 1) add(`${language}, mixed`, row(300, () => pick(words)));
+}
+
 const measured = texts.map(({ kind, text }) => {
   const count = (encoding) => encoding.encode(text, [], []).length;
-  return { kind, text, cl100k: count(encodings.cl100k), o200k: count(encodings.o200k) };
+  return { kind, text, cl100k: count(encodings.cl100k), o200k: count(encodings.o200k), claude: claude.encode(text.normalize("NFKC"), [], []).length };
 });
 process.stdout.write(`[\n${measured.map((one) => JSON.stringify(one)).join(",\n")}\n]\n`);

@@ -17,7 +17,7 @@ use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
 /// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
-pub const PROJECTION_VERSION: u32 = 4;
+pub const PROJECTION_VERSION: u32 = 5;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]

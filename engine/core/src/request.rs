@@ -24,7 +24,7 @@ pub use graph::{
 };
 pub use items::{
     ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
-    put_item_to_live, refreshed_item, searched_items,
+    put_item_to_live, put_text_item, refreshed_item, searched_items,
 };
 
 /// A broken rule. `Display` names the field and the rule, never the value.
@@ -234,7 +234,7 @@ pub fn actor(actor: Option<String>) -> Result<String, Refused> {
 
 /// Reads a moment, RFC 3339.
 pub fn moment(field: &'static str, text: &str) -> Result<Timestamp, Refused> {
-    text.parse().map_err(|_| Refused::Moment(field))
+    crate::wire::moment::read(text).ok_or(Refused::Moment(field))
 }
 
 /// Checks a batch of events.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::RPC_BATCH_MAX;
 use engine_core::rpc::{Salvage, Salvaged};
@@ -21,6 +21,9 @@ use crate::refusal::Refusal;
 
 /// The transport; clones share it.
 pub(super) type Endpoint = StreamableHttpService<Server, NeverSessionManager>;
+
+/// What the library says of JSON that is no message begins so.
+const NO_MESSAGE: &[u8] = b"fail to deserialize";
 
 /// Names the revision that was agreed on.
 const VERSION_HEADER: &str = "mcp-protocol-version";
@@ -86,7 +89,8 @@ async fn in_form(form: Form, response: Response) -> Response {
 }
 
 async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
-    if !body.is_empty()
+    // Without a body only what is no POST makes sense, and gets the library's answer.
+    if (head.method == Method::POST || !body.is_empty())
         && let Err(unreadable) = aside(body.len() > SMALL_BODY_BYTES, || check(&body))
     {
         return unread(&unreadable, &body);
@@ -99,8 +103,10 @@ async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
 
 /// Answers what is not read: with the id of the request, or all ids of a list of them.
 fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
-    let replies = unreadable.replies(&Salvage::of(body));
-    let is_list = body.trim_ascii_start().starts_with(b"[");
+    let salvaged = Salvage::of(body);
+    let replies = unreadable.replies(&salvaged);
+    // An empty list is no list of messages.
+    let is_list = body.trim_ascii_start().starts_with(b"[") && !salvaged.is_empty();
     let answer = match replies.as_slice() {
         [] => axum::Json(unreadable.alone()).into_response(),
         [only] if !is_list => axum::Json(only).into_response(),
@@ -150,6 +156,10 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
         return Response::from_parts(head, Body::new(body));
     }
     let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    // The library says by this status also that JSON is no message of the protocol, whose type is right.
+    if head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE && text.starts_with(NO_MESSAGE) {
+        return unread(&Unreadable::no_message(), &sent);
+    }
     let message = explained(head.status, &String::from_utf8_lossy(&text));
     let asked = Salvage::of(&sent).pop().filter(Salvaged::is_request);
     let id = asked.and_then(|asked| RawValue::from_string(asked.id?).ok());

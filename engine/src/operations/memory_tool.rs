@@ -265,7 +265,7 @@ impl Files<'_> {
 
     fn put(&self, key: String, content: &Content, version: u64) -> Result<ItemWrite, Refusal> {
         let value = serde_json::value::to_raw_value(content).expect("a text is always JSON");
-        Ok(request::put_item(PutItem {
+        let item = PutItem {
             project: Some(self.project.clone()),
             namespace: vec![NAMESPACE.to_owned()],
             key,
@@ -275,7 +275,8 @@ impl Files<'_> {
             if_version: Some(version),
             session: None,
             actor: Some(NAMESPACE.to_owned()),
-        })?)
+        };
+        Ok(request::put_text_item(item, &content.text)?)
     }
 
     fn removal(&self, file: ItemFile) -> Result<ItemWrite, Refusal> {

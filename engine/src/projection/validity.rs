@@ -2,6 +2,7 @@
 
 use engine_core::row::microseconds;
 use engine_core::wire::Validity;
+use engine_core::wire::moment::LAST;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -117,7 +118,8 @@ pub(super) fn validity(
 }
 
 pub(super) fn time(microseconds: i64) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_microsecond(microseconds)
+    // A log may have a later one, of the same second.
+    Timestamp::from_microsecond(microseconds.min(LAST.as_microsecond()))
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(SearchError)))
 }
 

@@ -100,19 +100,27 @@ impl Catalogs {
             tracing::error!("the thread of the catalogs had panicked");
         }
         // The next start is slower without it, and nothing else.
-        if let Err(fault) = self.recent.put_first(self.searched()) {
+        let (searched, empty) = self.searched();
+        if let Err(fault) = self.recent.put_first(searched, &empty) {
             tracing::warn!(%fault, "which projects were searched last is not kept");
         }
     }
 
-    /// Projects that were searched and are still held, the last one first.
-    fn searched(&self) -> Vec<String> {
+    /// Projects that were searched and are still held, the last one first; and those held that have no memory.
+    fn searched(&self) -> (Vec<String>, Vec<String>) {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
-        let used = used.map(|(of, held)| (held.used.load(Ordering::Relaxed), of.project.clone()));
+        let of_memories = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
+        let held: Vec<(String, Arc<Held>)> =
+            of_memories.map(|(of, held)| (of.project.clone(), Arc::clone(held))).collect();
+        // Nobody waits for a catalog with the shelf in his hands.
+        drop(shelf);
+        let (empty, held): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|(_, held)| held.read().catalog.count() == 0);
+        let used = held.into_iter().map(|(project, held)| (held.used.load(Ordering::Relaxed), project));
         let mut used: Vec<(u64, String)> = used.filter(|(used, _)| *used > 0).collect();
         used.sort_unstable_by(|a, b| b.cmp(a));
-        used.into_iter().map(|(_, name)| name).take(PROJECTS_MAX).collect()
+        let searched = used.into_iter().map(|(_, name)| name).take(PROJECTS_MAX).collect();
+        (searched, empty.into_iter().map(|(project, _)| project).collect())
     }
 
     /// Whether the thread lives.

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
+use engine_core::retrieval::question::Question;
 use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, RepeatedItem, Verdict};
+use engine_core::words::terms::Terms;
 use rusqlite::Connection;
 
 use super::asked::Asked;
@@ -62,6 +64,8 @@ impl Candidate {
 struct Texts {
     met: HashMap<String, String>,
     repeated: Vec<RepeatedItem>,
+    /// Who has the text of another: sequence number, and the other's id.
+    same: Vec<(i64, String)>,
 }
 
 impl Texts {
@@ -72,6 +76,7 @@ impl Texts {
             self.met.insert(text.to_owned(), shown.id.clone());
             return true;
         };
+        self.same.push((shown.seq, same_as.clone()));
         if self.repeated.len() < REPEATED_MAX {
             self.repeated.push(RepeatedItem {
                 id: shown.id.clone(),
@@ -130,7 +135,9 @@ impl Retrieval {
         };
         let items =
             |from: &[Candidate], places: &[usize]| places.iter().map(|place| from[*place].item()).collect();
-        let taken: Vec<i64> = rest.taken.iter().map(|place| optional[*place].piece.seq).collect();
+        let relevant = rest.taken.iter().map(|place| &optional[*place]);
+        let within: Vec<&Candidate> = mandatory.iter().chain(relevant).collect();
+        let answerability = answerability(&search.words, &ranked, &within, &texts.same);
         let answer = CheckoutAnswer {
             context: context(&mandatory, &first, &optional, &rest),
             tokens: u32::try_from(first.tokens + rest.tokens).unwrap_or(u32::MAX),
@@ -139,7 +146,7 @@ impl Retrieval {
             relevant: items(&optional, &rest.taken),
             elided: items(&optional, &rest.elided),
             repeated: texts.repeated,
-            answerability: answerability(&ranked, &taken),
+            answerability,
             applied_seq: applied_seq(&moment)?.unsigned_abs(),
             weights,
             degraded,
@@ -159,12 +166,32 @@ fn context(mandatory: &[Candidate], first: &Packed, optional: &[Candidate], rest
     text
 }
 
-/// How much of the query occurs in what was taken: the best share of its words in a memory and its neighbours, and the best likeness
-/// of its tokens, half and half.
-fn answerability(ranked: &[Ranked], taken: &[i64]) -> Answerability {
-    let of_taken = || ranked.iter().filter(|ranked| taken.contains(&ranked.seq));
-    let words = of_taken().map(|ranked| ranked.coverage).fold(0.0, f64::max);
-    let meaning = of_taken().map(|ranked| ranked.alike).fold(0.0, f64::max);
+/// How much of the query occurs in what is in the context: the best share of its words in a memory and its neighbours, and the best
+/// likeness of its tokens, half and half. Of a memory that was not ranked, or by nothing but its place, it is the share of the words
+/// in its text: a word that occurs is as like as can be.
+fn answerability(
+    query: &str,
+    ranked: &[Ranked],
+    within: &[&Candidate],
+    same: &[(i64, String)],
+) -> Answerability {
+    let ids: BTreeSet<&str> = within.iter().map(|candidate| candidate.shown.id.as_str()).collect();
+    // What has the text of a memory that is in the context is in it as well.
+    let repeated = same.iter().filter(|(_, same_as)| ids.contains(same_as.as_str())).map(|(seq, _)| *seq);
+    let seqs: BTreeSet<i64> = within.iter().map(|candidate| candidate.shown.seq).chain(repeated).collect();
+    let is_compared = |ranked: &&Ranked| ranked.coverage > 0.0 || ranked.alike > 0.0;
+    let compared: Vec<&Ranked> =
+        ranked.iter().filter(|ranked| seqs.contains(&ranked.seq)).filter(is_compared).collect();
+    let known: BTreeSet<i64> = compared.iter().map(|ranked| ranked.seq).collect();
+    let (terms, question) = (Terms::default(), Question::read(query));
+    let kept = question.kept(&[]);
+    let others = within.iter().filter(|candidate| !known.contains(&candidate.shown.seq));
+    let share_in = |Candidate { shown, .. }: &Candidate| {
+        terms.share(&format!("{}\n{}", shown.title, shown.content), &kept)
+    };
+    let share = others.map(|candidate| share_in(candidate)).fold(0.0, f64::max);
+    let words = compared.iter().map(|ranked| ranked.coverage).fold(share, f64::max);
+    let meaning = compared.iter().map(|ranked| ranked.alike).fold(share, f64::max);
     let score = f64::midpoint(words, meaning);
     let verdict = match score {
         score if score >= LIKELY => Verdict::Likely,

@@ -8,7 +8,7 @@ use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evid
 use engine_core::retrieval::question::Question;
 use engine_core::retrieval::weights::score;
 use engine_core::tags::Tags;
-use engine_core::words::terms::{Term, number};
+use engine_core::words::terms::{Term, characters, is_joined, number};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -158,7 +158,7 @@ impl<'a> Query<'a> {
             .collect();
         let kept = question.kept(&spoken);
         let mut terms = Vec::with_capacity(kept.len());
-        kept.iter().for_each(|word| catalog.terms().of_word(word, |term| terms.push(term.to_owned())));
+        kept.iter().for_each(|word| terms.extend(terms_of(catalog, word)));
         let stems: Vec<Term> = terms.iter().map(|term| number(term)).collect();
         let count = catalog.count() as u64;
         let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
@@ -369,6 +369,17 @@ fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
     let mut order: Vec<&Ranked> = ranked.iter().collect();
     order.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
     order.into_iter().cloned().collect()
+}
+
+/// What a word is found by. One of a script without blanks of which no memory has even a pair of characters is found by its single
+/// ones: they may stand apart (归还…书 for 还书).
+fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    catalog.terms().of_word(word, |term| terms.push(term.to_owned()));
+    if is_joined(word) && terms.iter().all(|term| catalog.texts.frequency(number(term)) == 0) {
+        terms = characters(word).map(str::to_owned).collect();
+    }
+    terms
 }
 
 /// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in another

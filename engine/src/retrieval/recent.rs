@@ -29,18 +29,21 @@ impl Recent {
         projects
     }
 
-    /// Puts these before those of before.
-    pub(super) fn put_first(&self, searched: Vec<String>) -> io::Result<()> {
-        if searched.is_empty() {
-            return Ok(());
-        }
+    /// Puts these before those of before, and leaves out what is known to have no memory: a name that was only asked for, or was
+    /// forgotten, is not kept on the volume.
+    pub(super) fn put_first(&self, searched: Vec<String>, empty: &[String]) -> io::Result<()> {
+        let before = self.read();
         let mut projects = searched;
-        for project in self.read() {
-            if !projects.contains(&project) {
-                projects.push(project);
+        for project in &before {
+            if !projects.contains(project) {
+                projects.push(project.clone());
             }
         }
+        projects.retain(|project| !empty.contains(project));
         projects.truncate(PROJECTS_MAX);
+        if projects == before {
+            return Ok(());
+        }
         let unfinished = self.0.with_extension("json.tmp");
         fs::write(&unfinished, serde_json::to_vec(&projects)?)?;
         fs::rename(&unfinished, &self.0)
@@ -60,15 +63,28 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recent = Recent::below(directory.path());
         assert_eq!(recent.read(), names(&[]));
-        recent.put_first(names(&["a", "b"])).unwrap();
-        recent.put_first(names(&["c", "b"])).unwrap();
+        recent.put_first(names(&["a", "b"]), &[]).unwrap();
+        recent.put_first(names(&["c", "b"]), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
         // A start in which nobody searched changes nothing.
-        recent.put_first(Vec::new()).unwrap();
+        recent.put_first(Vec::new(), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
         let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();
-        recent.put_first(many.clone()).unwrap();
+        recent.put_first(many.clone(), &[]).unwrap();
         assert_eq!(recent.read(), many[..PROJECTS_MAX]);
+    }
+
+    #[test]
+    fn a_project_without_memories_is_not_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let recent = Recent::below(directory.path());
+        recent.put_first(names(&["+14155550132"]), &names(&["+14155550132"])).unwrap();
+        assert!(!directory.path().join(FILE).exists());
+        recent.put_first(names(&["a", "b"]), &[]).unwrap();
+        recent.put_first(Vec::new(), &names(&["a"])).unwrap();
+        assert_eq!(recent.read(), names(&["b"]), "forgotten since");
+        recent.put_first(Vec::new(), &names(&["b"])).unwrap();
+        assert_eq!(recent.read(), names(&[]));
     }
 
     #[test]

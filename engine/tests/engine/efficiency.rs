@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::mcp::call;
 use crate::process::Running;
 
 const SERVICES: [&str; 25] = [
@@ -244,4 +245,51 @@ fn weights_are_changed_while_the_engine_runs_and_kept() {
     assert_eq!(reset.status, 201);
     let default = engine.get("/v1/retrieval/weights").json();
     assert!(default["weights"].as_object().unwrap().len() > 10, "{default}");
+}
+
+/// A context held the answer, and the model was told to say that it is not known.
+#[test]
+fn what_had_to_go_in_counts_as_an_answer() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let save = |body: Value| {
+        let saved = engine.post("/v1/memories", "", &body.to_string());
+        assert_eq!(saved.status, 201, "{saved:?}");
+        saved.json()["id"].clone()
+    };
+    let id =
+        save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p", "type": "rule"}));
+    // The same again, and what is not asked for.
+    save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p"}));
+    save(json!({"content": "The canteen closes at two.", "project": "p"}));
+    let elsewhere =
+        save(json!({"content": "Reviews of drafts take place on Friday.", "project": "p", "session": "s"}));
+    let query = "deployment window Tuesday";
+    for more in [
+        json!({"query": query, "mandatory_types": ["rule"]}),
+        json!({"query": query, "mandatory_ids": [id]}),
+        json!({"query": query, "mandatory_ids": [id], "session": "another"}),
+        json!({"query": query, "mandatory_ids": [id], "limit": 1, "tags_any": ["none"]}),
+        json!({"query": "on which day do reviews of drafts take place", "mandatory_ids": [elsewhere], "session": "t"}),
+    ] {
+        let mut body = json!({"project": "p"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = engine.post("/v1/checkout", "", &body.to_string()).json();
+        assert_eq!(answer["answerability"]["verdict"], "likely", "{body}: {answer}");
+        let text = call(&engine, "memory_checkout", &body)["content"][0]["text"].clone();
+        let text = text.as_str().unwrap();
+        assert!(!text.contains("not known"), "{text}");
+    }
+    let none = json!({"project": "p", "query": "quarterly revenue", "mandatory_types": ["rule"]});
+    let answer = engine.post("/v1/checkout", "", &none.to_string()).json();
+    assert_eq!(answer["answerability"]["verdict"], "unlikely", "{answer}");
+
+    // What is left out did not fit, or says something else.
+    let body = json!({"project": "p", "query": query});
+    let answer = engine.post("/v1/checkout", "", &body.to_string()).json();
+    let others = answer["elided"].as_array().unwrap().iter().filter(|item| item["score"] == 0.0).count();
+    assert!(others > 0 && answer["elided"].as_array().unwrap().len() == others, "{answer}");
+    let text = call(&engine, "memory_checkout", &body)["content"][0]["text"].clone();
+    let text = text.as_str().unwrap();
+    assert!(text.contains("match the question little") && !text.contains("did not fit"), "{text}");
 }

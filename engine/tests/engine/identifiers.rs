@@ -456,3 +456,56 @@ fn what_hangs_on_a_name_without_an_entity_ends_with_it() {
     let later = engine.get("/v1/graph/neighbours?name=Ana&as_of=2999-02-01T00:00:00Z").json();
     assert_eq!(later["neighbours"], json!([]));
 }
+
+/// A search is refused nothing, and must leave nothing of its names either.
+#[test]
+fn a_project_that_was_only_asked_for_is_not_remembered() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = with_policy(data.path(), "identifiers: Refuse");
+    post(&engine, "/v1/memories", &json!({"content": "tea", "project": "house"}));
+    for path in ["/v1/search?q=tea&project=house", "/v1/search?q=x&project=whatsapp:%2B14155550132"] {
+        assert_eq!(engine.get(path).status, 200, "{path}");
+    }
+    let context = json!({"query": "x", "project": "whatsapp:+14155550132"});
+    assert_eq!(post(&engine, "/v1/checkout", &context).status, 200);
+    assert!(engine.terminate().success());
+    assert_eq!(fs::read_to_string(data.path().join("searched.json")).unwrap(), r#"["house"]"#);
+    nowhere_raw(data.path(), &["14155550132"]);
+
+    // One that an earlier version has left is gone after the next stop.
+    fs::write(data.path().join("searched.json"), r#"["whatsapp:+14155550132","house"]"#).unwrap();
+    let engine = with_policy(data.path(), "identifiers: Refuse");
+    assert_eq!(engine.get("/v1/search?q=tea&project=house").status, 200);
+    eventually("made before anybody asks", || {
+        engine.get("/v1/search?q=tea&project=whatsapp:%2B14155550132").status == 200
+    });
+    assert!(engine.terminate().success());
+    nowhere_raw(data.path(), &["14155550132"]);
+}
+
+#[test]
+fn a_file_has_a_mebibyte_of_text() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let create = |name: &str, text: &str| {
+        let path = format!("/memories/{name}");
+        post(
+            &engine,
+            "/v1/adapters/anthropic-memory",
+            &json!({"command": "create", "path": path, "file_text": text}),
+        )
+    };
+    // What is escaped in JSON counts as what it is.
+    for (name, text) in [
+        ("plain", "a".repeat(1 << 20)),
+        ("lines", "abc\n".repeat(1 << 18)),
+        ("marks", "\"\\".repeat(1 << 19)),
+    ] {
+        let created = create(name, &text);
+        assert_eq!((created.status, &created.json()["is_error"]), (200, &json!(false)), "{name}");
+    }
+    let refused = create("larger", &"a".repeat((1 << 20) + 1));
+    // The model is told, which can write less.
+    assert_eq!((refused.status, &refused.json()["is_error"]), (200, &json!(true)));
+    assert!(refused.body.contains("1048577"), "{refused:?}");
+}

@@ -460,3 +460,39 @@ fn no_word_of_a_call_is_logged() {
     eventually("the log is read", || engine.said().matches("\"route\":\"/mcp\"").count() >= 6);
     assert!(!engine.said().contains("canary"), "{}", engine.said());
 }
+
+/// They were answered 415, as if their type were wrong.
+#[test]
+fn what_is_no_message_is_a_bad_request() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let revision = |version: &str| format!("{JSON}mcp-protocol-version: {version}\r\n");
+    for (body, code, id) in [
+        ("", PARSE_ERROR, Value::Null),
+        (" ", PARSE_ERROR, Value::Null),
+        ("null", INVALID_REQUEST, Value::Null),
+        ("1", INVALID_REQUEST, Value::Null),
+        ("\"ping\"", INVALID_REQUEST, Value::Null),
+        ("{}", INVALID_REQUEST, Value::Null),
+        ("[]", INVALID_REQUEST, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":[]}"#, INVALID_REQUEST, json!(7)),
+        (r#"{"id":"a","method":"ping"}"#, INVALID_REQUEST, json!("a")),
+        (r#"{"jsonrpc":"1.0","id":7,"method":"ping"}"#, INVALID_REQUEST, json!(7)),
+        (r#"{"jsonrpc":"2.0","id":7}"#, INVALID_REQUEST, json!(7)),
+    ] {
+        for headers in [JSON.to_owned(), revision("2025-06-18")] {
+            let answer = post(&engine, &headers, body);
+            assert_eq!(answer.status, 400, "{body}: {answer:?}");
+            let said = answer.json();
+            assert_eq!(
+                (&said["jsonrpc"], &said["error"]["code"]),
+                (&json!("2.0"), &json!(code)),
+                "{body}: {said}"
+            );
+            assert_eq!(said["id"], id, "{body}: {said}");
+            assert!(!answer.body.contains("deserialize"), "{answer:?}");
+        }
+    }
+    let typed = "content-type: text/plain\r\naccept: application/json, text/event-stream\r\n";
+    assert_eq!(post(&engine, typed, &request("ping", &json!({}))).status, 415, "its type is wrong");
+}

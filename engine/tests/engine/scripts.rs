@@ -319,3 +319,29 @@ fn a_context_of_texts_without_blanks_keeps_its_budget() {
     let mandatory = ask(256, json!({"mandatory_types": ["note"]}));
     assert_eq!(mandatory.status, 400, "{mandatory:?}");
 }
+
+#[test]
+fn arabic_nouns_are_found_across_the_article() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let texts = ["المدرسة كبيرة", "السيارة جديدة", "درس في جامعة قديمة"];
+    let ids = save(&engine, &texts.map(str::to_owned));
+    for mode in ["lexical", "hybrid"] {
+        for (number, words) in
+            [["مدرسة", "المدرسة"], ["سيارة", "بالسيارة"], ["الجامعة", "للجامعة"]].iter().enumerate()
+        {
+            for word in words {
+                assert_eq!(asked(&engine, &ids, mode)(word).first(), Some(&number), "{word} {mode}");
+            }
+        }
+    }
+}
+
+#[test]
+fn characters_that_stand_apart_are_found() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let texts = ["请在星期五之前归还图书馆的书", "明天下午开会讨论预算", "周末去爬山"];
+    let ids = save(&engine, &texts.map(str::to_owned));
+    assert_eq!(asked(&engine, &ids, "hybrid")("还书").first(), Some(&0));
+}

@@ -151,3 +151,25 @@ fn reads_see_writes() {
     assert!(behind.has_header("retry-after: 1"));
     assert_eq!(engine.get("/v1/search?min_seq=0").json()["applied_seq"], 200);
 }
+
+/// The usual "for ever" was refused as no time.
+#[test]
+fn the_end_of_the_calendar_is_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let never = "9999-12-31T23:59:59Z";
+    let id = save(&engine, &json!({"content": "the kettle is blue", "occurred_at": never}));
+    let item = json!({"namespace": ["n"], "key": "k", "value": 1, "expires_at": never});
+    let put = engine.connect().request("PUT", "/v1/items", "", &item.to_string()).unwrap();
+    assert!(put.status < 300, "{put:?}");
+    let ended = end(&engine, &id, "", &json!({"valid_until": never, "reason": "never"}));
+    assert_eq!(ended.status, 201, "{ended:?}");
+    assert_eq!(engine.get(&format!("/v1/memories/{id}")).status, 200, "still true");
+    for name in ["as_of", "known_at"] {
+        assert_eq!(engine.get(&format!("/v1/search?q=kettle&{name}={never}")).status, 200, "{name}");
+    }
+    let refused = engine.get("/v1/search?q=kettle&as_of=2026-01-31T12:00:00%2B25:00");
+    assert_eq!((refused.status, refused.code().as_str()), (400, "INVALID_ARGUMENT"));
+    let offset = json!({"content": "c", "occurred_at": "2026-01-31T12:00:00+25:00"});
+    assert_eq!(engine.post("/v1/memories", "", &offset.to_string()).status, 400);
+}

@@ -28,10 +28,20 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
 
 /// Checks a new version of an item that has so many milliseconds to live after it was put or read.
 pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
+    size("value", request.value.get().len())?;
+    put_sized_item(request, ttl_ms)
+}
+
+/// Checks a new version of an item that is a text, whose size is the text's and not that of its JSON.
+pub fn put_text_item(request: PutItem, text: &str) -> Result<ItemWrite, Refused> {
+    size("the text", text.len())?;
+    put_sized_item(request, None)
+}
+
+fn put_sized_item(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
     let PutItem { project, mut namespace, mut key, value, expires_at, index, if_version, session, actor } =
         request;
     place(&mut namespace, &mut key)?;
-    size("value", value.get().len())?;
     if let Some(paths) = &index {
         count("index", paths.len(), 0, ITEM_INDEX_FIELDS_MAX)?;
         for (i, path) in paths.iter().enumerate() {

@@ -1,9 +1,11 @@
 //! How many tokens a text is at most to those who charge for them or refuse more: what every budget is kept by.
 //!
-//! Nobody's tokenizer is here. Words of English letters are counted as WordPiece pieces of a smaller vocabulary, digits by threes,
-//! marks one by one, every other character as what it costs alone in the dearer of two tokenizers that are in use (`costs.txt`, made
-//! by `scripts/tokens/costs.mjs`), and an eighth is added for those of others. `engine/core/tests/fixtures/tokens.json` has what both make
-//! of texts of many kinds: the count is never below. Nothing is skipped, so that a text without blanks costs what its length is.
+//! Nobody's tokenizer is here. Words of English letters are counted as WordPiece pieces of a smaller vocabulary, digits by twos,
+//! marks one by one, every other character as what it costs alone in the dearest of three tokenizers that are public (`costs.txt`,
+//! made by `scripts/tokens/costs.mjs`), and an eighth is added for those of others. The three are `cl100k` and `o200k` of OpenAI and
+//! the one Anthropic has published, of an earlier Claude. `engine/core/tests/fixtures/tokens.json` has what each makes of texts of
+//! many kinds: the count is never below. A tokenizer that makes a token of each digit, as those of Llama 1 and 2 do, counts more of
+//! a text of digits. Nothing is skipped, so that a text without blanks costs what its length is.
 
 use std::sync::LazyLock;
 
@@ -24,12 +26,14 @@ static COST: LazyLock<Vec<u8>> = LazyLock::new(|| {
 const PICTURES: std::ops::RangeInclusive<u32> = 0x1F000..=0x1FAFF;
 const PICTURE: usize = 3;
 const OTHER: usize = 4;
+/// Digits of a token.
+const DIGITS: usize = 2;
 /// Marks that lines are drawn with: four of one in a row are a token at least.
 const DRAWN: &[u8] = b"!#%*+-./:;<=>_~";
 /// One more for so many tokens: tokenizers of others cut smaller.
 const MARGIN: usize = 8;
 
-/// The number of tokens of a text, never fewer than a provider counts. `pieces` is the built-in vocabulary.
+/// The number of tokens of a text, never fewer than any of the three tokenizers counts. `pieces` is the built-in vocabulary.
 pub fn count(text: &str, pieces: &WordPiece) -> usize {
     let (mut tokens, mut rest) = (0, text);
     while let Some(first) = rest.chars().next() {
@@ -50,7 +54,7 @@ fn next(text: &str, first: char, pieces: &WordPiece) -> (usize, usize) {
         }
         '0'..='9' => {
             let length = run(u8::is_ascii_digit);
-            (length, length.div_ceil(3))
+            (length, length.div_ceil(DIGITS))
         }
         ' ' => blanks(text),
         '\u{80}'.. => (first.len_utf8(), alone(first)),
@@ -58,7 +62,8 @@ fn next(text: &str, first: char, pieces: &WordPiece) -> (usize, usize) {
             let byte = text.as_bytes()[0];
             let length = text.bytes().take_while(|other| *other == byte).count();
             let in_one = match byte {
-                b'\t' | b'\n' => 4,
+                // The last of several goes with what is behind them, and is a token of its own.
+                b'\t' | b'\n' if length > 1 => return (length, 1 + length.div_ceil(4)),
                 _ if DRAWN.contains(&byte) => 4,
                 _ if byte.is_ascii_control() => 1,
                 _ => 2,

@@ -67,7 +67,7 @@ pub struct CheckoutAnswer {
     /// The context, ready to be put into a prompt: each memory with its citation, in the order of the log. As long as the memories are
     /// the same it is the same text, and new ones stand at its end.
     pub context: String,
-    /// Tokens of the context, counted so that no provider counts more.
+    /// Tokens of the context, counted so that none of the tokenizers compared with counts more.
     pub tokens: u32,
     /// Tokens there were.
     pub token_budget: u32,
@@ -75,7 +75,8 @@ pub struct CheckoutAnswer {
     pub mandatory: Vec<CheckoutItem>,
     /// Memories that were found for the query and went in, in the order of the context.
     pub relevant: Vec<CheckoutItem>,
-    /// Memories that were found and did not fit, best first.
+    /// Memories that were looked at and left out, best first: those that did not fit, and behind them, with a score of 0, those that
+    /// match the query much less than the best one, or not at all.
     pub elided: Vec<CheckoutItem>,
     /// Memories that were found and whose text stands in the context already, saved another time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -100,7 +101,7 @@ pub struct CheckoutItem {
     pub citation: String,
     /// What it costs, tokens.
     pub tokens: u32,
-    /// How well it fits the query; 0 for what had to go in.
+    /// How well it fits the query; 0 for what had to go in, and for what was left out because it says something else.
     pub score: f64,
 }
 
@@ -118,7 +119,7 @@ pub struct RepeatedItem {
 /// Whether a context is likely to hold an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answerability {
-    /// 0 to 1: how much of what the query asks for occurs in the memories that went in, in words and in meaning.
+    /// 0 to 1: how much of what the query asks for occurs in the memories that went in, those that had to among them, in words and in meaning.
     pub score: f64,
     /// The same in a word.
     pub verdict: Verdict,

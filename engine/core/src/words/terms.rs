@@ -15,6 +15,13 @@ use super::script::{Class, class_of, is_arabic};
 use super::{Piece, dictionary_words, pieces};
 use crate::embedding::hashing::fnv1a;
 
+/// Arabic: the article, with the particles that are written together with it.
+const ARTICLES: [&str; 10] = ["وبال", "فبال", "وكال", "وال", "بال", "كال", "فال", "ولل", "لل", "ال"];
+/// Arabic: what nouns end with that has no sound of its own, as words are compared (ة).
+const SILENT_END: char = 'ه';
+/// Letters of an Arabic word without its article at least: most roots have three.
+const ARABIC_LETTERS_MIN: usize = 3;
+
 /// The number of a term. Two terms that share a number by chance are taken for one: with a million terms, one pair in four thousand
 /// millions.
 pub type Term = u32;
@@ -136,6 +143,25 @@ impl Terms {
         }
     }
 
+    /// The share of these words, as [`super::words`] gives them, that occur in a text: 0 to 1, 0 without words.
+    pub fn share(&self, text: &str, words: &[&str]) -> f64 {
+        let mut has: BTreeSet<String> = BTreeSet::new();
+        self.of_text(text, |term, _| {
+            if !has.contains(term) {
+                has.insert(term.to_owned());
+            }
+        });
+        let occurs = |word: &&&str| {
+            let mut all = true;
+            self.required(word, |term| all &= has.contains(term));
+            all
+        };
+        let found = words.iter().filter(occurs).count();
+        #[expect(clippy::cast_precision_loss, reason = "words of one query")]
+        let share = found as f64 / words.len().max(1) as f64;
+        share
+    }
+
     /// Where in a text one of these words is met first, as a byte. What says something is looked for if there is any such word.
     pub fn first_place(&self, text: &str, question: &str) -> Option<usize> {
         let mut asked = Vec::new();
@@ -171,11 +197,13 @@ impl Terms {
 
     fn stem<'a>(&self, word: &'a str) -> std::borrow::Cow<'a, str> {
         let first = word.chars().next().unwrap_or_default();
+        if is_arabic(first) {
+            return self.arabic.stem(without_article(word));
+        }
         let stemmer = match first {
             _ if word.is_ascii() => &self.english,
             '\u{400}'..='\u{52f}' => &self.russian,
             '\u{370}'..='\u{3ff}' => &self.greek,
-            _ if is_arabic(first) => &self.arabic,
             _ => return word.into(),
         };
         if word.len() > 2 { stemmer.stem(word) } else { word.into() }
@@ -212,6 +240,12 @@ pub(super) fn units(word: &str) -> Vec<usize> {
     starts
 }
 
+/// The characters of a word, each with the marks that stand at it.
+pub fn characters(word: &str) -> impl Iterator<Item = &str> {
+    let units = units(word);
+    (1..units.len()).map(move |end| &word[units[end - 1]..units[end]])
+}
+
 fn pairs<'a>(word: &'a str, units: &[usize]) -> impl Iterator<Item = &'a str> {
     units.windows(3).map(|pair| &word[pair[0]..pair[2]])
 }
@@ -229,4 +263,16 @@ fn without_particle(word: &str) -> &str {
         (rest.chars().count() >= least).then_some(rest)
     });
     rest.min_by_key(|rest| rest.len()).unwrap_or(word)
+}
+
+/// An Arabic word without its article and its silent end. An article may seem to stand before another one (الالماني): all go, so
+/// that a word with the article and the same without it come to the same.
+fn without_article(word: &str) -> &str {
+    let is_enough = |rest: &&str| rest.chars().count() >= ARABIC_LETTERS_MIN;
+    let strip = |word| ARTICLES.iter().find_map(|article| str::strip_prefix(word, article).filter(is_enough));
+    let mut rest = word;
+    while let Some(shorter) = strip(rest) {
+        rest = shorter;
+    }
+    rest.strip_suffix(SILENT_END).filter(is_enough).unwrap_or(rest)
 }

@@ -119,6 +119,46 @@ fn what_english_is_found_by_is_as_it_was() {
 }
 
 #[test]
+fn an_arabic_noun_is_found_with_its_article_and_without_it() {
+    let terms = |text: &str| index(text);
+    for (with, without) in [
+        ("المدرسة", "مدرسة"),
+        ("السيارة", "سيارة"),
+        ("الجامعة", "جامعة"),
+        ("والجامعة", "جامعة"),
+        ("بالسيارة", "سيارة"),
+        ("كالمدرسة", "المدرسة"),
+        ("فالمدينة", "مدينة"),
+        ("للمدرسة", "مدرسة"),
+        ("وللمدرسة", "المدرسه"),
+        ("وبالسيارة", "السيارة"),
+        ("الكتاب", "كتاب"),
+        ("القمر", "قمر"),
+        ("الألماني", "ألماني"),
+        ("الكالسيوم", "كالسيوم"),
+        ("اَلْمَدْرَسَةُ", "مدرسة"),
+        ("اللغة", "لغة"),
+        ("السنة", "سنة"),
+    ] {
+        assert_eq!(terms(with), terms(without), "{with} {without}");
+        assert!(has_all(&format!("{with} كبيرة"), without) && has_all(without, with), "{with} {without}");
+    }
+    for (one, other) in [("مدرسة", "سيارة"), ("جامعة", "مدينة"), ("الولد", "البلد")]
+    {
+        assert_ne!(terms(one), terms(other), "{one} {other}");
+    }
+}
+
+#[test]
+fn a_share_is_of_the_words_that_occur() {
+    let share = |text: &str, words: &[&str]| Terms::default().share(text, words);
+    let text = "The deployment windows are on Tuesday. 我最喜欢的咖啡店";
+    assert_eq!(share(text, &["deployment", "window", "tuesday"]).to_bits(), 1.0_f64.to_bits());
+    assert_eq!(share(text, &["deployment", "monday", "咖啡店", "茶馆"]).to_bits(), 0.5_f64.to_bits());
+    assert_eq!(share(text, &[]).to_bits(), 0.0_f64.to_bits());
+}
+
+#[test]
 fn stop_words_are_known() {
     assert!(is_stop_word("the") && is_stop_word("what") && !is_stop_word("kettle"));
 }

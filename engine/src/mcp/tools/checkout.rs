@@ -53,7 +53,8 @@ fn text(answer: &CheckoutAnswer) -> String {
         "" => "No memory fits.".to_owned(),
         context => context.trim_end().to_owned(),
     };
-    let (tokens, budget, left) = (answer.tokens, answer.token_budget, answer.elided.len());
+    let (tokens, budget) = (answer.tokens, answer.token_budget);
+    let left = left_out(answer);
     let verdict = match answer.answerability.verdict {
         Verdict::Likely => "most of what was asked occurs in these memories",
         Verdict::Possible => "some of what was asked occurs in these memories",
@@ -61,7 +62,21 @@ fn text(answer: &CheckoutAnswer) -> String {
             "hardly any of what was asked occurs in these memories: say that it is not known"
         }
     };
-    let _infallible =
-        write!(text, "\n\n({tokens} of {budget} tokens, {left} more memories did not fit; {verdict})");
+    let _infallible = write!(text, "\n\n({tokens} of {budget} tokens; {left}{verdict})");
+    text
+}
+
+/// What is said of memories that were found and left out. Those without a score were not too long: they have nothing to say.
+fn left_out(answer: &CheckoutAnswer) -> String {
+    let fitting = answer.elided.iter().filter(|item| item.score > 0.0).count();
+    let others = answer.elided.len() - fitting;
+    let mut text = String::new();
+    if fitting > 0 {
+        let _infallible = write!(text, "did not fit: {fitting}; ");
+    }
+    if others > 0 {
+        let _infallible =
+            write!(text, "left out, since they match the question little or not at all: {others}; ");
+    }
     text
 }
