@@ -22,6 +22,7 @@ mod connector;
 mod detector;
 mod encoded;
 mod identifier;
+mod pair;
 mod payload;
 mod personal;
 mod phone;
