@@ -125,6 +125,8 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
     let body = &text[part.clone()];
     let json = body.trim_ascii_start().first() == Some(&b'{');
     let end = if json { body.iter().position(|byte| *byte == b'}') } else { None }.unwrap_or(body.len());
+    // Whether lines without a name go on with a text of several lines.
+    let mut block = false;
     for line in body[..end].split(|byte| *byte == b'\n' || (json && *byte == b',')) {
         let range = at..at + line.len();
         at = range.end + 1;
@@ -136,21 +138,29 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
         if !json && !deeper && range.start > part.start {
             break;
         }
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let value = trimmed(line[colon + 1..].trim_ascii());
-        let start =
-            range.start + colon + 1 + line[colon + 1..].len() - line[colon + 1..].trim_ascii_start().len();
+        let lead = match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => colon + 1,
+            None if block => 0,
+            None => continue,
+        };
+        let rest = &line[lead..];
+        let start = range.start + lead + rest.len() - rest.trim_ascii_start().len();
         let start = start + usize::from(b"\"'".contains(&text[start.min(text.len() - 1)]));
+        let value = trimmed(rest.trim_ascii());
+        block = matches!(value, b"|" | b">" | b"|-" | b">-" | b"|+" | b">+") || (block && lead == 0);
         if is_secret_value(value, plain) {
             found.push(start..start + value.len());
         }
     }
 }
 
+/// A value without its quotes, or up to a space or a bracket: `#` begins a comment only behind a space.
 fn trimmed(value: &[u8]) -> &[u8] {
-    let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value);
-    let end = value.iter().position(|byte| b"\"' }#".contains(byte)).unwrap_or(value.len());
-    &value[..end]
+    let quote = value.first().copied().filter(|first| b"\"'".contains(first));
+    let inner = if quote.is_some() { &value[1..] } else { value };
+    let ends = |byte: &u8| quote.map_or(b"\"' }".contains(byte), |quote| *byte == quote);
+    let end = inner.iter().position(ends).unwrap_or(inner.len());
+    &inner[..end]
 }
 
 fn is_secret_value(value: &[u8], plain: bool) -> bool {
@@ -158,7 +168,9 @@ fn is_secret_value(value: &[u8], plain: bool) -> bool {
         return false;
     }
     if plain {
-        return value.len() >= VALUE_BYTES_MIN && mixed(value);
+        let marks = value.iter().any(|byte| b"!#$%^&*+?@~".contains(byte));
+        let letters = value.iter().any(u8::is_ascii_alphabetic);
+        return value.len() >= VALUE_BYTES_MIN && letters && (mixed(value) || marks);
     }
     value.len().is_multiple_of(4)
         && decoded(value).is_some_and(|said| {

@@ -155,20 +155,25 @@ impl Policy {
     }
 
     /// Of a path what is found in each segment; of another name that has slashes what is found in each segment and in the
-    /// whole: for detectors a number behind a slash is part of an address of a page.
+    /// whole: for detectors a number behind a slash is part of an address of a page. Each part as it is written and as
+    /// people read it.
     fn found_in_name(&self, form: Form, name: &str, now: Timestamp) -> Vec<Finding> {
-        let mut found = if form == Form::Path { Vec::new() } else { self.findings(name, now) };
-        if form != Form::Path && !name.contains('/') {
-            return found;
-        }
-        let mut at = 0;
-        for segment in name.split('/') {
-            let moved = |finding: Finding| {
-                let range = finding.range.start + at..finding.range.end + at;
-                Finding { range, ..finding }
-            };
-            found.extend(self.findings(segment, now).into_iter().map(moved));
-            at += segment.len() + 1;
+        let both = |part: &str| {
+            let mut found = self.findings(part, now);
+            found.extend(self.findings_as_read(part, now));
+            found
+        };
+        let mut found = if form == Form::Path { Vec::new() } else { both(name) };
+        if form == Form::Path || name.contains('/') {
+            let mut at = 0;
+            for segment in name.split('/') {
+                let moved = |finding: Finding| {
+                    let range = finding.range.start + at..finding.range.end + at;
+                    Finding { range, ..finding }
+                };
+                found.extend(both(segment).into_iter().map(moved));
+                at += segment.len() + 1;
+            }
         }
         merged(found)
     }

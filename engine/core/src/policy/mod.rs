@@ -22,9 +22,11 @@ mod connector;
 mod detector;
 mod encoded;
 mod identifier;
+mod pair;
 mod payload;
 mod personal;
 mod phone;
+mod reading;
 mod secret;
 mod settings;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod view;
 use detector::Compiled;
 pub use detector::{Detector, Finds, Kind, detectors};
 pub use identifier::{Form, Identifiers, NotNamed, PseudonymKey, has_token, tokens};
+use reading::Reading;
 pub use settings::{Exception, PolicyFault, Settings};
 use view::View;
 
@@ -171,19 +174,43 @@ impl Policy {
     ///
     /// `now` is compared with the days on which exceptions end.
     pub fn findings(&self, text: &str, now: Timestamp) -> Vec<Finding> {
-        let masked = identifier::masked(text);
-        let view = View::new(masked.as_deref().unwrap_or(text));
-        let named: Vec<Range<usize>> = if masked.is_some() { tokens(text).collect() } else { Vec::new() };
         let mut found = Vec::new();
-        self.compiled.run(view.bytes(), |(detector, part)| {
-            let range = view.source(&part);
-            let token = named.partition_point(|token| token.end < range.end);
-            let in_token = named.get(token).is_some_and(|token| token.start <= range.start);
-            if !in_token && !self.excepted(detector, &text[range.clone()], now) {
+        self.run(text, |detector, range| {
+            if !self.excepted(detector, &text[range.clone()], now) {
                 found.push(Finding { detector: detector.name, finds: detector.finds, range });
             }
         });
         merged(found)
+    }
+
+    /// What is found in a name in the way people read it, where that is not the way it is written; not in order.
+    fn findings_as_read(&self, name: &str, now: Timestamp) -> Vec<Finding> {
+        let tokens: Vec<Range<usize>> = tokens(name).collect();
+        let mut found = Vec::new();
+        let Some(reading) = Reading::of(name, &tokens) else { return found };
+        self.run(reading.text(), |detector, part| {
+            let range = reading.source(&part);
+            let matched = &name[range.clone()];
+            if reading.counts(detector.finds, &part, matched) && !self.excepted(detector, matched, now) {
+                found.push(Finding { detector: detector.name, finds: detector.finds, range });
+            }
+        });
+        found
+    }
+
+    /// Every find outside of tokens, in the order of the table.
+    fn run(&self, text: &str, mut visit: impl FnMut(&'static Detector, Range<usize>)) {
+        let masked = identifier::masked(text);
+        let view = View::new(masked.as_deref().unwrap_or(text));
+        let named: Vec<Range<usize>> = if masked.is_some() { tokens(text).collect() } else { Vec::new() };
+        self.compiled.run(view.bytes(), |(detector, part)| {
+            let range = view.source(&part);
+            let token = named.partition_point(|token| token.end < range.end);
+            let in_token = named.get(token).is_some_and(|token| token.start <= range.start);
+            if !in_token && !range.is_empty() {
+                visit(detector, range);
+            }
+        });
     }
 
     fn telling_keys(&self) -> &Regex {

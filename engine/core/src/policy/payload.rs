@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::pair::{Data, Pair};
 use super::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
 
 /// Longest key that is shown in the name of a field and that gives meaning to what stands under it, bytes.
@@ -26,6 +27,10 @@ struct Open {
     key: String,
     /// Whether the next string is a key.
     expects_key: bool,
+    /// What of it gives meaning to one another.
+    pair: Pair,
+    /// Which part of a Secret it may be.
+    data: Option<Data>,
 }
 
 /// Which fields of a payload are identifiers, and what makes tokens of what is personal in them.
@@ -86,7 +91,7 @@ impl Walk<'_> {
             match bytes[at] {
                 b'{' => self.begin(Some(BTreeSet::new())),
                 b'[' => self.begin(None),
-                b'}' | b']' => drop(self.open.pop()),
+                b'}' | b']' => self.end()?,
                 b',' => self.next(),
                 b'"' => {
                     let end = string_end(bytes, at);
@@ -111,7 +116,22 @@ impl Walk<'_> {
         let field = self.open.last().map_or_else(|| self.root.to_owned(), |open| open.field_of_value());
         let key = self.open.last().map_or_else(String::new, |open| open.key.clone());
         let expects_key = keys.is_some();
-        self.open.push(Open { keys, field, key, expects_key });
+        let data = if keys.is_some() { self.open.last().and_then(|open| Data::of(&open.key)) } else { None };
+        self.open.push(Open { keys, field, key, expects_key, pair: Pair::default(), data });
+    }
+
+    /// The end of an object or a list: now all is known that gives its values a meaning.
+    fn end(&mut self) -> Result<(), NotNamed> {
+        let Some(ended) = self.open.pop() else { return Ok(()) };
+        for (field, words, text) in ended.pair.judged() {
+            self.policy.refuse_secret(field, &words, text, self.now)?;
+        }
+        if let Some(open) = self.open.last_mut() {
+            let key = std::mem::take(&mut open.key);
+            open.pair.take(ended.pair, &key);
+            open.key = key;
+        }
+        Ok(())
     }
 
     fn next(&mut self) {
@@ -126,6 +146,9 @@ impl Walk<'_> {
             Some(open) if open.expects_key => self.key(start, end, &text),
             _ => {
                 let (field, words) = self.place();
+                if let Some(open) = self.open.last_mut() {
+                    open.pair.add(&open.key, &field, &text, open.data);
+                }
                 if let Some(changed) = self.judge(&field, &words, &text)? {
                     self.replace(start, end, &changed);
                 }

@@ -73,6 +73,92 @@ fn a_secret_anywhere_refuses_the_whole() {
     }
 }
 
+/// Values that a text is refused for, in JSON.
+fn secrets() -> [String; 2] {
+    [joined(&["q8Zx2LwP", "7vKt4Rm9Ns", "B3cYd6Tg1Hj5Uf0Xe4Wa"]), joined(&["xK9#m", "Q2vL8zT"])]
+}
+
+#[track_caller]
+fn refused(text: &str, field: &str) {
+    let blocked = default().judge_json("payload", text, NOW).expect_err(text);
+    assert_eq!((blocked.field.as_str(), blocked.finds), (field, Finds::Secret), "{text}");
+}
+
+#[test]
+fn a_secret_passed_whose_name_was_a_value_beside_it() {
+    let [key, password] = secrets();
+    for (text, field) in [
+        (format!(r#"{{"name":"API_TOKEN","value":"{key}"}}"#), "payload.value"),
+        (format!(r#"{{"value":"{key}","name":"API_TOKEN"}}"#), "payload.value"),
+        (format!(r#"[{{"name":"DB_PASSWORD","value":"{password}"}}]"#), "payload[].value"),
+        (format!(r#"{{"key":"api_key","value":"{key}"}}"#), "payload.value"),
+        (format!(r#"{{"key":"apiKey","value":"{key}"}}"#), "payload.value"),
+        (
+            format!(r#"{{"env":[{{"name":"A","value":"b"}},{{"name":"API_TOKEN","value":"{key}"}}]}}"#),
+            "payload.env[].value",
+        ),
+        (format!(r#"{{"Name":"DB_PASSWORD","Value":"{password}"}}"#), "payload.Value"),
+        (format!(r#"{{"namespace":["a"],"key":"password","value":"{password}"}}"#), "payload.value"),
+        (format!(r#"{{"key":"db_password","value":{{"text":"{password}"}}}}"#), "payload.value.text"),
+        (format!(r#"{{"key":"db_password","value":{{"value":"{password}","n":1}}}}"#), "payload.value.value"),
+        (format!(r#"{{"value":{{"data":{{"text":"{key}"}}}},"key":"api_key"}}"#), "payload.value.data.text"),
+        (format!(r#"{{"key":"db_password","value":["{password}"]}}"#), "payload.value[]"),
+        (format!(r#"{{"name":"DB_PASSWORD","observations":["{password}"]}}"#), "payload.observations[]"),
+        (format!(r#"{{"title":"API token","content":"{key}\n"}}"#), "payload.content"),
+    ] {
+        refused(&text, field);
+    }
+}
+
+#[test]
+fn a_manifest_of_a_secret_passed_as_json() {
+    let [_, password] = secrets();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &password);
+    refused(
+        &format!(
+            r#"{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"a"}},"data":{{"p":"{encoded}"}}}}"#
+        ),
+        "payload.data.p",
+    );
+    refused(&format!(r#"{{"data":{{"p":"{encoded}"}},"kind":"Secret"}}"#), "payload.data.p");
+    refused(
+        &format!(r#"{{"kind":"Secret","stringData":{{"a":"b","p":"{password}"}}}}"#),
+        "payload.stringData.p",
+    );
+    refused(
+        &format!(r#"{{"kind":"List","items":[{{"kind":"Secret","stringData":{{"p":"{password}"}}}}]}}"#),
+        "payload.items[].stringData.p",
+    );
+    for text in [
+        format!(r#"{{"kind":"ConfigMap","data":{{"p":"{encoded}"}}}}"#),
+        r#"{"kind":"Secret","metadata":{"name":"db-credentials-v2"},"data":{}}"#.to_owned(),
+        r#"{"kind":"Secret","data":{"p":"<base64>"},"type":"Opaque"}"#.to_owned(),
+        r#"{"kind":"Secret","stringData":{"p":"${DB_PASSWORD_1}"}}"#.to_owned(),
+    ] {
+        json(&text, &text);
+    }
+}
+
+#[test]
+fn pairs_that_hold_no_secret_pass() {
+    let [key, password] = secrets();
+    for text in [
+        format!(r#"{{"name":"checksum","value":"{key}"}}"#),
+        format!(r#"{{"name":"greeting","value":"{password}"}}"#),
+        format!(r#"{{"id":"password","value":"{key}"}}"#),
+        format!(r#"{{"name":"page_token","value":"{key}"}}"#),
+        r#"{"name":"token","value":"550e8400-e29b-41d4-a716-446655440000"}"#.to_owned(),
+        r#"{"name":"password","value":"required"}"#.to_owned(),
+        r#"{"name":"DB_PASSWORD","value":"${DB_PASSWORD_1}"}"#.to_owned(),
+        r#"{"name":"DB_PASSWORD","valueFrom":{"secretKeyRef":{"name":"db-credentials-v2","key":"password"}}}"#.to_owned(),
+        r#"{"key":"password_policy","value":{"text":"Use12 characters and rotate them every 90 days"}}"#.to_owned(),
+        r#"{"title":"Password","content":"Reset1 is done in the console, see the runbook of 2026"}"#.to_owned(),
+        r#"{"key":"api_key","value":{"text":"stored in Vault under kv/staging/api-key-2"}}"#.to_owned(),
+    ] {
+        json(&text, &text);
+    }
+}
+
 #[test]
 fn what_is_clean_is_not_written_anew() {
     for text in [

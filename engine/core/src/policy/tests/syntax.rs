@@ -175,6 +175,16 @@ fn a_manifest_of_a_secret_passed() {
     refused(&format!("apiVersion: v1\ndata:\n  username: {value}\nkind: Secret\n"));
     refused(&format!("{{\"kind\":\"Secret\",\"data\":{{\"username\":\"{value}\"}}}}"));
     refused(&format!("kind: Secret\nstringData:\n  username: {}\n", joined(&["ana", "7x-Q2"])));
+    let password = joined(&["xK9#m", "Q2vL8zT"]);
+    for text in [
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  p: {}",
+        "kind: Secret\nstringData:\n  p: \"{}\" # of the db",
+        "kind: Secret\nstringData:\n  p: |\n    {}\n",
+        "kind: Secret\nstringData: {p: '{}'}\n",
+    ] {
+        refused(&text.replace("{}", &password));
+    }
+    passes("kind: Secret\nstringData:\n  p: todo # see K9mQ2vL8zT\n");
     passes("kind: Secret\nmetadata:\n  name: db\ndata:\n  username: <base64>\n");
     passes("kind: Secret\nmetadata:\n  name: db\ndata: {}\n");
     passes(&format!("kind: ConfigMap\ndata:\n  greeting: {value}\n"));

@@ -1,0 +1,113 @@
+//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object of
+//! the kind Secret.
+
+/// Longest text that is taken for a name, bytes: what is longer is prose.
+const NAME_BYTES_MAX: usize = 128;
+/// Longest text that is taken for a value, bytes: no password or token is longer.
+const VALUE_BYTES_MAX: usize = 4096;
+/// Most words of a value: what has more is a sentence, and judged as one.
+const VALUE_WORDS_MAX: usize = 3;
+
+/// Keys of what is called something.
+const NAME_KEYS: [&str; 10] =
+    ["name", "key", "title", "label", "variable", "var", "env", "field", "entity", "entityname"];
+/// Keys of what it is.
+#[rustfmt::skip]
+const VALUE_KEYS: [&str; 16] = [
+    "value", "val", "text", "content", "contents", "data", "secret", "string", "stringvalue", "default", "defaultvalue",
+    "plaintext", "current", "raw", "observations", "body",
+];
+
+/// What of an object gives meaning, as far as it was read.
+#[derive(Default)]
+pub(super) struct Pair {
+    names: Vec<String>,
+    /// Field and text.
+    values: Vec<(String, String)>,
+    is_secret: bool,
+    /// The same of `data` and `stringData`.
+    data: Vec<(String, String, Data)>,
+}
+
+/// Which part of a Secret an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data {
+    /// `data`, in base64.
+    Encoded,
+    /// `stringData`.
+    Plain,
+}
+
+impl Data {
+    pub(super) fn of(key: &str) -> Option<Data> {
+        match key {
+            "data" => Some(Data::Encoded),
+            "stringData" => Some(Data::Plain),
+            _ => None,
+        }
+    }
+
+    /// A manifest up to its value.
+    fn words(self) -> &'static str {
+        match self {
+            Data::Encoded => "kind: Secret\ndata:\n  value: ",
+            Data::Plain => "kind: Secret\nstringData:\n  value: ",
+        }
+    }
+}
+
+fn one_of(keys: &[&str], key: &str) -> bool {
+    let plain = key.bytes().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase());
+    keys.iter().any(|known| known.bytes().eq(plain.clone()))
+}
+
+fn holds_value(key: &str) -> bool {
+    one_of(&VALUE_KEYS, key)
+}
+
+impl Pair {
+    /// Takes a string in.
+    pub(super) fn add(&mut self, key: &str, field: &str, text: &str, data: Option<Data>) {
+        if let Some(data) = data
+            && text.len() <= VALUE_BYTES_MAX
+        {
+            self.data.push((field.to_owned(), text.to_owned(), data));
+        }
+        if key == "kind" && text == "Secret" {
+            self.is_secret = true;
+        }
+        if one_of(&NAME_KEYS, key) && text.len() <= NAME_BYTES_MAX && !text.contains('\n') {
+            self.names.push(text.to_owned());
+        }
+        let text = text.trim();
+        if holds_value(key)
+            && text.len() <= VALUE_BYTES_MAX
+            && text.split_whitespace().count() <= VALUE_WORDS_MAX
+        {
+            self.values.push((field.to_owned(), text.to_owned()));
+        }
+    }
+
+    /// Takes in what was read of an object or a list that stands under `key`. What was judged already is not handed on, so
+    /// that each text is judged once however deep it stands.
+    pub(super) fn take(&mut self, inner: Pair, key: &str) {
+        if holds_value(key) && inner.names.is_empty() {
+            self.values.extend(inner.values);
+        }
+        if Data::of(key).is_some() && !inner.is_secret {
+            self.data.extend(inner.data);
+        }
+    }
+
+    /// What has to be judged: the field, the words before it, and the text.
+    pub(super) fn judged(&self) -> impl Iterator<Item = (&str, String, &str)> {
+        let data = self.data.iter().filter(|_| self.is_secret);
+        let data = data.map(|(field, text, data)| (&field[..], data.words().to_owned(), &text[..]));
+        let values = move |name: &'_ String| {
+            let words = format!("{name}: ");
+            self.values.iter().map(move |(field, text)| (&field[..], words.clone(), &text[..]))
+        };
+        // The same key twice is no JSON in the strict form, so that there are few names.
+        self.names.iter().flat_map(values).chain(data)
+    }
+}
