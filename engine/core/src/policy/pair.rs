@@ -1,5 +1,5 @@
-//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object of
-//! the kind Secret.
+//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object
+//! of the kind Secret.
 
 /// Longest text that is taken for a name, bytes: what is longer is prose.
 const NAME_BYTES_MAX: usize = 128;
