@@ -10,7 +10,7 @@ use super::detector::is_word;
 use super::value::{Said, is_password, is_token};
 
 /// Names of passwords.
-pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi)pass(?:\b|_|[0-9])|(?-i:[a-z0-9]Pass\b)|masterauth";
+pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi)pass(?:\b|_|[0-9])|(?-i:[a-z0-9]Pass\b)|masterauth|\bsenha|wachtwoord(?:en)?|\bhasl[oae]m?\b|losenord(?:et)?|\bsifre(?:si|niz|m|n)?|\bparola\b|mat khau|\bhesl[oa]\b|passord(?:et)?|adgangskode(?:n)?|kodeord(?:et)?|salasana|jelszo|\bgeslo\b|\bidentified (?:with [a-z0-9_'`]{1,34} )?by\b";
 /// Names of keys and tokens.
 pub(super) const TOKEN_NAMES: &str = r"(?i)(?:api|app|application|access|auth|client|consumer|customer|encryption|decryption|deploy|functions?|integration|license|master|ops|private|project|admin|root|rest|sas|secret|security|server|service|session|shared|signing|storage|webhook|account|subscription|user|write|ingest|instrumentation|sdk|hmac|jwt|heroku|snyk|hubspot|launchdarkly|deepl|algolia|datadog|stripe|azure)[_ .-]{0,2}keys?|secret|token|credential|auth[_-]?key|[a-z0-9][_-]keys?\b|(?-i:[a-z0-9]Keys?\b)|(?:api|access|auth)[_ .-]?code|bearer";
 /// Words in front of a name, joined to it, that make it the name of something that opens nothing.
@@ -151,6 +151,7 @@ impl Name {
     fn values(&self, text: &[u8]) -> Vec<Value> {
         let mut values = Vec::new();
         values.extend(connector::behind(text, self.start..self.end));
+        values.extend(connector::paired_before(text, self.start));
         values.extend(self.compared(text));
         values
     }

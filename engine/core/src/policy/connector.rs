@@ -40,9 +40,16 @@ pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
         return Some(value);
     }
     if let Some(sign) = sign(reach, gap) {
-        return given(text, reach, gap + sign);
+        return given(text, reach, gap + sign).or_else(|| below(text, reach, gap + sign));
+    }
+    // `IDENTIFIED BY 'value'`; without quotes only as SQL is shouted, for sentences say it too.
+    let word = &text[name.clone()];
+    if word.to_ascii_lowercase().ends_with(b" by") {
+        let sql = word.ends_with(b"BY");
+        return if sql { given(text, reach, gap) } else { quoted(text, reach, gap) };
     }
     match reach.get(gap) {
+        Some(b'\n' | b'\r') => below(text, reach, gap),
         Some(b',') if closed => argument(text, reach, gap + 1),
         Some(b',') if reach.get(gap + 1) != Some(&b' ') => bare(text, gap + 1, Said::Behind),
         Some(b'(') if gap == at => argument(text, reach, gap + 1).or_else(|| aside(text, reach, gap)),
@@ -192,6 +199,59 @@ fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     }
 }
 
+/// Most empty lines and marks of code between a name and a value that stands below it, bytes.
+const BELOW_BYTES_MAX: usize = 64;
+
+/// A value alone on its line, below the line of its name: a heading with a block of code.
+fn below(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
+    let rest = reach.get(at..)?;
+    let blank = rest.iter().take(BELOW_BYTES_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
+    if !rest[..blank].contains(&b'\n') {
+        return None;
+    }
+    let mut start = at + blank;
+    if let Some(fence) = reach[start..].strip_prefix(b"```") {
+        let language = fence.iter().take(16).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        start += 3 + language;
+        start += gap(reach, start);
+    }
+    let value = bare(text, start, Said::Behind)?;
+    let line = text[value.range.end..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'`' | b'\r'));
+    let end = value.range.end + line.take(BELOW_BYTES_MAX).count();
+    matches!(text.get(end), None | Some(b'\n')).then_some(value)
+}
+
+/// The value of a pair that stands before its name: `value: …` / `name: API_TOKEN`.
+pub(super) fn paired_before(text: &[u8], name: usize) -> Option<Value> {
+    let from = name.saturating_sub(VALUE_BYTES_MAX);
+    let lead = without(&text[from..name], b"\"'`\\");
+    let lead = lead.trim_ascii_end();
+    let lead =
+        without(lead.strip_suffix(b":").or_else(|| lead.strip_suffix(b"="))?.trim_ascii_end(), b"\"'\\");
+    let lead = [&b"name"[..], b"Name", b"key", b"Key"].iter().find_map(|word| lead.strip_suffix(*word))?;
+    if !lead.last().is_some_and(|byte| byte.is_ascii_whitespace() || b"\"',{-<\\".contains(byte)) {
+        return None;
+    }
+    let lead = lead.trim_ascii_end();
+    let lead = without(lead, b"\"'{-,\\ \t\r\n");
+    let start = lead.windows(5).rposition(|word| word.eq_ignore_ascii_case(b"value"))? + 5;
+    let marks =
+        |at: usize, marks: &[u8]| lead[at..].iter().take(4).take_while(|byte| marks.contains(byte)).count();
+    let sign = start + marks(start, b"\"'\\ ");
+    lead.get(sign).filter(|byte| b":=".contains(byte))?;
+    let open = sign + 1 + marks(sign + 1, b" \t");
+    let begin = open + marks(open, b"\"'\\");
+    let value = lead.get(begin..)?;
+    let one = !value.is_empty() && !value.iter().any(|byte| byte.is_ascii_whitespace());
+    let range = from + begin..from + lead.len();
+    one.then_some(Value { range, quoted: begin > open, said: Said::Given })
+}
+
+fn without<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
+    let end = text.iter().rposition(|byte| !marks.contains(byte)).map_or(0, |at| at + 1);
+    &text[..end]
+}
+
 /// The words of an element of XML or HTML.
 fn element_content(text: &[u8], at: usize) -> Option<Value> {
     let start = at + gap(text, at);
@@ -233,9 +293,11 @@ const LATER_WORDS: [&[u8]; 4] = [b" now", b" set to", b" still", b" currently"];
 const PHRASE_WORDS_MAX: usize = 7;
 
 /// Words that tell which one is meant.
-const PHRASE_WORDS: [&[u8]; 16] = [
+// `xx` and `xxx` are what short small words of Cyrillic are seen as.
+#[rustfmt::skip]
+const PHRASE_WORDS: [&[u8]; 27] = [
     b"for", b"of", b"on", b"in", b"from", b"at", b"used", b"we", b"i", b"you", b"they", b"that", b"here",
-    b"set", b"changed", b"reset",
+    b"set", b"changed", b"reset", b"fur", b"para", b"pour", b"von", b"voor", b"de", b"do", b"da", b"del", b"xx", b"xxx",
 ];
 
 /// Where the value begins behind `is`, `was`, `set to` or a sign that ends a few words: `for staging is`, `of the bot:`.
@@ -249,7 +311,8 @@ fn behind_is(line: &[u8], start: usize) -> Option<usize> {
         let lower = bare.to_ascii_lowercase();
         at += len;
         let is = match &lower[..] {
-            b"is" | b"was" | b"are" | b"equals" | b"ist" | b"es" | b"est" => true,
+            b"is" | b"was" | b"are" | b"equals" | b"ist" | b"es" | b"est" | b"lautet" | b"e" | b"ar"
+            | b"je" | b"er" | b"la" => true,
             b"to" => [&b"set"[..], b"changed", b"reset"].contains(&&last[..]),
             _ => place > 0 && bare.len() < word.len(),
         };

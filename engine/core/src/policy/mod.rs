@@ -27,6 +27,7 @@ mod payload;
 mod personal;
 mod phone;
 mod reading;
+mod scripts;
 mod secret;
 mod settings;
 #[cfg(test)]

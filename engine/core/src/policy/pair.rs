@@ -1,5 +1,5 @@
-//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object of
-//! the kind Secret.
+//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object
+//! of the kind Secret.
 
 /// Longest text that is taken for a name, bytes: what is longer is prose.
 const NAME_BYTES_MAX: usize = 128;
@@ -8,6 +8,8 @@ const VALUE_BYTES_MAX: usize = 4096;
 /// Most words of a value: what has more is a sentence, and judged as one.
 const VALUE_WORDS_MAX: usize = 3;
 
+/// Most names of one object: each is judged with each of its values, and `_name` is a spelling of `name`.
+const NAMES_MAX: usize = 8;
 /// Keys of what is called something.
 const NAME_KEYS: [&str; 10] =
     ["name", "key", "title", "label", "variable", "var", "env", "field", "entity", "entityname"];
@@ -76,7 +78,8 @@ impl Pair {
         if key == "kind" && text == "Secret" {
             self.is_secret = true;
         }
-        if one_of(&NAME_KEYS, key) && text.len() <= NAME_BYTES_MAX && !text.contains('\n') {
+        let named = one_of(&NAME_KEYS, key) && self.names.len() < NAMES_MAX;
+        if named && text.len() <= NAME_BYTES_MAX && !text.contains('\n') {
             self.names.push(text.to_owned());
         }
         let text = text.trim();
@@ -107,7 +110,6 @@ impl Pair {
             let words = format!("{name}: ");
             self.values.iter().map(move |(field, text)| (&field[..], words.clone(), &text[..]))
         };
-        // The same key twice is no JSON in the strict form, so that there are few names.
         self.names.iter().flat_map(values).chain(data)
     }
 }

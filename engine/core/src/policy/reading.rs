@@ -99,8 +99,8 @@ impl Reading {
         self.sources[part.start].0..self.sources[part.end - 1].1
     }
 
-    /// Whether what was found here is personal in a name too: what has a form of its own, and no row of numbers or day that
-    /// a telephone number looks like.
+    /// Whether what was found here is personal in a name too: what has a form of its own, and no row of numbers or day
+    /// that a telephone number looks like.
     pub(super) fn counts(&self, finds: Finds, part: &Range<usize>, found: &str) -> bool {
         match finds {
             Finds::Secret | Finds::Personal(Kind::Address | Kind::Name) => false,
@@ -183,9 +183,9 @@ fn parted(seen: &[Seen]) -> Vec<Seen> {
         dialled = opens || (dialled && is_digit(it.c));
         let c = if free { mark(it.c, before, behind) } else { it.c };
         if it.c.is_ascii_alphabetic() {
-            word.push(it.c)
+            word.push(it.c);
         } else {
-            word.clear()
+            word.clear();
         }
         out.push(Seen { c, ..it });
     }
@@ -208,7 +208,7 @@ fn mark(c: char, before: Option<char>, behind: Option<char>) -> char {
         // A word behind a number says nothing of it: `20241129_work`.
         '_' | '\u{ff3f}' if digit(before) && letter(behind) => ';',
         '_' | '\u{ff3f}' => ' ',
-        '-' if !(digit(before) && digit(behind)) && !(letter(before) && letter(behind)) => {
+        '-' if !(digit(before) && digit(behind) || letter(before) && letter(behind)) => {
             if digit(before) && letter(behind) { ';' } else { ' ' }
         }
         '.' if letter(before) && digit(behind) => ' ',
@@ -234,8 +234,8 @@ fn plus_dials(seen: &[Seen], at: usize) -> bool {
     digits >= DIALLED_DIGITS_MIN && !version
 }
 
-/// Which characters belong to an e-mail address, whose marks are its own: before an `@` that a domain stands behind, and the
-/// domain.
+/// Which characters belong to an e-mail address, whose marks are its own: before an `@` that a domain stands behind, and
+/// the domain.
 fn addresses(seen: &[Seen]) -> Vec<bool> {
     let mut inside = vec![false; seen.len()];
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+'-".contains(c);

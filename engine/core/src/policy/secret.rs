@@ -264,7 +264,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     scan(
         "password-assignment",
         "A password that is set, passed, compared or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
-        r"(?i)pass|pwd|[_-]pw|kennwort|contrasena",
+        r"(?i)pass|pwd|[_-]pw|kennwort|contrasena|senha|wachtwoord|hasl[oae]|losenord|sifre|parola|mat khau|hesl[oa]|adgangskode|kodeord|salasana|jelszo|geslo|identified",
         assignment::PASSWORD_NAMES,
         assignment::passwords,
     ),

@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use unicode_normalization::char::decompose_canonical;
+
+use super::scripts;
+
 /// Stands for a letter of a script without capitals. It is no part of a word: such scripts write no space between a
 /// word and a number.
 const UNCASED: u8 = 0x01;
@@ -29,6 +33,18 @@ impl<'a> View<'a> {
         let mut rest = text.char_indices().peekable();
         while let Some((at, c)) = rest.next() {
             let mut end = at + c.len_utf8();
+            let cased = |c: char| c.is_lowercase() || c.is_uppercase();
+            let joined = cased(c) && text[..at].chars().next_back().is_some_and(cased);
+            if !joined && let Some((word, is, len)) = scripts::word_at(&text[at..]) {
+                end = at + len;
+                bytes.extend_from_slice(word.as_bytes());
+                if is {
+                    bytes.extend_from_slice(b": ");
+                }
+                sources.resize(bytes.len(), (offset(at), offset(end)));
+                while rest.next_if(|(next, _)| *next < end).is_some() {}
+                continue;
+            }
             let mut seen = ascii(c);
             if c == '\\'
                 && let Some(&(_, letter)) = rest.peek()
@@ -81,6 +97,10 @@ fn ascii(c: char) -> Option<u8> {
         0xad | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2069 | 0xfe00..=0xfe0f | 0xfeff => {
             return None;
         }
+        // Latin letters that have no other letter in them.
+        0x110 | 0x111 | 0x131 | 0x141 | 0x142 => {
+            b"DdiLl"[[0x110, 0x111, 0x131, 0x141, 0x142].partition_point(|it| *it < code)]
+        }
         0x300..=0x36f | 0xe0000..=0xe01ef => return None,
         0xa0 | 0x1680 | 0x2000..=0x200a | 0x202f | 0x205f | 0x3000 => b' ',
         0x85 | 0x2028 | 0x2029 => b'\n',
@@ -107,8 +127,15 @@ fn digit(code: u32) -> Option<u8> {
     (code - zero < 10).then(|| b'0' + (code - zero) as u8)
 }
 
+/// A Latin letter without its marks; for others what they are.
 fn letter(c: char) -> u8 {
-    match c {
+    let mut base = c;
+    if matches!(c as u32, 0x100..=0x24f | 0x1e00..=0x1eff) {
+        let mut first = None;
+        decompose_canonical(c, |part| base = *first.get_or_insert(part));
+    }
+    match base {
+        _ if base.is_ascii_alphabetic() => base as u8,
         _ if c.is_uppercase() => b'X',
         _ if c.is_lowercase() => b'x',
         _ if c.is_alphabetic() => UNCASED,
@@ -135,11 +162,17 @@ mod tests {
         check("Größe Ωμέγα 中9", "Grose Xxxxx \u{1}9");
         check("a\\nb\\\\", "a\nb\\\\");
         check("e\u{301}", "e");
+        check("hasło şifre mật khẩu İzmir", "haslo sifre mat khau Izmir");
+        check("Пароли: 密码是1", "password: password: 1");
+        check("суперпароль", "xxxxxxxxxxx");
     }
 
     #[test]
     fn every_part_leads_back_to_whole_characters() {
         let text = "ä４\u{200b}1 中\\n日🦀x";
+        let words = "a密码是1 паролем";
+        let words = View::new(words).source(&(1..12));
+        assert_eq!(words, 1..11, "a word goes with all of it");
         let view = View::new(text);
         for start in 0..view.bytes().len() {
             for end in start + 1..=view.bytes().len() {

@@ -26,6 +26,17 @@ fn passes(text: &str) {
     assert_eq!(default().judge_text("content", text, NOW).map(|judged| judged.changed), Ok(None), "{text:?}");
 }
 
+/// The text, if it may be written.
+fn passing(text: &str) -> Option<String> {
+    default().judge_text("content", text, NOW).is_ok().then(|| format!("passes: {text}"))
+}
+
+/// The text, if it may not.
+fn blocked(text: &str) -> Option<String> {
+    let blocked = default().judge_text("content", text, NOW).err()?;
+    Some(format!("{}: {text}", blocked.detector))
+}
+
 #[test]
 fn a_key_given_in_the_syntax_of_another_language_passed() {
     let [_, key, _] = values();
@@ -197,6 +208,106 @@ fn credentials_in_files_of_tools_passed() {
     refused(&format!("{{\"auths\": {{\"registry.internal\": {{\"auth\": \"{credentials}\"}}}}}}"));
     refused(&format!("//registry.internal/:_auth={credentials}"));
     passes("auth: required, _auth=true, \"auth\": \"oauth2-proxy-v7\"");
+}
+
+#[test]
+fn a_password_behind_a_word_of_another_language_passed() {
+    let password = joined(&["xK9#m", "Q2vL8zT"]);
+    let mut wrong = Vec::new();
+    for text in [
+        "пароль: {}",
+        "Пароль от базы: {}",
+        "ПАРОЛЬ — {}",
+        "паролем={}",
+        "密码: {}",
+        "密码：{}",
+        "数据库的密码是{}",
+        "密碼為 {}",
+        "パスワード: {}",
+        "パスワードは{}です",
+        "비밀번호: {}",
+        "비밀번호는 {}",
+        "senha: {}",
+        "A senha é {}",
+        "wachtwoord: {}",
+        "het wachtwoord is {}",
+        "hasło: {}",
+        "Hasło={}",
+        "lösenord: {}",
+        "lösenordet är {}",
+        "şifre: {}",
+        "Şifresi: {}",
+        "parola: {}",
+        "parolă: {}",
+        "mật khẩu: {}",
+        "Mật khẩu là: {}",
+        "รหัสผ่าน: {}",
+        "รหัสผ่านคือ {}",
+        "كلمة المرور: {}",
+        "كلمة المرور هي {}",
+        "סיסמה: {}",
+        "הסיסמה היא {}",
+        "Kennwort: {}",
+        "das Kennwort lautet {}",
+        "Kennwort für den Server: {}",
+        "heslo: {}",
+        "passord: {}",
+        "CREATE USER ana IDENTIFIED BY '{}';",
+        "alter user ana identified with mysql_native_password by '{}'",
+        "IDENTIFIED BY \"{}\"",
+    ] {
+        wrong.extend(passing(&text.replace("{}", &password)));
+    }
+    for text in [
+        "пароль хранится в Vault, ротация каждые 90 дней",
+        "пароль: обязателен",
+        "密码策略：每90天更换一次，最少12个字符",
+        "パスワードは90日ごとに変更する",
+        "비밀번호 정책은 12자 이상",
+        "la parola chiave è scritta nel runbook-v2",
+        "a senha fica no Vault em kv/staging/db-2",
+        "hasło jest w 1Password",
+        "the bug was identified by 3 tests in run 20241129",
+        "identified by ana1984test in review",
+        "şifre: ${DB_PASSWORD_1}",
+        "wachtwoord: <your-password-1>",
+        "CREATE USER ana IDENTIFIED BY '${DB_PASSWORD_1}'",
+    ] {
+        wrong.extend(blocked(text));
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn a_value_below_or_before_its_name_passed() {
+    let [password, key, _] = values();
+    let mut wrong = Vec::new();
+    for text in [
+        "API key\n\n    {}",
+        "## API key\n\n```\n{}\n```\n",
+        "API key:\n\n{}\n",
+        "**API key**\n\n```text\n{}\n```",
+        "value: {}\nname: API_TOKEN",
+        "- value: \"{}\"\n  name: API_TOKEN\n",
+        "{\"value\": \"{}\", \"name\": \"API_TOKEN\"}",
+        "<add value=\"{}\" key=\"ApiToken\" />",
+    ] {
+        wrong.extend(passing(&text.replace("{}", &key)));
+    }
+    for text in ["Password\n\n    {}\n", "value: '{}'\nname: DB_PASSWORD"] {
+        wrong.extend(passing(&text.replace("{}", &password)));
+    }
+    for text in [
+        "API key\n\nThe key is kept in Vault under kv/staging/api-key-2.",
+        "# Tokens\n\n- rotate-keys-v2\n- 3f786850e387550fdab836ed7e6dc881de23001b",
+        "Secrets\n\n3f786850e387550fdab836ed7e6dc881de23001b\n",
+        "value: production\nname: API_TOKEN_STAGE",
+        "value: ${TOKEN_2}\nname: API_TOKEN",
+        "Password\n\nRequired12 characters or more",
+    ] {
+        wrong.extend(blocked(text));
+    }
+    assert_eq!(wrong, [""; 0]);
 }
 
 #[test]
