@@ -482,30 +482,3 @@ fn a_project_that_was_only_asked_for_is_not_remembered() {
     assert!(engine.terminate().success());
     nowhere_raw(data.path(), &["14155550132"]);
 }
-
-#[test]
-fn a_file_has_a_mebibyte_of_text() {
-    let data = tempfile::tempdir().unwrap();
-    let engine = Running::start(data.path());
-    let create = |name: &str, text: &str| {
-        let path = format!("/memories/{name}");
-        post(
-            &engine,
-            "/v1/adapters/anthropic-memory",
-            &json!({"command": "create", "path": path, "file_text": text}),
-        )
-    };
-    // What is escaped in JSON counts as what it is.
-    for (name, text) in [
-        ("plain", "a".repeat(1 << 20)),
-        ("lines", "abc\n".repeat(1 << 18)),
-        ("marks", "\"\\".repeat(1 << 19)),
-    ] {
-        let created = create(name, &text);
-        assert_eq!((created.status, &created.json()["is_error"]), (200, &json!(false)), "{name}");
-    }
-    let refused = create("larger", &"a".repeat((1 << 20) + 1));
-    // The model is told, which can write less.
-    assert_eq!((refused.status, &refused.json()["is_error"]), (200, &json!(true)));
-    assert!(refused.body.contains("1048577"), "{refused:?}");
-}

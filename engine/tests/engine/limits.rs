@@ -1,6 +1,10 @@
-//! docs/guide/limits.md says what the source says.
+//! docs/guide/limits.md says what the source says, and the memory tool's page what is true of its files.
 
 use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::process::Running;
 
 const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
@@ -116,4 +120,31 @@ fn every_limit_is_on_the_page_with_its_value() {
         assert!(PAGE.contains(right), "{right}");
         assert_eq!(faults(&PAGE.replace(right, wrong)).len(), 1, "{wrong} goes unnoticed");
     }
+}
+
+#[test]
+fn a_file_has_a_mebibyte_of_text() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let create = |name: &str, text: &str| {
+        let path = format!("/memories/{name}");
+        engine.post(
+            "/v1/adapters/anthropic-memory",
+            "",
+            &json!({"command": "create", "path": path, "file_text": text}).to_string(),
+        )
+    };
+    // What is escaped in JSON counts as what it is.
+    for (name, text) in [
+        ("plain", "a".repeat(1 << 20)),
+        ("lines", "abc\n".repeat(1 << 18)),
+        ("marks", "\"\\".repeat(1 << 19)),
+    ] {
+        let created = create(name, &text);
+        assert_eq!((created.status, &created.json()["is_error"]), (200, &json!(false)), "{name}");
+    }
+    let refused = create("larger", &"a".repeat((1 << 20) + 1));
+    // The model is told, which can write less.
+    assert_eq!((refused.status, &refused.json()["is_error"]), (200, &json!(true)));
+    assert!(refused.body.contains("1048577"), "{refused:?}");
 }
