@@ -15,7 +15,7 @@ fn statuses(setup: &str, listen: &str, preload: Option<&Path>, hosts: &[&str]) -
         eval "$SETUP"
         LD_PRELOAD="$PRELOAD" "$ENGINE" serve --data "$DATA" --listen "$LISTEN:8080" --admin-listen "$LISTEN:8081" 2>"$DATA/said" &
         trap "kill $!" EXIT
-        for n in $(seq 100); do grep -q '"serving"' "$DATA/said" && break; sleep 0.1; done
+        for n in $(seq 100); do grep -q 'projection answers' "$DATA/said" && break; sleep 0.1; done
         for host in $HOSTS; do
             for port in 8080/v1/log/head 8081/livez; do
                 (

@@ -106,6 +106,8 @@ fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usiz
         let Some((class, start)) = open.take() else { return };
         folded.clear();
         fold::fold(&composed[start..at], class, folded);
+        // Without the marks between them, letters may stand together that are one.
+        make_normal(folded);
         if folded.is_empty() {
             return;
         }

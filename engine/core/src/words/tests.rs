@@ -189,6 +189,13 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::string::string_regex(&format!("{scripts}{{0,40}}")).unwrap()
 }
 
+#[test]
+fn letters_that_a_mark_kept_apart_are_one_word_for_good() {
+    for word in cut("\u{1100}\u{93e}\u{1161}") {
+        assert_eq!(cut(&word).concat(), word);
+    }
+}
+
 proptest! {
     #[test]
     fn text_of_ascii_is_cut_like_any_other(text in "[ -~\\n\\t]{0,60}") {
