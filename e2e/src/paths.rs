@@ -16,8 +16,9 @@ pub fn state_dir() -> PathBuf {
     base_dir("XDG_STATE_HOME", ".local/state").join("memoryengine")
 }
 
-/// The checkout: the tool modules and the Containerfile are read there. The one cargo runs this from; without cargo, the one
-/// it was compiled from. They differ where two checkouts share a target folder: cargo does not compile anew for that.
+/// The checkout: the tool modules and the Containerfile are read there. The one cargo runs this from; without cargo,
+/// the one it was compiled from. They differ where two checkouts share a target folder: cargo does not compile anew
+/// for that.
 #[must_use]
 pub fn checkout_dir() -> PathBuf {
     let member = env::var_os("CARGO_MANIFEST_DIR")

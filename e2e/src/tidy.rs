@@ -32,8 +32,8 @@ const CRATES: [(&str, &[&str], bool); 6] = [
     ("e2e", &["crds", "engine-core"], false),
 ];
 const OURS: [&str; 6] = ["crds", "engine-core", "memory-engine", "operator-core", "memory-operator", "e2e"];
-/// All that a pure crate may use: no runtime, client, database, clock or random source is among them. `regex` searches in
-/// linear time, whatever the text.
+/// All that a pure crate may use: no runtime, client, database, clock or random source is among them. `regex` searches
+/// in linear time, whatever the text.
 const PURE: [&str; 19] = [
     "base64",
     "ed25519-dalek",

@@ -1,5 +1,6 @@
-//! Answers that were given before and are still right. A key says what was asked and of which state, so that nothing has to be
-//! removed when something is written: what was kept of an older state is not asked for any more, and goes when room is needed.
+//! Answers that were given before and are still right. A key says what was asked and of which state, so that nothing
+//! has to be removed when something is written: what was kept of an older state is not asked for any more, and goes
+//! when room is needed.
 
 use std::sync::Arc;
 
@@ -127,7 +128,8 @@ impl Answers {
         found
     }
 
-    /// Keeps an answer that is right until then. One in which a lane took no part is not kept: it would hide that all is well again.
+    /// Keeps an answer that is right until then. One in which a lane took no part is not kept: it would hide that all
+    /// is well again.
     pub(crate) fn keep(&self, key: AnswerKey, answer: Answer, until: i64) {
         let degraded = match &answer {
             Answer::Search(answer) => !answer.degraded.is_empty(),

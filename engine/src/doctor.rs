@@ -20,7 +20,8 @@ use crate::verify::verify;
 pub(crate) struct Report {
     /// Nothing is broken, or what was is repaired.
     pub(crate) ok: bool,
-    /// Whether an engine runs on the directory: then nothing is repaired, and the full-text index is left to that engine.
+    /// Whether an engine runs on the directory: then nothing is repaired, and the full-text index is left to that
+    /// engine.
     engine_running: bool,
     checks: Vec<Check>,
 }

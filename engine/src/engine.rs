@@ -79,8 +79,8 @@ pub(crate) enum StartError {
     Model(#[from] BadModel),
 }
 
-/// Memory that catalogs may take when nothing is configured, in eighths of what the process may use: the rest is for the program,
-/// the pages of the projection, and what requests need. Of half a gibibyte it is 320 MiB.
+/// Memory that catalogs may take when nothing is configured, in eighths of what the process may use: the rest is for
+/// the program, the pages of the projection, and what requests need. Of half a gibibyte it is 320 MiB.
 const CATALOGS_EIGHTHS: u64 = 5;
 /// Memory that kept answers may take, bytes.
 const ANSWERS_BYTES_MAX: u64 = 32 << 20;

@@ -22,8 +22,8 @@ type Listener = Box<dyn Fn(&[String]) + Send + Sync>;
 pub(crate) struct Listeners(Mutex<Vec<Listener>>);
 
 impl Listeners {
-    /// Calls this with the ids of memories that are forgotten, after their rows are gone and before anybody is told that they
-    /// are. It must drop its copies before it returns.
+    /// Calls this with the ids of memories that are forgotten, after their rows are gone and before anybody is told
+    /// that they are. It must drop its copies before it returns.
     pub(crate) fn add(&self, listener: impl Fn(&[String]) + Send + Sync + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }

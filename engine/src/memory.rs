@@ -7,7 +7,8 @@ const GROUPS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/m
 /// What the machine has.
 const MACHINE: &str = "/proc/meminfo";
 
-/// Without a limit of its own the process shares the machine with others, and takes no more than one part in so many for granted.
+/// Without a limit of its own the process shares the machine with others, and takes no more than one part in so many
+/// for granted.
 const SHARED_BY: u64 = 4;
 
 /// Bytes that the process may use; the limit of its container, where it has one.

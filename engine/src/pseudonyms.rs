@@ -1,6 +1,6 @@
-//! The key of the tokens that stand for personal data in identifiers: `keys/pseudonym.key`, 64 hex digits. It is made with the
-//! log. Once the log holds tokens it says of which key they are, so that another key, or a new one in place of one that
-//! was lost, is noticed: under it every such name would be another.
+//! The key of the tokens that stand for personal data in identifiers: `keys/pseudonym.key`, 64 hex digits. It is made
+//! with the log. Once the log holds tokens it says of which key they are, so that another key, or a new one in place
+//! of one that was lost, is noticed: under it every such name would be another.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

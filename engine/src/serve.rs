@@ -86,8 +86,8 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     stop(engine, clients, platform, config.drain).await
 }
 
-/// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for as long as
-/// a large projection takes to be built. After that the first name that needs it does.
+/// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for
+/// as long as a large projection takes to be built. After that the first name that needs it does.
 const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const KEY_LOOKS_MAX: u32 = 3600;
 

@@ -1,4 +1,5 @@
-//! What stands before the log: every event is judged by the policy before the first byte of it is written, whoever asks for it.
+//! What stands before the log: every event is judged by the policy before the first byte of it is written, whoever
+//! asks for it.
 
 use std::sync::Arc;
 
@@ -71,8 +72,8 @@ impl Gate {
         &self.policy
     }
 
-    /// The events as they may be written. One that may not be refuses them all. Identifiers come here as they are stored; what
-    /// of them is not, of an event that anybody may write, is made so.
+    /// The events as they may be written. One that may not be refuses them all. Identifiers come here as they are
+    /// stored; what of them is not, of an event that anybody may write, is made so.
     pub(crate) async fn pass(
         &self,
         drafts: Vec<Draft>,

@@ -28,8 +28,8 @@ pub fn event_line(line: &[u8]) {
     assert_eq!(forget(&forgotten, ID).as_deref(), Ok(forgotten.as_slice()));
 }
 
-/// Envelope and payload, parted by a line feed, with the right hash and whatever commitment the envelope has: the quick reader
-/// and serde agree, and nothing gets in that a JSON reader would not take.
+/// Envelope and payload, parted by a line feed, with the right hash and whatever commitment the envelope has: the
+/// quick reader and serde agree, and nothing gets in that a JSON reader would not take.
 pub fn envelope(data: &[u8]) {
     let Some((envelope, payload)) = parted(data) else { return };
     // The commitment is put in where the bytes say `COMMITMENT`, for nobody guesses it.
@@ -112,8 +112,8 @@ fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The index of a compressed segment, behind as many bytes as the first two say: what is read is written the same way, and
-/// leads nowhere outside of the file.
+/// The index of a compressed segment, behind as many bytes as the first two say: what is read is written the same way,
+/// and leads nowhere outside of the file.
 pub fn frames(data: &[u8]) {
     let Some(([high, low], json)) = data.split_first_chunk() else { return };
     let before = u64::from(*high) << 8 | u64::from(*low);

@@ -194,9 +194,9 @@ async fn patch(
     Ok(Arc::new(written))
 }
 
-/// What will be refused again however often it is tried, because the object itself is at fault or the operator's rights are,
-/// is told apart from what may pass. A conflict passes: somebody made or changed the object in the meantime, and the next
-/// look sees it.
+/// What will be refused again however often it is tried, because the object itself is at fault or the operator's
+/// rights are, is told apart from what may pass. A conflict passes: somebody made or changed the object in the
+/// meantime, and the next look sees it.
 fn problem(key: &ChildKey, error: &CallError) -> Problem {
     let key = key.clone();
     match error.api().filter(|status| matches!(status.code, 400 | 403 | 422)) {

@@ -1,5 +1,5 @@
-//! What was written last, and what did not work: what a reconcile knows of those before it. Lost with the process, which
-//! then writes each object that admission changes once more, and tries again what was refused.
+//! What was written last, and what did not work: what a reconcile knows of those before it. Lost with the process,
+//! which then writes each object that admission changes once more, and tries again what was refused.
 
 use std::{
     collections::{BTreeMap, HashMap},

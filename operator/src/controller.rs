@@ -147,7 +147,8 @@ struct Looked {
     problem: Option<Problem>,
 }
 
-/// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor needs it.
+/// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor
+/// needs it.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
     let observed = observe(engine, context).await;
     let valid = match validate::validate(&observed.engine, &context.settings) {
@@ -166,8 +167,8 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looke
     Ok(Looked { action: Action::requeue(wait), problem: done.problem })
 }
 
-/// When to try again what did not work: each time later. An object that is fought over is tried at the usual looks, within
-/// the bound of its repairs.
+/// When to try again what did not work: each time later. An object that is fought over is tried at the usual looks,
+/// within the bound of its repairs.
 fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
     let problem = problem.filter(|problem| !matches!(problem, Problem::Contested { .. }))?;
     let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());

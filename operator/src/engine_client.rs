@@ -43,8 +43,8 @@ impl EngineClient {
         connector.set_connect_timeout(Some(REPORT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Well before an engine ends connections that rest (75 s; 10 s in earlier versions, 5 s at least where it is configured): a
-            // request on one that is being closed fails.
+            // Well before an engine ends connections that rest (75 s; 10 s in earlier versions, 5 s at least where it
+            // is configured): a request on one that is being closed fails.
             .pool_idle_timeout(Duration::from_secs(4))
             .build(connector);
         Self(client)

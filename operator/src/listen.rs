@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on an address. `[::]` is every address of both families, whatever the node's `net.ipv6.bindv6only` says, and of
-/// IPv4 alone where the node has no IPv6; every other address is what it says.
+/// Listens on an address. `[::]` is every address of both families, whatever the node's `net.ipv6.bindv6only` says,
+/// and of IPv4 alone where the node has no IPv6; every other address is what it says.
 ///
 /// # Errors
 /// The address is taken, or not one of this machine.

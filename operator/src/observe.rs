@@ -21,8 +21,8 @@ use crate::{
     refusals::pod_refusal,
 };
 
-/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it, and the
-/// log is looked at all the same.
+/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it,
+/// and the log is looked at all the same.
 pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Observed {
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
     let name = engine.metadata.name.clone().unwrap_or_default();

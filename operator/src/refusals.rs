@@ -1,5 +1,5 @@
-//! Why Kubernetes makes no pod: it says so in events of the StatefulSet and nowhere else. Asked only while it makes none, so
-//! that an engine that is well costs nothing.
+//! Why Kubernetes makes no pod: it says so in events of the StatefulSet and nowhere else. Asked only while it makes
+//! none, so that an engine that is well costs nothing.
 
 use k8s_openapi::api::{core::v1::LimitRange, events::v1::Event};
 use kube::{Api, api::ListParams};

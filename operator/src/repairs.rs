@@ -1,5 +1,5 @@
-//! A bound on repairing the same object again and again. Restoring what was applied before is a repair; what the spec wants
-//! anew is none, however often it is edited.
+//! A bound on repairing the same object again and again. Restoring what was applied before is a repair; what the spec
+//! wants anew is none, however often it is edited.
 //!
 //! Somebody who keeps changing what the operator keeps putting right (a mutating webhook, another controller) would
 //! otherwise make both of them write as fast as the API server answers.

@@ -294,8 +294,8 @@ impl Life {
     }
 }
 
-/// Has the log begin another segment again and again: a cut is then as likely to meet the sealing, compressing and signing
-/// as the writing.
+/// Has the log begin another segment again and again: a cut is then as likely to meet the sealing, compressing and
+/// signing as the writing.
 fn rotate(engine: &Engine, stop: &AtomicBool) {
     let Ok(mut admin) = Connection::open(engine.admin) else { return };
     while !stop.load(Ordering::Acquire) && admin.post("/rotate", None, b"{}").is_ok() {

@@ -1,4 +1,5 @@
-//! A log as whoever has the disk sees it: segments, their lines, and the means to write them anew with every hash right.
+//! A log as whoever has the disk sees it: segments, their lines, and the means to write them anew with every hash
+//! right.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,8 +34,8 @@ impl History {
         Ok(History { segments })
     }
 
-    /// Puts these segments, raw, in the place of those that are there, and takes away what a start would trust instead of
-    /// reading: whoever edits a log does that first.
+    /// Puts these segments, raw, in the place of those that are there, and takes away what a start would trust instead
+    /// of reading: whoever edits a log does that first.
     pub(super) fn write(&self, data: &Path) -> Result<()> {
         let log = data.join("log");
         for entry in fs::read_dir(&log)? {

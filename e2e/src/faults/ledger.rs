@@ -1,4 +1,5 @@
-//! What clients were promised, and whether a log keeps it. Lives in the memory of the campaign, so that no cut reaches it.
+//! What clients were promised, and whether a log keeps it. Lives in the memory of the campaign, so that no cut reaches
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Faults that need a real kernel: the power goes, the process goes, system calls fail.
 //!
 //! Each campaign starts the engine's binary, writes to it, does its worst and then holds the log against what the
-//! clients were promised ([`ledger`]). Each has a control that must fail, so that silence means something. A campaign is
-//! repeated by its seed as far as chance goes; when the kernel schedules what, it is not asked to repeat.
+//! clients were promised ([`ledger`]). Each has a control that must fail, so that silence means something. A campaign
+//! is repeated by its seed as far as chance goes; when the kernel schedules what, it is not asked to repeat.
 
 mod campaign;
 mod dice;

@@ -1,7 +1,7 @@
 //! A place that leaves nothing behind: own mounts, own processes, own memory.
 //!
-//! The campaign runs again as process 1 of a new PID and mount namespace. When it ends, however that happens, the kernel
-//! ends every engine it started, then unmounts what it mounted; the loop devices go with the mounts.
+//! The campaign runs again as process 1 of a new PID and mount namespace. When it ends, however that happens, the
+//! kernel ends every engine it started, then unmounts what it mounted; the loop devices go with the mounts.
 
 use std::env;
 use std::fs;
@@ -77,8 +77,8 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     Ok(code(status))
 }
 
-/// Detaches loop devices and removes folders of campaigns that are over. A device goes with its mount, except now and then
-/// when the namespace ends in the middle of something; whoever is killed cannot remove a folder.
+/// Detaches loop devices and removes folders of campaigns that are over. A device goes with its mount, except now and
+/// then when the namespace ends in the middle of something; whoever is killed cannot remove a folder.
 fn sweep() {
     let own = std::process::id();
     let is_over = |name: &str| {
@@ -134,8 +134,8 @@ pub(super) fn settle(place: &Path) -> Result<()> {
     });
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory")?;
-    // A mount of its own: a volume mounted on the memory its own image lies in would keep itself alive for good when the
-    // namespace ends, since such mounts go from the outside in.
+    // A mount of its own: a volume mounted on the memory its own image lies in would keep itself alive for good when
+    // the namespace ends, since such mounts go from the outside in.
     let images = place.join(IMAGES);
     fs::create_dir(&images)?;
     mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory for images")

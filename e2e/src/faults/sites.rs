@@ -37,8 +37,8 @@ impl fmt::Display for Site {
     }
 }
 
-/// How often each site is passed, in the thread that passes it most often: strace counts by thread. So a step that is tried
-/// again by a new thread fails again, until the tracer is gone.
+/// How often each site is passed, in the thread that passes it most often: strace counts by thread. So a step that is
+/// tried again by a new thread fails again, until the tracer is gone.
 pub(super) type Sites = BTreeMap<Site, u64>;
 
 // With -D the tracer stands beside the engine and not above it, so that it can be taken away from a running one.

@@ -383,8 +383,8 @@ impl Tampering {
         Ok(alarms)
     }
 
-    /// What the engine says of a log: [`WHOLE`], or the kind of fault. A log that is called faulty must not be written to,
-    /// one that is called whole must be.
+    /// What the engine says of a log: [`WHOLE`], or the kind of fault. A log that is called faulty must not be written
+    /// to, one that is called whole must be.
     fn verdict(&self, data: &Path, anchor: &Path) -> Result<String> {
         let mut launch = Launch::new(&self.engine, data);
         launch.arguments = vec!["--anchor".into(), anchor.display().to_string()];

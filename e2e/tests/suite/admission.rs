@@ -1,4 +1,4 @@
-//! Policies of the cluster that change what the operator applies: accepted and named, never fought (O1, O9).
+//! Policies of the cluster that change what the operator applies: accepted and named, never fought.
 
 use std::time::Duration;
 
@@ -156,8 +156,8 @@ async fn in_force(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What a policy makes of the objects is accepted: the engine is Ready and stays so, nothing is written for nothing, the
-/// first event is anchored in time, and the condition names what is not as it was applied.
+/// What a policy makes of the objects is accepted: the engine is Ready and stays so, nothing is written for nothing,
+/// the first event is anchored in time, and the condition names what is not as it was applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_admission_makes_of_objects_is_accepted_and_named() {
     in_namespace("admission", async |world| {

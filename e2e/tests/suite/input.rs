@@ -1,4 +1,4 @@
-//! Bad input ends in a refusal or in a condition that says what to do; never in a crash, never in a hot loop (O1, O9).
+//! Bad input ends in a refusal or in a condition that says what to do; never in a crash, never in a hot loop.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Every field there is, with values that mean nothing: each is refused by the API server, or by the operator in words;
-//! none is taken and then refused by Kubernetes when the operator makes objects of it (O9).
+//! none is taken and then refused by Kubernetes when the operator makes objects of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -267,8 +267,8 @@ fn bad_specs(spec: &Value) -> Result<Vec<(String, Value)>> {
     Ok(all)
 }
 
-/// What Kubernetes refuses in objects of the operator is refused in the MemoryEngine: what the API server takes ends in no
-/// `ApplyRefused`.
+/// What Kubernetes refuses in objects of the operator is refused in the MemoryEngine: what the API server takes ends
+/// in no `ApplyRefused`.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
     in_namespace("leaves", async |world| {
@@ -310,7 +310,8 @@ fn must_be_refused(taken: &[(String, Value)]) -> Vec<String> {
     taken.iter().map(|(what, _)| what.clone()).filter(|what| never.contains(what)).collect()
 }
 
-/// Makes engines of these specs, and says which of them Kubernetes then refused. Each has a name of its own: claims stay.
+/// Makes engines of these specs, and says which of them Kubernetes then refused. Each has a name of its own: claims
+/// stay.
 async fn refused_later(world: &World, first: usize, batch: &[(String, Value)]) -> Result<Vec<String>> {
     let engines = world.api::<MemoryEngine>();
     let names: Vec<String> = (first..first + batch.len()).map(|number| format!("e{number}")).collect();

@@ -1,4 +1,4 @@
-//! From apply to delete: the main job (O1, L1, O9).
+//! From apply to delete: the main job.
 
 use std::sync::{Arc, Mutex};
 
@@ -226,8 +226,8 @@ where
     .await
 }
 
-/// O9: a wrong image, then the right one: from the moment the operator has seen the correction, a pipeline that waits by
-/// kstatus is not told that the engine has failed, although the pod of before still shows that it did.
+/// O9: a wrong image, then the right one: from the moment the operator has seen the correction, a pipeline that waits
+/// by kstatus is not told that the engine has failed, although the pod of before still shows that it did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_image_is_never_called_failed() {
     in_namespace("corrected", async |world| {

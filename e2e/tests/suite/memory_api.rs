@@ -1,4 +1,4 @@
-//! What a MemoryEngine says about memories holds for whoever talks to its engine (M6, M8, M9, L10, O9).
+//! What a MemoryEngine says about memories holds for whoever talks to its engine.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::deploy;
@@ -33,7 +33,8 @@ fn hashed(text: &str) -> Value {
     json!({"sha256": digest, "expires": "2999-01-01T00:00:00+01:00"})
 }
 
-/// Every section, at the bounds of the definition where nothing else is tried: what passes them, the engine starts with.
+/// Every section, at the bounds of the definition where nothing else is tried: what passes them, the engine starts
+/// with.
 fn sections() -> Value {
     let mut hosts: Vec<String> = (0..61).map(|n| format!("host-{n}.example.org")).collect();
     hosts.extend(["memory.example.org", "a_b.example.org:65535", "[fd00::1]:1"].map(str::to_owned));
@@ -123,7 +124,8 @@ async fn searches_find_by_words_and_by_meaning(memories: &Memories) -> Result<()
     Ok(())
 }
 
-/// One message to `/mcp` from another pod, under the name of the Service or another one. The status comes back with the answer.
+/// One message to `/mcp` from another pod, under the name of the Service or another one. The status comes back with
+/// the answer.
 async fn message(world: &World, host: Option<&str>, method: &str, params: &Value) -> Result<(u16, Value)> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let url = format!("http://notes.{}.svc:8080/mcp", world.namespace);

@@ -1,4 +1,4 @@
-//! Drift is put right, and nothing of anybody else is touched (O1).
+//! Drift is put right, and nothing of anybody else is touched.
 
 use std::time::Duration;
 

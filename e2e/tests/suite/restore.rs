@@ -1,4 +1,4 @@
-//! Objects that come back: the claim on its kept volume, and every child from a saved manifest (L6, O1).
+//! Objects that come back: the claim on its kept volume, and every child from a saved manifest.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -179,8 +179,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// A claim of the name that an engine needs, with nothing that says whose it is: left alone, and nobody is told to delete
-/// it; handed over as the message says, it is taken.
+/// A claim of the name that an engine needs, with nothing that says whose it is: left alone, and nobody is told to
+/// delete it; handed over as the message says, it is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_of_somebody_else_is_left_alone_until_it_is_handed_over() {
     in_namespace("claim-foreign", async |world| {

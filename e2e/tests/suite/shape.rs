@@ -1,4 +1,4 @@
-//! The pod and what others do to it: sidecars, quotas, labels, volumes made by hand (O2, O9).
+//! The pod and what others do to it: sidecars, quotas, labels, volumes made by hand.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;

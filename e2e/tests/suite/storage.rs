@@ -1,4 +1,4 @@
-//! The volume: it grows under load, fills up and recovers, and what stands in its way is said (L1, L6, O9).
+//! The volume: it grows under load, fills up and recovers, and what stands in its way is said.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

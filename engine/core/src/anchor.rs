@@ -1,8 +1,8 @@
-//! Judges a log against what was recorded of it outside of its volume (L6).
+//! Judges a log against what was recorded of it outside of its volume.
 //!
-//! A log that verifies in itself may still not be the log that was: a dropped tail, an older copy of the volume, or a history
-//! written anew all verify. An anchor, kept where the writer of the log cannot reach it, tells. What it cannot tell apart is
-//! a tail dropped by hand from an older copy of the volume: both are [`IntegrityFaultKind::Truncated`].
+//! A log that verifies in itself may still not be the log that was: a dropped tail, an older copy of the volume, or a
+//! history written anew all verify. An anchor, kept where the writer of the log cannot reach it, tells. What it cannot
+//! tell apart is a tail dropped by hand from an older copy of the volume: both are [`IntegrityFaultKind::Truncated`].
 
 use thiserror::Error;
 
@@ -173,8 +173,8 @@ impl Held {
         self.fault.as_ref()
     }
 
-    /// Judges the log by what was given, unless something newer was given before. Later answers may take back a fault, for
-    /// an anchor with more accepted rollbacks is newer than the one that was contradicted.
+    /// Judges the log by what was given, unless something newer was given before. Later answers may take back a fault,
+    /// for an anchor with more accepted rollbacks is newer than the one that was contradicted.
     pub fn take(&mut self, given: &GivenAnchor, log: &LogFacts) -> Taken {
         let older = match (given, &self.newest) {
             (GivenAnchor::Known { anchor, .. }, Some(newest)) => is_older(anchor, newest),

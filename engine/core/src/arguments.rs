@@ -1,6 +1,7 @@
-//! Arguments as models and their clients send them, made into what a tool's own JSON Schema asks for, where they can mean one
-//! thing only: `null` for what may be left out, `"5"` and `5.0` for a number, `"true"` for a truth value, `"[\"a\"]"` and `"a"`
-//! for a list. What could mean two things is left as it is, and refused with its reason by whoever reads it.
+//! Arguments as models and their clients send them, made into what a tool's own JSON Schema asks for, where they can
+//! mean one thing only: `null` for what may be left out, `"5"` and `5.0` for a number, `"true"` for a truth value,
+//! `"[\"a\"]"` and `"a"` for a list. What could mean two things is left as it is, and refused with its reason by
+//! whoever reads it.
 
 use serde_json::{Map, Number, Value};
 
@@ -140,7 +141,8 @@ fn one_of(words: &[&str], text: &str) -> Option<Value> {
     }
 }
 
-/// A value that fits a schema, or the value itself where nothing else is meant for sure; none when it says that there is none.
+/// A value that fits a schema, or the value itself where nothing else is meant for sure; none when it says that there
+/// is none.
 fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Option<Value> {
     let kinds = Kinds::of(schema);
     if let (Some(words), Value::String(text)) = (words(schema), &value) {

@@ -123,8 +123,8 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// Where in the files the events of a checkpoint end: an extension line of the engine's own checkpoint, by which a start
-/// knows what it need not read again.
+/// Where in the files the events of a checkpoint end: an extension line of the engine's own checkpoint, by which a
+/// start knows what it need not read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// First event of the segment, which its file is named by.

@@ -22,8 +22,8 @@ pub const RETENTION_APPLIED: &str = "retention.applied";
 /// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.
 pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
 
-/// Type of the event that says which key makes the tokens of this log's identifiers: [`PseudonymsKeyedPayload`]. Written before
-/// the first of them.
+/// Type of the event that says which key makes the tokens of this log's identifiers: [`PseudonymsKeyedPayload`].
+/// Written before the first of them.
 pub const LOG_PSEUDONYMS_KEYED: &str = "log.pseudonyms_keyed";
 
 /// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
@@ -42,7 +42,8 @@ pub const ITEM_REFRESHED: &str = "item.refreshed";
 pub const ENTITY_PUT: &str = "entity.put";
 /// Type of the event that says something about an entity: [`crate::graph::ObservationsPayload`].
 pub const ENTITY_OBSERVED: &str = "entity.observed";
-/// Type of the event that ends an entity, what was observed of it and its relations: [`crate::graph::EntityEndPayload`].
+/// Type of the event that ends an entity, what was observed of it and its relations:
+/// [`crate::graph::EntityEndPayload`].
 pub const ENTITY_ENDED: &str = "entity.ended";
 /// Type of the event that ends observations: [`crate::graph::ObservationsEndPayload`].
 pub const OBSERVATION_ENDED: &str = "observation.ended";
@@ -51,7 +52,8 @@ pub const RELATION_PUT: &str = "relation.put";
 /// Type of the event that ends a relation: [`crate::graph::RelationEndPayload`].
 pub const RELATION_ENDED: &str = "relation.ended";
 
-/// Types that say something about the log or about other events: the engine writes them itself, after checks of its own.
+/// Types that say something about the log or about other events: the engine writes them itself, after checks of its
+/// own.
 pub const RESERVED: &[&str] = &[
     MEMORY_SAVED,
     MEMORY_INVALIDATED,

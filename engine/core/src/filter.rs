@@ -9,9 +9,10 @@ use crate::request::Refused;
 
 /// A checked filter: every condition must hold.
 ///
-/// `{"field": value}` asks for that value, `{"field": {"$gt": 1, "$lte": 9}}` compares (`$eq`, `$ne`, `$gt`, `$gte`, `$lt`,
-/// `$lte`), `{"field": {"inner": …}}` asks the same of a field of the field. A field that is not there is null. Only two
-/// numbers or two texts can be compared by size; numbers are equal by value, texts are ordered by their code points.
+/// `{"field": value}` asks for that value, `{"field": {"$gt": 1, "$lte": 9}}` compares (`$eq`, `$ne`, `$gt`, `$gte`,
+/// `$lt`, `$lte`), `{"field": {"inner": …}}` asks the same of a field of the field. A field that is not there is null.
+/// Only two numbers or two texts can be compared by size; numbers are equal by value, texts are ordered by their code
+/// points.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter(Vec<(String, Condition)>);
 

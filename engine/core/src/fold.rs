@@ -36,8 +36,8 @@ pub enum Change {
     PutSetting(Setting),
     /// A row as it is: of an item, or of the graph.
     PutRow(Row),
-    /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request only
-    /// the key stays. The rows that are left are those of a log in which the payloads are missing already.
+    /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request
+    /// only the key stays. The rows that are left are those of a log in which the payloads are missing already.
     Forget(Vec<String>),
 }
 

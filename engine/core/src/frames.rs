@@ -1,8 +1,8 @@
 //! The index at the end of a compressed segment.
 //!
-//! A compressed segment is a zstd file of independent frames, each of whole lines, and one skippable frame at its end that
-//! says where they are. Any zstd decompressor gives the raw segment back; a reader that knows the index starts at the frame
-//! it needs.
+//! A compressed segment is a zstd file of independent frames, each of whole lines, and one skippable frame at its end
+//! that says where they are. Any zstd decompressor gives the raw segment back; a reader that knows the index starts at
+//! the frame it needs.
 
 use std::ops::Range;
 
@@ -103,8 +103,8 @@ impl FrameIndex {
         [MAGIC.as_slice(), &len.to_le_bytes(), &json].concat()
     }
 
-    /// Reads the index from the end of a file of this length: `tail` are its last bytes, [`INDEX_BYTES_MAX`] of them if it
-    /// has so many. Answers where the index starts as well, which is where the last frame ends.
+    /// Reads the index from the end of a file of this length: `tail` are its last bytes, [`INDEX_BYTES_MAX`] of them
+    /// if it has so many. Answers where the index starts as well, which is where the last frame ends.
     ///
     /// # Errors
     ///

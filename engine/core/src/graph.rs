@@ -1,8 +1,8 @@
 //! Entities, what was observed of them, and the relations between them, each true for a time.
 //!
 //! An entity is its name in a project. Every event gives rows of its own and no row depends on another, so that what is
-//! forgotten leaves the rows of a log that never had it: what an end ends is found when it is asked for. An end counts for
-//! what was put before it; the end of an entity is one for its observations and its relations too.
+//! forgotten leaves the rows of a log that never had it: what an end ends is found when it is asked for. An end counts
+//! for what was put before it; the end of an entity is one for its observations and its relations too.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -229,8 +229,8 @@ fn since(line: &EventLine<'_>, said: Option<Timestamp>) -> Value {
     Value::Integer(microseconds(said.unwrap_or(line.envelope.time)))
 }
 
-/// A name as questions are searched for it: its words in normal form, one space between them. Of scripts without blanks every
-/// character is a word: where words begin there depends on what stands around them.
+/// A name as questions are searched for it: its words in normal form, one space between them. Of scripts without
+/// blanks every character is a word: where words begin there depends on what stands around them.
 pub fn folded(name: &str) -> String {
     words(name).join(" ")
 }

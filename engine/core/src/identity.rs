@@ -1,5 +1,6 @@
-//! Which texts are identifiers: in events, in requests and in answers. One list for each, so that a name is the same name on
-//! every way in and out. What becomes of an identifier is [`Policy::judge_identifier`](crate::policy::Policy::judge_identifier).
+//! Which texts are identifiers: in events, in requests and in answers. One list for each, so that a name is the same
+//! name on every way in and out. What becomes of an identifier is
+//! [`Policy::judge_identifier`](crate::policy::Policy::judge_identifier).
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,9 @@ use crate::words::normal_form;
 mod answers;
 mod requests;
 
-/// Identifiers in the payloads of the events that have a meaning, as [`Policy`](crate::policy::Policy) names fields: `[]` is
-/// any item of a list, `<key>` any key of an object. Type, actor, project and session are identifiers in every event.
+/// Identifiers in the payloads of the events that have a meaning, as [`Policy`](crate::policy::Policy) names fields:
+/// `[]` is any item of a list, `<key>` any key of an object. Type, actor, project and session are identifiers in every
+/// event.
 pub const IDENTIFIERS: &[(&str, &[&str])] = &[
     (MEMORY_SAVED, &["type", "tags[]", "entities[]", "source.uri"]),
     (MEMORY_INVALIDATED, &[]),
@@ -73,8 +75,8 @@ pub trait Identified {
     /// Shows each of them, which may be changed.
     fn identifiers(&mut self, visit: &mut Visit<'_>);
 
-    /// Shows each text that is content and is compared with what is stored, word by word: an observation is added once, and ended
-    /// by what it says.
+    /// Shows each text that is content and is compared with what is stored, word by word: an observation is added
+    /// once, and ended by what it says.
     fn compared(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
 }
 
@@ -123,8 +125,8 @@ impl Told {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoKey;
 
-/// Turns every identifier of a request into the name it is stored under, and what is compared into what is stored. What may not be stored stays as it is: the gate
-/// refuses it when it is written, and nothing is found under it.
+/// Turns every identifier of a request into the name it is stored under, and what is compared into what is stored.
+/// What may not be stored stays as it is: the gate refuses it when it is written, and nothing is found under it.
 pub fn stored(
     policy: &Policy,
     key: Option<&PseudonymKey>,

@@ -1,8 +1,8 @@
 //! Items: values under a namespace and a key, one version after another.
 //!
-//! Each version is a row of its own and no row depends on another: what is forgotten leaves the rows of a log that never had
-//! it. The latest version counts; when it is a deletion, there is no item. The number of a version is the sequence number of
-//! its event, which grows with every version and is never given again.
+//! Each version is a row of its own and no row depends on another: what is forgotten leaves the rows of a log that
+//! never had it. The latest version counts; when it is a deletion, there is no item. The number of a version is the
+//! sequence number of its event, which grows with every version and is never given again.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,8 @@ pub struct ItemDeletedPayload {
     pub key: String,
 }
 
-/// Payload of an [`ITEM_REFRESHED`] event. Nothing of the item itself is in it: it says nothing once the item is forgotten.
+/// Payload of an [`ITEM_REFRESHED`] event. Nothing of the item itself is in it: it says nothing once the item is
+/// forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemRefreshedPayload {
@@ -56,9 +57,9 @@ pub struct ItemRefreshedPayload {
     pub expires_at: Timestamp,
 }
 
-/// Until when an item is there that has a time to live and is read now: what is to be written, or nothing when it has had nearly all of
-/// its time anew. So whoever reads all the time writes ten events in the time that the item has to live, and no more. All in
-/// microseconds.
+/// Until when an item is there that has a time to live and is read now: what is to be written, or nothing when it has
+/// had nearly all of its time anew. So whoever reads all the time writes ten events in the time that the item has to
+/// live, and no more. All in microseconds.
 pub fn refreshed_until(until: i64, ttl: i64, now: i64) -> Option<i64> {
     let wanted = now.saturating_add(ttl);
     let is_there = now < until;
@@ -75,8 +76,8 @@ pub fn dotted(namespace: &[String]) -> String {
 
 /// The row of an event about an item; none of other events.
 ///
-/// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two are empty in the
-/// row of a deletion, and only there.
+/// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two
+/// are empty in the row of a deletion, and only there.
 pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Unfoldable> {
     let (namespace, key, (expires_at, ttl), value, words) = match &*line.envelope.kind {
         ITEM_PUT => {

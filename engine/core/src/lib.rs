@@ -2,10 +2,10 @@
 //! random bytes are arguments; the crate `memory-engine` supplies them and acts on the answers.
 //!
 //! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
-//! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`] judges
-//! it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events into what the
-//! projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories, [`embedding`] makes vectors of
-//! them and [`retrieval`] ranks them, [`policy`] says what may be written,
+//! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`]
+//! judges it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events
+//! into what the projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories,
+//! [`embedding`] makes vectors of them and [`retrieval`] ranks them, [`policy`] says what may be written,
 //! [`identity`] what names something, [`forgetting`] and [`retention`] what goes,
 //! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
 //! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an

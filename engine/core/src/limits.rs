@@ -1,11 +1,11 @@
 //! Every limit of the API and of the format, in one place. What exceeds one is refused with its name, never cut.
 //! "Characters" are Unicode scalar values; sizes of content and payload are bytes of UTF-8.
 
-/// Largest content of a memory and largest payload of an event, bytes (M9).
+/// Largest content of a memory and largest payload of an event, bytes.
 pub const CONTENT_BYTES_MAX: usize = 1 << 20;
-/// Longest title, characters (M1).
+/// Longest title, characters.
 pub const TITLE_CHARS_MAX: usize = 120;
-/// Longest project, memory type, actor, session and event type, characters (M1).
+/// Longest project, memory type, actor, session and event type, characters.
 pub const NAME_CHARS_MAX: usize = 64;
 /// Most tags of one memory.
 pub const TAGS_MAX: usize = 32;
@@ -13,26 +13,28 @@ pub const TAGS_MAX: usize = 32;
 pub const TAG_CHARS_MAX: usize = 64;
 /// Most causes of one event: an event follows from a few others, a list of hundreds is a join somebody avoided.
 pub const CAUSES_MAX: usize = 64;
-/// Most events of one batch (M9).
+/// Most events of one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
 /// Largest request body, bytes. Content of [`CONTENT_BYTES_MAX`] may grow sixfold when it is escaped (`\u0000`).
 pub const BODY_BYTES_MAX: usize = 8 << 20;
-/// Most messages of one list of JSON-RPC: as many as anybody waits for, and no more than a request's time is enough for.
+/// Most messages of one list of JSON-RPC: as many as anybody waits for, and no more than a request's time is enough
+/// for.
 pub const RPC_BATCH_MAX: usize = 100;
 /// Deepest nesting of a JSON body: enough for any payload, shallow enough for every reader's stack.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Most keys of one object of a body: each is compared with all others, and a map with more is a table.
 pub const JSON_KEYS_MAX: usize = 10_000;
 /// Most values of a body, those inside of others counted too. The largest batch of the graph, 500 entities with 256
-/// observations each, has 130,000; a body of the largest size made of zeros would be 130 MiB when it is read into values.
+/// observations each, has 130,000; a body of the largest size made of zeros would be 130 MiB when it is read into
+/// values.
 pub const JSON_VALUES_MAX: usize = 200_000;
-/// Longest `q`, characters (M9).
+/// Longest `q`, characters.
 pub const QUERY_CHARS_MAX: usize = 4096;
 /// Longest query string of a URL, bytes: a `q` of the maximum in escaped four-byte characters, and the filters.
 pub const URL_QUERY_BYTES_MAX: usize = 12 * QUERY_CHARS_MAX + 4096;
 /// Fewest results that can be asked for.
 pub const SEARCH_LIMIT_MIN: u32 = 1;
-/// Most results of one search (M9).
+/// Most results of one search.
 pub const SEARCH_LIMIT_MAX: u32 = 1000;
 /// Results of a search that does not say.
 pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
@@ -40,11 +42,11 @@ pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
 pub const REASON_CHARS_MAX: usize = 1000;
 /// Most events that one event of type `memory.forgotten` names: its line stays far below a mebibyte.
 pub const FORGET_TARGETS_MAX: usize = 1000;
-/// Most ids of one request for entries (M1).
+/// Most ids of one request for entries.
 pub const ENTRIES_MAX: usize = 200;
 /// Most bytes of content of one answer with entries: a list of two hundred mebibytes is no answer.
 pub const ENTRIES_BYTES_MAX: u64 = 8 << 20;
-/// Most memories before and after the anchor of a timeline (M1), and how many when it does not say.
+/// Most memories before and after the anchor of a timeline, and how many when it does not say.
 pub const TIMELINE_MAX: u32 = 20;
 /// See [`TIMELINE_MAX`].
 pub const TIMELINE_DEFAULT: u32 = 5;
@@ -54,14 +56,15 @@ pub const HISTORY_MAX: usize = 1000;
 pub const EVENTS_SCAN_MAX: usize = 20_000;
 /// Most documents of one request.
 pub const DOCUMENTS_MAX: usize = 100;
-/// Largest piece of a document, bytes: about 500 tokens, small enough to be one thought and to leave room for others in a
-/// context, large enough for a paragraph or two.
+/// Largest piece of a document, bytes: about 500 tokens, small enough to be one thought and to leave room for others
+/// in a context, large enough for a paragraph or two.
 pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
 /// Most pieces of a document: those of a new version and the ends of as many old ones become durable together.
 pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
 /// Type of the pieces of a document that names none.
 pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
-/// Largest file of another product that is read as a whole to be imported, bytes; files of lines and databases may be larger.
+/// Largest file of another product that is read as a whole to be imported, bytes; files of lines and databases may be
+/// larger.
 pub const IMPORT_FILE_BYTES_MAX: u64 = 64 << 20;
 /// Most files of one import.
 pub const IMPORT_FILES_MAX: usize = 100_000;
@@ -113,8 +116,8 @@ pub const EVENTS_LIMIT_DEFAULT: u32 = 100;
 /// Largest page of `GET /v1/events`, bytes of log lines: a page ends early rather than hold a thousand payloads of
 /// a mebibyte in memory. The first event of a page is always whole.
 pub const EVENTS_PAGE_BYTES_MAX: usize = 4 << 20;
-/// Largest answer of a tool of the Model Context Protocol, bytes: about 25,000 tokens where a token has fewer than three bytes, which is
-/// what clients bear. What does not fit is given in parts.
+/// Largest answer of a tool of the Model Context Protocol, bytes: about 25,000 tokens where a token has fewer than
+/// three bytes, which is what clients bear. What does not fit is given in parts.
 pub const TOOL_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Longest `Idempotency-Key`, printable ASCII characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
@@ -170,12 +173,13 @@ pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
 /// Longest name that is looked for in a question, words.
 pub const PHRASE_WORDS_MAX: usize = 16;
 
-/// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has none.
+/// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has
+/// none.
 pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
 
-/// Project of a request that names none (M1).
+/// Project of a request that names none.
 pub const PROJECT_DEFAULT: &str = "default";
-/// Type of a memory that names none (M1).
+/// Type of a memory that names none.
 pub const MEMORY_TYPE_DEFAULT: &str = "note";
 /// Actor of a request that names none.
 pub const ACTOR_DEFAULT: &str = "anonymous";

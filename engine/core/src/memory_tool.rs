@@ -1,6 +1,7 @@
 //! What the commands of the memory tool `memory_20250818` do to texts, and what they answer.
 //!
-//! The answers are those the tool's own client library gives for files on a disk, so that a model reads what it was trained on.
+//! The answers are those the tool's own client library gives for files on a disk, so that a model reads what it was
+//! trained on.
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
 use crate::request::length;

@@ -86,7 +86,8 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// Adds the leaves of a span that starts where this tree ends; false, and nothing happens, when it starts elsewhere.
+    /// Adds the leaves of a span that starts where this tree ends; false, and nothing happens, when it starts
+    /// elsewhere.
     pub fn append(&mut self, span: &Span) -> bool {
         if span.start != self.size {
             return false;

@@ -1,7 +1,7 @@
 //! Signed notes as in c2sp.org/signed-note: a text, a blank line, and lines of signatures over the text.
 //!
-//! Only Ed25519 signatures are made and checked. Signatures by keys that are not known are ignored, a wrong one by a known
-//! key refuses the note.
+//! Only Ed25519 signatures are made and checked. Signatures by keys that are not known are ignored, a wrong one by a
+//! known key refuses the note.
 
 use std::fmt;
 

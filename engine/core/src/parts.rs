@@ -2,7 +2,8 @@
 
 use crate::limits::TOOL_ANSWER_BYTES_MAX;
 
-/// Room of an answer for what is in it, bytes: the rest is for the protocol's frame, and for what is said about the next part.
+/// Room of an answer for what is in it, bytes: the rest is for the protocol's frame, and for what is said about the
+/// next part.
 pub const ROOM: usize = TOOL_ANSWER_BYTES_MAX - 4096;
 
 /// Bytes of a text when it stands in JSON that is itself a text of JSON: what the largest form of an answer needs.
@@ -31,8 +32,8 @@ pub struct Part<'a> {
     pub total: usize,
 }
 
-/// The part of a text that begins behind this many characters and needs at most these bytes; none when the text has no such
-/// place. One that has room for a single character has one.
+/// The part of a text that begins behind this many characters and needs at most these bytes; none when the text has no
+/// such place. One that has room for a single character has one.
 pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
     let total = text.chars().count();
     let start = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset)?;

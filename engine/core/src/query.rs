@@ -1,4 +1,5 @@
-//! A person's words as a full-text query. Nothing a person types is an operator: terms are letters and digits, in quotes.
+//! A person's words as a full-text query. Nothing a person types is an operator: terms are letters and digits, in
+//! quotes.
 
 use crate::words::terms::{Terms, is_joined};
 use crate::words::words;

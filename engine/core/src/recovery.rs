@@ -6,9 +6,9 @@
 //! it. The two are told apart by the `synced` field: a later line that names an event as durable proves that the
 //! event had been written whole.
 //!
-//! Where to look: [`scan_segment`] reads one segment up to the first thing that is wrong, as a start does; [`survey`] reads
-//! one to its end whatever is wrong, as an audit does, and [`join`] puts surveys together to a log. Both are loops over the
-//! same `chain`.
+//! Where to look: [`scan_segment`] reads one segment up to the first thing that is wrong, as a start does; [`survey`]
+//! reads one to its end whatever is wrong, as an audit does, and [`join`] puts surveys together to a log. Both are
+//! loops over the same `chain`.
 
 mod chain;
 mod erasures;

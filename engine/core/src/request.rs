@@ -388,8 +388,8 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
-/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first given
-/// fits as it is stored.
+/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first
+/// given fits as it is stored.
 pub(crate) fn length(value: &str) -> usize {
     let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
     value.chars().count() - in_tokens

@@ -1,7 +1,7 @@
 //! What a retention rule removes: the decision, the plan's hash and the guard against removing too much.
 //!
-//! Age counts from when the engine accepted a memory, which nobody who saves can choose. A plan is the same whenever it is
-//! made for the same rules, the same moment and the same state of the log.
+//! Age counts from when the engine accepted a memory, which nobody who saves can choose. A plan is the same whenever
+//! it is made for the same rules, the same moment and the same state of the log.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What can still be told of a JSON-RPC message that cannot be read: which request it is, so that whoever waits for its answer
-//! gets one.
+//! What can still be told of a JSON-RPC message that cannot be read: which request it is, so that whoever waits for
+//! its answer gets one.
 
 /// Longest token that is kept: an id, or the name of a field. Ids of clients are numbers, UUIDs or short words.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -27,9 +27,9 @@ impl Salvaged {
     }
 }
 
-/// Reads a message, or a list of messages, piece by piece and holds no more of it than one short token. It does not mind what
-/// makes the text unreadable: characters that are none, escapes without meaning, keys twice, numbers without bounds, any depth,
-/// an end that is missing.
+/// Reads a message, or a list of messages, piece by piece and holds no more of it than one short token. It does not
+/// mind what makes the text unreadable: characters that are none, escapes without meaning, keys twice, numbers without
+/// bounds, any depth, an end that is missing.
 #[derive(Debug, Default)]
 pub struct Salvage {
     found: Vec<Salvaged>,
@@ -86,7 +86,8 @@ impl Salvage {
         }
     }
 
-    /// The messages, in their order. One that was begun and has no end is among them, without the value that was being read.
+    /// The messages, in their order. One that was begun and has no end is among them, without the value that was being
+    /// read.
     pub fn finish(mut self) -> Vec<Salvaged> {
         if self.level > 0 && self.depth >= self.level {
             self.found.push(self.current);

@@ -1,4 +1,4 @@
-//! The one form of JSON the engine accepts: what two readers could understand differently is refused (L5).
+//! The one form of JSON the engine accepts: what two readers could understand differently is refused.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,8 +31,8 @@ pub fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     check_text(text)
 }
 
-/// The same of what a client sent, which also has at most [`JSON_KEYS_MAX`](crate::limits::JSON_KEYS_MAX) keys in an object
-/// and [`JSON_VALUES_MAX`](crate::limits::JSON_VALUES_MAX) values. What is stored is read whatever it holds.
+/// The same of what a client sent, which also has at most [`JSON_KEYS_MAX`](crate::limits::JSON_KEYS_MAX) keys in an
+/// object and [`JSON_VALUES_MAX`](crate::limits::JSON_VALUES_MAX) values. What is stored is read whatever it holds.
 pub fn check_sent(bytes: &[u8]) -> Result<(), NotStrict> {
     count::check(bytes)?;
     check(bytes)

@@ -52,8 +52,8 @@ pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Respons
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-/// Has the projection built anew beside the one that answers; `/health` tells how far it is. Asked for twice, it is built
-/// once.
+/// Has the projection built anew beside the one that answers; `/health` tells how far it is. Asked for twice, it is
+/// built once.
 pub(super) async fn rebuild(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<ProjectionHealth>) {
     engine.projection.request_rebuild();
     (StatusCode::ACCEPTED, Json(engine.health().projection))

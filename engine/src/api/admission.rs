@@ -14,7 +14,8 @@ pub(crate) const CONNECTIONS_MAX: usize = 512;
 /// Connections of one address, if the configuration does not say: four clients that open all they can leave room for
 /// nobody else, one does not.
 pub(crate) const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
-/// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without a word.
+/// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without
+/// a word.
 const LEAVING_MAX: usize = 64;
 
 /// The places of one port.

@@ -28,7 +28,8 @@ pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 
 /// How long a body may take beside what its bytes need at the lowest rate.
 const BODY_GRACE: Duration = Duration::from_secs(5);
-/// The lowest rate at which a body has to arrive: that of a bad telephone line. Whoever is slower holds room that others need.
+/// The lowest rate at which a body has to arrive: that of a bad telephone line. Whoever is slower holds room that
+/// others need.
 const BODY_BYTES_PER_SECOND_MIN: usize = 32 << 10;
 /// What is read of a refused body, so that its client meets the answer.
 const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
@@ -159,8 +160,8 @@ async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Takes a refused body off the connection: a client that is still sending would meet a reset and not the answer.
-/// Bounded here in size and by the request's time-out in time. What is larger than that is left, and so is what a client
-/// sends only when it is told to.
+/// Bounded here in size and by the request's time-out in time. What is larger than that is left, and so is what a
+/// client sends only when it is told to.
 async fn discard(headers: &HeaderMap, body: Body) {
     let too_much = declared(headers).is_some_and(|length| length > DISCARD_BYTES_MAX);
     if too_much || headers.contains_key(header::EXPECT) {

@@ -52,8 +52,8 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
     in_form(form, answered(&endpoint, head, body).await).await
 }
 
-/// Whether a client asks in its first message for another revision than its header names. The message counts: the revision is
-/// agreed on by it, and before that the header can only be a guess.
+/// Whether a client asks in its first message for another revision than its header names. The message counts: the
+/// revision is agreed on by it, and before that the header can only be a guess.
 fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Message {

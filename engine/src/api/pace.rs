@@ -1,5 +1,5 @@
-//! How long a connection may take for what it is doing: the head of a request has to come quickly, the rest between two requests
-//! may be long.
+//! How long a connection may take for what it is doing: the head of a request has to come quickly, the rest between
+//! two requests may be long.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// From an accepted connection, or the first byte of a later request, to the end of its head. A head is one packet or a few.
+/// From an accepted connection, or the first byte of a later request, to the end of its head. A head is one packet or
+/// a few.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection rests when the configuration does not say: longer than the 60 s that proxies keep theirs, so that it is
-/// the proxy that closes it, and not the engine while the proxy sends on it.
+/// How long a connection rests when the configuration does not say: longer than the 60 s that proxies keep theirs, so
+/// that it is the proxy that closes it, and not the engine while the proxy sends on it.
 pub(crate) const REST_DEFAULT: Duration = Duration::from_secs(75);
 /// What a connection rests beyond what clients are told, for a request that was on its way at the last moment.
 const REST_GRACE: Duration = Duration::from_secs(1);

@@ -48,7 +48,8 @@ impl Serving {
     }
 }
 
-/// Serves until drained; so many connections of one address at a time, each of which may rest so long between two requests.
+/// Serves until drained; so many connections of one address at a time, each of which may rest so long between two
+/// requests.
 pub(crate) fn serve(
     listener: TcpListener,
     router: Router,
@@ -84,7 +85,8 @@ async fn accept(
                 let connection = Connection { address, place, admission: Arc::clone(&admission), rest };
                 tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
             }
-            // Said at once: who waits in a queue that does not move learns nothing. Without room even for that it is closed.
+            // Said at once: who waits in a queue that does not move learns nothing. Without room even for that it is
+            // closed.
             Err(refusal) => {
                 if let Some(leaving) = admission.leave() {
                     tokio::spawn(async move {

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use super::pace::Pace;
 use crate::refusal::Refusal;
 
-/// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the answer.
+/// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the
+/// answer.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 /// What is read of it, bytes. A client that sends more has a fault of its own.
 const LINGER_BYTES_MAX: u64 = 1 << 20;

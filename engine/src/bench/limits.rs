@@ -16,7 +16,8 @@ use super::text::Texts;
 const RECORD_BYTES: usize = 320;
 /// Bytes of what is hashed at once.
 pub(super) const SMALL: &[usize] = &[300];
-/// Bytes of what is hashed for one event of such a size: its envelope, its salt and payload, its leaf and a node of the tree.
+/// Bytes of what is hashed for one event of such a size: its envelope, its salt and payload, its leaf and a node of
+/// the tree.
 pub(super) const EVENT: &[usize] = &[340, 360, 33, 65];
 /// Rows of one transaction.
 const ROWS: u64 = 4_096;

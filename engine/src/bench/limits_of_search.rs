@@ -1,4 +1,5 @@
-//! What a search costs without an engine around it: the full-text index alone, and comparing vectors one after the other.
+//! What a search costs without an engine around it: the full-text index alone, and comparing vectors one after the
+//! other.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

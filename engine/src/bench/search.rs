@@ -1,4 +1,5 @@
-//! Finding and reading memories, each question asked once: no answer is one that was kept, but where that is what is measured.
+//! Finding and reading memories, each question asked once: no answer is one that was kept, but where that is what is
+//! measured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

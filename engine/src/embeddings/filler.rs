@@ -1,5 +1,5 @@
-//! The thread that gives every memory a vector, and takes those of forgotten memories away. It goes over all memories once at
-//! its start and then over what is new; what has the vector of its text already is left alone.
+//! The thread that gives every memory a vector, and takes those of forgotten memories away. It goes over all memories
+//! once at its start and then over what is new; what has the vector of its text already is left alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,7 +280,8 @@ impl Filler {
         Ok(Some(chunk))
     }
 
-    /// Brings the file in step with these memories: what is not among them goes, what has no vector of its text gets one.
+    /// Brings the file in step with these memories: what is not among them goes, what has no vector of its text gets
+    /// one.
     async fn fill(&mut self, store: &VectorStore, model: &ModelRow, chunk: &Chunk) -> Result<(), Trouble> {
         let after = self.through;
         let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();

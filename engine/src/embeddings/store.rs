@@ -1,5 +1,5 @@
-//! The side file of vectors that cost something to make: kept with the model that made them, thrown away at any time for the
-//! price of making them again. It holds no text: a digest says of which text a vector is.
+//! The side file of vectors that cost something to make: kept with the model that made them, thrown away at any time
+//! for the price of making them again. It holds no text: a digest says of which text a vector is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -270,8 +270,8 @@ impl VectorStore {
         Ok(removed == DROP_STEP)
     }
 
-    /// At most so many vectors of a project that were kept after one, in that order, until `each` refuses. Whether there may be
-    /// more.
+    /// At most so many vectors of a project that were kept after one, in that order, until `each` refuses. Whether
+    /// there may be more.
     pub(crate) fn load(
         &self,
         model: i64,
@@ -364,7 +364,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Takes what was removed out of the write-ahead log. Where a reader is in the way, the next removal or the end does it.
+/// Takes what was removed out of the write-ahead log. Where a reader is in the way, the next removal or the end does
+/// it.
 fn truncate(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -1,5 +1,5 @@
-//! `memory-engine import`: what other products have stored, into an engine's log. Logs of Zaxy are verified by their own rules
-//! on the way (L7); [`peers`] has the others.
+//! `memory-engine import`: what other products have stored, into an engine's log. Logs of Zaxy are verified by their
+//! own rules on the way; [`peers`] has the others.
 //!
 //! ```text
 //! source     lines of files, bounded memory            → engine_core::zaxy: verified, translated

@@ -15,7 +15,8 @@ use super::local;
 use super::writer::LogParts;
 use crate::storage::FailPoint;
 
-/// How far the checkpoint of the report may be behind the head: signing one for every look would cost more than it tells.
+/// How far the checkpoint of the report may be behind the head: signing one for every look would cost more than it
+/// tells.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Keys, the newest checkpoint, and the anchor. Set by the writer, read by everybody.

@@ -1,9 +1,9 @@
 //! Forgetting payloads, the writer's part: a mark, the event that says so, and a new segment if need be.
 //!
-//! The mark is an empty file whose name says behind which event the forgetting stands; it is durable before that event is
-//! and goes when no file holds the payloads any more ([`super::eraser`]). So a start knows what was begun without reading
-//! the log, and a mark without its event says that nothing was. Payloads in the segment that is being written would have to
-//! be taken out under the writer's hand: it is sealed instead, and sealed segments are the keeper's.
+//! The mark is an empty file whose name says behind which event the forgetting stands; it is durable before that event
+//! is and goes when no file holds the payloads any more ([`super::eraser`]). So a start knows what was begun without
+//! reading the log, and a mark without its event says that nothing was. Payloads in the segment that is being written
+//! would have to be taken out under the writer's hand: it is sealed instead, and sealed segments are the keeper's.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -76,8 +76,8 @@ fn mark(storage: &dyn Storage, after: u64) -> io::Result<()> {
 }
 
 impl Writer {
-    /// Makes the events durable that say what is forgotten; taking it out of the files is the keeper's work from then on.
-    /// `through` is the number of the last event whose payload goes.
+    /// Makes the events durable that say what is forgotten; taking it out of the files is the keeper's work from then
+    /// on. `through` is the number of the last event whose payload goes.
     pub(crate) fn begin_erasure(
         &mut self,
         drafts: Vec<Draft>,

@@ -1,7 +1,7 @@
 //! Forgetting payloads, the keeper's part: takes out of the files what the log says is forgotten.
 //!
-//! Files with torn bytes go first, as nobody can say what they hold; then each sealed segment is written anew; the mark goes
-//! last. A crash anywhere leaves the mark, and all of it is done again.
+//! Files with torn bytes go first, as nobody can say what they hold; then each sealed segment is written anew; the
+//! mark goes last. A crash anywhere leaves the mark, and all of it is done again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

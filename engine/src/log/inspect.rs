@@ -78,7 +78,8 @@ pub(crate) fn write_lines(
     Ok(count - left)
 }
 
-/// The newest checkpoint on the disk, as signed, and what it says. Whether its signature is right is for whoever has the key.
+/// The newest checkpoint on the disk, as signed, and what it says. Whether its signature is right is for whoever has
+/// the key.
 pub(crate) fn stored_checkpoint(storage: &dyn Storage) -> io::Result<(String, Checkpoint)> {
     let note = read_small(storage, local::PATH, NOTE_BYTES_MAX as u64)?;
     let invalid =

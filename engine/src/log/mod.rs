@@ -1,7 +1,7 @@
 //! The log on disk.
 //!
-//! One thread writes it ([`writer`]) through [`active`], the segment at its end; [`open`] recovers it. [`keeper`] is the
-//! thread that reads everything back, compresses what is sealed and keeps the checkpoint the next start begins at.
+//! One thread writes it ([`writer`]) through [`active`], the segment at its end; [`open`] recovers it. [`keeper`] is
+//! the thread that reads everything back, compresses what is sealed and keeps the checkpoint the next start begins at.
 //! [`erase`] and [`eraser`] forget; [`reader`] answers reads; [`attestation`] signs and judges.
 
 mod active;

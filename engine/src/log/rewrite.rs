@@ -1,7 +1,7 @@
 //! Segments written anew without payloads that are to be forgotten.
 //!
-//! The event that says so is durable before the first payload goes. Each segment is replaced whole; a crash leaves it as it
-//! was or as it is to be, and doing it again finishes what was begun.
+//! The event that says so is durable before the first payload goes. Each segment is replaced whole; a crash leaves it
+//! as it was or as it is to be, and doing it again finishes what was begun.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};

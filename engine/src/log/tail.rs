@@ -36,7 +36,8 @@ impl Tail {
         }
     }
 
-    /// Whole lines of all events after this one up to that one, and perhaps some more on both sides; nothing when any is missing.
+    /// Whole lines of all events after this one up to that one, and perhaps some more on both sides; nothing when any
+    /// is missing.
     pub(crate) fn between(&self, after: u64, through: u64) -> Option<Vec<Arc<[u8]>>> {
         let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = groups.iter().filter(|group| group.last_seq > after && group.first_seq <= through);

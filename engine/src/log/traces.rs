@@ -10,8 +10,8 @@ use super::torn;
 use crate::forgotten::Searched;
 use crate::storage::{Storage, read_small};
 
-/// Looks for traces in every segment, compressed ones included, and in the torn bytes that were set aside; in at most so many
-/// bytes of files.
+/// Looks for traces in every segment, compressed ones included, and in the torn bytes that were set aside; in at most
+/// so many bytes of files.
 pub(crate) fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
     let mut searched = Searched::default();
     // The newest first: where there is too much, what was written anew last is looked through.

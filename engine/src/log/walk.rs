@@ -110,9 +110,9 @@ impl Walk {
 }
 
 /// The epoch of this process: its own once it has one, else larger than any before it. It stands in the headers this
-/// process writes, so it first shows where a segment begins. What it fences: of two writers that went on from the same end,
-/// as after a volume was attached twice or copied, each wrote a header of its own; the log with the larger epoch is that
-/// of the successor, and a log that goes back to a smaller one does not verify.
+/// process writes, so it first shows where a segment begins. What it fences: of two writers that went on from the same
+/// end, as after a volume was attached twice or copied, each wrote a header of its own; the log with the larger epoch
+/// is that of the successor, and a log that goes back to a smaller one does not verify.
 fn takeover(epoch: u64, found: u64) -> u64 {
     if epoch > 0 { epoch } else { found + 1 }
 }

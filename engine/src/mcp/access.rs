@@ -1,5 +1,5 @@
-//! Who may connect over HTTP, and what they find there: a page in somebody's browser must not talk to an engine on their machine or in their
-//! cluster, whatever its name resolves to.
+//! Who may connect over HTTP, and what they find there: a page in somebody's browser must not talk to an engine on
+//! their machine or in their cluster, whatever its name resolves to.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Headers as clients write them, made into the one form that the library knows: types that a client accepts, and the many ways
-//! to write the name of one host.
+//! Headers as clients write them, made into the one form that the library knows: types that a client accepts, and the
+//! many ways to write the name of one host.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -62,7 +62,8 @@ fn range(text: &str) -> Option<(String, bool)> {
     Some((name, weight.is_none_or(|weight| weight > 0.0)))
 }
 
-/// A host and perhaps a port. A name is the same with a full stop at its end and in upper case, an address in every way to write it.
+/// A host and perhaps a port. A name is the same with a full stop at its end and in upper case, an address in every
+/// way to write it.
 pub(crate) fn authority(text: &str) -> String {
     let text = text.trim();
     // Colons are inside of brackets, or before the port.

@@ -1,5 +1,5 @@
-//! Messages as lines of standard input and output. What cannot be read is answered here, by the id of its request, and what can
-//! is handed to the library.
+//! Messages as lines of standard input and output. What cannot be read is answered here, by the id of its request, and
+//! what can is handed to the library.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The Model Context Protocol (M8): the operations as tools, over HTTP on the clients' port and over stdio. Framing,
+//! The Model Context Protocol: the operations as tools, over HTTP on the clients' port and over stdio. Framing,
 //! versions and sessions are the library's; here are the tools, and who may connect.
 
 mod access;

@@ -18,7 +18,8 @@ use super::tool::Tool;
 use super::tools::{self, server_memory};
 use crate::operations::Operations;
 
-/// Revisions spoken, oldest first. Of the first one only the messages: its own transport over HTTP had a stream that is listened to.
+/// Revisions spoken, oldest first. Of the first one only the messages: its own transport over HTTP had a stream that
+/// is listened to.
 const REVISIONS: &[ProtocolVersion] = &[
     ProtocolVersion::V_2024_11_05,
     ProtocolVersion::V_2025_03_26,
@@ -132,7 +133,8 @@ impl ServerHandler for Server {
         Ok(CallToolResponse::Complete(result))
     }
 
-    /// What the library could not read as any request it knows: among them calls whose arguments are an object written as a text.
+    /// What the library could not read as any request it knows: among them calls whose arguments are an object written
+    /// as a text.
     async fn on_custom_request(
         &self,
         request: CustomRequest,

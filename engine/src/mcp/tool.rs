@@ -39,9 +39,9 @@ pub(crate) struct Tool {
 pub(super) enum Output {
     /// Content for programs by this JSON Schema, and a few lines for a model: ids and numbers.
     Structured(fn() -> JsonObject),
-    /// Content alone, as a text or as JSON, for answers with texts of memories. Some clients show a model only the structured
-    /// content of an answer that has one, others only the other content, and some both: what stands once can stand only in what
-    /// all of them show, and that is the content of an answer that has nothing else.
+    /// Content alone, as a text or as JSON, for answers with texts of memories. Some clients show a model only the
+    /// structured content of an answer that has one, others only the other content, and some both: what stands once
+    /// can stand only in what all of them show, and that is the content of an answer that has nothing else.
     Text,
 }
 
@@ -113,7 +113,8 @@ impl Answer {
     }
 }
 
-/// Whatever a tool answers, no client is sent more than it bears. Tools divide what is long; this is for what none foresaw.
+/// Whatever a tool answers, no client is sent more than it bears. Tools divide what is long; this is for what none
+/// foresaw.
 fn bounded(result: CallToolResult) -> CallToolResult {
     let bytes = serde_json::to_vec(&result).map_or(usize::MAX, |bytes| bytes.len());
     if bytes <= TOOL_ANSWER_BYTES_MAX {

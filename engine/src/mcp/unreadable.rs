@@ -75,7 +75,8 @@ pub(crate) fn error(id: Option<Box<RawValue>>, code: i32, message: &str) -> Repl
     Reply { jsonrpc: "2.0", id, error: json!({ "code": code, "message": message }) }
 }
 
-/// Checks that a text is JSON that no two readers understand differently: the library reads it less strictly than this API.
+/// Checks that a text is JSON that no two readers understand differently: the library reads it less strictly than this
+/// API.
 pub(crate) fn check(text: &[u8]) -> Result<(), Unreadable> {
     strict::check_sent(text).map_err(|fault| {
         let is_half = fault.reason.contains("hex escape") || fault.reason.contains("surrogate");

@@ -17,7 +17,8 @@ use crate::log::{AppliedKeys, ErasedFiles, Erasures, Key, Receipt, search_log};
 use crate::projection::{Selected, others_saying, rows_left, select};
 use crate::refusal::{Refusal, internal};
 
-/// How long the answer waits for files to be written anew: less than a request may take. It goes on without anybody who waits.
+/// How long the answer waits for files to be written anew: less than a request may take. It goes on without anybody
+/// who waits.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Bytes of files that are searched afterwards: seconds of reading. What is beyond it is said not to be searched.
 const SEARCH_BYTES_MAX: u64 = 256 << 20;
@@ -87,7 +88,8 @@ impl Operations {
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
 
-    /// Makes it durable that these are forgotten, these events behind it in the same batch, and waits for the places they are in.
+    /// Makes it durable that these are forgotten, these events behind it in the same batch, and waits for the places
+    /// they are in.
     pub(super) async fn erase(
         &self,
         selected: &Selected,

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::{Operations, SEQ_MAX};
 
 impl Operations {
-    /// The memory, when its event is durable but not applied yet and nothing else that is not applied could change how it reads.
-    /// In all other cases the projection knows better.
+    /// The memory, when its event is durable but not applied yet and nothing else that is not applied could change how
+    /// it reads. In all other cases the projection knows better.
     pub(super) fn fresh(&self, id: &str, now: Timestamp) -> Option<MemoryView> {
         let engine = &self.engine;
         // The head first: what is applied meanwhile is in the lines as well.

@@ -173,8 +173,8 @@ impl Operations {
         }
     }
 
-    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or not that could be
-    /// written: what is found on a full volume is found all the same.
+    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or
+    /// not that could be written: what is found on a full volume is found all the same.
     pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
         if versions.is_empty() {
             return Ok(());

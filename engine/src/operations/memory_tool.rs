@@ -55,7 +55,8 @@ impl From<Refusal> for Fault {
 type Said = Result<String, Fault>;
 
 impl Operations {
-    /// Runs one command, as it was sent. What the model can put right is an answer; what it cannot, such as a full volume, an error.
+    /// Runs one command, as it was sent. What the model can put right is an answer; what it cannot, such as a full
+    /// volume, an error.
     pub(crate) async fn memory_tool(
         &self,
         project: Option<String>,

@@ -81,8 +81,8 @@ impl Operations {
         self.engine.health()
     }
 
-    /// Reads the projection on everything up to `min_seq`, or else on everything that was durable when the request came:
-    /// who has the answer to a write reads what was written.
+    /// Reads the projection on everything up to `min_seq`, or else on everything that was durable when the request
+    /// came: who has the answer to a write reads what was written.
     async fn query<T: Send + 'static>(
         &self,
         operation: &'static str,

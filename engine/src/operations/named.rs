@@ -1,5 +1,5 @@
-//! The one place where names of requests become those under which things are stored. Every operation begins here, before it
-//! looks, waits for its turn or writes; its answer calls things what the request called them.
+//! The one place where names of requests become those under which things are stored. Every operation begins here,
+//! before it looks, waits for its turn or writes; its answer calls things what the request called them.
 
 use engine_core::identity::{Identified, Told, Visit, stored};
 use engine_core::policy::{Counts, Form};
@@ -30,7 +30,8 @@ impl SentKey {
 }
 
 impl Operations {
-    /// Turns the identifiers of a request into those that things are stored under; the answer is to be told with what comes back.
+    /// Turns the identifiers of a request into those that things are stored under; the answer is to be told with what
+    /// comes back.
     pub(super) async fn stored<T: Identified>(&self, request: &mut T) -> Result<Told, Refusal> {
         let (engine, now) = (&self.engine, Timestamp::now());
         let mut bytes = 0;

@@ -14,7 +14,8 @@ use crate::projection::{Earlier, Text, earlier};
 use crate::refusal::{Refusal, internal};
 use crate::writing::Passed;
 
-/// How long a save waits to learn whether its text is known: what is durable is answered, whatever else the engine is busy with.
+/// How long a save waits to learn whether its text is known: what is durable is answered, whatever else the engine is
+/// busy with.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
 /// The content of a memory's payload.

@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 /// Locks for any number of things: two that share one wait for each other without need, which costs a sync.
 const LOCKS: usize = 256;
 
-/// Who looks at something and then writes what follows has the turn for it in between. One process writes a log, so nobody
-/// else can come between either.
+/// Who looks at something and then writes what follows has the turn for it in between. One process writes a log, so
+/// nobody else can come between either.
 pub(crate) struct Turns {
     /// Held while others are taken, so they are never among those.
     commands: Vec<Arc<Mutex<()>>>,
@@ -23,7 +23,8 @@ impl Turns {
         Turns { commands: locks(), writes: locks() }
     }
 
-    /// Waits for the turn of a command that is made of several reads and writes. One at a time, and before any other turn.
+    /// Waits for the turn of a command that is made of several reads and writes. One at a time, and before any other
+    /// turn.
     pub(super) async fn command(&self, thing: impl Hash) -> OwnedMutexGuard<()> {
         Arc::clone(&self.commands[place(thing)]).lock_owned().await
     }

@@ -21,7 +21,8 @@ const READ_EVENTS: usize = 4096;
 const READ_BYTES: usize = 4 << 20;
 /// What waits between the thread that reads and the one that inserts.
 const READ_AHEAD: usize = 3;
-/// Events of one transaction. Nobody waits for it, and each ends with a sorted run of words that has to be merged later.
+/// Events of one transaction. Nobody waits for it, and each ends with a sorted run of words that has to be merged
+/// later.
 const LOAD_EVENTS: usize = 65_536;
 /// Space that must be left while loading, beside what the log keeps for itself: the log comes first.
 const SPARE_BYTES: u64 = 1 << 20;

@@ -33,8 +33,8 @@ pub(crate) struct Place {
     pub(crate) hash: Option<String>,
 }
 
-/// Looks at the newest projection in this directory; `None` when there is none. Changes nothing. `exclusive` says that no
-/// engine runs on it.
+/// Looks at the newest projection in this directory; `None` when there is none. Changes nothing. `exclusive` says that
+/// no engine runs on it.
 pub(crate) fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>> {
     let Some(generation) = files::newest(directory)? else { return Ok(None) };
     let database = files::database(directory, generation);

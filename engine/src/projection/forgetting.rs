@@ -21,13 +21,14 @@ const SINGLE: [Table; 6] = [
 /// The events, as a table: one pass over each of ours, however many they are.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
-/// Memories whose words are taken out of the pages of the index one by one, a fraction of a second of work. With more a new
-/// projection without them is built beside this one. Merging the index would not do: FTS5 keeps some words it has marked.
+/// Memories whose words are taken out of the pages of the index one by one, a fraction of a second of work. With more
+/// a new projection without them is built beside this one. Merging the index would not do: FTS5 keeps some words it
+/// has marked.
 const AT_ONCE_MAX: i64 = 32;
 
 /// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`).
-/// The write-ahead log has them until it is emptied, which is the projector's next step; the index has words of many memories
-/// until a new one takes its place.
+/// The write-ahead log has them until it is emptied, which is the projector's next step; the index has words of many
+/// memories until a new one takes its place.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,

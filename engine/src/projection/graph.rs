@@ -165,7 +165,8 @@ impl View<'_> {
         Ok(Graph::Found(GraphView { entities, relations, next, applied_seq }))
     }
 
-    /// Everything within so many relations of these entities, they included, nearest first; at most [`GRAPH_NODES_MAX`].
+    /// Everything within so many relations of these entities, they included, nearest first; at most
+    /// [`GRAPH_NODES_MAX`].
     fn walk(
         &self,
         seeds: impl IntoIterator<Item = String>,
@@ -265,7 +266,8 @@ pub(crate) fn searched(
     let wanted = lower(text);
     let has = |text: &str| lower(text).contains(&wanted);
     let mut found = BTreeSet::new();
-    // SQLite knows the case of ASCII alone, so every text is looked at here; the bound on the time of a read bounds this.
+    // SQLite knows the case of ASCII alone, so every text is looked at here; the bound on the time of a read bounds
+    // this.
     let entities = format!("SELECT e.name, e.kind FROM entities e WHERE e.project = :project AND {ENTITY}");
     view.each(&entities, &[], |row| {
         let name: String = row.get(0)?;
@@ -296,8 +298,8 @@ impl View<'_> {
     }
 }
 
-/// Entities within so many relations of these, whichever way the relations lead, with how many, nearest first; those asked
-/// for are among them with 0. At most [`GRAPH_NODES_MAX`].
+/// Entities within so many relations of these, whichever way the relations lead, with how many, nearest first; those
+/// asked for are among them with 0. At most [`GRAPH_NODES_MAX`].
 pub(crate) fn neighbours(
     connection: &Connection,
     project: &str,
@@ -309,11 +311,11 @@ pub(crate) fn neighbours(
     seen(&moment, project, asked)?.walk(seeds.iter().cloned(), depth)
 }
 
-/// Memories near what a question names: sequence number of the memory and 1/(1 + relations between an entity the question
-/// names and the nearest one the memory is about), best first and of equals the newest first, at most `limit`.
+/// Memories near what a question names: sequence number of the memory and 1/(1 + relations between an entity the
+/// question names and the nearest one the memory is about), best first and of equals the newest first, at most `limit`.
 ///
-/// An entity is named when the words of its name stand in the question in a row, whatever their case. Names that memories
-/// give count as well as those of entities. Without a project, each is walked by itself.
+/// An entity is named when the words of its name stand in the question in a row, whatever their case. Names that
+/// memories give count as well as those of entities. Without a project, each is walked by itself.
 pub(crate) fn memories_near(
     connection: &Connection,
     project: Option<&str>,

@@ -233,7 +233,7 @@ fn found(connection: &Connection, words: &str, moment: Moment) -> Vec<(String, u
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Entities, observations and relations in two times: what lists would answer (L8).
+    /// Entities, observations and relations in two times: what lists would answer.
     #[test]
     fn the_graph_is_what_lists_say(
         acts in prop::collection::vec(act(), 1..30),
@@ -297,8 +297,8 @@ proptest! {
         }
     }
 
-    /// Whether payloads were there when a projection was built makes no difference once the log says that they are gone;
-    /// grouping makes none either, and rows and words stay in step with their digests.
+    /// Whether payloads were there when a projection was built makes no difference once the log says that they are
+    /// gone; grouping makes none either, and rows and words stay in step with their digests.
     #[test]
     fn forgotten_items_and_entities_were_never_there(
         acts in prop::collection::vec(act(), 1..25),

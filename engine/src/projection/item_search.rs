@@ -61,8 +61,9 @@ impl ItemSearch {
         if many { Ok(Items::TooMany) } else { page.ended() }
     }
 
-    /// Answers with these, best first, as far as a catalog or the words themselves have ranked them; with others behind them, the
-    /// last changed first, when all are wanted: what has words with the score 0, what has none without one.
+    /// Answers with these, best first, as far as a catalog or the words themselves have ranked them; with others
+    /// behind them, the last changed first, when all are wanted: what has words with the score 0, what has none
+    /// without one.
     pub(crate) fn ranked(
         &self,
         connection: &Connection,

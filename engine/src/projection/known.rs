@@ -46,8 +46,8 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
     transaction.prepare_cached(insert)?.execute((seq, digest(project, content))).map(drop)
 }
 
-/// For each of these texts the first memory of its project that has it and is true now; and whether the idempotency key was seen
-/// before.
+/// For each of these texts the first memory of its project that has it and is true now; and whether the idempotency
+/// key was seen before.
 pub(crate) fn earlier(
     connection: &Connection,
     texts: &[Text],

@@ -1,8 +1,9 @@
 //! The projection: SQLite tables built from the log, disposable at any time.
 //!
 //! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
-//! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it serves;
-//! [`readers`] reads, [`search`], [`validity`], [`items`], [`item_search`], [`item_changes`] and [`graph`] hold the queries; [`shared`] is what the rest of the engine sees.
+//! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it
+//! serves; [`readers`] reads, [`search`], [`validity`], [`items`], [`item_search`], [`item_changes`] and [`graph`]
+//! hold the queries; [`shared`] is what the rest of the engine sees.
 
 mod best;
 mod build;

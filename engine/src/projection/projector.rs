@@ -1,9 +1,9 @@
 //! The thread that keeps the projection in step with the log.
 //!
-//! In step, it applies each group as it comes. Out of step (the volume is full, the projection is damaged) it reads what
-//! it missed from the log: a projection that cannot write never turns a durable event into an error. What has to be
-//! built anew is built by a thread of its own, beside the projection that answers as long as that one is not known to be
-//! wrong, and takes its place when it has caught up.
+//! In step, it applies each group as it comes. Out of step (the volume is full, the projection is damaged) it reads
+//! what it missed from the log: a projection that cannot write never turns a durable event into an error. What has to
+//! be built anew is built by a thread of its own, beside the projection that answers as long as that one is not known
+//! to be wrong, and takes its place when it has caught up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -301,8 +301,9 @@ impl Projector {
         Ok(())
     }
 
-    /// After something was forgotten: empties the write-ahead log. Reads end within seconds, so this works at one of the next
-    /// steps; a look over all rows would take longer and is begun again. What is in the index itself takes a new projection.
+    /// After something was forgotten: empties the write-ahead log. Reads end within seconds, so this works at one of
+    /// the next steps; a look over all rows would take longer and is begun again. What is in the index itself takes a
+    /// new projection.
     fn remove_traces(&mut self) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
         if Instant::now() < self.traces_at || self.build.is_some() {
@@ -398,8 +399,8 @@ impl Projector {
         self.scrubber.begin_anew();
     }
 
-    /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes of
-    /// reading.
+    /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes
+    /// of reading.
     fn build_failed(&mut self, cause: Cause, fault: &StoreError) {
         tracing::error!(%cause, %fault, "building the projection failed");
         self.setting.metrics.projection_failures.inc();

@@ -63,7 +63,8 @@ pub(crate) fn memories_after(
     Ok(false)
 }
 
-/// At most so many memories of all projects that came after an event, in order, each with its project. Whether there are more.
+/// At most so many memories of all projects that came after an event, in order, each with its project. Whether there
+/// are more.
 pub(crate) fn memories_of_all_after(
     connection: &Connection,
     after: i64,

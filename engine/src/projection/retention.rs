@@ -52,8 +52,8 @@ pub(crate) fn candidates(
     );
     let mut found = Candidates::default();
     let mut left = max;
-    // The clock may have been set back between two events, so age does not follow from the number; the index on age says how
-    // far to look.
+    // The clock may have been set back between two events, so age does not follow from the number; the index on age
+    // says how far to look.
     let mut last_old = BTreeMap::new();
     for project in projects(&moment)? {
         let limits = limits(rules, &project, as_of);

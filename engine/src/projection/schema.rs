@@ -139,7 +139,8 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Gives a connection the function `terms`, of which the full-text indexes are made: the terms of a text, a blank between two.
+/// Gives a connection the function `terms`, of which the full-text indexes are made: the terms of a text, a blank
+/// between two.
 pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -168,8 +169,8 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite settles for reading when it may not write at the moment: a connection that would fail at every write from then
-/// on, when the next try would do.
+/// SQLite settles for reading when it may not write at the moment: a connection that would fail at every write from
+/// then on, when the next try would do.
 fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     if connection.is_readonly(MAIN_DB)? {
@@ -227,7 +228,8 @@ pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::R
         let mut set = connection.prepare(&format!("INSERT INTO {index} ({index}, rank) VALUES (?1, ?2)"))?;
         set.execute(("hashsize", words))?;
         set.execute(("automerge", automerge))?;
-        // Items are few: their words leave the index's own pages at once. For memories that costs too much with each write.
+        // Items are few: their words leave the index's own pages at once. For memories that costs too much with each
+        // write.
         if index != "memories_fts" {
             set.execute(("secure-delete", 1))?;
         }

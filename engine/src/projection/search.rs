@@ -101,7 +101,8 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these terms, best first by the words of these memories alone: of many the newest are ranked.
+    /// The memories that have any of these terms, best first by the words of these memories alone: of many the newest
+    /// are ranked.
     pub(crate) fn best_having_any(
         &self,
         connection: &Connection,
@@ -244,8 +245,8 @@ impl Search {
         Ok(best)
     }
 
-    /// Numbers of the memories of all projects that have every one of the words, in the order of the log; what narrows the search
-    /// otherwise is not looked at.
+    /// Numbers of the memories of all projects that have every one of the words, in the order of the log; what narrows
+    /// the search otherwise is not looked at.
     pub(crate) fn having_all(
         &self,
         connection: &Connection,
@@ -347,8 +348,8 @@ pub(crate) fn shown_whole(connection: &Connection, seq: i64) -> rusqlite::Result
     connection.prepare_cached(&sql)?.query_row([seq], Shown::read).optional()
 }
 
-/// The memories of these types, and these, as far as they are true and of the search's project; one more than may be asked for at
-/// most.
+/// The memories of these types, and these, as far as they are true and of the search's project; one more than may be
+/// asked for at most.
 pub(crate) fn shown_of_types(
     connection: &Connection,
     search: &Search,

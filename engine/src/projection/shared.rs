@@ -159,7 +159,8 @@ impl ProjectionShared {
         self.traceless.send_replace(seq);
     }
 
-    /// Waits until the files of the projection hold nothing that was forgotten up to this event; whether that is so by then.
+    /// Waits until the files of the projection hold nothing that was forgotten up to this event; whether that is so by
+    /// then.
     pub(crate) async fn forgot(&self, seq: u64, at_most: Duration) -> bool {
         let mut traceless = self.traceless.subscribe();
         let reached = traceless.wait_for(|through| *through >= seq);

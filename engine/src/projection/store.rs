@@ -86,8 +86,8 @@ impl StoreError {
         }
     }
 
-    /// Whether SQLite keeps the failure for as long as any connection to the file is open: what it once could not open for
-    /// writing, or a lock it could not give back.
+    /// Whether SQLite keeps the failure for as long as any connection to the file is open: what it once could not open
+    /// for writing, or a lock it could not give back.
     pub(super) fn sticks(&self) -> bool {
         let code = match self {
             StoreError::Sqlite(fault) => fault.sqlite_error_code(),
@@ -267,7 +267,8 @@ impl ProjectionStore {
         self.traces
     }
 
-    /// Folds the write-ahead log into the database and empties it, unless words of what is forgotten are in the index itself.
+    /// Folds the write-ahead log into the database and empties it, unless words of what is forgotten are in the index
+    /// itself.
     pub(super) fn remove_traces(&mut self) -> Result<Traces, StoreError> {
         if schema::has_words_of_forgotten(&self.connection)? {
             return Ok(Traces::InIndex);

@@ -1,4 +1,5 @@
-//! Texts as SQLite has them and its own functions do not: `substr`, `length`, `LIKE` and `printf` take a text to end at its first NUL.
+//! Texts as SQLite has them and its own functions do not: `substr`, `length`, `LIKE` and `printf` take a text to end
+//! at its first NUL.
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};

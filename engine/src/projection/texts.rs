@@ -1,5 +1,5 @@
-//! Ranks what the full-text index has found where there is no catalog, by the texts themselves. Not by the index's own figures: those
-//! are of all projects, and what one writes must not change the order in another.
+//! Ranks what the full-text index has found where there is no catalog, by the texts themselves. Not by the index's own
+//! figures: those are of all projects, and what one writes must not change the order in another.
 
 use engine_core::retrieval::bm25::{Asked, idf};
 use engine_core::words::terms::{Term, Terms, number};

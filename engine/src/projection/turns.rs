@@ -12,8 +12,8 @@ const READS_MAX: usize = 8;
 /// Fewest reads at the same time that one address may have: one that is slow must not hold up another.
 const READS_PER_ADDRESS_MIN: usize = 2;
 
-/// Turns of reads. One address has as many as there are processors: with more of them it would only wait for itself, and
-/// whoever else reads meanwhile would wait with it.
+/// Turns of reads. One address has as many as there are processors: with more of them it would only wait for itself,
+/// and whoever else reads meanwhile would wait with it.
 #[derive(Debug)]
 pub(super) struct ReadTurns {
     all: Arc<Semaphore>,

@@ -11,8 +11,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// A service may ask for more patience than that; beyond this bound it is asked all the same.
 const ASKED_FOR_MAX: Duration = Duration::from_secs(300);
 
-/// The wait before the next try after so many that failed, doubled each time; a random half of it, so that many engines do not
-/// come back at once.
+/// The wait before the next try after so many that failed, doubled each time; a random half of it, so that many
+/// engines do not come back at once.
 pub(crate) fn wait_before(failed: u32, random: u64) -> Duration {
     let whole =
         FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);

@@ -1,5 +1,5 @@
-//! Leaves a service alone that does not work: asking costs every search its patience, and the service what it needs to come
-//! back.
+//! Leaves a service alone that does not work: asking costs every search its patience, and the service what it needs to
+//! come back.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Whether a request may be sent now; otherwise how long it is left alone. Of requests that come when the time is over one is
-    /// let through, and another one only when nothing has been heard of that for as long again.
+    /// Whether a request may be sent now; otherwise how long it is left alone. Of requests that come when the time is
+    /// over one is let through, and another one only when nothing has been heard of that for as long again.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.until {
             Some(until) if now < until => Err(until - now),

@@ -9,7 +9,8 @@ use super::client::{Bounds, Client, Failure, json};
 use super::limits::Use;
 use crate::retrieval::token_count;
 
-/// Bytes of a number in an answer: a sign, a point, an exponent and as many digits as a float of 64 bits may be written with.
+/// Bytes of a number in an answer: a sign, a point, an exponent and as many digits as a float of 64 bits may be
+/// written with.
 const NUMBER_BYTES_MAX: usize = 32;
 /// Bytes of an answer beside its numbers.
 const ANSWER_BYTES: usize = 64 << 10;

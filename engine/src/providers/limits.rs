@@ -6,8 +6,8 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Of so many parts of what is allowed, one is kept for searches where the background uses the service too. A limit has to be at
-/// least this much, so that each has a part.
+/// Of so many parts of what is allowed, one is kept for searches where the background uses the service too. A limit
+/// has to be at least this much, so that each has a part.
 pub(crate) const PARTS: u32 = 4;
 
 /// What a service is asked for.

@@ -1,8 +1,8 @@
 //! Services outside that an engine asks when its configuration says so: models that make vectors, and models that rank.
 //!
 //! [`client`] sends one request and bounds everything about it; [`breaker`] leaves a service alone that does not work,
-//! [`limits`] asks no more often than is allowed, [`backoff`] says when to ask again; [`secret`] is the key; [`embed`] and
-//! [`rerank`] are the two forms of request. None of their errors holds a text or a key.
+//! [`limits`] asks no more often than is allowed, [`backoff`] says when to ask again; [`secret`] is the key; [`embed`]
+//! and [`rerank`] are the two forms of request. None of their errors holds a text or a key.
 
 mod backoff;
 mod breaker;

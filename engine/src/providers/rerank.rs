@@ -1,4 +1,5 @@
-//! How well documents answer a query, in the form of `POST /v1/rerank` as Cohere, Jina and servers of open models have it.
+//! How well documents answer a query, in the form of `POST /v1/rerank` as Cohere, Jina and servers of open models have
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use super::limits::Use;
 use crate::metrics::Metrics;
 use crate::retrieval::token_count;
 
-/// Bytes of an answer for each document: a place, a score, and the punctuation around; the document too, where a server sends
-/// it back unasked.
+/// Bytes of an answer for each document: a place, a score, and the punctuation around; the document too, where a
+/// server sends it back unasked.
 const RESULT_BYTES_MAX: usize = 512;
 /// Bytes of an answer beside its results.
 const ANSWER_BYTES: usize = 64 << 10;

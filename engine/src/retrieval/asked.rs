@@ -18,8 +18,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Brings what the reranker has ranked into its order. The scores there were stay, the best for its best, so that they still
-    /// fall from first to last and compare with those of the others.
+    /// Brings what the reranker has ranked into its order. The scores there were stay, the best for its best, so that
+    /// they still fall from first to last and compare with those of the others.
     pub(super) fn reorder(&self, ranked: &mut [Ranked]) {
         let order: HashMap<i64, (usize, f64)> = self
             .reranked

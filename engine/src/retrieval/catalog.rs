@@ -1,5 +1,5 @@
-//! What is kept in memory of one project's memories, so that they can be ranked without reading them: who said what when in
-//! which conversation, which words it has, and its vector. Built from the projection, at any time again.
+//! What is kept in memory of one project's memories, so that they can be ranked without reading them: who said what
+//! when in which conversation, which words it has, and its vector. Built from the projection, at any time again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -17,8 +17,8 @@ use super::texts::Texts;
 use super::vectors::Vectors;
 use crate::projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
 
-/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the same.
-/// Scripts without blanks have some two and a half for each character.
+/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the
+/// same. Scripts without blanks have some two and a half for each character.
 const TERMS_MAX: usize = 12_288;
 /// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;

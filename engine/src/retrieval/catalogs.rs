@@ -1,5 +1,5 @@
-//! The catalogs of all projects that are searched: made when they are first asked for, kept up with the projection by the
-//! searches themselves, dropped when memory runs short.
+//! The catalogs of all projects that are searched: made when they are first asked for, kept up with the projection by
+//! the searches themselves, dropped when memory runs short.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,8 +19,8 @@ use super::recent::{PROJECTS_MAX, Recent};
 use crate::embeddings::{Answering, Embeddings, VectorStore};
 use crate::projection::{ProjectionShared, applied_seq};
 
-/// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and searches go
-/// without the catalog meanwhile.
+/// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and
+/// searches go without the catalog meanwhile.
 const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Memories that are added between two looks at the clock: each may be long.
 const INLINE_STEP: usize = 8;

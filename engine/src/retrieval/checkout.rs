@@ -97,7 +97,8 @@ fn render(shown: &Shown) -> String {
 }
 
 impl Retrieval {
-    /// The context, or how many tokens what has to be in it needs; and until when that is right if nothing is written, microseconds.
+    /// The context, or how many tokens what has to be in it needs; and until when that is right if nothing is written,
+    /// microseconds.
     pub(crate) fn checkout(
         &self,
         connection: &Connection,
@@ -166,9 +167,9 @@ fn context(mandatory: &[Candidate], first: &Packed, optional: &[Candidate], rest
     text
 }
 
-/// How much of the query occurs in what is in the context: the best share of its words in a memory and its neighbours, and the best
-/// likeness of its tokens, half and half. Of a memory that was not ranked, or by nothing but its place, it is the share of the words
-/// in its text: a word that occurs is as like as can be.
+/// How much of the query occurs in what is in the context: the best share of its words in a memory and its neighbours,
+/// and the best likeness of its tokens, half and half. Of a memory that was not ranked, or by nothing but its place,
+/// it is the share of the words in its text: a word that occurs is as like as can be.
 fn answerability(
     query: &str,
     ranked: &[Ranked],

@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use crate::providers::DIMENSION_MAX;
 
-/// Bytes of a table and of the other files: the largest model there is has half a gigabyte, which an engine has no room for.
+/// Bytes of a table and of the other files: the largest model there is has half a gigabyte, which an engine has no
+/// room for.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the digest in the model's name.

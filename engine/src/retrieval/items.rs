@@ -17,7 +17,8 @@ use crate::projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 type RankedItems = (Vec<(i64, f64)>, Vec<Degraded>);
 
 impl Retrieval {
-    /// Answers from one moment of the projection. Whoever wants all gets, behind what was found, what fits no better than anything.
+    /// Answers from one moment of the projection. Whoever wants all gets, behind what was found, what fits no better
+    /// than anything.
     pub(crate) fn items(
         &self,
         connection: &Connection,

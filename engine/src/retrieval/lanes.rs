@@ -1,5 +1,5 @@
-//! What each lane makes of each candidate. What is compared of a memory is looked at once, although it stands beside several
-//! others.
+//! What each lane makes of each candidate. What is compared of a memory is looked at once, although it stands beside
+//! several others.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use super::rank::{Narrow, Query};
 use super::texts::Word;
 use crate::projection::Bounds;
 
-/// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of one
-/// without end its first thousand say what it is about.
+/// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of
+/// one without end its first thousand say what it is about.
 const SESSION_MEMBERS_MAX: usize = 1_024;
 /// Lanes of meaning, as places in [`LANES`].
 const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
@@ -131,8 +131,8 @@ impl Query<'_> {
         self.late.as_mut().map_or(0.0, |late| late.score(self.catalog, of))
     }
 
-    /// Brings lanes between 0 and 1 among the candidates. Shares are there already. A memory without a session is a session of
-    /// its own.
+    /// Brings lanes between 0 and 1 among the candidates. Shares are there already. A memory without a session is a
+    /// session of its own.
     pub(super) fn scale(&self, lanes: &mut Lanes, chosen: &[u32]) {
         const SESSIONS: [(usize, usize); 2] = [(8, 0), (9, 1)];
         lanes[..8].iter_mut().for_each(|lane| min_max(lane, |_| true));

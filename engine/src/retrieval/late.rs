@@ -1,5 +1,5 @@
-//! Compares the tokens of a query with those of a memory one by one: what each token of the query has as its best likeness
-//! among them, weighted by what it says.
+//! Compares the tokens of a query with those of a memory one by one: what each token of the query has as its best
+//! likeness among them, weighted by what it says.
 
 use std::collections::{BTreeSet, HashMap};
 

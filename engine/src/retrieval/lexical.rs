@@ -1,4 +1,5 @@
-//! Searches by words alone: each of them has to occur. What a word says is what it says among the memories of the project.
+//! Searches by words alone: each of them has to occur. What a word says is what it says among the memories of the
+//! project.
 
 use engine_core::limits::SEARCH_TOTAL_MAX;
 use engine_core::retrieval::bm25::{Asked, idf};
@@ -12,7 +13,8 @@ use super::search::{Retrieval, Scope};
 use crate::projection::{Best, applied_seq};
 
 impl Retrieval {
-    /// The answer by words alone. Where there is no catalog, or the search is over all projects, the texts themselves are ranked.
+    /// The answer by words alone. Where there is no catalog, or the search is over all projects, the texts themselves
+    /// are ranked.
     pub(super) fn lexical(&self, scope: &Scope<'_>) -> rusqlite::Result<SearchAnswer> {
         let Scope { connection, search, .. } = *scope;
         let Some(project) = search.project.as_deref().filter(|_| !scope.question.words.is_empty()) else {

@@ -36,7 +36,8 @@ impl Loader {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Makes catalogs before anybody asks, as far as they fit: of the projects that were searched last, then of the largest.
+    /// Makes catalogs before anybody asks, as far as they fit: of the projects that were searched last, then of the
+    /// largest.
     fn warm_up(&self) {
         let patience = Duration::from_millis(50);
         let mut largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));

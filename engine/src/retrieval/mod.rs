@@ -1,8 +1,11 @@
 //! Finding memories by words, meaning and the structure they were saved in.
 //!
-//! [`catalog`] is what is kept in memory of a project, [`held`] keeps it in step with the projection, [`catalogs`] are those of all projects, [`loader`] makes the large ones and those that were searched last ([`recent`]); [`texts`] are their words; [`model`],
-//! [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a service makes them, [`directory`] a model in files; [`late`] compares token by token; [`lanes`] score each memory, [`rank`] makes one score of it, [`search`] is
-//! the whole of it for memories, [`lexical`] by words alone, [`items`] the same for items, with what services have said beforehand in [`asked`].
+//! [`catalog`] is what is kept in memory of a project, [`held`] keeps it in step with the projection, [`catalogs`] are
+//! those of all projects, [`loader`] makes the large ones and those that were searched last ([`recent`]); [`texts`]
+//! are their words; [`model`], [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a
+//! service makes them, [`directory`] a model in files; [`late`] compares token by token; [`lanes`] score each memory,
+//! [`rank`] makes one score of it, [`search`] is the whole of it for memories, [`lexical`] by words alone, [`items`]
+//! the same for items, with what services have said beforehand in [`asked`].
 
 mod asked;
 mod catalog;

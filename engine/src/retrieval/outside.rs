@@ -7,7 +7,8 @@ use super::rows::Rows;
 use crate::embeddings::{Answering, VectorStore, digest, sent};
 use crate::projection::MemoryRow;
 
-/// Memories without a vector, one in so many: of more the lane of meaning would know too little, and the built-in vectors answer.
+/// Memories without a vector, one in so many: of more the lane of meaning would know too little, and the built-in
+/// vectors answer.
 const MISSING_ONE_IN: usize = 20;
 /// The digest of what is not there any more.
 const GONE: u64 = 0;

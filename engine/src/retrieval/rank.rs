@@ -28,7 +28,8 @@ const UNROUNDED_FACTOR: usize = 2;
 const TRUST_MIN: f64 = 0.5;
 /// The token of words that are in no other, in the built-in table.
 const UNKNOWN_TOKEN: u32 = 100;
-/// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only score.
+/// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only
+/// score.
 const POSTINGS_MAX: u64 = 16_384;
 
 /// A memory and its score.
@@ -139,8 +140,8 @@ pub(super) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// `outside` is the vector that an outside model made of the question, and where those of memories are kept. Where there are
-    /// too few of them the built-in ones are compared.
+    /// `outside` is the vector that an outside model made of the question, and where those of memories are kept. Where
+    /// there are too few of them the built-in ones are compared.
     pub(super) fn new(
         catalog: &'a Catalog,
         question: &'a Question,
@@ -220,8 +221,8 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The best by their words among those that the full-text index puts forward. It walks them and does not rank them: that takes a
-    /// look at each in its own tables, and here is all that is needed.
+    /// The best by their words among those that the full-text index puts forward. It walks them and does not rank
+    /// them: that takes a look at each in its own tables, and here is all that is needed.
     pub(super) fn best_by_words(
         &self,
         narrow: &Narrow<'_>,
@@ -371,8 +372,8 @@ fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
     order.into_iter().cloned().collect()
 }
 
-/// What a word is found by. One of a script without blanks of which no memory has even a pair of characters is found by its single
-/// ones: they may stand apart (归还…书 for 还书).
+/// What a word is found by. One of a script without blanks of which no memory has even a pair of characters is found
+/// by its single ones: they may stand apart (归还…书 for 还书).
 fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     let mut terms = Vec::new();
     catalog.terms().of_word(word, |term| terms.push(term.to_owned()));
@@ -382,8 +383,8 @@ fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     terms
 }
 
-/// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in another
-/// language, or of identifiers, leans on its words.
+/// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in
+/// another language, or of identifiers, leans on its words.
 fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
     let whole =
         |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);

@@ -1,5 +1,5 @@
-//! Which projects were searched last, kept from one start to the next: their catalogs are made before anybody asks. Nothing depends
-//! on it; a file that is gone or no list is an empty one.
+//! Which projects were searched last, kept from one start to the next: their catalogs are made before anybody asks.
+//! Nothing depends on it; a file that is gone or no list is an empty one.
 
 use std::fs;
 use std::io;
@@ -29,8 +29,8 @@ impl Recent {
         projects
     }
 
-    /// Puts these before those of before, and leaves out what is known to have no memory: a name that was only asked for, or was
-    /// forgotten, is not kept on the volume.
+    /// Puts these before those of before, and leaves out what is known to have no memory: a name that was only asked
+    /// for, or was forgotten, is not kept on the volume.
     pub(super) fn put_first(&self, searched: Vec<String>, empty: &[String]) -> io::Result<()> {
         let before = self.read();
         let mut projects = searched;

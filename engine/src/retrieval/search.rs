@@ -101,7 +101,8 @@ impl Retrieval {
         self.weights.lock().unwrap_or_else(PoisonError::into_inner).1.version.as_str().into()
     }
 
-    /// Answers from one moment of the projection, and says until when the answer is right if nothing is written, microseconds.
+    /// Answers from one moment of the projection, and says until when the answer is right if nothing is written,
+    /// microseconds.
     pub(crate) fn search(
         &self,
         connection: &Connection,
@@ -147,8 +148,8 @@ impl Retrieval {
         Ok((answer, until))
     }
 
-    /// The first moment at which something of the project becomes or stops being true by itself. Of what no catalog tells, an answer
-    /// is not to be kept.
+    /// The first moment at which something of the project becomes or stops being true by itself. Of what no catalog
+    /// tells, an answer is not to be kept.
     pub(super) fn right_until(&self, connection: &Connection, search: &Search) -> rusqlite::Result<i64> {
         let now = search.moment.bounds(connection)?.as_of;
         if search.moment.as_of.is_some() {
@@ -334,8 +335,8 @@ fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<
     Ok(near.into_iter().collect())
 }
 
-/// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is damaged
-/// fails the search, so that it is built again.
+/// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is
+/// damaged fails the search, so that it is built again.
 pub(super) fn lane<T: Default>(
     name: &str,
     found: rusqlite::Result<T>,

@@ -1,4 +1,5 @@
-//! The ranking against the reference in `scripts/retrieval/features.py`: every feature of every memory of a small project.
+//! The ranking against the reference in `scripts/retrieval/features.py`: every feature of every memory of a small
+//! project.
 
 use std::collections::BTreeMap;
 

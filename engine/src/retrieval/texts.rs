@@ -8,15 +8,16 @@ use engine_core::words::terms::Term;
 const NO_WORD: u32 = 0;
 /// What a word is called that no memory has.
 const UNKNOWN: u32 = u32::MAX;
-/// What is told of a word in its first unit: the lower bits of its number, whether a unit with the others follows, and how many words
-/// that were not kept stand before it; as many as the bits can say are that many and what the next unit says.
+/// What is told of a word in its first unit: the lower bits of its number, whether a unit with the others follows, and
+/// how many words that were not kept stand before it; as many as the bits can say are that many and what the next unit
+/// says.
 const NUMBER_BITS: u32 = 12;
 const HAS_MORE: u16 = 1 << NUMBER_BITS;
 const SKIPPED_SHIFT: u32 = NUMBER_BITS + 1;
 const SKIPPED_MAX: u16 = u16::MAX >> SKIPPED_SHIFT;
 
-/// Each memory is a run of units, one for most words: the number of the word in the project's vocabulary, and how far behind the one
-/// before it stands. Words that many memories have come early and have small numbers.
+/// Each memory is a run of units, one for most words: the number of the word in the project's vocabulary, and how far
+/// behind the one before it stands. Words that many memories have come early and have small numbers.
 #[derive(Debug)]
 pub(super) struct Texts {
     vocabulary: HashMap<Term, u32>,

@@ -7,9 +7,9 @@ use engine_core::embedding::hashing;
 use super::model::Model;
 use super::rows::{AskedVector, Rows};
 
-/// Memories at which tokens are weighed for the first time; then each time that there are twice as many, for what is rare among a
-/// hundred is not what is rare among thousands. By these numbers and not by when somebody searches: the same memories have the same
-/// vectors, whatever else the engine holds and whenever their catalog is made.
+/// Memories at which tokens are weighed for the first time; then each time that there are twice as many, for what is
+/// rare among a hundred is not what is rare among thousands. By these numbers and not by when somebody searches: the
+/// same memories have the same vectors, whatever else the engine holds and whenever their catalog is made.
 const WEIGH_ANEW_MIN: usize = 64;
 
 /// Vectors of a project, by the place of the memory.
@@ -248,7 +248,8 @@ mod tests {
     #[test]
     fn weights_of_tokens_are_those_of_the_same_memories_whenever_they_are_made() {
         let texts: Vec<String> = (0..200).map(|n| format!("{} {}", TEXTS[n % 4], n * 7919 % 97)).collect();
-        // One is searched after each memory, and makes its vectors anew as soon as they are due; the other is made at once.
+        // One is searched after each memory, and makes its vectors anew as soon as they are due; the other is made at
+        // once.
         let mut followed = Vectors::new(Model::BuiltIn);
         for (count, text) in texts.iter().enumerate() {
             followed.push(text);

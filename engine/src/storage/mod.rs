@@ -13,8 +13,8 @@
 //! | [`Storage::rename`], [`Storage::remove`] | the new names | the old names or the new ones, each by itself |
 //! | [`Storage::sync_directory`] succeeded | the new names | the new names |
 //!
-//! A call that failed may have happened, in part or as a whole. [`disk`] is the real one; `faulty` does all of the above
-//! in memory, from a seed.
+//! A call that failed may have happened, in part or as a whole. [`disk`] is the real one; `faulty` does all of the
+//! above in memory, from a seed.
 
 #[cfg(test)]
 mod dice;

@@ -1,4 +1,5 @@
-//! What clients send in other types than it is described: taken where it means one thing, and null for what may be left out.
+//! What clients send in other types than it is described: taken where it means one thing, and null for what may be
+//! left out.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! The floors of M12 on a hundred labelled questions: what is asked for is found, contexts stay small, and every line of them can
-//! be proved.
+//! The floors of M12 on a hundred labelled questions: what is asked for is found, contexts stay small, and every line
+//! of them can be proved.
 
 use std::collections::BTreeMap;
 
@@ -49,9 +49,9 @@ const OTHERS: [&str; 8] = [
     "Latency of {} went up a little during the sale",
     "Certificates of the {} service were renewed",
 ];
-/// Recall at five of the labelled questions, at least (M12).
+/// Recall at five of the labelled questions, at least.
 const RECALL_MIN: f64 = 0.90;
-/// Tokens of a context, at most (M12).
+/// Tokens of a context, at most.
 const TOKENS_MAX: u64 = 5_000;
 
 /// What is saved, and what is asked about it in other words.

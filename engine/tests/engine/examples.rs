@@ -1,6 +1,8 @@
-//! The examples of the guide, as they stand there, against a running engine: `sh run` and `python run` blocks of a page in order.
+//! The examples of the guide, as they stand there, against a running engine: `sh run` and `python run` blocks of a
+//! page in order.
 //!
-//! A block `json` right behind one of them is what it answers, as far as it is told: what is left out with `…` is not compared.
+//! A block `json` right behind one of them is what it answers, as far as it is told: what is left out with `…` is not
+//! compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};

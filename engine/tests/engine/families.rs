@@ -100,7 +100,8 @@ fn an_address_of_one_family_is_what_it_says() {
     check("true", "[::1]", None, &[("127.0.0.1", false), ("::1", true)]);
 }
 
-/// Clients of IPv4 come as `::ffff:…` to a socket of both families: each is one client all the same, and not all of them one.
+/// Clients of IPv4 come as `::ffff:…` to a socket of both families: each is one client all the same, and not all of
+/// them one.
 #[test]
 fn clients_of_ipv4_are_told_apart_on_a_socket_of_both_families() {
     let directory = tempfile::tempdir().unwrap();

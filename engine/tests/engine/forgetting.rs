@@ -202,7 +202,8 @@ fn marks(data: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with("erasing")).count()
 }
 
-/// Killed at some moment of it, over and over: what was promised is finished by the next start, without being asked again.
+/// Killed at some moment of it, over and over: what was promised is finished by the next start, without being asked
+/// again.
 #[test]
 fn a_kill_in_the_middle_is_finished_by_the_next_start() {
     let data = tempfile::tempdir().unwrap();

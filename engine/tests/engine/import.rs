@@ -1,4 +1,4 @@
-//! Logs of Zaxy into an engine (L7): once each, whatever happens in between, and verified on both sides.
+//! Logs of Zaxy into an engine: once each, whatever happens in between, and verified on both sides.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Messages over HTTP in the ways clients send them: what could be served is served, and what cannot be read is answered.
+//! Messages over HTTP in the ways clients send them: what could be served is served, and what cannot be read is
+//! answered.
 
 use serde_json::{Value, json};
 

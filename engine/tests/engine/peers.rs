@@ -68,7 +68,8 @@ fn clients_of_server_memory_find_what_they_call() {
     assert_eq!(found("default"), serde_json::json!([]), "one project's graph");
 }
 
-/// Schemas are plain JSON Schema: strict readers compile all of them, and one that knows every word of the standard finds no other.
+/// Schemas are plain JSON Schema: strict readers compile all of them, and one that knows every word of the standard
+/// finds no other.
 #[test]
 fn every_schema_is_one_to_a_strict_reader() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! What is found in the scripts of the world, beside plain BM25 over the same words: the table of docs/RETRIEVAL.md, and its floors.
+//! What is found in the scripts of the world, beside plain BM25 over the same words: the table of docs/RETRIEVAL.md,
+//! and its floors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -14,7 +15,8 @@ use crate::process::Running;
 
 /// Memories in eighteen languages, and what is asked about each of them.
 const SCRIPTS: &str = include_str!("../data/scripts.json");
-/// The share of questions whose memory comes first among the memories of all languages, at least: of each script, and of all.
+/// The share of questions whose memory comes first among the memories of all languages, at least: of each script, and
+/// of all.
 const FIRST_MIN: f64 = 0.80;
 const FIRST_OF_ALL_MIN: f64 = 0.95;
 /// The share of questions whose memory is among the first three.

@@ -1,4 +1,5 @@
-//! A service that makes vectors or ranks, as servers of models do, which a test can take away, hold up and ask what it was sent.
+//! A service that makes vectors or ranks, as servers of models do, which a test can take away, hold up and ask what it
+//! was sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

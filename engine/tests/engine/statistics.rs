@@ -165,7 +165,8 @@ fn another_project_changes_no_score_where_memory_is_short() {
     assert_eq!(asked(), before);
 }
 
-/// The same turns as memories and as items, asked the same: the same are found, in the same order, with the same scores.
+/// The same turns as memories and as items, asked the same: the same are found, in the same order, with the same
+/// scores.
 #[test]
 fn items_are_found_as_memories_are() {
     let data = tempfile::tempdir().unwrap();

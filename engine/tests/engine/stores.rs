@@ -1,4 +1,5 @@
-//! Stores of other products into an engine: once each, through the policy, with a report on what was kept, changed and refused.
+//! Stores of other products into an engine: once each, through the policy, with a report on what was kept, changed and
+//! refused.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What the operator last wrote, and what it came to: told apart from drift by it are what admission makes of an object,
-//! and what the spec wants anew.
+//! What the operator last wrote, and what it came to: told apart from drift by it are what admission makes of an
+//! object, and what the spec wants anew.
 
 use jiff::{SignedDuration, Timestamp};
 use kube_core::DynamicObject;
@@ -64,8 +64,8 @@ pub fn last_write<'a>(observed: &'a Observed, key: &ChildKey, live: &DynamicObje
     observed.applied.get(key).filter(|applied| applied.is_of(live))
 }
 
-/// The path of the first field in which a live object is not as wanted, apart from what admission made of it when it was
-/// applied last.
+/// The path of the first field in which a live object is not as wanted, apart from what admission made of it when it
+/// was applied last.
 #[must_use]
 pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> Option<String> {
     let found = differences(wanted, &build::value(live));

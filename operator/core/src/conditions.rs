@@ -246,7 +246,8 @@ impl Verdict {
 /// Longest message the schema accepts, bytes.
 const MESSAGE_LENGTH_MAX: usize = 4096;
 
-/// A verdict as a condition. One that was seen under an earlier generation says so. The time of the last transition is carried over while the truth stays the same.
+/// A verdict as a condition. One that was seen under an earlier generation says so. The time of the last transition is
+/// carried over while the truth stays the same.
 #[must_use]
 pub fn condition(
     kind: ConditionType,

@@ -20,7 +20,8 @@ const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
 /// Fields the API server replaces as a whole: an item more is drift, and in a NetworkPolicy it is a hole.
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
-/// Maps the API server replaces as a whole. One more key selects less: no pod behind a Service, or none that a policy guards.
+/// Maps the API server replaces as a whole. One more key selects less: no pod behind a Service, or none that a policy
+/// guards.
 const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One field that is not as wanted. Two are equal when the same value was wanted there and the same one is found.
@@ -161,7 +162,8 @@ mod tests {
         check(&json!({"nodeSelector": {}}), &json!({}), None);
     }
 
-    /// Two rules about one topology differ in what to do when they cannot be kept; terms of an affinity have no name at all.
+    /// Two rules about one topology differ in what to do when they cannot be kept; terms of an affinity have no name
+    /// at all.
     #[test]
     fn items_that_agree_in_one_key_are_two() {
         let rule = |what: &str, skew: i32| json!({"topologyKey": "zone", "whenUnsatisfiable": what, "maxSkew": skew});

@@ -15,8 +15,8 @@ use crate::{
 /// Whether the object under this name may be written.
 ///
 /// It is when its controlling owner is this engine, or an earlier one of the same name; without such an owner when
-/// it bears the operator's marks. A claim is also this engine's when the engine had a log: the pod mounts the claim of that
-/// name anyway, and what is on it is judged by the anchor.
+/// it bears the operator's marks. A claim is also this engine's when the engine had a log: the pod mounts the claim of
+/// that name anyway, and what is on it is judged by the anchor.
 #[must_use]
 pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> bool {
     let mut owners = object.metadata.owner_references.iter().flatten();
@@ -39,7 +39,8 @@ pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> b
 }
 
 /// The owners that an object of ours may keep, when it has others. A reference to an engine that is gone makes garbage
-/// collection delete the object, and stands in the way of the right one; a claim has none at all, because it would go with its engine.
+/// collection delete the object, and stands in the way of the right one; a claim has none at all, because it would go
+/// with its engine.
 #[must_use]
 pub fn owners_to_keep(
     observed: &Observed,

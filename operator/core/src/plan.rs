@@ -240,8 +240,8 @@ pub fn plan(observed: &Observed, valid: &Valid) -> Plan {
     plan
 }
 
-/// An engine is made whole or not at all: while it cannot have its volume or one of its names, or nobody knows whether it
-/// can, nothing new is made.
+/// An engine is made whole or not at all: while it cannot have its volume or one of its names, or nobody knows whether
+/// it can, nothing new is made.
 fn hold_creations(observed: &Observed, plan: &mut Plan) {
     let lost = matches!(plan.claim_hold, Some(ClaimHold::VolumeLost { .. }));
     if lost || !plan.conflicts.is_empty() || !observed.unread.is_empty() {
@@ -268,8 +268,8 @@ fn plan_claim(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) 
     }
 }
 
-/// A claim's class and access mode are fixed when it is made: an adopted claim keeps its own, or none, asking for others
-/// would be refused for ever.
+/// A claim's class and access mode are fixed when it is made: an adopted claim keeps its own, or none, asking for
+/// others would be refused for ever.
 fn keep_immutable(live: &DynamicObject, spec: &mut serde_json::Map<String, Value>) {
     for field in ["storageClassName", "accessModes"] {
         match live.data.pointer(&format!("/spec/{field}")) {

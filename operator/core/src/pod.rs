@@ -1,7 +1,7 @@
 //! The writer's pod, as far as decisions depend on it.
 //!
-//! Others put containers into pods: meshes, collectors of logs. Everything in a pod is found by its name or type, because
-//! the API server orders containers by name and nothing promises the order of the rest.
+//! Others put containers into pods: meshes, collectors of logs. Everything in a pod is found by its name or type,
+//! because the API server orders containers by name and nothing promises the order of the rest.
 
 use kube_core::DynamicObject;
 use serde_json::Value;

@@ -145,7 +145,8 @@ fn is_storage_obstacle(reason: Reason) -> bool {
     )
 }
 
-/// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the StatefulSet.
+/// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the
+/// StatefulSet.
 #[must_use]
 pub fn is_pod_overdue(observed: &Observed) -> bool {
     // Both are of this generation: another spec may be what was missing.

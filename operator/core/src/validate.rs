@@ -277,8 +277,8 @@ fn check_range_if_said(field: &'static str, value: Option<i32>, range: (i32, i32
     }
 }
 
-/// The sections that are the engine's: it does not start with one it cannot read, so nothing it would refuse may pass. Which
-/// provider makes vectors is a closed list, and needs no look.
+/// The sections that are the engine's: it does not start with one it cannot read, so nothing it would refuse may pass.
+/// Which provider makes vectors is a closed list, and needs no look.
 fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if let Some(policy) = &spec.policy {
         policy::check_policy(policy, faults);

@@ -1,5 +1,5 @@
-//! Volumes that are not what they were: each kind is told apart, stops the writing and nothing else, and is over as soon
-//! as the right volume is back (L6).
+//! Volumes that are not what they were: each kind is told apart, stops the writing and nothing else, and is over as
+//! soon as the right volume is back.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -113,7 +113,8 @@ fn accepting(size: u64, root: &str) -> serde_json::Value {
     spec
 }
 
-/// L6: the way on with less is an explicit act that names exactly what is left; it is recorded everywhere and works once.
+/// L6: the way on with less is an explicit act that names exactly what is left; it is recorded everywhere and works
+/// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_is_accepted_by_naming_what_is_left() {
     in_namespace("accepted", async |world| {

@@ -12,8 +12,8 @@ pub fn lines(text: &str) -> String {
 /// How often a text is looked at until its form changes no more: once more than the once that is enough as a rule.
 const LOOKS_MAX: usize = 4;
 
-/// The form in which texts are compared: no byte order mark, lines that end with a line feed, composed characters (NFC), no
-/// blank lines around it, no line feed at its end.
+/// The form in which texts are compared: no byte order mark, lines that end with a line feed, composed characters
+/// (NFC), no blank lines around it, no line feed at its end.
 ///
 /// Blanks at the end of a line go where they mean nothing. Those of a hard line break are two; in code they stay.
 pub fn normal(text: &str) -> String {

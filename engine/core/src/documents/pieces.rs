@@ -1,12 +1,13 @@
-//! Where a text is cut: at its structure first, then at sentences, lines, clauses, words, and last between two characters.
+//! Where a text is cut: at its structure first, then at sentences, lines, clauses, words, and last between two
+//! characters.
 
 use icu_segmenter::options::{SentenceBreakInvariantOptions, WordBreakInvariantOptions};
 use icu_segmenter::{GraphemeClusterSegmenter, SentenceSegmenter, WordSegmenter};
 
 use super::structure::{DEPTH_MAX, Structure};
 
-/// Largest part of a text whose sentences and words are looked for at once, bytes: what has no blank in so many bytes is no
-/// language, and dictionaries are slow on it.
+/// Largest part of a text whose sentences and words are looked for at once, bytes: what has no blank in so many bytes
+/// is no language, and dictionaries are slow on it.
 const UNBROKEN_BYTES_MAX: usize = 64 << 10;
 
 /// The places where a text may be cut, best ones first.
@@ -153,7 +154,8 @@ fn lines(text: &str) -> Vec<usize> {
     text.match_indices('\n').map(|(place, _)| place + 1).collect()
 }
 
-/// Behind commas and the like: in scripts that set words apart only with a blank behind them, as in numbers there is none.
+/// Behind commas and the like: in scripts that set words apart only with a blank behind them, as in numbers there is
+/// none.
 fn clauses(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut characters = text.char_indices().peekable();

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::digest::Hash;
 use crate::strict::plain_len;
 
-/// A place in a text. Each method answers None, and leaves the place anywhere, when what follows is not as plain as that.
+/// A place in a text. Each method answers None, and leaves the place anywhere, when what follows is not as plain as
+/// that.
 pub(super) struct Cursor<'a> {
     rest: &'a str,
     len: usize,

@@ -60,8 +60,8 @@ impl<'a> Envelope<'a> {
         (self.seq + 1).saturating_sub(u64::from(self.batch[0]))
     }
 
-    /// Reads an envelope from the start of `text` as this engine writes it: fields in their order, nothing escaped. Answers
-    /// how long it is as well. None means nothing but that serde has to read it.
+    /// Reads an envelope from the start of `text` as this engine writes it: fields in their order, nothing escaped.
+    /// Answers how long it is as well. None means nothing but that serde has to read it.
     pub(super) fn read_plain(text: &'a str) -> Option<(Envelope<'a>, usize)> {
         let mut cursor = Cursor::new(text);
         cursor.skip("{\"seq\":")?;

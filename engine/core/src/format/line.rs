@@ -95,8 +95,8 @@ const PAYLOAD: &str = r#"","payload":"#;
 const FORGOTTEN: &str = r#"","forgotten":""#;
 
 impl<'a> EventLine<'a> {
-    /// Reads a line without its line feed. It copies nothing of a line that this engine wrote and that has no escapes, causes
-    /// or idempotency key in its envelope.
+    /// Reads a line without its line feed. It copies nothing of a line that this engine wrote and that has no escapes,
+    /// causes or idempotency key in its envelope.
     ///
     /// # Errors
     ///

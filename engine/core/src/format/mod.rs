@@ -87,8 +87,8 @@ fn cut_field(text: &str, count: usize) -> Option<(&str, &str)> {
     text.split_at_checked(count)
 }
 
-/// A line that holds one hashed object and nothing else: `OPEN OBJECT ,"hash":"HASH"}`. Answers the object as it is stored,
-/// and its hash, which matches.
+/// A line that holds one hashed object and nothing else: `OPEN OBJECT ,"hash":"HASH"}`. Answers the object as it is
+/// stored, and its hash, which matches.
 fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a str, Hash), LineFault> {
     if line.len() > LINE_BYTES_MAX {
         return Err(LineFault::TooLong);

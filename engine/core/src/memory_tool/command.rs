@@ -1,4 +1,5 @@
-//! A command as a model sent it. What is wrong with it is said in words for the model: it chose the fields and can choose others.
+//! A command as a model sent it. What is wrong with it is said in words for the model: it chose the fields and can
+//! choose others.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! Notes of basic-memory (PyPI `basic-memory`): Markdown files with front matter, observations (`- [category] words`) and
-//! relations (`- type [[Other note]]`), and the same as rows of its database.
+//! Notes of basic-memory (PyPI `basic-memory`): Markdown files with front matter, observations (`- [category] words`)
+//! and relations (`- type [[Other note]]`), and the same as rows of its database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

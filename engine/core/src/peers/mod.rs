@@ -1,7 +1,7 @@
 //! Stores of other products, read into what is to be saved here.
 //!
-//! Each reader takes one record of its product and answers with [`Record`]: steps to carry out in order, and what could not
-//! be taken as it is. docs/guide/import.md has the same as tables.
+//! Each reader takes one record of its product and answers with [`Record`]: steps to carry out in order, and what
+//! could not be taken as it is. docs/guide/import.md has the same as tables.
 
 pub mod basic_memory;
 pub mod mem0;

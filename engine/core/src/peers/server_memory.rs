@@ -1,5 +1,5 @@
-//! The file of `@modelcontextprotocol/server-memory` (`memory.jsonl`): a line for each entity, with what was observed of it,
-//! and for each relation.
+//! The file of `@modelcontextprotocol/server-memory` (`memory.jsonl`): a line for each entity, with what was observed
+//! of it, and for each relation.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
-//! Postal addresses. Nothing marks where one begins and ends, so each pattern needs an anchor: a word for a street beside
-//! a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". From there on, what can
+//! Postal addresses. Nothing marks where one begins and ends, so each pattern needs an anchor: a word for a street
+//! beside a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". From there on, what can
 //! follow is taken along: unit, place, region, postcode.
 
 use std::ops::Range;

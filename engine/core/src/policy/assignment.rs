@@ -1,5 +1,5 @@
-//! Passwords, keys and tokens that are given to a name. A pattern finds the names, `connector` what stands between a name
-//! and its value, and `value` says what a value looks like.
+//! Passwords, keys and tokens that are given to a name. A pattern finds the names, `connector` what stands between a
+//! name and its value, and `value` says what a value looks like.
 
 use std::ops::Range;
 
@@ -137,7 +137,8 @@ impl Name {
         let secret_id = text[word.clone()].eq_ignore_ascii_case(b"secret") && behind == b"id";
         let named = |words: &[&str], word: &[u8]| words.iter().any(|known| known.as_bytes() == word);
         let alone = [&b"secret"[..], b"token", b"credential", b"bearer"];
-        // `cache_key` is one of many names that open nothing: of those only what says itself that it is a secret counts.
+        // `cache_key` is one of many names that open nothing: of those only what says itself that it is a secret
+        // counts.
         let any_key = key.is_some_and(|at| at <= 2);
         let otherwise = named(NO_SECRETS, &before)
             || (any_key && named(NO_KEYS, &before))

@@ -181,7 +181,8 @@ mod tests {
         ] {
             assert!(card(number), "{number}");
         }
-        // Another last digit, no issuer, a Visa of 14 digits, one digit repeated, milliseconds and nanoseconds since 1970.
+        // Another last digit, no issuer, a Visa of 14 digits, one digit repeated, milliseconds and nanoseconds since
+        // 1970.
         for number in [
             "4111111111111112",
             "9111111111111111",

@@ -1,5 +1,5 @@
-//! What stands between a name and its value, in the syntaxes of programming languages, configuration files, markup, command
-//! lines and sentences. All of it is read within a bound.
+//! What stands between a name and its value, in the syntaxes of programming languages, configuration files, markup,
+//! command lines and sentences. All of it is read within a bound.
 
 use std::ops::Range;
 
@@ -80,7 +80,8 @@ fn gap(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(40).take_while(blank).count()
 }
 
-/// Quotes and brackets behind a name: `"]`, `**`, `[25]`, `</b>`. Gives where they end, and whether a quote was among them.
+/// Quotes and brackets behind a name: `"]`, `**`, `[25]`, `</b>`. Gives where they end, and whether a quote was among
+/// them.
 fn closers(text: &[u8], at: usize) -> (usize, bool) {
     let mut end = at;
     if text.get(end) == Some(&b'[') {
@@ -167,8 +168,8 @@ fn aside(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     }
 }
 
-/// The value of a pair whose name is a value itself: `- name: API_TOKEN` / `value: …`, `name="ApiToken" value="…"`, `"key":
-/// "API_TOKEN", "value": "…"`, `<key>ApiToken</key><string>…`.
+/// The value of a pair whose name is a value itself: `- name: API_TOKEN` / `value: …`, `name="ApiToken" value="…"`,
+/// `"key": "API_TOKEN", "value": "…"`, `<key>ApiToken</key><string>…`.
 fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let mut next = at
         + reach
@@ -300,7 +301,8 @@ const PHRASE_WORDS: [&[u8]; 27] = [
     b"set", b"changed", b"reset", b"fur", b"para", b"pour", b"von", b"voor", b"de", b"do", b"da", b"del", b"xx", b"xxx",
 ];
 
-/// Where the value begins behind `is`, `was`, `set to` or a sign that ends a few words: `for staging is`, `of the bot:`.
+/// Where the value begins behind `is`, `was`, `set to` or a sign that ends a few words: `for staging is`, `of the
+/// bot:`.
 fn behind_is(line: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     let mut last = Vec::new();

@@ -119,8 +119,8 @@ impl From<Blocked> for NotNamed {
 }
 
 impl Policy {
-    /// The name under which something is stored and looked for; `None` when that is the name itself. Pure in the name: the
-    /// same one is the same wherever it stands, and one that holds tokens already is not changed by them.
+    /// The name under which something is stored and looked for; `None` when that is the name itself. Pure in the name:
+    /// the same one is the same wherever it stands, and one that holds tokens already is not changed by them.
     ///
     /// `field` is what a refusal and the counts call it.
     pub fn judge_identifier(
@@ -154,9 +154,9 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret }.into())
     }
 
-    /// Of a path what is found in each segment; of another name that has slashes what is found in each segment and in the
-    /// whole: for detectors a number behind a slash is part of an address of a page. Each part as it is written and as
-    /// people read it.
+    /// Of a path what is found in each segment; of another name that has slashes what is found in each segment and in
+    /// the whole: for detectors a number behind a slash is part of an address of a page. Each part as it is written
+    /// and as people read it.
     fn found_in_name(&self, form: Form, name: &str, now: Timestamp) -> Vec<Finding> {
         let both = |part: &str| {
             let mut found = self.findings(part, now);

@@ -1,5 +1,5 @@
-//! What may be written (M6): secrets refuse a write, personal data is redacted before the first byte of it is stored. One
-//! value, [`Policy`], judges every text on every way into the log.
+//! What may be written: secrets refuse a write, personal data is redacted before the first byte of it is stored.
+//! One value, [`Policy`], judges every text on every way into the log.
 //!
 //! No part of a text that was found ever stands in a [`Blocked`], a [`Counts`] or the `Debug` of anything here.
 
@@ -169,8 +169,8 @@ impl Policy {
         })
     }
 
-    /// Everything found in a text, in order, without overlaps: secrets each by itself, and personal data where finds that
-    /// overlap are one from the first to the last byte of them, of the kind of the longest, among equals of the
+    /// Everything found in a text, in order, without overlaps: secrets each by itself, and personal data where finds
+    /// that overlap are one from the first to the last byte of them, of the kind of the longest, among equals of the
     /// detector that stands first in the table.
     ///
     /// `now` is compared with the days on which exceptions end.
@@ -271,8 +271,8 @@ impl Policy {
         })
     }
 
-    /// Judges a JSON text: every string, every key of an object, and numbers under a key that says what they are. It must be
-    /// in the strict form; what is not redacted stays byte for byte.
+    /// Judges a JSON text: every string, every key of an object, and numbers under a key that says what they are. It
+    /// must be in the strict form; what is not redacted stays byte for byte.
     ///
     /// A key that is redacted stays different from the other keys of its object.
     pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
@@ -283,8 +283,8 @@ impl Policy {
         })
     }
 
-    /// Judges an event before it is written. What [`identifiers_of`] lists is judged by [`Policy::judge_identifier`], and so are
-    /// type, actor, project and session; the rest of the payload is redacted.
+    /// Judges an event before it is written. What [`identifiers_of`] lists is judged by [`Policy::judge_identifier`],
+    /// and so are type, actor, project and session; the rest of the payload is redacted.
     pub fn judge_draft(
         &self,
         draft: Draft,

@@ -1,5 +1,5 @@
-//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an object
-//! of the kind Secret.
+//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an
+//! object of the kind Secret.
 
 /// Longest text that is taken for a name, bytes: what is longer is prose.
 const NAME_BYTES_MAX: usize = 128;
@@ -91,8 +91,8 @@ impl Pair {
         }
     }
 
-    /// Takes in what was read of an object or a list that stands under `key`. What was judged already is not handed on, so
-    /// that each text is judged once however deep it stands.
+    /// Takes in what was read of an object or a list that stands under `key`. What was judged already is not handed
+    /// on, so that each text is judged once however deep it stands.
     pub(super) fn take(&mut self, inner: Pair, key: &str) {
         if holds_value(key) && inner.names.is_empty() {
             self.values.extend(inner.values);

@@ -163,7 +163,8 @@ impl Walk<'_> {
             self.counts.merge(&judged.counts);
             return Ok(judged.changed);
         }
-        // By its words it may be a secret. Personal data is found in the name alone, as it is wherever the name comes again.
+        // By its words it may be a secret. Personal data is found in the name alone, as it is wherever the name comes
+        // again.
         if !words.is_empty() {
             self.policy.refuse_secret(field, words, text, self.now)?;
         }

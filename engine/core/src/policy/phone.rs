@@ -150,7 +150,8 @@ fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     plus || dialled
 }
 
-/// Groupings that nothing else has: North America, France, mobile numbers of the United Kingdom, area codes in brackets.
+/// Groupings that nothing else has: North America, France, mobile numbers of the United Kingdom, area codes in
+/// brackets.
 fn national(text: &[u8], groups: &[Group]) -> bool {
     let groups = if groups.len() == 4 && matches!(groups[0].digits(text), b"1" | b"001") {
         &groups[1..]

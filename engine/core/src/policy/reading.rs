@@ -234,8 +234,8 @@ fn plus_dials(seen: &[Seen], at: usize) -> bool {
     digits >= DIALLED_DIGITS_MIN && !version
 }
 
-/// Which characters belong to an e-mail address, whose marks are its own: before an `@` that a domain stands behind, and
-/// the domain.
+/// Which characters belong to an e-mail address, whose marks are its own: before an `@` that a domain stands behind,
+/// and the domain.
 fn addresses(seen: &[Seen]) -> Vec<bool> {
     let mut inside = vec![false; seen.len()];
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+'-".contains(c);

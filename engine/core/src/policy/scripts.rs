@@ -1,5 +1,5 @@
-//! Words for passwords and keys in other scripts, which are seen as the English ones: what detectors know of names then holds
-//! of them too.
+//! Words for passwords and keys in other scripts, which are seen as the English ones: what detectors know of names
+//! then holds of them too.
 
 /// A word for one thing in a script, what it is seen as, and most letters that grammar adds to it.
 const WORDS: [(&str, &str, usize); 26] = [
@@ -51,8 +51,8 @@ const IS: [&str; 17] = [
     " — это",
 ];
 
-/// Whether a word in another script begins here: what it is seen as, whether a word for `is` stands behind it, and how many
-/// bytes it takes.
+/// Whether a word in another script begins here: what it is seen as, whether a word for `is` stands behind it, and how
+/// many bytes it takes.
 pub(super) fn word_at(text: &str) -> Option<(&'static str, bool, usize)> {
     let first = text.chars().next().filter(|c| !c.is_ascii())?;
     let first = first.to_lowercase().next()?;

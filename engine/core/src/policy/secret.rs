@@ -314,7 +314,8 @@ fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     whole.then(|| form(text, found))?
 }
 
-/// A token of Slack has a number in its second part, or is of one of the forms without numbers; `xoxb-12345-abcd234` is none.
+/// A token of Slack has a number in its second part, or is of one of the forms without numbers; `xoxb-12345-abcd234`
+/// is none.
 fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let parts: Vec<&[u8]> = token.split(|byte| *byte == b'-').skip(1).collect();

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::checks::entropy_bits;
 
-/// Least entropy of a token whose form says already what it is, bits per character. Placeholders such as `xxxx` have less.
+/// Least entropy of a token whose form says already what it is, bits per character. Placeholders such as `xxxx` have
+/// less.
 const ENTROPY_OF_FORM: f64 = 3.0;
 /// Least entropy of a token of which only the words before it say that it is one. Words and paths have less.
 pub(super) const ENTROPY_OF_TOKEN: f64 = 3.3;

@@ -1,5 +1,5 @@
-//! Tokens whose form their issuer has published: a prefix, an alphabet, a length. One row for what many use by name, and
-//! rows that gather the others.
+//! Tokens whose form their issuer has published: a prefix, an alphabet, a length. One row for what many use by name,
+//! and rows that gather the others.
 
 use std::ops::Range;
 

@@ -49,7 +49,8 @@ impl Chain {
         }
     }
 
-    /// Takes the next line. After a fault it can be called again: it goes on with the next line that verifies by itself.
+    /// Takes the next line. After a fault it can be called again: it goes on with the next line that verifies by
+    /// itself.
     pub(super) fn step(&mut self, line: &Line, visit: &mut impl FnMut(&Found<'_>)) -> Result<(), Fault> {
         match &self.expected {
             Expected::Header(_) => self.header(line),

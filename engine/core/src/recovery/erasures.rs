@@ -20,8 +20,8 @@ pub struct Gap {
     pub byte: u64,
 }
 
-/// Collects missing payloads and the events that name them, over a whole log or over parts of it that are put together. It
-/// keeps memory for each of both, and for nothing else.
+/// Collects missing payloads and the events that name them, over a whole log or over parts of it that are put
+/// together. It keeps memory for each of both, and for nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erasures {
     /// By id of the erasure event and of the event that was forgotten.
@@ -67,7 +67,8 @@ impl Erasures {
         self.gaps.len()
     }
 
-    /// The lines without payload that no later event of the log accounts for: damage. Asked once the whole log was seen.
+    /// The lines without payload that no later event of the log accounts for: damage. Asked once the whole log was
+    /// seen.
     pub fn unaccounted(&self) -> Vec<Gap> {
         let accounted = |(by, id): &(String, String), gap: &Gap| {
             self.acts.get(by).is_some_and(|(seq, targets)| *seq > gap.seq && targets.contains(id))

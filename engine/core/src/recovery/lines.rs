@@ -49,7 +49,8 @@ impl Line {
     /// A write that stopped leaves the start of a line, never a whole line with another byte behind it.
     pub(super) fn lost_its_line_feed(&self) -> bool {
         let Some((last, line)) = self.bytes.split_last() else { return false };
-        // Unless the line feed is the first byte of a sector, and all that was written to that: it may never have arrived.
+        // Unless the line feed is the first byte of a sector, and all that was written to that: it may never have
+        // arrived.
         let at_sector_start = (self.offset + line.len() as u64).is_multiple_of(SECTOR_BYTES);
         if *last == 0 && at_sector_start {
             return false;

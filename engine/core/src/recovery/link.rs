@@ -27,8 +27,8 @@ impl Link {
         Link { seq: envelope.seq, hash, synced: envelope.synced, batch: envelope.batch }
     }
 
-    /// An end at which everything before is durable, and which a checkpoint names: the last event and the hash of the last
-    /// line. The next line is the first of a write.
+    /// An end at which everything before is durable, and which a checkpoint names: the last event and the hash of the
+    /// last line. The next line is the first of a write.
     pub fn durable(seq: u64, hash: Hash) -> Link {
         Link { seq, hash, synced: seq, batch: [1, 1] }
     }

@@ -43,10 +43,10 @@ pub enum Begin {
     },
 }
 
-/// Reads a segment to its end and judges it. Only the last segment of a log may be open or torn: `last` says whether it is.
-/// A clean one is sealed when the answer has a seal. `visit` sees every whole event in order, also those of a last batch
-/// that turns out to be torn: their offsets are at or after [`Scan::valid_len`]. The root in the seal is the caller's to
-/// check, who has the tree, with [`check_root`].
+/// Reads a segment to its end and judges it. Only the last segment of a log may be open or torn: `last` says whether
+/// it is. A clean one is sealed when the answer has a seal. `visit` sees every whole event in order, also those of a
+/// last batch that turns out to be torn: their offsets are at or after [`Scan::valid_len`]. The root in the seal is
+/// the caller's to check, who has the tree, with [`check_root`].
 ///
 /// # Errors
 ///

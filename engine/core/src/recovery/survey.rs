@@ -76,8 +76,8 @@ pub struct Survey {
     pub erasures: Erasures,
 }
 
-/// Reads a segment to its end, whatever is wrong with it. `visit` sees every event that verifies, those of an unfinished
-/// last batch too.
+/// Reads a segment to its end, whatever is wrong with it. `visit` sees every event that verifies, those of an
+/// unfinished last batch too.
 ///
 /// # Errors
 ///

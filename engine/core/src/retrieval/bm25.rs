@@ -1,5 +1,6 @@
-//! Okapi BM25 over whatever is taken for one text: a memory, a memory with its neighbours, a whole session. The full-text
-//! index ranks memories by the same formula; it has no texts but its own, so that contexts and sessions are scored here.
+//! Okapi BM25 over whatever is taken for one text: a memory, a memory with its neighbours, a whole session. The
+//! full-text index ranks memories by the same formula; it has no texts but its own, so that contexts and sessions are
+//! scored here.
 
 use crate::words::terms::Term;
 

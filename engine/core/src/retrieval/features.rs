@@ -114,8 +114,8 @@ impl Counted {
         TOKEN_LANES.iter().any(|lane| self.lanes[*lane])
     }
 
-    /// What these weights, in the order of [`NAMES`], leave to look at. Where one kind of lane counts and the other does
-    /// not, the other puts nobody forward.
+    /// What these weights, in the order of [`NAMES`], leave to look at. Where one kind of lane counts and the other
+    /// does not, the other puts nobody forward.
     pub fn by(weights: &[f64; NAMES.len()]) -> Counted {
         let mut lanes: [bool; LANES.len()] = std::array::from_fn(|lane| weights[lane] != 0.0);
         let around = 2 * AROUND + 2;
@@ -211,8 +211,8 @@ pub fn features(question: &Question, evidence: &Evidence) -> [f64; NAMES.len()] 
     all
 }
 
-/// Brings scores between 0 and 1: the worst of the chosen to 0, the best to 1, and all to 0.5 where they are the same. What is not
-/// chosen is 0.
+/// Brings scores between 0 and 1: the worst of the chosen to 0, the best to 1, and all to 0.5 where they are the same.
+/// What is not chosen is 0.
 pub fn min_max(scores: &mut [f64], chosen: impl Fn(usize) -> bool) {
     /// Scores this close tell nothing.
     const FLAT: f64 = 1e-9;

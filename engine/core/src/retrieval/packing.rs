@@ -29,11 +29,11 @@ pub struct TooMuch {
     pub tokens: usize,
 }
 
-/// Everything mandatory, then the rest by what it is worth for each token, as long as it fits. Of two pieces that are equal the
-/// newer one is taken.
+/// Everything mandatory, then the rest by what it is worth for each token, as long as it fits. Of two pieces that are
+/// equal the newer one is taken.
 ///
-/// The order of the log, and not of worth, so that a context whose memories are the same begins with the same bytes, and one that
-/// has a new memory ends with it: caches of prompts work on what they have seen.
+/// The order of the log, and not of worth, so that a context whose memories are the same begins with the same bytes,
+/// and one that has a new memory ends with it: caches of prompts work on what they have seen.
 pub fn pack(mandatory: &[Piece], optional: &[Piece], budget: usize) -> Result<(Packed, Packed), TooMuch> {
     let needed = mandatory.iter().map(|piece| piece.tokens).sum();
     if needed > budget {

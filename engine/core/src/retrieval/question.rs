@@ -115,7 +115,8 @@ impl Dates {
         self.months.is_empty() && self.years.is_empty()
     }
 
-    /// How well a day fits: 0 not at all, 0.5 the year or month, 1 the month, or a day within the week after the one named,
+    /// How well a day fits: 0 not at all, 0.5 the year or month, 1 the month, or a day within the week after the one
+    /// named,
     /// 1.5 about that day.
     pub fn fit(&self, date: Date) -> f64 {
         if self.is_empty() || (!self.years.is_empty() && !self.years.contains(&date.year())) {

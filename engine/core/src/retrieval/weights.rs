@@ -1,5 +1,5 @@
-//! What each feature counts. Weights are data: readable, replaceable while an engine runs, kept in the log, and named in every
-//! answer by their version.
+//! What each feature counts. Weights are data: readable, replaceable while an engine runs, kept in the log, and named
+//! in every answer by their version.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,8 @@ const KEYS_MAX: usize = 16;
 /// Longer numbers are left to the full check, for they may not be finite.
 const NUMBER_BYTES_MAX: usize = 32;
 
-/// Whether this is certainly one value in the strict form: without escapes, exponents and large objects. It copies nothing.
+/// Whether this is certainly one value in the strict form: without escapes, exponents and large objects. It copies
+/// nothing.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut walk = Walk { bytes: text.as_bytes() };
     walk.value(JSON_DEPTH_MAX) && walk.next_is_none()

@@ -1,11 +1,12 @@
 //! How many tokens a text is at most to those who charge for them or refuse more: what every budget is kept by.
 //!
-//! Nobody's tokenizer is here. Words of English letters are counted as WordPiece pieces of a smaller vocabulary, digits by twos,
-//! marks one by one, every other character as what it costs alone in the dearest of three tokenizers that are public (`costs.txt`,
-//! made by `scripts/tokens/costs.mjs`), and an eighth is added for those of others. The three are `cl100k` and `o200k` of OpenAI and
-//! the one Anthropic has published, of an earlier Claude. `engine/core/tests/fixtures/tokens.json` has what each makes of texts of
-//! many kinds: the count is never below. A tokenizer that makes a token of each digit, as those of Llama 1 and 2 do, counts more of
-//! a text of digits. Nothing is skipped, so that a text without blanks costs what its length is.
+//! Nobody's tokenizer is here. Words of English letters are counted as WordPiece pieces of a smaller vocabulary,
+//! digits by twos, marks one by one, every other character as what it costs alone in the dearest of three tokenizers
+//! that are public (`costs.txt`, made by `scripts/tokens/costs.mjs`), and an eighth is added for those of others. The
+//! three are `cl100k` and `o200k` of OpenAI and the one Anthropic has published, of an earlier Claude.
+//! `engine/core/tests/fixtures/tokens.json` has what each makes of texts of many kinds: the count is never below. A
+//! tokenizer that makes a token of each digit, as those of Llama 1 and 2 do, counts more of a text of digits. Nothing
+//! is skipped, so that a text without blanks costs what its length is.
 
 use std::sync::LazyLock;
 
@@ -33,7 +34,8 @@ const DRAWN: &[u8] = b"!#%*+-./:;<=>_~";
 /// One more for so many tokens: tokenizers of others cut smaller.
 const MARGIN: usize = 8;
 
-/// The number of tokens of a text, never fewer than any of the three tokenizers counts. `pieces` is the built-in vocabulary.
+/// The number of tokens of a text, never fewer than any of the three tokenizers counts. `pieces` is the built-in
+/// vocabulary.
 pub fn count(text: &str, pieces: &WordPiece) -> usize {
     let (mut tokens, mut rest) = (0, text);
     while let Some(first) = rest.chars().next() {

@@ -53,8 +53,8 @@ fn long_runs_count_by_their_length() {
     assert_eq!(count("", &PIECES), 0);
 }
 
-/// The three cut digits, letters of scripts they know little of, and white space of several kinds smaller than words. What is beyond
-/// the fixture grows as what is in it: by length.
+/// The three cut digits, letters of scripts they know little of, and white space of several kinds smaller than words.
+/// What is beyond the fixture grows as what is in it: by length.
 #[test]
 fn digits_scripts_and_white_space_count_by_their_length() {
     assert!(count(&"7315902846".repeat(300), &PIECES) >= 3_000 / 2);

@@ -69,8 +69,8 @@ fn with_am(text: &str) -> String {
     characters.into_iter().collect()
 }
 
-/// Adds a part of a composed run as words are compared: in lower case, without accents where they are no letters, with the digits
-/// of ASCII.
+/// Adds a part of a composed run as words are compared: in lower case, without accents where they are no letters, with
+/// the digits of ASCII.
 pub(super) fn fold(part: &str, class: Class, folded: &mut String) {
     // A vowel belongs to a letter of such a script.
     let mut bears_vowels = false;

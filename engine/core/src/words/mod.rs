@@ -1,8 +1,9 @@
-//! The one place where texts are cut into words: what the full-text index holds, what ranking counts, what a snippet is cut out for
-//! and what names of entities are compared by.
+//! The one place where texts are cut into words: what the full-text index holds, what ranking counts, what a snippet
+//! is cut out for and what names of entities are compared by.
 //!
-//! A word is a run of letters and digits in one normal form. Scripts without blanks between words, and Korean, whose particles
-//! stand at the words, are cut by dictionaries; what they are found by does not depend on where a dictionary cuts: see [`terms`].
+//! A word is a run of letters and digits in one normal form. Scripts without blanks between words, and Korean, whose
+//! particles stand at the words, are cut by dictionaries; what they are found by does not depend on where a dictionary
+//! cuts: see [`terms`].
 
 mod fold;
 mod script;
@@ -43,7 +44,8 @@ pub fn words(text: &str, mut each: impl FnMut(&str)) {
     });
 }
 
-/// The same, but of scripts without blanks each character with its marks: what does not depend on what stands around it.
+/// The same, but of scripts without blanks each character with its marks: what does not depend on what stands around
+/// it.
 pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     pieces(text, |_, piece| match piece {
         Piece::Plain(word) => each(word),

@@ -22,7 +22,8 @@ const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// Joins letters of Indic scripts; in Arabic script it parts a word from its ending.
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 
-/// Scripts that write no blanks between words: Thai and Lao, Myanmar, Khmer, those of their neighbours, and of Java and Bali.
+/// Scripts that write no blanks between words: Thai and Lao, Myanmar, Khmer, those of their neighbours, and of Java
+/// and Bali.
 const SOUTHEAST: [(u32, u32); 11] = [
     (0x0E00, 0x0EFF),
     (0x1000, 0x109F),

@@ -1,9 +1,9 @@
 //! What words are found by.
 //!
-//! A word of a script that sets its words apart is one term: its stem. Elsewhere words cannot be told for certain, and the same letters
-//! may be cut in one way in a memory and in another in a question. So memories are found there by every character, every pair
-//! of neighbours, and every word of three characters and more; and a question asks for the pairs inside its words. Whatever of a
-//! memory is asked for is found, and what stands together in both says most.
+//! A word of a script that sets its words apart is one term: its stem. Elsewhere words cannot be told for certain, and
+//! the same letters may be cut in one way in a memory and in another in a question. So memories are found there by
+//! every character, every pair of neighbours, and every word of three characters and more; and a question asks for the
+//! pairs inside its words. Whatever of a memory is asked for is found, and what stands together in both says most.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -22,8 +22,8 @@ const SILENT_END: char = 'ه';
 /// Letters of an Arabic word without its article at least: most roots have three.
 const ARABIC_LETTERS_MIN: usize = 3;
 
-/// The number of a term. Two terms that share a number by chance are taken for one: with a million terms, one pair in four thousand
-/// millions.
+/// The number of a term. Two terms that share a number by chance are taken for one: with a million terms, one pair in
+/// four thousand millions.
 pub type Term = u32;
 
 /// English words that say nothing of what is looked for, one a line.
@@ -34,7 +34,8 @@ static STOP: LazyLock<BTreeSet<&str>> = LazyLock::new(|| STOP_WORDS.lines().coll
 const PARTICLES: &str = include_str!("particles.txt");
 static PARTICLE: LazyLock<Vec<&str>> = LazyLock::new(|| PARTICLES.lines().collect());
 
-/// Letters that stand behind another one at the same place: the vowel that Thai and Lao write as one letter with a mark.
+/// Letters that stand behind another one at the same place: the vowel that Thai and Lao write as one letter with a
+/// mark.
 const BEHIND: [char; 2] = ['\u{e33}', '\u{eb3}'];
 /// Marks after which the next letter is written below: Khmer, Myanmar.
 const STACKS: [char; 2] = ['\u{17d2}', '\u{1039}'];
@@ -104,8 +105,8 @@ impl Terms {
         });
     }
 
-    /// All terms of a text with a blank between two: what the full-text index is given. Its own rule, to cut at what is no letter
-    /// and no digit of ASCII, gives back exactly these.
+    /// All terms of a text with a blank between two: what the full-text index is given. Its own rule, to cut at what
+    /// is no letter and no digit of ASCII, gives back exactly these.
     pub fn index_text(&self, text: &str) -> String {
         let mut index = String::with_capacity(text.len());
         self.of_text(text, |term, _| {
@@ -162,7 +163,8 @@ impl Terms {
         share
     }
 
-    /// Where in a text one of these words is met first, as a byte. What says something is looked for if there is any such word.
+    /// Where in a text one of these words is met first, as a byte. What says something is looked for if there is any
+    /// such word.
     pub fn first_place(&self, text: &str, question: &str) -> Option<usize> {
         let mut asked = Vec::new();
         super::words(question, |word| asked.push(word.to_owned()));
@@ -255,7 +257,8 @@ fn is_long(word: &str) -> bool {
     units(word).len() > 3
 }
 
-/// A word of Korean without the particle at its end. One of a single syllable may be part of the word: two have to be left.
+/// A word of Korean without the particle at its end. One of a single syllable may be part of the word: two have to be
+/// left.
 fn without_particle(word: &str) -> &str {
     let rest = PARTICLE.iter().filter_map(|particle| {
         let rest = word.strip_suffix(particle)?;
@@ -265,8 +268,8 @@ fn without_particle(word: &str) -> &str {
     rest.min_by_key(|rest| rest.len()).unwrap_or(word)
 }
 
-/// An Arabic word without its article and its silent end. An article may seem to stand before another one (الالماني): all go, so
-/// that a word with the article and the same without it come to the same.
+/// An Arabic word without its article and its silent end. An article may seem to stand before another one (الالماني):
+/// all go, so that a word with the article and the same without it come to the same.
 fn without_article(word: &str) -> &str {
     let is_enough = |rest: &&str| rest.chars().count() >= ARABIC_LETTERS_MIN;
     let strip = |word| ARTICLES.iter().find_map(|article| str::strip_prefix(word, article).filter(is_enough));

@@ -1,15 +1,16 @@
-//! Logs of Zaxy (PyPI `zaxy-memory`), read and verified by its own rules (L7), and what follows from them here.
+//! Logs of Zaxy (PyPI `zaxy-memory`), read and verified by its own rules, and what follows from them here.
 //!
 //! A Zaxy log is a file of JSON objects, one a line. Each has a SHA-256 over a canonical writing of itself and the hash
 //! of the line before. Three envelopes are in use and may follow each other in one file:
 //!
-//! * *v1* has `actorId`, `threadId` and `integrity`; hashes are written `sha256:HEX`, and the number of the event stands
-//!   in its id (`evt_zaxy_000000000001_…`) or, in ids of others, is the number of its line.
+//! * *v1* has `actorId`, `threadId` and `integrity`; hashes are written `sha256:HEX`, and the number of the event
+//!   stands in its id (`evt_zaxy_000000000001_…`) or, in ids of others, is the number of its line.
 //! * *legacy* has `seq`, `actor`, `thread`, `prev_hash`, `hash`; its id and causes are there, but no hash covers them.
-//! * *compacted* is what `zaxy compact` makes of v1: the fields of legacy with `envelope_version` `eventloom.v1`. The hash is
-//!   that of the v1 event, so that a log that was compacted is the same log.
+//! * *compacted* is what `zaxy compact` makes of v1: the fields of legacy with `envelope_version` `eventloom.v1`. The
+//!   hash is that of the v1 event, so that a log that was compacted is the same log.
 //!
-//! The canonical writing is Python's `json.dumps` with sorted keys, no spaces and ASCII only: [`canonical`] does the same.
+//! The canonical writing is Python's `json.dumps` with sorted keys, no spaces and ASCII only: [`canonical`] does the
+//! same.
 
 mod canonical;
 mod chain;

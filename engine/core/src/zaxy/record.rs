@@ -22,8 +22,8 @@ const V1_SEALED: [&str; 9] =
     ["id", "type", "actorId", "threadId", "parentEventId", "causedBy", "timestamp", "payload", "integrity"];
 /// The version that a compacted v1 event names.
 const COMPACTED_VERSION: &str = "eventloom.v1";
-/// Everything the hash of a compacted event covers, the hash itself, and the two fields that say nothing more. The number is
-/// among it only when the id has it.
+/// Everything the hash of a compacted event covers, the hash itself, and the two fields that say nothing more. The
+/// number is among it only when the id has it.
 const COMPACTED_SEALED: [&str; 12] = [
     "timestamp",
     "type",

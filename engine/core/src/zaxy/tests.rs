@@ -1,4 +1,4 @@
-//! Logs that Zaxy wrote, and the same logs changed (L7).
+//! Logs that Zaxy wrote, and the same logs changed.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Logs of each released format, opened for ever. `UPDATE=1 cargo test -p engine-core` writes those of a format that is not
-//! released yet.
+//! Logs of each released format, opened for ever. `UPDATE=1 cargo test -p engine-core` writes those of a format that
+//! is not released yet.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

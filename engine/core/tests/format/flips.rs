@@ -38,8 +38,8 @@ fn places(bytes: &[u8]) -> Vec<(usize, Begin)> {
     places
 }
 
-/// How many flips of this segment were looked at; none of them may go unnoticed, and none of what was durable may be taken
-/// for torn.
+/// How many flips of this segment were looked at; none of them may go unnoticed, and none of what was durable may be
+/// taken for torn.
 fn check_segment(bytes: &[u8], last: bool) -> usize {
     let places = places(bytes);
     assert!(places.len() == lines(bytes).len());

@@ -1,5 +1,5 @@
-//! How fast lines are checked, beside the hashing that checking consists of. Not run by itself, for it measures the machine:
-//! `cargo test --release -p engine-core --test format -- --ignored --nocapture speed`.
+//! How fast lines are checked, beside the hashing that checking consists of. Not run by itself, for it measures the
+//! machine: `cargo test --release -p engine-core --test format -- --ignored --nocapture speed`.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Lines, right and wrong, each with what is said of it: for other programs that read logs. The wrong ones carry right hashes
-//! where it is not the hash that is wrong.
+//! Lines, right and wrong, each with what is said of it: for other programs that read logs. The wrong ones carry right
+//! hashes where it is not the hash that is wrong.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::format::{EventLine, Header, Seal};

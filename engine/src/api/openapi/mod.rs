@@ -1,5 +1,6 @@
-//! The document that describes this API to programs, OpenAPI 3.1. Schemas come from the types that are read and written;
-//! the table in `operations` says what no type does. A test holds the table and the router together, both ways.
+//! The document that describes this API to programs, OpenAPI 3.1. Schemas come from the types that are read and
+//! written; the table in `operations` says what no type does. A test holds the table and the router together, both
+//! ways.
 
 mod operation;
 mod table;

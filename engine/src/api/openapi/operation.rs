@@ -76,8 +76,8 @@ pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// One with a body.
 pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
-/// One that writes: the policy may not allow it; the log may be full, failing, corrupt, stopping; the key may be another
-/// request's, or unknown yet.
+/// One that writes: the policy may not allow it; the log may be full, failing, corrupt, stopping; the key may be
+/// another request's, or unknown yet.
 pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::PolicyBlocked,
     ErrorCode::PseudonymKeyLost,

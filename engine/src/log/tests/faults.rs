@@ -177,7 +177,8 @@ fn what_was_compressed_is_read_as_before() {
     assert_eq!(world.broken_invariant(), None);
 }
 
-/// A seal that was written and not synced when the process was killed is whole for the next one, which goes on behind it.
+/// A seal that was written and not synced when the process was killed is whole for the next one, which goes on behind
+/// it.
 #[test]
 fn a_seal_that_no_sync_covered_survives_the_power() {
     for seed in 0..40 {
@@ -199,7 +200,8 @@ fn a_seal_that_no_sync_covered_survives_the_power() {
     }
 }
 
-/// Somebody touches a file of the log while the engine runs: it is seen at the next look, and nothing is written any more.
+/// Somebody touches a file of the log while the engine runs: it is seen at the next look, and nothing is written any
+/// more.
 #[test]
 fn a_file_that_is_touched_is_noticed_at_the_next_look() {
     type Touch = fn(&mut World, Vec<String>);

@@ -180,8 +180,8 @@ impl World {
         promised
     }
 
-    /// Asks again for what was never promised; a batch whose payload is in some file all the same once the keeper has nothing
-    /// to do. What was promised before any crash is not asked for again.
+    /// Asks again for what was never promised; a batch whose payload is in some file all the same once the keeper has
+    /// nothing to do. What was promised before any crash is not asked for again.
     pub(super) fn forgotten_and_found(&mut self) -> Option<u64> {
         for n in self.forgotten.difference(&self.promised.clone()).copied().collect::<Vec<_>>() {
             assert!(self.forget(n), "nothing is in the way");

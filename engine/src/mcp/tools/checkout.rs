@@ -66,7 +66,8 @@ fn text(answer: &CheckoutAnswer) -> String {
     text
 }
 
-/// What is said of memories that were found and left out. Those without a score were not too long: they have nothing to say.
+/// What is said of memories that were found and left out. Those without a score were not too long: they have nothing
+/// to say.
 fn left_out(answer: &CheckoutAnswer) -> String {
     let fitting = answer.elided.iter().filter(|item| item.score > 0.0).count();
     let others = answer.elided.len() - fitting;

@@ -1,5 +1,5 @@
-//! The tools of the MCP server `memory` by their own names, over the graph of one project. Clients and prompts that know
-//! that server find here what they know: the same arguments, answers and annotations.
+//! The tools of the MCP server `memory` by their own names, over the graph of one project. Clients and prompts that
+//! know that server find here what they know: the same arguments, answers and annotations.
 
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX};
 use engine_core::wire::{

@@ -350,7 +350,7 @@ proptest! {
         prop_assert_eq!(place.load(&lines, &[lines.all.len()]), one_by_one);
     }
 
-    /// Two times, any history, any question: what a list would answer (L8).
+    /// Two times, any history, any question: what a list would answer.
     #[test]
     fn what_was_true_and_known_is_what_a_list_says(
         acts in prop::collection::vec(act(), 1..25),
@@ -372,7 +372,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whether payloads were there when a projection was built makes no difference once the log says that they are gone.
+    /// Whether payloads were there when a projection was built makes no difference once the log says that they are
+    /// gone.
     #[test]
     fn what_is_forgotten_was_never_there(
         acts in prop::collection::vec(act(), 1..20),

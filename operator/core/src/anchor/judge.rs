@@ -1,4 +1,5 @@
-//! What follows from the engine's report and its answers: the log extends what was recorded, or in what way it does not.
+//! What follows from the engine's report and its answers: the log extends what was recorded, or in what way it does
+//! not.
 
 use crds::{ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback};
 use engine_core::{

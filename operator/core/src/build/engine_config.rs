@@ -1,5 +1,5 @@
-//! The text of `config.yaml`. What the spec leaves out is left out here too: the engine has defaults of its own, and the
-//! hash of a text that stays the same restarts nobody.
+//! The text of `config.yaml`. What the spec leaves out is left out here too: the engine has defaults of its own, and
+//! the hash of a text that stays the same restarts nobody.
 
 use crds::{Embedding, Limits, Mcp, Policy, PolicyException, Retention, Saving};
 use engine_core::digest::Hash;

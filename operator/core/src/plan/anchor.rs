@@ -32,7 +32,8 @@ fn is_empty_log(health: &Health) -> bool {
     health.log.seq == 0 && health.log.integrity.fault.is_none() && health.log.checkpoint.is_some()
 }
 
-/// Plans a write of the claim: a repair when anything is wrong with it, and a mere record when only the anchor moved on.
+/// Plans a write of the claim: a repair when anything is wrong with it, and a mere record when only the anchor moved
+/// on.
 pub(super) fn plan_claim(
     observed: &Observed,
     key: &ChildKey,

@@ -1,5 +1,5 @@
-//! Of which spec the evidence is. A pod that was made from an earlier template, a StatefulSet that its controller has not
-//! looked at since, a claim's failure to grow to another size: under a new generation they are no verdict.
+//! Of which spec the evidence is. A pod that was made from an earlier template, a StatefulSet that its controller has
+//! not looked at since, a claim's failure to grow to another size: under a new generation they are no verdict.
 
 use kube_core::DynamicObject;
 

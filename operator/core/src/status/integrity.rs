@@ -169,8 +169,8 @@ fn way_out(found: &Finding, must: &Must, view: Option<&CheckpointView>, name: &s
     }
 }
 
-/// The position of the log. The head moves with every memory saved; the status follows together with the anchor, and where
-/// there is none at most once in [`HEAD_REFRESH_SECONDS`].
+/// The position of the log. The head moves with every memory saved; the status follows together with the anchor, and
+/// where there is none at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<LogStatus> {
     let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
     let Some(health) = observed.report_on_log() else { return before };

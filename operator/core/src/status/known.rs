@@ -1,5 +1,5 @@
-//! Ready, Reconciling and Stalled: what tools wait by. Made of the other verdicts, of what became of the writes, and of the
-//! pod, as far as it is of the spec that the status speaks of.
+//! Ready, Reconciling and Stalled: what tools wait by. Made of the other verdicts, of what became of the writes, and
+//! of the pod, as far as it is of the spec that the status speaks of.
 
 use engine_core::wire::ProjectionState;
 
@@ -19,7 +19,8 @@ use crate::{
     refusal, storage,
 };
 
-/// Seconds for which what was seen under an earlier generation is no verdict, because the engine may say otherwise at once.
+/// Seconds for which what was seen under an earlier generation is no verdict, because the engine may say otherwise at
+/// once.
 const OLD_EVIDENCE_SECONDS: i64 = 120;
 
 /// Everything that the three conditions of kstatus are made of.

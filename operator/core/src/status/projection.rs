@@ -1,4 +1,4 @@
-//! What the status says about the projection: how far it is behind the log, and whether it answers (D5).
+//! What the status says about the projection: how far it is behind the log, and whether it answers.
 
 use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
 use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
@@ -55,8 +55,8 @@ fn unknown(why: &str) -> Verdict {
     Verdict::new(Truth::Unknown, Reason::EngineStarting, why)
 }
 
-/// The figures. They move with every memory saved; the status follows together with the log's position, and by itself at
-/// most once in [`HEAD_REFRESH_SECONDS`].
+/// The figures. They move with every memory saved; the status follows together with the log's position, and by itself
+/// at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn projection_status(observed: &Observed, log: Option<&LogStatus>) -> Option<ProjectionStatus> {
     let status = observed.engine.status.as_ref();
     let before = status.and_then(|status| status.projection.clone());

@@ -219,7 +219,8 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
     }
 }
 
-/// Whether there may be memories on the volume that the claim asks for: only one that was made for an empty log has none.
+/// Whether there may be memories on the volume that the claim asks for: only one that was made for an empty log has
+/// none.
 fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
@@ -263,8 +264,8 @@ fn resize_failure(claim: &DynamicObject) -> Option<&Value> {
     })
 }
 
-/// Whether a failure to grow is of the size that is asked for now. The resizer says which size it works at; one that does
-/// not is believed from the second look at a new size on.
+/// Whether a failure to grow is of the size that is asked for now. The resizer says which size it works at; one that
+/// does not is believed from the second look at a new size on.
 fn is_of_this_size(observed: &Observed, claim: &DynamicObject) -> bool {
     let requested = storage::requested(claim).and_then(|size| size.milli().ok());
     let tried = claim.data.pointer("/status/allocatedResources/storage").and_then(Value::as_str);

@@ -1,4 +1,5 @@
-//! How the pod and the Service may be shaped: the operator's own labels and annotations stay its own, and nobody is root.
+//! How the pod and the Service may be shaped: the operator's own labels and annotations stay its own, and nobody is
+//! root.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! What others make of what is applied: admission, which is accepted; a fight, which is bounded; and the spec, which is
-//! neither (O1, O9).
+//! neither.
 
 use std::sync::Arc;
 

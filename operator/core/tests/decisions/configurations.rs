@@ -82,8 +82,8 @@ fn text_of(spec: MemoryEngineSpec) -> String {
     engine_config(&valid(&observed(engine)))
 }
 
-/// The text as operators wrote it before there were these sections: another one would restart every engine on the day the
-/// operator is upgraded (O12).
+/// The text as operators wrote it before there were these sections: another one would restart every engine on the day
+/// the operator is upgraded.
 const BEFORE: &str = "\
 engine:
   name: notes
@@ -316,8 +316,8 @@ fn a_fault_is_said_in_the_conditions() {
     assert!(said.contains("spec.policy.block names \"github\""), "{said}");
 }
 
-/// The definition's bounds follow the engine's: a tighter one would refuse what the engine takes, a wider one would leave
-/// it to a condition.
+/// The definition's bounds follow the engine's: a tighter one would refuse what the engine takes, a wider one would
+/// leave it to a condition.
 #[test]
 fn the_definition_bounds_what_the_engine_bounds() {
     let definition = crds::memory_engine_crd();

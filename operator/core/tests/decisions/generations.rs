@@ -1,4 +1,4 @@
-//! The spec changed, and what is seen is of before: no condition gives a verdict on it (O9).
+//! The spec changed, and what is seen is of before: no condition gives a verdict on it.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::history::{accept, anchored, find, later, log, look, message, serve, stored};
 use crate::world::{carry_out, condition, edit, planned, settled, status_of};
 
-/// A fault in a world: what it is called, how it shows, and what Stalled, StorageReady, LogIntegrity and ProjectionReady
-/// say of it.
+/// A fault in a world: what it is called, how it shows, and what Stalled, StorageReady, LogIntegrity and
+/// ProjectionReady say of it.
 type Fault = (&'static str, fn(&mut Observed), [&'static str; 4]);
 
 const GOOD: [&str; 4] = ["False/NoObstacle", "True/VolumeReady", "True/Anchored", "True/ProjectionServing"];
@@ -146,8 +146,8 @@ fn moments() -> [Moment; 4] {
     ]
 }
 
-/// Under the new generation nothing that is seen of the old pod is a verdict: kstatus is told that work is under way, and
-/// a condition that still says something else says of which generation it is.
+/// Under the new generation nothing that is seen of the old pod is a verdict: kstatus is told that work is under way,
+/// and a condition that still says something else says of which generation it is.
 #[test]
 fn what_an_old_pod_shows_is_no_verdict_under_a_new_generation() {
     for fault in faults() {

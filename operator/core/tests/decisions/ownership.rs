@@ -1,4 +1,4 @@
-//! Whose an object is, when it came back from a backup, from a manifest or from somebody's hand (L6, O1).
+//! Whose an object is, when it came back from a backup, from a manifest or from somebody's hand.
 
 use std::sync::Arc;
 
@@ -112,7 +112,8 @@ fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
     check(&Log { history: 1, seed: 2, ..log(5) }, "LogRewritten");
 }
 
-/// A claim with the name that an engine needs, and nothing that says whose it is: left alone, and nobody is told to delete it.
+/// A claim with the name that an engine needs, and nothing that says whose it is: left alone, and nobody is told to
+/// delete it.
 #[test]
 fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
     let check = |claim: Value| {

@@ -288,8 +288,8 @@ fn what_a_spec_says_of_its_pod_and_service_is_there() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// The StatefulSet of an engine that says nothing, byte for byte: another one restarts every engine on the day the operator is
-/// upgraded (O12). Since the first release only the two addresses that the engine listens on have changed.
+/// The StatefulSet of an engine that says nothing, byte for byte: another one restarts every engine on the day the
+/// operator is upgraded. Since the first release only the two addresses that the engine listens on have changed.
 #[test]
 fn what_is_left_out_of_the_pod_changes_no_byte_of_it() {
     let set = child(MemoryEngineSpec::default(), ChildKind::StatefulSet, "notes");

@@ -1,4 +1,5 @@
-//! For each detector what it finds and what it lets pass. Secrets are put together here, so that the repository holds none.
+//! For each detector what it finds and what it lets pass. Secrets are put together here, so that the repository holds
+//! none.
 
 use std::collections::BTreeSet;
 

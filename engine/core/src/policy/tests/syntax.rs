@@ -1,5 +1,5 @@
-//! Secrets in the syntaxes in which people write them down, and what only looks like one. Put together here, so that the
-//! repository holds none.
+//! Secrets in the syntaxes in which people write them down, and what only looks like one. Put together here, so that
+//! the repository holds none.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

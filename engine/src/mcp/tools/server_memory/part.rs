@@ -8,8 +8,9 @@ use crate::mcp::tool::{Answer, Arguments};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
 
-/// Where the next part of an answer begins: so many things behind the start of what there was after this event. A client gets it with
-/// a part that is not the last and hands it back. The schemas, which are that server's, do not have it.
+/// Where the next part of an answer begins: so many things behind the start of what there was after this event. A
+/// client gets it with a part that is not the last and hands it back. The schemas, which are that server's, do not
+/// have it.
 pub(super) struct Cursor {
     pub(super) through: u64,
     begins: usize,
@@ -59,8 +60,8 @@ pub(super) struct Part {
     ends: usize,
 }
 
-/// A part of a graph, counted in entities, observations and relations, and how many of those it has in all. An entity whose
-/// observations are in two parts is in both.
+/// A part of a graph, counted in entities, observations and relations, and how many of those it has in all. An entity
+/// whose observations are in two parts is in both.
 pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     let KnowledgeGraph { entities, relations } = found;
     let all = entities.iter().map(|it| 1 + it.observations.len()).sum::<usize>() + relations.len();
@@ -108,7 +109,8 @@ pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     (Part { shown, ends: all }, all)
 }
 
-/// Bytes around an entity or a relation, and around an observation, in both forms of an answer: names of fields, marks and blanks.
+/// Bytes around an entity or a relation, and around an observation, in both forms of an answer: names of fields, marks
+/// and blanks.
 const ENTITY_FRAME: usize = 256;
 const OBSERVATION_FRAME: usize = 32;
 
