@@ -11,10 +11,11 @@ use engine_core::limits::{
 use engine_core::policy::{self, Policy};
 use engine_core::request;
 use engine_core::wire::SameText;
+use engine_log::Rotation;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
-use crate::providers::RerankService;
+use engine_retrieval::providers::RerankService;
 
 mod limits;
 mod providers;
@@ -70,21 +71,6 @@ impl Default for Retention {
             max_entries_per_project: None,
             spike_guard_percent: SPIKE_GUARD_PERCENT_DEFAULT,
         }
-    }
-}
-
-/// When the log goes on in a new file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rotation {
-    /// Before a segment would have more bytes than this.
-    pub(crate) segment_bytes_max: u64,
-    /// When a segment with events in it is older than this.
-    pub(crate) segment_age_max: Duration,
-}
-
-impl Default for Rotation {
-    fn default() -> Rotation {
-        Rotation { segment_bytes_max: 64 << 20, segment_age_max: DAY }
     }
 }
 

@@ -9,11 +9,11 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::log::{LogDirectory, OpenError};
-use crate::projection::{self, Examined, Place};
 use crate::rebuild::rebuild;
-use crate::storage::space;
 use crate::verify::verify;
+use engine_log::storage::space;
+use engine_log::{LogDirectory, OpenError};
+use engine_projection::{Examined, Place};
 
 /// What `doctor` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ fn is_running(data: &Path) -> anyhow::Result<bool> {
 
 fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
     // Before the log: a running engine appends meanwhile, and a projection is never ahead.
-    let examined = projection::examine(&projection::directory(data), !engine_running);
+    let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
     let examined = examined.context("cannot look at the projection")?;
     let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
     let log = serde_json::to_value(log)?;

@@ -14,12 +14,12 @@ use engine_core::wire::InclusionAnswer;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::log::{
+use crate::rebuild::rebuild;
+use crate::verify::verify;
+use engine_log::storage::DiskStorage;
+use engine_log::{
     Offline, SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
-use crate::rebuild::rebuild;
-use crate::storage::DiskStorage;
-use crate::verify::verify;
 
 /// A rotation takes milliseconds; an engine that does not answer by then is not going to.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(30);

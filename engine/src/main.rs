@@ -5,31 +5,23 @@ mod api;
 mod bench;
 mod cache;
 mod cli;
-mod client;
 mod config;
 mod doctor;
-mod embeddings;
 mod engine;
 mod forgotten;
 mod import;
-mod listen;
-mod log;
 mod log_command;
 mod mcp;
-mod memory;
+mod memory_limit;
 mod metrics;
 mod operations;
-mod projection;
-mod providers;
+mod policy_gate;
 mod pseudonyms;
 mod rebuild;
 mod refusal;
-mod retrieval;
 mod serve;
-mod sources;
-mod storage;
 mod verify;
-mod writing;
+mod write_locks;
 
 fn main() -> std::process::ExitCode {
     cli::run()

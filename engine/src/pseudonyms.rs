@@ -12,11 +12,11 @@ use engine_core::wire::ErrorCode;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::log::{Key, list};
-use crate::projection::{ProjectionShared, Unreadable, setting};
 use crate::refusal::Refusal;
-use crate::sources::Sources;
-use crate::storage::{Privacy, Storage, read_small, replace};
+use engine_log::Clock;
+use engine_log::storage::{Privacy, Storage, read_small, replace};
+use engine_log::{Key, list};
+use engine_projection::{ProjectionShared, Unreadable, setting};
 
 const DIRECTORY: &str = "keys";
 const FILE: &str = "pseudonym.key";
@@ -63,7 +63,7 @@ impl From<KeyFault> for Refusal {
 #[derive(Debug)]
 pub(crate) struct Pseudonyms {
     storage: Arc<dyn Storage>,
-    sources: Sources,
+    sources: Clock,
     key: OnceLock<PseudonymKey>,
     /// One looks, the others wait for what it finds.
     turn: Mutex<()>,
@@ -74,7 +74,7 @@ pub(crate) struct Pseudonyms {
 
 impl Pseudonyms {
     /// Makes the key of a log that is not there yet.
-    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Sources) -> Pseudonyms {
+    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock) -> Pseudonyms {
         let (key, turn) = (OnceLock::new(), Mutex::default());
         let pseudonyms =
             Pseudonyms { storage, sources, key, turn, recorded: false.into(), lost: false.into() };

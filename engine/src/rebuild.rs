@@ -9,9 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::engine::{Engine, Settings};
-use crate::log::Store;
 use crate::metrics::Metrics;
-use crate::projection;
+use engine_log::Store;
 
 /// Far beyond the largest log of one volume: a bound, not a guess.
 const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
@@ -54,7 +53,7 @@ pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Report> {
     })
 }
 
-fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<projection::Rebuilt> {
+fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine_projection::Rebuilt> {
     let bar = progress_bar();
     loop {
         if let Some(rebuilt) = engine.projection.rebuilt() {
@@ -65,7 +64,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<projec
             bail!("the log does not verify: {}", fault.message);
         }
         if engine.projection.state() == ProjectionState::Failed {
-            bail!("the projection in {:?} cannot be written", projection::directory(data));
+            bail!("the projection in {:?} cannot be written", engine_projection::directory(data));
         }
         if started.elapsed() > REBUILD_MAX {
             bail!("not done after {REBUILD_MAX:?}");

@@ -7,9 +7,9 @@ use engine_core::identity::Told;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
-use crate::log::CommitError;
-use crate::projection::Unreadable;
-use crate::writing::WriteError;
+use crate::policy_gate::WriteError;
+use engine_log::CommitError;
+use engine_projection::Unreadable;
 
 /// An answer that is not a success.
 #[derive(Debug)]

@@ -15,10 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
-use crate::listen::listen;
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
+use service::listen;
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
 const ANCHOR_BYTES_MAX: u64 = 64 << 10;

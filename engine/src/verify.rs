@@ -9,8 +9,8 @@ use engine_core::recovery::{Breach, Link, join};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::log::{Segment, Task, audit, list, write_lines};
-use crate::storage::{DiskStorage, Storage};
+use engine_log::storage::{DiskStorage, Storage};
+use engine_log::{Segment, Task, audit, list, write_lines};
 
 /// What `verify` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]

@@ -11,7 +11,9 @@ use hyper_util::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{listen::listen, metrics::Metrics};
+use service::listen;
+
+use crate::metrics::Metrics;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;

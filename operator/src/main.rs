@@ -11,7 +11,6 @@ mod error;
 mod failures;
 mod http;
 mod leader;
-mod listen;
 mod metrics;
 mod observe;
 mod options;

@@ -32,6 +32,7 @@ pub mod item;
 pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
+pub mod metrics;
 pub mod note;
 pub mod parts;
 pub mod peers;

@@ -13,11 +13,11 @@ use engine_core::wire::{CheckpointAnswer, ErrorCode, GivenAnchor, Health, Projec
 use http_body_util::{BodyExt, Limited};
 
 use super::parameters::Parameters;
-use crate::embeddings::EmbeddingStatus;
 use crate::engine::Engine;
-use crate::log::{KeyRotated, Rotated};
 use crate::operations::{not_open, texts};
 use crate::refusal::{Refusal, internal};
+use engine_log::{KeyRotated, Rotated};
+use engine_retrieval::embeddings::EmbeddingStatus;
 
 /// An anchor is a few hundred bytes, and a reason in somebody's words.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
@@ -70,7 +70,7 @@ pub(super) async fn checkpoint(
         return Ok(Json(CheckpointAnswer { checkpoint, consistency: None }));
     };
     let size = checkpoint.size;
-    let prove = move || engine.parts.tree.consistency(old, size);
+    let prove = move || engine.log_handles.context.tree.consistency(old, size);
     let proof = tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))??;
     Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
 }

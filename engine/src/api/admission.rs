@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine_core::wire::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client::Address;
 use crate::refusal::Refusal;
+use engine_projection::ClientAddress;
 
 /// Connections of one port: each costs some kilobytes, and a small body's worth of memory while it sends one.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
@@ -24,15 +24,15 @@ pub(super) struct Admission {
     places: Arc<Semaphore>,
     leaving: Arc<Semaphore>,
     per_address_max: usize,
-    counts: Arc<Mutex<HashMap<Address, usize>>>,
+    counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
 /// A connection's place; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    address: Address,
-    counts: Arc<Mutex<HashMap<Address, usize>>>,
+    address: ClientAddress,
+    counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
 impl Admission {
@@ -46,7 +46,7 @@ impl Admission {
     }
 
     /// A place for a connection, or what its client is told.
-    pub(super) fn admit(&self, address: Address) -> Result<Place, Refusal> {
+    pub(super) fn admit(&self, address: ClientAddress) -> Result<Place, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
         if held >= self.per_address_max {
@@ -89,8 +89,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> Address {
-        Address::new([10, 0, 0, last].into())
+    fn address(last: u8) -> ClientAddress {
+        ClientAddress::new([10, 0, 0, last].into())
     }
 
     #[test]

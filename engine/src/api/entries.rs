@@ -18,8 +18,8 @@ use super::body::Checked;
 use super::memories::{created, id, moment};
 use super::parameters::Parameters;
 use crate::operations::{Operations, SEQ_MAX};
-use crate::projection::{Anchor, Timeline};
 use crate::refusal::Refusal;
+use engine_projection::{Anchor, Timeline};
 
 pub(super) async fn save_all(
     State(api): State<Api>,

@@ -13,8 +13,8 @@ use super::body::Checked;
 use super::parameters::Parameters;
 use super::{Api, aside};
 use crate::operations::{Operations, SEQ_MAX, Written};
-use crate::projection::{Known, Moment, Search};
 use crate::refusal::Refusal;
+use engine_projection::{Known, Moment, Search};
 
 pub(super) async fn save(State(api): State<Api>, body: Checked<SaveMemory>) -> Result<Response, Refusal> {
     Ok(created(api.operations.save(body.request, body.key).await?))

@@ -37,12 +37,12 @@ pub(crate) use pace::REST_DEFAULT;
 pub(crate) use rate::Rate;
 pub(crate) use server::{Serving, serve};
 
-use crate::client::Address;
 use crate::engine::Engine;
 use crate::mcp::Access;
 use crate::operations::Operations;
 use crate::refusal::{self, Refusal};
 use body::BodyBudget;
+use engine_projection::ClientAddress;
 use rate::Buckets;
 
 /// From the last byte of the head to the first of the answer, the body's arrival included.
@@ -147,7 +147,7 @@ fn aside<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
 
 /// Says whose request it is to everything that works on it.
 async fn on_behalf(request: Request, next: Next) -> Response {
-    match request.extensions().get::<Address>().copied() {
+    match request.extensions().get::<ClientAddress>().copied() {
         Some(address) => address.scope(next.run(request)).await,
         None => next.run(request).await,
     }

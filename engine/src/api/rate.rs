@@ -11,8 +11,8 @@ use engine_core::wire::ErrorCode;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::client::Address;
 use crate::refusal::Refusal;
+use engine_projection::ClientAddress;
 
 /// Addresses that are remembered before those whose buckets are full again are dropped.
 const ADDRESSES_MAX: usize = 4_096;
@@ -26,7 +26,7 @@ pub(crate) struct Rate {
 
 /// The buckets. Without a rate everybody may ask as often as they like.
 #[derive(Debug, Clone)]
-pub(super) struct Buckets(Option<Arc<DefaultKeyedRateLimiter<Address>>>);
+pub(super) struct Buckets(Option<Arc<DefaultKeyedRateLimiter<ClientAddress>>>);
 
 impl Buckets {
     pub(super) fn new(rate: Option<Rate>) -> Buckets {
@@ -36,7 +36,7 @@ impl Buckets {
     }
 
     /// Takes a token, or says how many seconds there is none.
-    fn take(&self, address: Address) -> Result<(), u64> {
+    fn take(&self, address: ClientAddress) -> Result<(), u64> {
         let Some(buckets) = &self.0 else { return Ok(()) };
         if buckets.len() > ADDRESSES_MAX {
             buckets.retain_recent();
@@ -49,7 +49,7 @@ impl Buckets {
 }
 
 pub(super) async fn bound(State(buckets): State<Buckets>, request: Request, next: Next) -> Response {
-    let taken = Address::current().map_or(Ok(()), |address| buckets.take(address));
+    let taken = ClientAddress::current().map_or(Ok(()), |address| buckets.take(address));
     let Err(seconds) = taken else { return next.run(request).await };
     let mut response = Refusal::new(
         ErrorCode::RateLimited,
@@ -69,7 +69,8 @@ mod tests {
     fn each_address_has_a_bucket_of_its_own() {
         let rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(3).unwrap() };
         let (buckets, free) = (Buckets::new(Some(rate)), Buckets::new(None));
-        let (one, other) = (Address::new([10, 0, 0, 1].into()), Address::new([10, 0, 0, 2].into()));
+        let (one, other) =
+            (ClientAddress::new([10, 0, 0, 1].into()), ClientAddress::new([10, 0, 0, 2].into()));
         assert_eq!((0..4).map(|_| buckets.take(one)).collect::<Vec<_>>(), [Ok(()), Ok(()), Ok(()), Err(1)]);
         assert_eq!(buckets.take(other), Ok(()));
         assert!((0..1_000).all(|_| free.take(one).is_ok()));

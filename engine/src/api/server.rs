@@ -22,8 +22,8 @@ use tower::{Service, ServiceExt};
 use super::admission::{Admission, Place};
 use super::pace::{HEAD_TIMEOUT, Pace, Watched};
 use super::stream::{Stream, last_words, see_out};
-use crate::client::Address;
 use crate::refusal::Refusal;
+use engine_projection::ClientAddress;
 
 /// The longest query string and ordinary headers.
 pub(crate) const HEAD_BYTES_MAX: usize = 96 << 10;
@@ -79,7 +79,7 @@ async fn accept(
                 continue;
             }
         };
-        let address = Address::new(peer.ip());
+        let address = ClientAddress::new(peer.ip());
         match admission.admit(address) {
             Ok(place) => {
                 let connection = Connection { address, place, admission: Arc::clone(&admission), rest };
@@ -101,7 +101,7 @@ async fn accept(
 
 /// A connection that was admitted.
 struct Connection {
-    address: Address,
+    address: ClientAddress,
     place: Place,
     admission: Arc<Admission>,
     /// How long it may rest between two requests.
@@ -153,7 +153,7 @@ impl Connection {
 /// The router, for one connection: it learns whose requests they are, and the pace of each, which answers announce.
 fn paced(
     router: Router,
-    address: Address,
+    address: ClientAddress,
     pace: Arc<Pace>,
     rest: Duration,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static

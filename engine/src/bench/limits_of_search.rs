@@ -22,7 +22,7 @@ pub(super) struct FullText(Connection);
 impl FullText {
     /// Opens the database that answers in this data directory.
     pub(super) fn open(data: &Path) -> anyhow::Result<FullText> {
-        let files = std::fs::read_dir(crate::projection::directory(data))?;
+        let files = std::fs::read_dir(engine_projection::directory(data))?;
         let names = files.filter_map(|entry| Some(entry.ok()?.path()));
         let path = names.filter(|path| path.extension().is_some_and(|kind| kind == "sqlite")).max();
         let path = path.context("no database of a projection")?;

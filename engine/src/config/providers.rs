@@ -8,8 +8,8 @@ use hyper::Uri;
 use serde_yaml::{Mapping, Value};
 
 use super::{section, text, whole};
-use crate::providers::{DIMENSION_MAX, EmbeddingService, PARTS, RerankService, Service};
-use crate::retrieval::Model;
+use engine_retrieval::Model;
+use engine_retrieval::providers::{DIMENSION_MAX, EmbeddingService, PARTS, RerankService, Service};
 
 /// Texts in a request to a model, when the file does not say: what every server takes.
 const BATCH: usize = 64;

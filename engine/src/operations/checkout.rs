@@ -13,9 +13,9 @@ use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 
 use super::Operations;
 use crate::cache::Answer;
-use crate::projection::{Known, Search};
 use crate::refusal::Refusal;
-use crate::retrieval::Checkout;
+use engine_projection::{Known, Search};
+use engine_retrieval::Checkout;
 
 impl Operations {
     /// Memories for a prompt, within a budget of tokens.

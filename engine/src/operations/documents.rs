@@ -11,9 +11,9 @@ use engine_core::wire::{
 use engine_core::words::make_normal;
 
 use super::Operations;
-use crate::log::Key;
-use crate::projection::{Stored, document};
 use crate::refusal::Refusal;
+use engine_log::Key;
+use engine_projection::{Stored, document};
 
 /// Why pieces of an older version end.
 const REPLACED: &str = "another version of its document took its place";

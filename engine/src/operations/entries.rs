@@ -11,8 +11,8 @@ use engine_core::wire::{
 
 use super::memories::{known_id, saved, unknown};
 use super::{Operations, SentKey, Written};
-use crate::projection::{Known, Timeline, citation, entries, history, project_of};
 use crate::refusal::{Refusal, internal, log_corrupt};
+use engine_projection::{Known, Timeline, citation, entries, history, project_of};
 
 impl Operations {
     /// Reads memories by their ids.

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::Operations;
 use super::log::{durable_head, unreadable};
-use crate::log::LogReader;
 use crate::refusal::{Refusal, internal, log_corrupt};
+use engine_log::LogReader;
 
 /// What a page is narrowed to.
 #[derive(Debug, Default)]

@@ -12,10 +12,9 @@ use engine_core::wire::{
 
 use super::memories::unknown;
 use super::{Operations, SentKey, Written};
-use crate::forgotten::Searched;
-use crate::log::{AppliedKeys, ErasedFiles, Erasures, Key, Receipt, search_log};
-use crate::projection::{Selected, others_saying, rows_left, select};
 use crate::refusal::{Refusal, internal};
+use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, Searched, is_marked, search_log};
+use engine_projection::{Selected, others_saying, rows_left, select};
 
 /// How long the answer waits for files to be written anew: less than a request may take. It goes on without anybody
 /// who waits.
@@ -83,7 +82,7 @@ impl Operations {
     pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
-        let found = tokio::task::spawn_blocking(move || AppliedKeys::find(&projection, &name));
+        let found = tokio::task::spawn_blocking(move || AppliedKeys::find(&*projection, &name));
         let known = found.await.map_err(|fault| internal(&fault))?.and_then(|(_, known)| known);
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
@@ -116,7 +115,7 @@ impl Operations {
     async fn places(&self, receipt: Receipt, selected: &Selected) -> Result<Erasure, Refusal> {
         let engine = &self.engine;
         let waiting = engine
-            .parts
+            .log_handles
             .erasures
             .outcome(receipt.first_seq, if receipt.replayed { Duration::ZERO } else { WAIT_MAX });
         let (files, traceless) = tokio::join!(waiting, engine.projection.forgot(receipt.last_seq, WAIT_MAX));
@@ -144,7 +143,7 @@ impl Operations {
 
     /// Whether files are still being written anew.
     pub(super) fn is_erasing(&self, receipt: &Receipt) -> Result<bool, Refusal> {
-        Ok(Erasures::is_marked(&*self.engine.parts.storage, receipt.first_seq)?)
+        Ok(is_marked(&*self.engine.log_handles.context.storage, receipt.first_seq)?)
     }
 
     async fn look(
@@ -241,7 +240,7 @@ impl Operations {
             if traces.is_empty() {
                 return Ok((Searched::default(), Searched::default()));
             }
-            let log = search_log(&*engine.parts.storage, &traces, SEARCH_BYTES_MAX)?;
+            let log = search_log(&*engine.log_handles.context.storage, &traces, SEARCH_BYTES_MAX)?;
             Ok::<_, std::io::Error>((log, engine.traces.search(&traces, SEARCH_BYTES_MAX)?))
         };
         Ok(tokio::task::spawn_blocking(search).await.map_err(|fault| internal(&fault))??)

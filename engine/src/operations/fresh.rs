@@ -20,7 +20,7 @@ impl Operations {
         if applied >= head || engine.published.readable_through() < SEQ_MAX {
             return None;
         }
-        let groups = engine.parts.tail.between(applied, head)?;
+        let groups = engine.log_handles.context.tail.between(applied, head)?;
         let is_named = |lines: &[u8]| std::str::from_utf8(lines).is_ok_and(|lines| lines.contains(id));
         if !groups.iter().any(|lines| is_named(lines)) {
             return None;

@@ -21,26 +21,26 @@ use engine_core::words::normal_form;
 use super::items::too_large;
 use super::named::tell;
 use super::{Operations, SentKey, Written};
-use crate::log::{Key, Receipt};
-use crate::projection::{
+use crate::refusal::{Refusal, internal};
+use engine_log::{Key, Receipt};
+use engine_projection::{
     Graph, Moment, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in,
     opened, relations_in, searched,
 };
-use crate::refusal::{Refusal, internal};
 
 /// What a write comes to when it is compared with what is there: the events, and the answer once they are durable.
 type Planned<T> = Result<(Vec<Draft>, T), Refusal>;
 
 /// What a read of the graph names: a project, an entity or a text that may name some, the last of the page before.
-struct Asked {
+struct GraphQuery {
     project: Option<String>,
     name: Option<String>,
     after: Option<String>,
 }
 
-impl Identified for Asked {
+impl Identified for GraphQuery {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let Asked { project, name, after } = self;
+        let GraphQuery { project, name, after } = self;
         [project, name, after].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
     }
 }
@@ -270,7 +270,7 @@ impl Operations {
         // By itself: a client that goes away in the middle must not let the next one look before this is written.
         let written = tokio::spawn(async move {
             let project = author.project;
-            let _turn = operations.engine.turns.take([("graph", &project)]).await;
+            let _turn = operations.engine.write_locks.take([("graph", &project)]).await;
             let moment = operations.moment(None, None);
             let name = key.as_ref().map(|key| key.key.clone());
             let read = move |connection: &_| {
@@ -311,7 +311,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
-        let mut asked = Asked { project, name: None, after };
+        let mut asked = GraphQuery { project, name: None, after };
         let told = self.stored(&mut asked).await?;
         let project = named(asked.project)?;
         let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
@@ -340,7 +340,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
-        let mut asked = Asked { project, name: Some(text), after };
+        let mut asked = GraphQuery { project, name: Some(text), after };
         let told = self.stored(&mut asked).await?;
         let text = asked.name.unwrap_or_default();
         request::graph_question(&text)?;
@@ -359,7 +359,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
-        let mut asked = Asked { project, name: Some(normal_form(&name).into_owned()), after: None };
+        let mut asked = GraphQuery { project, name: Some(normal_form(&name).into_owned()), after: None };
         let told = self.stored(&mut asked).await?;
         let name = asked.name.unwrap_or_default();
         request::entity_name("name", &name)?;
@@ -383,7 +383,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NearMemories, Refusal> {
-        let mut asked = Asked { project, name: Some(question), after: None };
+        let mut asked = GraphQuery { project, name: Some(question), after: None };
         self.stored(&mut asked).await?;
         let (mut project, question) = (asked.project, asked.name.unwrap_or_default());
         request::graph_question(&question)?;

@@ -16,11 +16,11 @@ use engine_core::wire::{
 use jiff::Timestamp;
 
 use super::{Operations, SentKey, Written};
-use crate::log::{Key, Receipt};
-use crate::projection::{
+use crate::refusal::{Refusal, internal};
+use engine_log::{Key, Receipt};
+use engine_projection::{
     ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
-use crate::refusal::{Refusal, internal};
 
 /// An item as a client names it.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Operations {
     async fn write_in_turn(&self, writes: Vec<ItemWrite>, key: Option<Key>) -> Result<Receipt, Refusal> {
         let places: Vec<ItemPlace> = writes.iter().map(place).collect();
         let things = places.iter().map(|place| (&place.project, &place.namespace, &place.key));
-        let _turns = self.engine.turns.take(things).await;
+        let _turns = self.engine.write_locks.take(things).await;
         let depends = |write: &ItemWrite| write.if_version.is_some() || write.draft.kind == ITEM_DELETED;
         if writes.iter().any(depends) {
             let moment = self.moment(None, None);

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{Operations, SentKey, Written};
 use crate::engine::Engine;
-use crate::log::{Head, stored_envelope};
 use crate::refusal::{Refusal, internal, log_corrupt};
+use engine_log::{Head, stored_envelope};
 
 impl Operations {
     /// Makes events durable, all or none.
@@ -53,14 +53,14 @@ impl Operations {
 
     /// Events the tree of the log covers.
     pub(crate) fn tree_size(&self) -> u64 {
-        self.engine.parts.tree.size()
+        self.engine.log_handles.context.tree.size()
     }
 
     /// Proof that the log of one size goes on from the log of another; both no larger than [`Operations::tree_size`].
     pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || {
-            let tree = &engine.parts.tree;
+            let tree = &engine.log_handles.context.tree;
             let proof = tree.consistency(from, to)?.unwrap_or_default();
             let (from_root, to_root) = (tree.root_at(from)?.to_string(), tree.root_at(to)?.to_string());
             Ok(ConsistencyAnswer { from, from_root, to, to_root, proof: texts(&proof) })
@@ -87,11 +87,16 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let hash = EventLine::decode(line).map_err(|_| log_corrupt())?.hash;
     let checkpoint = engine.head_checkpoint().ok_or_else(not_open)?;
-    let proof = engine.parts.tree.inclusion(seq - 1, checkpoint.size)?.ok_or_else(|| no_such_event(seq))?;
+    let proof = engine
+        .log_handles
+        .context
+        .tree
+        .inclusion(seq - 1, checkpoint.size)?
+        .ok_or_else(|| no_such_event(seq))?;
     // The stored tree is disposable: a proof it gives is checked before anybody relies on it.
     let root = Hash::from_hex(checkpoint.root.as_bytes()).unwrap_or(Hash::ZERO);
     if verify_inclusion(&leaf(&hash), seq - 1, checkpoint.size, &proof, &root).is_err() {
-        engine.parts.tree.distrust(&*engine.parts.storage);
+        engine.log_handles.context.tree.distrust(&*engine.log_handles.context.storage);
         return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be made now")
             .hint("the tree is built anew by itself; repeat it after Retry-After seconds"));
     }

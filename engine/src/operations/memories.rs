@@ -9,9 +9,9 @@ use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, Saved, Validity
 use jiff::Timestamp;
 
 use super::{Operations, SEQ_MAX, SentKey, Written};
-use crate::log::Receipt;
-use crate::projection::{Found, Known, Moment, Target, memory, target};
 use crate::refusal::{Refusal, log_corrupt};
+use engine_log::Receipt;
+use engine_projection::{Found, Known, Moment, Target, memory, target};
 
 impl Operations {
     /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{NamedItem, Operations};
-use crate::projection::{ItemFile, files};
 use crate::refusal::Refusal;
+use engine_projection::{ItemFile, files};
 
 /// What an item of a file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Operations {
         }
         let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
         // One after another: who makes a file and who makes a directory of the same name must not both succeed.
-        let _turn = self.engine.turns.command((NAMESPACE, &project)).await;
+        let _turn = self.engine.write_locks.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };
         match files.run(command).await {
             Ok(content) => Ok(MemoryToolAnswer { content, is_error: false }),

@@ -17,10 +17,7 @@ mod outside;
 mod retention;
 mod saving;
 mod search;
-mod turns;
 mod weights;
-
-pub(crate) use turns::Turns;
 
 use std::sync::Arc;
 
@@ -35,8 +32,8 @@ pub(crate) use items::NamedItem;
 pub(crate) use named::SentKey;
 
 use crate::engine::Engine;
-use crate::log::Receipt;
 use crate::refusal::{Refusal, internal, log_corrupt};
+use engine_log::Receipt;
 
 /// Sequence numbers as SQLite and JSON have them.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{EventFilter, Operations, Written};
-use crate::log::Key;
-use crate::projection::{Search, Timeline};
+use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
-use crate::writing::WriteError;
+use engine_log::Key;
+use engine_projection::{Search, Timeline};
 
 /// Names with more bytes than this together are looked at where no other request waits: longer than a millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;
@@ -76,35 +76,6 @@ impl<T: Identified> Identified for Written<T> {
 
     fn compared(&mut self, visit: &mut dyn FnMut(&mut String)) {
         self.answer.compared(visit);
-    }
-}
-
-impl Identified for Search {
-    fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let Search {
-            words,
-            project,
-            kind,
-            session,
-            tags,
-            mode: _,
-            explain: _,
-            moment: _,
-            limit: _,
-            offset: _,
-        } = self;
-        // A question names things: it asks for them by the names they are stored under.
-        visit(words, Form::Whole);
-        let names = [project, kind, session].into_iter().flatten();
-        names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
-    }
-}
-
-impl Identified for Timeline {
-    fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let Timeline { anchor: _, before: _, after: _, project, session, tags, moment: _ } = self;
-        let names = [project, session].into_iter().flatten();
-        names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
     }
 }
 

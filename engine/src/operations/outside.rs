@@ -4,15 +4,15 @@ use engine_core::retrieval::question::Question;
 use engine_core::wire::{Degraded, SearchMode};
 
 use super::Operations;
-use crate::projection::Search;
-use crate::providers::Failure;
 use crate::refusal::Refusal;
-use crate::retrieval::Asked;
+use engine_projection::Search;
+use engine_retrieval::ProviderResults;
+use engine_retrieval::providers::Failure;
 
 impl Operations {
     /// What services say about a search; nothing, and nobody is asked, where none is configured.
-    pub(super) async fn ask_outside(&self, search: &Search) -> Result<Asked, Refusal> {
-        let mut asked = Asked::default();
+    pub(super) async fn ask_outside(&self, search: &Search) -> Result<ProviderResults, Refusal> {
+        let mut asked = ProviderResults::default();
         if search.mode == SearchMode::Lexical || Question::read(&search.words).words.is_empty() {
             return Ok(asked);
         }
@@ -28,7 +28,7 @@ impl Operations {
         Ok(asked)
     }
 
-    async fn ask_reranker(&self, search: &Search, asked: &mut Asked) -> Result<(), Refusal> {
+    async fn ask_reranker(&self, search: &Search, asked: &mut ProviderResults) -> Result<(), Refusal> {
         let Some(reranker) = &self.engine.reranker else { return Ok(()) };
         let (retrieval, top) = (std::sync::Arc::clone(&self.engine.retrieval), reranker.top());
         let (search_again, so_far) = (search.clone(), asked.clone());

@@ -17,9 +17,9 @@ use jiff::Timestamp;
 
 use super::{Operations, SentKey, Written};
 use crate::config::Retention;
-use crate::log::{Key, Receipt};
-use crate::projection::{applied_seq, candidates, select};
 use crate::refusal::{Refusal, internal};
+use engine_log::{Key, Receipt};
+use engine_projection::{applied_seq, candidates, select};
 
 /// A plan as it is now.
 struct Planned {
@@ -42,7 +42,7 @@ impl Operations {
             return Err(Refused::Range { field: "limit", min: 0, max: RETENTION_IDS_MAX }.into());
         }
         let planned = self.plan(rules, as_of.unwrap_or_else(Timestamp::now), None).await?;
-        self.engine.metrics.retention_runs.with_label_values(&["planned"]).inc();
+        self.engine.metrics.retention.runs.with_label_values(&["planned"]).inc();
         let Planned { rules, as_of, applied_seq, decision, more, hash, spikes } = planned;
         let times = || decision.removed.iter().map(|(candidate, _)| candidate.known);
         let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
@@ -117,7 +117,7 @@ impl Operations {
         }
         let outcome = self.checked_plan(&request).await;
         if outcome.is_err() {
-            self.engine.metrics.retention_runs.with_label_values(&["refused"]).inc();
+            self.engine.metrics.retention.runs.with_label_values(&["refused"]).inc();
         }
         let planned = outcome?;
         let payload = RetentionPayload {
@@ -159,9 +159,9 @@ impl Operations {
             }
         };
         let metrics = &self.engine.metrics;
-        metrics.retention_runs.with_label_values(&["applied"]).inc();
-        metrics.retention_removed.inc_by(payload.memories);
-        metrics.retention_last_applied.set(Timestamp::now().as_second());
+        metrics.retention.runs.with_label_values(&["applied"]).inc();
+        metrics.retention.removed.inc_by(payload.memories);
+        metrics.retention.last_applied.set(Timestamp::now().as_second());
         let audit = RecordedEvent { id: receipt.id.clone(), seq: receipt.last_seq };
         let RetentionPayload { plan_hash, memories, bytes, .. } = payload;
         let plan_hash = plan_hash.to_string();

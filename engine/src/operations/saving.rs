@@ -9,10 +9,10 @@ use engine_core::wire::{ErrorCode, SameText, SaveMemories, SaveMemory, Saved, Sa
 use serde::Deserialize;
 
 use super::{Operations, SentKey, Written};
-use crate::log::{Key, Receipt};
-use crate::projection::{Earlier, Text, earlier};
+use crate::policy_gate::Passed;
 use crate::refusal::{Refusal, internal};
-use crate::writing::Passed;
+use engine_log::{Key, Receipt};
+use engine_projection::{Earlier, Text, earlier};
 
 /// How long a save waits to learn whether its text is known: what is durable is answered, whatever else the engine is
 /// busy with.
@@ -104,7 +104,7 @@ impl Operations {
         modes: Vec<SameText>,
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
-        let _turns = self.engine.turns.take(texts.iter().map(|text| ("text", text))).await;
+        let _turns = self.engine.write_locks.take(texts.iter().map(|text| ("text", text))).await;
         let name = key.as_ref().map(|key| key.key.clone());
         let (known, repeated) = self.earlier(texts.clone(), name).await?;
         let mut first: HashMap<&Text, usize> = HashMap::new();

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::Operations;
 use crate::cache::{Answer, AnswerKey};
-use crate::projection::{Moment, Search};
 use crate::refusal::Refusal;
+use engine_projection::{Moment, Search};
 
 impl Operations {
     /// Finds memories, best first.

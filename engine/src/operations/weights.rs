@@ -8,8 +8,8 @@ use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{SetWeights, WeightsSet, WeightsView};
 
 use super::{Operations, SentKey, Written};
-use crate::projection::applied_seq;
 use crate::refusal::{Refusal, internal};
+use engine_projection::applied_seq;
 
 impl Operations {
     /// The weights that rank memories now.

@@ -9,18 +9,19 @@ use crate::process::Running;
 const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
 /// Where the constants of the first table are.
-const SERVER: [&str; 8] = [
+const SERVER: [&str; 9] = [
     include_str!("../../src/api/pace.rs"),
     include_str!("../../src/api/admission.rs"),
     include_str!("../../src/api/body.rs"),
     include_str!("../../src/api/mod.rs"),
     include_str!("../../src/api/server.rs"),
     include_str!("../../src/api/stream.rs"),
-    include_str!("../../src/projection/turns.rs"),
-    include_str!("../../src/engine.rs"),
+    include_str!("../../projection/src/turns.rs"),
+    include_str!("../../src/engine/mod.rs"),
+    include_str!("../../src/engine/threads.rs"),
 ];
 const READS: [&str; 2] =
-    [include_str!("../../src/projection/readers.rs"), include_str!("../../src/projection/shared.rs")];
+    [include_str!("../../projection/src/readers.rs"), include_str!("../../projection/src/shared.rs")];
 
 /// Constants of a source and their values, as the page writes them.
 fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String, String> {

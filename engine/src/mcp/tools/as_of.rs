@@ -15,8 +15,8 @@ use super::search::{Wanted, find, found_text, next_page, page};
 use crate::mcp::schema;
 use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
-use crate::projection::Known;
 use crate::refusal::Refusal;
+use engine_projection::Known;
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_as_of",

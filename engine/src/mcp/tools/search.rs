@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::mcp::schema;
 use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::Operations;
-use crate::projection::{Moment, Search};
 use crate::refusal::{Refusal, internal};
+use engine_projection::{Moment, Search};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
-use crate::projection::{Known, Moment};
 use crate::refusal::{Refusal, internal};
+use engine_projection::{Known, Moment};
 
 mod part;
 

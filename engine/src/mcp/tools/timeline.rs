@@ -16,8 +16,8 @@ use super::search::LIST_MARK;
 use crate::mcp::schema;
 use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
-use crate::projection::{Anchor, Timeline};
 use crate::refusal::{Refusal, internal};
+use engine_projection::{Anchor, Timeline};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_timeline",

@@ -1,0 +1,180 @@
+//! Every metric of the engine, defined here and nowhere else.
+
+use super::{Label, Metric, MetricKind, Unit};
+
+/// Upper bounds of latency buckets, seconds: from a tenth of a millisecond, a cached read, to ten seconds, after which a
+/// client has given up.
+const LATENCY_BUCKETS_S: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+const CACHES: &[&str] = &["checkout", "memory", "search"];
+const CACHE_OUTCOMES: &[&str] = &["fresh", "hit", "miss", "negative"];
+const DEGRADED_OPERATION_NAMES: &[&str] = &["checkout", "items_search", "search"];
+const PROVIDERS: &[&str] = &["embedding", "rerank"];
+const PROVIDER_OUTCOMES: &[&str] = &[
+    "breaker_open",
+    "malformed",
+    "ok",
+    "rate_limited",
+    "refused",
+    "server_error",
+    "throttled",
+    "timeout",
+    "too_large",
+    "unreachable",
+];
+const QUERY_OPERATIONS: &[&str] = &[
+    "checkout",
+    "document",
+    "entries",
+    "get",
+    "graph",
+    "graph_batch",
+    "graph_open",
+    "graph_search",
+    "graph_standing",
+    "history",
+    "item",
+    "item_namespaces",
+    "item_versions",
+    "items_search",
+    "items_standing",
+    "items_timed",
+    "known_texts",
+    "memories_near",
+    "memory_files",
+    "neighbours",
+    "rerank",
+    "retention",
+    "search",
+    "target",
+    "targets",
+    "timeline",
+    "weights",
+];
+const REBUILD_REASONS: &[&str] =
+    &["asked", "damaged", "edited", "foreign", "forgotten", "index", "missing", "version"];
+/// Fields of memories and items in which redactions are counted apart; every other field counts as `payload`.
+pub const REDACTION_FIELDS: &[&str] = &["content", "title", "tags", "actor", "reason", "value", "payload"];
+const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
+const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
+const STORAGE_STEPS: &[&str] =
+    &["append", "checkpoint", "compress", "erase", "judge", "mark", "open", "rotate", "tree"];
+
+/// Defines metrics, and the list of all of them.
+macro_rules! metrics {
+    ($($constant:ident: $name:literal, $kind:expr, $unit:ident, [$($label:expr),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: &Metric = &Metric {
+                name: $name,
+                kind: $kind,
+                unit: Unit::$unit,
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )*
+        /// All of them, in the order of the reference page.
+        pub const ALL: &[&Metric] = &[$($constant),*];
+    };
+}
+
+const COUNTER: MetricKind = MetricKind::Counter;
+const GAUGE: MetricKind = MetricKind::Gauge;
+const LATENCY: MetricKind = MetricKind::Histogram(LATENCY_BUCKETS_S);
+
+metrics! {
+    APPENDS: "memory_appends_total", COUNTER, Count, [],
+        "Events appended to the log and synced.";
+    APPEND_SECONDS: "memory_append_seconds", LATENCY, Seconds, [],
+        "Time from queueing a write until it is acknowledged.";
+    LOG_SYNC_SECONDS: "memory_log_sync_seconds", LATENCY, Seconds, [],
+        "Duration of fdatasync for one group of events.";
+    LOG_HEAD_SEQ: "memory_log_head_seq", GAUGE, Count, [],
+        "Sequence number of the last durable event.";
+    LOG_WRITABLE: "memory_log_writable", GAUGE, Flag, [],
+        "1 while the log accepts events.";
+    LOG_TORN_BYTES: "memory_log_torn_bytes", GAUGE, Bytes, [],
+        "Bytes of incomplete writes that recovery set aside at the last start.";
+    LOG_SEGMENTS: "memory_log_segments", GAUGE, Count, [],
+        "Segment files of the log.";
+    LOG_CHECKPOINT_SIZE: "memory_log_checkpoint_size", GAUGE, Count, [],
+        "Events covered by the local checkpoint that the next start begins at.";
+    LOG_VERIFIED_THROUGH: "memory_log_verified_through", GAUGE, Count, [],
+        "Sequence number of the last event that this process has read back and verified.";
+    LOG_INTEGRITY_FAULT: "memory_log_integrity_fault", GAUGE, Flag, [],
+        "1 while the log fails verification; writes are refused meanwhile.";
+    LOG_INTEGRITY_FAULTS: "memory_log_integrity_faults_total", COUNTER, Count, [],
+        "Verification failures found in the log.";
+    LOG_SEGMENTS_COMPRESSED: "memory_log_segments_compressed_total", COUNTER, Count, [],
+        "Sealed segments compressed.";
+    STORAGE_FAILURES: "memory_storage_failures_total", COUNTER, Count, [Label::of("step", STORAGE_STEPS)],
+        "Storage operations that failed.";
+    STORAGE_AVAILABLE: "memory_storage_available_bytes", GAUGE, Bytes, [],
+        "Free space on the volume.";
+    STORAGE_CAPACITY: "memory_storage_capacity_bytes", GAUGE, Bytes, [],
+        "Size of the volume.";
+    PROJECTION_LAG: "memory_projection_lag_events", GAUGE, Count, [],
+        "Durable events that the projection has not applied yet.";
+    PROJECTION_FAILURES: "memory_projection_failures_total", COUNTER, Count, [],
+        "Transactions of the projection that failed.";
+    PROJECTION_REBUILDS: "memory_projection_rebuilds_total", COUNTER, Count, [Label::of("reason", REBUILD_REASONS)],
+        "Rebuilds of the projection that were started.";
+    PROJECTION_REBUILD_LAG: "memory_projection_rebuild_lag_events", GAUGE, Count, [],
+        "Events that the projection being built still lacks; 0 while none is being built.";
+    PROJECTION_MISMATCHES: "memory_projection_mismatches_total", COUNTER, Count, [],
+        "Projections found to hold rows that differ from the log.";
+    PROJECTION_SCRUBS: "memory_projection_scrubs_total", COUNTER, Count, [Label::of("outcome", SCRUB_OUTCOMES)],
+        "Complete checks of the projection.";
+    QUERIES: "memory_queries_total", COUNTER, Count, [Label::of("operation", QUERY_OPERATIONS)],
+        "Reads of the projection.";
+    QUERY_SECONDS: "memory_query_seconds", LATENCY, Seconds, [Label::of("operation", QUERY_OPERATIONS)],
+        "Duration of a read of the projection.";
+    CACHE_REQUESTS: "memory_cache_requests_total", COUNTER, Count, [Label::of("cache", CACHES), Label::of("outcome", CACHE_OUTCOMES)],
+        "Cache lookups.";
+    DEGRADED_OPERATIONS: "memory_degraded_operations_total", COUNTER, Count, [Label::of("operation", DEGRADED_OPERATION_NAMES), Label::from("reason", "reasons of `degraded` in answers")],
+        "Answers given without one of the engine's components.";
+    PROVIDER_REQUESTS: "memory_provider_requests_total", COUNTER, Count, [Label::of("provider", PROVIDERS), Label::of("outcome", PROVIDER_OUTCOMES)],
+        "Requests to embedding and rerank providers, including those refused before they were sent.";
+    PROVIDER_RETRIES: "memory_provider_retries_total", COUNTER, Count, [Label::of("provider", PROVIDERS)],
+        "Retries of failed requests to providers.";
+    PROVIDER_TOKENS: "memory_provider_tokens_total", COUNTER, Count, [Label::of("provider", PROVIDERS)],
+        "Tokens that providers processed, as they report them or else as the engine counts them.";
+    PROVIDER_COST: "memory_provider_cost_total", MetricKind::FractionalCounter, Price, [Label::of("provider", PROVIDERS)],
+        "Cost of these tokens.";
+    PROVIDER_SECONDS: "memory_provider_seconds", LATENCY, Seconds, [Label::of("provider", PROVIDERS)],
+        "Duration of a request to a provider until it was answered or given up.";
+    PROVIDER_BREAKER_OPEN: "memory_provider_breaker_open", GAUGE, Flag, [Label::of("provider", PROVIDERS)],
+        "1 while the circuit breaker of a provider is open.";
+    EMBEDDINGS_STORED: "memory_embeddings_stored", GAUGE, Count, [],
+        "Memories that have a vector from the configured provider.";
+    EMBEDDINGS_MISSING: "memory_embeddings_missing", GAUGE, Count, [],
+        "Memories that wait for a vector from the configured provider.";
+    HTTP_REQUESTS: "memory_http_requests_total", COUNTER, Count, [Label::from("route", "route templates of the API"), Label::from("code", "HTTP status codes")],
+        "HTTP requests answered.";
+    POLICY_BLOCKED: "memory_policy_blocked_total", COUNTER, Count, [Label::from("detector", "detectors of the policy")],
+        "Writes refused because of a secret, or because of personal data in a name.";
+    REDACTIONS: "memory_redactions_total", COUNTER, Count, [Label::of("field", REDACTION_FIELDS), Label::from("kind", "kinds of personal data")],
+        "Values redacted before they were written.";
+    PSEUDONYM_KEY_LOST: "memory_pseudonym_key_lost", GAUGE, Flag, [],
+        "1 while the key of the pseudonyms in identifiers is missing.";
+    FORGOTTEN: "memory_forgotten_total", COUNTER, Count, [],
+        "Memories forgotten by request or by retention.";
+    RETENTION_RUNS: "memory_retention_runs_total", COUNTER, Count, [Label::of("outcome", RETENTION_OUTCOMES)],
+        "Retention plans made, applied and refused.";
+    RETENTION_REMOVED: "memory_retention_removed_total", COUNTER, Count, [],
+        "Memories removed by retention.";
+    RETENTION_LAST_APPLIED: "memory_retention_last_applied_timestamp_seconds", GAUGE, UnixSeconds, [],
+        "Time at which this process last applied a retention plan; 0 if it has not.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table_faults;
+    use super::*;
+
+    #[test]
+    fn the_table_follows_the_conventions() {
+        assert_eq!(table_faults(ALL, "memory_"), [] as [String; 0]);
+    }
+}

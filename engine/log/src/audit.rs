@@ -1,0 +1,80 @@
+//! Reads segments back, each by itself, and puts the findings together.
+
+use std::io::{self, Read};
+use std::thread;
+
+use engine_core::merkle::Span;
+use engine_core::recovery::{Breach, Breaches, Erasures, Survey, survey};
+
+use super::contents;
+use super::segment::Segment;
+use super::walk::unreadable;
+use crate::storage::Storage;
+
+/// Segments that are read at the same time: what a small machine has cores for.
+const AT_ONCE: usize = 2;
+
+/// A segment to read, up to `end` if it is the one being written.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    pub segment: Segment,
+    pub end: Option<u64>,
+}
+
+/// Reads segments to their ends, side by side; `progress` is told of bytes as they are read.
+pub fn audit(
+    storage: &dyn Storage,
+    tasks: &[Task],
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<io::Result<Survey>> {
+    let mut surveys = Vec::new();
+    for tasks in tasks.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                tasks.iter().map(|task| scope.spawn(|| audit_one(storage, *task, progress))).collect();
+            surveys.extend(threads.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")))
+            }));
+        });
+    }
+    surveys
+}
+
+fn audit_one(storage: &dyn Storage, task: Task, progress: &(dyn Fn(u64) + Sync)) -> io::Result<Survey> {
+    let surveyed = contents::whole(storage, task.segment, task.end).and_then(|lines| {
+        let counting = Counting { reader: lines, progress };
+        survey(io::BufReader::with_capacity(1 << 18, counting), |_| {})
+    });
+    match surveyed {
+        Err(fault) => unreadable(fault).map(unread),
+        surveyed => surveyed,
+    }
+}
+
+/// The findings on a file that cannot be taken apart.
+fn unread(breach: Breach) -> Survey {
+    Survey {
+        header: None,
+        seal: None,
+        head: None,
+        events: 0,
+        len: 0,
+        breaches: Breaches { kept: vec![breach], count: 1 },
+        torn: None,
+        leaves: Span::empty(0),
+        erasures: Erasures::default(),
+    }
+}
+
+struct Counting<'a, R> {
+    reader: R,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<R: Read> Read for Counting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        (self.progress)(read as u64);
+        Ok(read)
+    }
+}

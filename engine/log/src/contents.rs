@@ -1,0 +1,121 @@
+//! What is in a segment, raw or compressed: from its start, or from an event on.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use super::frame_file::Frames;
+use super::segment::{Form, Segment};
+use crate::storage::{Access, Reading, Storage, StoredFile};
+
+/// Bisecting stops when so little is left that reading it is no slower.
+const WINDOW_BYTES: u64 = 32 << 10;
+/// A read for a line's first bytes, or for the end of the line before it.
+const PROBE_BYTES: usize = 4 << 10;
+/// What stands before the number of an event.
+const BEFORE_SEQ: &[u8] = br#"{"event":{"seq":"#;
+
+/// The bytes of a segment as JSON Lines.
+pub(super) type Contents = BufReader<Box<dyn Read + Send>>;
+
+/// A whole segment from its first byte, up to `end` if that is given.
+pub(super) fn whole(storage: &dyn Storage, segment: Segment, end: Option<u64>) -> io::Result<Contents> {
+    from_offset(storage, segment, 0, end)
+}
+
+/// A raw segment from some byte on, or a compressed one from its start.
+pub(super) fn from_offset(
+    storage: &dyn Storage,
+    segment: Segment,
+    offset: u64,
+    end: Option<u64>,
+) -> io::Result<Contents> {
+    let file = storage.open(&segment.path(), Access::Read)?;
+    let reading: Box<dyn Read + Send> = match segment.form {
+        Form::Raw => Box::new(Reading::new(file, offset, end.unwrap_or(u64::MAX))),
+        Form::Compressed => Box::new(Frames::open(file)?.reading(0)),
+    };
+    Ok(BufReader::with_capacity(1 << 18, reading))
+}
+
+/// The lines of a segment from this event on.
+pub(super) fn lines_from(
+    storage: &dyn Storage,
+    segment: Segment,
+    seq: u64,
+    end: Option<u64>,
+) -> io::Result<Contents> {
+    let file = storage.open(&segment.path(), Access::Read)?;
+    let reading: Box<dyn Read + Send> = match segment.form {
+        Form::Raw => {
+            let end = end.map_or_else(|| file.size(), Ok)?;
+            let start = bisect(&file, seq, end)?;
+            Box::new(Reading::new(file, start, end))
+        }
+        Form::Compressed => {
+            let frames = Frames::open(file)?;
+            let first = frames.frame_of(seq);
+            Box::new(frames.reading(first))
+        }
+    };
+    skip_to(BufReader::with_capacity(1 << 16, reading), seq)
+}
+
+/// Reads on until the next line is this event, or there is none.
+fn skip_to(mut lines: Contents, seq: u64) -> io::Result<Contents> {
+    loop {
+        let start = lines.fill_buf()?;
+        if start.is_empty() || start.starts_with(b"{\"seal\"") {
+            return Ok(lines);
+        }
+        // A line's first bytes may lie across the end of the buffer.
+        let mut first = start[..start.len().min(PROBE_BYTES)].to_vec();
+        if first.len() < 64 && !first.contains(&b'\n') {
+            let known = first.len();
+            lines.consume(known);
+            lines.read_until(b'\n', &mut first)?;
+            if seq_of(&first) == Some(seq) {
+                let (buffer, rest) = (lines.buffer().to_vec(), lines.into_inner());
+                let again: Box<dyn Read + Send> =
+                    Box::new(io::Cursor::new(first).chain(io::Cursor::new(buffer)).chain(rest));
+                return Ok(BufReader::with_capacity(1 << 16, again));
+            }
+            continue;
+        }
+        match seq_of(&first) {
+            Some(found) if found == seq => return Ok(lines),
+            _ => lines.skip_until(b'\n')?,
+        };
+    }
+}
+
+/// Offset of some line at or before the one of this event, and near it.
+fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
+    let (mut low, mut high) = (0, end);
+    while high - low > WINDOW_BYTES {
+        let middle = low + (high - low) / 2;
+        match line_after(file, middle, high)? {
+            Some((start, Some(found))) if found <= seq => low = start,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// First line that starts after this offset and before `end`: where, and which event it is if it is one.
+fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<Option<(u64, Option<u64>)>> {
+    let mut reader = BufReader::with_capacity(PROBE_BYTES, Reading::new(Arc::clone(file), offset, end));
+    let start = offset + reader.skip_until(b'\n')? as u64;
+    if start >= end {
+        return Ok(None);
+    }
+    let mut first = Vec::new();
+    Reading::new(Arc::clone(file), start, end).take(64).read_to_end(&mut first)?;
+    Ok(Some((start, seq_of(&first))))
+}
+
+/// Number of the event whose line begins so.
+pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_prefix(BEFORE_SEQ)?;
+    let count = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(&digits[..count]).ok()?.parse().ok()
+}

@@ -1,0 +1,30 @@
+//! Everything that the threads of one log share.
+
+use std::sync::Arc;
+
+use crate::attestation::Attestation;
+use crate::context::LogContext;
+use crate::erasures::Erasures;
+
+/// The context of a log, and the state that its writer and its keeper change together. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct LogHandles {
+    /// Storage, published state, tree, clock.
+    pub context: LogContext,
+    /// Signing keys, checkpoints and the anchor.
+    pub attestation: Arc<Attestation>,
+    /// Progress of erasing forgotten payloads.
+    pub erasures: Arc<Erasures>,
+}
+
+impl LogHandles {
+    /// The handles of a log that is not open yet.
+    #[must_use]
+    pub fn new(context: LogContext) -> LogHandles {
+        LogHandles {
+            context,
+            attestation: Arc::new(Attestation::default()),
+            erasures: Arc::new(Erasures::new()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A log without an engine around it: for commands that work while the engine is stopped.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+
+use engine_core::fold::Request;
+use engine_core::forgetting;
+use thiserror::Error;
+
+use super::attestation::Attestation;
+use super::commit::{AppliedKeys, Applying, CommitError, KeyRotated, Rotated};
+use super::context::LogContext;
+use super::erasure_request::{EraseError, Erased};
+use super::erasures::Erasures;
+use super::handles::LogHandles;
+use super::keeper::Keeper;
+use super::open::{LogDirectory, OpenError};
+use super::own::ACTOR;
+use super::published::Published;
+use super::tail::Tail;
+use super::tree::Tree;
+use super::writer::Writer;
+use crate::clock::Clock;
+use crate::metrics::LogMetrics;
+use crate::rotation::Rotation;
+use service::Registry;
+
+/// Groups that wait for a projection nobody builds here: more than any command writes.
+const GROUPS_MAX: usize = 16;
+
+/// The log of a stopped engine, held by this process.
+pub struct Offline {
+    writer: Writer,
+    keeper: Keeper,
+    _applied: Receiver<Applying>,
+    // Last, so that it is let go of last.
+    _directory: LogDirectory,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, Error)]
+pub enum OfflineError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("cannot define the metrics: {0}")]
+    LogMetrics(#[from] prometheus::Error),
+    #[error("the log is not what it was: {0}")]
+    Corrupt(String),
+    #[error("the log cannot be written: {0}")]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Erase(#[from] EraseError),
+}
+
+/// The only keys used here are of the engine's own events, which carry what makes them new.
+struct NoKeys;
+
+impl AppliedKeys for NoKeys {
+    fn applied_seq(&self) -> u64 {
+        0
+    }
+
+    fn find(&self, _: &str) -> Option<(u64, Option<Request>)> {
+        Some((u64::MAX, None))
+    }
+}
+
+impl Offline {
+    /// Takes the lock and opens the log, as an engine would.
+    pub fn open(data: &Path) -> Result<Offline, OfflineError> {
+        let directory = LogDirectory::lock(data)?;
+        let metrics = Arc::new(LogMetrics::new(&Registry::new(&[])?)?);
+        let context = LogContext::new(directory.storage(), metrics, Clock::System, Rotation::default());
+        let handles = LogHandles::new(context);
+        let (applying, applied) = mpsc::sync_channel(GROUPS_MAX);
+        let keeper = Keeper::new(handles.clone(), None);
+        let mut writer = Writer::new(handles, Arc::new(NoKeys), applying, None);
+        writer.look_at_storage();
+        if let Some(refusal) = writer.refusal() {
+            let fault = writer.handles.context.published.fault();
+            return Err(fault.map_or(refusal.into(), |fault| OfflineError::Corrupt(fault.message)));
+        }
+        Ok(Offline { writer, keeper, _applied: applied, _directory: directory })
+    }
+
+    /// Seals the segment at the end and begins a new one.
+    pub fn rotate(&mut self) -> Result<Rotated, OfflineError> {
+        Ok(self.writer.rotate_on_command()?)
+    }
+
+    /// Signs with a new key from now on.
+    pub fn rotate_key(&mut self) -> Result<KeyRotated, OfflineError> {
+        Ok(self.writer.rotate_key()?)
+    }
+
+    /// Forgets the payloads of these events.
+    pub fn erase(&mut self, targets: &BTreeSet<String>, reason: &str) -> Result<Erased, OfflineError> {
+        let located = self.writer.locate(targets)?;
+        let through = located.iter().map(|target| target.seq).max().unwrap_or_default();
+        let drafts = forgetting::drafts(&located, reason, ACTOR);
+        let receipt = self.writer.begin_erasure(drafts, through, None).map_err(EraseError::from)?;
+        // A volume that failed at the new segment may work again.
+        self.writer.look_at_storage();
+        let segments = self.keeper.erase_all().map_err(EraseError::from)?;
+        Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
+    }
+
+    /// Leaves a checkpoint behind, for the next start.
+    pub fn close(mut self) {
+        self.keeper.write_checkpoint();
+    }
+}

@@ -1,0 +1,149 @@
+//! Opening a log, at start and again after a failed write: the same path.
+//!
+//! With a local checkpoint that holds, only what is behind it is read; else everything. The background verification
+//! reads the rest afterwards.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine_core::digest::Hash;
+use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
+use thiserror::Error;
+
+use super::active::{Active, Durable};
+use super::handles::LogHandles;
+use super::keyring::Keyring;
+use super::local;
+use super::opened::{Damage, Opened, Readable, Unopened};
+use super::published::Head;
+use super::segment::{self, DIRECTORY, Segment};
+use super::walk::Walk;
+use crate::storage::{Access, DiskStorage, Storage, create_directory};
+
+/// The directory of a log, held by this process alone.
+#[derive(Debug)]
+pub struct LogDirectory {
+    data: PathBuf,
+    // Held, never read: the kernel lets go of it when the process ends, however it ends.
+    _lock: std::fs::File,
+}
+
+/// Why there is no log to use.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    #[error("cannot open the data directory {path:?}: {source}")]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("another process has the log in {0:?} open; one writer per data directory")]
+    InUse(PathBuf),
+}
+
+impl LogDirectory {
+    /// Makes `data/log` if need be and takes the lock on it.
+    pub fn lock(data: &Path) -> Result<LogDirectory, OpenError> {
+        let path = data.join(DIRECTORY);
+        let failed = |source| OpenError::Directory { path: data.to_owned(), source };
+        std::fs::create_dir_all(data).map_err(failed)?;
+        create_directory(&path).map_err(failed)?;
+        let lock = std::fs::File::options().create(true).truncate(false).write(true).open(path.join("lock"));
+        let lock = lock.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(LogDirectory { data: data.to_owned(), _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
+            Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub fn storage(&self) -> Arc<dyn Storage> {
+        Arc::new(DiskStorage::new(self.data.clone()))
+    }
+}
+
+/// Opens, recovers, syncs and verifies. With `durable`, first goes back to it: what came after was never acknowledged.
+/// `epoch` is the one this process already has, or 0.
+pub(super) fn open(handles: &LogHandles, durable: Option<Durable>, epoch: u64) -> Result<Opened, Unopened> {
+    let storage = &*handles.context.storage;
+    if let Some(durable) = durable {
+        go_back(storage, durable)?;
+    }
+    let listing = segment::list(storage)?;
+    for name in &listing.unfinished {
+        storage.remove(&format!("{DIRECTORY}/{name}"))?;
+    }
+    let keyring = Keyring::load(storage)?;
+    let claim = local::read(storage, keyring.as_ref())?;
+    let resume = claim.as_ref().and_then(|claim| local::resume(storage, claim, &listing.segments));
+    let walked = Walk::through(&handles.context, &listing.segments, resume)?;
+    if walked.is_empty()
+        && let Some(claim) = claim.as_ref().filter(|claim| claim.size > 0)
+    {
+        return Err(gone(claim.size));
+    }
+    let opened = walked.finish(&handles.context, epoch)?;
+    match durable {
+        Some(durable) if is_other(durable, &opened.active) => Err(changed(durable, &opened)),
+        _ => {
+            handles.attestation.keys_of(&handles.context, keyring, &opened.active.header.log_id)?;
+            handles.attestation.claim(claim);
+            Ok(opened)
+        }
+    }
+}
+
+/// Takes away what followed the last acknowledged byte.
+fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
+    let segment = Segment::raw(durable.first_seq);
+    let file = match storage.open(&segment.path(), Access::Write) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            return Err(lost(segment, durable.link.seq, "the segment that was being written is gone"));
+        }
+        file => file?,
+    };
+    if file.size()? < durable.len {
+        let what = "the segment that was being written is shorter than it was";
+        return Err(lost(segment, durable.link.seq, what));
+    }
+    file.truncate(durable.len)?;
+    file.sync()?;
+    // A rotation that failed may have begun the next segment. What of it reached the disk is not known.
+    for later in segment::list(storage)?.segments.iter().filter(|later| later.first_seq > durable.first_seq) {
+        storage.remove(&later.path())?;
+        storage.sync_directory(DIRECTORY)?;
+    }
+    Ok(())
+}
+
+/// Whether a log does not end with what was acknowledged.
+fn is_other(durable: Durable, active: &Active) -> bool {
+    let (was, is) = (durable.link, active.link);
+    was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)
+}
+
+fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
+    let fault = IntegrityFault {
+        kind: IntegrityFaultKind::Truncated,
+        message: format!(
+            "{message}, although event {seq} was durable: restore the volume, or accept the loss"
+        ),
+        seq,
+        segment: Some(segment.name()),
+        line: None,
+        byte: None,
+    };
+    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+}
+
+fn gone(size: u64) -> Unopened {
+    let message = format!(
+        "there is no log, although its checkpoint says that it had {size} events: restore the volume from a backup"
+    );
+    let kind = IntegrityFaultKind::Truncated;
+    let fault = IntegrityFault { kind, message, seq: 1, segment: None, line: None, byte: None };
+    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+}
+
+fn changed(durable: Durable, opened: &Opened) -> Unopened {
+    let (expected, found) = (durable.link.seq, opened.active.link.seq);
+    let segment = Segment::raw(durable.first_seq);
+    lost(segment, expected.min(found + 1), &format!("the log ends at event {found}"))
+}

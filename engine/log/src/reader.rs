@@ -1,0 +1,103 @@
+//! Reads durable events back, as the bytes they are. Keeps no index of the log: an event is found by bisecting its
+//! segment.
+
+use std::io::{self, BufRead, BufReader};
+use std::sync::Arc;
+
+use engine_core::digest::Hash;
+use engine_core::format::EventLine;
+
+use super::contents::lines_from;
+use super::published::Published;
+use super::segment::Segment;
+use crate::storage::Storage;
+
+/// How often a segment is looked for again: it may be compressed, once, between the look at the list and the opening.
+const ATTEMPTS: usize = 3;
+
+/// Reads segments through its own descriptors, up to the durable end and never past it.
+#[derive(Debug, Clone)]
+pub struct LogReader {
+    storage: Arc<dyn Storage>,
+    published: Published,
+}
+
+/// Whole lines of events, and what is left of the request.
+struct Page {
+    lines: Vec<u8>,
+    next_seq: u64,
+    count: usize,
+    bytes: usize,
+}
+
+impl LogReader {
+    pub fn new(storage: Arc<dyn Storage>, published: Published) -> LogReader {
+        LogReader { storage, published }
+    }
+
+    /// Whole lines of the events after this one: at most `count`, and at most `bytes` unless the first alone has more.
+    /// Ends before the first event that does not verify.
+    pub fn lines_after(&self, after: u64, count: usize, bytes: usize) -> io::Result<Vec<u8>> {
+        let last = self.published.head_seq();
+        let count = count.min(usize::try_from(last.saturating_sub(after)).unwrap_or(usize::MAX));
+        let mut page = Page { lines: Vec::new(), next_seq: after + 1, count, bytes };
+        while page.count > 0 {
+            self.read_segment(&mut page)?;
+        }
+        Ok(page.lines)
+    }
+
+    /// Adds what one segment has; ends the page when there is nothing more to add.
+    fn read_segment(&self, page: &mut Page) -> io::Result<()> {
+        for attempt in 1.. {
+            let Some((segment, end)) = self.segment_of(page.next_seq) else { break };
+            match lines_from(&*self.storage, segment, page.next_seq, end) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
+                lines => return page.fill(&mut lines?),
+            }
+        }
+        page.count = 0;
+        Ok(())
+    }
+
+    /// The segment an event is in, and where its durable bytes end if it is the one being written.
+    fn segment_of(&self, seq: u64) -> Option<(Segment, Option<u64>)> {
+        let (head, segments) = self.published.extent()?;
+        let after = segments.partition_point(|segment| segment.first_seq <= seq);
+        let place = after.checked_sub(1)?;
+        let is_last = place + 1 == segments.len();
+        Some((segments[place], is_last.then_some(head.len)))
+    }
+
+    /// Hash of one event; absent when the log does not have it.
+    pub fn hash_of(&self, seq: u64) -> io::Result<Option<Hash>> {
+        let Some(before) = seq.checked_sub(1) else { return Ok(None) };
+        let line = self.lines_after(before, 1, 0)?;
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        Ok(EventLine::decode(line).ok().map(|event| event.hash))
+    }
+}
+
+impl Page {
+    fn fill(&mut self, lines: &mut BufReader<impl io::Read>) -> io::Result<()> {
+        let first = self.next_seq;
+        while self.count > 0 {
+            let before = self.lines.len();
+            let read = lines.read_until(b'\n', &mut self.lines)?;
+            if read == 0 || self.lines[before..].starts_with(b"{\"seal\"") {
+                self.lines.truncate(before);
+                // A segment that ends before the event it should have is not this reader's to explain.
+                self.count = if self.next_seq > first { self.count } else { 0 };
+                return Ok(());
+            }
+            if before > 0 && self.lines.len() > self.bytes {
+                self.lines.truncate(before);
+                self.count = 0;
+                return Ok(());
+            }
+            self.next_seq += 1;
+            self.count -= 1;
+        }
+        Ok(())
+    }
+}

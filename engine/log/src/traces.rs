@@ -1,0 +1,90 @@
+//! The search for payloads in the files of a log, whatever form they have.
+
+use std::io::{self, BufRead};
+
+use engine_core::forgetting::Traces;
+
+use super::contents;
+use super::segment::{self, Form, Segment};
+use super::torn;
+use crate::storage::{Storage, read_small};
+use crate::trace_search::Searched;
+
+/// Looks for traces in every segment, compressed ones included, and in the torn bytes that were set aside; in at most
+/// so many bytes of files.
+pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
+    let mut searched = Searched::default();
+    // The newest first: where there is too much, what was written anew last is looked through.
+    for segment in segment::list(storage)?.segments.into_iter().rev() {
+        searched = search_segment(storage, segment, traces, bytes_max, searched)?;
+    }
+    for path in torn::paths(storage)? {
+        if searched.admit(storage.status(&path)?.len, bytes_max) {
+            searched.found += traces.found_in(&read_small(storage, &path, bytes_max)?);
+        }
+    }
+    Ok(searched)
+}
+
+/// Looks through one segment. Between the look at the list and this one it may have been compressed, once.
+fn search_segment(
+    storage: &dyn Storage,
+    segment: Segment,
+    traces: &Traces,
+    bytes_max: u64,
+    so_far: Searched,
+) -> io::Result<Searched> {
+    match search_form(storage, segment, traces, bytes_max, so_far) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound && segment.form == Form::Raw => {
+            search_form(storage, Segment::compressed(segment.first_seq), traces, bytes_max, so_far)
+        }
+        searched => searched,
+    }
+}
+
+fn search_form(
+    storage: &dyn Storage,
+    segment: Segment,
+    traces: &Traces,
+    bytes_max: u64,
+    mut searched: Searched,
+) -> io::Result<Searched> {
+    if !searched.admit(storage.status(&segment.path())?.len, bytes_max) {
+        return Ok(searched);
+    }
+    let (mut lines, mut line) = (contents::whole(storage, segment, None)?, Vec::new());
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        searched.found += traces.found_in(&line);
+        line.clear();
+    }
+    Ok(searched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact;
+    use crate::storage::Privacy;
+    use crate::storage::faulty::FaultyStorage;
+
+    #[test]
+    fn a_segment_that_is_compressed_while_it_is_looked_for_is_found() {
+        let storage = FaultyStorage::new();
+        storage.create_directory(segment::DIRECTORY).unwrap();
+        let text = "a text that is long enough to be told from others, whatever it says";
+        let raw = Segment::raw(1);
+        let file = storage.create(&raw.path(), Privacy::Group).unwrap();
+        file.write_at(format!("{{\"format\":1}}\n{{\"seq\":1,\"text\":\"{text}\"}}\n").as_bytes(), 0)
+            .unwrap();
+        file.sync().unwrap();
+        let traces = Traces::of([text]);
+        let look = |segment| search_segment(&storage, segment, &traces, 1 << 20, Searched::default());
+        assert_eq!(look(raw).unwrap().found, 1);
+        segment_compression::compress_segment(&storage, 1).unwrap();
+        segment_compression::remove_raw(&storage, 1).unwrap();
+        let searched = look(raw).unwrap();
+        assert_eq!((searched.found, searched.files), (1, 1));
+        assert!(look(Segment::raw(7)).is_err(), "one that is in neither form");
+        assert_eq!(search_log(&storage, &traces, 1 << 20).unwrap(), searched);
+    }
+}

@@ -1,0 +1,257 @@
+//! Reads the segments of a log one after the other, the tree being extended on the way, and makes its end writable.
+
+use std::io;
+
+use engine_core::digest::{Hash, hex};
+use engine_core::format::{EventLine, FORMAT, Header, LineFault};
+use engine_core::recovery::{
+    Begin, Breach, Fault, Follows, Found, Scan, SegmentEnd, Verdict, check_root, scan_segment,
+};
+use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
+use jiff::Timestamp;
+
+use super::active::Active;
+use super::contents;
+use super::context::LogContext;
+use super::local::Resume;
+use super::opened::{Damage, Opened, Readable, Unopened};
+use super::published::Head;
+use super::segment::Segment;
+use super::torn;
+use super::tree::Stored;
+use crate::storage::Access;
+
+/// A log that was read to its end, and in which nothing is wrong but perhaps its last write.
+pub(super) struct Walk {
+    segments: Vec<Segment>,
+    /// What the last segment follows from.
+    follows: Follows,
+    /// The last segment.
+    last: Option<Scan>,
+    /// Whether every byte was read.
+    from_start: bool,
+}
+
+impl Walk {
+    /// Reads everything, or what is behind a checkpoint.
+    pub(super) fn through(
+        context: &LogContext,
+        segments: &[Segment],
+        resume: Option<Resume>,
+    ) -> Result<Walk, Unopened> {
+        let from_start = resume.is_none();
+        let (stored, first, mut follows, mut begin) = match resume {
+            Some(resume) => (resume.stored, resume.place, resume.follows, Some(resume.begin)),
+            None => (Stored::empty(&*context.storage)?, 0, Follows::Start, None),
+        };
+        context.tree.resume(stored)?;
+        let (mut walk_follows, mut last) = (follows.clone(), None);
+        for place in first..segments.len() {
+            let begin = begin.take().unwrap_or_else(|| Begin::AtHeader(follows.clone()));
+            let scan = scan_one(context, segments, place, begin, &follows)?;
+            walk_follows =
+                std::mem::replace(&mut follows, scan.end().map_or(Follows::Unknown, Follows::Segment));
+            last = Some(scan);
+        }
+        Ok(Walk { segments: segments.to_vec(), follows: walk_follows, last, from_start })
+    }
+
+    /// Whether there is no log yet: no segment, or a first one without a whole header.
+    pub(super) fn is_empty(&self) -> bool {
+        let has_header = self.last.as_ref().is_some_and(|scan| scan.header.is_some());
+        !has_header && self.follows == Follows::Start
+    }
+
+    /// Cuts what a crash left, and opens or makes the segment the next event goes to.
+    pub(super) fn finish(self, context: &LogContext, epoch: u64) -> Result<Opened, Unopened> {
+        let storage = &*context.storage;
+        let Walk { mut segments, follows, last, from_start } = self;
+        let (mut torn_bytes, now) = (0, context.clock.now());
+        if let (Some(segment), Some(scan)) = (segments.last(), &last)
+            && scan.seal.is_none()
+        {
+            torn_bytes = torn::cut(storage, *segment, scan.valid_len)?;
+        }
+        let sealed = last.as_ref().and_then(Scan::end);
+        let (active, epoch) = match last {
+            Some(Scan { header: Some((header, _)), seal: None, head: Some(link), valid_len, .. }) => {
+                let epoch = takeover(epoch, header.epoch);
+                (Active::resume(storage, header, valid_len, link)?, epoch)
+            }
+            _ => {
+                if let (Some(_), Some(segment)) = (&sealed, segments.last()) {
+                    // A killed process leaves a whole seal that no sync has covered yet. The next header names it.
+                    storage.open(&segment.path(), Access::Write)?.sync()?;
+                }
+                let header = match (sealed, follows) {
+                    (Some(end), _) | (None, Follows::Segment(end)) => {
+                        header_after(&end, takeover(epoch, end.epoch), now)
+                    }
+                    (None, _) => Header::first(hex(&context.clock.bytes::<16>()), now),
+                };
+                let segment = Segment::raw(header.prev_seq + 1);
+                if segments.last() != Some(&segment) {
+                    segments.push(segment);
+                }
+                let epoch = header.epoch;
+                (Active::create(storage, header)?, epoch)
+            }
+        };
+        let seq = active.link.seq;
+        Ok(Opened {
+            epoch,
+            head_hash: event_hash(context, &segments, seq, active.len)?.unwrap_or(active.link.hash),
+            segments,
+            torn_bytes,
+            verified_through: if from_start { seq } else { 0 },
+            active,
+        })
+    }
+}
+
+/// The epoch of this process: its own once it has one, else larger than any before it. It stands in the headers this
+/// process writes, so it first shows where a segment begins. What it fences: of two writers that went on from the same
+/// end, as after a volume was attached twice or copied, each wrote a header of its own; the log with the larger epoch
+/// is that of the successor, and a log that goes back to a smaller one does not verify.
+fn takeover(epoch: u64, found: u64) -> u64 {
+    if epoch > 0 { epoch } else { found + 1 }
+}
+
+/// Header of the segment after this one.
+pub(super) fn header_after(end: &SegmentEnd, epoch: u64, now: Timestamp) -> Header {
+    let SegmentEnd { log_id, segment, seq, hash, .. } = end.clone();
+    Header {
+        format: FORMAT.into(),
+        log_id,
+        segment: segment + 1,
+        epoch,
+        prev_seq: seq,
+        prev: hash,
+        created: now,
+    }
+}
+
+/// Reads one segment; what it has is in the tree afterwards.
+fn scan_one(
+    context: &LogContext,
+    segments: &[Segment],
+    place: usize,
+    begin: Begin,
+    follows: &Follows,
+) -> Result<Scan, Unopened> {
+    let (segment, last) = (segments[place], place + 1 == segments.len());
+    let damaged = |breach: &Breach, scan: Option<&Scan>| {
+        let readable = readable(context, segments, place, scan)?;
+        Err(Unopened::Corrupt(Box::new(Damage { fault: corrupt(segment, breach), readable })))
+    };
+    if follows.first_seq().is_some_and(|expected| expected != segment.first_seq) {
+        let seq = follows.first_seq().unwrap_or_default();
+        return damaged(&Breach { line: 1, byte: 0, seq, reason: Fault::Header("prev_seq") }, None);
+    }
+    let offset = match &begin {
+        Begin::AtHeader(_) => 0,
+        Begin::Inside { offset, .. } => *offset,
+    };
+    let mut batch = Vec::new();
+    let visit = |found: &Found<'_>| {
+        batch.push(found.event.hash);
+        if found.event.envelope.ends_batch() {
+            context.tree.extend(batch.drain(..));
+        }
+    };
+    let contents = contents::from_offset(&*context.storage, segment, offset, None);
+    let mut scan = match contents.and_then(|contents| scan_segment(contents, begin, last, visit)) {
+        Err(fault) => return damaged(&unreadable(fault)?, None),
+        Ok(scan) => scan,
+    };
+    if let (Verdict::Clean, Some((seal, _))) = (&scan.verdict, &scan.seal)
+        && let Err(reason) = check_root(seal, &context.tree.head().1)
+    {
+        let lines = scan.events + 2;
+        scan.verdict = Verdict::Corrupt(Breach { line: lines, byte: scan.valid_len, seq: 0, reason });
+    }
+    match &scan.verdict {
+        Verdict::Corrupt(breach) => damaged(breach, Some(&scan)),
+        _ => Ok(scan),
+    }
+}
+
+/// What can be read of a log that is damaged in this segment: everything before.
+fn readable(
+    context: &LogContext,
+    segments: &[Segment],
+    place: usize,
+    scan: Option<&Scan>,
+) -> io::Result<Option<Readable>> {
+    let (log_id, seq, line) = match scan.and_then(|scan| Some((scan.header.as_ref()?, scan.head?))) {
+        Some(((header, _), head)) => (header.log_id.clone(), head.seq, head.hash),
+        // Nothing of this one: all of those before.
+        None => match place.checked_sub(1) {
+            Some(_) => (String::new(), segments[place].first_seq.saturating_sub(1), Hash::ZERO),
+            None => return Ok(None),
+        },
+    };
+    let len = scan.map_or(0, |scan| scan.valid_len);
+    let segments = segments[..=place].to_vec();
+    let hash = event_hash(context, &segments, seq, len)?.unwrap_or(line);
+    Ok(Some(Readable { head: Head { log_id, seq, hash, line, len }, segments }))
+}
+
+/// What a breach means to whoever runs the engine.
+pub(super) fn corrupt(segment: Segment, breach: &Breach) -> IntegrityFault {
+    let (name, label) = (segment.name(), breach.reason.label());
+    let message = format!(
+        "{name} does not verify at {breach} ({label}); run `memory-engine log verify` to see all of it, and restore the log \
+         from a backup that verifies"
+    );
+    IntegrityFault {
+        kind: IntegrityFaultKind::Corrupt,
+        message,
+        seq: if breach.seq > 0 { breach.seq } else { segment.first_seq },
+        segment: Some(name),
+        line: Some(breach.line),
+        byte: Some(breach.byte),
+    }
+}
+
+/// A file whose frames or index are not what they should be is damaged; any other failure is the volume's.
+pub(super) fn unreadable(fault: io::Error) -> io::Result<Breach> {
+    match fault.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            let reason = Fault::Line(LineFault::Frame("a compressed segment"));
+            Ok(Breach { line: 1, byte: 0, seq: 0, reason })
+        }
+        _ => Err(fault),
+    }
+}
+
+/// Hash of an event; none when there is no such event.
+fn event_hash(
+    context: &LogContext,
+    segments: &[Segment],
+    seq: u64,
+    last_len: u64,
+) -> io::Result<Option<Hash>> {
+    let after = segments.partition_point(|segment| segment.first_seq <= seq);
+    let Some(place) = after.checked_sub(1) else { return Ok(None) };
+    let end = (after == segments.len()).then_some(last_len);
+    let mut lines = contents::lines_from(&*context.storage, segments[place], seq, end)?;
+    let mut line = Vec::new();
+    io::BufRead::read_until(&mut lines, b'\n', &mut line)?;
+    Ok(EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line)).ok().map(|event| event.hash))
+}
+
+/// Number a segment's file has to have.
+trait FirstSeq {
+    fn first_seq(&self) -> Option<u64>;
+}
+
+impl FirstSeq for Follows {
+    fn first_seq(&self) -> Option<u64> {
+        match self {
+            Follows::Start => Some(1),
+            Follows::Segment(end) => Some(end.seq + 1),
+            Follows::Unknown => None,
+        }
+    }
+}

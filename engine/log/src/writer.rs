@@ -1,0 +1,413 @@
+//! The one thread that writes the log: takes what is waiting, writes it as one group, syncs once, acknowledges.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use engine_core::limits::CONTENT_BYTES_MAX;
+use engine_core::wire::{GivenAnchor, IntegrityHealth};
+use jiff::Timestamp;
+
+use super::active::{Active, Durable};
+use super::attestation::Attestation;
+use super::commit::{AppliedKeys, Applying, Commit, CommitError, Erase, Key, Order, Receipt, Reply, Rotated};
+use super::group::Group;
+use super::handles::LogHandles;
+use super::keys::RecentKeys;
+use super::open;
+use super::opened::{Damage, Opened, Readable, Unopened};
+use super::published::{Head, Published, Store};
+use super::segment::Segment;
+use super::tail::Tail;
+use super::tree::Tree;
+use super::walk::header_after;
+use crate::clock::Clock;
+use crate::metrics::LogMetrics;
+use crate::rotation::Rotation;
+use crate::storage::{FailPoint, Storage, is_full};
+
+/// How often a failed volume is tried again, and free space looked at: well within the five seconds after which
+/// writes have to work again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Owns the log. See [`Writer::run`].
+pub struct Writer {
+    pub(super) handles: LogHandles,
+    applied: Arc<dyn AppliedKeys>,
+    applying: SyncSender<Applying>,
+    pub(super) mode: Mode,
+    /// The end of the log, while it is open.
+    pub(super) active: Option<Active>,
+    /// What this process has acknowledged; absent until the log was opened once.
+    durable: Option<Durable>,
+    /// Of the headers this process writes.
+    epoch: u64,
+    keys: RecentKeys,
+    /// Orders taken from the queue and not served yet.
+    waiting: VecDeque<Order>,
+    /// Bytes of the last group there was no space for.
+    wanted: u64,
+    retry: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mode {
+    Open,
+    /// Until the log could be opened again.
+    Closed {
+        retry_at: Instant,
+        answer: CommitError,
+    },
+    /// For good.
+    Corrupt,
+}
+
+impl Writer {
+    pub fn new(
+        handles: LogHandles,
+        applied: Arc<dyn AppliedKeys>,
+        applying: SyncSender<Applying>,
+        anchor: Option<GivenAnchor>,
+    ) -> Writer {
+        handles.attestation.give(anchor);
+        Writer {
+            handles,
+            applied,
+            applying,
+            mode: Mode::Closed { retry_at: Instant::now(), answer: CommitError::Failing },
+            active: None,
+            durable: None,
+            epoch: 0,
+            keys: RecentKeys::new(0),
+            waiting: VecDeque::new(),
+            wanted: 0,
+            retry: RETRY,
+        }
+    }
+
+    /// The same, with another patience.
+    #[cfg(test)]
+    pub(super) fn retrying_every(self, retry: Duration) -> Writer {
+        Writer { retry, ..self }
+    }
+
+    /// Serves the queue until its last sender is gone and it is empty.
+    pub fn run(mut self, queue: &Receiver<Order>) {
+        loop {
+            self.look_at_storage();
+            match queue.recv_timeout(self.retry) {
+                Ok(order) => self.serve(order, queue),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Opens a closed log when it is time, and does what is due without being asked.
+    pub(super) fn look_at_storage(&mut self) {
+        if let Mode::Closed { retry_at, .. } = self.mode
+            && Instant::now() >= retry_at
+        {
+            self.reopen();
+        }
+        if let Some(fault) = self.handles.context.tree.failed().filter(|_| self.mode == Mode::Open) {
+            self.close("tree", &fault);
+        }
+        self.rotate_if_old();
+        self.finish_what_was_begun();
+        let Ok(space) = self.handles.context.storage.space() else { return };
+        self.handles.context.published.set_space(space);
+        if self.mode == Mode::Open {
+            let admits = space.admits(self.wanted);
+            self.handles.context.published.set_store(if admits { Store::Writable } else { Store::Full });
+            self.wanted = if admits { 0 } else { self.wanted };
+        }
+    }
+
+    fn reopen(&mut self) {
+        match open::open(&self.handles, self.durable, self.epoch) {
+            Ok(opened) => self.opened(opened),
+            Err(Unopened::Io(fault)) => self.close("open", &fault),
+            Err(Unopened::Corrupt(damage)) => {
+                let Damage { fault, readable } = *damage;
+                tracing::error!(?fault, "the log does not verify: nothing is written any more");
+                if let Some(Readable { head, segments }) = readable.filter(|_| self.durable.is_none()) {
+                    self.handles.context.published.opened(head, segments);
+                }
+                self.handles.context.metrics.integrity_faults.inc();
+                self.handles.context.published.set_corrupt(fault);
+                self.mode = Mode::Corrupt;
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        let Opened { active, head_hash, segments, torn_bytes, epoch, verified_through } = opened;
+        let (log_id, seq) = (active.header.log_id.clone(), active.link.seq);
+        if torn_bytes > 0 {
+            tracing::warn!(torn_bytes, seq, "a write had not finished: its bytes were set aside");
+            self.handles.context.published.add_torn(torn_bytes);
+        }
+        if self.durable.is_none() {
+            self.keys = RecentKeys::new(seq);
+        }
+        let segment = active.header.segment;
+        tracing::info!(log_id, seq, hash = %head_hash, segment, epoch, "log open");
+        let head = Head { log_id, seq, hash: head_hash, line: active.link.hash, len: active.len };
+        self.handles.context.published.opened(head, segments);
+        self.handles.context.published.verified(verified_through, None);
+        self.epoch = epoch;
+        self.durable = Some(active.durable());
+        self.active = Some(active);
+        self.mode = Mode::Open;
+        self.judge();
+        self.seal_what_is_marked();
+    }
+
+    /// Holds the log against what is recorded of it. Not to know whether it is the log it was is no reason to write.
+    fn judge(&mut self) {
+        if let Err(fault) = self.handles.attestation.judge(&self.handles.context) {
+            self.close("judge", &fault);
+        }
+    }
+
+    pub(super) fn close(&mut self, step: &'static str, fault: &std::io::Error) {
+        let (store, answer) = match is_full(fault) {
+            true => (Store::Full, CommitError::Full),
+            false => (Store::Failing, CommitError::Failing),
+        };
+        tracing::error!(step, %fault, "the volume failed: no acknowledgement until the log is open again");
+        self.handles.context.metrics.storage_failures.with_label_values(&[step]).inc();
+        self.handles.context.published.set_store(store);
+        self.active = None;
+        self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
+    }
+
+    /// Serves an order, and commits that wait behind it together with it.
+    pub(super) fn serve(&mut self, first: Order, queue: &Receiver<Order>) {
+        self.waiting.push_back(first);
+        while let Some(order) = self.waiting.pop_front() {
+            match order {
+                Order::Commit(commit) => self.serve_commits(commit, queue),
+                Order::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
+                Order::RotateKey(reply) => drop(reply.send(self.rotate_key())),
+                Order::Erase(Erase { drafts, through, key, reply }) => {
+                    drop(reply.send(self.begin_erasure(drafts, through, key)));
+                }
+                Order::Anchor(given, reply) => drop(reply.send(self.hold_against(given))),
+            }
+        }
+    }
+
+    /// Why nothing can be written now.
+    pub(super) fn refusal(&self) -> Option<CommitError> {
+        match (self.mode, self.handles.context.published.fault()) {
+            (Mode::Closed { answer, .. }, None) => Some(answer),
+            (Mode::Open, None) => None,
+            _ => Some(CommitError::Corrupt),
+        }
+    }
+
+    fn serve_commits(&mut self, first: Commit, queue: &Receiver<Order>) {
+        let durable = match (self.refusal(), &self.active) {
+            (None, Some(active)) => active.link,
+            (refusal, _) => return refuse(first, refusal.unwrap_or(CommitError::Failing)),
+        };
+        self.keys.forget_through(self.applied.applied_seq());
+        let mut group = Group::after(durable);
+        self.add(first, &mut group);
+        while group.has_room() {
+            match queue.try_recv() {
+                Ok(Order::Commit(next)) => self.add(next, &mut group),
+                Ok(other) => {
+                    self.waiting.push_back(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(durable.seq, group);
+    }
+
+    /// Gives a request its place in the group, or its answer.
+    fn add(&mut self, commit: Commit, group: &mut Group) {
+        let Commit { drafts, key, reply } = commit;
+        match key.as_ref().map_or(Ok(None), |key| self.done_before(key)) {
+            Err(refusal) => drop(reply.send(Err(refusal))),
+            // Known is not durable: the first request with this key may be in this very group.
+            Ok(Some(receipt)) => group.acks.push((reply, receipt)),
+            Ok(None) => {
+                let (receipt, request) = group.push(&drafts, key, &self.handles.context.clock);
+                group.acks.push((reply, receipt));
+                if let Some(request) = request {
+                    self.keys.insert(request);
+                }
+            }
+        }
+    }
+
+    pub(super) fn done_before(&self, key: &Key) -> Result<Option<Receipt>, CommitError> {
+        let known = match self.keys.get(&key.key) {
+            Some(request) => Some(request.clone()),
+            None if self.keys.is_full() => return Err(CommitError::KeysUnknown),
+            None => match self.applied.find(&key.key) {
+                Some((applied_seq, found)) if applied_seq >= self.keys.floor() => found,
+                _ => return Err(CommitError::KeysUnknown),
+            },
+        };
+        match known {
+            Some(request) if request.is_for(&key.request) => Ok(Some(Receipt::of(&request, true))),
+            Some(_) => Err(CommitError::Conflict),
+            None => Ok(None),
+        }
+    }
+
+    fn commit(&mut self, durable_seq: u64, group: Group) {
+        if group.lines.is_empty() {
+            return acknowledge(group.acks);
+        }
+        let space = self.handles.context.storage.space().unwrap_or_default();
+        let bytes = group.lines.len() as u64;
+        if !space.admits(bytes) {
+            self.handles.context.published.set_space(space);
+            self.handles.context.published.set_store(Store::Full);
+            // Small events may still fit; the volume counts as full until an ordinary large one would.
+            self.wanted = bytes.min(CONTENT_BYTES_MAX as u64);
+            return self.abandon(group.acks, durable_seq, CommitError::Full);
+        }
+        if let Err(fault) = self.make_durable(&group) {
+            self.close("append", &fault);
+            let answer = if is_full(&fault) { CommitError::Full } else { CommitError::Failing };
+            return self.abandon(group.acks, durable_seq, answer);
+        }
+        self.tell(group, durable_seq);
+        self.rotate_if_large();
+    }
+
+    fn make_durable(&mut self, group: &Group) -> std::io::Result<()> {
+        let Some(active) = &mut self.active else { return Err(std::io::Error::other("the log is not open")) };
+        let started = Instant::now();
+        active.append(&*self.handles.context.storage, &group.lines, group.link)?;
+        self.handles.context.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
+        self.durable = Some(active.durable());
+        Ok(())
+    }
+
+    /// Answers the clients of a durable group, then hands it to the projection.
+    fn tell(&mut self, group: Group, durable_seq: u64) {
+        let Group { link, lines, hashes, acks, .. } = group;
+        let len = self.active.as_ref().map_or(0, |active| active.len);
+        self.handles.context.metrics.appends.inc_by(hashes.len() as u64);
+        // Before the answers: a client may ask for the proof of its event at once.
+        self.handles.context.tree.extend(hashes);
+        // Before the head: who sees it finds the events behind it here, until the projection has them.
+        self.handles.context.tail.push(durable_seq + 1, link.seq, &lines, self.applied.applied_seq());
+        self.handles.context.published.advance(link.seq, link.hash, len);
+        acknowledge(acks);
+        // Waits for a projection that is far behind, so that it never falls behind further. Were its thread gone, the
+        // events are durable all the same.
+        drop(self.applying.send(Applying { lines, first_seq: durable_seq + 1 }));
+    }
+
+    fn abandon(&mut self, acks: Vec<(Reply, Receipt)>, durable_seq: u64, answer: CommitError) {
+        self.keys.forget_after(durable_seq);
+        for (reply, receipt) in acks {
+            // What was durable before this group stays true.
+            let old = receipt.replayed && receipt.last_seq <= durable_seq;
+            drop(reply.send(if old { Ok(receipt) } else { Err(answer) }));
+        }
+    }
+
+    /// Makes events of the engine's own durable, outside of any queue.
+    pub(super) fn commit_own(&mut self, commit: Commit) {
+        let Some(active) = self.active.as_ref().filter(|_| self.refusal().is_none()) else {
+            return refuse(commit, self.refusal().unwrap_or(CommitError::Failing));
+        };
+        let durable = active.link;
+        let mut group = Group::after(durable);
+        self.add(commit, &mut group);
+        self.commit(durable.seq, group);
+    }
+
+    fn hold_against(&mut self, given: GivenAnchor) -> IntegrityHealth {
+        self.handles.attestation.give(Some(given));
+        if self.active.is_some() {
+            self.judge();
+            self.finish_what_was_begun();
+        }
+        self.handles.context.published.integrity()
+    }
+
+    pub(super) fn rotate_on_command(&mut self) -> Result<Rotated, CommitError> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        self.rotate();
+        match &self.active {
+            Some(active) => Ok(Rotated { segment: active.header.segment, first_seq: active.first_seq() }),
+            None => Err(self.refusal().unwrap_or(CommitError::Failing)),
+        }
+    }
+
+    fn rotate_if_large(&mut self) {
+        let max = self.handles.context.rotation.segment_bytes_max;
+        if self.active.as_ref().is_some_and(|active| active.len >= max) {
+            self.rotate();
+        }
+    }
+
+    fn rotate_if_old(&mut self) {
+        let is_old = |active: &&Active| {
+            let age = self.handles.context.clock.now().duration_since(active.header.created);
+            age.unsigned_abs() >= self.handles.context.rotation.segment_age_max && !age.is_negative()
+        };
+        if self.refusal().is_none() && self.active.as_ref().filter(is_old).is_some() {
+            self.rotate();
+        }
+    }
+
+    /// Seals the segment and goes on in a new one. One without events stays.
+    pub(super) fn rotate(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        if !active.has_events() {
+            self.active = Some(active);
+            return;
+        }
+        match self.next_segment(active) {
+            Ok(next) => {
+                tracing::info!(segment = next.header.segment, first_seq = next.first_seq(), "segment begun");
+                let segment = Segment::raw(next.first_seq());
+                self.handles.context.published.rotated(segment, next.link.hash, next.len);
+                self.durable = Some(next.durable());
+                self.active = Some(next);
+            }
+            Err(fault) => self.close("rotate", &fault),
+        }
+    }
+
+    fn next_segment(&mut self, mut active: Active) -> std::io::Result<Active> {
+        let (storage, now): (_, Timestamp) =
+            (&*self.handles.context.storage, self.handles.context.clock.now());
+        let (size, root) = self.handles.context.tree.head();
+        if size != active.link.seq {
+            return Err(std::io::Error::other("the tree is behind the log"));
+        }
+        let end = active.seal(root, now)?;
+        // From here on going back means going back to the seal: the next segment's header names it.
+        self.durable = Some(active.durable());
+        storage.reached(FailPoint::SegmentSealed)?;
+        Active::create(storage, header_after(&end, self.epoch, now))
+    }
+}
+
+pub(super) fn refuse(commit: Commit, answer: CommitError) {
+    drop(commit.reply.send(Err(answer)));
+}
+
+fn acknowledge(acks: Vec<(Reply, Receipt)>) {
+    for (reply, receipt) in acks {
+        // A client that went away does not need the answer; its events stay.
+        drop(reply.send(Ok(receipt)));
+    }
+}

@@ -1,0 +1,172 @@
+//! A projection built from the whole log, beside whatever answers meanwhile.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::cause::Cause;
+use super::files;
+use super::job::{Job, Stop};
+use super::rows::Folded;
+use super::store::{LogView, ProjectionStore, StoreError};
+use engine_log::storage::{create_directory, space};
+use engine_log::{LogReader, Published};
+
+/// Lines that are read and taken apart at a time.
+const READ_EVENTS: usize = 4096;
+const READ_BYTES: usize = 4 << 20;
+/// What waits between the thread that reads and the one that inserts.
+const READ_AHEAD: usize = 3;
+/// Events of one transaction. Nobody waits for it, and each ends with a sorted run of words that has to be merged
+/// later.
+const LOAD_EVENTS: usize = 65_536;
+/// Space that must be left while loading, beside what the log keeps for itself: the log comes first.
+const SPARE_BYTES: u64 = 1 << 20;
+
+/// A projection being built.
+#[derive(Debug)]
+pub(super) struct Build {
+    pub(super) cause: Cause,
+    job: Job<Result<(), StoreError>>,
+}
+
+/// What a build needs to know.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) directory: PathBuf,
+    pub(super) log: LogReader,
+    pub(super) published: Published,
+    pub(super) log_id: String,
+    /// Last event in the new projection.
+    pub(super) progress: Arc<AtomicU64>,
+}
+
+impl Build {
+    pub(super) fn start(cause: Cause, source: Source) -> io::Result<Build> {
+        let job = Job::start("rebuild", move |stop| source.build(stop))?;
+        Ok(Build { cause, job })
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.job.is_finished()
+    }
+
+    /// Whether there is a file to publish now.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
+        self.job.finish().unwrap_or_else(|| Err(io::Error::other("the building thread panicked").into()))
+    }
+}
+
+impl Source {
+    /// Leaves a closed database that is as far as the log was a moment ago.
+    fn build(&self, stop: &Stop) -> Result<(), StoreError> {
+        create_directory(&self.directory)?;
+        let path = files::building(&self.directory);
+        remove(&path)?;
+        let built = self.load(&path, stop).and_then(|()| self.follow(&path, stop));
+        if built.is_err() {
+            // A half-built file is worth nothing and may be what fills the volume.
+            remove(&path)?;
+        }
+        built
+    }
+
+    /// One thread reads and takes lines apart, this one inserts: the second is the slower one and never waits.
+    fn load(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
+        let mut store = ProjectionStore::create(path, &self.log_id)?;
+        let (batches, read) = sync_channel(READ_AHEAD);
+        thread::scope(|scope| {
+            scope.spawn(move || self.read(&batches, stop));
+            self.insert(&mut store, read, stop)
+        })?;
+        store.finish_loading()?;
+        Ok(())
+    }
+
+    fn read(&self, batches: &SyncSender<Result<Vec<Folded>, StoreError>>, stop: &Stop) {
+        let mut after = 0;
+        while !stop.is_set() {
+            let batch = self.batch(after);
+            match &batch {
+                Ok(events) if events.is_empty() => return,
+                Ok(events) => after = events.last().map_or(after, |event| event.seq),
+                Err(_) => {}
+            }
+            let failed = batch.is_err();
+            if batches.send(batch).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn batch(&self, after: u64) -> Result<Vec<Folded>, StoreError> {
+        let lines = self.log.lines_after(after, READ_EVENTS, READ_BYTES)?;
+        Folded::read_all(&lines).collect()
+    }
+
+    fn insert(
+        &self,
+        store: &mut ProjectionStore,
+        batches: Receiver<Result<Vec<Folded>, StoreError>>,
+        stop: &Stop,
+    ) -> Result<(), StoreError> {
+        let one_by_one = |batch: Result<Vec<Folded>, StoreError>| match batch {
+            Ok(events) => events.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(fault) => vec![Err(fault)],
+        };
+        let mut events = batches.into_iter().flat_map(one_by_one).peekable();
+        while events.peek().is_some() {
+            if stop.is_set() {
+                return Err(StoreError::Stopped);
+            }
+            self.check_space()?;
+            let progress = |event: &Result<Folded, StoreError>| {
+                if let Ok(event) = event {
+                    self.progress.store(event.seq, Ordering::Release);
+                }
+            };
+            store.apply_folded(events.by_ref().take(LOAD_EVENTS).inspect(progress))?;
+        }
+        Ok(())
+    }
+
+    fn check_space(&self) -> io::Result<()> {
+        match space(&self.directory)?.admits(SPARE_BYTES) {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::StorageFull, "a new projection needs more space")),
+        }
+    }
+
+    /// Applies what became durable during the load, so that next to nothing is left for the projector's own thread.
+    fn follow(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
+        let head_seq = self.published.head_seq();
+        let hash_of = |seq| self.log.hash_of(seq);
+        let view = LogView { log_id: &self.log_id, head_seq, hash_of: &hash_of };
+        let mut store = ProjectionStore::open(path, &view)?;
+        while store.applied_seq() < head_seq {
+            if stop.is_set() {
+                return Err(StoreError::Stopped);
+            }
+            let batch = self.batch(store.applied_seq())?;
+            store.apply_folded(batch.into_iter().map(Ok))?;
+            self.progress.store(store.applied_seq(), Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+fn remove(database: &Path) -> io::Result<()> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut path = database.to_owned().into_os_string();
+        path.push(suffix);
+        match fs::remove_file(&path) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Searches for items: what is there, what a filter asks for, and an answer that is filled with what was ranked.
+
+use std::collections::BTreeSet;
+
+use engine_core::filter::Filter;
+use engine_core::limits::{ANSWER_BYTES_MAX, ITEM_CANDIDATES_MAX};
+use engine_core::query::any_of;
+use engine_core::wire::{ItemView, ItemsAnswer};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row, named_params};
+
+use super::best::Best;
+use super::items::{applied, columns, standing, view};
+use super::search::malformed;
+use super::texts::Texts;
+use super::validity::{Bounds, Moment};
+
+/// A checked search for items.
+#[derive(Debug, Clone)]
+pub struct ItemSearch {
+    pub project: String,
+    /// With full stops between its segments; empty for all.
+    pub prefix: String,
+    pub filter: Filter,
+    pub words: Option<String>,
+    pub moment: Moment,
+    pub limit: u32,
+    pub offset: u32,
+}
+
+/// What a search for items comes to.
+#[derive(Debug)]
+pub enum Items {
+    Found(ItemsAnswer),
+    /// The values asked for are more than an answer may hold.
+    TooLarge,
+    /// More items would have to be looked at than any search may.
+    TooMany,
+}
+
+impl ItemSearch {
+    /// The words, when there are any.
+    pub fn asked(&self) -> Option<&str> {
+        self.words.as_deref().map(str::trim).filter(|words| !words.is_empty())
+    }
+
+    /// Answers from the moment that the connection reads, without words: the last changed first.
+    pub fn newest(&self, connection: &Connection) -> rusqlite::Result<Items> {
+        // Where every item counts, no more are needed than are told.
+        let told = self.offset as usize + self.limit as usize;
+        let most =
+            if self.filter.is_empty() { told.min(ITEM_CANDIDATES_MAX) } else { ITEM_CANDIDATES_MAX } + 1;
+        let candidates = self.standing(connection, most)?;
+        let many = candidates.len() > ITEM_CANDIDATES_MAX;
+        let mut page = Page::new(self, connection)?;
+        for seq in candidates.into_iter().take(ITEM_CANDIDATES_MAX) {
+            if page.put(seq, None, true)? == Full::Yes {
+                return page.ended();
+            }
+        }
+        if many { Ok(Items::TooMany) } else { page.ended() }
+    }
+
+    /// Answers with these, best first, as far as a catalog or the words themselves have ranked them; with others
+    /// behind them, the last changed first, when all are wanted: what has words with the score 0, what has none
+    /// without one.
+    pub fn ranked(
+        &self,
+        connection: &Connection,
+        ranked: &[(i64, f64)],
+        all_are_wanted: bool,
+    ) -> rusqlite::Result<Items> {
+        let mut page = Page::new(self, connection)?;
+        for (seq, score) in ranked {
+            // A filter was asked before they were ranked.
+            if page.put(*seq, Some(*score), false)? == Full::Yes {
+                return page.ended();
+            }
+        }
+        if all_are_wanted {
+            let told: BTreeSet<i64> = ranked.iter().map(|(seq, _)| *seq).collect();
+            let mut has_words = connection.prepare_cached("SELECT words <> '' FROM items WHERE seq = ?1")?;
+            let mut others = Vec::new();
+            for seq in self.standing(connection, ITEM_CANDIDATES_MAX)? {
+                if !told.contains(&seq) {
+                    others.push((has_words.query_row([seq], |row| row.get::<_, bool>(0))?, seq));
+                }
+            }
+            others.sort_by_key(|(has_words, _)| !has_words);
+            for (has_words, seq) in others {
+                if page.put(seq, has_words.then_some(0.0), true)? == Full::Yes {
+                    break;
+                }
+            }
+        }
+        page.ended()
+    }
+
+    /// The items that the filter asks for, in the order of the log; nothing when it asks for nothing.
+    pub fn filtered(&self, connection: &Connection) -> rusqlite::Result<Option<Filtered>> {
+        if self.filter.is_empty() {
+            return Ok(None);
+        }
+        let mut candidates = self.standing(connection, ITEM_CANDIDATES_MAX + 1)?;
+        if candidates.len() > ITEM_CANDIDATES_MAX {
+            return Ok(Some(Filtered::TooMany));
+        }
+        let mut value = connection.prepare_cached("SELECT value FROM items WHERE seq = ?1")?;
+        let mut fitting = Vec::new();
+        candidates.reverse();
+        for seq in candidates {
+            let fits = value.query_row([seq], |row| self.fits(row.get_ref(0)?.as_str()?))?;
+            if fits {
+                fitting.push(seq);
+            }
+        }
+        Ok(Some(Filtered::These(fitting)))
+    }
+
+    /// The best by their words alone, of those that have any of them: where there is no catalog.
+    pub fn best_by_texts(
+        &self,
+        connection: &Connection,
+        asked: &str,
+        among: Option<&[i64]>,
+        count: usize,
+    ) -> rusqlite::Result<Vec<(i64, f64)>> {
+        let mut texts = Texts::new(asked);
+        let Some(query) = any_of(texts.asked()) else { return Ok(Vec::new()) };
+        let standing = standing(&self.prefix);
+        let sql = format!(
+            "SELECT i.seq, i.words FROM items_fts f JOIN items i ON i.seq = f.rowid
+             WHERE items_fts MATCH :query AND {standing} ORDER BY i.seq DESC"
+        );
+        self.each(connection, &sql, &[(":query", &query)], |row| {
+            let seq: i64 = row.get(0)?;
+            match among.is_none_or(|among| among.binary_search(&seq).is_ok()) {
+                true if texts.has_room() => texts.look(seq, &[(row.get_ref(1)?.as_str()?, 1.0)]),
+                true => texts.pass(seq),
+                false => {}
+            }
+            Ok(())
+        })?;
+        let of = "SELECT count(*) FROM items_current c JOIN items i ON i.seq = c.seq WHERE i.project = ?1";
+        let of: i64 = connection.prepare_cached(of)?.query_row([&self.project], |row| row.get(0))?;
+        let mut best = Best::of(count);
+        texts.ranked(of.unsigned_abs(), &mut best);
+        // BM25 has no upper end, and scores lie below 1.
+        Ok(best.in_order().map(|(seq, score)| (seq, score / (1.0 + score))).collect())
+    }
+
+    fn fits(&self, value: &str) -> rusqlite::Result<bool> {
+        if self.filter.is_empty() {
+            return Ok(true);
+        }
+        let value = serde_json::from_str(value).map_err(|_| malformed(7))?;
+        Ok(self.filter.matches(&value))
+    }
+
+    /// What is there now, the last changed first; without the values, which may be large.
+    fn standing(&self, connection: &Connection, most: usize) -> rusqlite::Result<Vec<i64>> {
+        let standing = standing(&self.prefix);
+        let sql = format!("SELECT i.seq FROM items i WHERE {standing} ORDER BY i.seq DESC LIMIT :most");
+        let most = i64::try_from(most).expect("a hundred thousand");
+        let mut found = Vec::new();
+        self.each(connection, &sql, &[(":most", &most)], |row| {
+            found.push(row.get(0)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Runs a statement with those of our parameters that it names, and these.
+    fn each(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        more: &[(&str, &dyn ToSql)],
+        mut step: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let bounds = self.moment.bounds(connection)?;
+        let ours: [(&str, &dyn ToSql); 5] = [
+            (":project", &self.project),
+            (":prefix", &self.prefix),
+            (":known_seq", &bounds.known_seq),
+            (":known_time", &bounds.known_time),
+            (":as_of", &bounds.as_of),
+        ];
+        let mut statement = connection.prepare_cached(sql)?;
+        for (name, value) in ours.iter().chain(more) {
+            if let Some(place) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(place, value)?;
+            }
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            step(row)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a filter leaves.
+#[derive(Debug)]
+pub enum Filtered {
+    These(Vec<i64>),
+    /// More items would have to be looked at than any search may.
+    TooMany,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Full {
+    Yes,
+    No,
+}
+
+/// An answer that is being filled.
+struct Page<'a> {
+    search: &'a ItemSearch,
+    connection: &'a Connection,
+    bounds: Bounds,
+    skipped: u32,
+    bytes: usize,
+    items: Vec<ItemView>,
+    more: bool,
+    is_too_large: bool,
+}
+
+impl<'a> Page<'a> {
+    fn new(search: &'a ItemSearch, connection: &'a Connection) -> rusqlite::Result<Page<'a>> {
+        let bounds = search.moment.bounds(connection)?;
+        let (skipped, bytes, items) = (0, 0, Vec::new());
+        Ok(Page { search, connection, bounds, skipped, bytes, items, more: false, is_too_large: false })
+    }
+
+    /// Adds the next one, if it is what the filter asks for. Whether the answer ends here.
+    fn put(&mut self, seq: i64, score: Option<f64>, filters: bool) -> rusqlite::Result<Full> {
+        let filters = filters && !self.search.filter.is_empty();
+        if !filters && self.skipped < self.search.offset {
+            self.skipped += 1;
+            return Ok(Full::No);
+        }
+        let one = format!("SELECT {} FROM items i WHERE i.seq = :seq", columns());
+        let mut statement = self.connection.prepare_cached(&one)?;
+        let mut rows = statement.query(named_params! {
+            ":seq": seq, ":known_seq": self.bounds.known_seq, ":known_time": self.bounds.known_time,
+        })?;
+        let Some(row) = rows.next()? else { return Ok(Full::No) };
+        if filters && !self.search.fits(row.get_ref(7)?.as_str()?)? {
+            return Ok(Full::No);
+        }
+        if self.skipped < self.search.offset {
+            self.skipped += 1;
+            return Ok(Full::No);
+        }
+        if self.items.len() == self.search.limit as usize {
+            self.more = true;
+            return Ok(Full::Yes);
+        }
+        let item = view(self.connection, row, score)?;
+        self.bytes += item.value.get().len();
+        if self.bytes > ANSWER_BYTES_MAX && !self.items.is_empty() {
+            self.is_too_large = true;
+            return Ok(Full::Yes);
+        }
+        self.items.push(item);
+        Ok(Full::No)
+    }
+
+    fn ended(self) -> rusqlite::Result<Items> {
+        let Page { items, more, is_too_large, connection, .. } = self;
+        let applied_seq = applied(connection)?;
+        let answer = ItemsAnswer { items, more, applied_seq, degraded: Vec::new() };
+        Ok(if is_too_large { Items::TooLarge } else { Items::Found(answer) })
+    }
+}

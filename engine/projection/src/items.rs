@@ -1,0 +1,357 @@
+//! Items: the words they are found by, and the queries.
+
+use std::collections::BTreeSet;
+
+use engine_core::digest::Hash;
+use engine_core::limits::MEMORY_FILES_MAX;
+use engine_core::request::NamespaceQuery;
+use engine_core::row::Value;
+use engine_core::wire::{ItemVersion, ItemVersions, ItemView, NamespacesAnswer};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
+use serde_json::value::RawValue;
+
+use super::forgetting::IDS;
+use super::search::malformed;
+use super::validity::{Bounds, Moment, time};
+
+/// Where an item is, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemPlace {
+    pub project: String,
+    /// With full stops between its segments.
+    pub namespace: String,
+    pub key: String,
+}
+
+const AT: &str = "project = ?1 AND namespace = ?2 AND key = ?3";
+
+impl ItemPlace {
+    fn parameters(&self) -> [&str; 3] {
+        [&self.project, &self.namespace, &self.key]
+    }
+
+    /// The latest version before this event and its words.
+    fn latest(
+        &self,
+        connection: &Connection,
+        before: i64,
+    ) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+        let latest =
+            format!("SELECT seq, words FROM items WHERE {AT} AND seq < ?4 ORDER BY seq DESC LIMIT 1");
+        let [project, namespace, key] = self.parameters();
+        connection
+            .prepare_cached(&latest)?
+            .query_row((project, namespace, key, before), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+}
+
+fn take_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
+    let Some((seq, Some(words))) = found else { return Ok(()) };
+    let delete = "INSERT INTO items_fts (items_fts, rowid, words) VALUES ('delete', ?1, terms(?2))";
+    connection.prepare_cached(delete)?.execute((seq, words)).map(drop)
+}
+
+fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> rusqlite::Result<()> {
+    let Some((seq, Some(words))) = found else { return Ok(()) };
+    let insert = "INSERT INTO items_fts (rowid, words) VALUES (?1, terms(?2))";
+    connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
+}
+
+/// A version was inserted: it is found by its words, and the one before no longer.
+pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::Result<()> {
+    // As `engine_core::item` makes it.
+    let [
+        Value::Integer(seq),
+        _,
+        _,
+        Value::Text(project),
+        Value::Text(namespace),
+        Value::Text(key),
+        ..,
+        words,
+    ] = row
+    else {
+        return Err(malformed(0));
+    };
+    let place = ItemPlace { project: project.clone(), namespace: namespace.clone(), key: key.clone() };
+    take_words(transaction, place.latest(transaction, *seq)?)?;
+    let words = if let Value::Text(words) = words { Some(words.clone()) } else { None };
+    give_words(transaction, Some((*seq, words)))
+}
+
+/// Takes the words of the items out that lose a version; answers which items these are.
+pub(super) fn unindex(transaction: &Transaction<'_>, ids: &str) -> rusqlite::Result<Vec<ItemPlace>> {
+    let named = format!("SELECT DISTINCT project, namespace, key FROM items WHERE id IN {IDS}");
+    let mut statement = transaction.prepare_cached(&named)?;
+    let place =
+        |row: &Row<'_>| Ok(ItemPlace { project: row.get(0)?, namespace: row.get(1)?, key: row.get(2)? });
+    let places: Vec<ItemPlace> =
+        statement.query_map(named_params! {":ids": ids}, place)?.collect::<Result<_, _>>()?;
+    for place in &places {
+        take_words(transaction, place.latest(transaction, i64::MAX)?)?;
+    }
+    Ok(places)
+}
+
+/// The version before counts again.
+pub(super) fn reindex(transaction: &Transaction<'_>, places: &[ItemPlace]) -> rusqlite::Result<()> {
+    places.iter().try_for_each(|place| give_words(transaction, place.latest(transaction, i64::MAX)?))
+}
+
+/// Reads what [`columns`] says.
+pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -> rusqlite::Result<ItemView> {
+    let (seq, namespace, value): (i64, String, String) = (row.get(0)?, row.get(3)?, row.get(7)?);
+    let first =
+        "SELECT min(known) FROM items WHERE project = ?1 AND namespace = ?2 AND key = ?3 AND seq <= ?4
+         AND seq > ifnull((SELECT max(seq) FROM items
+            WHERE project = ?1 AND namespace = ?2 AND key = ?3 AND seq < ?4 AND value IS NULL), 0)";
+    let key: String = row.get(4)?;
+    let project: String = row.get(8)?;
+    let created: i64 = connection
+        .prepare_cached(first)?
+        .query_row((&project, &namespace, &key, seq), |first| first.get(0))?;
+    Ok(ItemView {
+        namespace: namespace.split('.').map(str::to_owned).collect(),
+        key,
+        value: RawValue::from_string(value).map_err(|_| malformed(7))?,
+        version: seq.unsigned_abs(),
+        id: row.get(1)?,
+        hash: Hash(row.get(2)?).to_string(),
+        created_at: time(created)?,
+        updated_at: time(row.get(5)?)?,
+        expires_at: row.get::<_, Option<i64>>(6)?.map(time).transpose()?,
+        score,
+    })
+}
+
+/// Until when a version `i` is there: what was said last.
+pub(super) const EXPIRES: &str = "ifnull((SELECT r.expires FROM refreshes r
+        WHERE r.item = i.seq AND r.seq <= :known_seq AND r.known <= :known_time ORDER BY r.seq DESC LIMIT 1), i.expires)";
+
+/// What [`view`] reads of a version `i`.
+pub(super) fn columns() -> String {
+    format!("i.seq, i.id, i.hash, i.namespace, i.key, i.known, {EXPIRES}, i.value, i.project")
+}
+
+const AT_PLACE: &str = "i.project = :project AND i.namespace = :namespace AND i.key = :key";
+
+/// A version of an item that has a time to live.
+#[derive(Debug, Clone, Copy)]
+pub struct Timed {
+    pub version: u64,
+    /// Until when it is there, and how long it is after each read that gives it more time; microseconds.
+    pub until: i64,
+    pub ttl: i64,
+}
+
+/// Which of these versions have a time to live.
+pub fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<Timed>> {
+    let versions = serde_json::to_string(versions).expect("a list of numbers is always JSON");
+    let sql = format!(
+        "SELECT i.seq, {EXPIRES}, i.ttl * 1000 FROM items i WHERE i.seq IN (SELECT value FROM json_each(:versions))
+         AND i.ttl IS NOT NULL AND i.expires IS NOT NULL"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let read = |row: &Row<'_>| {
+        let version: i64 = row.get(0)?;
+        Ok(Timed { version: version.unsigned_abs(), until: row.get(1)?, ttl: row.get(2)? })
+    };
+    let parameters = named_params! {":versions": versions, ":known_seq": i64::MAX, ":known_time": i64::MAX};
+    statement.query_map(parameters, read)?.collect()
+}
+
+pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
+    let seq: i64 = connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))?;
+    Ok(seq.unsigned_abs())
+}
+
+/// The item as it was known at a moment. Asked about the past, an item is told with its end instead of being left out.
+pub fn item(
+    connection: &Connection,
+    place: &ItemPlace,
+    asked: &Moment,
+    past: bool,
+) -> rusqlite::Result<Option<ItemView>> {
+    let moment = connection.unchecked_transaction()?;
+    let Bounds { as_of, known_seq, known_time, .. } = asked.bounds(&moment)?;
+    let latest = format!(
+        "SELECT {} FROM items i WHERE {AT_PLACE} AND i.seq <= :known_seq AND i.known <= :known_time
+         ORDER BY i.seq DESC LIMIT 1",
+        columns()
+    );
+    let read = |row: &Row<'_>| {
+        let expires: Option<i64> = row.get(6)?;
+        let gone = !past && expires.is_some_and(|at| at <= as_of);
+        if gone || row.get_ref(7)? == rusqlite::types::ValueRef::Null {
+            return Ok(None);
+        }
+        view(&moment, row, None).map(Some)
+    };
+    let found = moment
+        .prepare_cached(&latest)?
+        .query_row(
+            named_params! {
+                ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                ":known_seq": known_seq, ":known_time": known_time,
+            },
+            read,
+        )
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// Every version of an item that the log still has, latest first.
+pub fn item_versions(
+    connection: &Connection,
+    place: &ItemPlace,
+    asked: &Moment,
+    (limit, offset): (u32, u32),
+) -> rusqlite::Result<ItemVersions> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let all = format!(
+        "SELECT i.seq, i.id, i.hash, i.known, {EXPIRES}, i.value IS NULL FROM items i
+         WHERE {AT_PLACE} AND i.seq <= :known_seq ORDER BY i.seq DESC LIMIT :limit OFFSET :offset"
+    );
+    let mut statement = moment.prepare_cached(&all)?;
+    let read = |row: &Row<'_>| {
+        Ok(ItemVersion {
+            version: row.get::<_, i64>(0)?.unsigned_abs(),
+            id: row.get(1)?,
+            hash: Hash(row.get(2)?).to_string(),
+            time: time(row.get(3)?)?,
+            deleted: row.get(5)?,
+            expires_at: row.get::<_, Option<i64>>(4)?.map(time).transpose()?,
+        })
+    };
+    let mut versions: Vec<ItemVersion> = statement
+        .query_map(
+            named_params! {
+                ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                ":known_seq": bounds.known_seq, ":known_time": bounds.known_time,
+                ":limit": i64::from(limit) + 1, ":offset": offset,
+            },
+            read,
+        )?
+        .collect::<Result<_, _>>()?;
+    let more = versions.len() > limit as usize;
+    versions.truncate(limit as usize);
+    Ok(ItemVersions { versions, more, applied_seq: applied(&moment)? })
+}
+
+/// The versions these items have now, 0 for none, and whether the idempotency key was seen before.
+pub fn standing_items(
+    connection: &Connection,
+    places: &[ItemPlace],
+    asked: &Moment,
+    key: Option<&str>,
+) -> rusqlite::Result<(Vec<u64>, bool)> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let latest = format!(
+        "SELECT CASE WHEN i.value IS NULL OR {EXPIRES} <= :as_of THEN 0 ELSE i.seq END FROM items i
+         WHERE {AT_PLACE} ORDER BY i.seq DESC LIMIT 1"
+    );
+    let mut statement = moment.prepare_cached(&latest)?;
+    let mut versions = Vec::with_capacity(places.len());
+    for place in places {
+        let found: Option<i64> = statement
+            .query_row(
+                named_params! {
+                    ":project": place.project, ":namespace": place.namespace, ":key": place.key,
+                    ":known_seq": i64::MAX, ":known_time": i64::MAX, ":as_of": bounds.as_of,
+                },
+                |row| row.get(0),
+            )
+            .optional()?;
+        versions.push(found.unwrap_or(0).unsigned_abs());
+    }
+    let repeated = match key {
+        None => false,
+        Some(key) => moment.prepare_cached("SELECT 1 FROM requests WHERE key = ?1")?.exists([key])?,
+    };
+    Ok((versions, repeated))
+}
+
+/// Items `i` that are there now.
+pub(super) fn standing(prefix: &str) -> String {
+    let below = match prefix {
+        "" => "",
+        // Everything between the full stop and the character after it begins with the prefix and a full stop.
+        _ => "AND (i.namespace = :prefix OR i.namespace > :prefix || '.' AND i.namespace < :prefix || '/')",
+    };
+    format!(
+        "i.project = :project {below} AND i.seq <= :known_seq AND i.value IS NOT NULL
+         AND ifnull({EXPIRES} > :as_of, 1)
+         AND NOT EXISTS (SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace
+            AND l.key = i.key AND l.seq > i.seq AND l.seq <= :known_seq)"
+    )
+}
+
+/// Namespaces that have items now, in alphabetical order.
+pub fn namespaces(
+    connection: &Connection,
+    query: &NamespaceQuery,
+    asked: &Moment,
+    (limit, offset): (u32, u32),
+) -> rusqlite::Result<NamespacesAnswer> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let all = format!("SELECT DISTINCT i.namespace FROM items i WHERE {}", standing(""));
+    let mut statement = moment.prepare_cached(&all)?;
+    let mut rows = statement.query(named_params! {
+        ":project": query.project, ":known_seq": bounds.known_seq, ":known_time": bounds.known_time,
+        ":as_of": bounds.as_of,
+    })?;
+    let mut told = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        told.extend(query.told(row.get_ref(0)?.as_str().map_err(|_| malformed(0))?));
+    }
+    let more = told.len() > offset as usize + limit as usize;
+    let namespaces = told.into_iter().skip(offset as usize).take(limit as usize).collect();
+    Ok(NamespacesAnswer { namespaces, more, applied_seq: applied(&moment)? })
+}
+
+/// An item that holds a text, by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemFile {
+    pub key: String,
+    pub version: u64,
+    /// Bytes of its text.
+    pub bytes: u64,
+}
+
+impl ItemFile {
+    pub fn at(key: String, version: u64) -> ItemFile {
+        ItemFile { key, version, bytes: 0 }
+    }
+}
+
+/// The items of a namespace whose keys begin with this, in alphabetical order; one more than a command takes.
+pub fn files(
+    connection: &Connection,
+    project: &str,
+    namespace: &str,
+    prefix: &str,
+    asked: &Moment,
+) -> rusqlite::Result<Vec<ItemFile>> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let all = format!(
+        "SELECT i.key, i.seq, ifnull(octet_length(json_extract(i.value, '$.text')), 0) FROM items i
+         WHERE {} AND i.namespace = :namespace AND substr(i.key, 1, length(:begins)) = :begins
+         ORDER BY i.key LIMIT {MEMORY_FILES_MAX} + 1",
+        standing("")
+    );
+    let mut statement = moment.prepare_cached(&all)?;
+    let file = |row: &Row<'_>| {
+        let (version, bytes): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(ItemFile { key: row.get(0)?, version: version.unsigned_abs(), bytes: bytes.unsigned_abs() })
+    };
+    let parameters = named_params! {
+        ":project": project, ":namespace": namespace, ":begins": prefix,
+        ":known_seq": bounds.known_seq, ":known_time": bounds.known_time, ":as_of": bounds.as_of,
+    };
+    statement.query_map(parameters, file)?.collect()
+}

@@ -1,0 +1,73 @@
+//! The projection: SQLite tables built from the log, disposable at any time.
+//!
+//! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
+//! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it
+//! serves; [`readers`] reads, [`search`], [`validity`], [`items`], [`item_search`], [`item_changes`] and [`graph`]
+//! hold the queries; [`shared`] is what the rest of the engine sees.
+
+mod best;
+mod build;
+mod cause;
+mod client_address;
+mod entries;
+mod examine;
+mod files;
+mod forgetting;
+mod graph;
+mod graph_batches;
+mod heads;
+mod item_changes;
+mod item_search;
+mod items;
+mod job;
+mod known;
+mod metrics;
+mod projector;
+mod readers;
+mod recall;
+mod reserve;
+mod retention;
+mod rows;
+mod schema;
+mod scrub;
+mod search;
+mod shared;
+mod store;
+mod targets;
+mod text;
+mod texts;
+mod trace_files;
+mod turns;
+mod validity;
+
+pub use best::Best;
+pub use client_address::ClientAddress;
+pub use entries::{Anchor, Stored, Timeline, citation, document, entries, history, project_of};
+pub use examine::{Examined, Place, examine};
+pub use files::directory;
+pub use graph::{
+    Graph, Pages, Standing, graph, memories_near, memories_near_at, neighbours, opened, searched,
+};
+pub use graph_batches::{ended_in, entities_in, observations_in, relations_in};
+pub use item_changes::{item_changes_after, item_projects, items_after, items_having_any, refreshes_after};
+pub use item_search::{Filtered, ItemSearch, Items};
+pub use items::{ItemFile, ItemPlace, files, item, item_versions, namespaces, standing_items, timed};
+pub use known::{Earlier, Text, earlier};
+pub use metrics::ProjectionMetrics;
+pub use projector::{Projector, Setting};
+pub use recall::{
+    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
+    memories_of_all_after, memory_count, projects, setting, title_form, titled,
+};
+pub use retention::candidates;
+pub use search::{Found, Search, Shown, TAG_WEIGHT, TITLE_WEIGHT, memory, shown_of_types, shown_whole};
+pub use shared::{ProjectionShared, Rebuilt, Unreadable};
+pub use store::is_damage;
+pub use targets::{Selected, others_saying, rows_left, select};
+pub use trace_files::TraceFiles;
+pub use validity::{Bounds, Known, Moment, Target, target};
+
+#[cfg(test)]
+mod graph_and_items_test;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,457 @@
+//! The thread that keeps the projection in step with the log.
+//!
+//! In step, it applies each group as it comes. Out of step (the volume is full, the projection is damaged) it reads
+//! what it missed from the log: a projection that cannot write never turns a durable event into an error. What has to
+//! be built anew is built by a thread of its own, beside the projection that answers as long as that one is not known
+//! to be wrong, and takes its place when it has caught up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use engine_core::wire::ProjectionState;
+
+use super::build::{Build, Source};
+use super::cause::Cause;
+use super::files;
+use super::readers::Readers;
+use super::reserve;
+use super::scrub::{Finding, Glance, Scrubber, Watch};
+use super::shared::{ProjectionShared, Rebuilt};
+use super::store::{LogView, ProjectionStore, StoreError, Traces};
+use crate::metrics::ProjectionMetrics;
+use engine_log::storage::space;
+use engine_log::{Applying, LogReader, Published, Store};
+
+/// How soon a projection that failed is tried again, and how late at most when building it keeps failing.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Same when only a lock was in the way.
+const BUSY: Duration = Duration::from_millis(5);
+/// How long a group is waited for before looking whether something else is to be done.
+const IDLE: Duration = Duration::from_millis(200);
+/// Same while there is something to wait for: a log being opened, a projection being built.
+const BUILDING: Duration = Duration::from_millis(5);
+/// Events of one transaction while catching up.
+const CATCH_UP_EVENTS: usize = 4096;
+const CATCH_UP_BYTES: usize = 8 << 20;
+/// Groups of one transaction while in step: what came in during the last one.
+const GROUPS_MAX: usize = 64;
+
+/// What a projector works on and with.
+#[derive(Debug)]
+pub struct Setting {
+    pub directory: PathBuf,
+    pub log: LogReader,
+    pub published: Published,
+    pub shared: Arc<ProjectionShared>,
+    pub metrics: Arc<ProjectionMetrics>,
+    /// Time between two looks at all of it.
+    pub scrub_interval: Duration,
+}
+
+/// Owns the projection. See [`Projector::run`].
+#[derive(Debug)]
+pub struct Projector {
+    setting: Setting,
+    /// The one that answers, or will as soon as it has caught up.
+    live: Option<Live>,
+    build: Option<Build>,
+    /// Why one has to be built, until it is.
+    wanted: Option<Cause>,
+    /// Whether what is on the disk was looked at.
+    opened: bool,
+    scrubber: Scrubber,
+    retry_at: Instant,
+    /// When to try to build again, and how often it has failed in a row.
+    build_at: Instant,
+    failures: u32,
+    /// Whether the reserve is on the volume.
+    reserved: bool,
+    /// When to try again to remove what is forgotten from the write-ahead log.
+    traces_at: Instant,
+}
+
+#[derive(Debug)]
+struct Live {
+    store: ProjectionStore,
+    watch: Watch,
+}
+
+impl Projector {
+    pub fn new(setting: Setting) -> Projector {
+        Projector {
+            live: None,
+            build: None,
+            wanted: None,
+            opened: false,
+            scrubber: Scrubber::new(setting.scrub_interval),
+            retry_at: Instant::now(),
+            build_at: Instant::now(),
+            failures: 0,
+            reserved: false,
+            traces_at: Instant::now(),
+            setting,
+        }
+    }
+
+    /// Serves the writer until it is gone and everything it sent is applied or left to the next start.
+    pub fn run(mut self, groups: &Receiver<Applying>) {
+        loop {
+            let wait = match self.step() {
+                true => Duration::ZERO,
+                false if self.build.is_some() || self.shared().state() != ProjectionState::Ready => BUILDING,
+                false => IDLE,
+            };
+            match groups.recv_timeout(wait) {
+                Ok(first) => self.serve(first, groups),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.close();
+    }
+
+    /// Everybody else's connections first: the last one to close folds the write-ahead log into the database, and can
+    /// only if it may write.
+    fn close(mut self) {
+        self.build = None;
+        self.scrubber.begin_anew();
+        let served = self.shared().state() == ProjectionState::Ready;
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.live = None;
+        // Used up by this start, it has to be there for the next one.
+        let has_room = || space(&self.setting.directory).is_ok_and(|space| space.admits(0));
+        if served && !self.reserved && has_room() {
+            let _best_effort = reserve::take(&self.setting.directory);
+        }
+    }
+
+    fn shared(&self) -> &ProjectionShared {
+        &self.setting.shared
+    }
+
+    fn serve(&mut self, first: Applying, groups: &Receiver<Applying>) {
+        let mut taken = vec![first];
+        while taken.len() < GROUPS_MAX {
+            let Ok(next) = groups.try_recv() else { break };
+            taken.push(next);
+        }
+        self.scrubber.give_way();
+        if let Some(live) = &mut self.live
+            && live.store.applied_seq() + 1 == taken[0].first_seq
+        {
+            match live.store.apply(taken.iter().map(|group| group.lines.as_slice())) {
+                Ok(()) => self.setting.shared.advance(live.store.applied_seq(), live.store.take_touched()),
+                Err(fault) => self.failed("apply", &fault),
+            }
+        }
+    }
+
+    /// Does one step towards the head of the log; true when there is another to do at once.
+    fn step(&mut self) -> bool {
+        if self.shared().take_suspicion() {
+            self.give_up(Cause::Damaged);
+        }
+        if self.shared().take_request() && self.build.is_none() && self.wanted.is_none() {
+            self.wanted = Some(Cause::Asked);
+        }
+        if Instant::now() < self.retry_at {
+            return false;
+        }
+        let Some(head) = self.setting.published.head() else { return false };
+        self.advance(&head.log_id, self.setting.published.head_seq()).unwrap_or_else(|fault| {
+            self.failed("catch_up", &fault);
+            false
+        })
+    }
+
+    fn advance(&mut self, log_id: &str, head_seq: u64) -> Result<bool, StoreError> {
+        if !self.opened {
+            return self.open(log_id, head_seq).map(|()| true);
+        }
+        if let Some(live) = &mut self.live
+            && live.store.applied_seq() < head_seq
+        {
+            let advanced = catch_up(&self.setting.log, &mut live.store)?;
+            self.setting.shared.advance(live.store.applied_seq(), live.store.take_touched());
+            if advanced {
+                return Ok(true);
+            }
+        }
+        if let Some(cause) = self.wanted
+            && self.build.is_none()
+            && Instant::now() >= self.build_at
+        {
+            self.begin_build(cause, log_id, head_seq)?;
+        }
+        if let Some(build) = self.build.take_if(|build| build.is_finished()) {
+            let cause = build.cause;
+            if let Err(fault) = self.adopt(build, log_id) {
+                self.build_failed(cause, &fault);
+            }
+            return Ok(false);
+        }
+        self.serve_readers(head_seq)?;
+        self.remove_traces()?;
+        self.look_after()?;
+        Ok(false)
+    }
+
+    /// Takes what is on the disk, or wants it built.
+    fn open(&mut self, log_id: &str, head_seq: u64) -> Result<(), StoreError> {
+        let directory = &self.setting.directory;
+        let generation = files::newest(directory)?;
+        files::remove_all_but(directory, generation)?;
+        let opened = generation.ok_or(StoreError::Missing).and_then(|generation| {
+            let hash_of = |seq| self.setting.log.hash_of(seq);
+            let view = LogView { log_id, head_seq, hash_of: &hash_of };
+            Live::open(ProjectionStore::open(&files::database(directory, generation), &view)?)
+        });
+        match opened {
+            Ok(live) => {
+                self.setting.shared.replace(live.store.applied_seq());
+                self.live = Some(live);
+            }
+            Err(why) if why.needs_rebuild() => {
+                tracing::info!(%why, "the projection has to be built");
+                self.give_up(Cause::of(&why));
+            }
+            Err(fault) => return Err(fault),
+        }
+        self.opened = true;
+        Ok(())
+    }
+
+    fn begin_build(&mut self, cause: Cause, log_id: &str, head_seq: u64) -> Result<(), StoreError> {
+        tracing::info!(%cause, head_seq, beside = self.live.is_some(), "building the projection from the log");
+        self.setting.metrics.rebuilds.with_label_values(&[cause.label()]).inc();
+        let source = Source {
+            directory: self.setting.directory.clone(),
+            log: self.setting.log.clone(),
+            published: self.setting.published.clone(),
+            log_id: log_id.to_owned(),
+            progress: self.shared().begin_rebuild(cause),
+        };
+        self.build = Some(Build::start(cause, source)?);
+        self.wanted = None;
+        if self.shared().state() == ProjectionState::Failed {
+            self.shared().set_state(ProjectionState::Rebuilding, None);
+        }
+        Ok(())
+    }
+
+    /// Puts what was built in the place of what answers.
+    fn adopt(&mut self, build: Build, log_id: &str) -> Result<(), StoreError> {
+        let cause = build.cause;
+        build.finish()?;
+        let directory = self.setting.directory.clone();
+        let generation = files::newest(&directory)?.map_or(1, |newest| newest + 1);
+        let path = files::publish(&directory, generation)?;
+        let log = &self.setting.log;
+        let head_seq = self.setting.published.head_seq();
+        let hash_of = |seq| log.hash_of(seq);
+        let mut store = ProjectionStore::open(&path, &LogView { log_id, head_seq, hash_of: &hash_of })?;
+        while store.applied_seq() < head_seq && catch_up(log, &mut store)? {}
+        let replaced = self.replaced(store.applied_seq());
+        let live = Live::open(store)?;
+        let readers = Readers::open(path)?;
+        let (seq, digest) = (live.store.applied_seq(), live.store.digest());
+        self.shared().replace(seq);
+        self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
+        self.live = Some(live);
+        self.scrubber.begin_anew();
+        self.failures = 0;
+        // Readers that are still at it keep the old files open; new ones cannot get to them.
+        files::remove_all_but(&directory, Some(generation))?;
+        let differs = replaced.is_some_and(|replaced| replaced != digest);
+        if differs {
+            tracing::error!(%digest, ?replaced, seq, "the projection that answered had other rows than the log gives");
+            self.setting.metrics.mismatches.inc();
+        }
+        tracing::info!(%cause, seq, %digest, differs, "the new projection answers");
+        self.shared().end_rebuild(Some(Rebuilt { cause, applied_seq: seq, digest, replaced, differs }));
+        Ok(())
+    }
+
+    /// Digest of what answers, as of this event; absent when it cannot get there.
+    fn replaced(&mut self, seq: u64) -> Option<engine_core::content::ContentDigest> {
+        let live = self.live.as_mut()?;
+        while live.store.applied_seq() < seq {
+            if !catch_up(&self.setting.log, &mut live.store).ok()? {
+                return None;
+            }
+        }
+        (live.store.applied_seq() == seq).then(|| live.store.digest())
+    }
+
+    /// Lets readers in, once there is everything to read.
+    fn serve_readers(&mut self, head_seq: u64) -> Result<(), StoreError> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let readable = head_seq.min(self.setting.published.head_seq());
+        if self.shared().state() == ProjectionState::Ready || live.store.applied_seq() < readable {
+            return Ok(());
+        }
+        let readers = Readers::open(live.store.path().to_owned())?;
+        tracing::info!(applied_seq = live.store.applied_seq(), "projection ready");
+        self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
+        self.scrubber.begin_anew();
+        self.failures = 0;
+        Ok(())
+    }
+
+    /// After something was forgotten: empties the write-ahead log. Reads end within seconds, so this works at one of
+    /// the next steps; a look over all rows would take longer and is begun again. What is in the index itself takes a
+    /// new projection.
+    fn remove_traces(&mut self) -> Result<(), StoreError> {
+        let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
+        if Instant::now() < self.traces_at || self.build.is_some() {
+            return Ok(());
+        }
+        match live.store.remove_traces() {
+            Ok(Traces::None) => self.setting.shared.set_traceless(live.store.applied_seq()),
+            Ok(Traces::InIndex) => self.wanted = Some(self.wanted.unwrap_or(Cause::Forgotten)),
+            Ok(Traces::InUse) => self.scrubber.stand_aside(),
+            Err(fault) if fault.needs_rebuild() => return Err(fault),
+            Err(fault) => {
+                tracing::warn!(%fault, "the projection's write-ahead log could not be emptied now");
+                self.traces_at = Instant::now() + RETRY;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        if self.shared().state() != ProjectionState::Ready {
+            return Ok(());
+        }
+        self.take_reserve();
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if live.watch.is_due() {
+            match live.watch.glance(live.store.foreign_changes()?) {
+                Glance::Unchanged => {}
+                Glance::Touched => {
+                    tracing::warn!("somebody else wrote to the projection: it is looked over");
+                    self.scrubber.hurry();
+                }
+                Glance::Gone(why) => {
+                    tracing::error!(why, "the projection changed behind the engine");
+                    self.give_up(Cause::Missing);
+                    return Ok(());
+                }
+            }
+        }
+        // What is about to be replaced needs no look, and the build the processor.
+        if self.build.is_some() {
+            return Ok(());
+        }
+        match self.scrubber.turn(live.store.path()) {
+            None => {}
+            Some(Finding::Sound(digest)) => {
+                self.setting.metrics.scrubs.with_label_values(&["sound"]).inc();
+                self.shared().set_checked(digest);
+            }
+            Some(Finding::Wrong(cause, why)) => {
+                tracing::error!(%cause, why, "the projection is not what was written: it is built again");
+                self.setting.metrics.scrubs.with_label_values(&["wrong"]).inc();
+                self.give_up(cause);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_reserve(&mut self) {
+        if self.reserved || !self.setting.published.space().admits(0) {
+            return;
+        }
+        match reserve::take(&self.setting.directory) {
+            Ok(()) => self.reserved = true,
+            Err(fault) => {
+                tracing::warn!(%fault, "no space could be put by for a start on a full volume");
+                self.retry_at = Instant::now() + RETRY;
+            }
+        }
+    }
+
+    fn failed(&mut self, step: &'static str, fault: &StoreError) {
+        if fault.is_busy() {
+            self.retry_at = Instant::now() + BUSY;
+            return;
+        }
+        tracing::error!(step, %fault, "the projection failed; events stay durable, reads may lag");
+        self.setting.metrics.failures.inc();
+        self.retry_at = Instant::now() + RETRY;
+        match fault.needs_rebuild() {
+            true => self.give_up(Cause::of(fault)),
+            // A volume that takes the log's writes takes these too: it is the connections that do not.
+            false if fault.sticks() && self.setting.published.store() == Store::Writable => self.let_go(),
+            false => self.make_do(),
+        }
+    }
+
+    /// Closes every connection; the next step opens the same files again.
+    fn let_go(&mut self) {
+        tracing::warn!("the projection's files are opened again");
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.live = None;
+        self.opened = false;
+        self.scrubber.begin_anew();
+    }
+
+    /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes
+    /// of reading.
+    fn build_failed(&mut self, cause: Cause, fault: &StoreError) {
+        tracing::error!(%cause, %fault, "building the projection failed");
+        self.setting.metrics.failures.inc();
+        self.shared().end_rebuild(None);
+        self.wanted = Some(cause);
+        self.build_at = Instant::now() + (RETRY * 2_u32.pow(self.failures.min(5))).min(RETRY_MAX);
+        self.failures += 1;
+        self.make_do();
+    }
+
+    /// When nobody reads at all: what was put by is for this.
+    fn make_do(&mut self) {
+        if self.shared().state() == ProjectionState::Ready {
+            return;
+        }
+        self.shared().set_state(ProjectionState::Failed, None);
+        if reserve::release(&self.setting.directory) {
+            self.reserved = false;
+            (self.retry_at, self.build_at) = (Instant::now(), Instant::now());
+        }
+    }
+
+    /// What there is is known to be wrong: it answers no more and makes room for the next.
+    fn give_up(&mut self, cause: Cause) {
+        self.shared().set_state(ProjectionState::Rebuilding, None);
+        self.shared().replace(0);
+        self.live = None;
+        self.scrubber.begin_anew();
+        // One that is being built already is as good as one begun now.
+        if self.build.is_none() {
+            self.wanted = Some(cause);
+            if let Err(fault) = files::remove_all_but(&self.setting.directory, None) {
+                tracing::warn!(%fault, "the old projection could not be removed");
+            }
+        }
+    }
+}
+
+impl Live {
+    fn open(store: ProjectionStore) -> Result<Live, StoreError> {
+        let watch = Watch::new(store.path(), store.foreign_changes()?)?;
+        Ok(Live { store, watch })
+    }
+}
+
+/// Applies some of what is missing; whether there was any to be had.
+fn catch_up(log: &LogReader, store: &mut ProjectionStore) -> Result<bool, StoreError> {
+    let lines = log.lines_after(store.applied_seq(), CATCH_UP_EVENTS, CATCH_UP_BYTES)?;
+    if lines.is_empty() {
+        return Ok(false);
+    }
+    store.apply(std::iter::once(lines.as_slice()))?;
+    Ok(true)
+}

@@ -1,0 +1,222 @@
+//! What the retrieval's catalogs read: the rows of one project that came after an event.
+
+use engine_core::digest::is_id;
+use engine_core::query::any_of;
+use engine_core::row::microseconds;
+use engine_core::words::normal_form;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::search::CITATION_DIGITS;
+
+/// Memories of one title that are put forward.
+const TITLED_MAX: usize = 20;
+
+/// A memory as a catalog takes it. Times are microseconds.
+#[derive(Debug, Clone)]
+pub struct MemoryRow {
+    pub seq: i64,
+    pub known: i64,
+    pub valid_from: i64,
+    pub occurred: i64,
+    pub actor: String,
+    pub kind: String,
+    pub session: Option<String>,
+    pub title: String,
+    /// A list as JSON: its words are what counts.
+    pub tags: String,
+    pub content: String,
+}
+
+/// An end of a memory's validity. Times are microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct EndRow {
+    pub seq: i64,
+    /// Sequence number of the memory.
+    pub memory: i64,
+    pub until: i64,
+    pub known: i64,
+}
+
+/// At most so many memories of a project that came after an event, in order. Whether there are more.
+pub fn memories_after(
+    connection: &Connection,
+    project: &str,
+    after: i64,
+    limit: usize,
+    mut each: impl FnMut(&MemoryRow),
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, known, valid_from, occurred_at, actor, kind, session, title, tags, content FROM memories
+         WHERE project = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = statement.query((project, after, wanted))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        if count == limit {
+            return Ok(true);
+        }
+        each(&memory(row)?);
+        count += 1;
+    }
+    Ok(false)
+}
+
+/// At most so many memories of all projects that came after an event, in order, each with its project. Whether there
+/// are more.
+pub fn memories_of_all_after(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+    mut each: impl FnMut(&str, &MemoryRow),
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, known, valid_from, occurred_at, actor, kind, session, title, tags, content, project
+         FROM memories WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = statement.query((after, wanted))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        if count == limit {
+            return Ok(true);
+        }
+        each(row.get_ref(10)?.as_str()?, &memory(row)?);
+        count += 1;
+    }
+    Ok(false)
+}
+
+/// Memories of all projects.
+pub fn memory_count(connection: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 =
+        connection.prepare_cached("SELECT count(*) FROM memories")?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+fn memory(row: &Row<'_>) -> rusqlite::Result<MemoryRow> {
+    let occurred: String = row.get(3)?;
+    let known = row.get(1)?;
+    Ok(MemoryRow {
+        seq: row.get(0)?,
+        known,
+        valid_from: row.get(2)?,
+        occurred: occurred.parse::<Timestamp>().map_or(known, microseconds),
+        actor: row.get(4)?,
+        kind: row.get(5)?,
+        session: row.get(6)?,
+        title: row.get(7)?,
+        tags: row.get(8)?,
+        content: row.get(9)?,
+    })
+}
+
+/// Ends of validity that came after an event, of all projects.
+pub fn ends_after(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(&EndRow),
+) -> rusqlite::Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, memory, until, known FROM invalidations WHERE seq > ?1 ORDER BY seq")?;
+    let mut rows = statement.query([after])?;
+    while let Some(row) = rows.next()? {
+        each(&EndRow { seq: row.get(0)?, memory: row.get(1)?, until: row.get(2)?, known: row.get(3)? });
+    }
+    Ok(())
+}
+
+/// Memories that were taken out by events after this one, of all projects.
+pub fn forgotten_after(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(i64),
+) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("SELECT event FROM forgotten WHERE seq > ?1 AND event IS NOT NULL")?;
+    let mut rows = statement.query([after])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?);
+    }
+    Ok(())
+}
+
+/// The last event the projection reflects.
+pub fn applied_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))
+}
+
+/// Projects and how many memories each has, the largest first.
+pub fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(String, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT project, count(*) FROM memories GROUP BY project ORDER BY 2 DESC, 1 LIMIT ?1",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
+}
+
+/// What was set last under a name: sequence number and id of the event, and its payload.
+pub fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<(i64, String, String)>> {
+    connection
+        .prepare_cached("SELECT seq, id, value FROM settings WHERE name = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+/// Memories that a query is, word for word: by id or by citation.
+pub fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<Vec<i64>> {
+    let query = query.trim();
+    if is_id(query) {
+        let mut statement = connection.prepare_cached("SELECT seq FROM memories WHERE id = ?1")?;
+        return statement.query_map([query], |row| row.get(0))?.collect();
+    }
+    if let Some((seq, digits)) = query.split_once(':')
+        && let Ok(seq) = seq.parse::<i64>()
+        && digits.len() >= CITATION_DIGITS
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        let mut statement = connection
+            .prepare_cached("SELECT seq FROM memories WHERE seq = ?1 AND lower(hex(hash)) LIKE ?2 || '%'")?;
+        return statement.query_map((seq, digits.to_ascii_lowercase()), |row| row.get(0))?.collect();
+    }
+    Ok(Vec::new())
+}
+
+/// What titles are compared by.
+pub fn title_form(title: &str) -> String {
+    normal_form(title.trim()).to_lowercase()
+}
+
+/// Those of these memories whose title is the query, in whatever case of letters.
+pub fn titled(
+    connection: &Connection,
+    query: &str,
+    candidates: impl Iterator<Item = i64>,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT title FROM memories WHERE seq = ?1")?;
+    let (wanted, mut found) = (title_form(query), Vec::new());
+    for seq in candidates.take(TITLED_MAX) {
+        let title: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
+        if title.is_some_and(|title| title_form(&title) == wanted) {
+            found.push(seq);
+        }
+    }
+    Ok(found)
+}
+
+/// Memories that have any of these terms, in the order of the log.
+pub fn having_any(
+    connection: &Connection,
+    terms: &[String],
+    each: &mut dyn FnMut(i64),
+) -> rusqlite::Result<()> {
+    let Some(query) = any_of(terms) else { return Ok(()) };
+    let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([query])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?);
+    }
+    Ok(())
+}

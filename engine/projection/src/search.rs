@@ -1,0 +1,471 @@
+//! The queries.
+
+use engine_core::digest::{Hash, hex};
+use engine_core::identity::{Identified, Visit};
+use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
+use engine_core::policy::Form;
+use engine_core::query::{any_of, full_text, snippet};
+use engine_core::tags::Tags;
+use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
+use engine_core::words::terms::Terms;
+use jiff::Timestamp;
+use rusqlite::types::{ToSql, Type};
+use rusqlite::{Connection, OptionalExtension, Row};
+use thiserror::Error;
+
+use super::best::Best;
+use super::entries::feedback;
+use super::graph::mentioned;
+use super::texts::Texts;
+use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
+
+/// Characters of a memory that are looked through for the words it was found by.
+const SNIPPET_SOURCE_CHARS: usize = 16_384;
+/// What a word in the title and one among the tags count beside one in the text.
+pub const TITLE_WEIGHT: f64 = 4.0;
+pub const TAG_WEIGHT: f64 = 2.0;
+/// Hex digits of a hash in a citation: enough to tell events apart, short enough to be written down.
+pub(super) const CITATION_DIGITS: usize = 12;
+
+/// A checked search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// Words; none finds everything, newest first.
+    pub words: String,
+    pub project: Option<String>,
+    pub kind: Option<String>,
+    pub session: Option<String>,
+    pub tags: Tags,
+    pub mode: SearchMode,
+    /// Whether each hit says what its score is made of.
+    pub explain: bool,
+    pub moment: Moment,
+    pub limit: u32,
+    pub offset: u32,
+}
+
+impl Identified for Search {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        let Search {
+            words,
+            project,
+            kind,
+            session,
+            tags,
+            mode: _,
+            explain: _,
+            moment: _,
+            limit: _,
+            offset: _,
+        } = self;
+        // A question names things: it asks for them by the names they are stored under.
+        visit(words, Form::Whole);
+        let names = [project, kind, session].into_iter().flatten();
+        names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
+    }
+}
+
+/// A row that is not as the projection wrote it.
+#[derive(Debug, Error)]
+#[error("a row has a value of another form")]
+pub(super) struct SearchError;
+
+const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)
+     AND (:session IS NULL OR m.session = :session)";
+
+/// Memories `m` that have the tags of a filter, which are lists as JSON.
+pub(super) const TAGGED: &str = "(:tags_any = '[]' OR EXISTS (SELECT 1 FROM json_each(m.tags) t
+        WHERE t.value IN (SELECT value FROM json_each(:tags_any))))
+     AND NOT EXISTS (SELECT 1 FROM json_each(:tags_all) w
+        WHERE w.value NOT IN (SELECT value FROM json_each(m.tags)))";
+
+/// A list of texts as the statements take it.
+pub(super) fn list(values: &[String]) -> String {
+    serde_json::to_string(values).expect("a list of strings is always JSON")
+}
+
+/// What [`Search::hit`] reads.
+fn columns() -> String {
+    format!(
+        "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
+         beginning(m.content, {SNIPPET_SOURCE_CHARS}), m.actor, m.session, m.occurred_at"
+    )
+}
+
+/// Matches, named `f`, and what narrows them.
+struct Matches {
+    from: String,
+    query: Option<String>,
+    bounds: Bounds,
+}
+
+impl Search {
+    /// Answers from the moment that the connection reads.
+    pub fn run(&self, connection: &Connection) -> rusqlite::Result<SearchAnswer> {
+        let moment = connection;
+        let applied: i64 = moment.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
+        let bounds = self.moment.bounds(moment)?;
+        let query = full_text(&Terms::default(), &self.words);
+        let (items, total) = match (query, self.words.trim().is_empty()) {
+            (Some(query), _) => self.by_words(moment, &self.matches(Some(query), bounds))?,
+            (None, true) => self.newest(moment, &self.matches(None, bounds))?,
+            // Marks only: nothing has them as words.
+            (None, false) => (Vec::new(), 0),
+        };
+        let total_max = u64::from(SEARCH_TOTAL_MAX);
+        Ok(SearchAnswer {
+            items,
+            total: total.min(total_max),
+            total_is_bound: total > total_max,
+            applied_seq: applied.unsigned_abs(),
+            mode: SearchMode::Lexical,
+            weights: String::new(),
+            degraded: Vec::new(),
+        })
+    }
+
+    /// The memories that have any of these terms, best first by the words of these memories alone: of many the newest
+    /// are ranked.
+    pub fn best_having_any(
+        &self,
+        connection: &Connection,
+        terms: &[String],
+        bounds: Bounds,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let Some(query) = any_of(terms) else { return Ok(Vec::new()) };
+        let best = self.ranked(connection, &self.matches(Some(query), bounds), limit)?;
+        Ok(best.in_order().map(|(seq, _)| seq).collect())
+    }
+
+    /// Memories as an answer shows them, in this order, with their scores.
+    pub fn shown(
+        &self,
+        connection: &Connection,
+        bounds: Bounds,
+        ranked: &[(i64, f64)],
+    ) -> rusqlite::Result<Vec<SearchHit>> {
+        let sql = format!("SELECT {} FROM memories m WHERE m.seq = ?1", columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let hits = ranked.iter().map(|(seq, score)| {
+            statement.query_row([seq], |row| self.hit(connection, bounds, row, *score)).optional()
+        });
+        hits.filter_map(Result::transpose).collect()
+    }
+
+    // Without a filter, or with no other than the project, indexes alone rank: the rows of thousands of memories stay
+    // unread. The index is named, for the planner would rather find one row by its number than one entry of an index.
+    fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
+        const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
+             WHERE p.project = :project AND p.seq = f.rowid)";
+        let narrowed = self.kind.is_some() || self.session.is_some() || !self.tags.is_empty();
+        let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
+        let tagged = if self.tags.is_empty() { "1" } else { TAGGED };
+        let join = "JOIN memories m ON m.seq = f.rowid";
+        let from = match (&query, narrowed || !bounds.is_now) {
+            (Some(_), false) if self.project.is_some() => {
+                format!("memories_fts f WHERE memories_fts MATCH :query AND {IN_PROJECT} AND {valid}")
+            }
+            (Some(_), false) => format!("memories_fts f WHERE memories_fts MATCH :query AND {valid}"),
+            (Some(_), true) => {
+                format!(
+                    "memories_fts f {join} WHERE memories_fts MATCH :query AND {FILTER} AND {tagged} AND {valid}"
+                )
+            }
+            (None, _) => {
+                format!("memories m WHERE {FILTER} AND {tagged} AND {}", valid.replace("f.rowid", "m.seq"))
+            }
+        };
+        Matches { from, query, bounds }
+    }
+
+    /// Runs a statement with those of our parameters that it names.
+    fn each<T>(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut answer = Vec::new();
+        self.walk(connection, matches, sql, |row| {
+            answer.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(answer)
+    }
+
+    /// The same, and nothing is kept.
+    fn walk(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+        sql: &str,
+        mut step: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let (tags_any, tags_all) = (list(self.tags.any()), list(self.tags.all()));
+        let all: [(&str, &dyn ToSql); 11] = [
+            (":tags_any", &tags_any),
+            (":tags_all", &tags_all),
+            (":query", &matches.query),
+            (":project", &self.project),
+            (":kind", &self.kind),
+            (":session", &self.session),
+            (":as_of", &matches.bounds.as_of),
+            (":known_seq", &matches.bounds.known_seq),
+            (":known_time", &matches.bounds.known_time),
+            (":limit", &self.limit),
+            (":offset", &self.offset),
+        ];
+        for (name, value) in all {
+            if let Some(place) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(place, value)?;
+            }
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            step(row)?;
+        }
+        Ok(())
+    }
+
+    /// Counts to one more than the most that is told.
+    fn count(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<u64> {
+        let from = &matches.from;
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT {SEARCH_TOTAL_MAX} + 1)");
+        let counted = self.each(connection, matches, &sql, |row| row.get::<_, i64>(0))?;
+        Ok(counted.first().map_or(0, |total| total.unsigned_abs()))
+    }
+
+    /// Ranks and counts in one walk through the matches. A word in the title says more than one in the text.
+    fn ranked(&self, connection: &Connection, matches: &Matches, count: usize) -> rusqlite::Result<Best> {
+        let sql = format!("SELECT f.rowid FROM {} ORDER BY f.rowid DESC", matches.from);
+        let text = format!(
+            "SELECT title, substr(content, 1, {SNIPPET_SOURCE_CHARS}), tags FROM memories WHERE seq = ?1"
+        );
+        let (mut texts, mut statement) = (Texts::new(&self.words), connection.prepare_cached(&text)?);
+        self.walk(connection, matches, &sql, |row| {
+            let seq = row.get(0)?;
+            if !texts.has_room() {
+                texts.pass(seq);
+                return Ok(());
+            }
+            let mut rows = statement.query([seq])?;
+            if let Some(row) = rows.next()? {
+                let part = |column: usize| row.get_ref(column).and_then(|text| Ok(text.as_str()?));
+                texts.look(seq, &[(part(0)?, TITLE_WEIGHT), (part(1)?, 1.0), (part(2)?, TAG_WEIGHT)]);
+            }
+            Ok(())
+        })?;
+        let of = match &self.project {
+            Some(_) => "SELECT count(*) FROM memories WHERE project = ?1",
+            None => "SELECT count(*) FROM memories WHERE ?1 IS NULL",
+        };
+        let of: i64 = connection.prepare_cached(of)?.query_row([&self.project], |row| row.get(0))?;
+        let mut best = Best::of(count);
+        texts.ranked(of.unsigned_abs(), &mut best);
+        Ok(best)
+    }
+
+    /// Numbers of the memories of all projects that have every one of the words, in the order of the log; what narrows
+    /// the search otherwise is not looked at.
+    pub fn having_all(&self, connection: &Connection, each: &mut dyn FnMut(i64)) -> rusqlite::Result<()> {
+        let Some(query) = full_text(&Terms::default(), &self.words) else { return Ok(()) };
+        let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([query])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(0)?);
+        }
+        Ok(())
+    }
+
+    /// Columns of rows that are not asked for are never made.
+    fn by_words(
+        &self,
+        connection: &Connection,
+        matches: &Matches,
+    ) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
+        let best = self.ranked(connection, matches, (self.offset + self.limit) as usize)?;
+        let total = best.total();
+        let ranked: Vec<(i64, f64)> = best.in_order().skip(self.offset as usize).collect();
+        Ok((self.shown(connection, matches.bounds, &ranked)?, total))
+    }
+
+    fn newest(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<(Vec<SearchHit>, u64)> {
+        let total = self.count(connection, matches)?;
+        let (columns, from) = (columns(), &matches.from);
+        let sql = format!("SELECT {columns} FROM {from} ORDER BY m.seq DESC LIMIT :limit OFFSET :offset");
+        let hit = |row: &Row<'_>| self.hit(connection, matches.bounds, row, 0.0);
+        Ok((self.each(connection, matches, &sql, hit)?, total))
+    }
+
+    // Not FTS5's own snippet(): its time grows with the square of how often a word occurs, and one memory that
+    // repeats a word a thousand times would hold up every search that finds it.
+    fn hit(
+        &self,
+        connection: &Connection,
+        bounds: Bounds,
+        row: &Row<'_>,
+        score: f64,
+    ) -> rusqlite::Result<SearchHit> {
+        let seq: i64 = row.get(1)?;
+        let hash: [u8; 32] = row.get(2)?;
+        let content: String = row.get(9)?;
+        Ok(SearchHit {
+            id: row.get(0)?,
+            seq: seq.unsigned_abs(),
+            citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
+            title: row.get(3)?,
+            snippet: snippet(&Terms::default(), &content, &self.words),
+            score,
+            project: row.get(4)?,
+            kind: row.get(5)?,
+            tags: tags(row, 6)?,
+            created_at: time(row, 7)?,
+            validity: validity(connection, seq, row.get(8)?, bounds)?,
+            actor: row.get(10)?,
+            session: row.get(11)?,
+            occurred_at: time(row, 12)?,
+            breakdown: None,
+        })
+    }
+}
+
+/// A memory as a context shows it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub seq: i64,
+    pub id: String,
+    pub citation: String,
+    pub title: String,
+    pub content: String,
+    /// RFC 3339.
+    pub occurred_at: String,
+}
+
+const SHOWN: &str = "SELECT m.seq, m.id, m.hash, m.title, m.content, m.occurred_at FROM memories m";
+
+impl Shown {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Shown> {
+        let (seq, hash): (i64, [u8; 32]) = (row.get(0)?, row.get(2)?);
+        Ok(Shown {
+            seq,
+            id: row.get(1)?,
+            citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
+            title: row.get(3)?,
+            content: row.get(4)?,
+            occurred_at: row.get(5)?,
+        })
+    }
+}
+
+/// One memory, whole.
+pub fn shown_whole(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Shown>> {
+    let sql = format!("{SHOWN} WHERE m.seq = ?1");
+    connection.prepare_cached(&sql)?.query_row([seq], Shown::read).optional()
+}
+
+/// The memories of these types, and these, as far as they are true and of the search's project; one more than may be
+/// asked for at most.
+pub fn shown_of_types(
+    connection: &Connection,
+    search: &Search,
+    types: &[String],
+    ids: &[String],
+    bounds: Bounds,
+) -> rusqlite::Result<Vec<Shown>> {
+    if types.is_empty() && ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limit = i64::try_from(MANDATORY_MAX + 1).unwrap_or(i64::MAX);
+    let sql = format!(
+        "{SHOWN} WHERE (:project IS NULL OR m.project = :project)
+         AND (m.kind IN (SELECT value FROM json_each(:types)) OR m.id IN (SELECT value FROM json_each(:ids)))
+         AND {TRUE_THEN} ORDER BY m.seq LIMIT :limit"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        rusqlite::named_params! {
+            ":project": search.project, ":types": list(types), ":ids": list(ids), ":as_of": bounds.as_of,
+            ":known_seq": bounds.known_seq, ":known_time": bounds.known_time, ":limit": limit,
+        },
+        Shown::read,
+    )?;
+    found.collect()
+}
+
+/// What there is under an id.
+#[derive(Debug)]
+pub enum Found {
+    /// A memory that is true at the moment asked about.
+    Valid(Box<MemoryView>),
+    /// A memory that is true at other times.
+    NotValid(Validity),
+    /// Nothing, as far as was known.
+    Unknown,
+}
+
+/// One memory by its id.
+pub fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusqlite::Result<Found> {
+    let moment = connection.unchecked_transaction()?;
+    let bounds = asked.bounds(&moment)?;
+    let applied: i64 = moment.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))?;
+    let found = moment
+        .prepare_cached(
+            "SELECT id, seq, hash, title, project, kind, tags, created_at, valid_from, content, actor, session,
+                    occurred_at FROM memories WHERE id = ?1 AND seq <= ?2 AND known <= ?3",
+        )?
+        .query_row((id, bounds.known_seq, bounds.known_time), |row| view(&moment, bounds, row, applied))
+        .optional()?;
+    let Some(view) = found else { return Ok(Found::Unknown) };
+    let as_of = bounds.as_of;
+    let Validity { from, until, .. } = &view.validity;
+    let ended = until.is_some_and(|until| until.as_microsecond() <= as_of);
+    match from.as_microsecond() > as_of || ended {
+        true => Ok(Found::NotValid(view.validity)),
+        false => Ok(Found::Valid(Box::new(view))),
+    }
+}
+
+pub(super) fn view(
+    connection: &Connection,
+    bounds: Bounds,
+    row: &Row<'_>,
+    applied_seq: i64,
+) -> rusqlite::Result<MemoryView> {
+    let seq: i64 = row.get(1)?;
+    Ok(MemoryView {
+        id: row.get(0)?,
+        seq: seq.unsigned_abs(),
+        hash: Hash(row.get(2)?).to_string(),
+        title: row.get(3)?,
+        project: row.get(4)?,
+        kind: row.get(5)?,
+        tags: tags(row, 6)?,
+        created_at: time(row, 7)?,
+        validity: validity(connection, seq, row.get(8)?, bounds)?,
+        feedback: feedback(connection, seq, bounds)?,
+        entities: mentioned(connection, seq)?,
+        content: row.get(9)?,
+        actor: row.get(10)?,
+        session: row.get(11)?,
+        occurred_at: time(row, 12)?,
+        applied_seq: applied_seq.unsigned_abs(),
+    })
+}
+
+fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_| malformed(column))
+}
+
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| malformed(column))
+}
+
+pub(super) fn malformed(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(SearchError))
+}

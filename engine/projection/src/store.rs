@@ -1,0 +1,327 @@
+//! The writing side: one connection, one transaction for each group of events.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use engine_core::content::ContentDigest;
+use engine_core::digest::Hash;
+use engine_core::fold::PROJECTION_VERSION;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use thiserror::Error;
+
+use super::heads::Touched;
+use super::rows::Folded;
+use super::schema;
+
+/// A database up to this size is looked through before it is used, bytes.
+const CHECKED_BYTES_MAX: u64 = 16 << 20;
+
+/// What a projection must agree with to be used.
+pub(super) struct LogView<'a> {
+    pub(super) log_id: &'a str,
+    pub(super) head_seq: u64,
+    /// Hash of an event of the log.
+    pub(super) hash_of: &'a dyn Fn(u64) -> io::Result<Option<Hash>>,
+}
+
+/// A projection open for writing.
+#[derive(Debug)]
+pub(super) struct ProjectionStore {
+    connection: Connection,
+    path: PathBuf,
+    applied: Applied,
+    /// What was changed since this was last asked.
+    touched: Touched,
+    /// Whether the index or the write-ahead log may hold what is forgotten.
+    traces: bool,
+}
+
+/// The one row of the table `applied`: what a transaction made true together with its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Applied {
+    pub(super) version: u32,
+    pub(super) log_id: String,
+    pub(super) seq: u64,
+    /// Of the last event; absent before the first.
+    pub(super) hash: Option<Hash>,
+    pub(super) digest: ContentDigest,
+    /// The latest time of an event, microseconds.
+    pub(super) known: i64,
+}
+
+/// A step that failed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("there is no projection")]
+    Missing,
+    #[error("the projection was made by another version")]
+    Version,
+    #[error("the projection does not belong to this log: {0}")]
+    Foreign(&'static str),
+    #[error("the projection is damaged: {0}")]
+    Damaged(String),
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the projection's files: {0}")]
+    Io(#[from] io::Error),
+    #[error("event {0} cannot follow what was applied")]
+    OutOfOrder(u64),
+    #[error("told to stop")]
+    Stopped,
+}
+
+impl StoreError {
+    /// Whether the projection itself is at fault, so that it has to be built again; else the volume is, and trying
+    /// again is enough.
+    pub(super) fn needs_rebuild(&self) -> bool {
+        match self {
+            StoreError::Missing
+            | StoreError::Version
+            | StoreError::Foreign(_)
+            | StoreError::Damaged(_)
+            | StoreError::OutOfOrder(_) => true,
+            StoreError::Io(_) | StoreError::Stopped => false,
+            StoreError::Sqlite(fault) => !is_of_the_volume(fault),
+        }
+    }
+
+    /// Whether SQLite keeps the failure for as long as any connection to the file is open: what it once could not open
+    /// for writing, or a lock it could not give back.
+    pub(super) fn sticks(&self) -> bool {
+        let code = match self {
+            StoreError::Sqlite(fault) => fault.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed))
+    }
+
+    /// Whether somebody else had the database locked, which passes at once.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, StoreError::Sqlite(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
+}
+
+/// Whether a failure goes away by itself, with the projection as good as before.
+pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
+    matches!(
+        fault.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
+}
+
+/// Whether a read says that the file is not what it should be. Narrower than for writes: what a client asks for must
+/// never cost the projection.
+pub fn is_damage(fault: &rusqlite::Error) -> bool {
+    let missing = |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
+    matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || match fault {
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => true,
+            // The queries are ours and known to fit the schema: something was dropped.
+            rusqlite::Error::SqliteFailure(_, Some(text)) => missing(text),
+            rusqlite::Error::SqlInputError { msg, .. } => missing(msg),
+            _ => false,
+        }
+}
+
+impl ProjectionStore {
+    /// Opens what is there if it can be trusted as far as can be seen at once: tables, version, and the last applied
+    /// event against the log. Rows are looked at later, while it serves.
+    pub(super) fn open(path: &Path, log: &LogView<'_>) -> Result<ProjectionStore, StoreError> {
+        if !path.try_exists()? {
+            return Err(StoreError::Missing);
+        }
+        let connection = schema::connect(path)?;
+        // Before the schema: an older version has other tables, and that is no damage.
+        let version: Option<u32> =
+            connection.query_row("SELECT version FROM applied", [], |row| row.get(0)).optional()?;
+        if version != Some(PROJECTION_VERSION) {
+            return Err(StoreError::Version);
+        }
+        if !schema::is_current(&connection)? {
+            return Err(StoreError::Damaged("tables or indexes are missing or changed".into()));
+        }
+        // A small file is read as a whole in milliseconds; a large one while it serves.
+        if fs::metadata(path)?.len() <= CHECKED_BYTES_MAX {
+            let pages: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if pages != "ok" {
+                return Err(StoreError::Damaged(pages));
+            }
+        }
+        let applied = read_applied(&connection)?;
+        check_applied(&applied, log)?;
+        // Nobody knows whether the process before got to it.
+        let traces = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten)", [], |row| row.get(0))?;
+        Ok(ProjectionStore {
+            connection,
+            path: path.to_owned(),
+            applied,
+            touched: Touched::default(),
+            traces,
+        })
+    }
+
+    /// Begins a new one, to be loaded.
+    pub(super) fn create(path: &Path, log_id: &str) -> Result<ProjectionStore, StoreError> {
+        let mut connection = schema::connect_for_loading(path)?;
+        let transaction = connection.transaction()?;
+        schema::create_tables(&transaction)?;
+        transaction.execute(
+            "INSERT INTO applied VALUES (1, ?1, ?2, 0, NULL, ?3, ?4)",
+            params![PROJECTION_VERSION, log_id, ContentDigest::EMPTY.0, i64::MIN],
+        )?;
+        transaction.commit()?;
+        schema::set_loading(&connection, true)?;
+        schema::set_words_leave_at_once(&connection, true)?;
+        let applied = read_applied(&connection)?;
+        Ok(ProjectionStore {
+            connection,
+            path: path.to_owned(),
+            applied,
+            touched: Touched::default(),
+            traces: false,
+        })
+    }
+
+    /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
+    pub(super) fn finish_loading(self) -> Result<Applied, StoreError> {
+        schema::set_loading(&self.connection, false)?;
+        schema::create_indexes(&self.connection)?;
+        self.connection.close().map_err(|(_, fault)| fault)?;
+        Ok(self.applied)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn applied_seq(&self) -> u64 {
+        self.applied.seq
+    }
+
+    pub(super) fn digest(&self) -> ContentDigest {
+        self.applied.digest
+    }
+
+    /// What was changed since this was last asked.
+    pub(super) fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Changes whenever another connection has changed the database; only then.
+    pub(super) fn foreign_changes(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
+    }
+
+    /// Applies whole lines of the log, all or none of them.
+    pub(super) fn apply<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
+        self.apply_folded(lines.flat_map(Folded::read_all))
+    }
+
+    /// Applies events in their order, all or none of them, and with them their digest and place.
+    pub(super) fn apply_folded(
+        &mut self,
+        events: impl Iterator<Item = Result<Folded, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let (mut applied, mut forgets) = (self.applied.clone(), false);
+        let transaction = self.connection.transaction()?;
+        for event in events {
+            let event = event?;
+            if event.seq != applied.seq + 1 {
+                return Err(StoreError::OutOfOrder(event.seq));
+            }
+            applied.seq = event.seq;
+            applied.hash = Some(event.hash);
+            applied.known = applied.known.max(event.known);
+            self.touched.add(&event.project, event.seq, event.alters());
+            forgets |= event.forgets();
+            event.write(&transaction, &mut applied.digest)?;
+        }
+        transaction
+            .prepare_cached("UPDATE applied SET seq = ?1, hash = ?2, digest = ?3, known = ?4")?
+            .execute(params![
+                sql(applied.seq),
+                applied.hash.map(|hash| hash.0),
+                applied.digest.0,
+                applied.known
+            ])?;
+        transaction.commit()?;
+        self.applied = applied;
+        self.traces |= forgets;
+        Ok(())
+    }
+
+    /// Whether the index or the write-ahead log may hold what is forgotten.
+    pub(super) fn has_traces(&self) -> bool {
+        self.traces
+    }
+
+    /// Folds the write-ahead log into the database and empties it, unless words of what is forgotten are in the index
+    /// itself.
+    pub(super) fn remove_traces(&mut self) -> Result<Traces, StoreError> {
+        if schema::has_words_of_forgotten(&self.connection)? {
+            return Ok(Traces::InIndex);
+        }
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.traces = busy != 0;
+        Ok(if self.traces { Traces::InUse } else { Traces::None })
+    }
+}
+
+/// What is left of what is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traces {
+    /// Nothing, in no file.
+    None,
+    /// Words that only a new index is without.
+    InIndex,
+    /// What a reader holds on to.
+    InUse,
+}
+
+/// Reads the one row of `applied`.
+pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreError> {
+    let row = connection
+        .query_row("SELECT version, log_id, seq, hash, digest, known FROM applied", [], |row| {
+            Ok(Applied {
+                version: row.get(0)?,
+                log_id: row.get(1)?,
+                // A negative place is ahead of every log.
+                seq: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(u64::MAX),
+                hash: row.get::<_, Option<[u8; 32]>>(3)?.map(Hash),
+                digest: ContentDigest(row.get(4)?),
+                known: row.get(5)?,
+            })
+        })
+        .optional()?;
+    row.ok_or_else(|| StoreError::Damaged("it does not say how far it is".into()))
+}
+
+fn check_applied(applied: &Applied, log: &LogView<'_>) -> Result<(), StoreError> {
+    if applied.log_id != log.log_id {
+        return Err(StoreError::Foreign("it was built from another log"));
+    }
+    if applied.seq > log.head_seq {
+        return Err(StoreError::Foreign("it is ahead of the log"));
+    }
+    if (log.hash_of)(applied.seq)? != applied.hash {
+        return Err(StoreError::Foreign("it was built from another history"));
+    }
+    Ok(())
+}
+
+/// SQLite's integers are signed; at a million events a second a log would take 292,000 years to get there.
+pub(super) fn sql(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

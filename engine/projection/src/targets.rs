@@ -1,0 +1,126 @@
+//! Which memories are to be forgotten, and what else speaks of them.
+
+use std::collections::BTreeSet;
+
+use engine_core::forgetting::{TRACE_BYTES_MAX, Target, Which};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
+
+use super::store::sql;
+
+/// Memories whose text is looked for in the files afterwards: with more a search finds nothing else.
+const TRACED_MAX: usize = 1000;
+
+/// What a request to forget means.
+#[derive(Debug, Default)]
+pub struct Selected {
+    /// In the order of the log.
+    pub memories: Vec<Target>,
+    /// Ends and feedback of those: they may repeat what the memory says.
+    pub about: Vec<Target>,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Beginnings of some of the contents.
+    pub texts: Vec<String>,
+    /// Ids that were named and are of no memory.
+    pub unknown: Vec<String>,
+}
+
+/// Looks up what is meant, of one moment; at most one memory more than `max`.
+pub fn select(connection: &Connection, which: &Which, max: usize) -> rusqlite::Result<Selected> {
+    let moment = connection.unchecked_transaction()?;
+    let mut selected = Selected::default();
+    let (clause, values): (String, Vec<Box<dyn ToSql>>) = clause(which);
+    let statement = format!(
+        "SELECT seq, id, octet_length(content) FROM memories WHERE {clause} ORDER BY seq LIMIT {}",
+        max.saturating_add(1)
+    );
+    let mut statement = moment.prepare(&statement)?;
+    let mut rows = statement.query(params_from_iter(values.iter()))?;
+    while let Some(row) = rows.next()? {
+        selected.memories.push(target(row)?);
+        selected.bytes += row.get::<_, i64>(2)?.unsigned_abs();
+    }
+    if let Which::Ids(ids) = which {
+        let known: BTreeSet<&str> = selected.memories.iter().map(|memory| memory.id.as_str()).collect();
+        selected.unknown = ids.iter().filter(|id| !known.contains(id.as_str())).cloned().collect();
+    }
+    let seqs: Vec<i64> = selected.memories.iter().map(|memory| sql(memory.seq)).collect();
+    let seqs_json = serde_json::to_string(&seqs).expect("a list of numbers is always JSON");
+    selected.about = moment
+        .prepare_cached(
+            "WITH named AS (SELECT value AS seq FROM json_each(?1))
+             SELECT seq, id FROM invalidations WHERE memory IN (SELECT seq FROM named)
+             UNION ALL SELECT seq, id FROM feedback WHERE memory IN (SELECT seq FROM named)",
+        )?
+        .query_map([&seqs_json], target)?
+        .collect::<Result<_, _>>()?;
+    let mut beginning = moment
+        .prepare(&format!("SELECT beginning(content, {TRACE_BYTES_MAX}) FROM memories WHERE seq = ?1"))?;
+    for seq in seqs.iter().take(TRACED_MAX) {
+        selected.texts.push(beginning.query_row([seq], |row| row.get(0))?);
+    }
+    Ok(selected)
+}
+
+fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
+    Ok(Target { seq: row.get::<_, i64>(0)?.unsigned_abs(), id: row.get(1)? })
+}
+
+// Each filter as a clause of its own, so that its index is used.
+fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
+    let (mut clauses, mut values): (Vec<&str>, Vec<Box<dyn ToSql>>) = (Vec::new(), Vec::new());
+    match which {
+        Which::Ids(ids) => {
+            clauses.push("id IN (SELECT value FROM json_each(?))");
+            values.push(Box::new(serde_json::to_string(ids).expect("a list of strings is always JSON")));
+        }
+        Which::Either(one, other) => {
+            let ((one, mut first), (other, second)) = (clause(one), clause(other));
+            first.extend(second);
+            return (format!("(({one}) OR ({other}))"), first);
+        }
+        Which::Where { project, session, source } => {
+            if let Some(project) = project {
+                clauses.push("project = ?");
+                values.push(Box::new(project.clone()));
+            }
+            if let Some(session) = session {
+                clauses.push("session = ?");
+                values.push(Box::new(session.clone()));
+            }
+            if let Some(source) = source {
+                clauses.push("seq IN (SELECT seq FROM sources WHERE uri = ?)");
+                values.push(Box::new(source.clone()));
+            }
+        }
+    }
+    (clauses.join(" AND "), values)
+}
+
+/// How many memories begin with one of these texts: what was forgotten may have been said more than once.
+pub fn others_saying(connection: &Connection, texts: &[String]) -> rusqlite::Result<u64> {
+    let texts = serde_json::to_string(texts).expect("a list of strings is always JSON");
+    let statement = format!(
+        "SELECT count(*) FROM memories
+         WHERE beginning(content, {TRACE_BYTES_MAX}) IN (SELECT value FROM json_each(?1))"
+    );
+    connection.query_row(&statement, [texts], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
+}
+
+/// How many rows there are of these events.
+pub fn rows_left(connection: &Connection, targets: &[Target]) -> rusqlite::Result<u64> {
+    let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).expect("a list of strings is always JSON");
+    let seqs: Vec<i64> = targets.iter().map(|target| sql(target.seq)).collect();
+    let seqs = serde_json::to_string(&seqs).expect("a list of numbers is always JSON");
+    connection.query_row(
+        "SELECT (SELECT count(*) FROM memories WHERE id IN (SELECT value FROM json_each(?1)))
+              + (SELECT count(*) FROM memories_fts_docsize WHERE id IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM memory_texts WHERE seq IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM invalidations WHERE seq IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM feedback WHERE seq IN (SELECT value FROM json_each(?2)))
+              + (SELECT count(*) FROM sources WHERE seq IN (SELECT value FROM json_each(?2)))",
+        [ids, seqs],
+        |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()),
+    )
+}

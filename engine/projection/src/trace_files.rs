@@ -1,0 +1,77 @@
+//! The search of the projection's files for what should have been erased from them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use engine_core::forgetting::Traces;
+use engine_log::{Searched, found_in};
+
+use crate::files;
+
+/// The projection's files as bytes.
+#[derive(Debug)]
+pub struct TraceFiles {
+    directory: PathBuf,
+    /// What SQLite has open must not be closed by anybody else in the process: that would let go of SQLite's locks. One
+    /// descriptor for each file stays open as long as its name is there.
+    open: Mutex<BTreeMap<PathBuf, File>>,
+}
+
+impl TraceFiles {
+    pub fn new(data: &Path) -> TraceFiles {
+        TraceFiles { directory: files::directory(data), open: Mutex::default() }
+    }
+
+    /// Looks for traces in every file of the projection, at most so many bytes of them.
+    pub fn search(&self, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            paths.push(entry?.path());
+        }
+        open.retain(|path, _| paths.contains(path));
+        let mut searched = Searched::default();
+        for path in paths {
+            if !open.contains_key(&path) {
+                match File::open(&path) {
+                    // Gone since the listing.
+                    Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
+                    file => drop(open.insert(path.clone(), file?)),
+                }
+            }
+            let Some(file) = open.get(&path) else { continue };
+            if searched.admit(file.metadata()?.len(), bytes_max) {
+                searched.found += found_in(file, traces)?;
+            }
+        }
+        Ok(searched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than is read of a file at a time.
+    const PIECE_BYTES: usize = 1 << 20;
+
+    #[test]
+    fn a_trace_is_found_wherever_it_lies() {
+        let data = tempfile::tempdir().unwrap();
+        let directory = files::directory(data.path());
+        fs::create_dir(&directory).unwrap();
+        let (text, files) = ("a text that is to be found", TraceFiles::new(data.path()));
+        let traces = Traces::of([text]);
+        for place in [0, 10, PIECE_BYTES - 10, PIECE_BYTES, 2 * PIECE_BYTES - 30] {
+            let mut bytes = vec![b'.'; 2 * PIECE_BYTES];
+            bytes[place..place + text.len()].copy_from_slice(text.as_bytes());
+            fs::write(directory.join("memories-1.sqlite"), bytes).unwrap();
+            let searched = files.search(&traces, u64::MAX).unwrap();
+            assert_eq!((searched.found, searched.files, searched.cut), (1, 1, false), "at {place}");
+        }
+        assert!(files.search(&traces, 1).unwrap().cut);
+    }
+}

@@ -1,0 +1,500 @@
+//! What is kept in memory of one project's memories, so that they can be ranked without reading them: who said what
+//! when in which conversation, which words it has, and its vector. Built from the projection, at any time again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use engine_core::embedding::hashing::fnv1a;
+use engine_core::retrieval::voice::Voice;
+use engine_core::words::terms::{Terms, number};
+use engine_core::words::words;
+
+use super::model::Model;
+use super::names::{NONE, Names};
+use super::outside::Outside;
+use super::rank::is_somebodys;
+use super::texts::Texts;
+use super::vectors::Vectors;
+use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
+
+/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the
+/// same. Scripts without blanks have some two and a half for each character.
+const TERMS_MAX: usize = 12_288;
+/// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
+const EMBEDDED_BYTES_MAX: usize = 64 << 10;
+/// Tokens of a memory that are compared one by one.
+const PIECES_MAX: usize = 512;
+/// Empty places that nobody minds.
+const EMPTY_MIN: usize = 1_024;
+/// Never true.
+const NEVER: i64 = i64::MAX;
+
+/// The memories of one project in the order of the log.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    seqs: Vec<i64>,
+    known: Vec<i64>,
+    valid_from: Vec<i64>,
+    pub(super) occurred: Vec<i64>,
+    pub(super) actor: Vec<u32>,
+    kind: Vec<u32>,
+    /// What their titles are found by; 0 for those without one.
+    title: Vec<u32>,
+    session: Vec<u32>,
+    /// Which of its session each is.
+    place: Vec<u32>,
+    /// All terms, those of stop words too.
+    pub(super) words: Vec<u32>,
+    /// How many of them are the title's and, at the end, the tags'.
+    title_words: Vec<u16>,
+    tag_words: Vec<u16>,
+    /// Numbers of the tags of all of them in a row, and where those of each begin.
+    tag_numbers: Vec<u32>,
+    tag_starts: Vec<usize>,
+    tags: Names,
+    /// Those that were taken out. They keep their places and count for nothing.
+    gone: usize,
+    pub(super) voices: Vec<Voice>,
+    /// Tokens of all memories in a row, as the built-in table has them, and where those of each begin.
+    pieces: Vec<u16>,
+    piece_starts: Vec<usize>,
+    /// Words that say something.
+    pub(super) texts: Texts,
+    words_total: u64,
+    /// Same, of those in sessions.
+    session_words: u64,
+    actors: Names,
+    /// Words of each actor's name, and whether it begins with a capital.
+    actor_words: Vec<(Vec<String>, bool)>,
+    kinds: Names,
+    sessions: Names,
+    members: Vec<Vec<u32>>,
+    ends: HashMap<u32, Vec<End>>,
+    /// Moments at which something becomes or stops being true by itself.
+    boundaries: BTreeSet<i64>,
+    pub(super) vectors: Vectors,
+    /// Where a model outside is configured.
+    pub(super) outside: Option<Outside>,
+    terms: Terms,
+    /// Events looked at.
+    pub(super) through: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    until: i64,
+    seq: i64,
+    known: i64,
+}
+
+impl Catalog {
+    pub(super) fn new(model: Model, outside: bool) -> Catalog {
+        Catalog {
+            seqs: Vec::new(),
+            known: Vec::new(),
+            valid_from: Vec::new(),
+            occurred: Vec::new(),
+            actor: Vec::new(),
+            kind: Vec::new(),
+            title: Vec::new(),
+            session: Vec::new(),
+            place: Vec::new(),
+            words: Vec::new(),
+            title_words: Vec::new(),
+            tag_words: Vec::new(),
+            tag_numbers: Vec::new(),
+            tag_starts: vec![0],
+            tags: Names::default(),
+            gone: 0,
+            voices: Vec::new(),
+            pieces: Vec::new(),
+            piece_starts: vec![0],
+            texts: Texts::default(),
+            words_total: 0,
+            session_words: 0,
+            actors: Names::default(),
+            actor_words: Vec::new(),
+            kinds: Names::default(),
+            sessions: Names::default(),
+            members: Vec::new(),
+            ends: HashMap::new(),
+            boundaries: BTreeSet::new(),
+            vectors: Vectors::new(model),
+            outside: outside.then(Outside::default),
+            terms: Terms::default(),
+            through: 0,
+        }
+    }
+
+    /// Places, of what was taken out too.
+    pub(super) fn len(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Those that are there.
+    pub(super) fn count(&self) -> usize {
+        self.seqs.len() - self.gone
+    }
+
+    /// Whether more places are empty than are not, so that making it anew is worth the work.
+    pub(super) fn is_mostly_empty(&self) -> bool {
+        self.gone > self.count().max(EMPTY_MIN)
+    }
+
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        72 * self.seqs.len()
+            + 8 * (self.piece_starts.len() + self.tag_starts.len())
+            + 4 * self.tag_numbers.len()
+            + 2 * self.pieces.len()
+            + self.texts.bytes()
+            + self.vectors.bytes()
+            + self.outside.as_ref().map_or(0, Outside::bytes)
+    }
+
+    /// Adds the next memory of the project.
+    pub(super) fn push(&mut self, row: &MemoryRow) {
+        let number = u32::try_from(self.seqs.len()).unwrap_or(NONE);
+        self.seqs.push(row.seq);
+        self.known.push(row.known);
+        self.valid_from.push(row.valid_from);
+        self.occurred.push(row.occurred);
+        let actor = self.actors.add(&row.actor);
+        if actor as usize == self.actor_words.len() {
+            self.actor_words.push(name_words(&row.actor));
+        }
+        self.actor.push(actor);
+        self.kind.push(self.kinds.add(&row.kind));
+        self.title.push(title_number(&row.title));
+        self.voices.push(Voice::of(&row.content));
+        if row.valid_from > row.known {
+            self.boundaries.insert(row.valid_from);
+        }
+        self.put_in_session(number, row.session.as_deref());
+        self.push_terms(row);
+        self.push_tags(&row.tags);
+        let tokens = self.vectors.push(&embedded(row));
+        if self.vectors.compares_tokens() {
+            self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
+            self.piece_starts.push(self.pieces.len());
+        }
+        if let Some(outside) = &mut self.outside {
+            outside.push(row);
+        }
+        self.through = self.through.max(row.seq);
+    }
+
+    fn put_in_session(&mut self, number: u32, session: Option<&str>) {
+        let Some(session) = session else {
+            self.session.push(NONE);
+            self.place.push(0);
+            return;
+        };
+        let session = self.sessions.add(session);
+        let at = session as usize;
+        if at == self.members.len() {
+            self.members.push(Vec::new());
+        }
+        self.session.push(session);
+        self.place.push(u32::try_from(self.members[at].len()).unwrap_or(NONE));
+        self.members[at].push(number);
+    }
+
+    fn push_terms(&mut self, row: &MemoryRow) {
+        let (mut kept, mut count, mut ends) = (Vec::new(), 0_u32, [0; 3]);
+        for (text, end) in [&row.title, &row.content, &row.tags].into_iter().zip(&mut ends) {
+            self.terms.of_text(text, |term, says| {
+                count += 1;
+                if says && kept.len() < TERMS_MAX {
+                    kept.push((number(term), count));
+                }
+            });
+            *end = count;
+        }
+        self.texts.push(&kept);
+        self.words.push(count);
+        let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        self.title_words.push(small(ends[0]));
+        self.tag_words.push(small(ends[2] - ends[1]));
+        self.words_total += u64::from(count);
+        self.session_words += if row.session.is_some() { u64::from(count) } else { 0 };
+    }
+
+    fn push_tags(&mut self, tags: &str) {
+        // What is no list has none: the projection writes lists alone.
+        let tags: Vec<String> =
+            if tags == "[]" { Vec::new() } else { serde_json::from_str(tags).unwrap_or_default() };
+        self.tag_numbers.extend(tags.iter().map(|tag| self.tags.add(tag)));
+        self.tag_starts.push(self.tag_numbers.len());
+    }
+
+    /// The end of a memory's validity. One of a memory of another project changes nothing.
+    pub(super) fn end(&mut self, row: &EndRow) {
+        if let Some(number) = self.number(row.memory) {
+            self.boundaries.insert(row.until);
+            self.ends.entry(number).or_default().push(End {
+                until: row.until,
+                seq: row.seq,
+                known: row.known,
+            });
+        }
+    }
+
+    /// The moment until which something is there, in place of what was said of it before; for good without one.
+    pub(super) fn set_end(&mut self, memory: i64, known: i64, until: Option<i64>) {
+        if let Some(number) = self.number(memory) {
+            self.ends.remove(&number);
+            if let Some(until) = until {
+                self.end(&EndRow { seq: memory, memory, until, known });
+            }
+        }
+    }
+
+    /// An empty one of the same kind.
+    pub(super) fn anew(&self) -> Catalog {
+        Catalog::new(self.vectors.model(), self.outside.is_some())
+    }
+
+    /// Takes a memory out, words and vector.
+    pub(super) fn forget(&mut self, seq: i64) {
+        let Some(number) = self.number(seq) else { return };
+        let number = number as usize;
+        if self.valid_from[number] == NEVER {
+            return;
+        }
+        self.gone += 1;
+        self.texts.forget(u32::try_from(number).unwrap_or(NONE));
+        self.ends.remove(&u32::try_from(number).unwrap_or(NONE));
+        self.valid_from[number] = NEVER;
+        self.title[number] = 0;
+        let words = u64::from(std::mem::take(&mut self.words[number]));
+        self.words_total -= words;
+        self.session_words -= if self.session[number] == NONE { 0 } else { words };
+        let pieces = self.piece_range(number);
+        self.pieces[pieces].fill(0);
+        self.vectors.forget(number);
+        if let Some(outside) = &mut self.outside {
+            outside.forget(number);
+        }
+    }
+
+    /// The number of a memory, when it is one of this project.
+    pub(super) fn number(&self, seq: i64) -> Option<u32> {
+        self.seqs.binary_search(&seq).ok().and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// The same for who asks in the order of the log: looks from the place where the last one was found.
+    pub(super) fn number_from(&self, from: &mut usize, seq: i64) -> Option<u32> {
+        let rest = &self.seqs[*from..];
+        // In steps that double: the next one is most often near.
+        let mut reach = 1;
+        while rest.get(reach - 1).is_some_and(|last| *last < seq) {
+            reach *= 2;
+        }
+        let within = &rest[reach / 2..reach.min(rest.len())];
+        let place = *from + reach / 2 + within.partition_point(|other| *other < seq);
+        *from = place;
+        self.seqs.get(place).filter(|found| **found == seq).and_then(|_| u32::try_from(place).ok())
+    }
+
+    pub(super) fn seqs(&self) -> &[i64] {
+        &self.seqs
+    }
+
+    /// Takes vectors made of the first `count` memories; those that came since keep theirs until the next time.
+    pub(super) fn replace_vectors(&mut self, mut vectors: Vectors, count: usize) {
+        vectors.take_rest(&self.vectors, count);
+        for number in 0..count {
+            if self.valid_from[number] == NEVER {
+                vectors.forget(number);
+            }
+        }
+        self.vectors = vectors;
+    }
+
+    /// Memories that may have this title, the newest first.
+    pub(super) fn titled(&self, title: &str) -> impl Iterator<Item = i64> {
+        let wanted = title_number(title);
+        let all = self.title.iter().zip(&self.seqs).rev();
+        all.filter(move |(title, _)| wanted != 0 && **title == wanted).map(|(_, seq)| *seq)
+    }
+
+    pub(super) fn seq(&self, number: u32) -> i64 {
+        self.seqs[number as usize]
+    }
+
+    /// Whether a memory is true and known at the moment asked about.
+    pub(super) fn is_true(&self, number: u32, bounds: &Bounds) -> bool {
+        let at = number as usize;
+        let begun = self.valid_from[at] != NEVER
+            && self.valid_from[at] <= bounds.as_of
+            && self.seqs[at] <= bounds.known_seq
+            && self.known[at] <= bounds.known_time;
+        let over = |end: &End| {
+            end.until <= bounds.as_of && end.seq <= bounds.known_seq && end.known <= bounds.known_time
+        };
+        begun && !self.ends.get(&number).is_some_and(|ends| ends.iter().any(over))
+    }
+
+    /// Whether a memory was known at the moment asked about, true or not.
+    pub(super) fn was_known(&self, number: u32, bounds: &Bounds) -> bool {
+        let at = number as usize;
+        self.seqs[at] <= bounds.known_seq && self.known[at] <= bounds.known_time
+    }
+
+    /// Words of the actors' names, by number; none for who is not said to be anybody.
+    pub(super) fn actor_words(&self) -> &[(Vec<String>, bool)] {
+        &self.actor_words
+    }
+
+    /// Whether an actor is somebody.
+    pub(super) fn is_somebody(&self, actor: u32) -> bool {
+        self.actor_words.get(actor as usize).is_some_and(|(words, _)| !words.is_empty())
+    }
+
+    /// Whether a memory is a turn of a conversation that asks something.
+    pub(super) fn is_question(&self, number: u32) -> bool {
+        let at = number as usize;
+        self.voices[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
+    }
+
+    /// The next moment after this one at which something becomes or stops being true by itself.
+    pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
+        self.boundaries.range(now + 1..).next().copied()
+    }
+
+    /// The number of a kind of memory; one that no memory has is no kind.
+    pub(super) fn kind_number(&self, kind: &str) -> Option<u32> {
+        self.kinds.number(kind)
+    }
+
+    /// Which kinds are called so or lie below that name, a full stop between.
+    pub(super) fn kinds_below(&self, prefix: &str) -> Vec<bool> {
+        let below = |name: &str| {
+            let rest = name.strip_prefix(prefix);
+            prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut kinds = vec![false; self.kinds.len()];
+        self.kinds
+            .iter()
+            .filter(|(name, _)| below(name))
+            .for_each(|(_, number)| kinds[number as usize] = true);
+        kinds
+    }
+
+    pub(super) fn kind_of(&self, number: u32) -> u32 {
+        self.kind[number as usize]
+    }
+
+    /// The number of a tag; what nothing is tagged with has one that is never met.
+    pub(super) fn tag_number(&self, tag: &str) -> u32 {
+        self.tags.number(tag).unwrap_or(NONE)
+    }
+
+    /// The tags of a memory.
+    pub(super) fn tags_of(&self, number: u32) -> &[u32] {
+        let at = number as usize;
+        &self.tag_numbers[self.tag_starts[at]..self.tag_starts[at + 1]]
+    }
+
+    /// Adds how often each of these words occurs in a memory, those of its title and its tags for more than one.
+    pub(super) fn count_weighed(&self, number: u32, asked: &[u32], counts: &mut [f64]) {
+        let at = number as usize;
+        let title = u32::from(self.title_words[at]);
+        let tags = self.words[at].saturating_sub(self.tag_words[at].into());
+        for word in self.texts.of(number) {
+            if let Some(place) = asked.iter().position(|asked| *asked == word.number) {
+                counts[place] += match word.place {
+                    place if place <= title => TITLE_WEIGHT,
+                    place if place > tags => TAG_WEIGHT,
+                    _ => 1.0,
+                };
+            }
+        }
+    }
+
+    pub(super) fn is_of_kind(&self, number: u32, kind: u32) -> bool {
+        self.kind[number as usize] == kind
+    }
+
+    pub(super) fn session_number(&self, session: &str) -> Option<u32> {
+        self.sessions.number(session)
+    }
+
+    /// The session of a memory.
+    pub(super) fn session_of(&self, number: u32) -> Option<u32> {
+        Some(self.session[number as usize]).filter(|session| *session != NONE)
+    }
+
+    /// Memories of a session, in order.
+    pub(super) fn members(&self, session: u32) -> &[u32] {
+        &self.members[session as usize]
+    }
+
+    /// The memory so many places after this one in its session.
+    pub(super) fn neighbour(&self, number: u32, distance: i64) -> Option<u32> {
+        let session = self.session_of(number)?;
+        let place = i64::from(self.place[number as usize]) + distance;
+        self.members(session).get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Tokens of a memory.
+    pub(super) fn pieces_of(&self, number: u32) -> &[u16] {
+        &self.pieces[self.piece_range(number as usize)]
+    }
+
+    /// Tokens of all memories.
+    pub(super) fn tokens(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Nothing of a model that has no tokens.
+    fn piece_range(&self, at: usize) -> Range<usize> {
+        self.piece_starts.get(at + 1).map_or(0..0, |end| self.piece_starts[at]..*end)
+    }
+
+    pub(super) fn mean_words(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
+        let (total, count) = (self.words_total as f64, self.count().max(1) as f64);
+        total / count
+    }
+
+    /// Words of a session, on average.
+    pub(super) fn mean_session_words(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
+        let (total, count) = (self.session_words as f64, self.members.len().max(1) as f64);
+        total / count
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+/// What a title is found by, in whatever case of letters; 0 is no title.
+fn title_number(title: &str) -> u32 {
+    let hash = fnv1a(title_form(title).as_bytes());
+    let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
+    if title.is_empty() { 0 } else { number.max(1) }
+}
+
+/// Words of somebody's name in lower case, and whether it begins with a capital.
+fn name_words(actor: &str) -> (Vec<String>, bool) {
+    let mut found = Vec::new();
+    if is_somebodys(actor) {
+        words(actor, |word| found.push(word.to_owned()));
+    }
+    (found, actor.starts_with(char::is_uppercase))
+}
+
+/// The part of a memory its vector is made of.
+pub(super) fn embedded(row: &MemoryRow) -> String {
+    let content = &row.content[..row.content.floor_char_boundary(EMBEDDED_BYTES_MAX)];
+    match row.title.is_empty() {
+        true => content.to_owned(),
+        false => format!("{}\n{content}", row.title),
+    }
+}
+
+#[cfg(test)]
+mod tests;

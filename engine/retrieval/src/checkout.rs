@@ -1,0 +1,203 @@
+//! A context for a prompt: what has to be in it, and what fits the query best, within a budget of tokens.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
+use engine_core::retrieval::question::Question;
+use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, RepeatedItem, Verdict};
+use engine_core::words::terms::Terms;
+use rusqlite::Connection;
+
+use super::built_in::token_count;
+use super::provider_results::ProviderResults;
+use super::rank::Ranked;
+use super::search::Retrieval;
+use engine_projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
+
+/// From here on most of what was asked for is there, and some of it.
+const LIKELY: f64 = 0.75;
+const POSSIBLE: f64 = 0.5;
+/// A memory whose score is less than this share of the best one's says something else.
+const WORTH_SHARE_MIN: f64 = 0.3;
+
+/// Memories that are told to have the text of another.
+const REPEATED_MAX: usize = 100;
+
+/// A checked checkout.
+#[derive(Debug, Clone)]
+pub struct Checkout {
+    /// What is looked for; its limit is the most memories that are put in for the query.
+    pub search: Search,
+    pub token_budget: u32,
+    pub mandatory_types: Vec<String>,
+    pub mandatory_ids: Vec<String>,
+}
+
+/// A memory as it would stand in the context.
+struct Candidate {
+    shown: Shown,
+    text: String,
+    piece: Piece,
+}
+
+impl Candidate {
+    fn new(shown: Shown, worth: f64) -> Candidate {
+        let text = render(&shown);
+        let tokens = token_count(&text);
+        let piece = Piece { seq: shown.seq, tokens, worth };
+        Candidate { shown, text, piece }
+    }
+
+    fn item(&self) -> CheckoutItem {
+        CheckoutItem {
+            id: self.shown.id.clone(),
+            citation: self.shown.citation.clone(),
+            tokens: u32::try_from(self.piece.tokens).unwrap_or(u32::MAX),
+            score: self.piece.worth,
+        }
+    }
+}
+
+/// Texts that were met, each with the memory that had it first: the best one that was found.
+#[derive(Debug, Default)]
+struct Texts {
+    met: HashMap<String, String>,
+    repeated: Vec<RepeatedItem>,
+    /// Who has the text of another: sequence number, and the other's id.
+    same: Vec<(i64, String)>,
+}
+
+impl Texts {
+    /// Whether no memory before had this text; notes which one did. Blanks around it make no other text.
+    fn is_new(&mut self, shown: &Shown) -> bool {
+        let text = shown.content.trim();
+        let Some(same_as) = self.met.get(text) else {
+            self.met.insert(text.to_owned(), shown.id.clone());
+            return true;
+        };
+        self.same.push((shown.seq, same_as.clone()));
+        if self.repeated.len() < REPEATED_MAX {
+            self.repeated.push(RepeatedItem {
+                id: shown.id.clone(),
+                citation: shown.citation.clone(),
+                same_as: same_as.clone(),
+            });
+        }
+        false
+    }
+}
+
+/// One line, and more if the memory has more; nothing in it changes from one answer to the next.
+fn render(shown: &Shown) -> String {
+    let Shown { citation, title, content, occurred_at, .. } = shown;
+    let day = occurred_at.get(..10).unwrap_or(occurred_at);
+    let title = if title.is_empty() { String::new() } else { format!("{title}: ") };
+    format!("[{citation}] {day} {title}{content}\n")
+}
+
+impl Retrieval {
+    /// The context, or how many tokens what has to be in it needs; and until when that is right if nothing is written,
+    /// microseconds.
+    pub fn checkout(
+        &self,
+        connection: &Connection,
+        checkout: &Checkout,
+        asked: &ProviderResults,
+    ) -> rusqlite::Result<(Result<CheckoutAnswer, TooMuch>, i64)> {
+        let moment = connection.unchecked_transaction()?;
+        let bounds = checkout.search.moment.bounds(&moment)?;
+        let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
+        let until = self.right_until(&moment, search)?;
+        let (ranked, weights, degraded) = self.best(&moment, search, asked)?;
+        self.count("checkout", &degraded);
+        let mut texts = Texts::default();
+        let all = shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?;
+        let has_to: BTreeSet<i64> = all.iter().map(|shown| shown.seq).collect();
+        let first = all.into_iter().filter(|shown| texts.is_new(shown));
+        let mandatory: Vec<Candidate> = first.map(|shown| Candidate::new(shown, 0.0)).collect();
+        let best = ranked.first().map_or(0.0, |ranked| ranked.score);
+        let mut optional = Vec::new();
+        for found in ranked.iter().filter(|found| !has_to.contains(&found.seq)) {
+            if optional.len() == search.limit as usize {
+                break;
+            }
+            let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
+            // The same text a second time tells nothing, and takes the place of what would.
+            if let Some(shown) = shown_whole(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
+                optional.push(Candidate::new(shown, worth));
+            }
+        }
+        let pieces =
+            |from: &[Candidate]| from.iter().map(|candidate| candidate.piece).collect::<Vec<Piece>>();
+        let (first, rest) = match pack(&pieces(&mandatory), &pieces(&optional), *token_budget as usize) {
+            Ok(packed) => packed,
+            Err(too_much) => return Ok((Err(too_much), until)),
+        };
+        let items =
+            |from: &[Candidate], places: &[usize]| places.iter().map(|place| from[*place].item()).collect();
+        let relevant = rest.taken.iter().map(|place| &optional[*place]);
+        let within: Vec<&Candidate> = mandatory.iter().chain(relevant).collect();
+        let answerability = answerability(&search.words, &ranked, &within, &texts.same);
+        let answer = CheckoutAnswer {
+            context: context(&mandatory, &first, &optional, &rest),
+            tokens: u32::try_from(first.tokens + rest.tokens).unwrap_or(u32::MAX),
+            token_budget: *token_budget,
+            mandatory: items(&mandatory, &first.taken),
+            relevant: items(&optional, &rest.taken),
+            elided: items(&optional, &rest.elided),
+            repeated: texts.repeated,
+            answerability,
+            applied_seq: applied_seq(&moment)?.unsigned_abs(),
+            weights,
+            degraded,
+        };
+        Ok((Ok(answer), until))
+    }
+}
+
+fn context(mandatory: &[Candidate], first: &Packed, optional: &[Candidate], rest: &Packed) -> String {
+    let mut text = String::new();
+    for candidate in first.taken.iter().map(|place| &mandatory[*place]) {
+        let _infallible = write!(text, "{}", candidate.text);
+    }
+    for candidate in rest.taken.iter().map(|place| &optional[*place]) {
+        let _infallible = write!(text, "{}", candidate.text);
+    }
+    text
+}
+
+/// How much of the query occurs in what is in the context: the best share of its words in a memory and its neighbours,
+/// and the best likeness of its tokens, half and half. Of a memory that was not ranked, or by nothing but its place,
+/// it is the share of the words in its text: a word that occurs is as like as can be.
+fn answerability(
+    query: &str,
+    ranked: &[Ranked],
+    within: &[&Candidate],
+    same: &[(i64, String)],
+) -> Answerability {
+    let ids: BTreeSet<&str> = within.iter().map(|candidate| candidate.shown.id.as_str()).collect();
+    // What has the text of a memory that is in the context is in it as well.
+    let repeated = same.iter().filter(|(_, same_as)| ids.contains(same_as.as_str())).map(|(seq, _)| *seq);
+    let seqs: BTreeSet<i64> = within.iter().map(|candidate| candidate.shown.seq).chain(repeated).collect();
+    let is_compared = |ranked: &&Ranked| ranked.coverage > 0.0 || ranked.alike > 0.0;
+    let compared: Vec<&Ranked> =
+        ranked.iter().filter(|ranked| seqs.contains(&ranked.seq)).filter(is_compared).collect();
+    let known: BTreeSet<i64> = compared.iter().map(|ranked| ranked.seq).collect();
+    let (terms, question) = (Terms::default(), Question::read(query));
+    let kept = question.kept(&[]);
+    let others = within.iter().filter(|candidate| !known.contains(&candidate.shown.seq));
+    let share_in = |Candidate { shown, .. }: &Candidate| {
+        terms.share(&format!("{}\n{}", shown.title, shown.content), &kept)
+    };
+    let share = others.map(|candidate| share_in(candidate)).fold(0.0, f64::max);
+    let words = compared.iter().map(|ranked| ranked.coverage).fold(share, f64::max);
+    let meaning = compared.iter().map(|ranked| ranked.alike).fold(share, f64::max);
+    let score = f64::midpoint(words, meaning);
+    let verdict = match score {
+        score if score >= LIKELY => Verdict::Likely,
+        score if score >= POSSIBLE => Verdict::Possible,
+        _ => Verdict::Unlikely,
+    };
+    Answerability { score, verdict }
+}

@@ -1,0 +1,475 @@
+//! The thread that gives every memory a vector, and takes those of forgotten memories away. It goes over all memories
+//! once at its start and then over what is new; what has the vector of its text already is left alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
+use super::{Answering, Embeddings, Surroundings, sent};
+use crate::providers::{Batch, Client, Failure, Use, embed, wait_before};
+use crate::token_count;
+use engine_log::Store;
+use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
+
+/// Memories that are looked at in one read.
+const CHUNK_MEMORIES: usize = 512;
+/// Tokens in one request, beside those of its last text: what servers take at once, most of them.
+const REQUEST_TOKENS_MAX: usize = 32_768;
+/// Memories come one by one; so long is waited for more, so that they share a request.
+const GATHER: Duration = Duration::from_millis(50);
+/// The file is not let grow into this share of the volume: the log needs it.
+const FREE_SHARE_MIN: u64 = 20;
+/// The shortest text worth a try, bytes, when the model refuses longer ones.
+const SHORTENED_BYTES_MIN: usize = 512;
+/// A text that no model refuses.
+const PROBE: &str = "memory";
+
+/// Why vectors are not made at the moment.
+#[derive(Debug, Error)]
+pub(super) enum Trouble {
+    #[error("the projection cannot be read: {0}")]
+    Projection(#[from] Unreadable),
+    #[error("the file of vectors: {0}")]
+    Store(#[from] rusqlite::Error),
+    #[error("removing the file of vectors: {0}")]
+    Remove(#[from] std::io::Error),
+    #[error("the model: {0}")]
+    Model(#[from] Failure),
+    #[error("less than a twentieth of the volume is free, or the log takes no events")]
+    NoRoom,
+    #[error("stopping")]
+    Stopping,
+}
+
+/// A memory and what is sent of it.
+struct Text {
+    memory: i64,
+    project: String,
+    text: String,
+    digest: TextDigest,
+}
+
+/// Memories that follow each other in the log.
+struct Chunk {
+    /// Of which projection.
+    path: Option<String>,
+    /// Events up to this one were looked at.
+    through: i64,
+    texts: Vec<Text>,
+    /// There is more.
+    more: bool,
+}
+
+pub(super) struct Filler {
+    embeddings: Arc<Embeddings>,
+    client: Client,
+    around: Surroundings,
+    stopped: watch::Receiver<bool>,
+    /// Of which projection the memories were that were looked at.
+    path: Option<String>,
+    through: i64,
+    forgotten_through: i64,
+    /// Memories there are, and the last one that was counted.
+    total: u64,
+    counted_through: i64,
+    failed: u32,
+    opened: Option<(Arc<VectorStore>, ModelRow)>,
+    /// The file was found damaged.
+    damaged: bool,
+    /// Something was kept or removed since it was last told.
+    changed: bool,
+}
+
+impl Filler {
+    pub(super) fn new(
+        embeddings: Arc<Embeddings>,
+        client: Client,
+        around: Surroundings,
+        stopped: watch::Receiver<bool>,
+    ) -> Filler {
+        Filler {
+            embeddings,
+            client,
+            around,
+            stopped,
+            path: None,
+            through: 0,
+            forgotten_through: 0,
+            total: 0,
+            counted_through: 0,
+            failed: 0,
+            opened: None,
+            damaged: false,
+            changed: true,
+        }
+    }
+
+    /// Works until it is stopped, on a runtime of its own.
+    pub(super) fn run(mut self) {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(self.work()),
+            Err(fault) => tracing::error!(%fault, "no runtime for the embeddings"),
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut changes = self.around.projection.changes();
+        let mut stopped = self.stopped.clone();
+        while !*stopped.borrow() {
+            changes.mark_unchanged();
+            let wait = match self.round().await {
+                Ok(()) => {
+                    self.failed = 0;
+                    self.embeddings.tell(|told| told.status.failure = None);
+                    None
+                }
+                Err(trouble) => Some(self.wait_after(&trouble)),
+            };
+            let changed = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    // The sender lives as long as the projection does.
+                    None => {
+                        let _closed = changes.changed().await;
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+
+    fn wait_after(&mut self, trouble: &Trouble) -> Duration {
+        self.failed = self.failed.saturating_add(1);
+        self.changed = true;
+        let wait = match trouble {
+            Trouble::Model(failure) => failure.wait(),
+            _ => None,
+        };
+        if let Trouble::Store(fault) = trouble
+            && is_damage(fault)
+        {
+            self.forget_the_file();
+        }
+        match trouble {
+            Trouble::Stopping | Trouble::Projection(Unreadable::NotReady) => {}
+            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "no vectors are made"),
+            _ => tracing::warn!(%trouble, "no vectors are made at the moment; searches do without new ones"),
+        }
+        if !matches!(trouble, Trouble::Stopping) {
+            self.embeddings.tell(|told| told.status.failure = Some(trouble.to_string()));
+        }
+        // As long as the service says, and a little spread.
+        wait.unwrap_or_default() + wait_before(if wait.is_some() { 1 } else { self.failed }, random())
+    }
+
+    fn forget_the_file(&mut self) {
+        self.embeddings.tell(|told| (told.store, told.answering) = (None, None));
+        (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
+    }
+
+    /// Gives all memories there are now their vectors.
+    async fn round(&mut self) -> Result<(), Trouble> {
+        let (store, model) = self.opened()?;
+        loop {
+            self.take_away_forgotten(&store, &model)?;
+            let Some(chunk) = self.next_chunk()? else { continue };
+            self.fill(&store, &model, &chunk).await?;
+            self.through = chunk.through;
+            if !chunk.more {
+                break;
+            }
+        }
+        // Counting them is not for every event.
+        if std::mem::take(&mut self.changed) { self.finish(&store, &model).await } else { Ok(()) }
+    }
+
+    /// The file with the row of the model; says who answers when it is opened.
+    fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), Trouble> {
+        if let Some(opened) = &self.opened {
+            return Ok(opened.clone());
+        }
+        if self.damaged {
+            VectorStore::discard(&self.around.directory)?;
+            self.damaged = false;
+        }
+        let service = &self.embeddings.service;
+        let (name, url) = (&service.service.model, service.service.url.to_string());
+        let store = Arc::new(VectorStore::open(&self.around.directory)?);
+        let model = store.model(name, service.dimension, &url)?;
+        // An older model is reached where the new one is, or not at all: nobody else is sent anything.
+        let answers = |row: &&ModelRow| row.complete && row.dimension > 0 && row.url == url;
+        let models = store.models()?;
+        let row = Some(&model).filter(answers).or(models.iter().find(answers));
+        let answering = row.map(|row| answering(&store, row)).transpose()?;
+        self.path = None;
+        self.embeddings.tell(|told| {
+            let previous = match &answering {
+                Some(answering) if answering.model == model.id => None,
+                Some(answering) => Some(answering.name.clone()),
+                None => Some("built in".to_owned()),
+            };
+            told.status.previous = previous;
+            (told.store, told.answering) = (Some(Arc::clone(&store)), answering);
+            told.version += 1;
+        });
+        self.opened = Some((Arc::clone(&store), model.clone()));
+        Ok((store, model))
+    }
+
+    /// Memories that were forgotten since the last time, whose vectors are gone now.
+    fn take_away_forgotten(&mut self, store: &VectorStore, model: &ModelRow) -> Result<Vec<i64>, Trouble> {
+        let after = self.forgotten_through;
+        let (gone, applied) = self.read(|connection| {
+            let mut gone = Vec::new();
+            forgotten_after(connection, after, |memory| gone.push(memory))?;
+            Ok((gone, applied_seq(connection)?))
+        })?;
+        let removed = store.remove(&gone)?;
+        self.forgotten_through = applied;
+        if removed > 0 {
+            self.changed = true;
+            self.total = self.total.saturating_sub(gone.len() as u64);
+            self.report(store, model)?;
+        }
+        Ok(gone)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Trouble> {
+        Ok(self.around.projection.read_blocking(|connection| {
+            let moment = connection.unchecked_transaction()?;
+            read(&moment)
+        })?)
+    }
+
+    /// The memories behind those that were looked at; none when they are now of another projection, which begins anew.
+    fn next_chunk(&mut self) -> Result<Option<Chunk>, Trouble> {
+        let after = self.through;
+        let (chunk, total) = self.read(|connection| {
+            let mut texts = Vec::new();
+            let more = memories_of_all_after(connection, after, CHUNK_MEMORIES, |project, row| {
+                let text = sent(row);
+                let digest = digest(&text);
+                texts.push(Text { memory: row.seq, project: project.to_owned(), text, digest });
+            })?;
+            let last = texts.last().map_or(after, |text| text.memory);
+            let through = if more { last } else { applied_seq(connection)?.max(after) };
+            let path = connection.path().map(str::to_owned);
+            let total = if path == self.path {
+                None
+            } else {
+                Some((memory_count(connection)?, applied_seq(connection)?))
+            };
+            Ok((Chunk { path, through, texts, more }, total))
+        })?;
+        if let Some((total, applied)) = total {
+            (self.path, self.total, self.counted_through) = (chunk.path, total, applied);
+            (self.through, self.forgotten_through) = (0, 0);
+            return Ok(None);
+        }
+        let uncounted = chunk.texts.iter().filter(|text| text.memory > self.counted_through);
+        self.total += uncounted.count() as u64;
+        self.counted_through = self.counted_through.max(chunk.through);
+        Ok(Some(chunk))
+    }
+
+    /// Brings the file in step with these memories: what is not among them goes, what has no vector of its text gets
+    /// one.
+    async fn fill(&mut self, store: &VectorStore, model: &ModelRow, chunk: &Chunk) -> Result<(), Trouble> {
+        let after = self.through;
+        let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();
+        let kept = store.memories(after, chunk.through)?;
+        let gone: Vec<i64> =
+            kept.into_iter().filter(|memory| memories.binary_search(memory).is_err()).collect();
+        let removed = store.remove(&gone)?;
+        let held = store.held(model.id, after, chunk.through)?;
+        let missing = chunk.texts.iter().filter(|text| held.get(&text.memory) != Some(&text.digest));
+        let mut wanted: Vec<&Text> = Vec::new();
+        let mut changed = removed > 0;
+        for text in missing {
+            changed = true;
+            match store.same(model.id, &text.digest)? {
+                Some(vector) => self.put(store, model, &[(text, vector)])?,
+                None => wanted.push(text),
+            }
+        }
+        self.changed |= changed;
+        while !wanted.is_empty() {
+            let later = wanted.split_off(self.fitting(&wanted));
+            self.check_room()?;
+            let vectors = self.vectors(&wanted).await?;
+            let made: Vec<(&Text, Vec<f32>)> = wanted.into_iter().zip(vectors).collect();
+            self.put(store, model, &made)?;
+            // What was forgotten meanwhile is not sent.
+            let gone = self.take_away_forgotten(store, model)?;
+            wanted = later;
+            wanted.retain(|text| !gone.contains(&text.memory));
+        }
+        if changed { self.report(store, model) } else { Ok(()) }
+    }
+
+    /// How many of these go into one request.
+    fn fitting(&self, texts: &[&Text]) -> usize {
+        let mut tokens = 0;
+        let fits = |text: &&&Text| {
+            let before = tokens;
+            tokens += token_count(&text.text);
+            before < REQUEST_TOKENS_MAX
+        };
+        texts.iter().take(self.embeddings.service.batch).take_while(fits).count().max(1)
+    }
+
+    fn check_room(&self) -> Result<(), Trouble> {
+        let space = self.around.published.space();
+        let full = space.capacity > 0 && space.available < space.capacity / FREE_SHARE_MIN;
+        if full || self.around.published.store() != Store::Writable { Err(Trouble::NoRoom) } else { Ok(()) }
+    }
+
+    fn put(&self, store: &VectorStore, model: &ModelRow, made: &[(&Text, Vec<f32>)]) -> Result<(), Trouble> {
+        let vectors: Vec<NewVector<'_>> = made
+            .iter()
+            .map(|(Text { memory, project, digest, .. }, vector)| NewVector {
+                memory: *memory,
+                project,
+                digest: *digest,
+                vector,
+            })
+            .collect();
+        Ok(store.put(model.id, &vectors)?)
+    }
+
+    /// A vector for each text, an empty one where the model takes none of it.
+    async fn vectors(&mut self, texts: &[&Text]) -> Result<Vec<Vec<f32>>, Trouble> {
+        let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+        match self.embed(&all).await {
+            Err(Trouble::Model(failure)) if failure.is_about_the_texts() => {}
+            answer => return answer,
+        }
+        // If it refuses everything, it is not about the texts.
+        self.embed(&[PROBE]).await?;
+        let mut vectors = Vec::with_capacity(all.len());
+        for text in all {
+            vectors.push(self.shortened(text).await?);
+        }
+        Ok(vectors)
+    }
+
+    async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, Trouble> {
+        let mut length = text.len();
+        loop {
+            match self.embed(&[&text[..text.floor_char_boundary(length)]]).await {
+                Ok(vectors) => return Ok(vectors.into_iter().next().unwrap_or_default()),
+                Err(Trouble::Model(failure)) if failure.is_about_the_texts() => {}
+                Err(trouble) => return Err(trouble),
+            }
+            length /= 2;
+            if length < SHORTENED_BYTES_MIN {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// One request. It waits until the limits let it go, and is given up when the engine stops.
+    async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Trouble> {
+        let service = &self.embeddings.service;
+        let batch = Batch { model: &service.service.model, dimensions: service.dimension, texts };
+        let client = &self.client;
+        if self.failed > 0 {
+            client.provider().count_retry();
+        }
+        let asking = async {
+            loop {
+                match embed(client, batch, Use::Filling, service.service.timeout).await {
+                    Err(Failure::Throttled(wait)) => tokio::time::sleep(wait).await,
+                    answer => return answer.map_err(Trouble::Model),
+                }
+            }
+        };
+        tokio::select! {
+            answer = asking => answer,
+            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Trouble::Stopping),
+        }
+    }
+
+    /// Says how far it is, and what can be read.
+    fn report(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
+        let rows = store.models()?;
+        let dimension = rows.iter().find(|row| row.id == model.id).map(|row| row.dimension);
+        let (_, embedded) = store.extent(model.id)?;
+        let answering = self.embeddings.told().answering.clone();
+        let last = answering.as_ref().map(|answering| store.extent(answering.model)).transpose()?;
+        self.total = self.total.max(embedded);
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let metrics = &self.around.metrics;
+        metrics.stored.set(gauge(embedded));
+        metrics.missing.set(gauge(self.total - embedded));
+        self.embeddings.tell(|told| {
+            told.status.dimension = dimension.filter(|dimension| *dimension > 0);
+            (told.status.embedded, told.status.total) = (embedded, self.total);
+            if let (Some(answering), Some((last, _))) = (&mut told.answering, last) {
+                answering.last = last;
+            }
+            told.version += 1;
+        });
+        Ok(())
+    }
+
+    /// Every memory has its vector: this model answers from now on, and what others made goes.
+    async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
+        let (_, embedded) = store.extent(model.id)?;
+        self.total = embedded;
+        self.report(store, model)?;
+        if embedded == 0 {
+            return Ok(());
+        }
+        let answers = self.embeddings.told().answering.as_ref().is_some_and(|a| a.model == model.id);
+        if !answers {
+            store.complete(model.id)?;
+            let rows = store.models()?;
+            let Some(row) = rows.iter().find(|row| row.id == model.id && row.dimension > 0) else {
+                return Ok(());
+            };
+            let answering = answering(store, row)?;
+            tracing::info!(
+                model = row.name,
+                dimension = row.dimension,
+                embedded,
+                "the model answers from now on"
+            );
+            self.embeddings.tell(|told| {
+                (told.answering, told.status.previous) = (Some(answering), None);
+                told.version += 1;
+            });
+        }
+        while store.drop_others(model.id)? {
+            tokio::task::yield_now().await;
+            if *self.stopped.borrow() {
+                return Err(Trouble::Stopping);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<Answering> {
+    let (last, _) = store.extent(row.id)?;
+    Ok(Answering {
+        model: row.id,
+        dimension: row.dimension,
+        last,
+        name: row.name.clone(),
+        dimensions: row.dimensions,
+    })
+}
+
+/// A random number; the waits are not spread where there is none.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_default()
+}

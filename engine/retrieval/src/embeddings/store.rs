@@ -1,0 +1,386 @@
+//! The side file of vectors that cost something to make: kept with the model that made them, thrown away at any time
+//! for the price of making them again. It holds no text: a digest says of which text a vector is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use engine_core::embedding::length;
+use engine_core::embedding::quantised::Quantised;
+use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest, Sha256};
+
+const FILE: &str = "vectors.sqlite";
+/// Of the tables below. A file of another version is thrown away.
+const VERSION: i64 = 1;
+/// Vectors of another model that are removed in one transaction.
+const DROP_STEP: usize = 2_000;
+
+const TABLES: &str = "
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, dimensions INTEGER NOT NULL, -- asked for; 0: none
+    url TEXT NOT NULL, dimension INTEGER NOT NULL, complete INTEGER NOT NULL,
+    UNIQUE (name, dimensions)
+) STRICT;
+-- What a scan needs stands before the vector itself, so that reading it does not read that.
+CREATE TABLE vectors (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, model INTEGER NOT NULL, memory INTEGER NOT NULL, project TEXT NOT NULL,
+    sha256 BLOB NOT NULL, scale REAL NOT NULL, cells BLOB NOT NULL, vector BLOB NOT NULL,
+    UNIQUE (model, memory)
+) STRICT;
+CREATE INDEX vectors_by_project ON vectors (model, project, id);
+CREATE INDEX vectors_by_text ON vectors (model, sha256);
+";
+
+/// Found by the index of model and memory, one model after the other.
+const OF_ANY_MODEL: &str = "FROM vectors WHERE model IN (SELECT id FROM models) AND memory";
+
+/// The digest of a text a vector is made of.
+pub type TextDigest = [u8; 32];
+
+/// The digest of a text a vector is made of.
+pub fn digest(text: &str) -> TextDigest {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// A model that has made vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelRow {
+    pub(super) id: i64,
+    pub(super) name: String,
+    /// Numbers in a vector that were asked for, if any were.
+    pub(super) dimensions: Option<usize>,
+    /// Where it was reached last.
+    pub(super) url: String,
+    /// Numbers in its vectors; 0 until the first is there.
+    pub(super) dimension: usize,
+    /// Every memory there was had a vector once.
+    pub(super) complete: bool,
+}
+
+/// A vector to be kept. One without numbers says that no vector can be made of the text.
+#[derive(Debug)]
+pub(super) struct NewVector<'a> {
+    pub(super) memory: i64,
+    pub(super) project: &'a str,
+    pub(super) digest: TextDigest,
+    pub(super) vector: &'a [f32],
+}
+
+/// A vector as a scan needs it.
+#[derive(Debug)]
+pub struct Stored<'a> {
+    pub id: i64,
+    pub memory: i64,
+    pub digest: TextDigest,
+    pub scale: f32,
+    /// Signed bytes; empty when there is no vector.
+    pub cells: &'a [u8],
+}
+
+/// The file, and connections to it.
+#[derive(Debug)]
+pub struct VectorStore {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl VectorStore {
+    /// Removes the file.
+    pub(super) fn discard(directory: &Path) -> Result<(), io::Error> {
+        remove(&directory.join(FILE))
+    }
+
+    /// Opens the file, or begins a new one where it cannot be read.
+    pub(super) fn open(directory: &Path) -> rusqlite::Result<VectorStore> {
+        let cannot = |fault: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(fault));
+        fs::create_dir_all(directory).map_err(cannot)?;
+        let path = directory.join(FILE);
+        let found = match begin(&path) {
+            Err(fault) if !is_damage(&fault) => return Err(fault),
+            found => found.ok().flatten(),
+        };
+        let writer = match found {
+            Some(writer) => writer,
+            None => {
+                tracing::warn!("the file of vectors cannot be used: they are made again");
+                remove(&path).map_err(cannot)?;
+                begin(&path)?.ok_or(rusqlite::Error::InvalidQuery)?
+            }
+        };
+        Ok(VectorStore { path, writer: Mutex::new(writer), readers: Mutex::default() })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads on a connection of its own: one thread writes while others read.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
+        let answer = read(&connection)?;
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(answer)
+    }
+
+    /// The row of a model, made if there is none.
+    pub(super) fn model(
+        &self,
+        name: &str,
+        dimensions: Option<usize>,
+        url: &str,
+    ) -> rusqlite::Result<ModelRow> {
+        self.writer().execute(
+            "INSERT INTO models (name, dimensions, url, dimension, complete) VALUES (?1, ?2, ?3, 0, 0)
+             ON CONFLICT (name, dimensions) DO UPDATE SET url = excluded.url",
+            (name, number(dimensions.unwrap_or(0)), url),
+        )?;
+        let found = self.models()?.into_iter().find(|row| row.name == name && row.dimensions == dimensions);
+        found.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// All models, the newest first.
+    pub(super) fn models(&self) -> rusqlite::Result<Vec<ModelRow>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, name, dimensions, url, dimension, complete FROM models ORDER BY id DESC",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(ModelRow {
+                    id: row.get(0)?,
+                    name: row.get(1)?,
+                    dimensions: Some(size(row.get(2)?)).filter(|dimensions| *dimensions > 0),
+                    url: row.get(3)?,
+                    dimension: size(row.get(4)?),
+                    complete: row.get(5)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Every memory there is has a vector of this model.
+    pub(super) fn complete(&self, model: i64) -> rusqlite::Result<()> {
+        self.writer().execute("UPDATE models SET complete = 1 WHERE id = ?1", [model]).map(drop)
+    }
+
+    /// Of which texts this model has vectors for memories after one and up to another.
+    pub(super) fn held(
+        &self,
+        model: i64,
+        after: i64,
+        through: i64,
+    ) -> rusqlite::Result<BTreeMap<i64, TextDigest>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT memory, sha256 FROM vectors WHERE model = ?1 AND memory > ?2 AND memory <= ?3",
+            )?;
+            statement.query_map((model, after, through), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// The last vector of all models, and how many there are of one.
+    pub(super) fn extent(&self, model: i64) -> rusqlite::Result<(i64, u64)> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT (SELECT coalesce(max(id), 0) FROM vectors), count(*) FROM vectors WHERE model = ?1")?
+                .query_row([model], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+        })
+    }
+
+    /// The vector that the same text has already.
+    pub(super) fn same(&self, model: i64, digest: &TextDigest) -> rusqlite::Result<Option<Vec<f32>>> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT vector FROM vectors WHERE model = ?1 AND sha256 = ?2 LIMIT 1")?
+                .query_row((model, digest), |row| Ok(numbers(row.get_ref(0)?.as_blob()?)))
+                .optional()
+        })
+    }
+
+    /// Keeps vectors, all or none, in place of those of the same memories.
+    pub(super) fn put(&self, model: i64, vectors: &[NewVector<'_>]) -> rusqlite::Result<()> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        for NewVector { memory, project, digest, vector } in vectors {
+            let quantised = Quantised::new(vector);
+            let length = length(vector);
+            let scale = if length > 0.0 { f64::from(quantised.scale / length) } else { 0.0 };
+            let cells: Vec<u8> = quantised.cells.iter().map(|cell| cell.cast_unsigned()).collect();
+            let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO vectors (model, memory, project, sha256, scale, cells, vector)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute((model, memory, project, digest, scale, cells, bytes))?;
+        }
+        if let Some(dimension) = vectors.iter().map(|new| new.vector.len()).find(|dimension| *dimension > 0) {
+            transaction
+                .execute("UPDATE models SET dimension = ?2 WHERE id = ?1", (model, number(dimension)))?;
+        }
+        transaction.commit()
+    }
+
+    /// Removes every vector of these memories, also from the write-ahead log: a vector tells much about its text.
+    pub(super) fn remove(&self, memories: &[i64]) -> rusqlite::Result<usize> {
+        if memories.is_empty() {
+            return Ok(0);
+        }
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        let mut removed = 0;
+        for memory in memories {
+            removed +=
+                transaction.prepare_cached(&format!("DELETE {OF_ANY_MODEL} = ?1"))?.execute([memory])?;
+        }
+        transaction.commit()?;
+        if removed > 0 {
+            truncate(&writer)?;
+        }
+        Ok(removed)
+    }
+
+    /// Memories after one and up to another that have a vector of any model.
+    pub(super) fn memories(&self, after: i64, through: i64) -> rusqlite::Result<BTreeSet<i64>> {
+        self.read(|connection| {
+            let wanted = format!("SELECT memory {OF_ANY_MODEL} > ?1 AND memory <= ?2");
+            let mut statement = connection.prepare_cached(&wanted)?;
+            statement.query_map((after, through), |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Removes a step of what other models have made. Whether there is more.
+    pub(super) fn drop_others(&self, model: i64) -> rusqlite::Result<bool> {
+        let writer = self.writer();
+        let removed = writer
+            .prepare_cached(
+                "DELETE FROM vectors WHERE id IN (SELECT id FROM vectors WHERE model IN
+                 (SELECT id FROM models WHERE id <> ?1) LIMIT ?2)",
+            )?
+            .execute((model, number(DROP_STEP)))?;
+        if removed < DROP_STEP {
+            writer.execute("DELETE FROM models WHERE id <> ?1", [model])?;
+            truncate(&writer)?;
+        }
+        Ok(removed == DROP_STEP)
+    }
+
+    /// At most so many vectors of a project that were kept after one, in that order, until `each` refuses. Whether
+    /// there may be more.
+    pub fn load(
+        &self,
+        model: i64,
+        project: &str,
+        after: i64,
+        limit: usize,
+        mut each: impl FnMut(&Stored<'_>) -> bool,
+    ) -> rusqlite::Result<bool> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, memory, sha256, scale, cells FROM vectors
+                 WHERE model = ?1 AND project = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            )?;
+            let mut rows = statement.query((model, project, after, number(limit)))?;
+            let mut count = 0;
+            while let Some(row) = rows.next()? {
+                #[expect(clippy::cast_possible_truncation, reason = "it was a float of 32 bits")]
+                let scale = row.get::<_, f64>(3)? as f32;
+                let cells = row.get_ref(4)?.as_blob()?;
+                let stored =
+                    Stored { id: row.get(0)?, memory: row.get(1)?, digest: row.get(2)?, scale, cells };
+                if !each(&stored) {
+                    return Ok(false);
+                }
+                count += 1;
+            }
+            Ok(count == limit)
+        })
+    }
+
+    /// The vectors themselves.
+    pub fn exact(&self, model: i64, memories: &[i64]) -> rusqlite::Result<HashMap<i64, Vec<f32>>> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT vector FROM vectors WHERE model = ?1 AND memory = ?2")?;
+            let mut found = HashMap::with_capacity(memories.len());
+            for memory in memories {
+                let vector = statement
+                    .query_row((model, memory), |row| Ok(numbers(row.get_ref(0)?.as_blob()?)))
+                    .optional()?;
+                found.extend(vector.map(|vector| (*memory, vector)));
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// An SQLite file that is of no use any more.
+pub(super) fn is_damage(fault: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(fault.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(name) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A connection with the tables in place; none to a file of another version.
+fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    let connection = connect(path)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (version, tables) {
+        (VERSION, _) => {}
+        (0, 0) => {
+            connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(connection))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(16);
+    // What a power cut takes is made again.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 8388608;
+         PRAGMA cache_size = -4096; PRAGMA busy_timeout = 2000;",
+    )?;
+    Ok(connection)
+}
+
+/// Takes what was removed out of the write-ahead log. Where a reader is in the way, the next removal or the end does
+/// it.
+fn truncate(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn number(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn size(number: i64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Finding items the way memories are found: lanes put them forward, the same learned sum ranks them.
+
+use std::collections::BTreeMap;
+
+use engine_core::retrieval::features::Counted;
+use engine_core::retrieval::question::Question;
+use engine_core::tags::Tags;
+use engine_core::wire::Degraded;
+use rusqlite::Connection;
+
+use super::rank::{Found, LANE_TOP, Narrow, Query};
+use super::search::{MEMORY, Retrieval, lane, without_catalogs};
+use super::shared_catalog::{Extent, Of};
+use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
+
+/// Items and their scores, best first, and what took no part in finding them.
+type RankedItems = (Vec<(i64, f64)>, Vec<Degraded>);
+
+impl Retrieval {
+    /// Answers from one moment of the projection. Whoever wants all gets, behind what was found, what fits no better
+    /// than anything.
+    pub fn items(
+        &self,
+        connection: &Connection,
+        search: &ItemSearch,
+        all_are_wanted: bool,
+    ) -> rusqlite::Result<Items> {
+        let moment = connection.unchecked_transaction()?;
+        let Some(words) = search.asked() else { return search.newest(&moment) };
+        let among = match search.filtered(&moment)? {
+            Some(Filtered::TooMany) => return Ok(Items::TooMany),
+            Some(Filtered::These(these)) => Some(these),
+            None => None,
+        };
+        let question = Question::read(words);
+        let (ranked, degraded) = match question.words.is_empty() {
+            // Marks only: nothing has them as words.
+            true => (Vec::new(), Vec::new()),
+            false => self.ranked_items(&moment, search, &question, among.as_deref())?,
+        };
+        self.count("items_search", &degraded);
+        let mut answer = search.ranked(&moment, &ranked, all_are_wanted)?;
+        if let Items::Found(found) = &mut answer {
+            found.degraded = degraded;
+        }
+        Ok(answer)
+    }
+
+    /// Items and their scores between 0 and 1, best first.
+    fn ranked_items(
+        &self,
+        connection: &Connection,
+        search: &ItemSearch,
+        question: &Question,
+        among: Option<&[i64]>,
+    ) -> rusqlite::Result<RankedItems> {
+        let bounds = search.moment.bounds(connection)?;
+        let mut degraded = Vec::new();
+        let by_texts = |degraded: Vec<Degraded>| -> rusqlite::Result<RankedItems> {
+            let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
+            Ok((ranked, degraded))
+        };
+        // A catalog has the latest versions alone: of a log that is read up to a breach others may count.
+        if bounds.known_seq != i64::MAX {
+            return by_texts(without_catalogs("integrity").collect());
+        }
+        let held = match self.catalogs.current(connection, &Of::items(&search.project))? {
+            Ok(held) => held,
+            Err(missing) => return by_texts(without_catalogs(missing.reason()).collect()),
+        };
+        let state = held.read();
+        if state.extent == Extent::Words {
+            degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
+        }
+        let weights = self.weights(connection)?.normalised();
+        let counted = Counted::by(&weights);
+        let tags = Tags::default();
+        let narrow = narrow(search, &tags, among, bounds);
+        let mut query = Query::new(&state.catalog, question, None, counted.compares_tokens());
+        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&narrow, |each| items_having_any(connection, &terms, each));
+        let lexical = lane("lexical", lexical, &mut degraded)?;
+        let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
+        let ranked = query.rank(&found, &narrow, &weights);
+        // Weights may be negative, and their sum with them.
+        let ranked = ranked.into_iter().map(|found| (found.seq, found.score.clamp(0.0, 1.0))).collect();
+        Ok((ranked, degraded))
+    }
+}
+
+fn narrow<'a>(
+    search: &'a ItemSearch,
+    tags: &'a Tags,
+    among: Option<&'a [i64]>,
+    bounds: Bounds,
+) -> Narrow<'a> {
+    Narrow {
+        kind: None,
+        session: None,
+        tags,
+        below: Some(search.prefix.as_str()),
+        among,
+        bounds,
+        for_context: false,
+    }
+}

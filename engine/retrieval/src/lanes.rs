@@ -1,0 +1,196 @@
+//! What each lane makes of each candidate. What is compared of a memory is looked at once, although it stands beside
+//! several others.
+
+use std::collections::HashMap;
+
+use engine_core::retrieval::features::{Counted, LANES, min_max};
+
+use super::catalog::Catalog;
+use super::rank::{Narrow, Query};
+use super::texts::Word;
+use engine_projection::Bounds;
+
+/// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of
+/// one without end its first thousand say what it is about.
+const SESSION_MEMBERS_MAX: usize = 1_024;
+/// Lanes of meaning, as places in [`LANES`].
+const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
+/// Lanes that ask how often the words of the query occur.
+const WORDS: [usize; 6] = [0, 2, 4, 8, 10, 11];
+/// The lane of best likenesses in a memory.
+const MATCH: usize = 6;
+/// The same in a memory and its neighbours.
+pub(super) const NEAR_MATCH: usize = 7;
+
+/// Scores of each lane, by the place of the candidate.
+pub(super) type Lanes = [Vec<f64>; LANES.len()];
+
+/// How often each term of the query occurs in memories that were looked at.
+#[derive(Debug, Default)]
+struct Counts {
+    places: HashMap<u32, usize>,
+    counts: Vec<f64>,
+}
+
+impl Counts {
+    /// The sum over these.
+    fn sum(&mut self, catalog: &Catalog, asked: &[u32], of: &[u32]) -> Vec<f64> {
+        let length = asked.len();
+        let mut sum = vec![0.0; length];
+        for number in of {
+            let from = *self.places.entry(*number).or_insert_with(|| {
+                let from = self.counts.len();
+                self.counts.resize(from + length, 0.0);
+                catalog.texts.count(*number, asked, &mut self.counts[from..]);
+                from
+            });
+            let counts = &self.counts[from..from + length];
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        sum
+    }
+}
+
+/// Scores of the sessions that were met.
+#[derive(Debug, Default)]
+struct Sessions {
+    scores: HashMap<u32, (f64, f64)>,
+}
+
+impl Query<'_> {
+    /// The scores of each lane as they are. Those that count for nothing are not looked at, but for what a context is
+    /// chosen by.
+    pub(super) fn lanes(&mut self, chosen: &[u32], narrow: &Narrow<'_>, counted: &Counted) -> Lanes {
+        let is = |lane: usize| counted.lanes[lane];
+        let words = narrow.for_context || WORDS.iter().any(|lane| is(*lane));
+        let mut lanes: Lanes = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));
+        let (mut counts, mut sessions) = (Counts::default(), Sessions::default());
+        for number in chosen {
+            let own = [*number];
+            let near = self.window(*number, 1, &narrow.bounds);
+            let wide = self.window(*number, 2, &narrow.bounds);
+            let mut count = |of: &[u32], is: bool| match words && is {
+                true => counts.sum(self.catalog, &self.words, of),
+                false => Vec::new(),
+            };
+            let (own_counts, near_counts, wide_counts) =
+                (count(&own, true), count(&near, true), count(&wide, is(4)));
+            let (pairs, proximity) = if is(12) || is(13) { self.pairs(*number) } else { (0.0, 0.0) };
+            let (session_lexical, session_static) = self.session(*number, &mut sessions, counted);
+            let row = [
+                self.by_words(&own_counts, &own),
+                if is(1) { self.alike(&own) } else { 0.0 },
+                self.by_words(&near_counts, &near),
+                if is(3) { self.alike(&near) } else { 0.0 },
+                self.by_words(&wide_counts, &wide),
+                if is(5) { self.alike(&wide) } else { 0.0 },
+                if is(MATCH) { self.matching(&own) } else { 0.0 },
+                if is(NEAR_MATCH) || narrow.for_context { self.matching(&near) } else { 0.0 },
+                session_lexical,
+                session_static,
+                self.asked.coverage(&own_counts),
+                self.asked.coverage(&near_counts),
+                pairs,
+                proximity,
+            ];
+            lanes.iter_mut().zip(row).for_each(|(lane, score)| lane.push(score));
+        }
+        lanes
+    }
+
+    /// A memory and those around it in its session, as far as they were known at the moment asked about.
+    fn window(&self, number: u32, reach: i64, bounds: &Bounds) -> Vec<u32> {
+        let near = |distance: i64| match distance {
+            0 => Some(number),
+            _ => {
+                self.catalog.neighbour(number, distance).filter(|near| self.catalog.was_known(*near, bounds))
+            }
+        };
+        (-reach..=reach).filter_map(near).collect()
+    }
+
+    /// Several memories as one text beside the words of the query.
+    fn by_words(&self, counts: &[f64], of: &[u32]) -> f64 {
+        let words: f64 = of.iter().map(|number| f64::from(self.catalog.words[*number as usize])).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a handful of neighbours")]
+        let mean = self.catalog.mean_words() * of.len() as f64;
+        self.asked.score(counts, words, mean)
+    }
+
+    /// Several memories as one text beside the direction of the query.
+    fn alike(&self, of: &[u32]) -> f64 {
+        let exact = match of {
+            [number] => self.exact.get(number).copied(),
+            _ => None,
+        };
+        let rounded = || self.vector.as_ref().map(|vector| self.rows.likeness_of_all(vector, of));
+        exact.or_else(rounded).map_or(0.0, f64::from)
+    }
+
+    fn matching(&mut self, of: &[u32]) -> f64 {
+        self.late.as_mut().map_or(0.0, |late| late.score(self.catalog, of))
+    }
+
+    /// Brings lanes between 0 and 1 among the candidates. Shares are there already. A memory without a session is a
+    /// session of its own.
+    pub(super) fn scale(&self, lanes: &mut Lanes, chosen: &[u32]) {
+        const SESSIONS: [(usize, usize); 2] = [(8, 0), (9, 1)];
+        lanes[..8].iter_mut().for_each(|lane| min_max(lane, |_| true));
+        let inside = |at: usize| self.catalog.session_of(chosen[at]).is_some();
+        for (session, own) in SESSIONS {
+            min_max(&mut lanes[session], inside);
+            for at in (0..chosen.len()).filter(|at| !inside(*at)) {
+                lanes[session][at] = lanes[own][at];
+            }
+        }
+        for lane in MEANING {
+            lanes[lane].iter_mut().for_each(|score| *score *= self.trust);
+        }
+    }
+
+    fn session(&self, number: u32, sessions: &mut Sessions, counted: &Counted) -> (f64, f64) {
+        let Some(session) = self.catalog.session_of(number) else { return (0.0, 0.0) };
+        *sessions.scores.entry(session).or_insert_with(|| {
+            let members = self.catalog.members(session);
+            let members = &members[..members.len().min(SESSION_MEMBERS_MAX)];
+            let words: f64 = members.iter().map(|n| f64::from(self.catalog.words[*n as usize])).sum();
+            let lexical = match counted.lanes[8] {
+                true => {
+                    let mut counts = vec![0.0; self.words.len()];
+                    members.iter().for_each(|n| self.catalog.texts.count(*n, &self.words, &mut counts));
+                    self.asked.score(&counts, words, self.catalog.mean_session_words())
+                }
+                false => 0.0,
+            };
+            let alike = self
+                .vector
+                .as_ref()
+                .filter(|_| counted.lanes[9])
+                .map_or(0.0, |vector| f64::from(self.rows.likeness_of_session(vector, members)));
+            (lexical, alike)
+        })
+    }
+
+    /// Shares of neighbouring words of the query that stand together in a memory, at most two apart, and by how close.
+    fn pairs(&self, number: u32) -> (f64, f64) {
+        let asked: Vec<Word> =
+            self.catalog.texts.of(number).filter(|word| self.words.contains(&word.number)).collect();
+        let places =
+            |wanted: u32| asked.iter().filter(move |word| word.number == wanted).map(|word| word.place);
+        let says = |wanted: u32| {
+            let place = self.words.iter().position(|number| *number == wanted);
+            place.map_or(0.0, |place| self.asked.terms()[place].1)
+        };
+        let (mut together, mut close, mut total) = (0.0, 0.0, 0.0);
+        for pair in self.stems.windows(2).filter(|pair| pair[0] != pair[1]) {
+            let weight = says(pair[0]).min(says(pair[1]));
+            total += weight;
+            let gaps = places(pair[0]).flat_map(|a| places(pair[1]).map(move |b| a.abs_diff(b)));
+            if let Some(gap) = gaps.min() {
+                together += if gap <= 2 { weight } else { 0.0 };
+                close += weight / f64::from(gap.max(1));
+            }
+        }
+        if total > 0.0 { (together / total, close / total) } else { (0.0, 0.0) }
+    }
+}

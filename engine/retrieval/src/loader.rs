@@ -1,0 +1,162 @@
+//! The thread that makes catalogs which take too long for a search.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::catalog::embedded;
+use super::catalogs::Catalogs;
+use super::outside;
+use super::recent::PROJECTS_MAX;
+use super::shared_catalog::{Extent, Held, Kind, Of, Progress};
+use engine_projection::{ProjectionShared, item_projects, projects};
+
+/// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
+const STEP_MEMORIES: usize = 512;
+
+/// Makes what takes too long for a search.
+pub(super) struct Loader {
+    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) projection: Arc<ProjectionShared>,
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl Loader {
+    pub(super) fn run(self, requests: &Receiver<Of>) {
+        self.warm_up();
+        // Ends when the last sender is gone.
+        for of in requests {
+            self.load(&of);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Makes catalogs before anybody asks, as far as they fit: of the projects that were searched last, then of the
+    /// largest.
+    fn warm_up(&self) {
+        let patience = Duration::from_millis(50);
+        let mut largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
+        while largest.is_err() && !self.is_stopping() {
+            thread::sleep(patience);
+            largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
+        }
+        let mut warmed: Vec<Of> =
+            self.catalogs.recent.read().iter().map(|project| Of::memories(project)).collect();
+        warmed.extend(largest.unwrap_or_default().iter().map(|(project, _)| Of::memories(project)));
+        let with_items = self.projection.read_blocking(|connection| item_projects(connection, PROJECTS_MAX));
+        warmed.extend(with_items.unwrap_or_default().iter().map(|project| Of::items(project)));
+        for of in warmed {
+            if self.is_stopping() || self.catalogs.size().1 > self.catalogs.bytes_max / 2 {
+                return;
+            }
+            self.load(&of);
+        }
+    }
+
+    fn load(&self, of: &Of) {
+        loop {
+            if self.is_stopping() {
+                return;
+            }
+            let step = self.projection.read_blocking(|connection| {
+                let moment = connection.unchecked_transaction()?;
+                let held = self.catalogs.held(&moment, of);
+                let mut state = held.write();
+                let room = self.catalogs.bytes_max;
+                let progress = state.catch_up(&moment, of, STEP_MEMORIES, room)?;
+                if progress == Progress::TooLarge && state.extent != Extent::Nothing {
+                    self.catalogs.lessen(&mut state, of);
+                }
+                drop(state);
+                self.catalogs.make_room(Some(of));
+                Ok((held, progress))
+            });
+            match step {
+                Ok((held, Progress::Whole)) => {
+                    self.weigh_anew(&held, of);
+                    held.asked.store(false, Ordering::Release);
+                    self.take_over(&held, of);
+                    held.asked_for_vectors.store(false, Ordering::Release);
+                    return;
+                }
+                Ok((held, _)) if held.read().extent == Extent::Nothing => {
+                    held.asked.store(false, Ordering::Release);
+                    return;
+                }
+                Ok((held, _)) => held.asked.store(true, Ordering::Release),
+                Err(fault) => {
+                    tracing::warn!(%fault, "a catalog could not be made; the next search asks for it again");
+                    return self.give_up(of);
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, of: &Of) {
+        let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = shelf.catalogs.get(of) {
+            held.asked.store(false, Ordering::Release);
+            held.asked_for_vectors.store(false, Ordering::Release);
+        }
+    }
+
+    /// Vectors of an outside model, step by step.
+    fn take_over(&self, held: &Held, of: &Of) {
+        let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
+        loop {
+            let more =
+                outside::load(&mut held.write().catalog, &of.project, (&answering, &store), STEP_MEMORIES);
+            if !more.unwrap_or(false) || self.is_stopping() {
+                return;
+            }
+        }
+    }
+
+    /// Beside the vectors that answer meanwhile: only the last step keeps searches waiting.
+    fn weigh_anew(&self, held: &Held, of: &Of) {
+        let (mut vectors, seqs) = {
+            let mut state = held.write();
+            if !state.catalog.vectors.is_outgrown() {
+                return;
+            }
+            // Both are there for a while. Without the room for it today's weights go on.
+            if state.catalog.bytes() + state.catalog.vectors.bytes() > self.catalogs.bytes_max {
+                state.catalog.vectors.keep_weights();
+                return;
+            }
+            (state.catalog.vectors.weighed_anew(), state.catalog.seqs().to_vec())
+        };
+        let mut after = 0;
+        loop {
+            let step = self.projection.read_blocking(|connection| {
+                of.rows_after(connection, after, STEP_MEMORIES, |row| {
+                    while seqs.get(vectors.len()).is_some_and(|seq| *seq < row.seq) {
+                        vectors.put_again("");
+                    }
+                    if vectors.len() < seqs.len() {
+                        vectors.put_again(&embedded(row));
+                    }
+                    after = row.seq;
+                })
+            });
+            match step {
+                Ok(true) if vectors.len() < seqs.len() && !self.is_stopping() => {}
+                Ok(_) => break,
+                Err(_) => return,
+            }
+        }
+        while vectors.len() < seqs.len() {
+            vectors.put_again("");
+        }
+        let mut state = held.write();
+        // A search may have begun it anew with less meanwhile.
+        if state.extent == Extent::Everything && state.catalog.len() >= seqs.len() {
+            state.catalog.replace_vectors(vectors, seqs.len());
+        }
+    }
+}

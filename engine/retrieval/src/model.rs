@@ -1,0 +1,81 @@
+//! What turns texts into vectors.
+
+use engine_core::embedding::hashing;
+
+use super::built_in::built_in;
+use super::directory::DirectoryModel;
+
+/// How vectors are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Model {
+    /// None are made: words alone are searched.
+    Off,
+    /// The built-in table, its tokens weighted by how rare they are in the project.
+    #[default]
+    BuiltIn,
+    /// Spelling alone, without a table.
+    Hashing,
+    /// A model that was read from files. It lives as long as the process, as the built-in one does.
+    Directory(&'static DirectoryModel),
+}
+
+impl Model {
+    /// Names in the configuration of those that need nothing else.
+    pub const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
+
+    /// The model of this name.
+    pub fn named(name: &str) -> Option<Model> {
+        [Model::Off, Model::BuiltIn, Model::Hashing]
+            .into_iter()
+            .zip(Model::NAMES)
+            .find(|(_, n)| *n == name)
+            .map(|(m, _)| m)
+    }
+
+    /// Name and version, kept with what was made by it.
+    pub fn id(self) -> &'static str {
+        match self {
+            Model::Off => "none",
+            Model::BuiltIn => "static-minilm-256/1",
+            Model::Hashing => "hashing-256/1",
+            Model::Directory(model) => model.id(),
+        }
+    }
+
+    /// Numbers in a vector.
+    pub fn dimension(self) -> usize {
+        match self {
+            Model::Off => 0,
+            Model::BuiltIn => built_in().table.dimension(),
+            Model::Hashing => hashing::DIMENSION,
+            Model::Directory(model) => model.dimension(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Texts with the tokens and vectors that the model's own tokenizer and the table give.
+    const VECTORS: &str = include_str!("../../core/tests/fixtures/embedding/vectors.json");
+
+    #[test]
+    fn tokens_and_vectors_are_those_of_the_model() {
+        let model = built_in();
+        let vectors: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
+        assert!(vectors.len() >= 30);
+        for vector in vectors {
+            let text = vector["text"].as_str().unwrap();
+            let tokens = model.pieces.encode(text);
+            assert_eq!(serde_json::json!(tokens), vector["ids"], "{text:?}");
+            let Some(mean) = vector["mean"].as_array() else { continue };
+            let embedded = model.table.embed(&tokens, |_| 1.0);
+            for (found, expected) in embedded.iter().zip(mean) {
+                assert!((f64::from(*found) - expected.as_f64().unwrap()).abs() < 1e-4, "{text:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+use std::num::NonZeroU32;
+
+use serde_json::json;
+
+use super::*;
+use crate::providers::fake::{Does, Fake, vector};
+use crate::providers::rerank::rerank;
+use crate::providers::{Batch, embed};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn service(url: &str) -> Service {
+    Service {
+        url: url.parse().unwrap(),
+        model: "letters".into(),
+        key_file: None,
+        timeout: PATIENCE,
+        requests_per_minute: NonZeroU32::new(1_000).unwrap(),
+        tokens_per_minute: None,
+        price_per_million: 2_000_000,
+    }
+}
+
+struct Asking {
+    fake: Fake,
+    client: Client,
+    metrics: Arc<Metrics>,
+}
+
+async fn asking(script: impl IntoIterator<Item = Does>) -> Asking {
+    let fake = Fake::start(script).await;
+    let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
+    let service = service(&format!("http://{}/v1/embeddings", fake.address));
+    let provider = Provider::new("embedding", service, true, Arc::clone(&metrics)).unwrap();
+    Asking { fake, client: Client::new(provider).unwrap(), metrics }
+}
+
+impl Asking {
+    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Failure> {
+        self.embed_within(texts, PATIENCE).await
+    }
+
+    async fn embed_within(&self, texts: &[&str], patience: Duration) -> Result<Vec<Vec<f32>>, Failure> {
+        let batch = Batch { model: "letters", dimensions: None, texts };
+        embed(&self.client, batch, Use::Asking, patience).await
+    }
+
+    fn counted(&self, outcome: &str) -> u64 {
+        self.metrics.requests.with_label_values(&["embedding", outcome]).get()
+    }
+}
+
+#[tokio::test]
+async fn vectors_tokens_and_cost_come_back() {
+    let asking = asking([]).await;
+    let vectors = asking.embed(&["tea", "a stone"]).await.unwrap();
+    assert_eq!(vectors, [vector("tea"), vector("a stone")]);
+    let (_, body) = asking.fake.heard.lock().unwrap()[0].clone();
+    assert_eq!(body, json!({"model": "letters", "input": ["tea", "a stone"]}));
+    let metrics = &asking.metrics;
+    assert_eq!((asking.counted("ok"), metrics.tokens.with_label_values(&["embedding"]).get()), (1, 14));
+    let cost = metrics.cost.with_label_values(&["embedding"]).get();
+    assert!((cost - 14.0 * 2.0 / 1e6).abs() < 1e-12, "{cost}");
+}
+
+#[tokio::test]
+async fn every_way_to_fail_has_its_name_and_tells_no_text() {
+    let two = json!({"data": [{"index": 0, "embedding": [1.0, 0.0]}, {"index": 1, "embedding": [1.0]}]});
+    for (does, label) in [
+        (Does::Status(500, None), "server_error"),
+        (Does::Status(302, Some(("location", "http://192.0.2.1/"))), "refused"),
+        (Does::Status(401, None), "refused"),
+        (Does::Status(429, Some(("retry-after", "7"))), "rate_limited"),
+        (Does::Status(503, Some(("retry-after", "7"))), "rate_limited"),
+        (Does::Status(503, None), "server_error"),
+        (Does::Hang, "timeout"),
+        (Does::Bytes("<html>", 1), "malformed"),
+        (Does::Answer(two), "malformed"),
+        (Does::Bytes("                ", 1 << 20), "too_large"),
+    ] {
+        let asking = asking([does.clone()]).await;
+        let failure =
+            asking.embed_within(&["my secret", "b"], Duration::from_millis(1_500)).await.unwrap_err();
+        assert_eq!(failure.label(), label, "{does:?}: {failure}");
+        assert!(!format!("{failure} {failure:?}").contains("secret"));
+        assert_eq!(asking.counted(label), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_says_later_is_not_asked_before() {
+    let asking = asking([Does::Status(429, Some(("retry-after", "60")))]).await;
+    assert_eq!(asking.embed(&["a"]).await, Err(Failure::RateLimited(Duration::from_secs(60))));
+    let again = asking.embed(&["a"]).await.unwrap_err();
+    assert!(again.wait().is_some_and(|wait| wait > Duration::from_secs(50)), "{again:?}");
+    assert_eq!(asking.fake.heard.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_work_is_left_alone() {
+    let asking = asking((0..20).map(|_| Does::Status(500, None))).await;
+    let mut open = 0;
+    for _ in 0..10 {
+        let failure = asking.embed(&["a"]).await.unwrap_err();
+        open += usize::from(failure.label() == "breaker_open");
+    }
+    assert_eq!((asking.fake.heard.lock().unwrap().len(), open), (5, 5));
+    assert_eq!(asking.metrics.breaker.with_label_values(&["embedding"]).get(), 1);
+}
+
+#[tokio::test]
+async fn texts_that_are_refused_are_no_fault_of_the_service() {
+    let asking = asking((0..8).map(|_| Does::Status(400, None))).await;
+    for _ in 0..8 {
+        assert!(asking.embed(&["a"]).await.unwrap_err().is_about_the_texts());
+    }
+    assert!(asking.embed(&["a"]).await.is_ok());
+}
+
+#[tokio::test]
+async fn nobody_is_there() {
+    let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
+    // A port that was just closed.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let provider = Provider::new("embedding", service(&format!("http://{port}/")), false, metrics).unwrap();
+    let client = Client::new(provider).unwrap();
+    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    assert_eq!(embed(&client, batch, Use::Asking, PATIENCE).await, Err(Failure::Unreachable));
+}
+
+#[tokio::test]
+async fn the_key_is_sent_and_read_again_when_it_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let fake = Fake::start([Does::Status(401, None)]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    std::fs::write(&path, "old-key").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let service = Service { key_file: Some(path.clone()), ..service(&format!("http://{}/", fake.address)) };
+    let provider = Provider::new(
+        "embedding",
+        service,
+        false,
+        Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap()),
+    )
+    .unwrap();
+    assert!(!format!("{provider:?}").contains("old-key"));
+    let client = Client::new(provider).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&path, "new-key\n").unwrap();
+    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    assert_eq!(embed(&client, batch, Use::Asking, PATIENCE).await, Err(Failure::Status(401)));
+    assert!(embed(&client, batch, Use::Asking, PATIENCE).await.is_ok());
+    let keys: Vec<String> = fake.heard.lock().unwrap().iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(keys, ["Bearer old-key", "Bearer new-key"]);
+}
+
+#[tokio::test]
+async fn documents_are_ranked() {
+    let results =
+        json!({"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}]});
+    let asking = asking([Does::Answer(results)]).await;
+    let ranked = rerank(&asking.client, "what is hot", &["ice", "tea"], PATIENCE).await.unwrap();
+    assert_eq!(ranked, [(1, 0.9), (0, 0.2)]);
+    let (_, body) = asking.fake.heard.lock().unwrap()[0].clone();
+    assert_eq!((&body["query"], &body["documents"]), (&json!("what is hot"), &json!(["ice", "tea"])));
+}

@@ -1,0 +1,108 @@
+//! How often a service may be asked. What is done in the background leaves a part to the searches, which do not wait.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+/// Of so many parts of what is allowed, one is kept for searches where the background uses the service too. A limit
+/// has to be at least this much, so that each has a part.
+pub const PARTS: u32 = 4;
+
+/// What a service is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// By somebody who waits for an answer.
+    Asking,
+    /// In the background.
+    Filling,
+}
+
+/// Both uses of one service.
+#[derive(Debug)]
+pub(super) struct Limits {
+    asking: Part,
+    filling: Part,
+}
+
+#[derive(Debug)]
+struct Part {
+    requests: DefaultDirectRateLimiter,
+    tokens: Option<(NonZeroU32, DefaultDirectRateLimiter)>,
+    clock: DefaultClock,
+}
+
+impl Limits {
+    pub(super) fn new(requests: NonZeroU32, tokens: Option<NonZeroU32>, fills: bool) -> Limits {
+        let asking = |whole: NonZeroU32| if fills { share(whole, 1) } else { whole };
+        let filling = |whole: NonZeroU32| share(whole, PARTS - 1);
+        Limits {
+            asking: Part::new(asking(requests), tokens.map(asking)),
+            filling: Part::new(filling(requests), tokens.map(filling)),
+        }
+    }
+
+    /// Whether a request of about so many tokens may be sent now; otherwise how long to wait.
+    pub(super) fn admit(&self, using: Use, tokens: u32) -> Result<(), Duration> {
+        match using {
+            Use::Asking => self.asking.admit(tokens),
+            Use::Filling => self.filling.admit(tokens),
+        }
+    }
+}
+
+fn share(whole: NonZeroU32, parts: u32) -> NonZeroU32 {
+    let share = u64::from(whole.get()) * u64::from(parts) / u64::from(PARTS);
+    u32::try_from(share).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}
+
+impl Part {
+    fn new(requests: NonZeroU32, tokens: Option<NonZeroU32>) -> Part {
+        Part {
+            requests: RateLimiter::direct(Quota::per_minute(requests)),
+            tokens: tokens.map(|tokens| (tokens, RateLimiter::direct(Quota::per_minute(tokens)))),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    fn admit(&self, tokens: u32) -> Result<(), Duration> {
+        let now = self.clock.now();
+        if let Some((whole, limiter)) = &self.tokens
+            // One request of more than a minute's tokens takes a whole minute's.
+            && let Some(tokens) = NonZeroU32::new(tokens.min(whole.get()))
+            && let Ok(Err(not_until)) = limiter.check_n(tokens)
+        {
+            return Err(not_until.wait_time_from(now));
+        }
+        self.requests.check().map_err(|not_until| not_until.wait_time_from(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(limits: &Limits, using: Use, tokens: u32) -> usize {
+        (0..1_000).take_while(|_| limits.admit(using, tokens).is_ok()).count()
+    }
+
+    #[test]
+    fn searches_have_a_part_that_the_background_leaves() {
+        let eight = NonZeroU32::new(8).unwrap();
+        let limits = Limits::new(eight, None, true);
+        assert_eq!((count(&limits, Use::Filling, 9), count(&limits, Use::Asking, 9)), (6, 2));
+        let wait = limits.admit(Use::Asking, 1).unwrap_err();
+        assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(30), "{wait:?}");
+        assert_eq!(count(&Limits::new(eight, None, false), Use::Asking, 9), 8);
+    }
+
+    #[test]
+    fn tokens_are_limited_and_one_large_request_still_goes() {
+        let (many, tokens) = (NonZeroU32::new(1_000).unwrap(), NonZeroU32::new(400));
+        let limits = Limits::new(many, tokens, true);
+        assert_eq!(count(&limits, Use::Filling, 100), 3);
+        let limits = Limits::new(many, tokens, true);
+        assert_eq!(count(&limits, Use::Filling, 100_000), 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! The key of a service: read from a file, sent in a header, shown nowhere.
+
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use hyper::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+/// Keys have a few hundred bytes at most.
+const KEY_BYTES_MAX: u64 = 4_096;
+/// Permissions of everybody else.
+const OTHERS: u32 = 0o007;
+
+/// Why a key cannot be used.
+#[derive(Debug, Error)]
+pub enum BadKey {
+    #[error("cannot read the key in {0:?}: {1}")]
+    Read(std::path::PathBuf, io::Error),
+    #[error(
+        "everybody may read the key in {0:?}: take that away (chmod o-rwx, or defaultMode: 0440 of the volume)"
+    )]
+    Open(std::path::PathBuf),
+    #[error("the file {0:?} holds no key: one line of visible ASCII is expected")]
+    Form(std::path::PathBuf),
+}
+
+/// Reads the key a file holds.
+pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
+    let unread = |fault| BadKey::Read(path.to_owned(), fault);
+    let file = std::fs::File::open(path).map_err(unread)?;
+    if file.metadata().map_err(unread)?.permissions().mode() & OTHERS != 0 {
+        return Err(BadKey::Open(path.to_owned()));
+    }
+    let mut text = String::new();
+    file.take(KEY_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
+    let key = SecretString::from(text.trim());
+    let is_key = !key.expose_secret().is_empty()
+        && text.len() as u64 <= KEY_BYTES_MAX
+        && key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok(key) } else { Err(BadKey::Form(path.to_owned())) }
+}
+
+/// The header that carries it, marked so that nobody prints it.
+pub(super) fn header(key: &SecretString) -> HeaderValue {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+        .expect("visible ASCII, which was checked when it was read, is a header");
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    fn written(text: &str, mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_key_is_read_and_never_shown() {
+        let (_directory, path) = written("sk-secret\n", 0o440);
+        let key = read(&path).unwrap();
+        assert_eq!(key.expose_secret(), "sk-secret");
+        let shown = format!("{key:?} {:?}", header(&key));
+        assert!(!shown.contains("secret") || shown.contains("REDACTED") && !shown.contains("sk-"), "{shown}");
+        assert_eq!(header(&key), "Bearer sk-secret");
+    }
+
+    #[test]
+    fn what_everybody_may_read_or_is_no_key_is_refused() {
+        let (_directory, path) = written("sk-secret", 0o444);
+        assert!(matches!(read(&path), Err(BadKey::Open(_))));
+        for text in ["", "  \n", "two words", "zwei\nzeilen", "ключ"] {
+            let (_directory, path) = written(text, 0o400);
+            let fault = read(&path).unwrap_err();
+            assert!(matches!(fault, BadKey::Form(_)), "{text:?}");
+            assert!(text.trim().is_empty() || !fault.to_string().contains(text));
+        }
+        assert!(matches!(read(Path::new("/nowhere/key")), Err(BadKey::Read(..))));
+    }
+}

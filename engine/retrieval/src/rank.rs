@@ -1,0 +1,402 @@
+//! Ranks the memories of one project beside a query.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine_core::limits::ACTOR_DEFAULT;
+use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evidence, NAMES};
+use engine_core::retrieval::question::Question;
+use engine_core::retrieval::weights::score;
+use engine_core::tags::Tags;
+use engine_core::words::terms::{Term, characters, is_joined, number};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::catalog::Catalog;
+use super::lanes::{Lanes, NEAR_MATCH};
+use super::late_interaction::Late;
+use super::names::NONE;
+use super::rows::{AskedVector, Rows};
+use crate::embeddings::{AskedOutside, VectorStore};
+use engine_projection::{Best, Bounds};
+
+/// Memories each lane puts forward.
+pub(super) const LANE_TOP: usize = 250;
+/// Of vectors that were made outside, how many more are compared unrounded: what rounding has put behind comes forward.
+const UNROUNDED_FACTOR: usize = 2;
+/// What lanes of meaning count at least.
+const TRUST_MIN: f64 = 0.5;
+/// The token of words that are in no other, in the built-in table.
+const UNKNOWN_TOKEN: u32 = 100;
+/// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only
+/// score.
+const POSTINGS_MAX: u64 = 16_384;
+
+/// A memory and its score.
+#[derive(Debug, Clone)]
+pub(super) struct Ranked {
+    pub(super) seq: i64,
+    pub(super) score: f64,
+    pub(super) features: [f64; NAMES.len()],
+    /// Share of what the query asks for that occurs in it and its neighbours, 0 to 1.
+    pub(super) coverage: f64,
+    /// Best likenesses of the query's tokens in it and its neighbours, on average, 0 to 1.
+    pub(super) alike: f64,
+    /// What the reranker said of it, and what that changed of the score.
+    pub(super) reranked: Option<(f64, f64)>,
+}
+
+/// What narrows a search.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Narrow<'a> {
+    pub(super) kind: Option<&'a str>,
+    pub(super) session: Option<&'a str>,
+    pub(super) tags: &'a Tags,
+    /// Of items: what their namespaces begin with, and which of them, in order, are what a filter asks for.
+    pub(super) below: Option<&'a str>,
+    pub(super) among: Option<&'a [i64]>,
+    pub(super) bounds: Bounds,
+    /// Whether a context is chosen from what is found, which asks how alike each is.
+    pub(super) for_context: bool,
+}
+
+/// The same in the numbers of a catalog.
+pub(super) struct Admission<'a> {
+    catalog: &'a Catalog,
+    kind: Option<u32>,
+    session: Option<u32>,
+    tags_any: Vec<u32>,
+    tags_all: Vec<u32>,
+    below: Option<Vec<bool>>,
+    among: Option<&'a [i64]>,
+    bounds: Bounds,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(catalog: &'a Catalog, narrow: &Narrow<'a>) -> Admission<'a> {
+        // What nothing is called narrows to nothing.
+        let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
+        let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
+        let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
+        Admission {
+            catalog,
+            kind,
+            session,
+            tags_any: numbers(narrow.tags.any()),
+            tags_all: numbers(narrow.tags.all()),
+            below: narrow.below.map(|prefix| catalog.kinds_below(prefix)),
+            among: narrow.among,
+            bounds: narrow.bounds,
+        }
+    }
+
+    pub(super) fn admits(&self, number: u32) -> bool {
+        self.catalog.is_true(number, &self.bounds)
+            && self.kind.is_none_or(|kind| self.catalog.is_of_kind(number, kind))
+            && self.session.is_none_or(|session| self.catalog.session_of(number) == Some(session))
+            && self.is_tagged(number)
+            && self.below.as_ref().is_none_or(|below| below[self.catalog.kind_of(number) as usize])
+            && self.among.is_none_or(|among| among.binary_search(&self.catalog.seq(number)).is_ok())
+    }
+
+    fn is_tagged(&self, number: u32) -> bool {
+        let has = |tag: &u32| self.catalog.tags_of(number).contains(tag);
+        (self.tags_any.is_empty() || self.tags_any.iter().any(has)) && self.tags_all.iter().all(has)
+    }
+}
+
+/// What other lanes have found, by sequence number.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) lexical: Vec<i64>,
+    pub(super) exact: Vec<i64>,
+    pub(super) graph: BTreeMap<i64, f64>,
+}
+
+/// A query as the memories of one project understand it.
+pub(super) struct Query<'a> {
+    pub(super) catalog: &'a Catalog,
+    question: &'a Question,
+    /// Whether it names the actor of this number.
+    named: Vec<bool>,
+    /// What its words are found by.
+    terms: Vec<String>,
+    /// Terms in the order of the query, each as often as it is there, as the catalog numbers them.
+    pub(super) stems: Vec<u32>,
+    pub(super) asked: Asked,
+    /// The numbers of its terms.
+    pub(super) words: Vec<u32>,
+    pub(super) vector: Option<AskedVector>,
+    /// What lanes of meaning count beside those of words, 0.5 to 1.
+    pub(super) trust: f64,
+    /// What the vector is compared with.
+    pub(super) rows: &'a Rows,
+    /// Where these are kept unrounded, and by which model.
+    kept_by: Option<(i64, &'a VectorStore)>,
+    /// Cosines that were computed of those, by number.
+    pub(super) exact: HashMap<u32, f32>,
+    /// Where tokens are compared one by one.
+    pub(super) late: Option<Late>,
+}
+
+impl<'a> Query<'a> {
+    /// `outside` is the vector that an outside model made of the question, and where those of memories are kept. Where
+    /// there are too few of them the built-in ones are compared.
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        question: &'a Question,
+        outside: Option<(&AskedOutside, &'a VectorStore)>,
+        compares_tokens: bool,
+    ) -> Query<'a> {
+        let actors = catalog.actor_words();
+        let named: Vec<bool> =
+            actors.iter().map(|(words, is_capitalised)| question.names(words, *is_capitalised)).collect();
+        let spoken: Vec<String> = actors
+            .iter()
+            .zip(&named)
+            .filter(|(_, named)| **named)
+            .flat_map(|((words, _), _)| words.clone())
+            .collect();
+        let kept = question.kept(&spoken);
+        let mut terms = Vec::with_capacity(kept.len());
+        kept.iter().for_each(|word| terms.extend(terms_of(catalog, word)));
+        let stems: Vec<Term> = terms.iter().map(|term| number(term)).collect();
+        let count = catalog.count() as u64;
+        let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
+        let known = |term: &Term| catalog.texts.number(*term);
+        let words = asked.terms().iter().map(|(term, _)| known(term)).collect();
+        let stems = stems.iter().map(known).collect();
+        let text = kept.join(" ");
+        let late = compares_tokens.then(|| Late::new(catalog, &text));
+        let rows = outside.and_then(|(asked, store)| {
+            let rows = catalog.outside.as_ref()?.rows(asked.model)?;
+            let mut vector = asked.vector.clone();
+            engine_core::embedding::normalise(&mut vector);
+            Some((AskedVector::new(vector), rows, Some((asked.model, store))))
+        });
+        let (vector, rows, kept_by) =
+            rows.unwrap_or_else(|| (catalog.vectors.ask(&text), catalog.vectors.rows(), None));
+        let exact = HashMap::new();
+        let trust = if kept_by.is_some() { 1.0 } else { trust(catalog, &kept) };
+        Query {
+            catalog,
+            question,
+            named,
+            terms,
+            stems,
+            asked,
+            words,
+            vector,
+            trust,
+            rows,
+            kept_by,
+            exact,
+            late,
+        }
+    }
+
+    /// Whether vectors of the outside model are compared.
+    pub(super) fn is_outside(&self) -> bool {
+        self.kept_by.is_some()
+    }
+
+    /// Terms that put memories forward: all that say something, the rarest first, as far as the index can walk them.
+    pub(super) fn telling_terms(&self) -> Vec<String> {
+        let frequency = |term: &str| self.catalog.texts.frequency(number(term));
+        let mut words: Vec<(u64, &String)> = self.terms.iter().map(|term| (frequency(term), term)).collect();
+        words.sort_unstable();
+        words.dedup();
+        let mut walked = 0;
+        let fits = |(frequency, _): &(u64, &String)| {
+            walked += frequency;
+            walked <= POSTINGS_MAX
+        };
+        let telling: Vec<String> =
+            words.iter().copied().take_while(fits).map(|(_, term)| term.clone()).collect();
+        // One is always asked for; the time of a read is bounded anyway.
+        if telling.is_empty() {
+            words.first().map(|(_, term)| (*term).clone()).into_iter().collect()
+        } else {
+            telling
+        }
+    }
+
+    /// The best by their words among those that the full-text index puts forward. It walks them and does not rank
+    /// them: that takes a look at each in its own tables, and here is all that is needed.
+    pub(super) fn best_by_words(
+        &self,
+        narrow: &Narrow<'_>,
+        walk: impl FnOnce(&mut dyn FnMut(i64)) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let (catalog, admission) = (self.catalog, Admission::new(self.catalog, narrow));
+        let (mut best, mut from, mean) = (Best::of(LANE_TOP), 0, catalog.mean_words());
+        let mut counts = vec![0.0; self.asked.terms().len()];
+        walk(&mut |seq| {
+            let Some(number) = catalog.number_from(&mut from, seq) else { return };
+            if admission.admits(number) {
+                counts.fill(0.0);
+                catalog.texts.count(number, &self.words, &mut counts);
+                best.put(seq, self.asked.score(&counts, catalog.words[number as usize].into(), mean));
+            }
+        })?;
+        Ok(best.in_order().map(|(seq, _)| seq).collect())
+    }
+
+    /// The numbers of all memories that are worth a look, in order.
+    fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>, counted: &Counted) -> Vec<u32> {
+        let admission = Admission::new(self.catalog, narrow);
+        let admits = |number: u32| admission.admits(number);
+        let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
+        let mut chosen: Vec<u32> =
+            seqs.filter_map(|seq| self.catalog.number(*seq)).filter(|n| admits(*n)).collect();
+        let (nearest, exact) = if counted.by_direction { self.nearest(admits) } else { Default::default() };
+        chosen.extend(nearest);
+        let distances = (1..=AROUND as i64).flat_map(|distance| [-distance, distance]);
+        let around: Vec<u32> = chosen
+            .iter()
+            .flat_map(|number| {
+                distances.clone().filter_map(|distance| self.catalog.neighbour(*number, distance))
+            })
+            .collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        let mut around = around;
+        around.sort_unstable();
+        around.dedup();
+        around.retain(|number| chosen.binary_search(number).is_err() && admits(*number));
+        chosen.extend(around);
+        chosen.sort_unstable();
+        self.exact = exact;
+        chosen
+    }
+
+    /// The memories most alike, and the cosines that were computed of unrounded vectors.
+    fn nearest(&self, admits: impl Fn(u32) -> bool + Sync) -> (Vec<u32>, HashMap<u32, f32>) {
+        let Some(vector) = &self.vector else { return Default::default() };
+        let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
+        let Some((model, store)) = self.kept_by else {
+            return (numbers(self.rows.nearest(vector, LANE_TOP, admits)), HashMap::new());
+        };
+        let mut found = self.rows.nearest(vector, LANE_TOP * UNROUNDED_FACTOR, admits);
+        let seqs: Vec<i64> = found.iter().map(|(number, _)| self.catalog.seq(*number)).collect();
+        // Of a file that cannot be read the rounded ones are as good as it gets.
+        let unrounded = store.exact(model, &seqs).unwrap_or_default();
+        let mut exact = HashMap::with_capacity(found.len());
+        for ((number, score), seq) in found.iter_mut().zip(seqs) {
+            if let Some(unrounded) = unrounded.get(&seq).filter(|unrounded| !unrounded.is_empty()) {
+                *score = vector.cosine(unrounded);
+                exact.insert(*number, *score);
+            }
+        }
+        found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+        found.truncate(LANE_TOP);
+        (numbers(found), exact)
+    }
+
+    /// Every candidate with its score, best first.
+    pub(super) fn rank(
+        &mut self,
+        found: &Found,
+        narrow: &Narrow<'_>,
+        weights: &[f64; NAMES.len()],
+    ) -> Vec<Ranked> {
+        let counted = Counted::by(weights);
+        let chosen = self.candidates(found, narrow, &counted);
+        let mut lanes = self.lanes(&chosen, narrow, &counted);
+        let [.., coverage, _, _] = &lanes;
+        let (coverage, alike) = (coverage.clone(), lanes[NEAR_MATCH].clone());
+        self.scale(&mut lanes, &chosen);
+        let ranked: Vec<Ranked> = chosen
+            .iter()
+            .enumerate()
+            .map(|(at, number)| {
+                let evidence = self.evidence(&chosen, &lanes, at, *number, found);
+                let features = features::features(self.question, &evidence);
+                Ranked {
+                    seq: self.catalog.seq(*number),
+                    score: score(&features, weights),
+                    features,
+                    coverage: coverage[at],
+                    alike: alike[at],
+                    reranked: None,
+                }
+            })
+            .collect();
+        in_order(&ranked)
+    }
+
+    fn evidence(&self, chosen: &[u32], lanes: &Lanes, at: usize, number: u32, found: &Found) -> Evidence {
+        let catalog = self.catalog;
+        let seq = catalog.seq(number);
+        let actor = catalog.actor[number as usize];
+        let somebody = self.named.iter().any(|named| *named);
+        let mut evidence = Evidence {
+            lanes: std::array::from_fn(|lane| lanes[lane][at]),
+            exact: found.exact.contains(&seq),
+            graph: found.graph.get(&seq).copied().unwrap_or(0.0),
+            turn: catalog.session_of(number).is_some() && catalog.is_somebody(actor),
+            voice: catalog.voices[number as usize],
+            words: catalog.words[number as usize],
+            actor: (somebody && catalog.is_somebody(actor)).then(|| self.named[actor as usize]),
+            date: self.date(number),
+            ..Evidence::default()
+        };
+        let place_of = |near: u32| chosen.binary_search(&near).ok();
+        for (slot, distance) in (-3..=3_i64).filter(|distance| *distance != 0).enumerate() {
+            let Some(near) = catalog.neighbour(number, distance) else { continue };
+            let Some(place) = place_of(near) else { continue };
+            for (around, lane) in AROUND_LANES.into_iter().enumerate() {
+                evidence.around[around][slot] = lanes[lane][place];
+                if distance == -1 && catalog.is_question(near) {
+                    evidence.asked[around] = lanes[lane][place];
+                }
+            }
+        }
+        evidence
+    }
+
+    fn date(&self, number: u32) -> f64 {
+        // When a note was written says nothing of what it is about.
+        if self.question.dates.is_empty() || self.catalog.session_of(number).is_none() {
+            return 0.0;
+        }
+        let occurred = Timestamp::from_microsecond(self.catalog.occurred[number as usize]);
+        occurred.map_or(0.0, |time| self.question.dates.fit(time.to_zoned(TimeZone::UTC).date()))
+    }
+}
+
+/// The best first, and of equals the newer one. What is moved about is numbers: each of these has half a kilobyte.
+fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
+    let mut order: Vec<&Ranked> = ranked.iter().collect();
+    order.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
+    order.into_iter().cloned().collect()
+}
+
+/// What a word is found by. One of a script without blanks of which no memory has even a pair of characters is found
+/// by its single ones: they may stand apart (归还…书 for 还书).
+fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    catalog.terms().of_word(word, |term| terms.push(term.to_owned()));
+    if is_joined(word) && terms.iter().all(|term| catalog.texts.frequency(number(term)) == 0) {
+        terms = characters(word).map(str::to_owned).collect();
+    }
+    terms
+}
+
+/// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in
+/// another language, or of identifiers, leans on its words.
+fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
+    let whole =
+        |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);
+    if kept.is_empty() || !catalog.vectors.has_tokens() {
+        return 1.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "words of one query")]
+    let share = kept.iter().filter(whole).count() as f64 / kept.len() as f64;
+    share.max(TRUST_MIN)
+}
+
+/// Whether a name says who it was.
+pub(super) fn is_somebodys(actor: &str) -> bool {
+    actor != ACTOR_DEFAULT
+}

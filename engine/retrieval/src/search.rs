@@ -1,0 +1,374 @@
+//! One search: each lane puts memories forward, all are ranked together, the best are shown.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine_core::event::RETRIEVAL_WEIGHTS_SET;
+use engine_core::retrieval::features::{Counted, NAMES};
+use engine_core::retrieval::question::Question;
+use engine_core::retrieval::weights::Weights;
+use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
+use engine_core::words::terms::Terms;
+use rusqlite::Connection;
+use serde::Deserialize;
+
+use super::catalogs::{Catalogs, Missing};
+use super::provider_results::ProviderResults;
+use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
+use super::shared_catalog::{Extent, Of};
+use crate::metrics::RetrievalMetrics;
+use engine_projection::{
+    Bounds, Search, applied_seq, exactly, having_any, is_damage, memories_near_at, projects, setting,
+    shown_whole, titled,
+};
+
+/// Projects that are searched one after the other when none is named. Of more, words alone decide.
+const PROJECTS_MAX: usize = 64;
+
+/// Relations between what a query names and what a memory is about, at most.
+const GRAPH_DEPTH: u32 = 2;
+/// Memories that the graph puts forward.
+const GRAPH_TOP: u32 = 100;
+
+/// What searches share.
+#[derive(Debug)]
+pub struct Retrieval {
+    pub(super) catalogs: Arc<Catalogs>,
+    metrics: Arc<RetrievalMetrics>,
+    /// The weights that were read last, and the event that set them.
+    weights: Mutex<(i64, Arc<Weights>)>,
+}
+
+/// Payload of the event that sets weights, as far as it is needed here.
+#[derive(Deserialize)]
+struct WeightsSet {
+    weights: BTreeMap<String, f64>,
+}
+
+/// What a search works on.
+pub(super) struct Scope<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) search: &'a Search,
+    pub(super) question: &'a Question,
+    pub(super) bounds: Bounds,
+    asked: &'a ProviderResults,
+    /// Whether a context is chosen from it.
+    for_context: bool,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn narrow(&self) -> Narrow<'a> {
+        let Search { kind, session, tags, .. } = self.search;
+        Narrow {
+            kind: kind.as_deref(),
+            session: session.as_deref(),
+            tags,
+            below: None,
+            among: None,
+            bounds: self.bounds,
+            for_context: self.for_context,
+        }
+    }
+}
+
+/// Bytes of a memory that a reranker is given: what it reads of one, most of them.
+const RERANKED_BYTES_MAX: usize = 4 << 10;
+
+impl Retrieval {
+    pub fn new(catalogs: Arc<Catalogs>, metrics: Arc<RetrievalMetrics>) -> Retrieval {
+        Retrieval { catalogs, metrics, weights: Mutex::new((0, Arc::new(Weights::learned()))) }
+    }
+
+    /// The weights as of the moment the connection reads.
+    pub fn weights(&self, connection: &Connection) -> rusqlite::Result<Arc<Weights>> {
+        let set = setting(connection, RETRIEVAL_WEIGHTS_SET)?;
+        let mut known = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let seq = set.as_ref().map_or(0, |(seq, ..)| *seq);
+        if known.0 != seq {
+            let parsed = set.and_then(|(_, version, payload)| {
+                let set: WeightsSet = serde_json::from_str(&payload).ok()?;
+                // Checked when they were set; a later version may know other features.
+                Weights::check(&set.weights).ok()?;
+                Some(Weights { version, weights: set.weights })
+            });
+            *known = (seq, Arc::new(parsed.unwrap_or_else(Weights::learned)));
+        }
+        Ok(Arc::clone(&known.1))
+    }
+
+    /// The version of the weights that were read last.
+    pub fn weights_version(&self) -> Arc<str> {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner).1.version.as_str().into()
+    }
+
+    /// Answers from one moment of the projection, and says until when the answer is right if nothing is written,
+    /// microseconds.
+    pub fn search(
+        &self,
+        connection: &Connection,
+        search: &Search,
+        asked: &ProviderResults,
+    ) -> rusqlite::Result<(SearchAnswer, i64)> {
+        let question = Question::read(&search.words);
+        let moment = connection.unchecked_transaction()?;
+        let until = self.right_until(&moment, search)?;
+        let bounds = search.moment.bounds(&moment)?;
+        if search.mode == SearchMode::Lexical || question.words.is_empty() {
+            let nobody = ProviderResults::default();
+            let scope = Scope {
+                connection: &moment,
+                search,
+                question: &question,
+                bounds,
+                asked: &nobody,
+                for_context: false,
+            };
+            return Ok((self.lexical(&scope)?, until));
+        }
+        let weights = self.weights(&moment)?;
+        let scope =
+            Scope { connection: &moment, search, question: &question, bounds, asked, for_context: false };
+        let mut degraded = asked.degraded.clone();
+        let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
+        let total = ranked.len() as u64;
+        let from = (search.offset as usize).min(ranked.len());
+        ranked.drain(..from);
+        ranked.truncate(search.limit as usize);
+        self.count("search", &degraded);
+        let answer = SearchAnswer {
+            items: self.shown(&scope, &ranked, &weights)?,
+            total,
+            // More may be alike than were looked at.
+            total_is_bound: total >= LANE_TOP as u64,
+            applied_seq: applied_seq(&moment)?.unsigned_abs(),
+            mode: SearchMode::Hybrid,
+            weights: weights.version.clone(),
+            degraded,
+        };
+        Ok((answer, until))
+    }
+
+    /// The first moment at which something of the project becomes or stops being true by itself. Of what no catalog
+    /// tells, an answer is not to be kept.
+    pub(super) fn right_until(&self, connection: &Connection, search: &Search) -> rusqlite::Result<i64> {
+        let now = search.moment.bounds(connection)?.as_of;
+        if search.moment.as_of.is_some() {
+            return Ok(i64::MAX);
+        }
+        let Some(project) = &search.project else { return Ok(now) };
+        let held = self.catalogs.current(connection, &Of::memories(project))?;
+        Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
+    }
+
+    /// Everything that was ranked for a search, best first, with the version of the weights.
+    pub(super) fn best(
+        &self,
+        moment: &Connection,
+        search: &Search,
+        asked: &ProviderResults,
+    ) -> rusqlite::Result<(Vec<Ranked>, String, Vec<Degraded>)> {
+        let question = Question::read(&search.words);
+        let bounds = search.moment.bounds(moment)?;
+        let weights = self.weights(moment)?;
+        let scope =
+            Scope { connection: moment, search, question: &question, bounds, asked, for_context: true };
+        let mut degraded = asked.degraded.clone();
+        let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
+        Ok((ranked, weights.version.clone(), degraded))
+    }
+
+    pub(super) fn count(&self, operation: &str, degraded: &[Degraded]) {
+        for Degraded { reason, .. } in degraded {
+            self.metrics.degraded.with_label_values(&[operation, reason]).inc();
+        }
+    }
+
+    /// The best memories of a search, for a reranker: sequence number and text of each, best first.
+    pub fn documents(
+        &self,
+        connection: &Connection,
+        search: &Search,
+        asked: &ProviderResults,
+        top: usize,
+    ) -> rusqlite::Result<Vec<(i64, String)>> {
+        let moment = connection.unchecked_transaction()?;
+        let (ranked, ..) = self.best(&moment, search, asked)?;
+        let mut documents = Vec::with_capacity(top.min(ranked.len()));
+        for found in ranked.iter().take(top) {
+            if let Some(shown) = shown_whole(&moment, found.seq)? {
+                let mut text = match shown.title.is_empty() {
+                    true => shown.content,
+                    false => format!("{}\n{}", shown.title, shown.content),
+                };
+                text.truncate(text.floor_char_boundary(RERANKED_BYTES_MAX));
+                documents.push((found.seq, text));
+            }
+        }
+        Ok(documents)
+    }
+
+    fn ranked(
+        &self,
+        scope: &Scope<'_>,
+        weights: &[f64; NAMES.len()],
+        degraded: &mut Vec<Degraded>,
+    ) -> rusqlite::Result<Vec<Ranked>> {
+        let searched = match &scope.search.project {
+            Some(project) => vec![project.clone()],
+            None => projects(scope.connection, PROJECTS_MAX + 1)?.into_iter().map(|(name, _)| name).collect(),
+        };
+        if searched.len() > PROJECTS_MAX {
+            degraded.extend(without_catalogs("too_many_projects"));
+            return self.by_words(scope);
+        }
+        let counted = Counted::by(weights);
+        let exact = match counted.exact {
+            true => lane("exact", exactly(scope.connection, &scope.search.words), degraded)?,
+            false => Vec::new(),
+        };
+        let answering = self.catalogs.answering();
+        let vector = scope.asked.vector.as_ref();
+        let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
+        let mut ranked = Vec::new();
+        for project in &searched {
+            match self.catalogs.current(scope.connection, &Of::memories(project))? {
+                Ok(held) => {
+                    let state = held.read();
+                    if state.extent == Extent::Words && degraded.iter().all(|d| d.reason != MEMORY) {
+                        degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
+                    }
+                    let compares_tokens = counted.compares_tokens() || scope.for_context;
+                    let mut query = Query::new(&state.catalog, scope.question, outside, compares_tokens);
+                    if outside.is_some() && !query.is_outside() && degraded.iter().all(|d| d.reason != FEW) {
+                        degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
+                    }
+                    let narrow = scope.narrow();
+                    let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
+                    ranked.extend(query.rank(&found, &narrow, weights));
+                }
+                Err(missing) => {
+                    degraded.extend(without_catalogs(missing.reason()));
+                    return self.by_words(scope);
+                }
+            }
+        }
+        if searched.len() > 1 {
+            ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
+        }
+        scope.asked.reorder(&mut ranked);
+        Ok(ranked)
+    }
+
+    /// What the lanes beside the vectors put forward of a project.
+    fn found(
+        &self,
+        scope: &Scope<'_>,
+        (project, exact): (&str, &[i64]),
+        query: &Query<'_>,
+        counted: &Counted,
+        degraded: &mut Vec<Degraded>,
+    ) -> rusqlite::Result<Found> {
+        let Scope { connection, search, .. } = *scope;
+        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&scope.narrow(), |each| having_any(connection, &terms, each));
+        let mut found = Found { lexical: lane("lexical", lexical, degraded)?, ..Found::default() };
+        if counted.exact {
+            found.exact = exact.to_vec();
+            let titled = titled(connection, &search.words, query.catalog.titled(search.words.trim()));
+            found.exact.extend(lane("exact", titled, degraded)?);
+        }
+        if counted.graph {
+            found.graph = lane("graph", near_in_graph(scope, project), degraded)?;
+        }
+        Ok(found)
+    }
+
+    /// The order of the words alone, when there is nothing else to rank by.
+    fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
+        let (known, mut terms) = (Terms::default(), Vec::new());
+        let kept = scope.question.kept(&[]);
+        kept.iter().for_each(|word| known.of_word(word, |term| terms.push(term.to_owned())));
+        let found = scope.search.best_having_any(scope.connection, &terms, scope.bounds, LANE_TOP)?;
+        #[expect(clippy::cast_precision_loss, reason = "places of a few hundred")]
+        let by_place = |(place, seq): (usize, i64)| Ranked {
+            seq,
+            score: 1.0 / (1.0 + place as f64),
+            features: [0.0; NAMES.len()],
+            coverage: 0.0,
+            alike: 0.0,
+            reranked: None,
+        };
+        Ok(found.into_iter().enumerate().map(by_place).collect())
+    }
+
+    fn shown(
+        &self,
+        scope: &Scope<'_>,
+        ranked: &[Ranked],
+        weights: &Weights,
+    ) -> rusqlite::Result<Vec<SearchHit>> {
+        let scores: Vec<(i64, f64)> = ranked.iter().map(|ranked| (ranked.seq, ranked.score)).collect();
+        let mut hits = scope.search.shown(scope.connection, scope.bounds, &scores)?;
+        if scope.search.explain {
+            let weights = weights.normalised();
+            for hit in &mut hits {
+                let features = ranked.iter().find(|ranked| ranked.seq.unsigned_abs() == hit.seq);
+                hit.breakdown = features.map(|ranked| {
+                    let each = NAMES.iter().zip(ranked.features).zip(weights);
+                    let reranked = ranked.reranked.map(|(value, points)| FeatureView { value, points });
+                    each.filter(|((_, value), weight)| *value != 0.0 && *weight != 0.0)
+                        .map(|((name, value), weight)| {
+                            ((*name).to_owned(), FeatureView { value, points: value * weight })
+                        })
+                        .chain(reranked.map(|view| ("rerank".to_owned(), view)))
+                        .collect()
+                });
+            }
+        }
+        Ok(hits)
+    }
+}
+
+fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<i64, f64>> {
+    let Search { words, moment, .. } = scope.search;
+    let near = memories_near_at(scope.connection, Some(project), words, GRAPH_DEPTH, moment, GRAPH_TOP)?;
+    Ok(near.into_iter().collect())
+}
+
+/// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is
+/// damaged fails the search, so that it is built again.
+pub(super) fn lane<T: Default>(
+    name: &str,
+    found: rusqlite::Result<T>,
+    degraded: &mut Vec<Degraded>,
+) -> rusqlite::Result<T> {
+    found.or_else(|fault| {
+        if is_damage(&fault) {
+            return Err(fault);
+        }
+        let interrupted = fault.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
+        tracing::warn!(lane = name, %fault, "a lane of a search failed");
+        let reason = if interrupted { "timeout" } else { "failed" };
+        degraded.push(Degraded { lane: name.to_owned(), reason: reason.to_owned() });
+        Ok(T::default())
+    })
+}
+/// Too few memories have a vector of the outside model: the built-in vectors answered.
+const FEW: &str = "embedding";
+/// The project is too large for the memory there is.
+pub(super) const MEMORY: &str = "memory";
+
+impl Missing {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Missing::Loading => "loading",
+            Missing::TooLarge => MEMORY,
+        }
+    }
+}
+
+pub(super) fn without_catalogs(reason: &str) -> impl Iterator<Item = Degraded> + use<'_> {
+    ["vector", "structure"]
+        .into_iter()
+        .map(move |lane| Degraded { lane: lane.to_owned(), reason: reason.to_owned() })
+}

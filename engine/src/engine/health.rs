@@ -1,0 +1,104 @@
+//! What an engine reports about itself.
+
+use engine_core::wire::{
+    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+};
+use engine_log::Store;
+use engine_retrieval::embeddings::EmbeddingStatus;
+use service::MetricsError;
+
+use super::Engine;
+
+impl Engine {
+    /// Whether requests should be sent here.
+    pub(crate) fn is_ready(&self) -> bool {
+        // A log that takes no events is still read: a full volume, or one that is not what it was.
+        self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
+    }
+
+    /// The engine's report on itself.
+    pub(crate) fn health(&self) -> Health {
+        let storage = self.storage_health();
+        let projection = self.projection_health();
+        let ok = storage.writable && projection.state == ProjectionState::Ready;
+        let head = self.published.head();
+        Health {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            status: if ok { EngineStatus::Ok } else { EngineStatus::Degraded },
+            log: LogHealth {
+                id: head.as_ref().map(|head| head.log_id.clone()).unwrap_or_default(),
+                seq: head.as_ref().map_or(0, |head| head.seq),
+                hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
+                recovered_torn_bytes: self.published.torn_bytes(),
+                checkpoint: self.log_handles.attestation.recent(&self.log_handles.context),
+                integrity: self.published.integrity(),
+            },
+            projection,
+            storage,
+            started_at: self.started_at,
+        }
+    }
+
+    /// Which model makes vectors, and how far it is.
+    pub(crate) fn embedding_status(&self) -> EmbeddingStatus {
+        if let Some(embeddings) = &self.embeddings {
+            return embeddings.status();
+        }
+        let (model, (embedded, _)) = (self.catalogs.model(), self.catalogs.size());
+        EmbeddingStatus {
+            model: model.id().to_owned(),
+            dimension: Some(model.dimension()).filter(|dimension| *dimension > 0),
+            embedded: embedded as u64,
+            // Made when a project is searched: none is missing.
+            total: embedded as u64,
+            ..EmbeddingStatus::default()
+        }
+    }
+
+    fn storage_health(&self) -> StorageHealth {
+        let space = self.published.space();
+        let reason = match self.published.store() {
+            Store::Writable | Store::Opening => None,
+            Store::Full => Some(StorageReason::VolumeFull),
+            Store::Failing => Some(StorageReason::IoError),
+            Store::Corrupt(_) => Some(StorageReason::LogCorrupt),
+        };
+        let writable = self.published.store() == Store::Writable;
+        StorageHealth { capacity_bytes: space.capacity, available_bytes: space.available, writable, reason }
+    }
+
+    fn projection_health(&self) -> ProjectionHealth {
+        let applied_seq = self.projection.applied_seq();
+        let unverified =
+            matches!(self.published.store(), Store::Corrupt(_)) && self.published.head().is_none();
+        ProjectionHealth {
+            applied_seq,
+            lag: self.published.head_seq().saturating_sub(applied_seq),
+            state: if unverified { ProjectionState::Failed } else { self.projection.state() },
+            digest: self.projection.checked().map(|(digest, _)| digest.to_string()),
+            checked_at: self.projection.checked().map(|(_, at)| at),
+            rebuild: self.projection.rebuild(self.published.head_seq()),
+        }
+    }
+
+    /// The metrics, with the gauges as of now.
+    pub(crate) fn scrape(&self) -> Result<String, MetricsError> {
+        let health = self.health();
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.metrics.health.log_head_seq.set(gauge(health.log.seq));
+        self.metrics.health.log_writable.set(i64::from(health.storage.writable));
+        self.metrics.policy.pseudonym_key_lost.set(i64::from(self.pseudonyms.is_lost()));
+        self.metrics.health.torn_bytes.set(gauge(health.log.recovered_torn_bytes));
+        let segments = self.published.extent().map_or(0, |(_, segments)| segments.len());
+        self.metrics.health.segments.set(gauge(segments as u64));
+        self.metrics.health.verified_through.set(gauge(health.log.integrity.verified_through));
+        self.metrics.health.integrity_fault.set(i64::from(health.log.integrity.fault.is_some()));
+        self.metrics.health.projection_lag.set(gauge(health.projection.lag));
+        let rebuild = health.projection.rebuild;
+        let missing = rebuild.map_or(0, |rebuild| rebuild.head_seq.saturating_sub(rebuild.applied_seq));
+        self.metrics.health.projection_rebuild_lag.set(gauge(missing));
+        self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
+        self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
+        self.metrics.encode()
+    }
+}

@@ -1,0 +1,164 @@
+//! Starting an engine: which parts it is made of, and in which order they start.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use engine_log::{
+    AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
+};
+use engine_projection::{ProjectionShared, Projector, Setting, TraceFiles};
+use engine_retrieval::embeddings::{self, Embeddings, Surroundings};
+use engine_retrieval::providers::Reranker;
+use engine_retrieval::{Catalogs, DirectoryModel, Model, Retrieval};
+use jiff::Timestamp;
+
+use super::Engine;
+use super::settings::{Settings, StartError};
+use super::threads::{self, Threads};
+use crate::cache::Answers;
+use crate::config::Embedding;
+use crate::forgotten::Listeners;
+use crate::memory_limit;
+use crate::metrics::Metrics;
+use crate::policy_gate::Gate;
+use crate::pseudonyms::Pseudonyms;
+use crate::write_locks::WriteLocks;
+
+/// Time between two complete checks of the projection and of the log, when none is configured.
+const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
+/// Memory that catalogs may take when nothing is configured, in eighths of what the process may use: the rest is for
+/// the program, the pages of the projection, and what requests need. Of half a gibibyte it is 320 MiB.
+const CATALOGS_EIGHTHS: u64 = 5;
+/// Memory that cached answers may take, bytes.
+const ANSWERS_BYTES_MAX: u64 = 32 << 20;
+
+impl Engine {
+    /// Takes the data directory and starts the threads; they open the log and the projection.
+    pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
+        let directory = LogDirectory::lock(data)?;
+        let metrics = Arc::new(metrics);
+        let context =
+            LogContext::new(directory.storage(), Arc::clone(&metrics.log), Clock::System, settings.rotation);
+        let log_handles = LogHandles::new(context);
+        let projection = Arc::new(ProjectionShared::new());
+        let search = Search::start(data, &log_handles, &projection, &metrics, &settings)?;
+        let failed = |source| OpenError::Directory { path: data.to_owned(), source };
+        let (log, threads) =
+            start_threads(data, &log_handles, &projection, &metrics, &settings).map_err(failed)?;
+        let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
+        let Search { catalogs, embeddings, reranker } = search;
+        Ok(Engine {
+            forgotten: holders_of_copies(&answers, &catalogs, &log_handles),
+            traces: TraceFiles::new(data),
+            gate: Gate::new(settings.policy, Arc::clone(&metrics)),
+            pseudonyms: Pseudonyms::start(
+                Arc::clone(&log_handles.context.storage),
+                log_handles.context.clock.clone(),
+            ),
+            retention: settings.retention,
+            same_text: settings.same_text,
+            published: log_handles.context.published.clone(),
+            projection,
+            log,
+            retrieval: Arc::new(Retrieval::new(Arc::clone(&catalogs), Arc::clone(&metrics.retrieval))),
+            metrics,
+            log_handles,
+            answers,
+            embeddings,
+            reranker,
+            catalogs,
+            write_locks: WriteLocks::new(),
+            queued_bytes: AtomicU64::new(0),
+            threads,
+            started_at: Timestamp::now(),
+            _directory: directory,
+        })
+    }
+}
+
+/// The threads that own the log and the projection, and a reader of the log.
+fn start_threads(
+    data: &Path,
+    handles: &LogHandles,
+    projection: &Arc<ProjectionShared>,
+    metrics: &Metrics,
+    settings: &Settings,
+) -> std::io::Result<(LogReader, Threads)> {
+    let published = handles.context.published.clone();
+    let log = LogReader::new(Arc::clone(&handles.context.storage), published.clone());
+    let (applying, to_apply) = threads::applying();
+    let keys = Arc::clone(projection) as Arc<dyn AppliedKeys>;
+    let writer = Writer::new(handles.clone(), keys, applying, settings.anchor.clone());
+    let keeper = Keeper::new(handles.clone(), settings.verify_interval);
+    let projector = Projector::new(Setting {
+        directory: engine_projection::directory(data),
+        log: log.clone(),
+        published,
+        shared: Arc::clone(projection),
+        metrics: Arc::clone(&metrics.projection),
+        scrub_interval: settings.verify_interval.unwrap_or(SCRUB_INTERVAL),
+    });
+    Ok((log, Threads::start(writer, keeper, projector, to_apply)?))
+}
+
+/// What searches need beside the projection.
+struct Search {
+    catalogs: Arc<Catalogs>,
+    embeddings: Option<Arc<Embeddings>>,
+    reranker: Option<Reranker>,
+}
+
+impl Search {
+    fn start(
+        data: &Path,
+        handles: &LogHandles,
+        projection: &Arc<ProjectionShared>,
+        metrics: &Metrics,
+        settings: &Settings,
+    ) -> Result<Search, StartError> {
+        let provider = &metrics.retrieval.provider;
+        let reranker = settings.rerank.clone();
+        let reranker = reranker.map(|service| Reranker::new(service, Arc::clone(provider))).transpose()?;
+        let surroundings = Surroundings {
+            directory: embeddings::directory(data),
+            projection: Arc::clone(projection),
+            published: handles.context.published.clone(),
+            metrics: Arc::clone(provider),
+        };
+        let (model, embeddings) = model(settings.embedding.clone(), surroundings)?;
+        let budget = settings.search_bytes_max;
+        let budget = budget.unwrap_or_else(|| memory_limit::allowance() / 8 * CATALOGS_EIGHTHS);
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let catalogs = Catalogs::start(model, embeddings.clone(), budget, (data, Arc::clone(projection)));
+        let failed = |source| OpenError::Directory { path: data.to_owned(), source };
+        Ok(Search { catalogs: catalogs.map_err(failed)?, embeddings, reranker })
+    }
+}
+
+/// The model in the process, and the service outside if there is one.
+fn model(
+    embedding: Embedding,
+    surroundings: Surroundings,
+) -> Result<(Model, Option<Arc<Embeddings>>), StartError> {
+    Ok(match embedding {
+        Embedding::InProcess(model) => (model, None),
+        Embedding::Directory(path) => {
+            (Model::Directory(Box::leak(Box::new(DirectoryModel::read(&path)?))), None)
+        }
+        Embedding::Http(service) => (Model::BuiltIn, Some(Embeddings::start(service, surroundings)?)),
+    })
+}
+
+/// Everything that keeps copies of memories in memory, and drops them when memories are forgotten. All copies go:
+/// forgetting is rare, and the next search makes them again.
+fn holders_of_copies(answers: &Arc<Answers>, catalogs: &Arc<Catalogs>, handles: &LogHandles) -> Listeners {
+    let listeners = Listeners::default();
+    let (answers, catalogs) = (Arc::clone(answers), Arc::clone(catalogs));
+    let tail = Arc::clone(&handles.context.tail);
+    listeners.add(move |_| answers.clear());
+    listeners.add(move |_| catalogs.clear());
+    listeners.add(move |_| tail.clear());
+    listeners
+}

@@ -1,0 +1,106 @@
+//! The threads of an engine that own its log and its projection.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use engine_log::{Applying, Keeper, Order, Writer};
+use engine_projection::Projector;
+
+/// Maximum number of requests that wait for the writer. With a disk that syncs in a millisecond they take less than a
+/// second.
+const QUEUE_MAX: usize = 1024;
+/// Maximum number of durable groups that wait for the projection: enough to keep both threads busy.
+const APPLYING_MAX: usize = 16;
+
+/// The thread that writes the log, the one that keeps its files, and the one that applies it to the projection.
+#[derive(Debug)]
+pub(super) struct Threads {
+    queue: Mutex<Option<SyncSender<Order>>>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    keeper: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+}
+
+/// The channel from the writer to the projection.
+pub(super) fn applying() -> (SyncSender<Applying>, Receiver<Applying>) {
+    mpsc::sync_channel(APPLYING_MAX)
+}
+
+impl Threads {
+    /// Starts them; they open the log and the projection.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub(super) fn start(
+        writer: Writer,
+        keeper: Keeper,
+        projector: Projector,
+        to_apply: Receiver<Applying>,
+    ) -> io::Result<Threads> {
+        let (queue, queued) = mpsc::sync_channel(QUEUE_MAX);
+        let (wake_keeper, woken) = mpsc::sync_channel(1);
+        let workers = vec![
+            spawn("log", move || writer.run(&queued))?,
+            spawn("projection", move || projector.run(&to_apply))?,
+        ];
+        let keeper = spawn("keeper", move || keeper.run(&woken))?;
+        Ok(Threads {
+            queue: Mutex::new(Some(queue)),
+            workers: Mutex::new(workers),
+            keeper: Mutex::new(Some((wake_keeper, keeper))),
+        })
+    }
+
+    /// Puts an order into the writer's queue.
+    ///
+    /// # Errors
+    /// The queue is full, or the engine is stopping.
+    pub(super) fn send(&self, order: Order) -> Result<(), TrySendError<Order>> {
+        match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(queue) => queue.try_send(order),
+            None => Err(TrySendError::Disconnected(order)),
+        }
+    }
+
+    /// Has the keeper check for work at once.
+    pub(super) fn wake_keeper(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((wake, _)) = &*keeper {
+            // Full: it is about to check anyway.
+            let _woken = wake.try_send(());
+        }
+    }
+
+    /// Takes no more orders. The writer finishes those that wait, then ends, and the projection with it.
+    pub(super) fn close_queue(&self) {
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits until all threads have ended.
+    pub(super) fn join(&self) {
+        for thread in self.workers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine had panicked");
+            }
+        }
+        // Last: it ends with a checkpoint of everything that the others did.
+        if let Some((wake, keeper)) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(wake);
+            if keeper.join().is_err() {
+                tracing::error!("the keeper's thread had panicked");
+            }
+        }
+    }
+
+    /// Whether none of them has ended.
+    pub(super) fn are_alive(&self) -> bool {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        !workers.iter().chain(keeper.as_ref().map(|(_, thread)| thread)).any(JoinHandle::is_finished)
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(work)
+}
