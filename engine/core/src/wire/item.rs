@@ -126,8 +126,8 @@ pub struct SearchItems {
     #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
-    /// Conditions on fields of the value: `{"field": value}` or `{"field": {"$gt": 1}}`, with `$eq`, `$ne`, `$gt`, `$gte`,
-    /// `$lt` and `$lte`.
+    /// Conditions on fields of the value: `{"field": value}` or `{"field": {"$gt": 1}}`, with `$eq`, `$ne`, `$gt`,
+    /// `$gte`, `$lt` and `$lte`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Map<String, serde_json::Value>>,
     /// Search text, at most 4,096 characters: items are ranked by words and by meaning, best first; a few hundred at
