@@ -1,4 +1,4 @@
-//! Detectors of personal data. A find is replaced by the placeholder of its kind.
+//! Detectors of personal data. A match is replaced by the placeholder of its kind.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -31,7 +31,7 @@ const fn scan(
     Detector { name, about, finds: Finds::Personal(kind), trigger, how: How::Scan(pattern, scan) }
 }
 
-/// In the order in which equals are told apart when finds overlap.
+/// Order matters: if overlapping matches are equally long, the detector that comes first wins.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "email",
@@ -232,22 +232,23 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Not the remote of a repository (`git@host:path`), whose user is no person, nor the user in the address of a page.
+/// Rejects Git remotes (`git@host:path`), whose user is not a person, and the user part of URLs.
 fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     let local = text[found.clone()].iter().position(|byte| *byte == b'@')?;
     let dots = text[found.clone()][..local].iter().take_while(|byte| b".'-%+".contains(byte)).count();
     found.start += dots;
     let remote = text[found.clone()].starts_with(b"git@") && behind(text, &found) == Some(b':');
-    // The last label is letters only, or one of another script; what goes on is another kind of name.
+    // The last label consists of letters only, or is in another script; if it continues differently, this is another
+    // kind of name.
     let joined = text.get(found.end + 1).is_some_and(u8::is_ascii_alphanumeric);
     let goes_on =
         behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'@' || (byte == b'-' && joined));
-    // Names of retina images: `logo@2x.png`.
+    // File names of high-resolution images: `logo@2x.png`.
     let image = [&b".png"[..], b".jpg", b".svg", b".gif", b".webp"]
         .iter()
         .any(|end| text[found.clone()].ends_with(end));
-    // Without its first letters a remote would look like somebody's address.
+    // A suffix of a remote would look like an e-mail address.
     let whole = !before(text, &found).is_some_and(|byte| byte.is_ascii_alphanumeric());
     let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
     let user = lead.rsplit(|byte| byte.is_ascii_whitespace()).next().is_some_and(|word| {
@@ -256,19 +257,19 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !user && dots < local && !remote && !goes_on && !image).then_some(found)
 }
 
-/// Letters and digits as countries number passports: at least four digits.
+/// Letters and digits in the formats of passport numbers: at least four digits.
 fn passport(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     alone(text, found).filter(|found| digits(&text[found.clone()]).len() >= PASSPORT_DIGITS_MIN)
 }
 
-/// Fewest digits of a passport's number: letters alone are a word.
+/// Fewest digits of a passport number: letters alone are a word.
 const PASSPORT_DIGITS_MIN: usize = 4;
 
-/// How far before a number words that say what it is are looked for, bytes.
+/// How far before a number to look for words that describe it, bytes.
 const WORDS_BEFORE_BYTES: usize = 64;
 
-/// Whether one of these words, in lower case, stands shortly before: `social security`, `social_security`,
-/// `social-security` and `socialSecurity` are one.
+/// Whether one of these words, in lower case, occurs shortly before the match. `social security`, `social_security`,
+/// `social-security` and `socialSecurity` are equivalent.
 fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
     let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
     if !lead.iter().any(u8::is_ascii_alphabetic) {
@@ -293,7 +294,7 @@ fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
     words.iter().any(|word| starts(word))
 }
 
-/// Words behind which a number with a card's check digit is a card's.
+/// Words after which a number with a valid check digit is a card number.
 const CARD_WORDS: [&str; 11] =
     ["card", "cards", "cc", "visa", "mastercard", "amex", "maestro", "pan", "payment", "credit", "debit"];
 
@@ -307,7 +308,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             inside(byte) && (byte != b'.' || text.get(part.end + 1).is_some_and(u8::is_ascii_digit))
         })
     };
-    // Digits behind it that belong to something else are given up one group after the other.
+    // Trailing groups of digits that belong to something else are dropped one by one.
     let mut end = found.end;
     while end > found.start + 11 {
         let part = found.start..end;
@@ -322,7 +323,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// All in one, or in fours, or as American Express and Diners Club do.
+/// Ungrouped, in groups of four, or grouped like American Express and Diners Club.
 fn grouped_as_on_a_card(number: &[u8]) -> bool {
     let groups: Vec<usize> = number.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).collect();
     let fours =
@@ -334,7 +335,7 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if before(text, &found).is_some_and(is_word) {
         return None;
     }
-    // Words behind it are taken for its end at first.
+    // The pattern may include words after the number; they are dropped.
     let mut end = found.end;
     while end > found.start + 14 {
         let part = found.start..end;
@@ -351,7 +352,7 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Words behind which nine digits are a number of social security or of a taxpayer.
+/// Words after which nine digits are a social security or taxpayer number.
 const SSN_WORDS: [&str; 10] =
     ["ssn", "ssns", "ss#", "ss #", "ss no", "social", "social security", "itin", "tin", "taxpayer"];
 
@@ -372,7 +373,7 @@ fn ssn(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let number = digits(&text[found.clone()]);
     let value = |part: &[u8]| part.iter().fold(0_u32, |value, digit| value * 10 + u32::from(*digit));
     let (area, group, serial) = (value(&number[..3]), value(&number[3..5]), value(&number[5..]));
-    // From 900 on: taxpayer numbers, whose groups are 50 and above.
+    // Areas from 900 on are taxpayer numbers, whose groups are 50 and above.
     let issued = area != 0 && area != 666 && group != 0 && serial != 0 && (area < 900 || group >= 50);
     issued.then_some(found)
 }
@@ -386,10 +387,10 @@ fn ip(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             .windows(2)
             .next()
             .is_some_and(|pair| b".".contains(&pair[0]) && pair[1].is_ascii_digit());
-    // The interface of an address that holds on one network only.
+    // Drop the interface of a link-local address.
     let word = word.split('%').next().unwrap_or(word);
     let four = word.parse::<Ipv4Addr>().is_ok();
-    // `::` alone is a mark of many languages.
+    // `::` alone is an operator in many languages.
     let six =
         word.len() > 5 && word.parse::<Ipv6Addr>().is_ok() && word.bytes().any(|byte| byte.is_ascii_digit());
     (!before(text, &found).is_some_and(joined) && !goes_on && ((four && !version) || six)).then_some(found)

@@ -1,4 +1,4 @@
-//! Detectors of secrets: what gives access to something. A find refuses the write.
+//! Detectors of secrets: data that gives access to something. A match refuses the write.
 
 use std::ops::Range;
 
@@ -30,20 +30,20 @@ const fn scan(
     Detector { name, about, finds: Finds::Secret, trigger, how: How::Scan(pattern, scan) }
 }
 
-/// Least entropy of an access key id of AWS, bits per character.
+/// Minimum entropy of an AWS access key id, bits per character.
 const ENTROPY_OF_KEY_ID: f64 = 2.4;
-/// Fewest characters of the longest part of a token of Slack, and of its last one, which is the secret.
+/// Fewest characters of the longest part of a Slack token, and of its last part, which is the secret.
 const SLACK_PART_CHARS_MIN: usize = 8;
 /// See [`SLACK_PART_CHARS_MIN`].
 const SLACK_SECRET_CHARS_MIN: usize = 8;
-/// Characters of a key of Anthropic behind its prefix, and fewest of one that was cut off.
+/// Characters of an Anthropic key after its prefix, and the fewest of a truncated one.
 const ANTHROPIC_CHARS: usize = 95;
 /// See [`ANTHROPIC_CHARS`].
 const ANTHROPIC_CHARS_MIN: usize = 80;
-/// How the key ends that Stripe's documentation shows.
+/// End of the example key in Stripe's documentation.
 const STRIPE_EXAMPLE_END: &[u8] = b"zdp7dc";
 
-/// In the order in which a find is named: what is most specific first.
+/// Order matters: the first detector that matches names the finding; the most specific ones come first.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "private-key",
@@ -148,7 +148,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
         |text, found| {
-            // Those of Anthropic have a row of their own.
+            // Anthropic keys have their own row.
             let other = text[found.clone()].starts_with(b"sk-ant-");
             (!other).then(|| mixed_form(text, found))?
         },
@@ -277,15 +277,15 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// A token that ends with its own checksum. A wrong one is let pass only when it does not look random either: what
-/// was mistyped by a character is a secret still.
+/// Accepts a token that ends with its own checksum. A token with a wrong checksum is also accepted if it looks random:
+/// a secret with one mistyped character is still a secret.
 fn checksummed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.start + 4..found.end];
     let (random, checksum) = token.split_at(token.len() - 6);
     if base62_crc(random) == checksum { alone(text, found) } else { form(text, found) }
 }
 
-/// A token of Vault before version 1.10 has a short prefix, and nothing behind it.
+/// Accepts a Vault token. Before version 1.10 they have a short prefix, and nothing follows them.
 fn vault(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let old = text[found.clone()].starts_with(b"s.");
     let random = mixed(&text[found.clone()]) && (!old || stands_alone(text, &found));
@@ -297,14 +297,14 @@ fn jwt(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let jwt = if token.starts_with(b"eyJ") {
         is_jwt(token)
     } else {
-        // Whole groups of four, as far as the first point.
+        // Complete groups of four characters, up to the first full stop.
         let whole = &token[..token.len() / 4 * 4];
         base64(whole).or_else(|| base64url(whole)).is_some_and(|said| is_jwt(&said))
     };
     jwt.then_some(found)
 }
 
-/// Keys whose kind is known have its length and end as 70 bytes in base64 do.
+/// Accepts an Anthropic key. Keys of a known kind have a fixed length and end as 70 bytes in base64 do.
 fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let key = &text[found.clone()];
     let known = [&b"sk-ant-api03-"[..], b"sk-ant-admin01-"].iter().find_map(|kind| key.strip_prefix(*kind));
@@ -314,8 +314,8 @@ fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     whole.then(|| form(text, found))?
 }
 
-/// A token of Slack has a number in its second part, or is of one of the forms without numbers; `xoxb-12345-abcd234`
-/// is none.
+/// Accepts a Slack token: its second part is a number, or it has one of the formats without numbers.
+/// `xoxb-12345-abcd234` is not a token.
 fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let parts: Vec<&[u8]> = token.split(|byte| *byte == b'-').skip(1).collect();
@@ -326,7 +326,7 @@ fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         .then(|| form(text, found))?
 }
 
-/// How far before credentials the word is that says which they are, bytes.
+/// How far before credentials to look for the word that identifies them, bytes.
 const LEAD_BYTES_MAX: usize = 48;
 
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {

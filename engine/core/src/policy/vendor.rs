@@ -1,5 +1,5 @@
-//! Tokens whose form their issuer has published: a prefix, an alphabet, a length. One row for what many use by name,
-//! and rows that gather the others.
+//! Detectors of tokens in the published formats of their issuers: a prefix, an alphabet, and a length. Widely used
+//! vendors have a row each; the other rows combine several vendors.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::detector::{Detector, alone, before, behind, is_word};
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
 
-/// In the order in which a find is named.
+/// Order matters: the first detector that matches names the finding.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "azure-identifiable-key",
@@ -120,10 +120,10 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Longest token that has to end where its form ends; the ends of longer forms are bounds of ours.
+/// Longest token that must end where its format ends; the lengths of longer formats are limits of this implementation.
 const FIXED_CHARS_MAX: usize = 100;
 
-/// A token with letters and digits that is no part of a longer word, path, file name or base64.
+/// A token with letters and digits that is not part of a longer word, path, file name or base64 text.
 fn whole(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let part = before(text, &found).is_some_and(|byte| is_word(byte) || b"./+".contains(&byte));
     let goes_on = found.len() <= FIXED_CHARS_MAX
@@ -137,7 +137,7 @@ fn entra(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !is_row(&text[found.clone()])).then(|| random(text, found, 3.0))?
 }
 
-/// The number of the bot is a number; tokens that hide it have all kinds of letters in every part.
+/// The bot's number is numeric; tokens that encode it have letters of both cases and digits in every part.
 fn discord(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let number = token.split(|byte| *byte == b'.').next().unwrap_or_default();

@@ -50,7 +50,7 @@ pub enum GivenAnchor {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accepted: Option<AcceptedRollback>,
     },
-    /// The volume was kept but its recorded state was lost: a log that contains events is not written to.
+    /// The volume was kept but its earlier state is not known: a log that contains events is not written to.
     Missing,
 }
 
