@@ -33,7 +33,7 @@ pub fn needed_root(given: &GivenAnchor) -> Option<u64> {
 
 /// The given anchor is malformed. This is a fault of the caller and says nothing about the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the {0} of the anchor does not have its form")]
+#[error("the {0} of the anchor is malformed")]
 pub struct AnchorForm(pub &'static str);
 
 /// Checks the form of a given anchor. Call it before any other function here.
@@ -94,8 +94,8 @@ fn truncated(anchor: &Anchor, log: &LogFacts) -> IntegrityFault {
     let (size, anchored) = (log.size, anchor.size);
     let message = format!(
         "the log ends at event {size}, but event {anchored} was anchored: the tail was dropped, or the volume is an older \
-         copy; attach the volume or restore the backup that has event {anchored}, or accept in writing that the events \
-         after {size} are lost"
+         copy; attach the volume or restore the backup that has event {anchored}, or accept with \
+         spec.integrity.acceptRollback that the events after {size} are lost"
     );
     fault(IntegrityFaultKind::Truncated, size + 1, message)
 }
@@ -111,9 +111,9 @@ fn foreign(anchor: &Anchor, log: &LogFacts) -> IntegrityFault {
 fn forked(anchor: &Anchor) -> IntegrityFault {
     let size = anchor.size;
     let message = format!(
-        "the first {size} events are not those that were anchored, and this log's own key signed both: the log went on from \
-         an older copy of its volume, or two copies were written to; keep both volumes, attach the one whose root at {size} \
-         is {}, or accept in writing what this one holds",
+        "the first {size} events are not those that were anchored, and this log's own key signed both: the log was \
+         continued from an older copy of its volume, or two copies were written to; keep both volumes, attach the \
+         one whose root at {size} is {}, or accept this log with spec.integrity.acceptRollback",
         anchor.root
     );
     fault(IntegrityFaultKind::Forked, 0, message)
@@ -122,8 +122,8 @@ fn forked(anchor: &Anchor) -> IntegrityFault {
 fn rewritten(anchor: &Anchor) -> IntegrityFault {
     let size = anchor.size;
     let message = format!(
-        "the first {size} events are not those that were anchored, and nothing signed by this log's key vouches for them: \
-         somebody wrote the log anew; keep the volume as evidence and restore the backup whose root at {size} is {}",
+        "the first {size} events are not those that were anchored, and this log's key did not sign them: \
+         the log was rewritten; keep the volume as evidence and restore the backup whose root at {size} is {}",
         anchor.root
     );
     fault(IntegrityFaultKind::Rewritten, 0, message)
@@ -131,8 +131,8 @@ fn rewritten(anchor: &Anchor) -> IntegrityFault {
 
 fn anchor_missing(log: &LogFacts) -> IntegrityFault {
     let message = format!(
-        "the log has {} events, and what it held before is recorded nowhere: compare its head with a backup or a receipt, \
-         then accept it in writing",
+        "the log has {} events, but no anchor was recorded for it: compare its head with a backup or a receipt, \
+         then accept it with spec.integrity.acceptRollback",
         log.size
     );
     fault(IntegrityFaultKind::AnchorMissing, 0, message)

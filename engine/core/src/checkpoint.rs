@@ -38,7 +38,7 @@ pub enum CheckpointFault {
     #[error(transparent)]
     Note(#[from] NoteFault),
     /// The signed text is not a checkpoint; names the part at fault.
-    #[error("the {0} of the checkpoint does not have its form")]
+    #[error("the {0} of the checkpoint is malformed")]
     Form(&'static str),
 }
 

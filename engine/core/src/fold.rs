@@ -158,7 +158,7 @@ impl Request {
 
 /// An event of a type that only the engine writes, with a payload that the engine did not write.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("event {seq} of type {kind} has a payload of another shape")]
+#[error("event {seq} of type {kind} has a payload of an unexpected shape")]
 pub struct Unfoldable {
     /// Sequence number of the event.
     pub seq: u64,

@@ -78,7 +78,7 @@ pub enum IndexFault {
     #[error("the file does not end with the index of its frames")]
     Missing,
     /// The frame does not contain an index in the form this engine writes.
-    #[error("the index of the frames does not have its form")]
+    #[error("the index of the frames is malformed")]
     Form,
     /// The positions in it are impossible.
     #[error("the index of the frames contradicts itself")]

@@ -126,7 +126,7 @@ fn messages_say_what_to_do() {
     assert!(truncated.message.contains("ends at event 2, but event 4 was anchored"), "{}", truncated.message);
     assert_eq!(truncated.seq, 3);
     for (fault, advice) in [
-        (truncated, "accept in writing that the events after 2 are lost"),
+        (truncated, "accept with spec.integrity.acceptRollback that the events after 2 are lost"),
         (message("abcx", 4), "keep both volumes"),
         (message("abcx", 0), "restore the backup"),
     ] {

@@ -31,7 +31,7 @@ const CLOSE: &str = r#""}"#;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LineFault {
     /// The fixed text between the parts is missing.
-    #[error("the line does not have the form of {0}")]
+    #[error("the line is malformed: expected {0}")]
     Frame(&'static str),
     /// Not UTF-8.
     #[error("the line is not UTF-8")]

@@ -78,12 +78,12 @@ impl fmt::Display for Blocked {
         match finds {
             Finds::Secret => write!(
                 f,
-                "{field} holds a secret ({detector}): take it out and keep it where secrets are kept; \
-                 if it is none, it can be added to the policy's exceptions"
+                "{field} holds a secret ({detector}): remove it and keep it in a secret store; \
+                 if it is not a secret, add it to the policy's exceptions"
             ),
             Finds::Personal(_) => write!(
                 f,
-                "{field} holds personal data ({detector}) and names something, so that it cannot be redacted: use another name, \
+                "{field} holds personal data ({detector}) and is an identifier, which cannot be redacted: use another name, \
                  or set policy.identifiers to Pseudonymise"
             ),
         }

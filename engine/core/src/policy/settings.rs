@@ -65,7 +65,7 @@ impl fmt::Debug for Exception {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyFault {
     /// An unknown name.
-    #[error("{field} names {name:?}, which is none of: {known}")]
+    #[error("{field} names {name:?}, which is not one of: {known}")]
     Unknown {
         /// Field with the fault.
         field: String,
