@@ -43,7 +43,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "url-credentials",
-        "User name and password in the address of a page or a repository",
+        "User name and password in the URL of a page or a repository",
         Kind::UrlCredentials,
         "://",
         r"(?i)(?:https?|ftps?|sftp|ssh|git|wss?|smb|rtsp|socks5|proxy)(?:\+[a-z]{1,8})?://([A-Za-z0-9._~%+-]{1,64}:[A-Za-z0-9._~%!$&*+,;=#^()-]{1,128})@",
@@ -51,7 +51,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "credit-card",
-        "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped otherwise, only beside a word such as card",
+        "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped differently, only next to a word such as card",
         Kind::CreditCard,
         "[0-9]{4}",
         r"[0-9](?:[ -]{0,1}[0-9]){11,18}",
@@ -59,7 +59,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "iban",
-        "IBAN: length of its country and remainder by 97",
+        "IBAN: length for its country and remainder modulo 97",
         Kind::Iban,
         "(?i)[a-z]{2}[0-9]{2}",
         r"(?i)[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,30}",
@@ -67,7 +67,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "us-ssn",
-        "Social security number or ITIN of the United States; without hyphens only beside a word that says so",
+        "Social security number or ITIN of the United States; without hyphens only next to a word that names it",
         Kind::Ssn,
         "[0-9]{3}",
         r"[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}",
@@ -92,7 +92,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "ethereum-address",
-        "Address of Ethereum, beside a word that says so",
+        "Address of Ethereum, next to a word that names it",
         Kind::Crypto,
         "0x",
         r"(?i)(?:eth|ether|ethereum|wallet|crypto|usdt|usdc|erc-?20)[^\n]{0,40}?(0x[0-9a-f]{40})",
@@ -100,7 +100,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "date-of-birth",
-        "A date behind words such as born and birthday",
+        "A date after words such as born and birthday",
         Kind::DateOfBirth,
         "(?i)born|birth|dob",
         r"(?i)\b(?:date of birth|dateofbirth|birth[ _-]?da(?:te|y)|dob|d\.o\.b\.?|born)\b[^0-9\n]{0,24}?\b((?:[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{2,4}|[0-9]{1,2}(?:st|nd|rd|th)?(?: of)? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,? [0-9]{4}|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.? [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4}))",
@@ -108,7 +108,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "passport",
-        "A passport's number behind the word",
+        "A passport number after the word",
         Kind::Passport,
         "(?i)pass(?:e?port|aporto)|pasaporte|reisepass|travel document",
         r"(?i)(?:pass(?:e?port|aporto)|pasaporte|reisepass|travel document)(?:[ _-]?(?:book|card))?s?[ _-]?(?:no|nr|num|number|numero|nummer|id)?s?\.?[\x22'*)]{0,3}(?:\s?\([a-z .]{1,24}\))?(?:,?\s{1,3}(?:with |has )?(?:the )?(?:number|no\.?|nr\.?|num\.?|#))?(?:\s{0,2}[:=#]|\s{1,3}(?:is|was|reads|of|es|est|ist|[a-z]{2,10} is)\b:?|,?\s)[\s:#\x22'*]{0,4}([a-z0-9]{7,10})",
@@ -116,7 +116,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "driver-license",
-        "A driver's licence number behind the words",
+        "A driver's licence number after the words",
         Kind::DriverLicense,
         "(?i)licen[sc]e",
         r"(?i)driv(?:er|ing)(?:'?s|s')?[ _-]?licen[sc]e(?:[ _-]?(?:no|nr|num|number|id))?\.?[\x22']?(?: is|:|=|#| )[ :#\x22']{0,4}([a-z]{0,5}[0-9*][a-z0-9*-]{4,16})",
@@ -124,7 +124,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "bank-account",
-        "An account or routing number behind the words",
+        "An account or routing number after the words",
         Kind::BankAccount,
         "(?i)account|acct|routing|sort",
         r"(?i)(?:(?:bank|checking|savings|giro)[ _-]?(?:account|acct)(?:[ _-]?(?:no|nr|num|number))?|(?:account|acct)[ _-]?(?:no|nr|num|number)|routing[ _-]?(?:no|num|number)|sort[ _-]?code)\.?[\x22']?(?: is|:|=|#| )[ :#\x22']{0,4}([0-9](?:[ -]?[0-9]){5,16})",
@@ -132,7 +132,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     scan(
         "phone",
-        "Telephone number: international, groupings nothing else has, others beside a word such as phone or call me",
+        "Telephone number: international, or in a grouping that only telephone numbers have; others next to a word such as phone or call me",
         Kind::Phone,
         r"[0-9]{2}[ ).-]|[0-9]{6}|\+[0-9]|\([0-9]",
         phone::WORDS_BEFORE,
@@ -156,7 +156,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-by-words",
-        "What stands behind words such as lives at, located at, address",
+        "The text after words such as lives at, located at, address",
         Kind::Address,
         address::WORDS_TRIGGER,
         address::WORDS,
@@ -164,7 +164,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-sent-to",
-        "What stands behind words such as sent to, if it has more of an address than a name and a number",
+        "The text after words such as sent to, if it contains more of an address than a name and a number",
         Kind::Address,
         address::WEAK_WORDS_TRIGGER,
         address::WEAK_WORDS,
@@ -172,7 +172,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-with-postcode",
-        "A name with a number, then a place and a postcode set off by commas or lines",
+        "A name with a number, then a place and a postcode, separated by commas or line breaks",
         Kind::Address,
         address::PLACED_TRIGGER,
         address::PLACED,
@@ -188,7 +188,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "place-with-postcode",
-        "Place, state and ZIP code of the United States; a postcode behind the word",
+        "Place, state and ZIP code of the United States; a postcode after the word",
         Kind::Address,
         address::POSTCODE_TRIGGER,
         address::POSTCODE,
@@ -204,7 +204,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "introduced-name",
-        "A name behind a title, or behind my name is and the like",
+        "A name after a title, or after phrases such as my name is",
         Kind::Name,
         r"(?i)\b(?:m(?:r|rs|s|x|iss)|dr|prof|name)\b",
         r"(?:\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Miss|mr|mrs|ms|dr)\b\.? |(?i:\bmy (?:full |first |last )?name is |\bname'?s? ?(?:is |: ?)))([A-Z][A-Za-z'-]{1,24}\b(?: [A-Z](?:\.|\b))?(?: (?:de |van |von |der |la )?[A-Z][A-Za-z'-]{1,24}\b){0,2})",
@@ -220,7 +220,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "url",
-        "Address of a page",
+        "URL",
         Kind::Url,
         r"://|www\.",
         r"(?i)(?:https?://|www\.)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,6}(?::[0-9]{1,5})?(?:/[a-z0-9._~%!$&'()*+,;=:@/?#-]{0,400})?",

@@ -61,7 +61,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     scan(
         "kubernetes-secret",
-        "Values in a manifest of Kubernetes' kind Secret",
+        "Values in a Kubernetes Secret manifest",
         r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
         r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
         encoded::manifest_values,
@@ -76,7 +76,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     row("age-secret-key", "Secret key of age", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", alone),
     row(
         "aws-access-key-id",
-        "Access key id of AWS, except the one of its documentation and rows of one character",
+        "Access key id of AWS, except the one in its documentation and repeated characters",
         "A(?:KIA|SIA|BIA|CCA)",
         r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
         |text, found| {
@@ -88,7 +88,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "aws-secret-access-key",
-        "Secret access key of AWS, behind words that say so",
+        "Secret access key of AWS, after words that name it",
         r"(?i)aws|secret.?access",
         r"(?i)(?:aws|secret.?access).{0,40}?[\x22'=:\s]([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)",
         |text, found| random(text, found, 4.0),
@@ -123,14 +123,14 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "slack-webhook",
-        "Address of a Slack webhook",
+        "URL of a Slack webhook",
         r"hooks\.slack\.com",
         r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,150}",
         form,
     ),
     row(
         "stripe-key",
-        "Key of Stripe, except the one of its documentation",
+        "Key of Stripe, except the one in its documentation",
         "[sr]k_(?:live|prod|test)_|whsec_",
         r"(?:[sr]k_(?:live|prod|test)_[A-Za-z0-9]{10,250}|whsec_[A-Za-z0-9+/]{20,250})",
         |text, found| form(text, found).filter(|found| !text[found.clone()].ends_with(STRIPE_EXAMPLE_END)),
@@ -144,7 +144,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "openai-key",
-        "Key of OpenAI and of services that took over its form",
+        "Key of OpenAI and of services that use its format",
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
         |text, found| {
@@ -222,7 +222,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "jwt",
-        "JSON web token: base64url parts, the first of which names an algorithm; also in base64 once more",
+        "JSON web token: base64url parts, the first of which names an algorithm; also encoded in base64 again",
         "eyJ|ZXlK",
         r"(?:eyJ[A-Za-z0-9_-]{10,600}\.[A-Za-z0-9_-]{2,600}|ZXlK[A-Za-z0-9+/_-]{40,600})",
         jwt,
@@ -239,7 +239,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "database-url",
-        "Address of a database or a broker with a password in it",
+        "URL of a database or a message broker with a password in it",
         "://",
         r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mssql|sqlserver|oracle|mongodb|rediss?|valkeys?|amqps?|kafka|nats|clickhouse|cockroachdb|cassandra|neo4j|bolt|ldaps?|mqtts?|couchdb|influxdb|snowflake|redshift|jdbc:[a-z]{2,12})(?:\+[a-z0-9]{1,12})?://[A-Za-z0-9._%~-]{0,64}:([A-Za-z0-9._~%!$&*+,;=#^()-]{1,128})@",
         |text, found| {
@@ -249,28 +249,28 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "authorization-header",
-        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same behind `auth` and `_auth` in files of Docker and npm",
+        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same after `auth` and `_auth` in files of Docker and npm",
         r"(?i)basic\s|bearer|authorization|auth[\x22']?\s{0,2}[:=]",
         r"(?i)(?:basic\s{1,4}|\b_?auth[\x22']?\s{0,2}[:=]\s{0,2}[\x22']?|bearer[:=]?\s{1,4}|authorization[\x22']?\s{0,2}[:=]\s{0,2}[\x22'`]?(?:[a-z][a-z-]{1,15}\s{1,2})?(?:(?:token|key|apikey)=)?[\x22']?)([A-Za-z0-9+/=._~:-]{8,600})",
         authorization,
     ),
     row(
         "command-line-password",
-        "A password that a program is given on its command line: `curl -u`, `docker login -p`, `mysql -p`, `sshpass -p` and others",
+        "A password on a command line: `curl -u`, `docker login -p`, `mysql -p`, `sshpass -p` and others",
         command::TRIGGER,
         command::PATTERN,
         command::password,
     ),
     scan(
         "password-assignment",
-        "A password that is set, passed, compared or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
+        "A password that is assigned, passed, compared or named in a sentence: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
         r"(?i)pass|pwd|[_-]pw|kennwort|contrasena|senha|wachtwoord|hasl[oae]|losenord|sifre|parola|mat khau|hesl[oa]|adgangskode|kodeord|salasana|jelszo|geslo|identified",
         assignment::PASSWORD_NAMES,
         assignment::passwords,
     ),
     scan(
         "secret-assignment",
-        "A key or token of many mixed characters that is set, passed or said: `api_key=`, `client_secret:`, `env[\"TOKEN\"] =`, `API key for … is …`",
+        "A random-looking key or token that is assigned, passed or named in a sentence: `api_key=`, `client_secret:`, `env[\"TOKEN\"] =`, `API key for … is …`",
         r"(?i)key|secret|token|credential|auth|bearer|access.?code",
         assignment::TOKEN_NAMES,
         assignment::tokens,

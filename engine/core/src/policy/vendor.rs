@@ -12,7 +12,7 @@ use super::value::{form, is_row, mixed, mixed_form, random};
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "azure-identifiable-key",
-        "Key of Azure that carries the mark of its service: OpenAI, Cognitive Services, Storage, Cosmos, Search, Functions, Service Bus, Event Hubs, IoT, API Management",
+        "Key of Azure with the marker of its service: OpenAI, Cognitive Services, Storage, Cosmos, Search, Functions, Service Bus, Event Hubs, IoT, API Management",
         r"JQQJ9|\+ASt|ACDb|\+ABa|\+AMC|APIM|AIoT|\+ASb|\+AEh|\+ARm|Az(?:Se|Fu|Ca|Ba)",
         r"(?:[A-Za-z0-9]{52}JQQJ9[9DH][A-Za-z0-9]{26}|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb|\+ABa|\+AMC|APIM)[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{33}(?:AIoT|\+ASb|\+AEh|\+ARm)[A-Za-z0-9+/]{6}=|[A-Za-z0-9_-]{42,44}Az(?:Se|Fu|Ca|Ba)[A-Za-z0-9_-]{5,8}={0,2})",
         whole,
@@ -40,7 +40,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "webhook-url",
-        "Address of a webhook that anybody can write to: Discord, Microsoft Teams, Zapier, Make, Google Chat, PagerDuty",
+        "URL of a webhook that accepts requests without other credentials: Discord, Microsoft Teams, Zapier, Make, Google Chat, PagerDuty",
         r"(?i)webhook|hooks\.zapier|chat\.googleapis|hook\.[a-z0-9]{2,4}\.make|logic\.azure",
         r"(?i)(?:discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/[0-9]{16,20}/[a-z0-9_-]{60,80}|webhook\.office\.com/webhook[a-z0-9]{0,4}/[0-9a-z-]{36}@[0-9a-z-]{36}/incomingwebhook/[0-9a-z]{32}/[0-9a-z-]{36}|outlook\.office(?:365)?\.com/webhook/[0-9a-f@-]{36,80}/incomingwebhook/[0-9a-f]{32}/[0-9a-f-]{36}|hooks\.zapier\.com/hooks/catch/[a-z0-9]{4,12}/[a-z0-9]{4,12}|hook\.[a-z0-9]{2,4}\.make\.com/[a-z0-9]{24,40}|chat\.googleapis\.com/v1/spaces/[a-z0-9_-]{8,20}/messages\?[^\s\x22']{0,40}key=[a-z0-9_&=%-]{30,200}|logic\.azure\.com(?::443)?/workflows/[0-9a-f]{32}/[^\s\x22']{10,200}sig=[a-z0-9_%-]{20,60})",
         form,
