@@ -1,3 +1,5 @@
+//! Tests of verifying a log against anchors.
+
 use super::*;
 use crate::merkle::{EMPTY_ROOT, Frontier, leaf};
 

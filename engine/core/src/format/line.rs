@@ -22,7 +22,7 @@ pub struct Unsealed<'a> {
     pub time: Timestamp,
     /// Fresh random bytes.
     pub salt: Salt,
-    /// `[i, n]`.
+    /// Position in the batch, as in [`Envelope::batch`].
     pub batch: [u32; 2],
     /// Set on the last event of a batch.
     pub idempotency: Option<Idempotency>,

@@ -295,7 +295,7 @@ const LATER_WORDS: [&[u8]; 4] = [b" now", b" set to", b" still", b" currently"];
 const PHRASE_WORDS_MAX: usize = 7;
 
 /// Words that may start a qualifying phrase after the name.
-// `xx` and `xxx` are what short small words of Cyrillic are seen as.
+// `xx` and `xxx` stand for short lower-case words in Cyrillic script.
 #[rustfmt::skip]
 const PHRASE_WORDS: [&[u8]; 27] = [
     b"for", b"of", b"on", b"in", b"from", b"at", b"used", b"we", b"i", b"you", b"they", b"that", b"here",
