@@ -1,28 +1,29 @@
-//! Judges a log against what was recorded of it outside of its volume.
+//! Verifies a log against a state of it that was recorded outside of its volume.
 //!
-//! A log that verifies in itself may still not be the log that was: a dropped tail, an older copy of the volume, or a
-//! history written anew all verify. An anchor, kept where the writer of the log cannot reach it, tells. What it cannot
-//! tell apart is a tail dropped by hand from an older copy of the volume: both are [`IntegrityFaultKind::Truncated`].
+//! A log that is consistent in itself may still not be the original: a dropped tail, an older copy of the volume, or a
+//! rewritten history are all consistent. An anchor, kept where the log's writer cannot reach it, reveals them. It
+//! cannot tell a tail that was dropped by hand from an older copy of the volume: both are
+//! [`IntegrityFaultKind::Truncated`].
 
 use thiserror::Error;
 
 use crate::digest::Hash;
 use crate::wire::{AcceptedRollback, Anchor, GivenAnchor, IntegrityFault, IntegrityFaultKind};
 
-/// What is known of the log that is there.
+/// Facts about the log found on the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFacts {
-    /// As made by [`crate::checkpoint::origin`].
+    /// Origin of the log, as returned by [`crate::checkpoint::origin`].
     pub origin: String,
-    /// Events that verify.
+    /// Number of events that verify.
     pub size: u64,
-    /// Root of the tree of the first [`needed_root`] events; None when the log has fewer.
+    /// Root of the tree of the first [`needed_root`] events; None if the log has fewer.
     pub root_at_anchor: Option<Hash>,
-    /// Size of the largest checkpoint that is signed with the log's own key and that the log matches; 0 without one.
+    /// Size of the largest checkpoint that is signed with the log's own key and matches the log; 0 if there is none.
     pub signed_size: u64,
 }
 
-/// At which size [`LogFacts`] have to give the root for judging this.
+/// The size at which [`LogFacts`] must contain the root to judge this anchor.
 pub fn needed_root(given: &GivenAnchor) -> Option<u64> {
     match given {
         GivenAnchor::Known { anchor, .. } => Some(anchor.size),
@@ -30,12 +31,12 @@ pub fn needed_root(given: &GivenAnchor) -> Option<u64> {
     }
 }
 
-/// Why what was given is not an anchor: a mistake of whoever gave it, which says nothing about the log.
+/// The given anchor is malformed. This is a fault of the caller and says nothing about the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the {0} of the anchor does not have its form")]
+#[error("the {0} of the anchor is malformed")]
 pub struct AnchorForm(pub &'static str);
 
-/// Checks the form of what was given. Nothing else is to be asked of what does not pass.
+/// Checks the form of a given anchor. Call it before any other function here.
 ///
 /// # Errors
 ///
@@ -59,11 +60,11 @@ pub fn check_form(given: &GivenAnchor) -> Result<(), AnchorForm> {
     fields.into_iter().find(|(_, right)| !right).map_or(Ok(()), |(field, _)| Err(AnchorForm(field)))
 }
 
-/// Whether the log is what was recorded, or goes on from it.
+/// Checks that the log equals or extends the recorded state.
 ///
 /// # Errors
 ///
-/// In what way it is not, and what to do.
+/// How it differs, and what to do.
 pub fn judge(given: &GivenAnchor, log: &LogFacts) -> Result<(), IntegrityFault> {
     let anchor = match given {
         GivenAnchor::New => return Ok(()),
@@ -93,8 +94,8 @@ fn truncated(anchor: &Anchor, log: &LogFacts) -> IntegrityFault {
     let (size, anchored) = (log.size, anchor.size);
     let message = format!(
         "the log ends at event {size}, but event {anchored} was anchored: the tail was dropped, or the volume is an older \
-         copy; attach the volume or restore the backup that has event {anchored}, or accept in writing that the events \
-         after {size} are lost"
+         copy; attach the volume or restore the backup that has event {anchored}, or accept with \
+         spec.integrity.acceptRollback that the events after {size} are lost"
     );
     fault(IntegrityFaultKind::Truncated, size + 1, message)
 }
@@ -110,9 +111,9 @@ fn foreign(anchor: &Anchor, log: &LogFacts) -> IntegrityFault {
 fn forked(anchor: &Anchor) -> IntegrityFault {
     let size = anchor.size;
     let message = format!(
-        "the first {size} events are not those that were anchored, and this log's own key signed both: the log went on from \
-         an older copy of its volume, or two copies were written to; keep both volumes, attach the one whose root at {size} \
-         is {}, or accept in writing what this one holds",
+        "the first {size} events are not those that were anchored, and this log's own key signed both: the log was \
+         continued from an older copy of its volume, or two copies were written to; keep both volumes, attach the \
+         one whose root at {size} is {}, or accept this log with spec.integrity.acceptRollback",
         anchor.root
     );
     fault(IntegrityFaultKind::Forked, 0, message)
@@ -121,8 +122,8 @@ fn forked(anchor: &Anchor) -> IntegrityFault {
 fn rewritten(anchor: &Anchor) -> IntegrityFault {
     let size = anchor.size;
     let message = format!(
-        "the first {size} events are not those that were anchored, and nothing signed by this log's key vouches for them: \
-         somebody wrote the log anew; keep the volume as evidence and restore the backup whose root at {size} is {}",
+        "the first {size} events are not those that were anchored, and this log's key did not sign them: \
+         the log was rewritten; keep the volume as evidence and restore the backup whose root at {size} is {}",
         anchor.root
     );
     fault(IntegrityFaultKind::Rewritten, 0, message)
@@ -130,19 +131,19 @@ fn rewritten(anchor: &Anchor) -> IntegrityFault {
 
 fn anchor_missing(log: &LogFacts) -> IntegrityFault {
     let message = format!(
-        "the log has {} events, and what it held before is recorded nowhere: compare its head with a backup or a receipt, \
-         then accept it in writing",
+        "the log has {} events, but no anchor was recorded for it: compare its head with a backup or a receipt, \
+         then accept it with spec.integrity.acceptRollback",
         log.size
     );
     fault(IntegrityFaultKind::AnchorMissing, 0, message)
 }
 
-/// Whether the first anchor is older than the second: fewer accepted rollbacks, then a smaller size.
+/// Whether the first anchor is older than the second: it has fewer accepted rollbacks or, if equal, a smaller size.
 pub fn is_older(anchor: &Anchor, than: &Anchor) -> bool {
     (anchor.rollbacks, anchor.size) < (than.rollbacks, than.size)
 }
 
-/// What an engine holds of the anchors it was given.
+/// The anchors that an engine was given, as far as they still matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
     newest: Option<Anchor>,
@@ -150,12 +151,12 @@ pub struct Held {
     fault: Option<IntegrityFault>,
 }
 
-/// What became of an anchor.
+/// Result of passing an anchor to [`Held::take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// A newer one is held: nothing changes.
+    /// A newer anchor is already known: nothing changes.
     Older,
-    /// The log extends it. An accepted rollback is to be recorded as an event, once, under the idempotency key
+    /// The log extends it. An accepted rollback must be recorded as an event, once, under the idempotency key
     /// [`rollback_key`].
     Extends(Option<AcceptedRollback>),
     /// The log contradicts it: nothing may be written.
@@ -163,18 +164,18 @@ pub enum Taken {
 }
 
 impl Held {
-    /// The newest anchor that the log was found to extend.
+    /// The newest anchor that the log extends.
     pub fn anchor(&self) -> Option<&Anchor> {
         self.extended.as_ref()
     }
 
-    /// What the newest anchor says against the log.
+    /// The fault that the newest anchor reveals.
     pub fn fault(&self) -> Option<&IntegrityFault> {
         self.fault.as_ref()
     }
 
-    /// Judges the log by what was given, unless something newer was given before. Later answers may take back a fault,
-    /// for an anchor with more accepted rollbacks is newer than the one that was contradicted.
+    /// Verifies the log against an anchor, unless a newer one was given before. A later anchor can clear a fault,
+    /// because an anchor with more accepted rollbacks is newer than the one that was contradicted.
     pub fn take(&mut self, given: &GivenAnchor, log: &LogFacts) -> Taken {
         let older = match (given, &self.newest) {
             (GivenAnchor::Known { anchor, .. }, Some(newest)) => is_older(anchor, newest),

@@ -1,32 +1,31 @@
-//! Arguments as models and their clients send them, made into what a tool's own JSON Schema asks for, where they can
-//! mean one thing only: `null` for what may be left out, `"5"` and `5.0` for a number, `"true"` for a truth value,
-//! `"[\"a\"]"` and `"a"` for a list. What could mean two things is left as it is, and refused with its reason by
-//! whoever reads it.
+//! Converts tool arguments as models and their clients send them to what the tool's JSON Schema expects, where the
+//! meaning is unambiguous: `null` for an omitted argument, `"5"` and `5.0` for an integer, `"true"` for a boolean,
+//! `"[\"a\"]"` and `"a"` for a list. Ambiguous values are left unchanged; validation then refuses them with a reason.
 
 use serde_json::{Map, Number, Value};
 
 use crate::strict;
 
-/// Whole numbers up to this one are told apart as fractions too.
+/// Up to this value, all integers are exact in a 64-bit float.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Arguments that fit a schema as far as they can.
+/// Arguments after conversion.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fitted {
-    /// What is left, and how it is written now.
+    /// The converted arguments.
     pub arguments: Map<String, Value>,
-    /// Paths of arguments that the schema does not know and does not allow; they are left out.
+    /// Paths of arguments that the schema does not allow; they were removed.
     pub ignored: Vec<String>,
 }
 
-/// Fits arguments to a schema without references.
+/// Converts arguments to a schema; the schema must not contain references.
 pub fn fitted(schema: &Value, arguments: Map<String, Value>) -> Fitted {
     let mut ignored = Vec::new();
     let arguments = object(schema, arguments, "", &mut ignored);
     Fitted { arguments, ignored }
 }
 
-/// What a schema allows, each a bit.
+/// The JSON types that a schema allows, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kinds(u8);
 
@@ -75,7 +74,7 @@ impl Kinds {
         }
     }
 
-    /// A whole number is a number too.
+    /// An integer is also a number.
     fn of_value(value: &Value) -> Kinds {
         match value {
             Value::Null => Kinds::NULL,
@@ -118,7 +117,7 @@ fn object(
     fitted
 }
 
-/// The words of which a schema asks for one; none when it takes other values.
+/// The allowed values of an enum of strings; None if the schema allows other values.
 fn words(schema: &Value) -> Option<Vec<&str>> {
     if let Some(word) = schema.get("const") {
         return word.as_str().map(|word| vec![word]);
@@ -130,7 +129,8 @@ fn words(schema: &Value) -> Option<Vec<&str>> {
     all.map(words).collect::<Option<Vec<_>>>().map(|each| each.concat())
 }
 
-/// A word as the schema writes it. What is none of them is left as it is; what says that there is none is left out.
+/// Matches a text with one of the allowed values and returns the schema's spelling. A text that matches none is left
+/// unchanged; one that means "no value" is removed.
 fn one_of(words: &[&str], text: &str) -> Option<Value> {
     let trimmed = text.trim();
     let known = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
@@ -141,8 +141,8 @@ fn one_of(words: &[&str], text: &str) -> Option<Value> {
     }
 }
 
-/// A value that fits a schema, or the value itself where nothing else is meant for sure; none when it says that there
-/// is none.
+/// Converts a value to a schema. Returns the value unchanged if the meaning is ambiguous, and None if it means "no
+/// value".
 fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Option<Value> {
     let kinds = Kinds::of(schema);
     if let (Some(words), Value::String(text)) = (words(schema), &value) {
@@ -154,7 +154,7 @@ fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> O
     match value {
         Value::Null => None,
         Value::String(text) => read(schema, kinds, text, path, ignored),
-        // A list of one where one is asked for.
+        // A list of one item where a single value is expected.
         Value::Array(mut items) if items.len() == 1 && !kinds.has(Kinds::OBJECT) => {
             let only = items.remove(0);
             match fit(schema, only.clone(), path, ignored) {
@@ -169,7 +169,7 @@ fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> O
     }
 }
 
-/// Fits what is inside of a value that is of an allowed kind.
+/// Converts the values inside an object or a list of an allowed type.
 fn within(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Value {
     let schema = match variants(schema) {
         Some(all) => {
@@ -190,7 +190,7 @@ fn within(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -
                     .map(|(i, item)| {
                         let is_null = item.is_null();
                         let fitted = fit(one, item, &format!("{path}[{i}]"), ignored);
-                        // What stands in a list is not left out of it.
+                        // Items of a list are not removed.
                         fitted.unwrap_or_else(|| {
                             if is_null { Value::Null } else { Value::String(String::new()) }
                         })
@@ -204,7 +204,7 @@ fn within(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -
     }
 }
 
-/// A word of a list of words, whatever its case.
+/// Matches an item of a list of enum values, ignoring case.
 fn word(schema: &Value, text: String) -> String {
     let Some(words) = schema.get("enum").and_then(Value::as_array) else { return text };
     let asked = text.trim();
@@ -212,7 +212,7 @@ fn word(schema: &Value, text: String) -> String {
     words.iter().filter_map(Value::as_str).find(is_meant).map_or(text.clone(), str::to_owned)
 }
 
-/// A text where something else is asked for.
+/// Converts a text where another type is expected.
 fn read(schema: &Value, kinds: Kinds, text: String, path: &str, ignored: &mut Vec<String>) -> Option<Value> {
     let trimmed = text.trim();
     let lower = trimmed.to_ascii_lowercase();
@@ -240,19 +240,19 @@ fn read(schema: &Value, kinds: Kinds, text: String, path: &str, ignored: &mut Ve
     {
         return fit(schema, nested, path, ignored);
     }
-    // Whether a comma separates or belongs to the text nobody can say.
+    // With a comma it is ambiguous: it may be a separator or part of the text.
     if kinds.has(Kinds::ARRAY) && !is_nested && !trimmed.contains(',') {
         return Some(listed(schema, Value::String(text), path, ignored));
     }
     Some(Value::String(text))
 }
 
-/// One where a list is asked for.
+/// Wraps a single value where a list is expected.
 fn listed(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Value {
     within(schema, Value::Array(vec![value]), path, ignored)
 }
 
-/// A number where another kind is asked for: a whole one, however it is written, a truth value or a text.
+/// Converts a number where another type is expected: an integer written as a fraction, a boolean or a text.
 fn other_number(kinds: Kinds, number: Number) -> Value {
     if kinds.has(Kinds::NUMBER) || !number.is_f64() && kinds.has(Kinds::INTEGER) {
         return Value::Number(number);

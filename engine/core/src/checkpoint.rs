@@ -1,4 +1,4 @@
-//! Signed statements about a log, as in c2sp.org/tlog-checkpoint: which log, how many events, which root.
+//! Signed checkpoints of a log, as in c2sp.org/tlog-checkpoint: origin, number of events, and root.
 
 use std::fmt;
 
@@ -13,32 +13,32 @@ use crate::wire::CheckpointView;
 /// Most extension lines of a checkpoint that is read.
 pub const EXTENSIONS_MAX: usize = 16;
 
-/// First line of the checkpoints of a log, and name of its keys.
+/// Origin of a log: the first line of its checkpoints, and the name of its keys.
 pub fn origin(log_id: &str) -> String {
     format!("memory-engine/{log_id}")
 }
 
-/// What a log says of itself.
+/// The content of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log: as made by [`origin`].
+    /// Identifies the log, as returned by [`origin`].
     pub origin: String,
     /// Number of events, below 2^63; also the sequence number of the last of them.
     pub size: u64,
     /// Root of the Merkle tree over them.
     pub root: Hash,
-    /// Further lines; none is empty.
+    /// Extension lines; none of them is empty.
     pub extensions: Vec<String>,
 }
 
-/// Why a note is not a checkpoint.
+/// Why a note is not a valid checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CheckpointFault {
-    /// It is not a note, or not signed by a known key.
+    /// It is not a note, or is not signed by a known key.
     #[error(transparent)]
     Note(#[from] NoteFault),
-    /// The signed text does not have the form of a checkpoint; which part of it.
-    #[error("the {0} of the checkpoint does not have its form")]
+    /// The signed text is not a checkpoint; names the part at fault.
+    #[error("the {0} of the checkpoint is malformed")]
     Form(&'static str),
 }
 
@@ -53,21 +53,23 @@ impl CheckpointFault {
 }
 
 impl Checkpoint {
-    /// The note with this checkpoint, signed by each of these keys: by two of them once, when the key changes.
+    /// The signed note with this checkpoint, with one signature for each of these keys. Two keys sign only once, when
+    /// the key is rotated.
     ///
     /// # Errors
     ///
-    /// [`CheckpointFault::Form`] when a field cannot stand in a checkpoint.
+    /// [`CheckpointFault::Form`] when a field cannot be represented in a checkpoint.
     pub fn sign(&self, keys: &[&SignerKey]) -> Result<String, CheckpointFault> {
         let text = self.to_string();
-        // What this engine would not read it does not sign either.
+        // Do not sign what this engine could not read back.
         if Checkpoint::parse(&text)? != *self {
             return Err(CheckpointFault::Form("text"));
         }
         Ok(note::sign(&text, keys)?)
     }
 
-    /// Reads a note and checks that it is signed by at least one of these keys; which of them did.
+    /// Parses a note and verifies that it is signed by at least one of these keys. Also returns the keys that signed
+    /// it.
     ///
     /// # Errors
     ///
@@ -98,12 +100,12 @@ impl Checkpoint {
         Ok(Checkpoint { origin: origin.to_owned(), size, root, extensions })
     }
 
-    /// The position this checkpoint of an engine for itself points at.
+    /// The position stored in this checkpoint; engines store one in their own checkpoints.
     pub fn position(&self) -> Option<Position> {
         self.extensions.iter().find_map(|line| Position::parse(line))
     }
 
-    /// What the engine reports of a checkpoint, `note` being this one as it was signed.
+    /// The checkpoint as reported by the API; `note` is its signed form.
     pub fn view(&self, note: &str, key: &VerifierKey) -> CheckpointView {
         CheckpointView {
             origin: self.origin.clone(),
@@ -115,7 +117,7 @@ impl Checkpoint {
     }
 }
 
-/// The text that is signed.
+/// Formats the text that is signed.
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{}\n{}", self.origin, self.size, STANDARD.encode(self.root.0))?;
@@ -123,20 +125,20 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// Where in the files the events of a checkpoint end: an extension line of the engine's own checkpoint, by which a
-/// start knows what it need not read again.
+/// Where in the log files the events of a checkpoint end. Stored as an extension line of the engine's own checkpoints,
+/// so that startup need not read earlier events again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// First event of the segment, which its file is named by.
+    /// First event of the segment, after which its file is named.
     pub first_seq: u64,
-    /// Length of the segment up to there, bytes, not compressed.
+    /// Length of the uncompressed segment up to this point, bytes.
     pub offset: u64,
-    /// Hash of the last line before.
+    /// Hash of the last line before this point.
     pub hash: Hash,
 }
 
 impl Position {
-    /// Reads the line; None when it is not one of these.
+    /// Parses an extension line; None if it is another one.
     pub fn parse(line: &str) -> Option<Position> {
         let mut fields = line.strip_prefix("position ")?.split(' ');
         let mut next = || fields.next();
@@ -146,14 +148,14 @@ impl Position {
     }
 }
 
-/// The extension line.
+/// Formats the extension line.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "position {} {} {}", self.first_seq, self.offset, self.hash)
     }
 }
 
-/// Decimal digits as a machine writes them, below 2^63 as in other implementations of the format.
+/// Parses decimal digits without leading zeros, below 2^63 as in other implementations of the format.
 fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse::<i64>().ok().filter(|_| plain).map(i64::unsigned_abs)
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(sample().position(), None);
     }
 
-    /// The example of c2sp.org/tlog-checkpoint.
+    /// The example in c2sp.org/tlog-checkpoint.
     #[test]
     fn the_published_text_is_read() {
         let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";

@@ -1,4 +1,4 @@
-//! What a projection holds, as one number: the digest of a multiset of rows.
+//! Digest of a projection's content: a hash of a multiset of rows.
 
 use std::fmt;
 
@@ -6,41 +6,41 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::{Hash, hex};
 
-/// Tables whose rows the digest covers. What else a projection has (indexes, the full-text index) follows from them.
+/// Tables whose rows the digest covers. The rest of a projection (indexes, the full-text index) is derived from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
-    /// Memories as they were saved.
+    /// Memories, as saved.
     Memories,
-    /// Ends of their validity.
+    /// Ends of validity of memories.
     Invalidations,
-    /// Requests that came with an idempotency key.
+    /// Requests sent with an idempotency key.
     Requests,
-    /// What was set while an engine ran.
+    /// Settings changed at runtime.
     Settings,
     /// Documents that memories are pieces of.
     Sources,
-    /// What was said about the use of memories.
+    /// Feedback on memories.
     Feedback,
     /// Events whose payloads were removed.
     Forgotten,
     /// Items, one row for each version.
     Items,
-    /// More time for versions of items.
+    /// Extensions of the expiry of item versions.
     Refreshes,
-    /// Entities.
+    /// Entities of the graph.
     Entities,
-    /// What was observed of them.
+    /// Observations about entities.
     Observations,
-    /// Relations between them.
+    /// Relations between entities.
     Relations,
-    /// Ends of the validity of those three.
+    /// Ends of validity of entities, observations and relations.
     GraphEnds,
-    /// Entities that memories are about.
+    /// Entities that memories mention.
     Mentions,
 }
 
 impl Table {
-    /// All of them.
+    /// All tables.
     pub const ALL: &[Table] = &[
         Table::Memories,
         Table::Invalidations,
@@ -58,7 +58,7 @@ impl Table {
         Table::Mentions,
     ];
 
-    /// Its name in the database.
+    /// Name of the table in the database.
     pub const fn name(self) -> &'static str {
         match self {
             Table::Memories => "memories",
@@ -79,23 +79,23 @@ impl Table {
     }
 }
 
-/// One value of a row, in the types the database has.
+/// One value of a row, by its type in the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
-    /// Nothing.
+    /// NULL.
     Null,
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number that no row of ours has; somebody else's row may.
+    /// A floating-point number. The engine writes none; a foreign row may contain one.
     Real(f64),
-    /// Text. Bytes, because somebody else's row may hold what is not UTF-8.
+    /// Text. Stored as bytes, because a foreign row may contain invalid UTF-8.
     Text(&'a [u8]),
     /// Bytes.
     Blob(&'a [u8]),
 }
 
-/// SHA-256 of a row: the name of its table and its values in the order of its columns, each with its type, those
-/// of variable length with their length, so that no two different rows are the same bytes.
+/// SHA-256 of a row. Covers the name of the table, and the values in column order with their types; values of variable
+/// length include their length. So no two different rows are encoded as the same bytes.
 pub fn row_hash<'a>(table: Table, cells: impl IntoIterator<Item = Cell<'a>>) -> Hash {
     let mut sha = Sha256::new();
     let mut framed = |kind: u8, bytes: &[u8]| {
@@ -116,21 +116,21 @@ pub fn row_hash<'a>(table: Table, cells: impl IntoIterator<Item = Cell<'a>>) -> 
     Hash(sha.finalize().into())
 }
 
-/// Sum of the hashes of all rows, modulo 2^256. The order in which rows come does not count, and a row can be taken
-/// out again, so it is kept up to date at the price of one hash for each row that changes.
+/// Sum of the hashes of all rows, modulo 2^256. It does not depend on the order of rows, and rows can be removed again,
+/// so keeping it up to date costs one hash for each changed row.
 ///
-/// Two projections with the same digest hold the same rows; one whose digest is not the sum over its rows was
-/// changed by something that was not the projector: a row edited, added or removed, by a bit or by hand. It proves
-/// nothing against somebody who changes rows and digest together, or who may choose many rows and search for sets
-/// with equal sums. Against those there is the log: building again gives the digest that is right.
+/// Two projections with the same digest contain the same rows. If the digest is not the sum over the rows, something
+/// other than the projector changed the projection: a row was edited, added or removed, by a bit flip or by hand. The
+/// digest is no protection against an attacker who changes rows and digest together, or who can choose many rows and
+/// search for sets with equal sums. Against these, rebuild from the log: that gives the correct digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest(pub [u8; 32]);
 
 impl ContentDigest {
-    /// No rows.
+    /// The digest of no rows.
     pub const EMPTY: ContentDigest = ContentDigest([0; 32]);
 
-    /// A row was added.
+    /// Adds a row.
     pub fn add(&mut self, row: Hash) {
         let mut carry = 0;
         for (sum, byte) in self.0.iter_mut().zip(row.0) {
@@ -140,9 +140,9 @@ impl ContentDigest {
         }
     }
 
-    /// A row was removed.
+    /// Removes a row.
     pub fn remove(&mut self, row: Hash) {
-        // Adding the two's complement takes away.
+        // Adding the two's complement subtracts.
         let mut negative = ContentDigest(row.0.map(|byte| !byte));
         let mut one = [0; 32];
         one[0] = 1;

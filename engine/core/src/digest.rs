@@ -1,4 +1,4 @@
-//! SHA-256 values, salts and the event ids: fixed bytes that are written as lower-case hexadecimal.
+//! SHA-256 values, salts and event ids: fixed-size bytes written as lower-case hexadecimal.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hash(pub [u8; 32]);
 
-/// Random bytes that keep a commitment from being guessed once its payload is forgotten.
+/// Random bytes that prevent guessing a payload from its hash after the payload was forgotten.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salt(pub [u8; 16]);
 
 impl Hash {
-    /// What the first header of a log has as its previous hash.
+    /// Previous hash of a log's first header.
     pub const ZERO: Hash = Hash([0; 32]);
 
     /// SHA-256 of these bytes.
@@ -27,17 +27,17 @@ impl Hash {
         Hash(Sha256::new().chain_update(salt.0).chain_update(bytes).finalize().into())
     }
 
-    /// Reads exactly 64 lower-case hexadecimal digits.
+    /// Parses exactly 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Hash> {
         unhex(text).map(Hash)
     }
 }
 
 impl Salt {
-    /// Stands where a salt was removed.
+    /// Placeholder for a removed salt.
     pub const FORGOTTEN: Salt = Salt([0; 16]);
 
-    /// Reads exactly 32 lower-case hexadecimal digits.
+    /// Parses exactly 32 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Salt> {
         unhex(text).map(Salt)
     }
@@ -66,7 +66,8 @@ fn digits(byte: u8) -> [u8; 2] {
     [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
-/// Value of each digit; anything else, upper case too, has high bits: one value has one spelling.
+/// Value of each digit. All other bytes, including upper-case digits, have the high bits set, so that a value has only
+/// one spelling.
 const NIBBLES: [u8; 256] = {
     let mut nibbles = [0xFF; 256];
     let mut value = 0;
@@ -83,7 +84,7 @@ fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if pairs.len() != N || !rest.is_empty() {
         return None;
     }
-    // Looked at once at the end: a branch for each digit costs more than the digits.
+    // Checked once at the end: a branch for each digit would cost more than the conversion.
     let mut wrong = 0;
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
@@ -123,7 +124,7 @@ impl fmt::Display for Salt {
     }
 }
 
-// A salt is as secret as its payload.
+// A salt is as confidential as its payload.
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Salt(..)")

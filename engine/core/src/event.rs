@@ -1,59 +1,58 @@
-//! Events before they have a place in the log.
+//! Events before they are appended to the log, and the payloads of the engine's event types.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::digest::{Hash, Salt};
 
-/// Type of the event that saves a memory; clients write it through `POST /v1/memories` only.
+/// Event type: a memory was saved. Clients write it only through `POST /v1/memories`.
 pub const MEMORY_SAVED: &str = "memory.saved";
-/// Type of the event that ends a memory's validity; clients write it through `POST /v1/memories/{id}/invalidate` only.
+/// Event type: the validity of a memory was ended. Clients write it only through `POST /v1/memories/{id}/invalidate`.
 pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 
-/// Type of the event that says whose payloads were removed, its own never: [`ForgottenPayload`].
+/// Event type: payloads of other events were removed; see [`ForgottenPayload`]. Its own payload is never removed.
 pub const MEMORY_FORGOTTEN: &str = "memory.forgotten";
 
-/// Type of the event that says how useful a memory was; clients write it through `POST /v1/feedback` only.
+/// Event type: a memory was rated. Clients write it only through `POST /v1/feedback`.
 pub const MEMORY_FEEDBACK: &str = "memory.feedback";
 
-/// Type of the event that says what a retention run did: [`crate::retention::RetentionPayload`].
+/// Event type: a retention run removed memories; see [`crate::retention::RetentionPayload`].
 pub const RETENTION_APPLIED: &str = "retention.applied";
 
-/// Type of the event that says that checkpoints have a new key: `{old, new}`, both verifier keys.
+/// Event type: the key that signs checkpoints was rotated. Payload: `{old, new}`, both verifier keys.
 pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
 
-/// Type of the event that says which key makes the tokens of this log's identifiers: [`PseudonymsKeyedPayload`].
-/// Written before the first of them.
+/// Event type: the key for the pseudonym tokens of this log was set; see [`PseudonymsKeyedPayload`]. Written before the
+/// first token.
 pub const LOG_PSEUDONYMS_KEYED: &str = "log.pseudonyms_keyed";
 
-/// Type of the event that says that somebody accepted a log shorter than it was: [`crate::wire::AcceptedRollback`].
+/// Event type: an administrator accepted a log that is shorter than recorded; see [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
-/// Type of the event that says what each feature counts from now on: `{weights: {NAME: NUMBER}, reason?}`.
+/// Event type: the weights of the ranking features were replaced. Payload: `{weights: {NAME: NUMBER}, reason?}`.
 pub const RETRIEVAL_WEIGHTS_SET: &str = "retrieval.weights_set";
-/// Type of the event that gives an item a new value: [`crate::item::ItemPayload`].
+/// Event type: an item was given a value; see [`crate::item::ItemPayload`].
 pub const ITEM_PUT: &str = "item.put";
-/// Type of the event that takes an item away: [`crate::item::ItemDeletedPayload`].
+/// Event type: an item was deleted; see [`crate::item::ItemDeletedPayload`].
 pub const ITEM_DELETED: &str = "item.deleted";
-/// Type of the event that gives a version of an item more time: [`crate::item::ItemRefreshedPayload`].
+/// Event type: the expiry of an item version was extended; see [`crate::item::ItemRefreshedPayload`].
 pub const ITEM_REFRESHED: &str = "item.refreshed";
 
-/// Type of the event that makes an entity known: [`crate::graph::EntityPayload`].
+/// Event type: an entity was created; see [`crate::graph::EntityPayload`].
 pub const ENTITY_PUT: &str = "entity.put";
-/// Type of the event that says something about an entity: [`crate::graph::ObservationsPayload`].
+/// Event type: observations about an entity were added; see [`crate::graph::ObservationsPayload`].
 pub const ENTITY_OBSERVED: &str = "entity.observed";
-/// Type of the event that ends an entity, what was observed of it and its relations:
-/// [`crate::graph::EntityEndPayload`].
+/// Event type: an entity, its observations and its relations were ended; see [`crate::graph::EntityEndPayload`].
 pub const ENTITY_ENDED: &str = "entity.ended";
-/// Type of the event that ends observations: [`crate::graph::ObservationsEndPayload`].
+/// Event type: observations were ended; see [`crate::graph::ObservationsEndPayload`].
 pub const OBSERVATION_ENDED: &str = "observation.ended";
-/// Type of the event that relates two entities: [`crate::graph::RelationPayload`].
+/// Event type: two entities were related; see [`crate::graph::RelationPayload`].
 pub const RELATION_PUT: &str = "relation.put";
-/// Type of the event that ends a relation: [`crate::graph::RelationEndPayload`].
+/// Event type: a relation was ended; see [`crate::graph::RelationEndPayload`].
 pub const RELATION_ENDED: &str = "relation.ended";
 
-/// Types that say something about the log or about other events: the engine writes them itself, after checks of its
-/// own.
+/// Event types that clients cannot append, because they describe the log or other events: the engine writes them itself
+/// after its own checks.
 pub const RESERVED: &[&str] = &[
     MEMORY_SAVED,
     MEMORY_INVALIDATED,
@@ -75,21 +74,21 @@ pub const RESERVED: &[&str] = &[
     RELATION_ENDED,
 ];
 
-/// Project of the events an engine writes about its own log.
+/// Project of the events that an engine writes about its own log.
 pub const PROJECT_OF_THE_LOG: &str = "memory-engine";
 
-/// A checked event that waits for its sequence number. Made by [`crate::request`] alone.
+/// A checked event without a sequence number. Only [`crate::request`] creates drafts.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// Kind of event.
+    /// Event type.
     pub kind: String,
-    /// Who did it.
+    /// Actor that caused the event.
     pub actor: String,
-    /// What it belongs to.
+    /// Project of the event.
     pub project: String,
-    /// The conversation it came from.
+    /// Session of the event.
     pub session: Option<String>,
-    /// Ids of the events it follows from.
+    /// Ids of the events that caused it.
     pub causes: Vec<String>,
     /// A JSON object in the strict form.
     pub payload: Box<RawValue>,
@@ -99,24 +98,24 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryPayload {
-    /// The memory itself.
+    /// The text of the memory.
     pub content: String,
-    /// A line to recognise it by.
+    /// Title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Kind of memory.
+    /// Memory type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Words to find it by.
+    /// Tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// When it happened, if that is not when it was saved.
+    /// When the described event happened; None: when the memory was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<jiff::Timestamp>,
-    /// Since when it is true, if that is not when it happened or was saved, whichever was earlier.
+    /// Start of validity; None: the earlier of `occurred_at` and the time of saving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<jiff::Timestamp>,
-    /// The document it is a piece of.
+    /// The document of which it is a piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// Names of the entities it is about.
@@ -128,13 +127,13 @@ pub struct MemoryPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where the document is, as whoever sent it names it.
+    /// URI of the document, as given by the client.
     pub uri: String,
-    /// SHA-256 of the whole document, 64 hex digits.
+    /// SHA-256 of the complete document, 64 hex digits.
     pub sha256: Hash,
-    /// Number of the piece, from 1.
+    /// Number of the piece, counted from 1.
     pub piece: u32,
-    /// Pieces of the document.
+    /// Number of pieces of the document.
     pub pieces: u32,
 }
 
@@ -144,29 +143,29 @@ pub struct Source {
 pub struct FeedbackPayload {
     /// Id of the memory.
     pub target: String,
-    /// How useful it was, in thousandths: from -1000, harmful, to 1000, just what was needed.
+    /// Rating in thousandths: from -1000 (harmful) to 1000 (exactly what was needed).
     pub rating_milli: i32,
-    /// The search it was found by, as whoever searched names it.
+    /// The client's id of the search that found the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_id: Option<String>,
-    /// In somebody's words.
+    /// Free-text comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Payload of a [`MEMORY_INVALIDATED`] event. The memory stays; it is true no longer.
+/// Payload of a [`MEMORY_INVALIDATED`] event. The memory is kept but is no longer valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InvalidationPayload {
     /// Id of the memory.
     pub target: String,
-    /// First moment at which it is not true any more, if that is not the moment of this event.
+    /// First moment at which the memory is no longer valid; None: the time of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<jiff::Timestamp>,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Id of the memory that is true instead.
+    /// Id of the memory that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<String>,
 }
@@ -176,10 +175,10 @@ pub struct InvalidationPayload {
 pub struct ForgottenPayload {
     /// Ids of the events whose payloads are removed.
     pub targets: Vec<String>,
-    /// Their numbers, in the same order: where in the log they are. Older events do not have them.
+    /// Sequence numbers of these events, in the same order. Events written by older versions do not have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seqs: Vec<u64>,
-    /// Why.
+    /// Reason.
     #[serde(default)]
     pub reason: String,
 }
@@ -188,22 +187,23 @@ pub struct ForgottenPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PseudonymsKeyedPayload {
-    /// [`crate::policy::PseudonymKey::check`] of the key.
+    /// Fingerprint of the key: [`crate::policy::PseudonymKey::check`].
     pub check: String,
 }
 
-/// A client's promise that requests with this key are one request.
+/// The client's promise that all requests with this key are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Idempotency {
-    /// As the client sent it.
+    /// The key as sent by the client.
     pub key: String,
-    /// SHA-256 of the event's salt and the request. Salted, so that it says nothing once the payload is forgotten.
+    /// SHA-256 of the event's salt and the request. The salt prevents guessing the request after the payload was
+    /// forgotten.
     pub request_sha256: Hash,
 }
 
 impl Idempotency {
-    /// Binds `key` to a request, given in a form in which equal requests are equal bytes.
+    /// Binds `key` to a request, whose encoding must be the same for equal requests.
     pub fn new(key: String, salt: Salt, request: &[u8]) -> Idempotency {
         Idempotency { key, request_sha256: Hash::salted(salt, request) }
     }

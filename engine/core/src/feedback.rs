@@ -1,11 +1,11 @@
-//! What somebody says about the use of a memory.
+//! Feedback on memories.
 
 use crate::event::{Draft, FeedbackPayload, MEMORY_FEEDBACK};
 use crate::limits::{ACTOR_DEFAULT, NAME_CHARS_MAX, NOTE_CHARS_MAX};
 use crate::request::{Refused, name, named};
 use crate::wire::GiveFeedback;
 
-/// Checks it, except for what depends on the memory, which belongs to `project`.
+/// Validates feedback, except for the checks that depend on the memory. `project` is the memory's project.
 pub fn check(project: String, request: GiveFeedback) -> Result<Draft, Refused> {
     let GiveFeedback { id, useful, rating, query_id, note, session, actor } = request;
     let rating = match (useful, rating) {

@@ -1,4 +1,4 @@
-//! Conditions on the fields of an item's value.
+//! Filters on the fields of an item's value.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,11 @@ use serde_json::{Map, Number, Value};
 use crate::limits::ITEM_CONDITIONS_MAX;
 use crate::request::Refused;
 
-/// A checked filter: every condition must hold.
+/// A checked filter: all conditions must hold.
 ///
-/// `{"field": value}` asks for that value, `{"field": {"$gt": 1, "$lte": 9}}` compares (`$eq`, `$ne`, `$gt`, `$gte`,
-/// `$lt`, `$lte`), `{"field": {"inner": …}}` asks the same of a field of the field. A field that is not there is null.
-/// Only two numbers or two texts can be compared by size; numbers are equal by value, texts are ordered by their code
-/// points.
+/// `{"field": value}` matches that value, `{"field": {"$gt": 1, "$lte": 9}}` compares (`$eq`, `$ne`, `$gt`, `$gte`,
+/// `$lt`, `$lte`), and `{"field": {"inner": …}}` applies a condition to a nested field. A missing field is null. Only
+/// two numbers or two texts can be ordered; numbers are equal by value, texts are ordered by code point.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter(Vec<(String, Condition)>);
 
@@ -52,7 +51,7 @@ impl Operator {
 }
 
 impl Filter {
-    /// Checks what a client sent.
+    /// Validates a filter sent by a client.
     pub fn new(conditions: &Map<String, Value>) -> Result<Filter, Refused> {
         let mut left = ITEM_CONDITIONS_MAX;
         read(conditions, &mut left)
@@ -69,7 +68,7 @@ impl Filter {
         })
     }
 
-    /// Whether there is nothing to be met.
+    /// Whether there are no conditions.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -129,7 +128,7 @@ fn size(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
         (Value::Number(one), Value::Number(other)) => match (whole(one), whole(other)) {
-            // Fractions cannot tell the large ones apart.
+            // Floats cannot distinguish large integers.
             (Some(one), Some(other)) => Some(one.cmp(&other)),
             (Some(one), None) => Some(whole_to_fraction(one, other.as_f64()?)),
             (None, Some(other)) => Some(whole_to_fraction(other, one.as_f64()?).reverse()),
@@ -139,14 +138,14 @@ fn size(one: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
-/// The number, when it was written as a whole one of 64 bits, with a sign or without.
+/// The number, if it was written as a signed or unsigned 64-bit integer.
 fn whole(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// How a whole number of 64 bits and a finite fraction are ordered, by their exact values.
+/// Compares a 64-bit integer with a finite float by their exact values.
 fn whole_to_fraction(whole: i128, fraction: f64) -> Ordering {
-    // Beyond what 64 bits hold in either direction the conversion ends at its bound, which is beyond them too.
+    // The conversion saturates outside of the range of 128 bits, which is also outside of the range of 64 bits.
     #[expect(clippy::cast_possible_truncation, reason = "it is a whole number, and saturates")]
     let floor = fraction.floor() as i128;
     let is_between = fraction.floor() < fraction;

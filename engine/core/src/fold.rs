@@ -1,5 +1,5 @@
-//! What an event means for the projection. The log's readers see the same events in the same order and so end with
-//! the same projection; no clock and no other source has a say.
+//! Computes the changes to the projection that follow from an event. The changes depend on the events only, not on a
+//! clock or any other input, so that all readers of a log build the same projection.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -16,32 +16,33 @@ use crate::row::Row;
 use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
-/// Version of what [`fold`] and the tables it feeds mean. A projection with another one is built again.
+/// Version of [`fold`] and of the tables it feeds. A projection with another version is rebuilt.
 pub const PROJECTION_VERSION: u32 = 5;
 
 /// One change to the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A memory can be read and found.
+    /// Adds a memory.
     PutMemory(Box<Memory>),
-    /// A memory is true until some moment only.
+    /// Ends the validity of a memory.
     PutInvalidation(Box<Invalidation>),
-    /// Somebody said how useful a memory was.
+    /// Adds a rating of a memory.
     PutFeedback(Feedback),
-    /// An event is known to be forgotten.
+    /// Records that an event was forgotten.
     PutForgotten(Forgotten),
-    /// A request is known to be done.
+    /// Records that a request was done.
     PutRequest(Request),
-    /// Something is set from now on.
+    /// Changes a setting.
     PutSetting(Setting),
-    /// A row as it is: of an item, or of the graph.
+    /// Adds a row as it is: for an item or for the graph.
     PutRow(Row),
-    /// What follows from the payloads of these events, given by their ids, was never there: rows go, and of a request
-    /// only the key stays. The rows that are left are those of a log in which the payloads are missing already.
+    /// Removes everything that was derived from the payloads of these events, given by id. Their rows are deleted; of a
+    /// request only the key is kept. The result equals the projection of a log in which these payloads are already
+    /// missing.
     Forget(Vec<String>),
 }
 
-/// A memory as the projection keeps it.
+/// A memory in the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// Sequence number of its event.
@@ -50,24 +51,24 @@ pub struct Memory {
     pub id: String,
     /// Hash of its event.
     pub hash: Hash,
-    /// What it belongs to.
+    /// Project of the memory.
     pub project: String,
-    /// Who said so.
+    /// Actor that saved the memory.
     pub actor: String,
-    /// The conversation it came from.
+    /// Session in which it was saved.
     pub session: Option<String>,
     /// When the engine accepted it.
     pub created_at: Timestamp,
-    /// When it happened.
+    /// When the described event happened.
     pub occurred_at: Timestamp,
-    /// Since when it is true.
+    /// Start of validity.
     pub valid_from: Timestamp,
     /// Content, title, type and tags.
     pub payload: MemoryPayload,
 }
 
-/// The end of a memory's validity. Of several the earliest counts, and of several with the same moment the one that
-/// became known first: a rule that needs no order, so that two clients at once need none either.
+/// The end of a memory's validity. If there are several, the earliest moment counts; for equal moments, the one written
+/// first. This rule does not depend on the order of concurrent requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalidation {
     /// Sequence number of its event.
@@ -78,28 +79,28 @@ pub struct Invalidation {
     pub created_at: Timestamp,
     /// Id of the memory.
     pub target: String,
-    /// First moment at which the memory is not true any more.
+    /// First moment at which the memory is no longer valid.
     pub valid_until: Timestamp,
-    /// Why.
+    /// Reason.
     pub reason: Option<String>,
-    /// Id of the memory that is true instead.
+    /// Id of the memory that replaces it.
     pub superseded_by: Option<String>,
 }
 
-/// Something that was set while an engine ran; of several the last counts.
+/// A setting changed at runtime; the last change counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// Sequence number of its event.
     pub seq: u64,
     /// Id of its event.
     pub id: String,
-    /// What was set: the type of the event.
+    /// Name of the setting: the event type.
     pub name: &'static str,
-    /// To what: the payload, JSON.
+    /// Value: the payload, JSON.
     pub value: String,
 }
 
-/// What somebody said about the use of a memory. The words are in the log alone.
+/// A rating of a memory. The comment is only in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feedback {
     /// Sequence number of its event.
@@ -112,63 +113,63 @@ pub struct Feedback {
     pub target: String,
     /// From -1000 to 1000.
     pub rating_milli: i32,
-    /// The search it was found by.
+    /// The client's id of the search that found the memory.
     pub query_id: Option<String>,
 }
 
-/// An event without payload.
+/// An event whose payload was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Id of the event whose payload is gone.
+    /// Id of the event without payload.
     pub target: String,
-    /// Its sequence number, where that was recorded.
+    /// Its sequence number, if recorded.
     pub target_seq: Option<u64>,
-    /// Sequence number of the event that says so.
+    /// Sequence number of the erasure event.
     pub seq: u64,
-    /// Id of that.
+    /// Id of the erasure event.
     pub id: String,
-    /// When the engine accepted that.
+    /// When the engine accepted the erasure event.
     pub created_at: Timestamp,
 }
 
-/// A request with an idempotency key, and its answer.
+/// A completed request with an idempotency key, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The key and what it is bound to.
+    /// The key, and the hash of the request it is bound to.
     pub idempotency: Idempotency,
-    /// Salt of that binding.
+    /// Salt of that hash.
     pub salt: Salt,
     /// Id of the last event of the batch.
     pub id: String,
-    /// First event of the batch.
+    /// Sequence number of the first event of the batch.
     pub first_seq: u64,
-    /// Last event of the batch.
+    /// Sequence number of the last event of the batch.
     pub last_seq: u64,
     /// Hash of the last event.
     pub hash: Hash,
 }
 
 impl Request {
-    /// Whether this is the request that was done, given in the same form as to [`Idempotency::new`].
+    /// Whether this request is the same, given in the encoding passed to [`Idempotency::new`].
     pub fn is_for(&self, request: &[u8]) -> bool {
         self.idempotency.request_sha256 == Hash::salted(self.salt, request)
     }
 }
 
-/// An event of a type the engine writes whose payload the engine did not write.
+/// An event of a type that only the engine writes, with a payload that the engine did not write.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("event {seq} of type {kind} has a payload of another shape")]
+#[error("event {seq} of type {kind} has a payload of an unexpected shape")]
 pub struct Unfoldable {
-    /// Which event.
+    /// Sequence number of the event.
     pub seq: u64,
-    /// Its type.
+    /// Event type.
     pub kind: &'static str,
 }
 
 /// The changes that follow from one event, in order.
 pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
     let mut changes = Vec::new();
-    // What was forgotten leaves nothing to put.
+    // A forgotten event adds nothing.
     if let Some(payload) = line.payload() {
         match &*line.envelope.kind {
             MEMORY_SAVED => {
@@ -219,7 +220,7 @@ fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
         session: envelope.session.as_deref().map(|session| normal_form(session).into_owned()),
         created_at: envelope.time,
         occurred_at,
-        // What is said about the future is true when it is said: it must be found before it happens.
+        // A memory about a future event is valid as soon as it is saved, so that it is found before the event happens.
         valid_from: payload.valid_from.unwrap_or(occurred_at.min(envelope.time)),
         payload,
     })
@@ -275,7 +276,7 @@ pub(crate) fn shaped<T: DeserializeOwned>(
 fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
     Request {
         idempotency: idempotency.clone(),
-        // Without its salt the key is still taken, and no request can be shown to be the one that took it.
+        // Without the salt, the key is still used up, but no request can be shown to be the one that used it.
         salt: line.salt().unwrap_or(Salt::FORGOTTEN),
         id: line.envelope.id.to_string(),
         first_seq: line.envelope.batch_first_seq(),
@@ -293,7 +294,7 @@ mod tests {
     use crate::format::{Header, Unsealed};
     use crate::recovery::Link;
 
-    /// Writes one event, reads it back, folds it.
+    /// Encodes one event, decodes it, and folds it.
     fn check(kind: &str, payload: &str, batch: [u32; 2], keyed: bool) -> Result<Vec<Change>, Unfoldable> {
         let draft = Draft {
             kind: kind.into(),

@@ -1,4 +1,4 @@
-//! What is to be forgotten, as the events that say so, and how its traces are looked for.
+//! Requests to forget memories, the events that record them, and the search for remaining traces.
 
 use std::collections::BTreeMap;
 
@@ -10,38 +10,38 @@ use crate::limits::{
 use crate::request::{Refused, count, name, named, optional};
 use crate::wire::ForgetMemories;
 
-/// Which memories are meant.
+/// Selects memories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// These.
+    /// The memories with these ids.
     Ids(Vec<String>),
-    /// Those for which all of this holds; at least one is given.
+    /// The memories that match all of these conditions; at least one is set.
     Where {
-        /// They belong to it.
+        /// Project.
         project: Option<String>,
-        /// They come from it.
+        /// Session.
         session: Option<String>,
-        /// They are pieces of it.
+        /// Source document.
         source: Option<String>,
     },
-    /// What either means.
+    /// The memories that either selects.
     Either(Box<Which>, Box<Which>),
 }
 
-/// A checked request to forget.
+/// A validated request to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forget {
-    /// What.
+    /// The memories to forget.
     pub which: Which,
-    /// Why.
+    /// Reason.
     pub reason: String,
-    /// Who says so.
+    /// Actor that requests it.
     pub actor: String,
-    /// Only tell what it would be.
+    /// Only report what would be forgotten.
     pub dry_run: bool,
 }
 
-/// Checks a request to forget, except for what depends on the memories.
+/// Validates a request to forget, except for the checks that depend on the memories.
 pub fn check(request: ForgetMemories) -> Result<Forget, Refused> {
     let ForgetMemories { ids, mut project, mut session, mut source, reason, dry_run, actor } = request;
     name("reason", &reason, REASON_CHARS_MAX)?;
@@ -64,17 +64,17 @@ pub fn check(request: ForgetMemories) -> Result<Forget, Refused> {
     Ok(Forget { which, reason, actor: named("actor", actor, ACTOR_DEFAULT)?, dry_run })
 }
 
-/// An event whose payload goes.
+/// An event whose payload is removed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// Its number.
+    /// Sequence number of the event.
     pub seq: u64,
-    /// Its id.
+    /// Id of the event.
     pub id: String,
 }
 
-/// The events that say that these are forgotten: as many as it takes for none to name more than
-/// [`FORGET_TARGETS_MAX`], in the order of the log.
+/// The events that record that these targets are forgotten, in log order. Each names at most [`FORGET_TARGETS_MAX`] of
+/// them.
 pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
     let mut targets = targets.to_vec();
     targets.sort_unstable();
@@ -97,23 +97,23 @@ pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
     targets.chunks(FORGET_TARGETS_MAX).map(draft).collect()
 }
 
-/// Fewest bytes of a text by which it is looked for: what is shorter stands in other texts as well.
+/// Fewest bytes of a text for it to be searched for: shorter texts also occur elsewhere.
 pub const TRACE_BYTES_MIN: usize = 12;
-/// Most bytes of a text by which it is looked for: enough to tell it from others, and within one page of a database.
+/// Most bytes of a text that are searched for: enough to be distinctive, and less than one page of a database.
 pub const TRACE_BYTES_MAX: usize = 64;
-/// Bytes by which a place is told to be worth a closer look.
+/// Length of the prefix by which candidate positions are found, bytes.
 const HEAD_BYTES: usize = 8;
 
-/// The beginnings of texts, to be found among other bytes: as they are and as JSON writes them.
+/// The beginnings of texts to search for in other data, both as they are and as escaped in JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Traces {
     by_head: BTreeMap<[u8; HEAD_BYTES], Vec<Vec<u8>>>,
-    /// Whether any trace begins with these two bytes: most places are told by one look.
+    /// Whether any trace starts with these two bytes: this lookup rules out most positions.
     begins: Vec<bool>,
 }
 
 impl Traces {
-    /// Traces of these texts; texts too short to be told from others have none.
+    /// Traces of these texts; texts too short to be distinctive have none.
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Traces {
         let mut traces = Traces { by_head: BTreeMap::new(), begins: vec![false; 1 << 16] };
         for text in texts {
@@ -134,17 +134,17 @@ impl Traces {
         }
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.by_head.is_empty()
     }
 
-    /// How many of these bytes begin a trace.
+    /// Number of positions at which a trace starts.
     pub fn found_in(&self, bytes: &[u8]) -> usize {
         self.found_within(bytes, bytes.len())
     }
 
-    /// How many of the first so many bytes do.
+    /// Number of positions among the first `first` bytes at which a trace starts.
     pub fn found_within(&self, bytes: &[u8], first: usize) -> usize {
         if self.is_empty() {
             return 0;

@@ -1,8 +1,8 @@
 //! The index at the end of a compressed segment.
 //!
-//! A compressed segment is a zstd file of independent frames, each of whole lines, and one skippable frame at its end
-//! that says where they are. Any zstd decompressor gives the raw segment back; a reader that knows the index starts at
-//! the frame it needs.
+//! A compressed segment is a zstd file of independent frames, each with complete lines, followed by one skippable frame
+//! that contains the index of their positions. Any zstd decompressor restores the raw segment; a reader that knows the
+//! index can start at the frame it needs.
 
 use std::ops::Range;
 
@@ -11,27 +11,28 @@ use thiserror::Error;
 
 use crate::limits::LINE_BYTES_MAX;
 
-/// Raw bytes after which a frame is closed at the end of the line.
+/// Raw size after which a frame is closed at the end of the line, bytes.
 pub const FRAME_RAW_BYTES: u64 = 1 << 20;
-/// Most raw bytes of a frame: one line more than [`FRAME_RAW_BYTES`].
+/// Largest raw size of a frame, bytes: one line more than [`FRAME_RAW_BYTES`].
 pub const FRAME_RAW_BYTES_MAX: u64 = FRAME_RAW_BYTES + LINE_BYTES_MAX as u64 + 1;
-/// Most frames of a segment: the largest segment, a gibibyte and one line, has a quarter of that.
+/// Most frames of a segment: the largest segment, one gibibyte plus one line, has a quarter of this.
 pub const FRAMES_MAX: usize = 4096;
-/// Longest index, bytes with the eight before it: [`FRAMES_MAX`] entries of three numbers.
+/// Longest index including the eight bytes before it, bytes: [`FRAMES_MAX`] entries of three numbers.
 pub const INDEX_BYTES_MAX: usize = 8 + FRAMES_MAX * 64 + 128;
 
-/// The first of the numbers that mark a frame no decompressor looks into.
+/// The first of the magic numbers of skippable frames, which decompressors ignore.
 const MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
 
-/// Where a frame starts.
+/// Start of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 3]", into = "[u64; 3]")]
 pub struct Frame {
-    /// The first event in it, or the one after the last when it has none: then it ends with the seal.
+    /// The first event in the frame. If it has none, because it contains only the seal: the number after the last
+    /// event.
     pub first_seq: u64,
-    /// Bytes before it in the raw segment.
+    /// Offset in the raw segment, bytes.
     pub raw_offset: u64,
-    /// Bytes before it in the file.
+    /// Offset in the file, bytes.
     pub file_offset: u64,
 }
 
@@ -47,39 +48,39 @@ impl From<Frame> for [u64; 3] {
     }
 }
 
-/// Where everything is in a compressed segment.
+/// Index of a compressed segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrameIndex {
-    /// In the order of the file.
+    /// The frames, in file order.
     pub frames: Vec<Frame>,
-    /// Length of the raw segment.
+    /// Length of the raw segment, bytes.
     pub raw_bytes: u64,
-    /// Lines of the raw segment, header and seal counted.
+    /// Number of lines of the raw segment, including header and seal.
     pub lines: u64,
 }
 
-/// A frame with its ends.
+/// A frame with its start and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameSpan {
-    /// The first event in it.
+    /// The first event in the frame.
     pub first_seq: u64,
-    /// Its bytes in the raw segment.
+    /// Range in the raw segment, bytes.
     pub raw: Range<u64>,
-    /// Its bytes in the file.
+    /// Range in the file, bytes.
     pub file: Range<u64>,
 }
 
-/// Why a file does not end with an index.
+/// Why a file does not end with a valid index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IndexFault {
-    /// No skippable frame of the right length ends the file.
+    /// The file does not end with a skippable frame of the right length.
     #[error("the file does not end with the index of its frames")]
     Missing,
-    /// The frame does not hold an index as this engine writes it.
-    #[error("the index of the frames does not have its form")]
+    /// The frame does not contain an index in the form this engine writes.
+    #[error("the index of the frames is malformed")]
     Form,
-    /// The places in it cannot be.
+    /// The positions in it are impossible.
     #[error("the index of the frames contradicts itself")]
     Places,
 }
@@ -96,21 +97,22 @@ impl IndexFault {
 }
 
 impl FrameIndex {
-    /// The skippable frame, to be written behind the last of the frames.
+    /// The skippable frame, to be written after the last frame.
     pub fn encode(&self) -> Vec<u8> {
         let json = serde_json::to_vec(self).expect("a struct of numbers is always JSON");
         let len = u32::try_from(json.len()).expect("the number of frames is bounded");
         [MAGIC.as_slice(), &len.to_le_bytes(), &json].concat()
     }
 
-    /// Reads the index from the end of a file of this length: `tail` are its last bytes, [`INDEX_BYTES_MAX`] of them
-    /// if it has so many. Answers where the index starts as well, which is where the last frame ends.
+    /// Reads the index from the end of a file of length `file_len`. `tail` contains its last [`INDEX_BYTES_MAX`] bytes,
+    /// or the complete file if it is shorter. Also returns where the index starts, which is where the last frame ends.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Why there is no valid index.
     pub fn decode(tail: &[u8], file_len: u64) -> Result<(FrameIndex, u64), IndexFault> {
-        // The JSON has no byte of the mark and its length no such high byte: the last mark is the one.
+        // The JSON does not contain the magic's bytes, and the length has no byte that high: the last occurrence is the
+        // right one.
         let marks = tail.windows(MAGIC.len()).rposition(|bytes| bytes == MAGIC);
         let frame = &tail[marks.ok_or(IndexFault::Missing)?..];
         let (length, json) = frame[MAGIC.len()..].split_first_chunk().ok_or(IndexFault::Missing)?;
@@ -119,7 +121,7 @@ impl FrameIndex {
         }
         let start = file_len.checked_sub(frame.len() as u64).ok_or(IndexFault::Missing)?;
         let index: FrameIndex = serde_json::from_slice(json).map_err(|_| IndexFault::Form)?;
-        // There is one way to write it.
+        // Only the canonical encoding is valid.
         if index.encode() != frame {
             return Err(IndexFault::Form);
         }
@@ -152,13 +154,13 @@ impl FrameIndex {
         FrameSpan { first_seq, raw: raw_offset..raw_end, file: file_offset..file_end }
     }
 
-    /// The frame with this event, if the segment has it; `index_start` as [`FrameIndex::decode`] answered it.
+    /// The frame that contains this event, if the segment does; `index_start` as returned by [`FrameIndex::decode`].
     pub fn frame_of(&self, seq: u64, index_start: u64) -> Option<FrameSpan> {
         let after = self.frames.partition_point(|frame| frame.first_seq <= seq);
         Some(self.span(after.checked_sub(1)?, index_start))
     }
 
-    /// The frame with this byte of the raw segment.
+    /// The frame that contains this byte of the raw segment.
     pub fn frame_at(&self, raw_offset: u64, index_start: u64) -> Option<FrameSpan> {
         let after = self.frames.partition_point(|frame| frame.raw_offset <= raw_offset);
         Some(self.span(after.checked_sub(1)?, index_start)).filter(|span| span.raw.contains(&raw_offset))
@@ -174,7 +176,7 @@ impl FrameIndex {
 mod tests {
     use super::*;
 
-    /// Frames with 100 bytes each in the file.
+    /// An index of frames with 100 bytes each in the file.
     fn sample() -> (FrameIndex, u64) {
         let frame = |first_seq, raw_offset, file_offset| Frame { first_seq, raw_offset, file_offset };
         let frames = vec![frame(11, 0, 0), frame(15, 1000, 100), frame(18, 3000, 200)];
@@ -195,7 +197,7 @@ mod tests {
         let json = r#"{"frames":[[11,0,0],[15,1000,100],[18,3000,200]],"raw_bytes":3500,"lines":12}"#;
         assert_eq!(&index.encode()[8..], json.as_bytes());
         assert_eq!(index.encode()[..4], [0x50, 0x2A, 0x4D, 0x18]);
-        // Compressed bytes may look like the mark.
+        // Compressed bytes may contain the magic number.
         let marked = [&[0x50, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, b'{'], file.as_slice()].concat();
         assert!(FrameIndex::decode(&marked, marked.len() as u64).is_ok());
     }
@@ -226,8 +228,8 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
-                // A digit that became another digit is found when the frame is read: the frames carry checksums, the
-                // lines their chain.
+                // Some changed digits still give a valid index. They are detected when the frame is read, because
+                // frames carry checksums and lines are chained.
                 let other = FrameIndex::decode(&bytes, bytes.len() as u64);
                 assert_ne!(other.map(|(index, _)| index), Ok(index.clone()), "byte {at} bit {bit}");
             }

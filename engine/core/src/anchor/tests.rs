@@ -1,3 +1,5 @@
+//! Tests of verifying a log against anchors.
+
 use super::*;
 use crate::merkle::{EMPTY_ROOT, Frontier, leaf};
 
@@ -9,7 +11,7 @@ fn known(anchor: Anchor) -> GivenAnchor {
     GivenAnchor::Known { anchor, accepted: None }
 }
 
-/// Roots of every size of a log whose events are these letters.
+/// Roots of all sizes of a log whose events are these letters.
 fn roots(events: &str) -> Vec<Hash> {
     let mut tree = Frontier::empty();
     let mut roots = vec![tree.root()];
@@ -31,7 +33,7 @@ fn facts(events: &str, signed_size: u64, given: &GivenAnchor) -> LogFacts {
     }
 }
 
-/// The log was `abcdef` when it was anchored at 4 events; this is what is found.
+/// The log was `abcdef` and was anchored at 4 events; `found` is the log found later.
 fn check(found: &str, signed_size: u64, expected: Option<IntegrityFaultKind>) {
     let given = known(anchor(4, roots("abcdef")[4]));
     let verdict = judge(&given, &facts(found, signed_size, &given));
@@ -44,26 +46,26 @@ fn each_way_of_tampering_is_told() {
     check("abcd", 4, None);
     check("abcdef", 4, None);
     check("abcdefg", 6, None);
-    // Written between checkpoint and anchor: unsigned, and still what was anchored.
+    // Written between checkpoint and anchor: not signed, but matches the anchor.
     check("abcdef", 0, None);
-    // The last events, the last segment or everything dropped; the volume of yesterday.
+    // The last events, the last segment or everything dropped; an older copy of the volume.
     check("abc", 3, Some(Truncated));
     check("a", 1, Some(Truncated));
     check("", 0, Some(Truncated));
-    // The volume of yesterday, written to since: with the same key.
+    // An older copy of the volume, with events added since, with the same key.
     check("abcx", 4, Some(Forked));
     check("abxxxx", 6, Some(Forked));
-    // An event edited, dropped, doubled or moved and every hash made anew, by somebody without the key.
+    // An event edited, dropped, duplicated or moved, and all hashes recomputed without the key.
     check("abXdef", 2, Some(Rewritten));
     check("abdef", 2, Some(Rewritten));
     check("abbcdef", 2, Some(Rewritten));
     check("abdcef", 0, Some(Rewritten));
     check("xxxxxx", 0, Some(Rewritten));
-    // Behind the anchor nobody can know.
+    // Changes after the anchor cannot be detected.
     check("abcdxx", 6, None);
 }
 
-/// Every combination of a small log and a small anchor, against the definition in words.
+/// Checks all combinations of a small log and a small anchor against the definition.
 #[test]
 fn every_small_case_is_judged_as_defined() {
     use IntegrityFaultKind::{ForeignLog, Forked, Rewritten, Truncated};
@@ -126,7 +128,7 @@ fn messages_say_what_to_do() {
     assert!(truncated.message.contains("ends at event 2, but event 4 was anchored"), "{}", truncated.message);
     assert_eq!(truncated.seq, 3);
     for (fault, advice) in [
-        (truncated, "accept in writing that the events after 2 are lost"),
+        (truncated, "accept with spec.integrity.acceptRollback that the events after 2 are lost"),
         (message("abcx", 4), "keep both volumes"),
         (message("abcx", 0), "restore the backup"),
     ] {
@@ -178,7 +180,7 @@ fn a_newer_anchor_replaces_an_older_one_and_may_clear_its_fault() {
     assert_eq!(give(&GivenAnchor::Missing, "abc"), (Taken::Older, None, Some(2)));
     let truncated = Some(IntegrityFaultKind::Truncated);
     assert_eq!(give(&known(anchor(5, roots[5])), "abc"), (Taken::Contradicts, truncated, Some(2)));
-    // Going back to what fits does not make the loss undone.
+    // Giving an anchor that fits does not clear the fault.
     assert_eq!(give(&known(anchor(3, roots[3])), "abc"), (Taken::Older, truncated, Some(2)));
     let accepted = AcceptedRollback {
         number: 1,

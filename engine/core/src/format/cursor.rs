@@ -1,12 +1,12 @@
-//! Reads JSON as this engine writes it, without copying.
+//! Parses JSON as this engine writes it, without copying.
 
 use std::borrow::Cow;
 
 use crate::digest::Hash;
 use crate::strict::plain_len;
 
-/// A place in a text. Each method answers None, and leaves the place anywhere, when what follows is not as plain as
-/// that.
+/// A position in a text. Each method returns None when the text that follows is not in the engine's plain form; the
+/// position is then unspecified.
 pub(super) struct Cursor<'a> {
     rest: &'a str,
     len: usize,
@@ -17,18 +17,18 @@ impl<'a> Cursor<'a> {
         Cursor { rest: text, len: text.len() }
     }
 
-    /// How many bytes are behind.
+    /// Number of bytes read so far.
     pub(super) fn read(&self) -> usize {
         self.len - self.rest.len()
     }
 
-    /// Goes over exactly this text.
+    /// Skips exactly this text.
     pub(super) fn skip(&mut self, text: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(text)?;
         Some(())
     }
 
-    /// Reads what follows this text, if this text follows: Some(None) if not.
+    /// Parses the value after this text if the text follows; returns Some(None) if it does not.
     pub(super) fn optional<T>(
         &mut self,
         text: &str,
@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string without escapes, with its quotes.
+    /// Parses a string without escapes, including its quotes.
     pub(super) fn string(&mut self) -> Option<&'a str> {
         self.skip("\"")?;
         let (content, rest) = self.rest.split_at(plain_len(self.rest.as_bytes()));
@@ -49,7 +49,7 @@ impl<'a> Cursor<'a> {
         Some(content)
     }
 
-    /// A list of at least one string.
+    /// Parses a list of at least one string.
     pub(super) fn strings(&mut self) -> Option<Vec<Cow<'a, str>>> {
         self.skip("[")?;
         let mut strings = vec![Cow::Borrowed(self.string()?)];
@@ -60,7 +60,7 @@ impl<'a> Cursor<'a> {
         Some(strings)
     }
 
-    /// A number without sign, fraction and leading zero.
+    /// Parses an integer without sign or leading zeros.
     pub(super) fn number(&mut self) -> Option<u64> {
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = self.rest.split_at(digits);
@@ -69,7 +69,7 @@ impl<'a> Cursor<'a> {
         number.parse().ok().filter(|_| plain)
     }
 
-    /// A hash, with its quotes.
+    /// Parses a hash, including its quotes.
     pub(super) fn hash(&mut self) -> Option<Hash> {
         self.skip("\"")?;
         let (digits, rest) = self.rest.split_at_checked(64)?;

@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use crate::digest::Hash;
 use crate::event::Idempotency;
 
-/// The hashed part of an event's line. Read from a line that this engine wrote, it borrows from it.
+/// The hashed part of an event's line. When read from a line that this engine wrote, it borrows from that line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope<'a> {
@@ -20,37 +20,38 @@ pub struct Envelope<'a> {
     pub id: Cow<'a, str>,
     /// When the engine accepted it.
     pub time: Timestamp,
-    /// Kind of event.
+    /// Event type.
     #[serde(rename = "type", borrow)]
     pub kind: Cow<'a, str>,
-    /// Who did it.
+    /// Actor that caused the event.
     #[serde(borrow)]
     pub actor: Cow<'a, str>,
-    /// What it belongs to.
+    /// Project of the event.
     #[serde(borrow)]
     pub project: Cow<'a, str>,
-    /// The conversation it came from.
+    /// Session of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Cow<'a, str>>,
-    /// Ids of the events it follows from.
+    /// Ids of the events that caused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cow<'a, str>>,
-    /// `[i, n]`: the i-th of n events that became durable together. A log that ends inside a batch ends before it.
+    /// `[i, n]`: the i-th of n events that became durable together. If a log ends inside a batch, the partial batch
+    /// does not count.
     pub batch: [u32; 2],
-    /// Last event that was durable when this line was written. A line that names a later event as durable proves
-    /// that damage before it is damage and not a write that never finished.
+    /// Sequence number of the last event that was durable when this line was written. If a later line names an event as
+    /// durable, a fault at or before that event is damage and not an unfinished write.
     pub synced: u64,
-    /// On the last event of a batch that came with an idempotency key.
+    /// Set on the last event of a batch that was sent with an idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
-    /// Hash of the line before.
+    /// Hash of the previous line.
     pub prev: Hash,
     /// SHA-256 of salt and payload.
     pub payload_sha256: Hash,
 }
 
 impl<'a> Envelope<'a> {
-    /// Whether the batch is whole with this event.
+    /// Whether this event completes its batch.
     pub fn ends_batch(&self) -> bool {
         self.batch[0] == self.batch[1]
     }
@@ -60,8 +61,8 @@ impl<'a> Envelope<'a> {
         (self.seq + 1).saturating_sub(u64::from(self.batch[0]))
     }
 
-    /// Reads an envelope from the start of `text` as this engine writes it: fields in their order, nothing escaped.
-    /// Answers how long it is as well. None means nothing but that serde has to read it.
+    /// Parses an envelope at the start of `text` in the form this engine writes: fields in order, no escapes. Also
+    /// returns its length. None only means that serde has to parse it.
     pub(super) fn read_plain(text: &'a str) -> Option<(Envelope<'a>, usize)> {
         let mut cursor = Cursor::new(text);
         cursor.skip("{\"seq\":")?;
@@ -147,7 +148,7 @@ mod tests {
         serde_json::to_string(&envelope).expect("a struct is JSON")
     }
 
-    /// What the quick reader takes is what serde reads there.
+    /// Checks that the fast parser, where it succeeds, agrees with serde.
     fn agree(text: &str) -> bool {
         let Some((envelope, len)) = Envelope::read_plain(text) else { return false };
         assert_eq!(cut_object(text), Some(&text[..len]), "{text}");
@@ -176,7 +177,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
 
-        /// Also of texts in which something was replaced, removed or doubled.
+        /// Includes texts with bytes replaced, removed or duplicated.
         #[test]
         fn the_quick_and_the_thorough_reader_agree(
             seq in any::<u64>(),

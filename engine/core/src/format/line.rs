@@ -11,26 +11,26 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::recovery::Link;
 use crate::strict;
 
-/// Everything about an event but its place in the chain.
+/// An event with everything except its place in the chain.
 #[derive(Debug)]
 pub struct Unsealed<'a> {
-    /// What the client wants to have happened.
+    /// The event as requested by the client.
     pub draft: &'a Draft,
     /// Id of the event.
     pub id: String,
-    /// Now.
+    /// When the engine accepts the event.
     pub time: Timestamp,
     /// Fresh random bytes.
     pub salt: Salt,
-    /// `[i, n]`.
+    /// Position in the batch, as in [`Envelope::batch`].
     pub batch: [u32; 2],
-    /// Given on the last event of a batch.
+    /// Set on the last event of a batch.
     pub idempotency: Option<Idempotency>,
 }
 
 impl Unsealed<'_> {
-    /// Appends the line, with its line feed, to `out`; answers the new end of the chain. `synced` is the last event
-    /// that is durable now.
+    /// Appends the line, with its line feed, to `out` and returns the new end of the chain. `synced` is the sequence
+    /// number of the last event that is durable now.
     pub fn seal_after(self, end: &Link, synced: u64, out: &mut Vec<u8>) -> Link {
         let Unsealed { draft, id, time, salt, batch, idempotency } = self;
         let envelope = Envelope {
@@ -61,31 +61,32 @@ impl Unsealed<'_> {
     }
 }
 
-/// What stands beside the envelope.
+/// The part of a line after the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// The payload, as it was appended.
+    /// The payload is present.
     Whole {
-        /// Beside the envelope, so that it can be removed together with the payload.
+        /// Stored outside of the envelope, so that it can be removed together with the payload.
         salt: Salt,
         /// A JSON object in the strict form.
         payload: &'a str,
     },
     /// Salt and payload were removed.
     Forgotten {
-        /// Id of the event that says so, which comes later in the log.
+        /// Id of the erasure event, which comes later in the log.
         by: &'a str,
     },
 }
 
-/// One event as it stands in the log, checked against its own hash and commitment (not against its neighbours).
+/// One event as stored in the log. It was verified against its own hash and payload commitment, not against its
+/// neighbours.
 #[derive(Debug, Clone)]
 pub struct EventLine<'a> {
     /// The hashed part.
     pub envelope: Envelope<'a>,
     /// Its hash.
     pub hash: Hash,
-    /// Salt and payload, or what became of them.
+    /// Salt and payload, or the erasure that removed them.
     pub body: Body<'a>,
 }
 
@@ -95,12 +96,12 @@ const PAYLOAD: &str = r#"","payload":"#;
 const FORGOTTEN: &str = r#"","forgotten":""#;
 
 impl<'a> EventLine<'a> {
-    /// Reads a line without its line feed. It copies nothing of a line that this engine wrote and that has no escapes,
-    /// causes or idempotency key in its envelope.
+    /// Parses a line given without its line feed. Copies nothing if this engine wrote the line and its envelope has no
+    /// escapes, causes or idempotency key.
     ///
     /// # Errors
     ///
-    /// Why it is not the line of an event.
+    /// Why it is not an event line.
     pub fn decode(line: &'a [u8]) -> Result<EventLine<'a>, LineFault> {
         const FORM: LineFault = LineFault::Frame("an event");
         if line.len() > LINE_BYTES_MAX {
@@ -147,12 +148,12 @@ impl<'a> EventLine<'a> {
     }
 }
 
-/// The line that takes the place of this one, both without their line feed, once its payload is forgotten: the envelope
-/// and its hash stay as they are. `by` is the id of the erasure event, which must be durable before.
+/// The line that replaces this one when its payload is forgotten; both without their line feed. The envelope and its
+/// hash stay unchanged. `by` is the id of the erasure event, which must already be durable.
 ///
 /// # Errors
 ///
-/// Why it is not the line of an event. A line that was forgotten before stays as it is.
+/// Why it is not an event line. A line that was forgotten before is returned unchanged.
 pub fn forget(line: &[u8], by: &str) -> Result<Vec<u8>, LineFault> {
     let event = EventLine::decode(line)?;
     let Body::Whole { payload, .. } = event.body else { return Ok(line.to_vec()) };
@@ -163,7 +164,7 @@ pub fn forget(line: &[u8], by: &str) -> Result<Vec<u8>, LineFault> {
     Ok([&line[..line.len() - beside], FORGOTTEN.as_bytes(), by.as_bytes(), CLOSE.as_bytes()].concat())
 }
 
-// The envelope is the one part without a fixed length before the end of the line: the payload is what remains.
+// All other parts between the envelope and the end of the line have a fixed length, so the payload is what remains.
 fn cut_body(rest: &str) -> Option<(Hash, Body<'_>)> {
     let (hash, rest) = cut_field(rest.strip_prefix(HASH)?, 64)?;
     let hash = Hash::from_hex(hash.as_bytes())?;

@@ -1,7 +1,7 @@
-//! The bytes of the log, format `memory-log/1`. docs/FORMAT.md describes the same for people and other programs.
+//! Encoding of the log, format `memory-log/1`. docs/FORMAT.md describes it for people and for other programs.
 //!
-//! A hash always covers bytes as they are stored, so that checking never writes JSON again: a reader cuts the
-//! envelope out of the line and hashes it.
+//! Every hash covers bytes as they are stored: a reader cuts the envelope out of the line and hashes it. Verification
+//! therefore never has to re-serialise JSON.
 
 mod cursor;
 mod envelope;
@@ -21,37 +21,37 @@ use crate::digest::Hash;
 use crate::limits::LINE_BYTES_MAX;
 use crate::strict::{self, NotStrict};
 
-/// Name of this format, the first thing in a log.
+/// Name of this format; the first field of every segment.
 pub const FORMAT: &str = "memory-log/1";
 
 const HASH: &str = r#","hash":""#;
 const CLOSE: &str = r#""}"#;
 
-/// Why a line is not a line of this format.
+/// Why a line is not valid in this format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LineFault {
-    /// The fixed text between the parts is not there.
-    #[error("the line does not have the form of {0}")]
+    /// The fixed text between the parts is missing.
+    #[error("the line is malformed: expected {0}")]
     Frame(&'static str),
-    /// Not text.
+    /// Not UTF-8.
     #[error("the line is not UTF-8")]
     Utf8,
-    /// Longer than any line may be.
+    /// Longer than the limit for lines.
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
     /// The stored hash is not the hash of the stored bytes.
     #[error("the hash does not match the bytes it covers")]
     Hash,
-    /// The hashed part has fields that this format does not.
+    /// The hashed part does not have the fields of this format.
     #[error("the hashed part is not of format {FORMAT}: {0}")]
     Envelope(String),
-    /// The payload is not what the envelope commits to.
+    /// The payload does not match the commitment in the envelope.
     #[error("the payload does not match its commitment")]
     Commitment,
     /// The payload is not strict JSON.
     #[error("the payload is not strict JSON: {0}")]
     Payload(NotStrict),
-    /// Another format, or a later one.
+    /// Another format, or a later version of this one.
     #[error("the log has format {0:?}, this engine reads {FORMAT}")]
     UnknownFormat(String),
 }
@@ -72,7 +72,7 @@ impl LineFault {
     }
 }
 
-/// Reads one JSON object from the start of `text`.
+/// Cuts one JSON object off the start of `text`.
 fn cut_object(text: &str) -> Option<&str> {
     if !text.starts_with('{') {
         return None;
@@ -82,13 +82,13 @@ fn cut_object(text: &str) -> Option<&str> {
     text.get(..values.byte_offset())
 }
 
-/// Takes `count` bytes; answers them and what follows.
+/// Splits off `count` bytes; returns them and the rest.
 fn cut_field(text: &str, count: usize) -> Option<(&str, &str)> {
     text.split_at_checked(count)
 }
 
-/// A line that holds one hashed object and nothing else: `OPEN OBJECT ,"hash":"HASH"}`. Answers the object as it is
-/// stored, and its hash, which matches.
+/// Parses a line that consists of one hashed object: `OPEN OBJECT ,"hash":"HASH"}`. Returns the object as stored and
+/// its hash, which has been verified.
 fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a str, Hash), LineFault> {
     if line.len() > LINE_BYTES_MAX {
         return Err(LineFault::TooLong);
@@ -109,7 +109,7 @@ fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a
     Ok((stored, hash))
 }
 
-/// Writes such a line, with its line feed.
+/// Encodes such a line, with its line feed.
 fn encode_hashed(object: &impl Serialize, open: &str) -> (Vec<u8>, Hash) {
     let stored = serde_json::to_vec(object).expect("a struct of strings and numbers is always JSON");
     let hash = Hash::of(&stored);

@@ -1,4 +1,4 @@
-//! Identifiers of answers: those that a request may have named.
+//! Identifiers in answers: those that a request may have contained.
 
 use super::{Identified, Visit, each, place_of_item, segments, whole};
 use crate::wire::{
@@ -94,7 +94,7 @@ impl Identified for TimelineAnswer {
     }
 }
 
-/// The events themselves stay as they are in the log.
+/// The events themselves are returned as stored in the log.
 impl Identified for EventPage {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         for event in &mut self.events {

@@ -1,4 +1,5 @@
-//! Identifiers of requests. Every field is taken apart by name, so that a new one has to be looked at.
+//! Identifiers in requests. Structs are destructured field by field, so that a new field does not compile until it is
+//! handled here.
 
 use super::{Identified, Visit, each, place_of_item, segments, whole};
 use crate::wire::{
@@ -130,7 +131,7 @@ impl Identified for CheckoutRequest {
             known_at: _,
             min_seq: _,
         } = self;
-        // A question names things: it asks for them by the names they are stored under.
+        // A query may contain names; they are replaced by their stored form.
         whole(query, visit);
         each([project, session].into_iter().flatten(), visit);
         each(mandatory_types.iter_mut().chain(tags_any).chain(tags_all), visit);

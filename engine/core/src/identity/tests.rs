@@ -1,4 +1,5 @@
-//! Every type of event has its row, and every text in its payload is either a name or said to be none.
+//! Checks that every event type has its row, and that every text in its payload is either listed as a name or as no
+//! name.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,7 +18,7 @@ fn key() -> PseudonymKey {
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A whole payload of each type, and which of its texts are no names.
+/// A complete payload of each type, and those of its texts that are not names.
 fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
     let at = "2026-01-01T00:00:00Z";
     let (hash, id) = ("0".repeat(64), "0".repeat(32));
@@ -87,7 +88,7 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
     ]
 }
 
-/// Texts of a payload by the names of their fields; of keys only those that are names.
+/// Texts of a payload with the names of their fields; of the keys, only those that are names.
 fn texts(value: &Value, field: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::String(text) => found.push((field.to_owned(), text.clone())),
@@ -202,7 +203,7 @@ fn what_breaks_a_rule_is_not_hidden_in_a_token() {
     assert!(crate::request::put_item(request).is_err());
 }
 
-/// A name that is as long as names may be is longer as it is stored.
+/// A name of the maximum length is longer in its stored form, and still fits.
 #[test]
 fn a_long_name_fits_as_it_is_stored() {
     let name = format!("{} a@b.io", "x".repeat(249));

@@ -1,10 +1,10 @@
-//! The tree against the recursive definitions of RFC 6962, 2.1, word for word.
+//! Tests the tree against the recursive definitions of RFC 6962, section 2.1.
 
 use std::convert::Infallible;
 
 use super::*;
 
-/// All sizes up to this are tried with all indices.
+/// All sizes up to this are tested with all indices.
 const SIZE_MAX: u64 = 300;
 
 fn event(n: u64) -> Hash {
@@ -64,7 +64,7 @@ fn at(index: u64) -> usize {
     usize::try_from(index).expect("tests are small")
 }
 
-/// The stored tree and the frontier after every size.
+/// The stored tree and the frontier for every size.
 fn grow(size: u64) -> (Vec<Hash>, Vec<Frontier>) {
     let (mut stored, mut frontiers) = (Vec::new(), vec![Frontier::empty()]);
     for leaf in leaves(size) {
@@ -122,7 +122,7 @@ fn inclusion_is_proved_as_defined_for_every_leaf_of_every_size() {
         for index in 0..size {
             let Ok(proof) = inclusion_proof(index, size, reader(&stored));
             let proof = proof.expect("the leaf is there");
-            // The recursive definition is quadratic: with every size, but not for all of the large ones.
+            // The recursive definition is quadratic: every size is tested, but only some of the large ones.
             if size < 130 || index % 17 == 0 {
                 assert_eq!(proof, naive_path(at(index), &leaves[..at(size)]), "{index} of {size}");
             }
@@ -150,7 +150,7 @@ fn consistency_is_proved_as_defined_between_every_two_sizes() {
     }
 }
 
-/// Every proof near to a right one: a bit flipped in each hash, one hash fewer, one more, two swapped.
+/// Variants of a correct proof: one bit flipped in each hash, a hash removed, one added, two swapped.
 fn mutations(proof: &[Hash]) -> Vec<Vec<Hash>> {
     let mut all = Vec::new();
     for i in 0..proof.len() {
@@ -205,7 +205,7 @@ fn no_changed_consistency_proof_is_taken() {
                 assert!(verdict.is_err(), "{old} to {new}: {changed:?}");
             }
             assert!(verify_consistency(old, &Hash::ZERO, new, &new_root, &proof).is_err());
-            // That every tree begins with the empty one says nothing about the tree.
+            // Every tree extends the empty one, so a proof from size 0 shows nothing about the tree.
             assert!(old == 0 || verify_consistency(old, &old_root, new, &Hash::ZERO, &proof).is_err());
             if old < new {
                 assert_eq!(
@@ -217,7 +217,7 @@ fn no_changed_consistency_proof_is_taken() {
     }
 }
 
-/// Stores nothing: what is read is made up from its position, for trees that are too large to grow.
+/// Generates hashes from their positions instead of storing them, for trees that are too large to build.
 fn made_up(position: u64) -> Result<Hash, Infallible> {
     Ok(event(position))
 }
@@ -230,7 +230,8 @@ fn proofs_of_a_hundred_million_events_are_below_a_kilobyte() {
         let Ok(Some(proof)) = inclusion_proof(index, size, made_up) else { panic!("a leaf") };
         assert!(proof.len() * 32 <= 864, "{} hashes", proof.len());
     }
-    // Made-up leaves have made-up parents, so only what starts from stored subtrees can be checked here.
+    // Generated leaves do not match their generated parents, so only proofs that start from stored subtrees can be
+    // verified.
     for old in [1_u64, 3, 4_711, 65_536, (1 << 26) - 1, 1 << 26, (1 << 26) + 1, 99_999_999, size] {
         let Ok(Some(proof)) = consistency_proof(old, size, made_up) else { panic!("in order") };
         assert!(proof.len() * 32 <= 1024, "{} hashes", proof.len());
@@ -271,7 +272,7 @@ fn spans_join_to_the_tree_wherever_they_are_cut() {
     }
 }
 
-/// The leaves, roots and proofs of the reference implementation of Certificate Transparency.
+/// Leaves, roots and proofs of the reference implementation of Certificate Transparency.
 #[test]
 fn the_vectors_of_rfc_6962_implementations() {
     let data: [&[u8]; 8] = [

@@ -1,18 +1,18 @@
-//! Postal addresses. Nothing marks where one begins and ends, so each pattern needs an anchor: a word for a street
-//! beside a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". From there on, what can
-//! follow is taken along: unit, place, region, postcode.
+//! Detects postal addresses. Nothing marks where an address starts and ends, so each pattern needs an anchor: a street
+//! word next to a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". What can follow
+//! is included in the match: unit, place, region, postcode.
 
 use std::ops::Range;
 
 use super::detector::{behind, is_word, stands_alone};
 
-/// A capitalised word, or an abbreviation with its point.
+/// A capitalised word, or an abbreviation with a full stop.
 macro_rules! word {
     () => {
         r"(?:[A-Z][a-z]{0,3}\.|[A-Z][A-Za-z'/&-]{0,30}\b)"
     };
 }
-/// Small words inside of names of streets and places.
+/// Lower-case words inside the names of streets and places.
 macro_rules! small {
     () => {
         r"(?:a|al|al\.|am|an|au|aux|avenida|avenue|calle|cesta|d'|da|das|de|degli|dei|del|della|delle|dem|den|der|des|di|do|dos|du|e|el|i|im|in|la|las|le|les|los|na|nad|o|ob|of|os\.|pl\.|place|pod|praca|pri|rakpart|rua|rue|saint|st\.|strada|sur|ter|the|u|ul\.|ulica|ut|utca|utja|v|van|vei|vej|via|von|y|zum|zur)"
@@ -24,31 +24,31 @@ macro_rules! house {
         r"[0-9]{1,5}(?:[A-Za-z]\b|/[0-9]{1,3}|-[0-9]{1,4})?\b"
     };
 }
-/// A part of the name of a street: word, small word or number.
+/// A part of a street name: word, lower-case word or number.
 macro_rules! part {
     () => {
         concat!("(?:", word!(), "|", small!(), r"(?:\b|[ ])|", house!(), r"\.?)")
     };
 }
-/// What stands between the lines of an address, also of one that is quoted in a mail.
+/// Separator between the lines of an address, including the quote marks of e-mails.
 macro_rules! gap {
     () => {
         r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|,? {1,4}|,)"
     };
 }
-/// The same where a space alone would take words along that belong to the sentence.
+/// The same for places where a space alone would include words of the sentence.
 macro_rules! firm_gap {
     () => {
         r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|, ?)"
     };
 }
-/// An apartment, a suite.
+/// An apartment or suite.
 macro_rules! unit {
     () => {
         r"(?:[Aa]pt|APT|[Aa]partment|[Ss]uite|SUITE|Ste|Unit|Flat|Room)\b\.? ?#?[0-9][0-9A-Za-z-]{0,5}\b"
     };
 }
-/// A place, a region or a country.
+/// A place, region or country.
 macro_rules! place {
     () => {
         concat!(
@@ -58,7 +58,7 @@ macro_rules! place {
         )
     };
 }
-/// A postcode: digits as in most countries, and the forms of the United Kingdom, Canada and the Netherlands.
+/// A postcode: digits as in most countries, or the formats of the United Kingdom, Canada and the Netherlands.
 macro_rules! postcode {
     () => {
         r"(?:[0-9]{4,6}(?:-[0-9]{3,4})?\b|[0-9]{3} [0-9]{2}\b|[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b|[0-9]{4} [A-Z]{2}\b)"
@@ -69,19 +69,19 @@ macro_rules! state {
         r"(?:A[AEKLPRZ]|C[AOT]|D[CE]|F[LM]|G[AU]|HI|I[ADLN]|K[SY]|LA|M[ADEHINOPST]|N[CDEHJMVY]|O[HKR]|P[ARW]|RI|S[CD]|T[NX]|UT|V[AIT]|W[AIVY])"
     };
 }
-/// The country and the postcode behind an empty line.
+/// Country and postcode after an empty line.
 macro_rules! country_line {
     () => {
         concat!(r"(?: ?\n[ >?}|]{0,8}\n[ \t>?}|]{0,8}(?:", word!(), " ){1,4}", postcode!(), ")?")
     };
 }
-/// What follows a street in an address that is set off from the sentence.
+/// What follows the street in an address that stands apart from the sentence.
 macro_rules! tail {
     () => {
         concat!("(?:", gap!(), place!(), "){0,3}(?:", gap!(), postcode!(), ")?", country_line!())
     };
 }
-/// What follows a street inside of a sentence.
+/// What follows the street inside a sentence.
 macro_rules! some_tail {
     () => {
         concat!(
@@ -116,25 +116,25 @@ macro_rules! some_tail {
         )
     };
 }
-/// Words for a street that stand behind its name.
+/// Street words that follow the name.
 macro_rules! suffix {
     () => {
         r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|parkway|pkwy|highway|hwy|circle|crescent|square|sq|trail|alley|turnpike|freeway|expressway|causeway|plaza|esplanade|close|grove|mews|row|walk|way|place|quay|crossroad|junctions?|streets|avenues|roads|lanes|drives|courts|squares)"
     };
 }
-/// Words for a street that stand before its name.
+/// Street words that precede the name.
 macro_rules! prefix {
     () => {
         r"(?:Rue|rue|Avenue|avenue|Avenida|Av\.|Avda\.|Calle|C/|Via|Viale|Vicolo|Piazza|Corso|Cours|Rua|R\.|Plaza|Paseo|Travessa|Carrer|ul\.|Ul\.|Ulica|al\.|os\.|pl\.|Boulevard|boulevard|Chemin|Route|Allee|Impasse|Quai|Strada|Str\.|Jalan)"
     };
 }
-/// Ends of the names of streets in the Germanic and Nordic languages, which are followed by the number.
+/// Endings of street names in Germanic and Nordic languages, which are followed by the number.
 macro_rules! ending {
     () => {
         r"(?:[Ss]tras{1,2}e|[Ss]trase|[Ss]tr\.|[Gg]asse|[Pp]latz|[Aa]llee|[Cc]haussee|damm|ufer|weg|straat|laan|gracht|plein|dijk|kade|gatan|gata|vagen|veien|vegen|vej|vei|gade|katu|kuja|tie|stigur|torget)"
     };
 }
-/// A street with a number behind or before it, or a name and a number, in which nothing says that it is a street.
+/// A street with a number after or before it, or a name and a number without a street word.
 macro_rules! named_and_numbered {
     () => {
         concat!(
@@ -223,14 +223,14 @@ pub(super) const PLACED: &str = concat!(
 pub(super) const CORNER: &str =
     concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})");
 
-/// Takes a street when it is one, and gives back what belongs to the sentence.
+/// Accepts a match if it is a street, without the words that belong to the sentence.
 pub(super) fn street(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let found = trimmed(text, found)?;
     let joined = found.start > 0 && b".-/:#$".contains(&text[found.start - 1]);
     (!joined && !begins_as_date(&text[found.clone()])).then_some(found)
 }
 
-/// Gives back a label that follows, such as the `Phone` of `Phone: …`, and marks at the end.
+/// Removes a label that follows, such as `Phone` in `Phone: …`, and punctuation at the end.
 pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let whole = found.clone();
     let mut found = found;
@@ -238,7 +238,7 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
         let line = text[found.clone()].iter().rposition(|byte| b"\n,".contains(byte))?;
         found.end = found.start + line;
     }
-    // A pattern ends where it can, which may be inside of a word that goes on in another way.
+    // The pattern may match a prefix of a word: drop that part.
     while behind(text, &found).is_some_and(is_word) && found.end > found.start && is_word(text[found.end - 1])
     {
         found.end -= 1;
@@ -246,13 +246,13 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
     while found.end > found.start && b" ,\n\t>?}|".contains(&text[found.end - 1]) {
         found.end -= 1;
     }
-    // A number that goes on is no postcode and no house; without it nothing of the address is left.
+    // A number that continues is neither a postcode nor a house number; without it nothing of the address remains.
     let counted = |part: &Range<usize>| text[part.clone()].iter().any(u8::is_ascii_digit);
     let lost = counted(&whole) && !counted(&found);
     (!lost && stands_alone(text, &found)).then_some(found)
 }
 
-/// What stands behind words is an address if it has a number and a name, and is no date or time.
+/// Accepts the text after a phrase such as "lives at" if it has a number and a name, and is not a date or time.
 pub(super) fn behind_words(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let found = trimmed(text, found)?;
     let part = &text[found.clone()];
@@ -263,12 +263,13 @@ pub(super) fn behind_words(text: &[u8], found: Range<usize>) -> Option<Range<usi
     (named && counted && !begins_as_date(part)).then_some(found)
 }
 
-/// A postcode, or a place with one.
+/// Accepts a postcode, or a place with a postcode.
 pub(super) fn postcode(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     trimmed(text, found)
 }
 
-/// The corner of streets, not of a page or a table: one of them is named as a street or has a number.
+/// Accepts a street corner, but not the corner of a page or a table: one of the names must contain a street word or a
+/// number.
 pub(super) fn corner(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let words =
         text[found.clone()].split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -295,7 +296,7 @@ const MONTHS: [&[u8]; 12] = [
     b"december",
 ];
 
-/// `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
+/// Whether it starts like a date or time: `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
 fn begins_as_date(part: &[u8]) -> bool {
     let mut words = part.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let is_month = |word: &[u8]| {

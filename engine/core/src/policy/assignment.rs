@@ -1,5 +1,5 @@
-//! Passwords, keys and tokens that are given to a name. A pattern finds the names, `connector` what stands between a
-//! name and its value, and `value` says what a value looks like.
+//! Detects passwords, keys and tokens that are assigned to a name. A pattern finds the names, `connector` parses what
+//! stands between a name and its value, and `value` classifies the value.
 
 use std::ops::Range;
 
@@ -13,13 +13,13 @@ use super::value::{Said, is_password, is_token};
 pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi)pass(?:\b|_|[0-9])|(?-i:[a-z0-9]Pass\b)|masterauth|\bsenha|wachtwoord(?:en)?|\bhasl[oae]m?\b|losenord(?:et)?|\bsifre(?:si|niz|m|n)?|\bparola\b|mat khau|\bhesl[oa]\b|passord(?:et)?|adgangskode(?:n)?|kodeord(?:et)?|salasana|jelszo|\bgeslo\b|\bidentified (?:with [a-z0-9_'`]{1,34} )?by\b";
 /// Names of keys and tokens.
 pub(super) const TOKEN_NAMES: &str = r"(?i)(?:api|app|application|access|auth|client|consumer|customer|encryption|decryption|deploy|functions?|integration|license|master|ops|private|project|admin|root|rest|sas|secret|security|server|service|session|shared|signing|storage|webhook|account|subscription|user|write|ingest|instrumentation|sdk|hmac|jwt|heroku|snyk|hubspot|launchdarkly|deepl|algolia|datadog|stripe|azure)[_ .-]{0,2}keys?|secret|token|credential|auth[_-]?key|[a-z0-9][_-]keys?\b|(?-i:[a-z0-9]Keys?\b)|(?:api|access|auth)[_ .-]?code|bearer";
-/// Words in front of a name, joined to it, that make it the name of something that opens nothing.
+/// Words before a secret's name, joined to it, that make it the name of something that is not a secret.
 #[rustfmt::skip]
 const NO_SECRETS: &[&str] = &[
     "page", "next", "sync", "continuation", "cursor", "resume", "public", "max", "num", "total", "prompt", "completion",
     "idempotency", "request", "correlation", "cancellation", "trace", "lock", "fencing", "lease", "device",
 ];
-/// The same in front of `key`, which is the word for what things are found by, too.
+/// The same before `key`, which is also the word for lookup keys.
 #[rustfmt::skip]
 const NO_KEYS: &[&str] = &[
     "cache", "primary", "foreign", "partition", "sort", "range", "object", "row", "routing", "dedup", "dedupe", "lookup",
@@ -28,7 +28,7 @@ const NO_KEYS: &[&str] = &[
     "entity", "document", "file", "path", "bucket", "prefix", "field", "column", "metric", "label", "tag", "query",
     "topic", "node", "memory", "job", "task", "build",
 ];
-/// Words behind a name, joined to it, that do the same.
+/// Words after a secret's name, joined to it, that do the same.
 #[rustfmt::skip]
 const OF_SECRETS: &[&str] = &[
     "id", "ids", "name", "names", "url", "uri", "path", "file", "type", "count", "counts", "length", "len",
@@ -36,9 +36,9 @@ const OF_SECRETS: &[&str] = &[
     "status", "usage", "budget", "class", "env", "size", "index", "algorithm", "endpoint", "provider", "store", "format", "mode",
     "scope", "config", "dir", "directory", "folder", "location", "source", "manager", "bucket", "issuer", "audience", "lifetime", "header",
 ];
-/// Longest name around the words that make it one, bytes.
+/// Longest name around the matched words, bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// Every password that is given to a name.
+/// Finds all passwords that are assigned to a name.
 pub(super) fn passwords(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for name in names.find_iter(text) {
@@ -53,7 +53,7 @@ pub(super) fn passwords(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
     found
 }
 
-/// Every key or token that is given to a name.
+/// Finds all keys and tokens that are assigned to a name.
 pub(super) fn tokens(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for name in names.find_iter(text) {
@@ -62,7 +62,7 @@ pub(super) fn tokens(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
             let pieces = pieces(text, &value);
             let given = pieces.into_iter().find(|piece| {
                 let token = &text[piece.clone()];
-                // What goes on as code is a name: a call, an index, a path of a package.
+                // A value that continues as code is a name: a call, an index, a path of a package.
                 let code = !value.quoted && matches!(text.get(piece.end), Some(b'(' | b'[' | b'{'));
                 let chosen = value.quoted
                     && value.said == Said::Given
@@ -84,7 +84,7 @@ fn push(found: &mut Vec<Range<usize>>, range: Range<usize>) {
     }
 }
 
-/// Small letters, capitals, digits and marks, three of these or more: a name of something has fewer.
+/// Whether at least three of lower-case letters, capitals, digits and punctuation occur: names of things use fewer.
 fn several_kinds(token: &[u8]) -> bool {
     let marks = token.iter().any(|byte| b"!#$%^&*+?@~|(){}[]<>".contains(byte));
     let kinds = [
@@ -96,21 +96,22 @@ fn several_kinds(token: &[u8]) -> bool {
     marks && !token.contains(&b' ') && kinds.iter().filter(|kind| **kind).count() >= 3
 }
 
-/// A name, whole, of which a pattern found a part.
+/// A complete name around the part that a pattern matched.
 struct Name {
     start: usize,
     end: usize,
-    /// Whether the name says whose it is: `api_key`, `HEROKU_TOKEN`, not `token` alone.
+    /// Whether the name tells what the secret gives access to: `api_key`, `HEROKU_TOKEN`, not `token` alone.
     owned: bool,
 }
 
 impl Name {
-    /// The name around a word, if that is what it names: not `tokenizer`, `passenger`, `token_count`, `secret_name`.
+    /// The complete name around a word, if it names a secret: not `tokenizer`, `passenger`, `token_count`,
+    /// `secret_name`.
     fn around(text: &[u8], word: Range<usize>) -> Option<Name> {
         let joins = |byte: u8| is_word(byte) || byte == b'-';
         let rest = text[word.end..].iter().take(NAME_BYTES_MAX).take_while(|byte| joins(**byte)).count();
         let mut end = word.end + rest;
-        // `api.token.staging`, but not the end of a sentence.
+        // Accepts `api.token.staging`, but not the end of a sentence.
         while text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_lowercase) {
             let more = text[end + 1..].iter().take(NAME_BYTES_MAX).take_while(|byte| joins(**byte)).count();
             end += 1 + more;
@@ -137,8 +138,8 @@ impl Name {
         let secret_id = text[word.clone()].eq_ignore_ascii_case(b"secret") && behind == b"id";
         let named = |words: &[&str], word: &[u8]| words.iter().any(|known| known.as_bytes() == word);
         let alone = [&b"secret"[..], b"token", b"credential", b"bearer"];
-        // `cache_key` is one of many names that open nothing: of those only what says itself that it is a secret
-        // counts.
+        // `cache_key` is one of many names that are not secrets: with such a word before `key` only unambiguous names
+        // count.
         let any_key = key.is_some_and(|at| at <= 2);
         let otherwise = named(NO_SECRETS, &before)
             || (any_key && named(NO_KEYS, &before))
@@ -148,7 +149,7 @@ impl Name {
         (begins && !otherwise).then_some(Name { start, end, owned })
     }
 
-    /// What is given to it: one value, or none; or the one that it is compared with, which stands before it.
+    /// The values assigned to the name, or compared with it.
     fn values(&self, text: &[u8]) -> Vec<Value> {
         let mut values = Vec::new();
         values.extend(connector::behind(text, self.start..self.end));
@@ -157,7 +158,7 @@ impl Name {
         values
     }
 
-    /// `if ("value" == name)`.
+    /// A value compared with the name: `if ("value" == name)`.
     fn compared(&self, text: &[u8]) -> Option<Value> {
         let lead = text[self.start.saturating_sub(VALUE_BYTES_MAX)..self.start].trim_ascii_end();
         let lead = lead.strip_suffix(b"=").or_else(|| lead.strip_suffix(b"is the"))?;
@@ -177,7 +178,7 @@ impl Name {
     }
 }
 
-/// The last of the words that a name is joined of, in lower case: `nextPage` and `next_page_` give `page`.
+/// The last word of a joined name, in lower case: `nextPage` and `next_page_` give `page`.
 fn last_word(name: &[u8]) -> Vec<u8> {
     let end = name.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |at| at + 1);
     let name = &name[..end];
@@ -187,13 +188,13 @@ fn last_word(name: &[u8]) -> Vec<u8> {
     name[joined.max(hump.unwrap_or(0))..].to_ascii_lowercase()
 }
 
-/// Without what ends a sentence or a list.
+/// Removes the punctuation that ends a sentence or a list.
 fn without_marks(text: &[u8], value: &Value) -> Range<usize> {
     let mut range = value.range.clone();
     if value.quoted {
         return range;
     }
-    // The next parameter of an address.
+    // The next parameter of a URL.
     let next = |at: &usize| {
         if text[range.start + at] != b'&' {
             return false;
@@ -211,7 +212,7 @@ fn without_marks(text: &[u8], value: &Value) -> Range<usize> {
     range
 }
 
-/// The words of a value, each of which may be the token.
+/// The words of a value; each may be the token.
 fn pieces(text: &[u8], value: &Value) -> Vec<Range<usize>> {
     let parts = |byte: &u8| byte.is_ascii_whitespace() || b"{}\"'`,;".contains(byte);
     let mut pieces = Vec::new();

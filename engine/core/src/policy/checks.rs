@@ -1,10 +1,10 @@
-//! The arithmetic that tells a number that somebody issued from one that only looks like it.
+//! Checksums and other arithmetic that tell issued numbers from numbers that only look like them.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-/// Bits per character by which these bytes surprise (Shannon).
+/// Shannon entropy of these bytes, bits per character.
 pub(super) fn entropy_bits(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
@@ -13,12 +13,12 @@ pub(super) fn entropy_bits(bytes: &[u8]) -> f64 {
     counts.iter().filter(|count| **count > 0).map(share).map(|share| -share * share.log2()).sum()
 }
 
-/// Digits only, separators left out.
+/// The digits only, without separators.
 pub(super) fn digits(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0').collect()
 }
 
-/// The check digit of payment cards (ISO/IEC 7812).
+/// Verifies the check digit of payment cards (ISO/IEC 7812).
 pub(super) fn luhn(digits: &[u8]) -> bool {
     let doubled = |digit: u8| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
     let each = digits.iter().rev().enumerate();
@@ -26,7 +26,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// First and last prefix of four digits, fewest and most digits in all.
+/// First and last four-digit prefix, minimum and maximum number of digits.
 const ISSUERS: [(u32, u32, usize, usize); 18] = [
     (2131, 2131, 15, 15), // JCB
     (1800, 1800, 15, 15), // JCB
@@ -48,12 +48,12 @@ const ISSUERS: [(u32, u32, usize, usize); 18] = [
     (9792, 9792, 16, 16), // Troy
 ];
 
-/// Whether a payment card can have this number: a length in use and the check digit.
+/// Whether a payment card can have this number: a common length and a valid check digit.
 pub(super) fn may_be_card(digits: &[u8]) -> bool {
     (12..=19).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) && luhn(digits)
 }
 
-/// Whether it also has an issuer's prefix and a length that this issuer uses.
+/// Whether the number also has an issuer's prefix and a length that this issuer uses.
 pub(super) fn is_card(digits: &[u8]) -> bool {
     if !may_be_card(digits) {
         return false;
@@ -62,19 +62,19 @@ pub(super) fn is_card(digits: &[u8]) -> bool {
     let issued = |(first, last, shortest, longest): &(u32, u32, usize, usize)| {
         (*first..=*last).contains(&prefix) && (*shortest..=*longest).contains(&digits.len())
     };
-    // Visa issues 13, 16 and 19 digits; a timestamp in milliseconds has 13 but begins with 1.
+    // Visa issues numbers of 13, 16 and 19 digits. A timestamp in milliseconds also has 13, but starts with 1.
     let visa_length = digits[0] != 4 || matches!(digits.len(), 13 | 16 | 19);
     ISSUERS.iter().any(issued) && visa_length
 }
 
-/// Characters of an IBAN by country (SWIFT's registry).
+/// Length of IBANs by country (SWIFT's registry).
 const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18\
     FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24\
     ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23\
     TN24TR26UA29VA22VG24XK20YE30";
 
-/// Whether this is an IBAN (ISO 13616): the length its country uses, and the remainder by 97. Spaces and hyphens
-/// have been taken out, letters are capitals.
+/// Whether this is an IBAN (ISO 13616): it has the length its country uses, and the correct remainder modulo 97. The
+/// caller has removed spaces and hyphens and converted letters to upper case.
 pub(super) fn is_iban(iban: &[u8]) -> bool {
     let lengths = IBAN_LENGTHS.as_bytes().chunks(4);
     let country = lengths.into_iter().find(|entry| iban.starts_with(&entry[..2]));
@@ -87,7 +87,7 @@ pub(super) fn is_iban(iban: &[u8]) -> bool {
     turned.fold(0, |rest, value| (rest * if value > 9 { 100 } else { 10 } + value) % 97) == 1
 }
 
-/// CRC-32 (IEEE), bit by bit: it is computed over thirty bytes, rarely.
+/// CRC-32 (IEEE), computed bit by bit: the input has about thirty bytes, and calls are rare.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
@@ -95,7 +95,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The last six characters of a token as GitHub and npm make them: CRC-32 of what stands before, in base 62.
+/// The last six characters of a GitHub or npm token: the CRC-32 of the preceding characters in base 62.
 pub(super) fn base62_crc(random: &[u8]) -> [u8; 6] {
     let mut rest = crc32(random);
     let mut text = [b'0'; 6];
@@ -108,7 +108,7 @@ pub(super) fn base62_crc(random: &[u8]) -> [u8; 6] {
 
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// The first byte of what this Base58Check text holds (Bitcoin's version byte), if its checksum is right.
+/// The first byte encoded by this Base58Check text (Bitcoin's version byte), if its checksum is correct.
 pub(super) fn base58check_version(text: &[u8]) -> Option<u8> {
     let mut bytes: Vec<u8> = Vec::with_capacity(40);
     for digit in text {
@@ -130,7 +130,7 @@ pub(super) fn base58check_version(text: &[u8]) -> Option<u8> {
     (twice[..4] == *checksum).then(|| payload.first().copied())?
 }
 
-/// Whether this is an address of Bitcoin's newer kind (BIP 173 and 350), lower case.
+/// Whether this is a Bech32 address of Bitcoin (BIP 173 and 350) in lower case.
 pub(super) fn is_bech32(text: &[u8]) -> bool {
     const CHARSET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
     const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
@@ -144,17 +144,17 @@ pub(super) fn is_bech32(text: &[u8]) -> bool {
     values.is_some_and(|values| matches!(values.into_iter().fold(prefix, step), 1 | 0x2bc8_30a3))
 }
 
-/// Decodes base64 as it stands in a header, padded or not.
+/// Decodes base64 with or without padding.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
 }
 
-/// Decodes the alphabet of addresses, without padding.
+/// Decodes URL-safe base64 without padding.
 pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Whether these are the three parts of a JSON web token: the first is an object that names its algorithm.
+/// Whether these are the three parts of a JSON web token, of which the first is an object that names its algorithm.
 pub(super) fn is_jwt(text: &[u8]) -> bool {
     let header = text.split(|byte| *byte == b'.').next().unwrap_or_default();
     let header = URL_SAFE_NO_PAD.decode(header).ok();
@@ -181,8 +181,8 @@ mod tests {
         ] {
             assert!(card(number), "{number}");
         }
-        // Another last digit, no issuer, a Visa of 14 digits, one digit repeated, milliseconds and nanoseconds since
-        // 1970.
+        // Wrong check digit, unknown issuer, a Visa number of 14 digits, one repeated digit, milliseconds and
+        // nanoseconds since 1970.
         for number in [
             "4111111111111112",
             "9111111111111111",

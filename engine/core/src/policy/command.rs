@@ -1,12 +1,12 @@
-//! Passwords on command lines: which option of which program takes one.
+//! Detects passwords on command lines: which option of which program takes a password.
 
 use std::ops::Range;
 
 use super::value::{is_placeholder, is_row, is_template};
 
-/// Programs, cheap to look for.
+/// Program names, as a cheap pre-filter.
 pub(super) const TRIGGER: &str = r"\bcurl\b|\blogin\b|\bmysql|\bmariadb|\bsshpass\b|\bredis-cli\b|\bmongo|\bldap[a-z]+ |\bhtpasswd\b|\brabbitmqctl\b|-pass(?:in|out)?\s|\b7z|\b(?:un)?zip\b|\bsqlcmd\b|\bmosquitto_|\bsmbclient\b|\bnet use\b|\bipmitool\b|\bcqlsh\b|\bwget\b|\bxfreerdp\b|\bsqlplus\b";
-/// The option with its value, which is the group.
+/// The option and its value; the value is the capture group.
 pub(super) const PATTERN: &str = concat!(
     r#"\b(?:"#,
     // curl -u user:password
@@ -30,10 +30,10 @@ pub(super) const PATTERN: &str = concat!(
     r#"|pass(?:in|out)?\s{1,3}["']?pass:"#,
     r#")([^\s"'|;<>]{4,160})"#,
 );
-/// Fewest characters of a password of letters alone: the option says that it is one.
+/// Fewest characters of a password of letters only. The option already tells that it is a password.
 const LETTERS_MIN: usize = 6;
 
-/// Whether what the option is given is a password, not the name of one.
+/// Whether the option's argument is a password and not the name of one.
 pub(super) fn password(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     while !found.is_empty() && b"\\`),.".contains(&text[found.end - 1]) {
@@ -54,7 +54,7 @@ pub(super) fn password(text: &[u8], found: Range<usize>) -> Option<Range<usize>>
     .then_some(found)
 }
 
-/// Words with which manuals name what is to be put there.
+/// Placeholder words for passwords in documentation.
 fn is_word_for_one(value: &[u8]) -> bool {
     const WORDS: [&str; 22] = [
         "pass",

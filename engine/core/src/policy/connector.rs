@@ -1,33 +1,33 @@
-//! What stands between a name and its value, in the syntaxes of programming languages, configuration files, markup,
-//! command lines and sentences. All of it is read within a bound.
+//! Parses what stands between a name and its value in programming languages, configuration files, markup, command lines
+//! and sentences. The number of bytes read is bounded.
 
 use std::ops::Range;
 
 use super::detector::is_word;
 use super::value::Said;
 
-/// How far behind a name its value is looked for, bytes.
+/// How far after a name to look for its value, bytes.
 const REACH_BYTES: usize = 120;
 /// Longest value, bytes.
 pub(super) const VALUE_BYTES_MAX: usize = 512;
-/// Signs that give a value, longest first.
+/// Signs that assign a value, longest first.
 const SIGNS: [&[u8]; 19] = [
     b":::=", b"||=", b"??=", b"===", b"!==", b"::=", b"?=", b"|=", b".=", b"+=", b"==", b"!=", b":=", b"=>",
     b"||", b"<-", b"=", b":", b"|",
 ];
 
-/// A value and how it stands there.
+/// A value and how it is written.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
-    /// Where it is, bytes of the text.
+    /// Range of the value in the text, bytes.
     pub(super) range: Range<usize>,
-    /// Between quotes, or the content of an element.
+    /// Whether it is in quotes, or is the content of an element.
     pub(super) quoted: bool,
-    /// How it comes to its name.
+    /// What connects it with its name.
     pub(super) said: Said,
 }
 
-/// The value behind a name, if one is given to it there.
+/// The value that follows a name, if one is assigned to it there.
 pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
     let reach = &text[..text.len().min(name.end + REACH_BYTES)];
     let element = before_is(text, name.start, b"<");
@@ -42,7 +42,8 @@ pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
     if let Some(sign) = sign(reach, gap) {
         return given(text, reach, gap + sign).or_else(|| below(text, reach, gap + sign));
     }
-    // `IDENTIFIED BY 'value'`; without quotes only as SQL is shouted, for sentences say it too.
+    // `IDENTIFIED BY 'value'`. Without quotes only in upper case as SQL is usually written, because sentences contain
+    // these words too.
     let word = &text[name.clone()];
     if word.to_ascii_lowercase().ends_with(b" by") {
         let sql = word.ends_with(b"BY");
@@ -54,7 +55,7 @@ pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
         Some(b',') if reach.get(gap + 1) != Some(&b' ') => bare(text, gap + 1, Said::Behind),
         Some(b'(') if gap == at => argument(text, reach, gap + 1).or_else(|| aside(text, reach, gap)),
         Some(b'(') => aside(text, reach, gap),
-        // `pass` is a verb as well.
+        // `pass` is also a verb.
         Some(_) if gap > at && !text[name.start..name.end].eq_ignore_ascii_case(b"pass") => {
             spoken(text, reach, at, gap)
         }
@@ -70,7 +71,7 @@ fn spaces(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(16).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// Spaces, and the break of one line.
+/// Spaces, and at most one line break.
 fn gap(text: &[u8], at: usize) -> usize {
     let mut breaks = 0;
     let blank = |byte: &&u8| {
@@ -80,8 +81,8 @@ fn gap(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(40).take_while(blank).count()
 }
 
-/// Quotes and brackets behind a name: `"]`, `**`, `[25]`, `</b>`. Gives where they end, and whether a quote was among
-/// them.
+/// Quotes and brackets after a name: `"]`, `**`, `[25]`, `</b>`. Returns where they end, and whether they contain a
+/// quote.
 fn closers(text: &[u8], at: usize) -> (usize, bool) {
     let mut end = at;
     if text.get(end) == Some(&b'[') {
@@ -106,7 +107,7 @@ fn closers(text: &[u8], at: usize) -> (usize, bool) {
     (end, closed)
 }
 
-/// Bytes of the sign that gives a value, if one stands here.
+/// Length of the sign at this position that assigns a value, if there is one, bytes.
 fn sign(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     // `Token::parse` is a path.
@@ -116,13 +117,13 @@ fn sign(text: &[u8], at: usize) -> Option<usize> {
     SIGNS.iter().find(|sign| rest.starts_with(sign)).map(|sign| sign.len())
 }
 
-/// The value behind a sign: quoted, bare, on the next line, or behind the name of a type and another sign.
+/// The value after a sign: quoted, bare, on the next line, or after a type name and another sign.
 fn given(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     if let Some(typed) = behind_type(reach, at) {
         return given(text, reach, typed);
     }
     let block = at + spaces(reach, at);
-    // YAML's texts of several lines.
+    // Multi-line texts in YAML.
     let block = match reach.get(block..) {
         Some([b'|' | b'>', b'-' | b'+', b'\n', ..]) => block + 2,
         Some([b'|' | b'>', b'\n', ..]) => block + 1,
@@ -135,7 +136,7 @@ fn given(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     quoted(text, reach, start).or_else(|| bare(text, start, Said::Given))
 }
 
-/// `: string =`, `: Option<&str> =`, `: SecretStr =`: where the value begins.
+/// `: string =`, `: Option<&str> =`, `: SecretStr =`: returns where the value starts.
 fn behind_type(reach: &[u8], at: usize) -> Option<usize> {
     let start = at + spaces(reach, at);
     let rest = reach.get(start..)?;
@@ -150,7 +151,7 @@ fn behind_type(reach: &[u8], at: usize) -> Option<usize> {
     (ended && sign.first() == Some(&b'=') && sign.get(1) != Some(&b'=')).then_some(start + kind + 1)
 }
 
-/// `("value"`, `, "value"`: what is given to a function.
+/// `("value"`, `, "value"`: an argument of a function.
 fn argument(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let start = at + gap(reach, at);
     quoted(text, reach, start)
@@ -168,7 +169,7 @@ fn aside(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     }
 }
 
-/// The value of a pair whose name is a value itself: `- name: API_TOKEN` / `value: …`, `name="ApiToken" value="…"`,
+/// The value of a pair in which the name is a value too: `- name: API_TOKEN` / `value: …`, `name="ApiToken" value="…"`,
 /// `"key": "API_TOKEN", "value": "…"`, `<key>ApiToken</key><string>…`.
 fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let mut next = at
@@ -200,10 +201,10 @@ fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     }
 }
 
-/// Most empty lines and marks of code between a name and a value that stands below it, bytes.
+/// Longest gap of empty lines and code marks between a name and a value below it, bytes.
 const BELOW_BYTES_MAX: usize = 64;
 
-/// A value alone on its line, below the line of its name: a heading with a block of code.
+/// A value on a line of its own below the line of its name, such as a heading followed by a code block.
 fn below(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let rest = reach.get(at..)?;
     let blank = rest.iter().take(BELOW_BYTES_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -222,7 +223,7 @@ fn below(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     matches!(text.get(end), None | Some(b'\n')).then_some(value)
 }
 
-/// The value of a pair that stands before its name: `value: …` / `name: API_TOKEN`.
+/// The value of a pair that precedes its name: `value: …` / `name: API_TOKEN`.
 pub(super) fn paired_before(text: &[u8], name: usize) -> Option<Value> {
     let from = name.saturating_sub(VALUE_BYTES_MAX);
     let lead = without(&text[from..name], b"\"'`\\");
@@ -253,11 +254,11 @@ fn without<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
     &text[..end]
 }
 
-/// The words of an element of XML or HTML.
+/// The text content of an XML or HTML element.
 fn element_content(text: &[u8], at: usize) -> Option<Value> {
     let start = at + gap(text, at);
     let len = text[start..].iter().take(VALUE_BYTES_MAX).position(|byte| *byte == b'<')?;
-    // What is no end tag closes nothing: `#include <pwd.h>`, `Vec<Token>`.
+    // Without an end tag this is not an element: `#include <pwd.h>`, `Vec<Token>`.
     if !text[start + len..].starts_with(b"</") {
         return None;
     }
@@ -265,7 +266,7 @@ fn element_content(text: &[u8], at: usize) -> Option<Value> {
     (end > start).then_some(Value { range: start..end, quoted: true, said: Said::Given })
 }
 
-/// A sentence: `is value`, `for staging is value`, `string = value`, `- value`; or nothing but a space.
+/// A value in a sentence: `is value`, `for staging is value`, `string = value`, `- value`; or after just a space.
 fn spoken(text: &[u8], reach: &[u8], at: usize, start: usize) -> Option<Value> {
     let line = reach[start..].iter().position(|byte| *byte == b'\n').map_or(reach.len(), |len| start + len);
     let line = &reach[..line];
@@ -288,21 +289,21 @@ fn spoken(text: &[u8], reach: &[u8], at: usize, start: usize) -> Option<Value> {
         .or_else(|| bare(text, start, Said::Behind))
 }
 
-/// Words behind `is` that may stand before the value.
+/// Words after `is` that may precede the value.
 const LATER_WORDS: [&[u8]; 4] = [b" now", b" set to", b" still", b" currently"];
 /// Most words between a name and its `is`.
 const PHRASE_WORDS_MAX: usize = 7;
 
-/// Words that tell which one is meant.
-// `xx` and `xxx` are what short small words of Cyrillic are seen as.
+/// Words that may start a qualifying phrase after the name.
+// `xx` and `xxx` stand for short lower-case words in Cyrillic script.
 #[rustfmt::skip]
 const PHRASE_WORDS: [&[u8]; 27] = [
     b"for", b"of", b"on", b"in", b"from", b"at", b"used", b"we", b"i", b"you", b"they", b"that", b"here",
     b"set", b"changed", b"reset", b"fur", b"para", b"pour", b"von", b"voor", b"de", b"do", b"da", b"del", b"xx", b"xxx",
 ];
 
-/// Where the value begins behind `is`, `was`, `set to` or a sign that ends a few words: `for staging is`, `of the
-/// bot:`.
+/// Returns where the value starts after `is`, `was`, `set to`, or a sign at the end of a few words: `for staging is`,
+/// `of the bot:`.
 fn behind_is(line: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     let mut last = Vec::new();
@@ -332,7 +333,7 @@ fn behind_is(line: &[u8], start: usize) -> Option<usize> {
     None
 }
 
-/// A text between quotes, with what may stand before it: `@"…"`, `b'…'`, `Some("…")`, `new Secret("…")`, `\"…\"`.
+/// A quoted text with an optional prefix: `@"…"`, `b'…'`, `Some("…")`, `new Secret("…")`, `\"…\"`.
 fn quoted(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let rest = reach.get(at..)?;
     let lead =
@@ -341,7 +342,7 @@ fn quoted(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let opens = lead == 0
         || b"(@$\\[ ".contains(&rest[lead - 1])
         || (lead <= 2 && rest[..lead].iter().all(|byte| b"brfuRBFUL".contains(byte)));
-    // Words before the quote must be a call, or it belongs to something else.
+    // Words before the quote must form a call, otherwise the quote belongs to something else.
     let named = rest[..lead].iter().any(u8::is_ascii_alphabetic);
     let spaced = rest[..lead].contains(&b' ') && !rest[..lead].starts_with(b"new ");
     let call = !named || lead <= 2 || (rest[..lead].contains(&b'(') && !spaced);

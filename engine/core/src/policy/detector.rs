@@ -1,4 +1,4 @@
-//! What a detector is, and how the table of them is run over a text.
+//! Detectors, and how all of them are run over a text.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::{personal, secret, vendor};
 
-/// Largest compiled form of one pattern, bytes: a bound on what somebody who adds a pattern can cost every engine.
+/// Largest compiled size of one pattern, bytes: limits what a new pattern can cost every engine.
 const COMPILED_BYTES_MAX: usize = 2 << 20;
-/// Largest compiled form of all triggers together, bytes.
+/// Largest compiled size of all triggers together, bytes.
 const TRIGGERS_BYTES_MAX: usize = 4 << 20;
-/// What one pattern may cache of its automaton while it searches, bytes.
+/// Cache of the lazy automaton of one pattern during a search, bytes.
 const CACHE_BYTES_MAX: usize = 1 << 20;
 
-/// A kind of personal data. What is found is replaced by [`Kind::placeholder`].
+/// A kind of personal data. Matches are replaced by [`Kind::placeholder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// An e-mail address.
@@ -23,34 +23,34 @@ pub enum Kind {
     Phone,
     /// A postal address.
     Address,
-    /// The number of a payment card.
+    /// A payment card number.
     CreditCard,
-    /// An international bank account number.
+    /// An international bank account number (IBAN).
     Iban,
-    /// The number of an account or a routing number, named as such.
+    /// An account or routing number that is labelled as such.
     BankAccount,
-    /// A social security number or taxpayer number of the United States.
+    /// A social security or taxpayer number of the United States.
     Ssn,
-    /// A passport's number, named as such.
+    /// A passport number that is labelled as such.
     Passport,
-    /// A driver's licence number, named as such.
+    /// A driver's licence number that is labelled as such.
     DriverLicense,
-    /// A day somebody was born, named as such.
+    /// A date of birth that is labelled as such.
     DateOfBirth,
-    /// An address of a cryptocurrency.
+    /// A cryptocurrency address.
     Crypto,
-    /// User name and password in the address of a page or a repository.
+    /// User name and password in a URL.
     UrlCredentials,
-    /// A name behind a title, or one that somebody introduces themselves by.
+    /// A name after a title, or one that a person introduces themselves with.
     Name,
     /// An IP address.
     Ip,
-    /// The address of a page.
+    /// A URL.
     Url,
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Kind; 15] = [
         Kind::Email,
         Kind::Phone,
@@ -69,7 +69,7 @@ impl Kind {
         Kind::Url,
     ];
 
-    /// What takes the place of what was found.
+    /// The text that replaces a match.
     pub const fn placeholder(self) -> &'static str {
         match self {
             Kind::Email => "[EMAIL]",
@@ -90,52 +90,52 @@ impl Kind {
         }
     }
 
-    /// Name in configuration and metrics: the placeholder's, in lower case, with hyphens.
+    /// Name in configuration and metrics: the placeholder in lower case, with hyphens.
     pub fn name(self) -> String {
         self.placeholder().trim_matches(['[', ']']).to_lowercase().replace('_', "-")
     }
 
-    /// Whether it is redacted by an engine whose configuration does not say. Not so names, which are what memories of
-    /// people are about and which rules find in part only, nor addresses of machines and pages, which notes
-    /// about systems are full of.
+    /// Whether it is redacted by default. Not redacted are names, because memories about people are about them and the
+    /// detectors find only some of them, and addresses of machines and pages, because notes about systems are full of
+    /// them.
     pub const fn by_default(self) -> bool {
         !matches!(self, Kind::Name | Kind::Ip | Kind::Url)
     }
 }
 
-/// What a find means.
+/// Consequence of a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finds {
-    /// The whole write is refused.
+    /// The write is refused.
     Secret,
-    /// The find is redacted.
+    /// The match is redacted.
     Personal(Kind),
 }
 
-/// Takes the text and what a pattern found in it; gives what of it is a find, if any.
+/// Takes the text and a match of the pattern; returns the part that counts, if any.
 pub(super) type Check = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
-/// Finds by itself, with the help of a pattern.
+/// A detector implemented as a function that uses a pattern.
 pub(super) type Scan = fn(&[u8], &Regex) -> Vec<Range<usize>>;
 
-/// How a detector looks.
+/// How a detector searches.
 #[derive(Clone, Copy)]
 pub(super) enum How {
-    /// Each match, or its first group if it has one, that passes the check.
+    /// Each match of the pattern, or its first capture group if it has one, that passes the check.
     Pattern(&'static str, Check),
-    /// A function of its own.
+    /// A function.
     Scan(&'static str, Scan),
 }
 
-/// One row of the table: a name that stays, what it finds, and how.
+/// One row of the table of detectors: a stable name, what it finds, and how.
 #[derive(Clone, Copy)]
 pub struct Detector {
-    /// Stable: stands in configuration, exceptions, metrics and refusals.
+    /// Stable name, used in configuration, exceptions, metrics and refusals.
     pub name: &'static str,
-    /// One line for people.
+    /// One-line description.
     pub about: &'static str,
-    /// What a find means.
+    /// Consequence of a match.
     pub finds: Finds,
-    /// A cheap pattern without which nothing can be found; all of them are looked for in one pass.
+    /// A cheap pattern that must match for the detector to run. The triggers of all detectors are searched in one pass.
     pub(super) trigger: &'static str,
     pub(super) how: How,
 }
@@ -149,18 +149,18 @@ impl fmt::Debug for Detector {
     }
 }
 
-/// Every detector, secrets first.
+/// All detectors, secrets first.
 pub fn detectors() -> impl Iterator<Item = &'static Detector> {
     secret::DETECTORS.iter().chain(vendor::DETECTORS).chain(personal::DETECTORS)
 }
 
-/// Detectors ready to run.
+/// Compiled detectors.
 pub(super) struct Compiled {
     triggers: RegexSet,
     detectors: Vec<(&'static Detector, Regex)>,
 }
 
-/// A detector and the part of the view it found.
+/// A detector, and the range of the view it matched.
 pub(super) type Found = (&'static Detector, Range<usize>);
 
 impl Compiled {
@@ -174,7 +174,7 @@ impl Compiled {
         Compiled { triggers, detectors }
     }
 
-    /// Everything that is found, in the order of the table.
+    /// Calls `visit` for every match, in the order of the table.
     pub(super) fn run(&self, text: &[u8], mut visit: impl FnMut(Found)) {
         for index in &self.triggers.matches(text) {
             let (detector, regex) = &self.detectors[index];
@@ -211,8 +211,8 @@ fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range
             None
         };
         let part = group.map_or(whole.range(), |group| group.range());
-        // What does not pass may hide another match that begins inside of it.
-        // No detector takes what begins in the middle of a row of letters and digits, of which texts can be full.
+        // A rejected match may hide another one that starts inside it, so the search continues inside. Starts in the
+        // middle of a run of letters and digits are skipped: no detector accepts them, and texts can be full of them.
         let inside = |at: usize| text[at - 1].is_ascii_alphanumeric() && text[at].is_ascii_alphanumeric();
         at = whole.start() + 1;
         while at < text.len() && inside(at) {
@@ -225,7 +225,7 @@ fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range
     }
 }
 
-/// Whether a byte continues a word.
+/// Whether a byte is part of a word.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
@@ -235,17 +235,17 @@ pub(super) fn before(text: &[u8], part: &Range<usize>) -> Option<u8> {
     part.start.checked_sub(1).map(|at| text[at])
 }
 
-/// The byte behind a part.
+/// The byte after a part.
 pub(super) fn behind(text: &[u8], part: &Range<usize>) -> Option<u8> {
     text.get(part.end).copied()
 }
 
-/// Whether a part stands by itself, not inside of a longer word.
+/// Whether a part is not inside a longer word.
 pub(super) fn stands_alone(text: &[u8], part: &Range<usize>) -> bool {
     !before(text, part).is_some_and(is_word) && !behind(text, part).is_some_and(is_word)
 }
 
-/// Takes every match that stands alone.
+/// Accepts every match that is not inside a longer word.
 pub(super) fn alone(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     stands_alone(text, &found).then_some(found)
 }

@@ -1,4 +1,4 @@
-//! Secrets inside of a structure that can be read: PEM blocks, plain and in base64, and the manifests of Kubernetes.
+//! Detects secrets in structured formats: PEM blocks, plain and in base64, and Kubernetes manifests.
 
 use std::ops::Range;
 
@@ -10,16 +10,16 @@ use regex::bytes::Regex;
 use super::detector::is_word;
 use super::value::{is_placeholder, is_row, is_template, mixed};
 
-/// Fewest characters of base64 that are the beginning of a key: the shortest key, an Ed25519 one, has 64.
+/// Fewest base64 characters that count as the start of a key. The shortest key, an Ed25519 key, has 64.
 const BODY_CHARS_MIN: usize = 40;
-/// How far behind the first line of a PEM block its key is looked for, bytes.
+/// How far after the first line of a PEM block to look for its key, bytes.
 const BODY_BYTES_MAX: usize = 1024;
-/// How far around `kind: Secret` its data is looked for, bytes.
+/// How far around `kind: Secret` to look for its data, bytes.
 const MANIFEST_BYTES_MAX: usize = 16 << 10;
-/// Fewest bytes of a value of a Secret.
+/// Fewest bytes of a value in a Secret.
 const VALUE_BYTES_MIN: usize = 6;
 
-/// A PEM block of a private key that holds one, and not a word that stands for it.
+/// Accepts a PEM block of a private key if it contains a key and not a placeholder.
 pub(super) fn private_key(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let rest = &text[found.end..text.len().min(found.end + BODY_BYTES_MAX)];
     let mut body = Vec::with_capacity(BODY_BYTES_MAX);
@@ -28,7 +28,7 @@ pub(super) fn private_key(text: &[u8], found: Range<usize>) -> Option<Range<usiz
         if line.starts_with(b"-----") || body.len() >= BODY_CHARS_MIN * 2 {
             break;
         }
-        // `Proc-Type: 4,ENCRYPTED`, `Version: …`: what PEM and PGP put before the key.
+        // `Proc-Type: 4,ENCRYPTED`, `Version: …`: headers that PEM and PGP put before the key.
         let header = line.iter().position(|byte| *byte == b':').is_some_and(|at| {
             line[..at].iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
                 && line.get(at + 1) == Some(&b' ')
@@ -38,7 +38,7 @@ pub(super) fn private_key(text: &[u8], found: Range<usize>) -> Option<Range<usiz
                 line.split(|byte| b" \t\\\"'+,;>|*#".contains(byte))
                     .flat_map(|part| encoded_run(part).iter().copied()),
             );
-            // A quote, a comment or a sign of another language splits a key, words in a row do not make one.
+            // Quotes, comments and the operators of other languages may split a key; a series of words is not a key.
             if line.contains(&b' ') && body.len() < BODY_CHARS_MIN && words(line) {
                 body.clear();
             }
@@ -51,7 +51,8 @@ fn words(line: &[u8]) -> bool {
     line.split(|byte| *byte == b' ').filter(|word| word.len() > 1).all(|word| word.len() < 24 && !mixed(word))
 }
 
-/// The first characters that base64 has, `\n` written as two characters and one of the two lost aside.
+/// The part if it consists of base64 characters only, otherwise nothing. The `n` of an escaped `\n` may remain at its
+/// start.
 fn encoded_run(part: &[u8]) -> &[u8] {
     let len = part.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(byte)).count();
     if len == part.len() { part } else { &part[..0] }
@@ -64,7 +65,7 @@ fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     GeneralPurpose::new(&STANDARD, lenient).decode(text).ok()
 }
 
-/// Base64 of a text that begins as a PEM block of a private key, as in `client-key-data:`.
+/// Base64 of a text that starts like a PEM block of a private key, as in `client-key-data:`.
 pub(super) fn encoded_private_key(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let first = &text[found.start..found.end.min(found.start + 64)];
     let said = decoded(&first[..first.len() / 4 * 4])?;
@@ -72,7 +73,7 @@ pub(super) fn encoded_private_key(text: &[u8], found: Range<usize>) -> Option<Ra
     said.windows(key.len()).any(|part| part == key).then_some(found)
 }
 
-/// Values of `data` and `stringData` in manifests of the kind Secret.
+/// Values of `data` and `stringData` in manifests of kind Secret.
 pub(super) fn manifest_values(text: &[u8], kind: &Regex) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut done = 0;
@@ -125,7 +126,7 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
     let body = &text[part.clone()];
     let json = body.trim_ascii_start().first() == Some(&b'{');
     let end = if json { body.iter().position(|byte| *byte == b'}') } else { None }.unwrap_or(body.len());
-    // Whether lines without a name go on with a text of several lines.
+    // Whether lines without a key continue a multi-line text.
     let mut block = false;
     for line in body[..end].split(|byte| *byte == b'\n' || (json && *byte == b',')) {
         let range = at..at + line.len();
@@ -133,7 +134,7 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
         if line.trim_ascii().is_empty() || line.trim_ascii() == b"{" {
             continue;
         }
-        // The next key of the document itself ends the data.
+        // The next key at the level of `data` ends the data.
         let deeper = line.iter().take_while(|byte| **byte == b' ').count() > indent;
         if !json && !deeper && range.start > part.start {
             break;
@@ -154,7 +155,7 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
     }
 }
 
-/// A value without its quotes, or up to a space or a bracket: `#` begins a comment only behind a space.
+/// A value without quotes, or up to a space or a bracket: `#` starts a comment only after a space.
 fn trimmed(value: &[u8]) -> &[u8] {
     let quote = value.first().copied().filter(|first| b"\"'".contains(first));
     let inner = if quote.is_some() { &value[1..] } else { value };

@@ -1,6 +1,6 @@
-//! Identifiers: texts that tell one thing from another, such as the key of an item or the name of an entity. A redacted
-//! one would be that of somebody else too, so personal data in it becomes a token instead: the same text the same
-//! token, another text another one, and nobody without the key can tell which text it was.
+//! Handles personal data in identifiers, such as the key of an item or the name of an entity. Redaction would make
+//! different identifiers equal, so personal data is replaced by a pseudonym token: equal texts get equal tokens,
+//! different texts get different tokens, and without the key nobody can tell which text a token stands for.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,24 +14,25 @@ use super::detector::{Finds, Kind};
 use super::{Blocked, Counts, Finding, Policy, ROUNDS_MAX, UNSETTLED, merged};
 use crate::digest::hex;
 
-/// Bytes of the keyed hash in a token: with 2^32 names the chance that two of them share one is below one in 65,000.
+/// Length of the keyed hash in a token, bytes. With 2^32 names, the probability that two of them get the same token is
+/// below one in 65,000.
 const TOKEN_HASH_BYTES: usize = 10;
-/// Bytes of the keyed hash that tells keys apart.
+/// Length of the keyed hash that distinguishes keys, bytes.
 const CHECK_BYTES: usize = 8;
 
-/// What becomes of personal data in identifiers.
+/// How personal data in identifiers is handled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum Identifiers {
-    /// It is stored as a token, and looked for as the same token.
+    /// It is stored as a token; queries are rewritten to the same token.
     #[default]
     Pseudonymise,
-    /// It refuses the write.
+    /// The write is refused.
     Refuse,
-    /// It is stored as it is.
+    /// It is stored unchanged.
     Keep,
 }
 
-/// The key of a log's tokens.
+/// Secret key from which the tokens of a log are derived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PseudonymKey([u8; PseudonymKey::BYTES]);
 
@@ -45,12 +46,12 @@ impl PseudonymKey {
     /// Length of a key, bytes.
     pub const BYTES: usize = 32;
 
-    /// Takes random bytes.
+    /// Creates a key from random bytes.
     pub fn new(bytes: [u8; PseudonymKey::BYTES]) -> PseudonymKey {
         PseudonymKey(bytes)
     }
 
-    /// Reads [`PseudonymKey::secret_text`].
+    /// Parses [`PseudonymKey::secret_text`].
     pub fn parse(text: &str) -> Option<PseudonymKey> {
         let digits = text.as_bytes();
         let mut bytes = [0; PseudonymKey::BYTES];
@@ -63,17 +64,17 @@ impl PseudonymKey {
         Some(PseudonymKey(bytes))
     }
 
-    /// The key as it stands in its file, 64 hex digits.
+    /// The key in its file format, 64 hex digits.
     pub fn secret_text(&self) -> String {
         hex(&self.0)
     }
 
-    /// Tells keys apart and nothing else about them: 16 hex digits.
+    /// Fingerprint of the key, which reveals nothing else about it: 16 hex digits.
     pub fn check(&self) -> String {
         hex(&self.hash(&[b"check"])[..CHECK_BYTES])
     }
 
-    /// What stands for personal data of a kind, given its exact bytes.
+    /// The token for personal data of a kind, given its exact bytes.
     fn token(&self, kind: Kind, found: &str) -> String {
         let name = kind.placeholder().trim_end_matches(']');
         let hash = self.hash(&[name.as_bytes(), found.as_bytes()]);
@@ -84,7 +85,7 @@ impl PseudonymKey {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length, says RFC 2104");
         for part in parts {
-            // No part has a NUL but the last, so that other parts are other bytes.
+            // Only the last part can contain a NUL, so different parts give different input.
             mac.update(part);
             mac.update(&[0]);
         }
@@ -92,23 +93,24 @@ impl PseudonymKey {
     }
 }
 
-/// How an identifier is read.
+/// How an identifier is structured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As a whole.
+    /// One text.
     Whole,
-    /// One segment of a namespace, which has no full stops.
+    /// One segment of a namespace, which contains no full stops.
     Segment,
-    /// Segment by segment with slashes between, so that what is in a directory begins with the directory.
+    /// Segments separated by slashes. Each segment is replaced on its own, so that the stored path of a file still
+    /// starts with that of its directory.
     Path,
 }
 
-/// Why there is no name to store something under.
+/// Why an identifier cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotNamed {
-    /// It may not be written.
+    /// The policy blocks it.
     Blocked(Blocked),
-    /// It takes the key of the log's tokens.
+    /// It needs a token, but the key is missing.
     NoKey,
 }
 
@@ -119,10 +121,10 @@ impl From<Blocked> for NotNamed {
 }
 
 impl Policy {
-    /// The name under which something is stored and looked for; `None` when that is the name itself. Pure in the name:
-    /// the same one is the same wherever it stands, and one that holds tokens already is not changed by them.
+    /// The stored form of an identifier; `None` if it equals the name. Depends on the name only: the same name gives
+    /// the same result everywhere, and tokens that it already contains are kept.
     ///
-    /// `field` is what a refusal and the counts call it.
+    /// `field` is the field name for refusals and counts.
     pub fn judge_identifier(
         &self,
         key: Option<&PseudonymKey>,
@@ -154,9 +156,9 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret }.into())
     }
 
-    /// Of a path what is found in each segment; of another name that has slashes what is found in each segment and in
-    /// the whole: for detectors a number behind a slash is part of an address of a page. Each part as it is written
-    /// and as people read it.
+    /// Finds personal data in a name, both as written and as people read it. A path is searched segment by segment.
+    /// Other names with slashes are searched by segment and as one text, because detectors take a number after a slash
+    /// as part of a URL.
     fn found_in_name(&self, form: Form, name: &str, now: Timestamp) -> Vec<Finding> {
         let both = |part: &str| {
             let mut found = self.findings(part, now);
@@ -199,18 +201,18 @@ fn with_tokens(
     out
 }
 
-/// Where tokens stand in a text.
+/// Ranges of the pseudonym tokens in a text.
 pub fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
     let starts = text.match_indices('[').map(|(at, _)| at);
     starts.filter_map(|start| token_at(&text[start..]).map(|len| start..start + len))
 }
 
-/// Whether a text holds a token.
+/// Whether a text contains a pseudonym token.
 pub fn has_token(text: &str) -> bool {
     tokens(text).next().is_some()
 }
 
-/// Length of the token a text begins with.
+/// Length of the token at the start of a text, if there is one.
 fn token_at(text: &str) -> Option<usize> {
     const HEX_DIGITS: usize = 2 * TOKEN_HASH_BYTES;
     let kinds = Kind::ALL.iter().map(|kind| kind.placeholder().trim_end_matches(']'));
@@ -222,8 +224,8 @@ fn token_at(text: &str) -> Option<usize> {
     (is_hash && rest.get(HEX_DIGITS) == Some(&b']')).then_some(name.len() + 1 + HEX_DIGITS + 1)
 }
 
-/// The text as detectors see it: of a token the kind alone, and as many bytes as before. Nothing is found in a token:
-/// its digits are nobody's number, and a name that was stored is the same name when it comes again.
+/// Hides tokens from the detectors: only the kind remains, padded to the same length. Otherwise their digits might be
+/// detected as personal data, and a stored name would change when it is sent again.
 pub(super) fn masked(text: &str) -> Option<String> {
     if !text.contains(':') || !has_token(text) {
         return None;

@@ -1,7 +1,7 @@
-//! What may be written: secrets refuse a write, personal data is redacted before the first byte of it is stored.
-//! One value, [`Policy`], judges every text on every way into the log.
+//! Decides what may be written: a secret refuses the write, personal data is redacted before it is stored. One value,
+//! [`Policy`], checks every text on every path into the log.
 //!
-//! No part of a text that was found ever stands in a [`Blocked`], a [`Counts`] or the `Debug` of anything here.
+//! Matched text never appears in a [`Blocked`], a [`Counts`] or the `Debug` output of any type here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,32 +43,32 @@ use reading::Reading;
 pub use settings::{Exception, PolicyFault, Settings};
 use view::View;
 
-/// How often a text is looked at again after something in it was redacted. A placeholder is shorter than what it stands
-/// for, so that a word that gives a number its meaning can come close to the next number; twice is the rule, and a
-/// text that still changes is refused rather than stored half redacted.
+/// How often a text is checked again after a redaction. A placeholder is shorter than what it replaces, so a word that
+/// describes a number can move close to the next number; usually two rounds are enough. A text that still changes is
+/// refused, so that it is not stored half redacted.
 const ROUNDS_MAX: usize = 16;
-/// Name of the refusal of a text that still changes after [`ROUNDS_MAX`] rounds.
+/// Detector name in the refusal of a text that still changes after [`ROUNDS_MAX`] rounds.
 const UNSETTLED: &str = "unsettled";
 
-/// What was found in a text and where, bytes of the text.
+/// A match in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which detector.
+    /// Name of the detector.
     pub detector: &'static str,
-    /// What it means.
+    /// Consequence of the match.
     pub finds: Finds,
-    /// Where. Both ends lie between characters.
+    /// Range in the text, bytes. Both ends are on character boundaries.
     pub range: Range<usize>,
 }
 
-/// Why a write is refused. Says what was found and where, never the text itself.
+/// Why a write is refused. Contains what was found and where, never the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// Name of the detector.
     pub detector: &'static str,
-    /// Which field, such as `content`, `tags[2]` or `payload.config.env`.
+    /// Name of the field, such as `content`, `tags[2]` or `payload.config.env`.
     pub field: String,
-    /// What the detector finds.
+    /// Consequence of the match.
     pub finds: Finds,
 }
 
@@ -78,12 +78,12 @@ impl fmt::Display for Blocked {
         match finds {
             Finds::Secret => write!(
                 f,
-                "{field} holds a secret ({detector}): take it out and keep it where secrets are kept; \
-                 if it is none, it can be added to the policy's exceptions"
+                "{field} holds a secret ({detector}): remove it and keep it in a secret store; \
+                 if it is not a secret, add it to the policy's exceptions"
             ),
             Finds::Personal(_) => write!(
                 f,
-                "{field} holds personal data ({detector}) and names something, so that it cannot be redacted: use another name, \
+                "{field} holds personal data ({detector}) and is an identifier, which cannot be redacted: use another name, \
                  or set policy.identifiers to Pseudonymise"
             ),
         }
@@ -92,7 +92,7 @@ impl fmt::Display for Blocked {
 
 impl std::error::Error for Blocked {}
 
-/// How much was redacted, by field and kind. Places in lists are left out of the names of fields.
+/// Number of redactions by field and kind. Field names contain no list indices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts(BTreeMap<(String, Kind), u64>);
 
@@ -101,19 +101,19 @@ impl Counts {
         *self.0.entry((field.to_owned(), kind)).or_default() += 1;
     }
 
-    /// Takes those of another in.
+    /// Adds the counts of another.
     pub fn merge(&mut self, other: &Counts) {
         for ((field, kind), count) in &other.0 {
             *self.0.entry((field.clone(), *kind)).or_default() += count;
         }
     }
 
-    /// Field, kind, count, in this order.
+    /// Field, kind and count, in this order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Kind, u64)> {
         self.0.iter().map(|((field, kind), count)| (field.as_str(), *kind, *count))
     }
 
-    /// All together.
+    /// Total of all counts.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
@@ -122,7 +122,7 @@ impl Counts {
 /// A text that may be written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redacted<T> {
-    /// What may be written; `None` if that is the original, byte for byte.
+    /// The redacted text; `None` if the original may be written byte for byte.
     pub changed: Option<T>,
     /// What was redacted.
     pub counts: Counts,
@@ -137,7 +137,7 @@ impl<T> fmt::Debug for Redacted<T> {
     }
 }
 
-/// Checked configuration, ready to judge. Made once: it holds compiled patterns.
+/// A validated configuration with compiled patterns. Create it once, because compiling is slow.
 pub struct Policy {
     compiled: Compiled,
     telling_keys: Regex,
@@ -158,7 +158,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Checks the configuration; gives every fault of it.
+    /// Validates the configuration; returns all of its faults.
     pub fn new(settings: &Settings) -> Result<Policy, Vec<PolicyFault>> {
         let (chosen, exceptions) = settings.check()?;
         Ok(Policy {
@@ -169,11 +169,11 @@ impl Policy {
         })
     }
 
-    /// Everything found in a text, in order, without overlaps: secrets each by itself, and personal data where finds
-    /// that overlap are one from the first to the last byte of them, of the kind of the longest, among equals of the
-    /// detector that stands first in the table.
+    /// All matches in a text, in order and without overlaps. Overlapping matches are merged into one from their first
+    /// to their last byte. A secret takes precedence over personal data; otherwise the merged match has the kind of the
+    /// longest one, and among equally long ones that of the detector that comes first in the table.
     ///
-    /// `now` is compared with the days on which exceptions end.
+    /// `now` is compared with the expiry of exceptions.
     pub fn findings(&self, text: &str, now: Timestamp) -> Vec<Finding> {
         let mut found = Vec::new();
         self.run(text, |detector, range| {
@@ -184,7 +184,7 @@ impl Policy {
         merged(found)
     }
 
-    /// What is found in a name in the way people read it, where that is not the way it is written; not in order.
+    /// Matches in the rewritten form of a name (see [`Reading`]), where it differs from the name; not sorted.
     fn findings_as_read(&self, name: &str, now: Timestamp) -> Vec<Finding> {
         let tokens: Vec<Range<usize>> = tokens(name).collect();
         let mut found = Vec::new();
@@ -199,7 +199,7 @@ impl Policy {
         found
     }
 
-    /// Every find outside of tokens, in the order of the table.
+    /// Calls `visit` for every match outside of pseudonym tokens, in the order of the table.
     fn run(&self, text: &str, mut visit: impl FnMut(&'static Detector, Range<usize>)) {
         let masked = identifier::masked(text);
         let view = View::new(masked.as_deref().unwrap_or(text));
@@ -222,12 +222,12 @@ impl Policy {
         self.exceptions.iter().any(|exception| exception.covers(detector.name, matched, now))
     }
 
-    /// Judges one text. `field` is what a refusal and the counts call it.
+    /// Checks one text. `field` is the field name for refusals and counts.
     pub fn judge_text(&self, field: &str, text: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
         self.judge_behind(field, "", text, now)
     }
 
-    /// Judges a text with words before it that give it meaning and are not part of it.
+    /// Checks a text together with preceding words that describe it and are not part of it.
     fn judge_behind(
         &self,
         field: &str,
@@ -262,7 +262,7 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret })
     }
 
-    /// Refuses a text that is a secret by the words before it.
+    /// Refuses a text that is a secret when the words precede it.
     fn refuse_secret(&self, field: &str, words: &str, text: &str, now: Timestamp) -> Result<(), Blocked> {
         let found = self.findings(&format!("{words}{text}"), now);
         let secret = found.iter().find(|it| it.finds == Finds::Secret && it.range.end > words.len());
@@ -271,10 +271,10 @@ impl Policy {
         })
     }
 
-    /// Judges a JSON text: every string, every key of an object, and numbers under a key that says what they are. It
+    /// Checks a JSON text: every string, every key of an object, and numbers under keys that describe them. The text
     /// must be in the strict form; what is not redacted stays byte for byte.
     ///
-    /// A key that is redacted stays different from the other keys of its object.
+    /// A redacted key stays different from the other keys of its object.
     pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
         let judged = payload::judge(self, field, json, &payload::Names::default(), now);
         judged.map_err(|fault| match fault {
@@ -283,8 +283,8 @@ impl Policy {
         })
     }
 
-    /// Judges an event before it is written. What [`identifiers_of`] lists is judged by [`Policy::judge_identifier`],
-    /// and so are type, actor, project and session; the rest of the payload is redacted.
+    /// Checks an event before it is written. The fields listed by [`identifiers_of`] and type, actor, project and
+    /// session are checked by [`Policy::judge_identifier`]; the rest of the payload is redacted.
     pub fn judge_draft(
         &self,
         draft: Draft,
@@ -311,9 +311,9 @@ impl Policy {
     }
 }
 
-/// Puts finds in order and makes one of those that overlap.
+/// Sorts matches and merges overlapping ones.
 fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
-    // The sort is stable: equals stay in the order of the table.
+    // The sort is stable: matches that start at the same byte keep the order of the table.
     found.sort_by_key(|finding| finding.range.start);
     let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
     let mut longest = 0;
@@ -338,7 +338,7 @@ fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
     merged
 }
 
-/// The text with placeholders; its first `kept` bytes stay as they are.
+/// Replaces matches by placeholders; the first `kept` bytes are not changed.
 fn replaced(field: &str, text: &str, kept: usize, findings: &[Finding], counts: &mut Counts) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;

@@ -1,37 +1,37 @@
-//! Objects whose values get their meaning from one another: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an
-//! object of the kind Secret.
+//! Finds secrets in objects whose values describe each other: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an
+//! object of kind Secret.
 
-/// Longest text that is taken for a name, bytes: what is longer is prose.
+/// Longest text that counts as a name, bytes; longer texts are prose.
 const NAME_BYTES_MAX: usize = 128;
-/// Longest text that is taken for a value, bytes: no password or token is longer.
+/// Longest text that counts as a value, bytes; passwords and tokens are shorter.
 const VALUE_BYTES_MAX: usize = 4096;
-/// Most words of a value: what has more is a sentence, and judged as one.
+/// Most words of a value; a text with more is a sentence, and is checked as one.
 const VALUE_WORDS_MAX: usize = 3;
 
-/// Most names of one object: each is judged with each of its values, and `_name` is a spelling of `name`.
+/// Most names of one object, because each is checked with each of its values. `_name` counts as a spelling of `name`.
 const NAMES_MAX: usize = 8;
-/// Keys of what is called something.
+/// Keys whose value is the name of something.
 const NAME_KEYS: [&str; 10] =
     ["name", "key", "title", "label", "variable", "var", "env", "field", "entity", "entityname"];
-/// Keys of what it is.
+/// Keys whose value is the named thing.
 #[rustfmt::skip]
 const VALUE_KEYS: [&str; 16] = [
     "value", "val", "text", "content", "contents", "data", "secret", "string", "stringvalue", "default", "defaultvalue",
     "plaintext", "current", "raw", "observations", "body",
 ];
 
-/// What of an object gives meaning, as far as it was read.
+/// Names and values of an object, as far as it was read.
 #[derive(Default)]
 pub(super) struct Pair {
     names: Vec<String>,
-    /// Field and text.
+    /// Field name and text.
     values: Vec<(String, String)>,
     is_secret: bool,
-    /// The same of `data` and `stringData`.
+    /// The same for `data` and `stringData`.
     data: Vec<(String, String, Data)>,
 }
 
-/// Which part of a Secret an object is.
+/// The part of a Secret that an object may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data {
     /// `data`, in base64.
@@ -49,7 +49,7 @@ impl Data {
         }
     }
 
-    /// A manifest up to its value.
+    /// The manifest before the value.
     fn words(self) -> &'static str {
         match self {
             Data::Encoded => "kind: Secret\ndata:\n  value: ",
@@ -68,7 +68,7 @@ fn holds_value(key: &str) -> bool {
 }
 
 impl Pair {
-    /// Takes a string in.
+    /// Adds a string.
     pub(super) fn add(&mut self, key: &str, field: &str, text: &str, data: Option<Data>) {
         if let Some(data) = data
             && text.len() <= VALUE_BYTES_MAX
@@ -91,8 +91,8 @@ impl Pair {
         }
     }
 
-    /// Takes in what was read of an object or a list that stands under `key`. What was judged already is not handed
-    /// on, so that each text is judged once however deep it stands.
+    /// Adds what was read of an object or a list under `key`. Texts that were already checked are not passed on, so
+    /// that each text is checked once at any nesting depth.
     pub(super) fn take(&mut self, inner: Pair, key: &str) {
         if holds_value(key) && inner.names.is_empty() {
             self.values.extend(inner.values);
@@ -102,7 +102,7 @@ impl Pair {
         }
     }
 
-    /// What has to be judged: the field, the words before it, and the text.
+    /// Texts to check: the field name, the words before the text, and the text.
     pub(super) fn judged(&self) -> impl Iterator<Item = (&str, String, &str)> {
         let data = self.data.iter().filter(|_| self.is_secret);
         let data = data.map(|(field, text, data)| (&field[..], data.words().to_owned(), &text[..]));

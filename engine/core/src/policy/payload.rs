@@ -1,4 +1,4 @@
-//! Judging JSON without reading it into values: numbers, spaces and the order of keys stay as they were sent.
+//! Applies the policy to JSON without parsing it into values: numbers, white space and the order of keys are preserved.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,37 +9,37 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::pair::{Data, Pair};
 use super::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
 
-/// Longest key that is shown in the name of a field and that gives meaning to what stands under it, bytes.
+/// Longest key that is included in field names and that can describe the value under it, bytes.
 const KEY_BYTES_MAX: usize = 64;
-/// Longest name of a field, bytes: nested objects with long keys would fill logs.
+/// Longest field name, bytes: nested objects with long keys would fill logs.
 const FIELD_BYTES_MAX: usize = 256;
 
-/// Keys that say of a value what it is: without them most values are judged as they are, which is cheaper.
+/// Keys that describe their value. Values under other keys are searched without their key, which is cheaper.
 pub(super) const TELLING_KEYS: &str = r"(?i)phone|mobile|^tel|fax|cell|ssn|social|tax|birth|dob|born|passport|licen[sc]e|iban|account|acct|routing|sort|card|pan$|address|street|zip|post|wallet|eth|pass|pwd|secret|token|key|credential|auth|name";
 
 /// An object or a list that is being read.
 struct Open {
-    /// Names of an object's keys as they are written; `None` of a list.
+    /// Keys of an object as they are written out; `None` for a list.
     keys: Option<BTreeSet<String>>,
-    /// What this is called in the names of fields.
+    /// Its field name.
     field: String,
-    /// The key under which its values stand, nearest first.
+    /// The innermost key above its values.
     key: String,
     /// Whether the next string is a key.
     expects_key: bool,
-    /// What of it gives meaning to one another.
+    /// Names and values collected from it that describe each other.
     pair: Pair,
     /// Which part of a Secret it may be.
     data: Option<Data>,
 }
 
-/// Which fields of a payload are identifiers, and what makes tokens of what is personal in them.
+/// Which fields of a payload are identifiers, and the key for the tokens that replace personal data in them.
 #[derive(Default)]
 pub(super) struct Names<'a> {
-    /// As fields are called here, such as `namespace[]`.
+    /// Field names in the form used here, such as `namespace[]`.
     pub(super) rows: &'static [&'static str],
     pub(super) key: Option<&'a PseudonymKey>,
-    /// The field that is a path, if one is.
+    /// The field that contains a path, if any.
     pub(super) is_path: Option<&'static str>,
 }
 
@@ -51,7 +51,7 @@ struct Walk<'a> {
     open: Vec<Open>,
     root: &'a str,
     out: String,
-    /// Up to where `json` is in `out`.
+    /// Position in `json` up to which it was copied to `out`.
     written: usize,
     counts: Counts,
 }
@@ -120,7 +120,7 @@ impl Walk<'_> {
         self.open.push(Open { keys, field, key, expects_key, pair: Pair::default(), data });
     }
 
-    /// The end of an object or a list: now all is known that gives its values a meaning.
+    /// Handles the end of an object or a list: only now are all names and values known that describe each other.
     fn end(&mut self) -> Result<(), NotNamed> {
         let Some(ended) = self.open.pop() else { return Ok(()) };
         for (field, words, text) in ended.pair.judged() {
@@ -163,8 +163,8 @@ impl Walk<'_> {
             self.counts.merge(&judged.counts);
             return Ok(judged.changed);
         }
-        // By its words it may be a secret. Personal data is found in the name alone, as it is wherever the name comes
-        // again.
+        // The words before it can make it a secret. Personal data is searched in the name alone, so that the name gives
+        // the same result wherever else it occurs.
         if !words.is_empty() {
             self.policy.refuse_secret(field, words, text, self.now)?;
         }
@@ -172,7 +172,8 @@ impl Walk<'_> {
         self.policy.judge_identifier(self.names.key, (field, form), text, self.now, &mut self.counts)
     }
 
-    /// A key can hold what a value can. Two keys of an object must not become one: a reader would see one of them only.
+    /// Handles a key, which can contain the same data as a value. Two keys of an object must not become equal, because
+    /// a reader would see only one of them.
     fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), NotNamed> {
         let Some(open) = self.open.last() else { return Ok(()) };
         let field = bounded(format!("{}{}<key>", open.field, dot(&open.field)));
@@ -196,7 +197,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A number is judged only under a key that says what it is: card numbers, identifiers and times look the same.
+    /// Numbers are checked only under keys that describe them: card numbers, identifiers and times look the same.
     fn number(&mut self, start: usize, end: usize) -> Result<(), NotNamed> {
         let (field, words) = self.place();
         if words.is_empty() || end - start < 6 {
@@ -210,7 +211,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The name of the field that is being read, and its key as words before the value.
+    /// Field name of the current value, and its key as words to put before the value.
     fn place(&self) -> (String, String) {
         let Some(open) = self.open.last() else { return (self.root.to_owned(), String::new()) };
         let words = if self.policy.telling_keys().is_match(open.key.as_bytes()) {
@@ -242,7 +243,7 @@ fn dot(field: &str) -> &'static str {
     if field.is_empty() { "" } else { "." }
 }
 
-/// Keys that are plain words stand in the names of fields as they are.
+/// Whether a key is included in field names unchanged: only keys made of plain words are.
 fn shown(key: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     key.len() <= KEY_BYTES_MAX && key.bytes().all(plain) && key.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -253,7 +254,7 @@ fn bounded(mut field: String) -> String {
     field
 }
 
-/// `phoneNumber` as `phoneNumber phone number: `, so that detectors find their words in it.
+/// Converts `phoneNumber` to `phoneNumber phone number: `, so that detectors find the words in it.
 fn words(key: &str) -> String {
     let mut split = String::with_capacity(key.len() + 8);
     let mut small = false;
@@ -267,7 +268,7 @@ fn words(key: &str) -> String {
     if split == key { format!("{key}: ") } else { format!("{key} {split}: ") }
 }
 
-/// Where a string ends, its quotation mark included.
+/// Position after the closing quotation mark of a string.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while at < bytes.len() && bytes[at] != b'"' {
@@ -285,7 +286,7 @@ fn decoded(literal: &str) -> Cow<'_, str> {
     }
 }
 
-/// The pattern of [`TELLING_KEYS`], compiled.
+/// Compiles [`TELLING_KEYS`].
 pub(super) fn telling_keys() -> Regex {
     RegexBuilder::new(TELLING_KEYS)
         .unicode(false)

@@ -1,4 +1,4 @@
-//! Detectors of personal data. A find is replaced by the placeholder of its kind.
+//! Detectors of personal data. A match is replaced by the placeholder of its kind.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -31,7 +31,7 @@ const fn scan(
     Detector { name, about, finds: Finds::Personal(kind), trigger, how: How::Scan(pattern, scan) }
 }
 
-/// In the order in which equals are told apart when finds overlap.
+/// Order matters: if overlapping matches are equally long, the detector that comes first wins.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "email",
@@ -43,7 +43,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "url-credentials",
-        "User name and password in the address of a page or a repository",
+        "User name and password in the URL of a page or a repository",
         Kind::UrlCredentials,
         "://",
         r"(?i)(?:https?|ftps?|sftp|ssh|git|wss?|smb|rtsp|socks5|proxy)(?:\+[a-z]{1,8})?://([A-Za-z0-9._~%+-]{1,64}:[A-Za-z0-9._~%!$&*+,;=#^()-]{1,128})@",
@@ -51,7 +51,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "credit-card",
-        "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped otherwise, only beside a word such as card",
+        "Payment card: issuer's prefix, length, check digit; without the prefix, or grouped differently, only next to a word such as card",
         Kind::CreditCard,
         "[0-9]{4}",
         r"[0-9](?:[ -]{0,1}[0-9]){11,18}",
@@ -59,7 +59,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "iban",
-        "IBAN: length of its country and remainder by 97",
+        "IBAN: length for its country and remainder modulo 97",
         Kind::Iban,
         "(?i)[a-z]{2}[0-9]{2}",
         r"(?i)[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,30}",
@@ -67,7 +67,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "us-ssn",
-        "Social security number or ITIN of the United States; without hyphens only beside a word that says so",
+        "Social security number or ITIN of the United States; without hyphens only next to a word that names it",
         Kind::Ssn,
         "[0-9]{3}",
         r"[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}",
@@ -92,7 +92,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "ethereum-address",
-        "Address of Ethereum, beside a word that says so",
+        "Address of Ethereum, next to a word that names it",
         Kind::Crypto,
         "0x",
         r"(?i)(?:eth|ether|ethereum|wallet|crypto|usdt|usdc|erc-?20)[^\n]{0,40}?(0x[0-9a-f]{40})",
@@ -100,7 +100,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "date-of-birth",
-        "A date behind words such as born and birthday",
+        "A date after words such as born and birthday",
         Kind::DateOfBirth,
         "(?i)born|birth|dob",
         r"(?i)\b(?:date of birth|dateofbirth|birth[ _-]?da(?:te|y)|dob|d\.o\.b\.?|born)\b[^0-9\n]{0,24}?\b((?:[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{2,4}|[0-9]{1,2}(?:st|nd|rd|th)?(?: of)? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,? [0-9]{4}|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.? [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4}))",
@@ -108,7 +108,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "passport",
-        "A passport's number behind the word",
+        "A passport number after the word",
         Kind::Passport,
         "(?i)pass(?:e?port|aporto)|pasaporte|reisepass|travel document",
         r"(?i)(?:pass(?:e?port|aporto)|pasaporte|reisepass|travel document)(?:[ _-]?(?:book|card))?s?[ _-]?(?:no|nr|num|number|numero|nummer|id)?s?\.?[\x22'*)]{0,3}(?:\s?\([a-z .]{1,24}\))?(?:,?\s{1,3}(?:with |has )?(?:the )?(?:number|no\.?|nr\.?|num\.?|#))?(?:\s{0,2}[:=#]|\s{1,3}(?:is|was|reads|of|es|est|ist|[a-z]{2,10} is)\b:?|,?\s)[\s:#\x22'*]{0,4}([a-z0-9]{7,10})",
@@ -116,7 +116,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "driver-license",
-        "A driver's licence number behind the words",
+        "A driver's licence number after the words",
         Kind::DriverLicense,
         "(?i)licen[sc]e",
         r"(?i)driv(?:er|ing)(?:'?s|s')?[ _-]?licen[sc]e(?:[ _-]?(?:no|nr|num|number|id))?\.?[\x22']?(?: is|:|=|#| )[ :#\x22']{0,4}([a-z]{0,5}[0-9*][a-z0-9*-]{4,16})",
@@ -124,7 +124,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "bank-account",
-        "An account or routing number behind the words",
+        "An account or routing number after the words",
         Kind::BankAccount,
         "(?i)account|acct|routing|sort",
         r"(?i)(?:(?:bank|checking|savings|giro)[ _-]?(?:account|acct)(?:[ _-]?(?:no|nr|num|number))?|(?:account|acct)[ _-]?(?:no|nr|num|number)|routing[ _-]?(?:no|num|number)|sort[ _-]?code)\.?[\x22']?(?: is|:|=|#| )[ :#\x22']{0,4}([0-9](?:[ -]?[0-9]){5,16})",
@@ -132,7 +132,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     scan(
         "phone",
-        "Telephone number: international, groupings nothing else has, others beside a word such as phone or call me",
+        "Telephone number: international, or in a grouping that only telephone numbers have; others next to a word such as phone or call me",
         Kind::Phone,
         r"[0-9]{2}[ ).-]|[0-9]{6}|\+[0-9]|\([0-9]",
         phone::WORDS_BEFORE,
@@ -156,7 +156,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-by-words",
-        "What stands behind words such as lives at, located at, address",
+        "The text after words such as lives at, located at, address",
         Kind::Address,
         address::WORDS_TRIGGER,
         address::WORDS,
@@ -164,7 +164,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-sent-to",
-        "What stands behind words such as sent to, if it has more of an address than a name and a number",
+        "The text after words such as sent to, if it contains more of an address than a name and a number",
         Kind::Address,
         address::WEAK_WORDS_TRIGGER,
         address::WEAK_WORDS,
@@ -172,7 +172,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "address-with-postcode",
-        "A name with a number, then a place and a postcode set off by commas or lines",
+        "A name with a number, then a place and a postcode, separated by commas or line breaks",
         Kind::Address,
         address::PLACED_TRIGGER,
         address::PLACED,
@@ -188,7 +188,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "place-with-postcode",
-        "Place, state and ZIP code of the United States; a postcode behind the word",
+        "Place, state and ZIP code of the United States; a postcode after the word",
         Kind::Address,
         address::POSTCODE_TRIGGER,
         address::POSTCODE,
@@ -204,7 +204,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "introduced-name",
-        "A name behind a title, or behind my name is and the like",
+        "A name after a title, or after phrases such as my name is",
         Kind::Name,
         r"(?i)\b(?:m(?:r|rs|s|x|iss)|dr|prof|name)\b",
         r"(?:\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Miss|mr|mrs|ms|dr)\b\.? |(?i:\bmy (?:full |first |last )?name is |\bname'?s? ?(?:is |: ?)))([A-Z][A-Za-z'-]{1,24}\b(?: [A-Z](?:\.|\b))?(?: (?:de |van |von |der |la )?[A-Z][A-Za-z'-]{1,24}\b){0,2})",
@@ -220,7 +220,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "url",
-        "Address of a page",
+        "URL",
         Kind::Url,
         r"://|www\.",
         r"(?i)(?:https?://|www\.)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,6}(?::[0-9]{1,5})?(?:/[a-z0-9._~%!$&'()*+,;=:@/?#-]{0,400})?",
@@ -232,22 +232,23 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Not the remote of a repository (`git@host:path`), whose user is no person, nor the user in the address of a page.
+/// Rejects Git remotes (`git@host:path`), whose user is not a person, and the user part of URLs.
 fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     let local = text[found.clone()].iter().position(|byte| *byte == b'@')?;
     let dots = text[found.clone()][..local].iter().take_while(|byte| b".'-%+".contains(byte)).count();
     found.start += dots;
     let remote = text[found.clone()].starts_with(b"git@") && behind(text, &found) == Some(b':');
-    // The last label is letters only, or one of another script; what goes on is another kind of name.
+    // The last label consists of letters only, or is in another script; if it continues differently, this is another
+    // kind of name.
     let joined = text.get(found.end + 1).is_some_and(u8::is_ascii_alphanumeric);
     let goes_on =
         behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'@' || (byte == b'-' && joined));
-    // Names of retina images: `logo@2x.png`.
+    // File names of high-resolution images: `logo@2x.png`.
     let image = [&b".png"[..], b".jpg", b".svg", b".gif", b".webp"]
         .iter()
         .any(|end| text[found.clone()].ends_with(end));
-    // Without its first letters a remote would look like somebody's address.
+    // A suffix of a remote would look like an e-mail address.
     let whole = !before(text, &found).is_some_and(|byte| byte.is_ascii_alphanumeric());
     let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
     let user = lead.rsplit(|byte| byte.is_ascii_whitespace()).next().is_some_and(|word| {
@@ -256,19 +257,19 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !user && dots < local && !remote && !goes_on && !image).then_some(found)
 }
 
-/// Letters and digits as countries number passports: at least four digits.
+/// Letters and digits in the formats of passport numbers: at least four digits.
 fn passport(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     alone(text, found).filter(|found| digits(&text[found.clone()]).len() >= PASSPORT_DIGITS_MIN)
 }
 
-/// Fewest digits of a passport's number: letters alone are a word.
+/// Fewest digits of a passport number: letters alone are a word.
 const PASSPORT_DIGITS_MIN: usize = 4;
 
-/// How far before a number words that say what it is are looked for, bytes.
+/// How far before a number to look for words that describe it, bytes.
 const WORDS_BEFORE_BYTES: usize = 64;
 
-/// Whether one of these words, in lower case, stands shortly before: `social security`, `social_security`,
-/// `social-security` and `socialSecurity` are one.
+/// Whether one of these words, in lower case, occurs shortly before the match. `social security`, `social_security`,
+/// `social-security` and `socialSecurity` are equivalent.
 fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
     let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
     if !lead.iter().any(u8::is_ascii_alphabetic) {
@@ -293,7 +294,7 @@ fn said_before(text: &[u8], found: &Range<usize>, words: &[&str]) -> bool {
     words.iter().any(|word| starts(word))
 }
 
-/// Words behind which a number with a card's check digit is a card's.
+/// Words after which a number with a valid check digit is a card number.
 const CARD_WORDS: [&str; 11] =
     ["card", "cards", "cc", "visa", "mastercard", "amex", "maestro", "pan", "payment", "credit", "debit"];
 
@@ -307,7 +308,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             inside(byte) && (byte != b'.' || text.get(part.end + 1).is_some_and(u8::is_ascii_digit))
         })
     };
-    // Digits behind it that belong to something else are given up one group after the other.
+    // Trailing groups of digits that belong to something else are dropped one by one.
     let mut end = found.end;
     while end > found.start + 11 {
         let part = found.start..end;
@@ -322,7 +323,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// All in one, or in fours, or as American Express and Diners Club do.
+/// Ungrouped, in groups of four, or grouped like American Express and Diners Club.
 fn grouped_as_on_a_card(number: &[u8]) -> bool {
     let groups: Vec<usize> = number.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).collect();
     let fours =
@@ -334,7 +335,7 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if before(text, &found).is_some_and(is_word) {
         return None;
     }
-    // Words behind it are taken for its end at first.
+    // The pattern may include words after the number; they are dropped.
     let mut end = found.end;
     while end > found.start + 14 {
         let part = found.start..end;
@@ -351,7 +352,7 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Words behind which nine digits are a number of social security or of a taxpayer.
+/// Words after which nine digits are a social security or taxpayer number.
 const SSN_WORDS: [&str; 10] =
     ["ssn", "ssns", "ss#", "ss #", "ss no", "social", "social security", "itin", "tin", "taxpayer"];
 
@@ -372,7 +373,7 @@ fn ssn(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let number = digits(&text[found.clone()]);
     let value = |part: &[u8]| part.iter().fold(0_u32, |value, digit| value * 10 + u32::from(*digit));
     let (area, group, serial) = (value(&number[..3]), value(&number[3..5]), value(&number[5..]));
-    // From 900 on: taxpayer numbers, whose groups are 50 and above.
+    // Areas from 900 on are taxpayer numbers, whose groups are 50 and above.
     let issued = area != 0 && area != 666 && group != 0 && serial != 0 && (area < 900 || group >= 50);
     issued.then_some(found)
 }
@@ -386,10 +387,10 @@ fn ip(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             .windows(2)
             .next()
             .is_some_and(|pair| b".".contains(&pair[0]) && pair[1].is_ascii_digit());
-    // The interface of an address that holds on one network only.
+    // Drop the interface of a link-local address.
     let word = word.split('%').next().unwrap_or(word);
     let four = word.parse::<Ipv4Addr>().is_ok();
-    // `::` alone is a mark of many languages.
+    // `::` alone is an operator in many languages.
     let six =
         word.len() > 5 && word.parse::<Ipv6Addr>().is_ok() && word.bytes().any(|byte| byte.is_ascii_digit());
     (!before(text, &found).is_some_and(joined) && !goes_on && ((four && !version) || six)).then_some(found)

@@ -1,5 +1,5 @@
-//! Telephone numbers. How a number is grouped says how sure one can be: some groupings are a telephone number wherever
-//! they stand, all others only beside a word that says so.
+//! Detects telephone numbers. Some groupings of digits are always a telephone number; all others count only next to a
+//! word that indicates one.
 
 use std::ops::Range;
 
@@ -7,20 +7,22 @@ use regex::bytes::Regex;
 
 use super::detector::is_word;
 
-/// Words behind which a number is a telephone number, up to the number. Nouns may have something in between, verbs
-/// only a person and a preposition: "call 5 times" is about no telephone, and ten digits behind it are.
+/// Words that make the following number a telephone number, up to the number. A few words may follow a noun, but only a
+/// person and a preposition may follow a verb: "call 5 times" is not about a telephone number, but ten digits after
+/// "call" are.
 pub(super) const WORDS_BEFORE: &str = r"(?i)(?:\b(?:(?:tele)?phone|tel|mobile|cell(?:phone)?|fax|whatsapp|sms|handset|desk|landline|hotline|pager|telefono?|telefon|handy|movil|registered|contact number)s?(?:[_ ]?(?:no|nr|num|number))?(?:[^0-9a-zA-Z]{1,8}|[^0-9a-zA-Z]{1,3}(?:is|are|at|on|was|number|numbers|no\.?|to|is now|under)[^0-9a-zA-Z]{1,4})|\b(?:call|dial|text|ring|reach|contact|message|messages|phoning|calling|answering)(?: (?:me|us|him|her|them|someone|you|back))?(?: (?:on|at|to|via))?:? {1,4})$";
-/// How far back of a number such words are looked for, bytes.
+/// How far before a number to look for such words, bytes.
 const WORDS_BEFORE_BYTES: usize = 48;
-/// Words behind a number that say the same.
+/// Words after a number that indicate a telephone number.
 const WORDS_BEHIND: [&str; 9] =
     ["office", "fax", "mobile", "home", "cell", "work", "landline", "desk", "phone"];
-/// Most groups of digits of one number.
+/// Most groups of digits in one number.
 const GROUPS_MAX: usize = 8;
-/// Fewest and most digits of a number beside a word (E.164 has at most 15, dialled with 00 or an extension beside).
+/// Minimum and maximum number of digits next to an indicating word. E.164 allows 15; dialling with 00 and an extension
+/// add more.
 const DIGITS: (usize, usize) = (6, 17);
 
-/// A row of digits and the marks before it.
+/// A run of digits and the separators before it.
 #[derive(Clone, Copy)]
 struct Group {
     marks: (usize, usize),
@@ -41,19 +43,19 @@ impl Group {
     }
 }
 
-/// Every telephone number.
+/// Finds all telephone numbers.
 pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(start) = next_start(text, at) {
         let groups = groups(text, start);
         let lead = &text[start.saturating_sub(WORDS_BEFORE_BYTES)..start];
-        // Rows of numbers have no words, and looking for them costs more than all the rest.
+        // Series of numbers have no words before them, and matching the pattern is the most expensive step.
         let said = lead.iter().any(u8::is_ascii_alphabetic) && words_before.is_match(lead);
         let number = (1..=groups.len()).rev().find_map(|count| number(text, &groups[..count], said));
         at = match (&number, groups.first()) {
             (Some(number), _) => number.end,
-            // Behind an opening bracket the number itself may begin.
+            // After an opening bracket the number itself may start.
             (None, Some(first)) if first.marks.0 == first.marks.1 => first.digits.1,
             (None, _) => start + 1,
         };
@@ -62,14 +64,14 @@ pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
     found
 }
 
-/// The next place where a number can begin: not inside of a word, a decimal, a date or an identifier.
+/// The next position where a number can start: not inside a word, a decimal number, a date or an identifier.
 fn next_start(text: &[u8], from: usize) -> Option<usize> {
     (from..text.len()).find(|&at| {
         let opens = matches!(text[at], b'+' | b'(') || text[at].is_ascii_digit();
         opens && {
             let before = at.checked_sub(1).map(|before| text[before]);
             let joined = before.is_some_and(|byte| is_word(byte) || b"+.-/:#=$".contains(&byte));
-            // A colon or an equals sign may also stand behind a word: `tel:`, `phone=`.
+            // A colon or an equals sign can also follow a word: `tel:`, `phone=`.
             let second = at.checked_sub(2).map(|before| text[before]);
             let letter = second.is_some_and(|byte| byte.is_ascii_alphabetic() || b"\"' ".contains(&byte));
             !joined || (letter && before.is_some_and(|byte| b":=".contains(&byte)))
@@ -77,7 +79,7 @@ fn next_start(text: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// The groups of digits from here on, as far as marks of telephone numbers hold them together.
+/// The groups of digits from this position, as long as separators used in telephone numbers connect them.
 fn groups(text: &[u8], start: usize) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut at = start;
@@ -93,7 +95,7 @@ fn groups(text: &[u8], start: usize) -> Vec<Group> {
     groups
 }
 
-/// The number that these groups are, with its extension, if they are one.
+/// The range of the telephone number that these groups form, with its extension, if they form one.
 fn number(text: &[u8], groups: &[Group], said: bool) -> Option<Range<usize>> {
     let (first, last) = (groups.first()?, groups.last()?);
     let start = first.marks.0;
@@ -116,7 +118,7 @@ fn number(text: &[u8], groups: &[Group], said: bool) -> Option<Range<usize>> {
     ((sure || (said && plausible())) && count(b'(') == count(b')')).then_some(start..end)
 }
 
-/// Bytes of an extension: `x123`, ` ext. 123`.
+/// Length of an extension, bytes: `x123`, ` ext. 123`.
 fn extension(rest: &[u8]) -> usize {
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count().min(1);
     let marks = [&b"extension "[..], b"ext. ", b"ext ", b"ext", b"x"];
@@ -137,7 +139,8 @@ fn said_behind(rest: &[u8]) -> bool {
     (1..=2).contains(&marks) && WORDS_BEHIND.iter().any(|said| is(said))
 }
 
-/// `+` or `00` and a country; with `00` only when it is grouped, since long numbers begin with zeros too.
+/// `+` or `00` followed by a country code. `00` only counts in grouped numbers, because long numbers may start with
+/// zeros too.
 fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     let first = groups[0];
     let number = first.digits(text);
@@ -150,15 +153,15 @@ fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     plus || dialled
 }
 
-/// Groupings that nothing else has: North America, France, mobile numbers of the United Kingdom, area codes in
-/// brackets.
+/// Groupings that only telephone numbers have: North America, France, mobile numbers of the United Kingdom, and area
+/// codes in brackets.
 fn national(text: &[u8], groups: &[Group]) -> bool {
     let groups = if groups.len() == 4 && matches!(groups[0].digits(text), b"1" | b"001") {
         &groups[1..]
     } else {
         groups
     };
-    // On the stack: rows of numbers come here once for each of them.
+    // On the stack, because series of numbers reach this point once per number.
     let mut lengths = [0; GROUPS_MAX];
     groups.iter().zip(&mut lengths).for_each(|(group, length)| *length = group.len());
     let marks = |at: usize| groups[at].marks(text);

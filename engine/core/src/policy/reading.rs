@@ -1,17 +1,18 @@
-//! A name as people read it: `user_+14155550132` is a word and a number, `ana%40example.org` is an e-mail address. For
-//! detectors `_` is a part of a word, and a hyphen before a number a sign that it is a part of something longer.
+//! Rewrites a name the way people read it: `user_+14155550132` is a word and a number, `ana%40example.org` is an e-mail
+//! address. Detectors would take `_` as part of a word, and a hyphen before a number as a sign that it is part of
+//! something longer.
 
 use std::ops::Range;
 
 use super::detector::{Finds, Kind};
 
-/// How often `%` and two digits are decoded: what is encoded twice is read too.
+/// How often percent-encoding is decoded, for names that were encoded more than once.
 const DECODINGS_MAX: usize = 3;
-/// Fewest digits behind a `+` that may be a telephone number.
+/// Fewest digits after a `+` for it to start a telephone number.
 const DIALLED_DIGITS_MIN: usize = 8;
-/// Digits of a telephone number without marks that is no shorter part of something else.
+/// Number of digits of a complete national telephone number without separators.
 const NATIONAL_DIGITS: usize = 10;
-/// Words before a number in texts that in names are those of anything: `message_1732571234`, `call_20241129`.
+/// Words that indicate a telephone number in text, but not in a name: `message_1732571234`, `call_20241129`.
 const COMMON_WORDS: [&str; 16] = [
     "call",
     "dial",
@@ -30,9 +31,9 @@ const COMMON_WORDS: [&str; 16] = [
     "handset",
     "handsets",
 ];
-/// The same unless a whole telephone number stands behind.
+/// The same, unless a complete telephone number follows.
 const COMMON_UNLESS_WHOLE: [&str; 3] = ["cell", "desk", "pager"];
-/// Words that say of digits joined to them what they are: `phone4155550132`.
+/// Words that describe the digits joined to them: `phone4155550132`.
 const TELLING_WORDS: [&str; 15] = [
     "phone",
     "telephone",
@@ -51,25 +52,26 @@ const TELLING_WORDS: [&str; 15] = [
     "mastercard",
 ];
 
-/// A name in another form, and the way back.
+/// A rewritten name, with a map back to the original.
 pub(super) struct Reading {
     text: String,
-    /// Of each byte of `text` the bytes of the name it stands for.
+    /// For each byte of `text`, the byte range of the name it comes from.
     sources: Vec<(usize, usize)>,
 }
 
-/// A character and the bytes of the name it stands for.
+/// A character, and the byte range of the name it comes from.
 #[derive(Clone, Copy)]
 struct Seen {
     c: char,
     from: usize,
     to: usize,
-    /// Part of a token, which stays as it is.
+    /// Part of a pseudonym token, which is not rewritten.
     kept: bool,
 }
 
 impl Reading {
-    /// `None` when it reads as it is written. `tokens` are the places of tokens in it.
+    /// Returns `None` if the rewritten name equals the original. `tokens` are the ranges of pseudonym tokens in the
+    /// name.
     pub(super) fn of(name: &str, tokens: &[Range<usize>]) -> Option<Reading> {
         let seen = name.char_indices().map(|(from, c)| {
             let next = tokens.partition_point(|token| token.end <= from);
@@ -91,7 +93,7 @@ impl Reading {
         &self.text
     }
 
-    /// Where a part came from.
+    /// Maps a range of the rewritten name back to the original.
     pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
         if part.is_empty() {
             return 0..0;
@@ -99,8 +101,8 @@ impl Reading {
         self.sources[part.start].0..self.sources[part.end - 1].1
     }
 
-    /// Whether what was found here is personal in a name too: what has a form of its own, and no row of numbers or day
-    /// that a telephone number looks like.
+    /// Whether a match in the rewritten name counts. Only kinds with a distinctive format do; a telephone number does
+    /// not if it may also be a series of numbers or a date.
     pub(super) fn counts(&self, finds: Finds, part: &Range<usize>, found: &str) -> bool {
         match finds {
             Finds::Secret | Finds::Personal(Kind::Address | Kind::Name) => false,
@@ -119,7 +121,7 @@ impl Reading {
     }
 }
 
-/// Year, month and day in a row: `20241129`.
+/// A date without separators: `20241129`.
 fn is_day(found: &str) -> bool {
     let value = |part: Range<usize>| found.get(part).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
     found.len() == 8
@@ -129,7 +131,7 @@ fn is_day(found: &str) -> bool {
         && (1..=31).contains(&value(6..8))
 }
 
-/// With `%2B` as `+`.
+/// Decodes percent-encoding: `%2B` becomes `+`.
 fn decoded(mut seen: Vec<Seen>) -> Vec<Seen> {
     for _ in 0..DECODINGS_MAX {
         if !seen.iter().any(|it| it.c == '%') {
@@ -163,7 +165,7 @@ fn encoded(seen: &[Seen]) -> Option<char> {
     char::from_u32(byte).filter(|c| matches!(c, ' '..='~'))
 }
 
-/// With blanks where a word and a number are joined.
+/// Inserts spaces where a word and a number are joined.
 fn parted(seen: &[Seen]) -> Vec<Seen> {
     let in_address = addresses(seen);
     let mut out: Vec<Seen> = Vec::with_capacity(seen.len() + 8);
@@ -200,12 +202,12 @@ fn is_digit(c: char) -> bool {
     c.is_numeric()
 }
 
-/// What a mark between two characters is read as.
+/// Replacement for a punctuation mark between two characters.
 fn mark(c: char, before: Option<char>, behind: Option<char>) -> char {
     let (digit, letter) =
         (|c: Option<char>| c.is_some_and(is_digit), |c: Option<char>| c.is_some_and(char::is_alphabetic));
     match c {
-        // A word behind a number says nothing of it: `20241129_work`.
+        // A word after a number does not describe it: `20241129_work`.
         '_' | '\u{ff3f}' if digit(before) && letter(behind) => ';',
         '_' | '\u{ff3f}' => ' ',
         '-' if !(digit(before) && digit(behind) || letter(before) && letter(behind)) => {
@@ -213,13 +215,13 @@ fn mark(c: char, before: Option<char>, behind: Option<char>) -> char {
         }
         '.' if letter(before) && digit(behind) => ' ',
         '.' if digit(before) && letter(behind) => ';',
-        // An e-mail address is none of these; see [`addresses`].
+        // Not an e-mail address; those are excluded by [`addresses`].
         '@' if digit(before) => ';',
         _ => c,
     }
 }
 
-/// Whether a `+` may begin a telephone number: not the build of a version, `1.2.3-rc+20241129`.
+/// Whether a `+` may start a telephone number. Excludes build metadata of versions: `1.2.3-rc+20241129`.
 fn plus_dials(seen: &[Seen], at: usize) -> bool {
     let digits = seen[at + 1..]
         .iter()
@@ -234,8 +236,8 @@ fn plus_dials(seen: &[Seen], at: usize) -> bool {
     digits >= DIALLED_DIGITS_MIN && !version
 }
 
-/// Which characters belong to an e-mail address, whose marks are its own: before an `@` that a domain stands behind,
-/// and the domain.
+/// Marks the characters of e-mail addresses, whose punctuation is kept: the part before an `@` that is followed by a
+/// domain, and the domain.
 fn addresses(seen: &[Seen]) -> Vec<bool> {
     let mut inside = vec![false; seen.len()];
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+'-".contains(c);
@@ -254,7 +256,7 @@ fn addresses(seen: &[Seen]) -> Vec<bool> {
     inside
 }
 
-/// Words that in names are those of anything become letters that mean nothing, as many as before.
+/// Replaces words that carry no meaning in names by the same number of neutral letters.
 fn without_common_words(read: &mut [Seen]) {
     let mut at = 0;
     while at < read.len() {

@@ -1,7 +1,7 @@
-//! Words for passwords and keys in other scripts, which are seen as the English ones: what detectors know of names
-//! then holds of them too.
+//! Maps words for passwords and keys in other scripts to English ones, so that the detectors' rules for names apply to
+//! them too.
 
-/// A word for one thing in a script, what it is seen as, and most letters that grammar adds to it.
+/// A word in another script, its English equivalent, and the maximum number of letters that inflection adds.
 const WORDS: [(&str, &str, usize); 26] = [
     ("парол", "password", 3),
     ("токен", "token", 2),
@@ -30,7 +30,7 @@ const WORDS: [(&str, &str, usize); 26] = [
     ("סיסמת", "password", 0),
     ("पासवर्ड", "password", 0),
 ];
-/// What such scripts write between a name and its value where English has `is`.
+/// Words for `is` between a name and its value in these scripts.
 const IS: [&str; 17] = [
     "就是",
     "是",
@@ -51,14 +51,14 @@ const IS: [&str; 17] = [
     " — это",
 ];
 
-/// Whether a word in another script begins here: what it is seen as, whether a word for `is` stands behind it, and how
-/// many bytes it takes.
+/// If a word in another script starts here: its English equivalent, whether a word for `is` follows, and its length in
+/// bytes.
 pub(super) fn word_at(text: &str) -> Option<(&'static str, bool, usize)> {
     let first = text.chars().next().filter(|c| !c.is_ascii())?;
     let first = first.to_lowercase().next()?;
     let (word, seen, endings) =
         WORDS.iter().find(|(word, ..)| word.starts_with(first) && begins(text, word))?;
-    // Small and capital letters of these scripts have the same length.
+    // Upper-case and lower-case letters of these scripts have the same length in bytes.
     let mut len = word.len();
     let ending = text[len..].chars().take(*endings).take_while(|c| c.is_alphabetic() && !c.is_ascii());
     len += ending.map(char::len_utf8).sum::<usize>();

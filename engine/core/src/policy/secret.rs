@@ -1,4 +1,4 @@
-//! Detectors of secrets: what gives access to something. A find refuses the write.
+//! Detectors of secrets: data that gives access to something. A match refuses the write.
 
 use std::ops::Range;
 
@@ -30,20 +30,20 @@ const fn scan(
     Detector { name, about, finds: Finds::Secret, trigger, how: How::Scan(pattern, scan) }
 }
 
-/// Least entropy of an access key id of AWS, bits per character.
+/// Minimum entropy of an AWS access key id, bits per character.
 const ENTROPY_OF_KEY_ID: f64 = 2.4;
-/// Fewest characters of the longest part of a token of Slack, and of its last one, which is the secret.
+/// Fewest characters of the longest part of a Slack token, and of its last part, which is the secret.
 const SLACK_PART_CHARS_MIN: usize = 8;
 /// See [`SLACK_PART_CHARS_MIN`].
 const SLACK_SECRET_CHARS_MIN: usize = 8;
-/// Characters of a key of Anthropic behind its prefix, and fewest of one that was cut off.
+/// Characters of an Anthropic key after its prefix, and the fewest of a truncated one.
 const ANTHROPIC_CHARS: usize = 95;
 /// See [`ANTHROPIC_CHARS`].
 const ANTHROPIC_CHARS_MIN: usize = 80;
-/// How the key ends that Stripe's documentation shows.
+/// End of the example key in Stripe's documentation.
 const STRIPE_EXAMPLE_END: &[u8] = b"zdp7dc";
 
-/// In the order in which a find is named: what is most specific first.
+/// Order matters: the first detector that matches names the finding; the most specific ones come first.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "private-key",
@@ -61,7 +61,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     scan(
         "kubernetes-secret",
-        "Values in a manifest of Kubernetes' kind Secret",
+        "Values in a Kubernetes Secret manifest",
         r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
         r"(?:kind|KIND)[\x22']?:\s{0,4}[\x22']?Secret\b",
         encoded::manifest_values,
@@ -76,7 +76,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     row("age-secret-key", "Secret key of age", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", alone),
     row(
         "aws-access-key-id",
-        "Access key id of AWS, except the one of its documentation and rows of one character",
+        "Access key id of AWS, except the one in its documentation and repeated characters",
         "A(?:KIA|SIA|BIA|CCA)",
         r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
         |text, found| {
@@ -88,7 +88,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "aws-secret-access-key",
-        "Secret access key of AWS, behind words that say so",
+        "Secret access key of AWS, after words that name it",
         r"(?i)aws|secret.?access",
         r"(?i)(?:aws|secret.?access).{0,40}?[\x22'=:\s]([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)",
         |text, found| random(text, found, 4.0),
@@ -123,14 +123,14 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "slack-webhook",
-        "Address of a Slack webhook",
+        "URL of a Slack webhook",
         r"hooks\.slack\.com",
         r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,150}",
         form,
     ),
     row(
         "stripe-key",
-        "Key of Stripe, except the one of its documentation",
+        "Key of Stripe, except the one in its documentation",
         "[sr]k_(?:live|prod|test)_|whsec_",
         r"(?:[sr]k_(?:live|prod|test)_[A-Za-z0-9]{10,250}|whsec_[A-Za-z0-9+/]{20,250})",
         |text, found| form(text, found).filter(|found| !text[found.clone()].ends_with(STRIPE_EXAMPLE_END)),
@@ -144,11 +144,11 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "openai-key",
-        "Key of OpenAI and of services that took over its form",
+        "Key of OpenAI and of services that use its format",
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
         |text, found| {
-            // Those of Anthropic have a row of their own.
+            // Anthropic keys have their own row.
             let other = text[found.clone()].starts_with(b"sk-ant-");
             (!other).then(|| mixed_form(text, found))?
         },
@@ -222,7 +222,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "jwt",
-        "JSON web token: base64url parts, the first of which names an algorithm; also in base64 once more",
+        "JSON web token: base64url parts, the first of which names an algorithm; also encoded in base64 again",
         "eyJ|ZXlK",
         r"(?:eyJ[A-Za-z0-9_-]{10,600}\.[A-Za-z0-9_-]{2,600}|ZXlK[A-Za-z0-9+/_-]{40,600})",
         jwt,
@@ -239,7 +239,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "database-url",
-        "Address of a database or a broker with a password in it",
+        "URL of a database or a message broker with a password in it",
         "://",
         r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mssql|sqlserver|oracle|mongodb|rediss?|valkeys?|amqps?|kafka|nats|clickhouse|cockroachdb|cassandra|neo4j|bolt|ldaps?|mqtts?|couchdb|influxdb|snowflake|redshift|jdbc:[a-z]{2,12})(?:\+[a-z0-9]{1,12})?://[A-Za-z0-9._%~-]{0,64}:([A-Za-z0-9._~%!$&*+,;=#^()-]{1,128})@",
         |text, found| {
@@ -249,43 +249,43 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "authorization-header",
-        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same behind `auth` and `_auth` in files of Docker and npm",
+        "Credentials of an Authorization header: Basic that decodes to a user and a password, Bearer, Token; the same after `auth` and `_auth` in files of Docker and npm",
         r"(?i)basic\s|bearer|authorization|auth[\x22']?\s{0,2}[:=]",
         r"(?i)(?:basic\s{1,4}|\b_?auth[\x22']?\s{0,2}[:=]\s{0,2}[\x22']?|bearer[:=]?\s{1,4}|authorization[\x22']?\s{0,2}[:=]\s{0,2}[\x22'`]?(?:[a-z][a-z-]{1,15}\s{1,2})?(?:(?:token|key|apikey)=)?[\x22']?)([A-Za-z0-9+/=._~:-]{8,600})",
         authorization,
     ),
     row(
         "command-line-password",
-        "A password that a program is given on its command line: `curl -u`, `docker login -p`, `mysql -p`, `sshpass -p` and others",
+        "A password on a command line: `curl -u`, `docker login -p`, `mysql -p`, `sshpass -p` and others",
         command::TRIGGER,
         command::PATTERN,
         command::password,
     ),
     scan(
         "password-assignment",
-        "A password that is set, passed, compared or said: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
+        "A password that is assigned, passed, compared or named in a sentence: `password=`, `pwd:`, `\"passwd\": \"…\"`, `--password …`, `password for … is …`",
         r"(?i)pass|pwd|[_-]pw|kennwort|contrasena|senha|wachtwoord|hasl[oae]|losenord|sifre|parola|mat khau|hesl[oa]|adgangskode|kodeord|salasana|jelszo|geslo|identified",
         assignment::PASSWORD_NAMES,
         assignment::passwords,
     ),
     scan(
         "secret-assignment",
-        "A key or token of many mixed characters that is set, passed or said: `api_key=`, `client_secret:`, `env[\"TOKEN\"] =`, `API key for … is …`",
+        "A random-looking key or token that is assigned, passed or named in a sentence: `api_key=`, `client_secret:`, `env[\"TOKEN\"] =`, `API key for … is …`",
         r"(?i)key|secret|token|credential|auth|bearer|access.?code",
         assignment::TOKEN_NAMES,
         assignment::tokens,
     ),
 ];
 
-/// A token that ends with its own checksum. A wrong one is let pass only when it does not look random either: what
-/// was mistyped by a character is a secret still.
+/// Accepts a token that ends with its own checksum. A token with a wrong checksum is also accepted if it looks random:
+/// a secret with one mistyped character is still a secret.
 fn checksummed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.start + 4..found.end];
     let (random, checksum) = token.split_at(token.len() - 6);
     if base62_crc(random) == checksum { alone(text, found) } else { form(text, found) }
 }
 
-/// A token of Vault before version 1.10 has a short prefix, and nothing behind it.
+/// Accepts a Vault token. Before version 1.10 they have a short prefix, and nothing follows them.
 fn vault(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let old = text[found.clone()].starts_with(b"s.");
     let random = mixed(&text[found.clone()]) && (!old || stands_alone(text, &found));
@@ -297,14 +297,14 @@ fn jwt(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let jwt = if token.starts_with(b"eyJ") {
         is_jwt(token)
     } else {
-        // Whole groups of four, as far as the first point.
+        // Complete groups of four characters, up to the first full stop.
         let whole = &token[..token.len() / 4 * 4];
         base64(whole).or_else(|| base64url(whole)).is_some_and(|said| is_jwt(&said))
     };
     jwt.then_some(found)
 }
 
-/// Keys whose kind is known have its length and end as 70 bytes in base64 do.
+/// Accepts an Anthropic key. Keys of a known kind have a fixed length and end as 70 bytes in base64 do.
 fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let key = &text[found.clone()];
     let known = [&b"sk-ant-api03-"[..], b"sk-ant-admin01-"].iter().find_map(|kind| key.strip_prefix(*kind));
@@ -314,8 +314,8 @@ fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     whole.then(|| form(text, found))?
 }
 
-/// A token of Slack has a number in its second part, or is of one of the forms without numbers; `xoxb-12345-abcd234`
-/// is none.
+/// Accepts a Slack token: its second part is a number, or it has one of the formats without numbers.
+/// `xoxb-12345-abcd234` is not a token.
 fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let parts: Vec<&[u8]> = token.split(|byte| *byte == b'-').skip(1).collect();
@@ -326,7 +326,7 @@ fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         .then(|| form(text, found))?
 }
 
-/// How far before credentials the word is that says which they are, bytes.
+/// How far before credentials to look for the word that identifies them, bytes.
 const LEAD_BYTES_MAX: usize = 48;
 
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {

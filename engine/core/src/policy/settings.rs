@@ -1,4 +1,4 @@
-//! What an engine's configuration says about the policy, and the check of it.
+//! Configuration of the policy, and its validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,43 +11,43 @@ use super::detector::{Detector, Finds, Kind, detectors};
 use super::identifier::Identifiers;
 use crate::digest::Hash;
 
-/// Most exceptions: each is compared with every find, and a longer list is no list that somebody reviews.
+/// Most exceptions. Each is compared with every match, and nobody reviews a longer list.
 const EXCEPTIONS_MAX: usize = 256;
-/// Longest reason and name of a reviewer, characters.
+/// Longest reason and reviewer name, characters.
 const REVIEW_CHARS_MAX: usize = 500;
 
-/// The policy as somebody writes it. Everything left out is the default: all secrets are blocked, all personal data but
-/// names, IP addresses and pages is redacted, and there are no exceptions.
+/// Configuration of the policy. Defaults: all secrets are blocked; all personal data except names, IP addresses and
+/// URLs is redacted; personal data in identifiers is pseudonymised; there are no exceptions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Names of the detectors whose find refuses a write. All that find secrets, if it is left out.
+    /// Names of the detectors whose match refuses a write. Default: all detectors of secrets.
     pub block: Option<Vec<String>>,
-    /// Names of the kinds of personal data that are redacted.
+    /// Names of the kinds of personal data to redact. Default: see [`Kind::by_default`].
     pub redact: Option<Vec<String>>,
-    /// What is let through although a detector finds it.
+    /// Texts that may be written although a detector matches them.
     pub exceptions: Vec<Exception>,
-    /// What becomes of personal data in identifiers.
+    /// How personal data in identifiers is handled.
     pub identifiers: Identifiers,
 }
 
-/// One text that was looked at and may be written.
+/// One reviewed text that may be written.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
-    /// Name of the detector that finds it.
+    /// Name of the detector that matches it.
     pub detector: String,
-    /// SHA-256 of the text that is found, from its first to its last character: 64 lower-case hexadecimal digits.
+    /// SHA-256 of the complete matched text: 64 lower-case hexadecimal digits.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// The text itself, if it is none that has to be kept from who reads the configuration.
+    /// The text itself, if it need not be kept from readers of the configuration.
     #[serde(default)]
     pub value: Option<String>,
     /// Why it may be written.
     pub reason: String,
-    /// Who said so.
+    /// Name of the reviewer.
     pub reviewer: String,
-    /// When this ends.
+    /// When the exception ends.
     #[serde(default)]
     pub expires: Option<Timestamp>,
 }
@@ -61,23 +61,23 @@ impl fmt::Debug for Exception {
     }
 }
 
-/// What is wrong with the configuration. Never quotes the value of an exception.
+/// A fault of the configuration. Never contains the value of an exception.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyFault {
-    /// A name that stands for nothing.
-    #[error("{field} names {name:?}, which is none of: {known}")]
+    /// An unknown name.
+    #[error("{field} names {name:?}, which is not one of: {known}")]
     Unknown {
-        /// Where it stands.
+        /// Field with the fault.
         field: String,
-        /// What stands there.
+        /// Value of the field.
         name: String,
-        /// What could stand there.
+        /// Allowed values.
         known: String,
     },
-    /// A name that is there twice.
+    /// A duplicate name.
     #[error("{field} names {name:?} twice")]
     Twice {
-        /// Where it stands.
+        /// Field with the fault.
         field: String,
         /// The name.
         name: String,
@@ -85,17 +85,17 @@ pub enum PolicyFault {
     /// Too many exceptions.
     #[error("exceptions has {0} items, the limit is {EXCEPTIONS_MAX}")]
     Exceptions(usize),
-    /// An exception that does not say what for.
+    /// An exception without a text or hash to match.
     #[error(
         "exceptions[{0}] needs either sha256 (64 lower-case hexadecimal digits) or value, which must not be empty"
     )]
     Matched(usize),
-    /// An exception that nobody answers for.
+    /// An exception without reason or reviewer.
     #[error("exceptions[{0}] needs a reason and a reviewer, each of at most {REVIEW_CHARS_MAX} characters")]
     Unreviewed(usize),
 }
 
-/// An exception that was checked. The text itself is not kept.
+/// A validated exception. The text itself is not kept.
 pub(super) struct Checked {
     detector: &'static str,
     matched: Hash,
@@ -111,13 +111,13 @@ impl Checked {
 }
 
 impl Settings {
-    /// Everything that is wrong with it. [`Policy::new`](super::Policy::new) says the same, after it has compiled the
-    /// detectors' patterns, which takes a tenth of a second: too long for who only passes settings on.
+    /// All faults of the configuration. [`Policy::new`](super::Policy::new) reports the same, but also compiles the
+    /// detectors' patterns, which takes a tenth of a second: too long for callers that only pass settings on.
     pub fn faults(&self) -> Vec<PolicyFault> {
         self.check().err().unwrap_or_default()
     }
 
-    /// The detectors that run, in the order of the table, and the exceptions.
+    /// The enabled detectors, in the order of the table, and the exceptions.
     pub(super) fn check(&self) -> Result<(Vec<&'static Detector>, Vec<Checked>), Vec<PolicyFault>> {
         let Settings { block, redact, exceptions, identifiers: _ } = self;
         let secrets: Vec<String> = detectors()

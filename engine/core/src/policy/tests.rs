@@ -1,4 +1,4 @@
-//! What is found and what is not, by detector; payloads; properties; speed.
+//! Tests of the policy: matches and non-matches of each detector, payloads, properties, and speed.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ mod syntax;
 
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// Everything that can be found is.
+/// A policy with all detectors enabled.
 pub(super) fn everything() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         let redact = Some(Kind::ALL.iter().map(|kind| kind.name()).collect());
@@ -28,12 +28,13 @@ pub(super) fn default() -> &'static Policy {
     &POLICY
 }
 
-/// Personal data in identifiers is refused.
+/// A policy that refuses personal data in identifiers.
 pub(super) fn refusing() -> Policy {
     Policy::new(&Settings { identifiers: Identifiers::Refuse, ..Settings::default() }).unwrap()
 }
 
-/// Joins what must not stand in this repository as one: scanners of repositories look for it.
+/// Joins parts of a secret that must not occur in this repository in one piece, because repository scanners would
+/// report it.
 pub(super) fn joined(parts: &[&str]) -> String {
     parts.concat()
 }

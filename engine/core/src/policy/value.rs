@@ -1,51 +1,52 @@
-//! What a value looks like: a password, a random token, a name, or something that stands where a secret would.
+//! Classifies values: passwords, random tokens, names, and placeholders for secrets.
 
 use std::ops::Range;
 
 use super::checks::entropy_bits;
 
-/// Least entropy of a token whose form says already what it is, bits per character. Placeholders such as `xxxx` have
+/// Minimum entropy of a token that is recognised by its format, bits per character. Placeholders such as `xxxx` have
 /// less.
 const ENTROPY_OF_FORM: f64 = 3.0;
-/// Least entropy of a token of which only the words before it say that it is one. Words and paths have less.
+/// Minimum entropy of a token that is recognised only by the words before it, bits per character. Words and paths have
+/// less.
 pub(super) const ENTROPY_OF_TOKEN: f64 = 3.3;
-/// The same of hexadecimal digits, of which there are only sixteen.
+/// The same for hexadecimal digits, of which there are only sixteen.
 const ENTROPY_OF_HEX: f64 = 2.9;
-/// Least entropy of a password, bits per character: people choose them.
+/// Minimum entropy of a password, bits per character: people choose them.
 const ENTROPY_OF_PASSWORD: f64 = 2.2;
-/// Fewest characters of a password that is looked for.
+/// Fewest characters of a password.
 const PASSWORD_CHARS_MIN: usize = 6;
-/// Fewest characters of a password where nothing but a space stands between it and its name.
+/// Fewest characters of a password that only a space separates from its name.
 const SAID_PASSWORD_CHARS_MIN: usize = 8;
-/// Fewest characters of a token of which only the words before it say that it is one.
+/// Fewest characters of a token that is recognised only by the words before it.
 pub(super) const TOKEN_CHARS_MIN: usize = 16;
-/// Fewest characters of a token that is made of letters alone, or that only stands behind its name.
+/// Fewest characters of a token of letters only, or of one that follows its name without a sign between them.
 const LONG_TOKEN_CHARS_MIN: usize = 20;
 
-/// A token whose prefix names it: enough that it is not a row of x, nor words.
+/// Accepts a token recognised by its prefix, unless it is one repeated character or made of words.
 pub(super) fn form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let starts = found.start == 0 || !text[found.start - 1].is_ascii_alphanumeric();
     let token = &text[found.clone()];
     (starts && entropy_bits(token) >= ENTROPY_OF_FORM && !is_row(token)).then_some(found)
 }
 
-/// The same with letters and digits: the prefix alone also begins words.
+/// The same for tokens with letters and digits, for prefixes that words can also start with.
 pub(super) fn mixed_form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     mixed(&text[found.clone()]).then(|| form(text, found))?
 }
 
-/// Letters and digits, and so many different ones that they look random.
+/// Accepts letters and digits with at least this entropy, bits per character: enough to look random.
 pub(super) fn random(text: &[u8], found: Range<usize>, bits: f64) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     (mixed(token) && entropy_bits(token) >= bits).then_some(found)
 }
 
-/// Letters and digits.
+/// Whether it contains both letters and digits.
 pub(super) fn mixed(token: &[u8]) -> bool {
     token.iter().any(u8::is_ascii_digit) && token.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// A third of it or more is one character in a row, as in `AKIAXXXXXXXXXXXXXXXX`.
+/// Whether a third or more of it is one repeated character, as in `AKIAXXXXXXXXXXXXXXXX`.
 pub(super) fn is_row(token: &[u8]) -> bool {
     let mut longest = 0;
     let mut row = 0;
@@ -56,7 +57,7 @@ pub(super) fn is_row(token: &[u8]) -> bool {
     longest * 3 >= token.len().max(1)
 }
 
-/// Letters in both cases as chance throws them: a name joined of words has few capitals.
+/// Whether upper-case and lower-case letters alternate as in random text: a name joined from words has few capitals.
 pub(super) fn random_letters(token: &[u8]) -> bool {
     let count = |is: fn(&u8) -> bool| token.iter().filter(|byte| is(byte)).count();
     let (small, capital) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
@@ -66,16 +67,16 @@ pub(super) fn random_letters(token: &[u8]) -> bool {
     token.len() >= LONG_TOKEN_CHARS_MIN && small >= third && capital >= third && turns * 3 >= token.len()
 }
 
-/// How a value comes to its name.
+/// What connects a value with its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
-    /// A sign or a word gives it: `=`, `:`, `is`, the bracket of a call.
+    /// A sign or a word assigns it: `=`, `:`, `is`, the bracket of a call.
     Given,
-    /// It only stands behind it.
+    /// It only follows the name.
     Behind,
 }
 
-/// Whether somebody may have chosen this for a password.
+/// Whether this may be a password that somebody chose.
 pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
     let letters = value.iter().any(u8::is_ascii_alphabetic);
     let digits = value.iter().any(u8::is_ascii_digit);
@@ -89,7 +90,7 @@ pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
     value.len() >= fewest
         && letters
         && others
-        // A sentence is none, whatever quotes it stands in.
+        // Not a sentence, even in quotes.
         && spaces <= 5
         && !is_code(value, quoted)
         && !is_placeholder(value)
@@ -98,15 +99,16 @@ pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
         && entropy_bits(value) >= ENTROPY_OF_PASSWORD
 }
 
-/// Whether this is a key or a token: long, mixed, of high entropy, and no name of something. `owned` says that the name
-/// before it says whose it is, as `api_key` does: then an identifier opens something.
+/// Whether this is a key or a token: long, with letters and digits, of high entropy, and not the name of something.
+/// `owned` means that the preceding name tells what the value gives access to, as `api_key` does: then a UUID is a
+/// secret too.
 pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
     let fewest = match said {
         Said::Given => TOKEN_CHARS_MIN,
         Said::Behind => LONG_TOKEN_CHARS_MIN,
     };
     let hex = value.iter().all(u8::is_ascii_hexdigit);
-    // Digests, addresses and names of resources say what they are.
+    // Digests, addresses and resource names are recognised by their format.
     let kinds = [
         &b"sha1:"[..],
         b"sha256:",
@@ -122,7 +124,7 @@ pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
         kinds.iter().any(|kind| value.len() > kind.len() && value[..kind.len()].eq_ignore_ascii_case(kind))
             || value.windows(3).any(|mark| mark == b"://" || mark == b"%20")
             || is_file(value);
-    // What stands behind a word alone may be the hash of a commit or of a file.
+    // A value that only follows a word may be the hash of a commit or of a file.
     let digest = hex && said == Said::Behind && matches!(value.len(), 40 | 64);
     let varied = entropy_bits(value) >= if hex { ENTROPY_OF_HEX } else { ENTROPY_OF_TOKEN };
     let charset = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_.~%-:@$!*&^#|".contains(byte);
@@ -138,7 +140,7 @@ pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
         && (owned || !is_uuid(value))
 }
 
-/// The name of a file, or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
+/// A file name or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
 fn is_file(value: &[u8]) -> bool {
     const ENDS: [&str; 20] = [
         "yaml", "yml", "json", "pem", "key", "crt", "cer", "txt", "conf", "toml", "env", "cfg", "ini", "xml",
@@ -152,8 +154,8 @@ fn is_file(value: &[u8]) -> bool {
     path || ENDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(end))
 }
 
-/// A call, an index, a variable, a template, a tag: a name for a password instead of one. Between quotes a bracket is a
-/// character like others, and only a template is none.
+/// A call, an index, a variable, a template or a tag: code that refers to a password. In quotes, brackets are ordinary
+/// characters, so only templates are excluded.
 fn is_code(value: &[u8], quoted: bool) -> bool {
     if is_template(value) {
         return true;
@@ -172,7 +174,8 @@ fn is_code(value: &[u8], quoted: bool) -> bool {
         || matches!(value.get(name..name + 2), Some(b"()" | b"[]" | b"{}" | b"->"))
 }
 
-/// `${NAME}`, `{{ .Values.x }}`, `$(command)`, `#{name}`, `<%= name %>`, `%NAME%`, `<your-password>`, `$NAME`.
+/// A template or variable: `${NAME}`, `{{ .Values.x }}`, `$(command)`, `#{name}`, `<%= name %>`, `%NAME%`,
+/// `<your-password>`, `$NAME`.
 pub(super) fn is_template(value: &[u8]) -> bool {
     const OPEN: [(&[u8], &[u8]); 8] = [
         (b"${{", b"}}"),
@@ -207,14 +210,14 @@ pub(super) fn is_template(value: &[u8]) -> bool {
         || value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%")).is_some_and(variable)
 }
 
-/// Identifiers name things, most of them open none.
+/// A UUID. Most UUIDs identify something and give no access.
 pub(super) fn is_uuid(value: &[u8]) -> bool {
     let groups: Vec<usize> = value.split(|byte| *byte == b'-').map(<[u8]>::len).collect();
     groups == [8, 4, 4, 4, 12] && value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
-/// Words, numbers and versions joined by marks, such as `db-credentials-v2`, `conf/app.yaml` or `2026-01-31T12`:
-/// names of things. No part mixes letters and digits, but for a letter before a number.
+/// Words, numbers and versions joined by punctuation, such as `db-credentials-v2`, `conf/app.yaml` or `2026-01-31T12`:
+/// names of things. No part mixes letters and digits, except for one letter before a number.
 pub(super) fn is_words(value: &[u8]) -> bool {
     let parts = value.split(|byte| b"-_./:=%+~@#$!*&^|".contains(byte));
     parts.into_iter().all(|part| {
@@ -224,7 +227,7 @@ pub(super) fn is_words(value: &[u8]) -> bool {
     })
 }
 
-/// A word as people write it: letters, all small, all capital, or with one capital first, and up to two digits behind.
+/// A word in ordinary spelling: letters in lower case, in upper case or capitalised, followed by at most two digits.
 fn single_case(part: &[u8]) -> bool {
     let letters = part.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (word, number) = part.split_at(letters);
@@ -237,7 +240,7 @@ fn single_case(part: &[u8]) -> bool {
         && (small || word.iter().all(u8::is_ascii_uppercase) || humps * 4 <= letters)
 }
 
-/// Words that stand where a secret would.
+/// Placeholder words for secrets.
 const PLACEHOLDERS: [&str; 26] = [
     "p4ssw0rd",
     "secr3t",
@@ -266,7 +269,7 @@ const PLACEHOLDERS: [&str; 26] = [
     "${",
     "[",
 ];
-/// The same anywhere inside.
+/// Placeholders that may occur anywhere in a value.
 const PLACEHOLDERS_INSIDE: [&str; 7] =
     ["example", "placeholder", "changeme", "xxxxxx", "your-", "your_", "redacted"];
 

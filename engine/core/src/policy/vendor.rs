@@ -1,5 +1,5 @@
-//! Tokens whose form their issuer has published: a prefix, an alphabet, a length. One row for what many use by name,
-//! and rows that gather the others.
+//! Detectors of tokens in the published formats of their issuers: a prefix, an alphabet, and a length. Widely used
+//! vendors have a row each; the other rows combine several vendors.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use super::detector::{Detector, alone, before, behind, is_word};
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
 
-/// In the order in which a find is named.
+/// Order matters: the first detector that matches names the finding.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "azure-identifiable-key",
-        "Key of Azure that carries the mark of its service: OpenAI, Cognitive Services, Storage, Cosmos, Search, Functions, Service Bus, Event Hubs, IoT, API Management",
+        "Key of Azure with the marker of its service: OpenAI, Cognitive Services, Storage, Cosmos, Search, Functions, Service Bus, Event Hubs, IoT, API Management",
         r"JQQJ9|\+ASt|ACDb|\+ABa|\+AMC|APIM|AIoT|\+ASb|\+AEh|\+ARm|Az(?:Se|Fu|Ca|Ba)",
         r"(?:[A-Za-z0-9]{52}JQQJ9[9DH][A-Za-z0-9]{26}|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb|\+ABa|\+AMC|APIM)[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{33}(?:AIoT|\+ASb|\+AEh|\+ARm)[A-Za-z0-9+/]{6}=|[A-Za-z0-9_-]{42,44}Az(?:Se|Fu|Ca|Ba)[A-Za-z0-9_-]{5,8}={0,2})",
         whole,
@@ -40,7 +40,7 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
     row(
         "webhook-url",
-        "Address of a webhook that anybody can write to: Discord, Microsoft Teams, Zapier, Make, Google Chat, PagerDuty",
+        "URL of a webhook that accepts requests without other credentials: Discord, Microsoft Teams, Zapier, Make, Google Chat, PagerDuty",
         r"(?i)webhook|hooks\.zapier|chat\.googleapis|hook\.[a-z0-9]{2,4}\.make|logic\.azure",
         r"(?i)(?:discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/[0-9]{16,20}/[a-z0-9_-]{60,80}|webhook\.office\.com/webhook[a-z0-9]{0,4}/[0-9a-z-]{36}@[0-9a-z-]{36}/incomingwebhook/[0-9a-z]{32}/[0-9a-z-]{36}|outlook\.office(?:365)?\.com/webhook/[0-9a-f@-]{36,80}/incomingwebhook/[0-9a-f]{32}/[0-9a-f-]{36}|hooks\.zapier\.com/hooks/catch/[a-z0-9]{4,12}/[a-z0-9]{4,12}|hook\.[a-z0-9]{2,4}\.make\.com/[a-z0-9]{24,40}|chat\.googleapis\.com/v1/spaces/[a-z0-9_-]{8,20}/messages\?[^\s\x22']{0,40}key=[a-z0-9_&=%-]{30,200}|logic\.azure\.com(?::443)?/workflows/[0-9a-f]{32}/[^\s\x22']{10,200}sig=[a-z0-9_%-]{20,60})",
         form,
@@ -120,10 +120,10 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Longest token that has to end where its form ends; the ends of longer forms are bounds of ours.
+/// Longest token that must end where its format ends; the lengths of longer formats are limits of this implementation.
 const FIXED_CHARS_MAX: usize = 100;
 
-/// A token with letters and digits that is no part of a longer word, path, file name or base64.
+/// A token with letters and digits that is not part of a longer word, path, file name or base64 text.
 fn whole(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let part = before(text, &found).is_some_and(|byte| is_word(byte) || b"./+".contains(&byte));
     let goes_on = found.len() <= FIXED_CHARS_MAX
@@ -137,7 +137,7 @@ fn entra(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !is_row(&text[found.clone()])).then(|| random(text, found, 3.0))?
 }
 
-/// The number of the bot is a number; tokens that hide it have all kinds of letters in every part.
+/// The bot's number is numeric; tokens that encode it have letters of both cases and digits in every part.
 fn discord(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let number = token.split(|byte| *byte == b'.').next().unwrap_or_default();

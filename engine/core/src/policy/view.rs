@@ -1,5 +1,5 @@
-//! Text as detectors see it: plain ASCII, so that a number written in full-width digits, with zero-width characters
-//! inside or with another kind of hyphen is the number it looks like. Every byte knows where it came from.
+//! Normalises text to ASCII for the detectors, so that they also find numbers written in full-width digits, with
+//! zero-width characters inside, or with other kinds of hyphen. Every byte can be mapped back to its source.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,18 +8,18 @@ use unicode_normalization::char::decompose_canonical;
 
 use super::scripts;
 
-/// Stands for a letter of a script without capitals. It is no part of a word: such scripts write no space between a
-/// word and a number.
+/// Stands for a letter of a script without upper and lower case. Not part of a word, because such scripts write no
+/// space between a word and a number.
 const UNCASED: u8 = 0x01;
-/// Stands for everything else that has no ASCII look: symbols, emoji.
+/// Stands for all other characters without an ASCII equivalent: symbols, emoji.
 const OTHER: u8 = b'?';
-/// What the letters from U+00C0 to U+00FF look like without their marks.
+/// The letters U+00C0 to U+00FF without their diacritics.
 const LATIN_1: &[u8; 64] = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty";
 
-/// A text in ASCII, and the way back.
+/// A text in ASCII, with a map back to the original.
 pub(super) struct View<'a> {
     bytes: Cow<'a, [u8]>,
-    /// Of each byte the source it stands for, bytes of the original. Empty when nothing was changed.
+    /// For each byte, the byte range of the original it comes from. Empty if nothing was changed.
     sources: Vec<(u32, u32)>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
         &self.bytes
     }
 
-    /// Where this part came from. Both ends lie between characters of the original.
+    /// Maps a range back to the original. Both ends are on character boundaries.
     pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
         if self.sources.is_empty() || part.is_empty() {
             return part.clone();
@@ -79,8 +79,8 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("a text is within the limits of a request, which are far below 4 GiB")
 }
 
-/// A line break or tab written as two characters, as in a JSON text inside of a text: without this the letter would be
-/// taken for part of the word that follows.
+/// A line break or tab that is escaped as two characters, as in JSON inside a text. Otherwise the letter would be taken
+/// as part of the following word.
 fn escaped(letter: char) -> Option<u8> {
     match letter {
         'n' | 'r' => Some(b'\n'),
@@ -89,7 +89,7 @@ fn escaped(letter: char) -> Option<u8> {
     }
 }
 
-/// What a character looks like; `None` if it is not seen at all.
+/// The ASCII equivalent of a character; `None` for invisible characters.
 fn ascii(c: char) -> Option<u8> {
     let code = c as u32;
     let seen = match code {
@@ -97,7 +97,7 @@ fn ascii(c: char) -> Option<u8> {
         0xad | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2069 | 0xfe00..=0xfe0f | 0xfeff => {
             return None;
         }
-        // Latin letters that have no other letter in them.
+        // Latin letters without a canonical decomposition.
         0x110 | 0x111 | 0x131 | 0x141 | 0x142 => {
             b"DdiLl"[[0x110, 0x111, 0x131, 0x141, 0x142].partition_point(|it| *it < code)]
         }
@@ -116,7 +116,7 @@ fn ascii(c: char) -> Option<u8> {
     Some(seen)
 }
 
-/// Zeros of the decimal digits in use beside ours: Arabic, Persian, N'Ko, the scripts of India and south-east Asia.
+/// The digit zero of other decimal systems: Arabic, Persian, N'Ko, and the scripts of India and south-east Asia.
 const ZEROS: [u32; 19] = [
     0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20,
     0x1040, 0x17e0, 0x1810, 0x19d0,
@@ -127,7 +127,7 @@ fn digit(code: u32) -> Option<u8> {
     (code - zero < 10).then(|| b'0' + (code - zero) as u8)
 }
 
-/// A Latin letter without its marks; for others what they are.
+/// A Latin letter without its diacritics; other characters by their class.
 fn letter(c: char) -> u8 {
     let mut base = c;
     if matches!(c as u32, 0x100..=0x24f | 0x1e00..=0x1eff) {

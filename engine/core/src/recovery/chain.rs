@@ -1,4 +1,4 @@
-//! One line after the other: the code that every reader of a log has in common.
+//! Verification of consecutive lines; shared by all readers of a log.
 
 use super::lines::Line;
 use super::link::check_seal_of;
@@ -6,7 +6,7 @@ use super::{Fault, Follows, Found, Link};
 use crate::digest::Hash;
 use crate::format::{EventLine, Header, Seal};
 
-/// What has been read of a segment, and what may come next.
+/// State of the chain while a segment is read, and what may come next.
 pub(super) struct Chain {
     pub(super) header: Option<(Header, Hash)>,
     pub(super) seal: Option<(Seal, Hash)>,
@@ -16,7 +16,8 @@ pub(super) struct Chain {
 enum Expected {
     Header(Follows),
     Event(Link),
-    /// After damage: the next line that verifies by itself, an event with this number if it is known.
+    /// After damage: accept the next line that verifies in itself, an event with this sequence number if the number is
+    /// known.
     Anything(Option<u64>),
     Nothing,
 }
@@ -26,12 +27,12 @@ impl Chain {
         Chain { header: None, seal: None, expected: Expected::Header(follows) }
     }
 
-    /// Goes on in the middle of a segment.
+    /// Starts inside a segment.
     pub(super) fn inside(header: Header, hash: Hash, link: Link) -> Chain {
         Chain { header: Some((header, hash)), seal: None, expected: Expected::Event(link) }
     }
 
-    /// End of the events so far, when it is known.
+    /// End of the events so far, if known.
     pub(super) fn link(&self) -> Option<Link> {
         match self.expected {
             Expected::Event(link) => Some(link),
@@ -39,7 +40,7 @@ impl Chain {
         }
     }
 
-    /// Number of the event that comes next, as far as it is known; else 0.
+    /// Sequence number of the next event; 0 if not known.
     pub(super) fn next_seq(&self) -> u64 {
         match &self.expected {
             Expected::Header(_) => 0,
@@ -49,7 +50,7 @@ impl Chain {
         }
     }
 
-    /// Takes the next line. After a fault it can be called again: it goes on with the next line that verifies by
+    /// Processes the next line. Can be called again after a fault: it continues with the next line that verifies in
     /// itself.
     pub(super) fn step(&mut self, line: &Line, visit: &mut impl FnMut(&Found<'_>)) -> Result<(), Fault> {
         match &self.expected {

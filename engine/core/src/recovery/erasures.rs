@@ -1,4 +1,4 @@
-//! Which payloads are missing, and which events say so.
+//! Matches missing payloads with the erasure events that account for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,24 @@ use super::Found;
 use crate::event::MEMORY_FORGOTTEN;
 use crate::format::Body;
 
-/// Where a line without its payload stands.
+/// Position of a line without payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap {
     /// Sequence number of the event.
     pub seq: u64,
-    /// Line of its segment, from 1.
+    /// Line number in its segment, counted from 1.
     pub line: u64,
-    /// Where that line starts, bytes from the start of its segment.
+    /// Offset of the line, bytes from the start of its segment.
     pub byte: u64,
 }
 
-/// Collects missing payloads and the events that name them, over a whole log or over parts of it that are put
-/// together. It keeps memory for each of both, and for nothing else.
+/// Collects missing payloads and the erasure events that name them, over a complete log or over parts that are merged
+/// later. Memory use is proportional to the number of both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erasures {
-    /// By id of the erasure event and of the event that was forgotten.
+    /// Keyed by the ids of the erasure event and of the forgotten event.
     gaps: BTreeMap<(String, String), Gap>,
-    /// Number and targets of the erasure events, by id.
+    /// Sequence number and targets of the erasure events, by id.
     acts: BTreeMap<String, (u64, BTreeSet<String>)>,
 }
 
@@ -38,7 +38,7 @@ struct Act {
 }
 
 impl Erasures {
-    /// Takes notice of an event, in any order.
+    /// Records an event; the order of events does not matter.
     pub fn see(&mut self, found: &Found<'_>) {
         let envelope = &found.event.envelope;
         match found.event.body {
@@ -47,7 +47,7 @@ impl Erasures {
                 self.gaps.insert((by.to_owned(), envelope.id.to_string()), gap);
             }
             Body::Whole { payload, .. } if envelope.kind == MEMORY_FORGOTTEN => {
-                // One of another shape erases nothing: what it was meant for shows as a gap.
+                // A payload with another shape erases nothing: its targets are reported as gaps.
                 if let Ok(Act { targets, .. }) = serde_json::from_str(payload) {
                     self.acts.insert(envelope.id.to_string(), (envelope.seq, targets));
                 }
@@ -56,19 +56,19 @@ impl Erasures {
         }
     }
 
-    /// Adds what was seen in another part of the log.
+    /// Adds the events recorded for another part of the log.
     pub fn merge(&mut self, other: Erasures) {
         self.gaps.extend(other.gaps);
         self.acts.extend(other.acts);
     }
 
-    /// How many payloads are missing, rightly or not.
+    /// Number of missing payloads, accounted for or not.
     pub fn forgotten(&self) -> usize {
         self.gaps.len()
     }
 
-    /// The lines without payload that no later event of the log accounts for: damage. Asked once the whole log was
-    /// seen.
+    /// Lines without payload that no later event of the log accounts for: damage. Call it after the complete log was
+    /// recorded.
     pub fn unaccounted(&self) -> Vec<Gap> {
         let accounted = |(by, id): &(String, String), gap: &Gap| {
             self.acts.get(by).is_some_and(|(seq, targets)| *seq > gap.seq && targets.contains(id))

@@ -1,23 +1,23 @@
-//! Lines of bounded length with their places.
+//! Reads lines of bounded length and records their positions.
 
 use std::io::{self, BufRead, Read};
 
 use crate::format::{EventLine, Header, LineFault, Seal};
 use crate::limits::LINE_BYTES_MAX;
 
-/// Smallest unit a disk writes: a page that never arrived ends where a sector does.
+/// Smallest unit that a disk writes: a page that was not written ends at a sector boundary.
 const SECTOR_BYTES: u64 = 512;
 
-/// One line with its place.
+/// One line and its position.
 #[derive(Default)]
 pub(super) struct Line {
-    /// With the line feed; cut at the longest line there may be.
+    /// With the line feed; truncated at the maximum length.
     bytes: Vec<u8>,
-    /// From 1; the header is line 1.
+    /// Line number from 1; the header is line 1.
     pub(super) number: u64,
-    /// From the start of the segment, bytes.
+    /// Offset from the start of the segment, bytes.
     pub(super) offset: u64,
-    /// Of the line as it stands in the file, with the line feed.
+    /// Length of the line in the file, with the line feed, bytes.
     pub(super) len: u64,
 }
 
@@ -41,16 +41,17 @@ impl Line {
         self.bytes.strip_suffix(b"\n").ok_or(LineFault::Frame("a line that ends with a line feed"))
     }
 
-    /// Whether a write that did not finish can have left this.
+    /// Whether an interrupted write may have left this line.
     pub(super) fn may_be_torn(&self) -> bool {
         !self.ended() || self.has_hole()
     }
 
-    /// A write that stopped leaves the start of a line, never a whole line with another byte behind it.
+    /// An interrupted write leaves a prefix of a line, never a complete line followed by a byte other than its line
+    /// feed.
     pub(super) fn lost_its_line_feed(&self) -> bool {
         let Some((last, line)) = self.bytes.split_last() else { return false };
-        // Unless the line feed is the first byte of a sector, and all that was written to that: it may never have
-        // arrived.
+        // Exception: the line feed is the first byte of a sector and the only byte written to it. That sector may not
+        // have been written.
         let at_sector_start = (self.offset + line.len() as u64).is_multiple_of(SECTOR_BYTES);
         if *last == 0 && at_sector_start {
             return false;
@@ -60,7 +61,7 @@ impl Line {
         *last != b'\n' && stands()
     }
 
-    /// Pages that never arrived: zeros up to the end of a sector or of the file.
+    /// Pages that were not written: zeros up to the end of a sector or of the file.
     fn has_hole(&self) -> bool {
         let mut end = 0;
         self.bytes.chunk_by(|a, b| (*a == 0) == (*b == 0)).any(|run| {
@@ -70,7 +71,7 @@ impl Line {
         })
     }
 
-    /// The last event this line proves to have been durable when it was written.
+    /// Sequence number of the last event that this line proves to have been durable when it was written.
     pub(super) fn proves_durable(&self) -> Option<u64> {
         let bytes = self.whole().ok()?;
         match self.is_seal() {
@@ -90,12 +91,12 @@ impl<R: BufRead> Lines<R> {
         Lines::behind(reader, 0, 0)
     }
 
-    /// The reader stands `offset` bytes into the segment, behind so many lines.
+    /// Starts `offset` bytes into the segment, after this many lines.
     pub(super) fn behind(reader: R, lines: u64, offset: u64) -> Lines<R> {
         Lines { reader, line: Line { number: lines, offset, ..Line::default() } }
     }
 
-    /// Reads the next line; false at the end.
+    /// Reads the next line; returns false at the end.
     pub(super) fn advance(&mut self) -> io::Result<bool> {
         let line = &mut self.line;
         line.offset += line.len;

@@ -1,11 +1,11 @@
-//! What joins one line to the next.
+//! Verifies that one line follows from the previous one.
 
 use crate::digest::Hash;
 use crate::format::{Envelope, Header, Seal};
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::recovery::Fault;
 
-/// End of a chain: what the next line has to follow from.
+/// End of a chain, from which the next line must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Sequence number of the last event.
@@ -17,32 +17,32 @@ pub struct Link {
 }
 
 impl Link {
-    /// The end of a segment that has nothing but its header.
+    /// End of the chain in a segment that contains only its header.
     pub fn after_header(header: &Header, hash: Hash) -> Link {
         Link::durable(header.prev_seq, hash)
     }
 
-    /// The end of the chain once this event stands there.
+    /// End of the chain after this event.
     pub fn after(envelope: &Envelope<'_>, hash: Hash) -> Link {
         Link { seq: envelope.seq, hash, synced: envelope.synced, batch: envelope.batch }
     }
 
-    /// An end at which everything before is durable, and which a checkpoint names: the last event and the hash of the
-    /// last line. The next line is the first of a write.
+    /// An end before which everything is durable, as recorded in a checkpoint: the last event and the hash of the last
+    /// line. The next line is the first one of a new write.
     pub fn durable(seq: u64, hash: Hash) -> Link {
         Link { seq, hash, synced: seq, batch: [1, 1] }
     }
 
-    /// Whether the last batch is whole.
+    /// Whether the last batch is complete.
     pub fn ends_batch(&self) -> bool {
         self.batch[0] == self.batch[1]
     }
 
-    /// Whether an event may follow.
+    /// Checks whether an event may follow.
     ///
     /// # Errors
     ///
-    /// Why it may not.
+    /// Why it may not follow.
     pub fn check_next(&self, next: &Envelope<'_>) -> Result<(), Fault> {
         if self.seq.checked_add(1) != Some(next.seq) {
             return Err(Fault::Sequence(next.seq));
@@ -53,7 +53,7 @@ impl Link {
         if !self.batch_goes_on(next) {
             return Err(Fault::Batch);
         }
-        // Lines of one write share the mark; the first line of the next write names the last line before it.
+        // Lines of one write have the same `synced`; the first line of the next write has the last line before it.
         let same_write = next.synced == self.synced;
         let next_write = self.ends_batch() && next.synced == self.seq;
         if same_write || next_write { Ok(()) } else { Err(Fault::Synced) }
@@ -68,7 +68,7 @@ impl Link {
         counts && (next.ends_batch() || next.idempotency.is_none())
     }
 
-    /// Whether this seal may close the segment with this header.
+    /// Checks whether this seal may close the segment with this header.
     pub(super) fn check_seal(&self, seal: &Seal, header: Option<&Header>) -> Result<(), Fault> {
         if seal.last_seq != self.seq {
             return Err(Fault::Seal("last_seq"));
@@ -83,25 +83,25 @@ impl Link {
     }
 }
 
-/// Whether seal and header speak of the same segment.
+/// Checks that seal and header describe the same segment.
 pub(super) fn check_seal_of(seal: &Seal, header: &Header) -> Result<(), Fault> {
     let wrong = [
         ("log_id", seal.log_id != header.log_id),
         ("segment", seal.segment != header.segment),
-        // Without events the next segment would have the same name.
+        // A segment without events would get the same name as the next one.
         ("events", seal.events == 0 || seal.last_seq.checked_sub(header.prev_seq) != Some(seal.events)),
     ];
     wrong.into_iter().find(|(_, wrong)| *wrong).map_or(Ok(()), |(field, _)| Err(Fault::Seal(field)))
 }
 
-/// End of a sealed segment: what the header of the next one has to follow from.
+/// End of a sealed segment, from which the header of the next one must follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentEnd {
-    /// The log they are of.
+    /// Id of the log.
     pub log_id: String,
     /// Number of the sealed segment.
     pub segment: u64,
-    /// Its writer; the next one's is not smaller.
+    /// Epoch of its writer; that of the next segment must not be smaller.
     pub epoch: u64,
     /// Sequence number of the last event.
     pub seq: u64,
@@ -110,30 +110,30 @@ pub struct SegmentEnd {
 }
 
 impl SegmentEnd {
-    /// The end of a segment with this header and this seal, the latter with its hash.
+    /// The end of a segment with this header and seal; `hash` is the hash of the seal.
     pub fn new(header: &Header, seal: &Seal, hash: Hash) -> SegmentEnd {
         let Header { log_id, segment, epoch, .. } = header;
         SegmentEnd { log_id: log_id.clone(), segment: *segment, epoch: *epoch, seq: seal.last_seq, hash }
     }
 }
 
-/// What the header of a segment has to follow from.
+/// What the header of a segment must follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follows {
-    /// Nothing: it is the first of its log.
+    /// Nothing: it is the first segment of its log.
     Start,
     /// A sealed segment.
     Segment(SegmentEnd),
-    /// Not known here; [`super::join`] looks at it later.
+    /// Not known here; [`super::join`] checks it later.
     Unknown,
 }
 
 impl Follows {
-    /// Whether this header may be the next.
+    /// Checks whether this header may be the next one.
     ///
     /// # Errors
     ///
-    /// [`Fault::Header`] with the field that says otherwise, or [`Fault::Link`].
+    /// [`Fault::Header`] with the field that does not match, or [`Fault::Link`].
     pub fn check(&self, header: &Header) -> Result<(), Fault> {
         let (log_id, segment, epoch, seq, hash) = match self {
             Follows::Unknown => return Ok(()),

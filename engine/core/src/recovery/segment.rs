@@ -1,4 +1,4 @@
-//! The judgement of one segment, as a start needs it: up to the first thing that is wrong.
+//! Verifies one segment at startup, up to the first fault.
 
 use std::io::{self, BufRead};
 
@@ -8,49 +8,49 @@ use super::{Breach, Fault, Follows, Found, Link, SegmentEnd, Verdict};
 use crate::digest::Hash;
 use crate::format::{Header, Seal};
 
-/// What was found in a segment.
+/// Result of scanning a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// The header and its hash, when it is whole.
+    /// The header and its hash, if it is complete.
     pub header: Option<(Header, Hash)>,
-    /// End of the chain after the last whole batch, when there is a header.
+    /// End of the chain after the last complete batch, if there is a header.
     pub head: Option<Link>,
-    /// The seal and its hash, when the segment has one.
+    /// The seal and its hash, if the segment is sealed.
     pub seal: Option<(Seal, Hash)>,
-    /// Length of what verifies, bytes.
+    /// Length of the part that verifies, bytes.
     pub valid_len: u64,
-    /// Whole events in the segment, those before the place where the scan began counted.
+    /// Number of complete events in the segment, including those before the start of the scan.
     pub events: u64,
-    /// What to do.
+    /// How to proceed.
     pub verdict: Verdict,
 }
 
-/// Where a scan begins.
+/// Where a scan starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
     /// At the first byte, with the header.
     AtHeader(Follows),
-    /// In the middle, behind what a checkpoint vouches for.
+    /// Inside the segment, after the part that a checkpoint covers.
     Inside {
-        /// Header of the segment, read and checked by the caller.
+        /// Header of the segment, already read and verified by the caller.
         header: Header,
-        /// Its hash.
+        /// Hash of the header.
         header_hash: Hash,
-        /// What stands before.
+        /// End of the chain before the start of the scan.
         link: Link,
-        /// Where the reader stands, bytes from the start of the segment.
+        /// Position of the reader, bytes from the start of the segment.
         offset: u64,
     },
 }
 
-/// Reads a segment to its end and judges it. Only the last segment of a log may be open or torn: `last` says whether
-/// it is. A clean one is sealed when the answer has a seal. `visit` sees every whole event in order, also those of a
-/// last batch that turns out to be torn: their offsets are at or after [`Scan::valid_len`]. The root in the seal is
-/// the caller's to check, who has the tree, with [`check_root`].
+/// Reads a segment to its end and verifies it. Only the last segment of a log may be open or torn; `last` tells whether
+/// this is the last one. A clean segment is sealed if the result contains a seal. `visit` is called for every complete
+/// event in order, including those of a last batch that turns out to be torn; their offsets are at or after
+/// [`Scan::valid_len`]. The caller, who has the tree, must verify the root in the seal with [`check_root`].
 ///
 /// # Errors
 ///
-/// Those of the reader. Damage is a verdict, not an error.
+/// Errors of the reader. Damage is a verdict, not an error.
 pub fn scan_segment(
     reader: impl BufRead,
     begin: Begin,
@@ -75,16 +75,16 @@ pub fn scan_segment(
     Ok(scan)
 }
 
-/// Reads the first segment of a log that has no other, and judges it; see [`scan_segment`].
+/// Reads the first segment of a log that has no other segments, and verifies it; see [`scan_segment`].
 ///
 /// # Errors
 ///
-/// Those of the reader. Damage is a verdict, not an error.
+/// Errors of the reader. Damage is a verdict, not an error.
 pub fn scan(reader: impl BufRead, visit: impl FnMut(&Found<'_>)) -> io::Result<Scan> {
     scan_segment(reader, Begin::AtHeader(Follows::Start), true, visit)
 }
 
-/// Whether a seal names the root that its events have.
+/// Checks that the root in a seal matches the root computed from the events.
 ///
 /// # Errors
 ///
@@ -105,15 +105,16 @@ impl Begin {
     }
 }
 
-/// What a line that does not verify turned out to be.
+/// Classification of a line that does not verify.
 enum Broken {
-    /// It and what follows was never durable.
+    /// The line and everything after it was never durable.
     Torn(Breach),
-    /// It was.
+    /// The line was durable and is damaged.
     Corrupt(Breach),
 }
 
-/// Decides between an unfinished write and damage for the line read last. Reads on to the end, or to a proof.
+/// Decides whether the line read last is an unfinished write or damage. Reads on until the end, or until a later line
+/// proves damage.
 fn judge<R: BufRead>(lines: &mut Lines<R>, breach: Breach) -> io::Result<Broken> {
     if lines.line.lost_its_line_feed() {
         return Ok(Broken::Corrupt(Breach { reason: Fault::Terminator, ..breach }));
@@ -137,7 +138,7 @@ impl Scan {
         scan
     }
 
-    /// Everything up to a whole batch stands, and nothing less.
+    /// Marks everything up to the last complete batch as valid.
     fn keep(&mut self, chain: &Chain, end: u64) {
         if self.header.is_none() {
             self.header.clone_from(&chain.header);
@@ -171,7 +172,7 @@ impl Scan {
         }
     }
 
-    /// What the header of the next segment has to follow from, when this one is sealed.
+    /// The end that the next segment's header must follow from, if this segment is sealed.
     pub fn end(&self) -> Option<SegmentEnd> {
         let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
         Some(SegmentEnd::new(header, seal, *hash))

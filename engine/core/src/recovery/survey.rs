@@ -1,4 +1,4 @@
-//! The judgement of a whole log, as an audit needs it: everything that is wrong, segment by segment and side by side.
+//! Verifies a complete log for an audit: reports all faults, with segments read independently of each other.
 
 use std::io::{self, BufRead};
 
@@ -9,15 +9,15 @@ use crate::digest::Hash;
 use crate::format::{Header, Seal};
 use crate::merkle::{self, Frontier, Span};
 
-/// Most breaches that are kept; all are counted.
+/// Most breaches that are kept; the count includes all of them.
 pub const BREACHES_MAX: usize = 1000;
 
-/// What is wrong, in the order of the log.
+/// Breaches found, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breaches<T> {
-    /// The first [`BREACHES_MAX`] of them.
+    /// The first [`BREACHES_MAX`] breaches.
     pub kept: Vec<T>,
-    /// How many there are.
+    /// Total number of breaches.
     pub count: u64,
 }
 
@@ -35,53 +35,53 @@ impl<T> Breaches<T> {
         self.count += 1;
     }
 
-    /// Takes back all but the first `count`.
+    /// Drops all but the first `count` breaches.
     fn truncate(&mut self, count: u64) {
         self.count = count;
         self.kept.truncate(usize::try_from(count).unwrap_or(usize::MAX));
     }
 }
 
-/// What follows the last whole batch, and was never durable as far as the segment itself can tell.
+/// The part of a segment after its last complete batch. As far as the segment itself shows, it was never durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
-    /// Length of what verifies, bytes.
+    /// Length of the part that verifies, bytes.
     pub valid_len: u64,
-    /// Bytes after that.
+    /// Length of the rest, bytes.
     pub bytes: u64,
-    /// What it is if the segment is not the last of its log.
+    /// The breach to report if the segment is not the last of its log.
     pub breach: Breach,
 }
 
-/// One segment, read by itself.
+/// Result of reading one segment on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// The header and its hash, when it is whole.
+    /// The header and its hash, if it is complete.
     pub header: Option<(Header, Hash)>,
-    /// The seal and its hash, when there is one.
+    /// The seal and its hash, if the segment is sealed.
     pub seal: Option<(Seal, Hash)>,
-    /// End of the chain after the last whole batch, when that is known.
+    /// End of the chain after the last complete batch, if known.
     pub head: Option<Link>,
-    /// Whole events that verify.
+    /// Number of complete events that verify.
     pub events: u64,
     /// Length of the segment, bytes.
     pub len: u64,
-    /// What is wrong.
+    /// Breaches found.
     pub breaches: Breaches<Breach>,
     /// An unfinished write at the end.
     pub torn: Option<Torn>,
-    /// The leaves of its events. Without meaning when something is wrong.
+    /// Merkle tree leaves of its events. Meaningless if there are breaches.
     pub leaves: Span,
-    /// Payloads that are missing, and events that say so.
+    /// Missing payloads, and erasure events.
     pub erasures: Erasures,
 }
 
-/// Reads a segment to its end, whatever is wrong with it. `visit` sees every event that verifies, those of an
-/// unfinished last batch too.
+/// Reads a segment to its end, whatever faults it has. `visit` is called for every event that verifies, including those
+/// of an unfinished last batch.
 ///
 /// # Errors
 ///
-/// Those of the reader. Damage is in the answer.
+/// Errors of the reader. Damage is part of the result.
 pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Result<Survey> {
     let mut lines = Lines::new(reader);
     let mut state = State::new();
@@ -94,7 +94,7 @@ pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Re
 struct State {
     chain: Chain,
     survey: Survey,
-    /// A line that an unfinished write may have left, and how many breaches there were before it.
+    /// A line that may come from an unfinished write, and the number of breaches before it.
     suspect: Option<(Breach, u64)>,
     valid_len: u64,
 }
@@ -173,13 +173,13 @@ impl State {
 }
 
 impl Survey {
-    /// What the header of the next segment has to follow from, when this one is sealed.
+    /// The end that the next segment's header must follow from, if this segment is sealed.
     pub fn end(&self) -> Option<SegmentEnd> {
         let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
         Some(SegmentEnd::new(header, seal, *hash))
     }
 
-    /// The place behind its last line.
+    /// A breach at the position after its last line.
     fn behind(&self, reason: Fault) -> Breach {
         let head = self.head.map_or(0, |head| head.seq);
         let before = self.header.as_ref().map_or(0, |(header, _)| header.prev_seq);
@@ -187,27 +187,28 @@ impl Survey {
     }
 }
 
-/// A whole log, judged by its segments.
+/// Result of verifying a complete log from its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// Id of the log, when a header says so.
+    /// Id of the log, if a header contains it.
     pub log_id: Option<String>,
-    /// Whole events that verify.
+    /// Number of complete events that verify.
     pub events: u64,
-    /// End of the chain, when it is known.
+    /// End of the chain, if known.
     pub head: Option<Link>,
-    /// Bytes of an unfinished write at the end.
+    /// Length of an unfinished write at the end, bytes.
     pub torn_bytes: u64,
-    /// What is wrong: index of the segment, and where in it.
+    /// Breaches: index of the segment, and the breach.
     pub breaches: Breaches<(usize, Breach)>,
-    /// The tree over all events up to [`Joined::head`] when nothing is wrong and no batch is unfinished.
+    /// The tree over all events up to [`Joined::head`], if there are no breaches and no unfinished batch.
     pub tree: Option<Frontier>,
-    /// Payloads that were forgotten.
+    /// Number of forgotten payloads.
     pub forgotten: usize,
 }
 
-/// Puts segments together that were read by themselves, in the order of their names; each with the number of its first
-/// event as its name says. Checks what joins them: headers to seals, the roots in the seals, erasures.
+/// Joins segments that were read independently, in the order of their names; each comes with the sequence number of its
+/// first event as given by its name. Verifies what connects them: headers against seals, the roots in the seals, and
+/// erasures.
 pub fn join(segments: Vec<(u64, Survey)>) -> Joined {
     let mut joined = Joined {
         log_id: None,
@@ -261,9 +262,9 @@ impl Joined {
         self.grow(index, survey);
     }
 
-    /// The tree up to here, as long as nothing is wrong.
+    /// Extends the tree by this segment, as long as there are no breaches.
     fn grow(&mut self, index: usize, survey: &Survey) {
-        // Made by a rotation that did not get further: it adds nothing.
+        // Left by an interrupted rotation: it contains no events.
         if survey.header.is_none() && survey.breaches.count == 0 {
             return;
         }

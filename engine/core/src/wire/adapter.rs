@@ -1,4 +1,5 @@
-//! What clients of other products send, and expect to be answered.
+//! Requests and answers in the shapes that clients of other products use: a LangGraph store and Anthropic's memory
+//! tool.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -15,31 +16,31 @@ use crate::limits::{
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorePut {
-    /// Where it is, from the outside in.
+    /// Namespace of the item, from the outermost segment to the innermost: 1 to 8 segments without full stops.
     #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
-    /// What it is called there.
+    /// Key of the item in its namespace, 1 to 512 characters.
     #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
-    /// A JSON object.
+    /// The value, a JSON object.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub value: Box<RawValue>,
-    /// What it is found by.
+    /// Fields of the value that full-text search indexes; default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<StoreIndex>,
-    /// Minutes after which it is not there any more.
+    /// Time to live, minutes: more than 0, at most 52,596,000 (a hundred years). Default: the item does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = STORE_TTL_MINUTES_MAX), extend("exclusiveMinimum" = 0))]
     pub ttl: Option<f64>,
 }
 
-/// What an item is found by.
+/// Which fields of a value are indexed for search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum StoreIndex {
-    /// `false`: nothing.
+    /// `false`: none.
     Switch(bool),
-    /// The words of these fields.
+    /// Only these fields, at most 32 paths such as `author.name`.
     Fields(
         #[schemars(length(max = ITEM_INDEX_FIELDS_MAX), inner(length(min = 1, max = ITEM_FIELD_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
          Vec<String>,
@@ -50,10 +51,10 @@ pub enum StoreIndex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreDelete {
-    /// Where it is.
+    /// Namespace of the item, from the outermost segment to the innermost.
     #[schemars(length(min = 1, max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace: Vec<String>,
-    /// What it is called there.
+    /// Key of the item in its namespace.
     #[schemars(length(min = 1, max = ITEM_KEY_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub key: String,
 }
@@ -62,26 +63,26 @@ pub struct StoreDelete {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSearch {
-    /// Namespaces that begin with these segments.
+    /// Only items whose namespace begins with these segments; default all.
     #[serde(deserialize_with = "super::object::or_default", default)]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub namespace_prefix: Vec<String>,
-    /// Conditions on fields of the value.
+    /// Conditions on fields of the value, as in `POST /v1/items/search`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Most items of the answer.
+    /// Most items to return, 1 to 1,000; default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
-    /// Items to leave out at the start.
+    /// Items to skip at the start; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
-    /// Words.
+    /// Search text. Default: no text search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = QUERY_CHARS_MAX))]
     pub query: Option<String>,
-    /// Whether what is found gets its time to live anew; default true, as in LangGraph.
+    /// Whether the items found get their full time to live again; default true, as in LangGraph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_ttl: Option<bool>,
 }
@@ -89,17 +90,17 @@ pub struct StoreSearch {
 /// An item in an answer of `/store`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoreItem {
-    /// Where it is.
+    /// Namespace of the item, from the outermost segment to the innermost.
     pub namespace: Vec<String>,
-    /// What it is called there.
+    /// Key of the item in its namespace.
     pub key: String,
-    /// As it was put.
+    /// The value as it was put.
     pub value: Box<RawValue>,
-    /// When it was first put.
+    /// When the item was first put. RFC 3339.
     pub created_at: Timestamp,
-    /// When it was last put.
+    /// When the item was last put. RFC 3339.
     pub updated_at: Timestamp,
-    /// How well it fits the words of a search.
+    /// Relevance to the query, 0 to 1, higher is better; absent without a query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
@@ -107,7 +108,7 @@ pub struct StoreItem {
 /// Answer to `POST /store/items/search`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoreItems {
-    /// Best first.
+    /// The items found, best first.
     pub items: Vec<StoreItem>,
 }
 
@@ -115,23 +116,23 @@ pub struct StoreItems {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreNamespaces {
-    /// First segments; `*` stands for any one.
+    /// Only namespaces that begin with these segments; `*` matches any one segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub prefix: Option<Vec<String>>,
-    /// Last segments; `*` stands for any one.
+    /// Only namespaces that end with these segments; `*` matches any one segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ITEM_SEGMENTS_MAX), inner(length(min = 1, max = ITEM_SEGMENT_CHARS_MAX), regex(pattern = SEGMENT_PATTERN)))]
     pub suffix: Option<Vec<String>>,
-    /// Namespaces are cut to this many segments; more than there are change nothing.
+    /// Namespaces are truncated to this many segments; shorter ones are unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_depth: Option<u32>,
-    /// Most namespaces of the answer.
+    /// Most namespaces to return, 1 to 1,000; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = ITEMS_LIMIT_MAX))]
     pub limit: Option<u32>,
-    /// Namespaces to leave out at the start.
+    /// Namespaces to skip at the start; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     pub offset: Option<u32>,
@@ -141,58 +142,59 @@ pub struct StoreNamespaces {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum MemoryToolCommand {
-    /// Shows a file, or what is in a directory.
+    /// Shows a file or lists a directory.
     View {
-        /// Below `/memories`.
+        /// Path below `/memories`.
         path: String,
-        /// First and last line, from 1; -1 is the end.
+        /// First and last line to show, counted from 1; -1 as the last line means the end of the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         view_range: Option<Vec<i64>>,
     },
-    /// Makes a file.
+    /// Creates a file.
     Create {
-        /// Below `/memories`.
+        /// Path below `/memories`.
         path: String,
-        /// All of it.
+        /// The complete content of the file.
         file_text: String,
     },
-    /// Replaces a text that occurs once.
+    /// Replaces a text that occurs exactly once in a file.
     StrReplace {
-        /// Below `/memories`.
+        /// Path below `/memories`.
         path: String,
-        /// What is there.
+        /// The text to replace.
         old_str: String,
-        /// What is to be there; default nothing.
+        /// The replacement; default empty.
         #[serde(default)]
         new_str: String,
     },
-    /// Puts a text behind a line.
+    /// Inserts a text after a line.
     Insert {
-        /// Below `/memories`.
+        /// Path below `/memories`.
         path: String,
-        /// Behind which line; 0 is the start.
+        /// Number of the line after which the text is inserted; 0 inserts at the start of the file.
         insert_line: i64,
-        /// The text.
+        /// The text to insert.
         insert_text: String,
     },
-    /// Deletes a file, or a directory with all that is in it.
+    /// Deletes a file, or a directory with everything in it.
     Delete {
-        /// Below `/memories`.
+        /// Path below `/memories`.
         path: String,
     },
-    /// Moves a file, or a directory with all that is in it.
+    /// Moves a file, or a directory with everything in it.
     Rename {
-        /// Below `/memories`.
+        /// Current path below `/memories`.
         old_path: String,
-        /// Below `/memories`; nothing may be there.
+        /// New path below `/memories`; must not exist yet.
         new_path: String,
     },
 }
 
-/// Answer to `POST /v1/adapters/anthropic-memory`, with status 200 in both cases: the model is to read either.
+/// Answer to `POST /v1/adapters/anthropic-memory`. The status is 200 also when the command failed, because the model is
+/// to read the error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryToolAnswer {
-    /// For the model.
+    /// Output of the command or an error message, for the model.
     pub content: String,
     /// Whether the command failed.
     pub is_error: bool,

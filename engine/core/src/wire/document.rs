@@ -1,4 +1,4 @@
-//! `/v1/documents`: texts that are split into memories.
+//! `/v1/documents`: ingests documents, which are split into memories.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -12,19 +12,19 @@ use crate::limits::{DOCUMENTS_MAX, NAME_CHARS_MAX};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IngestDocuments {
-    /// 1 to 100.
+    /// The documents, 1 to 100.
     #[serde(deserialize_with = "super::object::each")]
     #[schemars(length(min = 1, max = DOCUMENTS_MAX))]
     pub documents: Vec<Document>,
-    /// What they belong to; default `default`.
+    /// Project of the documents; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
-    /// The conversation they came from.
+    /// Session in which the documents were sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
-    /// Who sends them; default `anonymous`.
+    /// Actor that sends the documents; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
@@ -34,20 +34,21 @@ pub struct IngestDocuments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// Where it is, such as a path or a URL: a document of the same project and source replaces it.
+    /// Where the document comes from, such as a path or a URL; at most 512 characters. Replaces an earlier version with
+    /// the same project and source.
     pub source: String,
-    /// All of it.
+    /// The complete text of the document.
     pub content: String,
-    /// Title of its pieces; default the first heading.
+    /// Title of the pieces; default the first heading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Kind of memory; default `document`.
+    /// Memory type of the pieces; default `document`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Words to find its pieces by.
+    /// Tags of the pieces.
     #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// When it was written, if not now.
+    /// When the document was written; default now. RFC 3339.
     #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
 }
@@ -55,22 +56,22 @@ pub struct Document {
 /// Answer to `POST /v1/documents`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IngestAnswer {
-    /// One for each document, in the order of the request.
+    /// One result for each document, in the order of the request.
     pub items: Vec<Ingested>,
 }
 
-/// What became of a document.
+/// Result for one document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ingested {
-    /// Its source.
+    /// Source of the document.
     pub source: String,
-    /// What was done.
+    /// What was done with the document.
     pub status: IngestStatus,
-    /// Ids of its pieces, in order.
+    /// Ids of the pieces, in the order of the document.
     pub ids: Vec<String>,
-    /// Pieces of the version before that were ended.
+    /// Number of pieces of the previous version whose validity was ended.
     pub replaced: u64,
-    /// Why it was refused.
+    /// Why the document was refused; absent unless it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<IngestError>,
 }
@@ -79,21 +80,21 @@ pub struct Ingested {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestStatus {
-    /// It is new.
+    /// The document is new and was saved.
     Saved,
-    /// Its pieces took the place of those of another version, which are true no longer.
+    /// The document replaced an earlier version; the pieces of that version are no longer valid.
     Updated,
-    /// It is there already.
+    /// The same version was saved before; nothing was written.
     Unchanged,
-    /// It is not there; the others are.
+    /// The document was not saved. The other documents of the request are not affected.
     Refused,
 }
 
 /// Why a document was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IngestError {
-    /// Stable.
+    /// Stable error code.
     pub code: ErrorCode,
-    /// For a person.
+    /// Human-readable explanation.
     pub message: String,
 }

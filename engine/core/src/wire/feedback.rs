@@ -1,4 +1,4 @@
-//! `/v1/feedback`.
+//! `/v1/feedback`: ratings of memories.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,43 +6,43 @@ use serde::{Deserialize, Serialize};
 use super::patterns::{ID_PATTERN, NAME_PATTERN};
 use crate::limits::{NAME_CHARS_MAX, NOTE_CHARS_MAX};
 
-/// Body of `POST /v1/feedback`: either `useful` or `rating`.
+/// Body of `POST /v1/feedback`. Set either `useful` or `rating`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GiveFeedback {
     /// Id of the memory.
     #[schemars(regex(pattern = ID_PATTERN))]
     pub id: String,
-    /// True counts as a rating of 1, false as one of -1.
+    /// Whether the memory was useful: true is a rating of 1, false a rating of -1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub useful: Option<bool>,
-    /// From -1, harmful, to 1, just what was needed; kept in thousandths.
+    /// Rating from -1 (harmful) to 1 (exactly what was needed), stored in thousandths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1.0, max = 1.0))]
     pub rating: Option<f64>,
-    /// The search it was found by, as whoever searched names it.
+    /// Your own id of the search that found the memory, at most 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub query_id: Option<String>,
-    /// In somebody's words; forgotten together with the memory.
+    /// Free-text comment, at most 1,000 characters; forgotten together with the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NOTE_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub note: Option<String>,
-    /// The conversation it came from.
+    /// Session in which the feedback was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
-    /// Who says so; default `anonymous`.
+    /// Actor that gives the feedback; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
-/// What was said about the use of a memory.
+/// Summary of the feedback on a memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FeedbackSummary {
-    /// How often.
+    /// Number of ratings.
     pub count: u64,
-    /// Mean of the ratings in thousandths, from -1000 to 1000.
+    /// Mean of the ratings, thousandths: -1000 to 1000.
     pub mean_milli: i64,
 }

@@ -1,4 +1,4 @@
-//! `/v1/forget`.
+//! `/v1/forget`: erases memories for good.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::patterns::{ID_PATTERN, NAME_PATTERN};
 use crate::limits::{FORGET_IDS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, SOURCE_CHARS_MAX};
 
-/// Body of `POST /v1/forget`: either ids, or at least one of project, session and source.
+/// Body of `POST /v1/forget`. Set either `ids`, or at least one of `project`, `session` and `source`; a memory must
+/// match all that are set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForgetMemories {
@@ -14,11 +15,11 @@ pub struct ForgetMemories {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = FORGET_IDS_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub ids: Option<Vec<String>>,
-    /// All memories that belong to it.
+    /// All memories of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
-    /// All memories that come from it.
+    /// All memories of this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
@@ -26,17 +27,17 @@ pub struct ForgetMemories {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = SOURCE_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub source: Option<String>,
-    /// Why. Stays in the log for good: it must not repeat what is to be forgotten.
+    /// Reason, 1 to 1,000 characters. It stays in the log for good and must not repeat what is to be forgotten.
     #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: String,
-    /// Only say what would be forgotten.
+    /// Only report what would be forgotten; default false.
     #[serde(
         deserialize_with = "super::object::or_default",
         default,
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub dry_run: bool,
-    /// Who says so; default `anonymous`.
+    /// Actor that requests the erasure; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
@@ -45,79 +46,79 @@ pub struct ForgetMemories {
 /// Answer to `POST /v1/forget`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForgetAnswer {
-    /// Nothing was done.
+    /// Whether this was a dry run: nothing was changed.
     pub dry_run: bool,
-    /// Memories that are forgotten. A repetition under the same key names none again.
+    /// Number of memories forgotten. A retry with the same idempotency key does not count them again.
     pub memories: u64,
-    /// Events that end them or rate them, which are forgotten with them.
+    /// Number of events that invalidate or rate these memories and are forgotten with them.
     pub about: u64,
-    /// Bytes of their contents.
+    /// Size of the forgotten contents, bytes.
     pub bytes: u64,
-    /// Ids of the memories, the first 1,000.
+    /// Ids of the forgotten memories, at most the first 1,000.
     pub ids: Vec<String>,
-    /// The events that say so, in the order of the log.
+    /// The events that record the erasure, in log order.
     pub recorded: Vec<RecordedEvent>,
-    /// Nothing is pending in any place of this engine.
+    /// Whether the erasure is complete: no place of this engine is pending.
     pub complete: bool,
-    /// Each place a memory may be in, and what was found there afterwards.
+    /// For each place that may hold a copy: its state, and what the check found after the erasure.
     pub places: Vec<PlaceReport>,
 }
 
-/// An event by its number.
+/// Reference to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedEvent {
     /// Id of the event.
     pub id: String,
-    /// Its number.
+    /// Sequence number of the event.
     pub seq: u64,
 }
 
-/// A place a memory may be in.
+/// A place that may hold a copy of a memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// The segments of the log.
+    /// Segments of the log.
     LogSegments,
-    /// Bytes of unfinished writes, set aside.
+    /// Bytes of unfinished writes that recovery set aside.
     TornBytes,
     /// Rows of the projection.
     Rows,
-    /// Words of the full-text index.
+    /// The full-text index.
     FullText,
-    /// The files of the projection, byte by byte.
+    /// The database files of the projection, searched byte by byte.
     DatabaseFiles,
-    /// Copies in memory.
+    /// Caches in the engine's memory.
     Caches,
-    /// Copies of the volume.
+    /// Backups of the volume.
     Backups,
 }
 
-/// What is true of a place.
+/// State of a place after an erasure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
-    /// Nothing of it is left there.
+    /// Nothing of the memory is left.
     Gone,
-    /// It goes by itself, also after a crash.
+    /// Removal is in progress and finishes automatically, also after a crash.
     Pending,
-    /// Something was found that says the same.
+    /// The search found text that equals that of a forgotten memory.
     Found,
-    /// This engine cannot reach it.
+    /// The engine has no access to this place.
     OutOfReach,
 }
 
-/// One place and its check.
+/// Result of checking one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceReport {
-    /// Which.
+    /// The place.
     pub place: Place,
-    /// What is true of it.
+    /// State of the place.
     pub state: PlaceState,
-    /// Files or rows that were changed or removed.
+    /// Number of files or rows changed or removed.
     pub changed: u64,
-    /// What a search found afterwards; absent when nothing was searched.
+    /// Number of traces that the search found afterwards; absent when the place was not searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<u64>,
-    /// What was checked and how, for a person.
+    /// Human-readable description of what was checked, and how.
     pub check: String,
 }

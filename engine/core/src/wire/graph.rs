@@ -1,5 +1,5 @@
-//! `/v1/entities`, `/v1/relations` and `/v1/graph`. Entities and relations have the shapes of the MCP server `memory`, so
-//! that its clients find what they know.
+//! `/v1/entities`, `/v1/relations` and `/v1/graph`. Entities and relations have the JSON shapes of the MCP server
+//! `memory`, so that its clients work unchanged.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -11,34 +11,34 @@ use crate::limits::{
     OBSERVATIONS_MAX, REASON_CHARS_MAX,
 };
 
-/// An entity and what was observed of it.
+/// An entity and its observations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entity {
-    /// Its name, at most 256 characters: one entity in the project.
+    /// Name of the entity, at most 256 characters; unique in the project.
     #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// Kind of entity.
+    /// Type of the entity, at most 64 characters.
     #[serde(rename = "entityType")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_type: String,
-    /// What was observed of it, oldest first.
+    /// Observations about the entity, oldest first; each at most 4,096 characters.
     #[serde(deserialize_with = "super::object::or_default", default)]
     #[schemars(inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub observations: Vec<String>,
 }
 
-/// A relation between two entities.
+/// A directed relation between two entities.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
-    /// Name of the entity it starts from.
+    /// Name of the source entity.
     #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub from: String,
-    /// Name of the entity it leads to.
+    /// Name of the target entity.
     #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub to: String,
-    /// Kind of relation, in the active voice.
+    /// Type of the relation in the active voice, such as `works at`; at most 64 characters.
     #[serde(rename = "relationType")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub relation_type: String,
@@ -51,15 +51,15 @@ macro_rules! request {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)+
-            /// What it belongs to; default `default`.
+            /// Project; default `default`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub project: Option<String>,
-            /// The conversation it came from.
+            /// Session the request belongs to.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub session: Option<String>,
-            /// Who says so; default `anonymous`.
+            /// Actor that sends the request; default `anonymous`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
             pub actor: Option<String>,
@@ -68,55 +68,56 @@ macro_rules! request {
 }
 
 request! {
-    /// Body of `POST /v1/entities`. Entities whose names are there already are left as they are.
+    /// Body of `POST /v1/entities`. Entities whose names exist already are left unchanged.
     CreateEntities {
-        /// At most 500.
+        /// The entities to create, 1 to 500.
         #[serde(deserialize_with = "super::object::each")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         entities: Vec<Entity>,
-        /// Since when they are, and what was observed is true; default now. RFC 3339.
+        /// Start of validity of the entities and their observations; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
 
 request! {
-    /// Body of `POST /v1/entities/observations`. What is there already, word by word, is left as it is.
+    /// Body of `POST /v1/entities/observations`. Observations that exist already with exactly the same text are left
+    /// unchanged.
     AddObservations {
-        /// At most 500.
+        /// The observations to add, for 1 to 500 entities.
         #[serde(deserialize_with = "super::object::each")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         observations: Vec<NewObservations>,
-        /// Since when they are true; default now. RFC 3339.
+        /// Start of validity of the observations; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
 
 request! {
-    /// Body of `POST /v1/relations`. Relations that are there already are left as they are.
+    /// Body of `POST /v1/relations`. Relations that exist already are left unchanged.
     CreateRelations {
-        /// At most 500.
+        /// The relations to create, 1 to 500.
         #[serde(deserialize_with = "super::object::each")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
-        /// Since when they are true; default now. RFC 3339.
+        /// Start of validity of the relations; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
     }
 }
 
 request! {
-    /// Body of `POST /v1/entities/end`: these entities, their observations and relations are true no longer.
+    /// Body of `POST /v1/entities/end`: ends the validity of entities, their observations and their relations.
     EndEntities {
-        /// At most 500 names; those that are not there are passed over.
+        /// Names of the entities, 1 to 500; unknown names are ignored.
         #[serde(rename = "entityNames")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
         entity_names: Vec<String>,
-        /// First moment at which they are not any more; default now. RFC 3339.
+        /// First moment at which they are no longer valid; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
-        /// Why.
+        /// Reason, at most 1,000 characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
@@ -124,16 +125,16 @@ request! {
 }
 
 request! {
-    /// Body of `POST /v1/entities/observations/end`: these observations are true no longer.
+    /// Body of `POST /v1/entities/observations/end`: ends the validity of observations.
     EndObservations {
-        /// At most 500; what is not there is passed over.
+        /// The observations to end, for 1 to 500 entities; unknown ones are ignored.
         #[serde(deserialize_with = "super::object::each")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         deletions: Vec<ObservationDeletion>,
-        /// First moment at which they are not true any more; default now. RFC 3339.
+        /// First moment at which they are no longer valid; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
-        /// Why.
+        /// Reason, at most 1,000 characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
@@ -141,36 +142,36 @@ request! {
 }
 
 request! {
-    /// Body of `POST /v1/relations/end`: these relations are true no longer.
+    /// Body of `POST /v1/relations/end`: ends the validity of relations.
     EndRelations {
-        /// At most 500; those that are not there are passed over.
+        /// The relations to end, 1 to 500; unknown ones are ignored.
         #[serde(deserialize_with = "super::object::each")]
         #[schemars(length(min = 1, max = GRAPH_BATCH_MAX))]
         relations: Vec<Relation>,
-        /// First moment at which they are not true any more; default now. RFC 3339.
+        /// First moment at which they are no longer valid; default now. RFC 3339.
         #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<Timestamp>,
-        /// Why.
+        /// Reason, at most 1,000 characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
         reason: Option<String>,
     }
 }
 
-/// What is to be said about one entity.
+/// Observations to add to one entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewObservations {
-    /// Name of the entity, which has to be there.
+    /// Name of the entity, which must exist.
     #[serde(rename = "entityName")]
     #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_name: String,
-    /// What was observed, at most 256 of 4,096 characters each.
+    /// The observations, 1 to 256 of at most 4,096 characters each.
     #[schemars(length(min = 1, max = OBSERVATIONS_MAX), inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub contents: Vec<String>,
 }
 
-/// What is not true any more of one entity.
+/// Observations of one entity to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObservationDeletion {
@@ -178,7 +179,7 @@ pub struct ObservationDeletion {
     #[serde(rename = "entityName")]
     #[schemars(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub entity_name: String,
-    /// The observations, word by word.
+    /// The observations to end; their texts must match exactly.
     #[schemars(length(min = 1, max = OBSERVATIONS_MAX), inner(length(min = 1, max = OBSERVATION_CHARS_MAX), regex(pattern = TEXT_PATTERN)))]
     pub observations: Vec<String>,
 }
@@ -186,7 +187,7 @@ pub struct ObservationDeletion {
 /// Answer to `POST /v1/entities`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntitiesCreated {
-    /// Those that are new.
+    /// The entities that were created; existing ones are left out.
     pub entities: Vec<Entity>,
     /// Sequence number of the last event; absent when nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,7 +197,7 @@ pub struct EntitiesCreated {
 /// Answer to `POST /v1/relations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RelationsCreated {
-    /// Those that are new.
+    /// The relations that were created; existing ones are left out.
     pub relations: Vec<Relation>,
     /// Sequence number of the last event; absent when nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,28 +207,28 @@ pub struct RelationsCreated {
 /// Answer to `POST /v1/entities/observations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationsAdded {
-    /// For each entity what is new.
+    /// The observations that were added, by entity.
     pub results: Vec<AddedObservations>,
     /// Sequence number of the last event; absent when nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
 
-/// What is new about one entity.
+/// Observations that were added to one entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddedObservations {
     /// Name of the entity.
     #[serde(rename = "entityName")]
     pub entity_name: String,
-    /// What was not there yet.
+    /// The observations that were added; existing ones are left out.
     #[serde(rename = "addedObservations")]
     pub added_observations: Vec<String>,
 }
 
-/// Answer to what ends something.
+/// Answer to the requests that end entities, observations or relations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GraphEnded {
-    /// Entities, observations or relations that have an end now.
+    /// Number of entities, observations or relations whose validity was ended.
     pub ended: u64,
     /// Sequence number of the last event; absent when nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,10 +239,10 @@ pub struct GraphEnded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenNodes {
-    /// Names of entities, at most 1,000; those that are not there are passed over.
+    /// Names of entities, 1 to 1,000; unknown names are ignored.
     #[schemars(length(min = 1, max = GRAPH_NODES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub names: Vec<String>,
-    /// What they belong to; default `default`.
+    /// Project; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
@@ -250,53 +251,55 @@ pub struct OpenNodes {
 /// Answer to `GET /v1/graph`, `GET /v1/graph/search` and `POST /v1/graph/open`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GraphView {
-    /// In the order of their names.
+    /// The entities, sorted by name.
     pub entities: Vec<Entity>,
-    /// Of the whole graph, those that start from an entity of this page; otherwise those that start from or lead to one.
+    /// Relations. For `GET /v1/graph` those that start from an entity of this page; otherwise those that start from or
+    /// lead to one of the entities.
     pub relations: Vec<Relation>,
-    /// There are more: ask again with `after=` this name.
+    /// Present when there are more entities: repeat the request with `after=` set to this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
 /// Answer to `GET /v1/graph/neighbours`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NeighboursAnswer {
-    /// Nearest first, at most 1,000.
+    /// The neighbours, nearest first; at most 1,000.
     pub neighbours: Vec<Neighbour>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
-/// An entity and how far it is.
+/// An entity and its distance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbour {
-    /// Its name.
+    /// Name of the entity.
     pub name: String,
-    /// Relations between it and the nearest of those asked for, whichever way they lead.
+    /// Distance in relations to the nearest of the requested entities. Relations count in both directions.
     pub hops: u32,
 }
 
 /// Answer to `GET /v1/graph/memories`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NearMemories {
-    /// Best first, then newest first.
+    /// The memories, best first, then newest first.
     pub memories: Vec<NearMemory>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
-/// A memory that is about something a question names, or about something near it.
+/// A memory that mentions an entity named in the query, or an entity near it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NearMemory {
-    /// The memory's id.
+    /// Id of the memory.
     pub id: String,
     /// Sequence number of its event.
     pub seq: u64,
-    /// Title, or empty.
+    /// Title; empty if it has none.
     pub title: String,
-    /// 1/(1 + relations between an entity the question names and the nearest one the memory is about).
+    /// 1/(1 + d), where d is the number of relations between an entity named in the query and the nearest entity the
+    /// memory mentions.
     pub score: f64,
 }

@@ -1,52 +1,52 @@
-//! `GET /health` on the admin port: what the operator reads to write a status.
+//! `GET /health` on the admin port: the report from which the operator derives the resource's status.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::integrity::{CheckpointView, IntegrityHealth};
 
-/// The engine's report on itself. Answered with 200 for as long as the process lives, whatever it says.
+/// Health report of the engine. The HTTP status is 200 as long as the process runs, whatever the report contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Version of the engine's binary.
     pub version: String,
     /// `degraded` when writes are refused or the projection cannot answer.
     pub status: EngineStatus,
-    /// The log: what is durable.
+    /// State of the log, which holds what is durable.
     pub log: LogHealth,
-    /// The projection: what can be read.
+    /// State of the projection, which answers reads.
     pub projection: ProjectionHealth,
-    /// The volume under both.
+    /// State of the volume that holds both.
     pub storage: StorageHealth,
     /// When this process started, RFC 3339.
     pub started_at: Timestamp,
 }
 
-/// One word for the whole engine.
+/// State of the engine as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineStatus {
     /// Reads and writes work.
     Ok,
-    /// Something is refused; `storage` and `projection` say what.
+    /// Something is refused; `storage` and `projection` give the reason.
     Degraded,
 }
 
-/// The head of the log and what the last start did to its tail.
+/// Head of the log, and what recovery did to its tail at the last start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogHealth {
-    /// Minted when the log was created; never changes.
+    /// Id of the log. Created together with the log; never changes.
     pub id: String,
     /// Sequence number of the last durable event; 0 when there is none.
     pub seq: u64,
     /// Hash of that event, or of the log's header when there is none; 64 hex digits.
     pub hash: String,
-    /// Bytes of a torn tail set aside by this start.
+    /// Bytes of an unfinished write that this start removed from the end of the log and set aside.
     pub recovered_torn_bytes: u64,
-    /// The newest signed checkpoint; absent until there is one.
+    /// The newest signed checkpoint; absent until the first one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointView>,
-    /// Whether the log is what it was.
+    /// Result of verifying the log.
     #[serde(default)]
     pub integrity: IntegrityHealth,
 }
@@ -56,29 +56,29 @@ pub struct LogHealth {
 pub struct ProjectionHealth {
     /// Sequence number of the last event applied.
     pub applied_seq: u64,
-    /// Events in the log that are not applied yet.
+    /// Number of events in the log that are not applied yet.
     pub lag: u64,
-    /// Whether it answers.
+    /// Whether the projection answers.
     pub state: ProjectionState,
-    /// Digest of its rows as they were last checked against it; 64 hex digits, absent until the first check.
+    /// Digest of its rows at the last check, 64 hex digits; absent until the first check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// When its rows and its indexes were last checked from end to end.
+    /// When its rows and indexes were last checked completely. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
-    /// A projection that is being built, beside the one that answers if there is one.
+    /// A rebuild in progress; the projection that answers, if there is one, stays in use until it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildHealth>,
 }
 
-/// How far a new projection is.
+/// Progress of a rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildHealth {
-    /// Sequence number of the last event in it.
+    /// Sequence number of the last event applied to the new projection.
     pub applied_seq: u64,
-    /// Where it has to get to.
+    /// Sequence number up to which events have to be applied.
     pub head_seq: u64,
-    /// Why it is being built; one of a few fixed words.
+    /// Why it is being rebuilt; one of a fixed set of words.
     pub reason: String,
 }
 
@@ -86,24 +86,24 @@ pub struct RebuildHealth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectionState {
-    /// It answers; `lag` says how fresh it is.
+    /// It answers; `lag` shows how many events it is behind.
     Ready,
-    /// It is being built again from the log.
+    /// It is being rebuilt from the log.
     Rebuilding,
-    /// It cannot be opened or built; the engine keeps trying.
+    /// It cannot be opened or built; the engine keeps retrying.
     Failed,
 }
 
-/// The volume that holds log and projection.
+/// The volume that holds the log and the projection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageHealth {
     /// Size of the file system, bytes.
     pub capacity_bytes: u64,
-    /// Bytes an unprivileged process may still write.
+    /// Space that an unprivileged process can still use, bytes.
     pub available_bytes: u64,
     /// Whether the engine accepts writes now.
     pub writable: bool,
-    /// Why not; absent while writable.
+    /// Why writes are refused; absent while writable.
     pub reason: Option<StorageReason>,
 }
 
@@ -111,10 +111,11 @@ pub struct StorageHealth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StorageReason {
-    /// No space left; writes resume by themselves once there is.
+    /// No space is left; writes resume automatically once there is space.
     VolumeFull,
-    /// A write or sync failed; the engine goes back to the last durable byte and tries again.
+    /// A write or sync failed; the engine returns to the last durable byte and retries.
     IoError,
-    /// The log is not what it was; nothing is written until somebody decides. `log.integrity.fault` says in what way.
+    /// The log failed verification; writes stay refused until an administrator decides. `log.integrity.fault` describes
+    /// the fault.
     LogCorrupt,
 }

@@ -1,126 +1,128 @@
-//! What ties a log to what was known about it elsewhere: checkpoints, anchors, and the faults they reveal (L6).
+//! What is known about a log's integrity: signed checkpoints, anchors recorded outside of the volume, and the faults
+//! that comparing them with the log reveals.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The newest signed statement of an engine about its log, a C2SP checkpoint in a C2SP signed note.
+/// The newest signed checkpoint of a log: a C2SP checkpoint in a C2SP signed note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointView {
-    /// First line of the checkpoint: which log it speaks of.
+    /// First line of the checkpoint; identifies the log.
     pub origin: String,
-    /// Events it covers; also the sequence number of the last of them.
+    /// Number of events it covers; also the sequence number of the last of them.
     pub size: u64,
     /// Root of the Merkle tree over those events, 64 hex digits.
     pub root: String,
-    /// Verifier key in the form of C2SP signed notes, `NAME+ID+KEY`.
+    /// Verifier key in the C2SP signed note format, `NAME+ID+KEY`.
     pub key: String,
-    /// The signed note itself.
+    /// The signed note.
     pub note: String,
 }
 
-/// A point of the log's history that was recorded outside of its volume. The log must extend it.
+/// A state of the log that was recorded outside of its volume. The log must be an extension of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
-    /// Which log.
+    /// Identifies the log.
     pub origin: String,
-    /// Events it covers.
+    /// Number of events it covers.
     pub size: u64,
     /// Root of the Merkle tree over those events, 64 hex digits.
     pub root: String,
-    /// How many rollbacks had been accepted when it was recorded. Of two anchors the one with more of them is newer, then the
-    /// one with the larger size.
+    /// Number of rollbacks accepted before it was recorded. Of two anchors the one with more rollbacks is newer; if
+    /// equal, the one with the larger size.
     #[serde(default)]
     pub rollbacks: u64,
 }
 
-/// What the operator gives an engine, as a file at its start and through `POST /anchor` while it runs.
+/// The anchor that the operator passes to an engine, as a file at startup and through `POST /anchor` at runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GivenAnchor {
-    /// The volume is new: there is nothing the log could contradict.
+    /// The volume is new: there is no earlier state to compare the log with.
     New,
-    /// The log must extend this.
+    /// The log must extend this anchor.
     Known {
-        /// What was recorded.
+        /// The recorded state.
         anchor: Anchor,
-        /// Present after somebody accepted that the log is shorter than it was: the engine records it as an event.
+        /// Present after an administrator accepted that the log is shorter than recorded: the engine records the
+        /// decision as an event.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accepted: Option<AcceptedRollback>,
     },
-    /// The volume was kept and nobody knows what it held: a log with events in it is not written to.
+    /// The volume was kept but its earlier state is not known: a log that contains events is not written to.
     Missing,
 }
 
-/// Somebody's decision to go on with less history than there was.
+/// An administrator's decision to continue with a log that is shorter than recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptedRollback {
-    /// Number of this decision for this engine, from 1.
+    /// Number of this decision for this engine, counted from 1.
     pub number: u64,
-    /// Size of the anchor that was given up.
+    /// Size of the anchor that was given up, events.
     pub from_size: u64,
     /// Root of the anchor that was given up, 64 hex digits.
     pub from_root: String,
-    /// Size of the log as it was accepted.
+    /// Size of the accepted log, events.
     pub to_size: u64,
-    /// Root of the log as it was accepted, 64 hex digits.
+    /// Root of the accepted log, 64 hex digits.
     pub to_root: String,
-    /// Why, in the words of whoever decided.
+    /// Reason given by the administrator.
     pub reason: String,
 }
 
-/// What is known about the log beyond its last event.
+/// Result of verifying the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrityHealth {
-    /// Every event up to this one has been read back and verified by this process.
+    /// Sequence number up to which this process has read back and verified every event.
     pub verified_through: u64,
-    /// When the last complete verification ended.
+    /// When the last complete verification ended. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
-    /// The newest anchor this engine was given and found its log to extend.
+    /// The newest anchor given to this engine that its log extends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
-    /// Why nothing is written; reads of what verifies go on.
+    /// Why writes are refused; events that verify can still be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<IntegrityFault>,
 }
 
-/// A log that is not what it was.
+/// A failed verification of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrityFault {
-    /// In what way.
+    /// Kind of the fault.
     pub kind: IntegrityFaultKind,
-    /// The same for a person, with what to do.
+    /// Human-readable description, and what to do.
     pub message: String,
-    /// First event that is missing or wrong, as far as it is known; else 0.
+    /// Sequence number of the first event that is missing or wrong; 0 if not known.
     pub seq: u64,
-    /// File name of the segment.
+    /// File name of the segment with the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<String>,
-    /// Line in the segment, from 1.
+    /// Line in the segment, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Where that line starts in the segment, bytes.
+    /// Offset of that line in the segment, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub byte: Option<u64>,
 }
 
-/// In what way a log is not what it was.
+/// Kind of a log integrity fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntegrityFaultKind {
-    /// It ends before the anchor: its tail was dropped, or the volume is an older copy.
+    /// The log ends before the anchor: its tail was dropped, or the volume is an older copy.
     Truncated,
-    /// It goes on from an older state in another way: this engine's key signed two histories.
+    /// The log continues differently from an older state: this engine's key signed two histories.
     Forked,
     /// It is the log of another engine.
     ForeignLog,
-    /// It is whole in itself, and not what was anchored, nor signed by this engine's key.
+    /// The log is consistent in itself, but is neither what was anchored nor signed by this engine's key.
     Rewritten,
-    /// It does not verify in itself.
+    /// The log is not consistent in itself.
     Corrupt,
-    /// It has events, and what it held before is recorded nowhere.
+    /// The log contains events, but no anchor was recorded for it.
     AnchorMissing,
 }
 
@@ -129,7 +131,8 @@ pub enum IntegrityFaultKind {
 pub struct CheckpointAnswer {
     /// The newest checkpoint.
     pub checkpoint: CheckpointView,
-    /// Proof that it extends the tree of the size asked for with `?extends=SIZE`: hashes of 64 hex digits, as in RFC 9162.
+    /// Proof that the checkpoint extends the tree of the size given in `?extends=SIZE`: hashes of 64 hex digits, as in
+    /// RFC 9162.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Vec<String>>,
 }

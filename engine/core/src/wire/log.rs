@@ -1,4 +1,4 @@
-//! `/v1/events` and `/v1/log/head`.
+//! `/v1/events` and `/v1/log/head`: append events, and read the log.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use super::patterns::{ID_PATTERN, NAME_PATTERN};
 use crate::limits::{BATCH_EVENTS_MAX, CAUSES_MAX, NAME_CHARS_MAX};
 
-/// Body of `POST /v1/events`: all of them become durable, or none.
+/// Body of `POST /v1/events`. The batch is atomic: all of its events become durable, or none.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppendEvents {
-    /// In the order they are to have in the log.
+    /// The events, 1 to 1,000, in the order in which they are appended.
     #[serde(deserialize_with = "super::object::each")]
     #[schemars(length(min = 1, max = BATCH_EVENTS_MAX))]
     pub events: Vec<EventRequest>,
@@ -22,27 +22,27 @@ pub struct AppendEvents {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventRequest {
-    /// Kind of event, such as `task.proposed`.
+    /// Event type, such as `task.proposed`; at most 64 characters.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: String,
-    /// Who did it; default `anonymous`.
+    /// Actor that caused the event; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
-    /// What it belongs to; default `default`.
+    /// Project of the event; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
-    /// The conversation it came from.
+    /// Session of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
-    /// Ids of the events it follows from.
+    /// Ids of the events that caused it, at most 64.
     #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = CAUSES_MAX), inner(regex(pattern = ID_PATTERN)))]
     pub causes: Vec<String>,
-    /// Any JSON object; kept byte for byte.
+    /// Any JSON object up to 1 MiB; kept byte for byte.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub payload: Box<RawValue>,
 }
@@ -52,25 +52,26 @@ pub struct EventRequest {
 pub struct Appended {
     /// Sequence number of the first event of the batch.
     pub first_seq: u64,
-    /// Sequence number of the last one.
+    /// Sequence number of the last event of the batch.
     pub last_seq: u64,
-    /// Hash of the last one, 64 hex digits.
+    /// Hash of the last event, 64 hex digits.
     pub hash: String,
 }
 
 /// Answer to `GET /v1/events`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
-    /// In log order, starting after the sequence number asked for.
+    /// Events in log order, starting after the requested sequence number.
     pub events: Vec<EventView>,
     /// Sequence number of the last durable event of the log.
     pub head_seq: u64,
-    /// With filters: the event to go on after. Behind it nothing was looked at.
+    /// Set for requests with filters: continue with `after` set to this sequence number. Events behind it were not
+    /// examined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u64>,
 }
 
-/// One event as it stands in the log.
+/// One event as stored in the log.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     /// Sequence number, from 1.
@@ -79,28 +80,28 @@ pub struct EventView {
     pub id: String,
     /// When the engine accepted it.
     pub time: Timestamp,
-    /// Kind of event.
+    /// Event type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Who did it.
+    /// Actor that caused the event.
     pub actor: String,
-    /// What it belongs to.
+    /// Project of the event.
     pub project: String,
-    /// The conversation it came from.
+    /// Session of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// Ids of the events it follows from.
+    /// Ids of the events that caused it.
     pub causes: Vec<String>,
     /// Hash of this event, 64 hex digits.
     pub hash: String,
-    /// Exactly the bytes that were appended; null when they were forgotten.
+    /// The payload, exactly the bytes that were appended; null once it was forgotten.
     pub payload: Box<RawValue>,
 }
 
 /// Answer to `GET /v1/log/head`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogHead {
-    /// Minted when the log was created.
+    /// Id of the log. Created together with the log; never changes.
     pub log_id: String,
     /// Sequence number of the last durable event; 0 when there is none.
     pub seq: u64,

@@ -1,4 +1,4 @@
-//! `/v1/memories` and `/v1/search`.
+//! `/v1/memories` and `/v1/search`: save, read, invalidate and search memories.
 
 use std::collections::BTreeMap;
 
@@ -17,60 +17,60 @@ use crate::limits::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveMemory {
-    /// The memory itself, at most 1 MiB of UTF-8.
+    /// The text of the memory, at most 1 MiB of UTF-8.
     #[schemars(length(min = 1, max = CONTENT_BYTES_MAX), regex(pattern = TEXT_PATTERN))]
     pub content: String,
-    /// A line to recognise it by.
+    /// Title, at most 120 characters in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = TITLE_CHARS_MAX), regex(pattern = LINE_PATTERN))]
     pub title: Option<String>,
-    /// What it belongs to; default `default`.
+    /// Project of the memory; default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: Option<String>,
-    /// Kind of memory; default `note`.
+    /// Memory type; default `note`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub kind: Option<String>,
-    /// Words to find it by.
+    /// Tags, at most 32 of 64 characters each.
     #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub tags: Vec<String>,
-    /// The conversation it came from.
+    /// Session in which the memory is saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
-    /// Who says so; default `anonymous`.
+    /// Actor that saves the memory; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
-    /// When it happened, if not now. RFC 3339.
+    /// When the described event happened; default now. RFC 3339.
     #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
-    /// Since when it is true; default: when it happened, or now if that is earlier. RFC 3339, counted in microseconds.
+    /// Start of validity; default the earlier of `occurred_at` and now. RFC 3339, in microseconds.
     #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
-    /// Names of the entities it is about, at most 32: the graph leads to it from them.
+    /// Names of the entities the memory is about, at most 32. They connect the memory with the graph.
     #[serde(deserialize_with = "super::object::or_default", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MEMORY_ENTITIES_MAX), inner(length(min = 1, max = ENTITY_NAME_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     pub entities: Vec<String>,
-    /// What is done when a memory of the project has the same text already; default: what the engine is configured for.
+    /// What to do if a valid memory of the project already has the same text; default: the engine's configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_text: Option<SameText>,
 }
 
-/// What is done when a memory of the project, which is true now, has the same text already.
+/// What to do if a valid memory of the project already has the same text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SameText {
-    /// The memory is saved, and the answer names the earlier one.
+    /// Save the memory; the answer also names the earlier one.
     #[default]
     Say,
-    /// Nothing is written, and the answer is the earlier memory.
+    /// Write nothing; the answer describes the earlier memory.
     SaveOnce,
 }
 
-/// Answer to `POST /v1/memories`: the memory is durable.
+/// Answer to `POST /v1/memories`. The memory is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Saved {
     /// The memory's id, 32 hex digits.
@@ -79,53 +79,53 @@ pub struct Saved {
     pub seq: u64,
     /// Hash of its event, 64 hex digits.
     pub hash: String,
-    /// Id of the earlier memory of the project with the same text, when there is one and both are true; the same as `id` when
+    /// Id of an earlier memory of the project with the same text, if there is one and both are valid; equals `id` when
     /// nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_as: Option<String>,
 }
 
-/// Body of `POST /v1/memories/{id}/invalidate`: the memory stays and is true no longer.
+/// Body of `POST /v1/memories/{id}/invalidate`: ends the validity of a memory. The memory itself is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvalidateMemory {
-    /// First moment at which it is not true any more; default now. RFC 3339, counted in microseconds. May lie ahead; may not
-    /// lie before the memory's `valid_from`, and only before an end that is known already.
+    /// First moment at which the memory is no longer valid; default now. RFC 3339, in microseconds. May be in the
+    /// future. Must not be before the memory's `valid_from`; if an end is already set, must be before that end.
     #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Why.
+    /// Reason, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
-    /// Id of the memory that is true instead.
+    /// Id of the memory that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = ID_PATTERN))]
     pub superseded_by: Option<String>,
-    /// The conversation it came from.
+    /// Session in which the memory is invalidated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub session: Option<String>,
-    /// Who says so; default `anonymous`.
+    /// Actor that invalidates the memory; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
-/// When a memory is true, as far as was known at the moment asked about.
+/// Period in which a memory is valid, as known in the requested state of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Validity {
-    /// First moment, in whole microseconds.
+    /// First moment at which it is valid, in microseconds. RFC 3339.
     pub from: Timestamp,
-    /// First moment at which it is not true any more; absent while no end is known.
+    /// First moment at which it is no longer valid; absent while no end is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Id of the event that says so.
+    /// Id of the event that set the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalidated_by: Option<String>,
-    /// Why.
+    /// Reason for the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Id of the memory that is true instead.
+    /// Id of the memory that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<String>,
 }
@@ -139,127 +139,130 @@ pub struct MemoryView {
     pub seq: u64,
     /// Hash of its event, 64 hex digits.
     pub hash: String,
-    /// Title, or empty.
+    /// Title; empty if it has none.
     pub title: String,
-    /// The memory itself, as it was saved.
+    /// The text of the memory, as it was saved.
     pub content: String,
-    /// What it belongs to.
+    /// Project of the memory.
     pub project: String,
-    /// Kind of memory.
+    /// Memory type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Words to find it by.
+    /// Tags.
     pub tags: Vec<String>,
-    /// Names of the entities it is about, in alphabetical order.
+    /// Names of the entities the memory is about, in alphabetical order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entities: Vec<String>,
-    /// Who said so.
+    /// Actor that saved the memory.
     pub actor: String,
-    /// The conversation it came from.
+    /// Session in which it was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// When it happened.
+    /// When the described event happened. RFC 3339.
     pub occurred_at: Timestamp,
-    /// When the engine accepted it.
+    /// When the engine accepted the memory. RFC 3339.
     pub created_at: Timestamp,
-    /// When it is true.
+    /// When the memory is valid.
     pub validity: Validity,
-    /// What was said about its use, if anything was.
+    /// Summary of the feedback on the memory; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feedback: Option<FeedbackSummary>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
-/// How memories are found.
+/// How a search finds memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchMode {
-    /// By words, meaning, and the structure memories were saved in, all together.
+    /// Combines words, meaning, and the structure in which memories were saved.
     #[default]
     Hybrid,
-    /// By words alone; each of them has to occur.
+    /// Words only; every word of the query must occur.
     Lexical,
 }
 
 /// Answer to `GET /v1/search`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchAnswer {
-    /// Best first.
+    /// The memories found, best first.
     pub items: Vec<SearchHit>,
-    /// How many there are in all; counting stops at 100,000. Of a hybrid search, how many were ranked.
+    /// Total number of matches; counting stops at 100,000. For a hybrid search, the number of memories that were
+    /// ranked.
     pub total: u64,
-    /// Whether counting stopped, so that there are at least `total`.
+    /// Whether counting stopped early: there are at least `total` matches.
     #[serde(default)]
     pub total_is_bound: bool,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
-    /// How memories were found.
+    /// Search mode that was used.
     #[serde(default)]
     pub mode: SearchMode,
-    /// Version of the weights that ranked them; empty for a search by words alone.
+    /// Version of the weights used for ranking; empty for a lexical search.
     #[serde(default)]
     pub weights: String,
-    /// Lanes that took no part, and why. The answer is right as far as it goes.
+    /// Retrieval lanes that were not used, and why. The answer is correct, but may miss memories that only these lanes
+    /// find.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<Degraded>,
 }
 
-/// A lane that took no part in an answer.
+/// A retrieval lane that was not used for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
-    /// Which lane.
+    /// Name of the lane.
     pub lane: String,
-    /// Why: `loading`, `too_many_projects`, `embedding` when too few memories have a vector of the outside model yet; of a service
-    /// outside `embedding_` or `rerank_` and how it failed, such as `embedding_timeout`.
+    /// Reason: `loading`, `too_many_projects`, or `embedding` when too few memories have a vector of the external model
+    /// yet. For an external service, `embedding_` or `rerank_` followed by the kind of failure, such as
+    /// `embedding_timeout`.
     pub reason: String,
 }
 
-/// One memory found.
+/// One memory found by a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
     /// The memory's id.
     pub id: String,
-    /// Sequence number of the event it comes from.
+    /// Sequence number of the memory's event.
     pub seq: u64,
-    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    /// Citation: `SEQ:HASH` with the first 12 hex digits of the event's hash.
     pub citation: String,
-    /// Title, or empty.
+    /// Title; empty if it has none.
     pub title: String,
-    /// The part of the content around the first word that matches, at most 240 characters.
+    /// Excerpt of the content around the first matching word, at most 240 characters.
     pub snippet: String,
-    /// Higher is better: a weighted sum of features between 0 and about 1, or BM25 of a search by words alone; 0 when no words were
-    /// asked for.
+    /// Relevance, higher is better. Hybrid search: a weighted sum of features, between 0 and about 1. Lexical search:
+    /// BM25. 0 for a search without a query.
     pub score: f64,
-    /// What it belongs to.
+    /// Project of the memory.
     pub project: String,
-    /// Kind of memory.
+    /// Memory type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Words to find it by.
+    /// Tags.
     pub tags: Vec<String>,
-    /// Who said so.
+    /// Actor that saved the memory.
     #[serde(default)]
     pub actor: String,
-    /// The conversation it came from.
+    /// Session in which it was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// When it happened.
+    /// When the described event happened. RFC 3339.
     pub occurred_at: Timestamp,
-    /// When the engine accepted it.
+    /// When the engine accepted the memory. RFC 3339.
     pub created_at: Timestamp,
-    /// When it is true.
+    /// When the memory is valid.
     pub validity: Validity,
-    /// Asked for with `explain=true`: each feature that is not 0, what it was and what it added to the score.
+    /// Only with `explain=true`: each feature that is not 0, its value and its contribution to the score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breakdown: Option<BTreeMap<String, FeatureView>>,
 }
 
-/// What a feature was, and what it added to the score.
+/// Value of a ranking feature, and its contribution to the score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FeatureView {
-    /// Its value; those of lanes lie between 0 and 1 among all that were ranked.
+    /// Value of the feature. Values of lanes are scaled to 0 to 1 across all ranked memories.
     pub value: f64,
-    /// Its value times its weight.
+    /// Value times weight.
     pub points: f64,
 }

@@ -1,7 +1,7 @@
-//! The JSON that crosses the network. Everybody who talks to an engine (its own HTTP layer, the operator, tests)
-//! uses these types, so that a change of shape is a compile error on both sides.
+//! JSON types of the HTTP APIs. The engine's HTTP layer, the operator and the tests share them, so that a change of
+//! shape is a compile error on both sides.
 //!
-//! Requests refuse unknown fields; answers are open, so that an older reader accepts a newer engine.
+//! Requests reject unknown fields. Answers may gain fields, so that an older client accepts a newer engine.
 
 mod adapter;
 mod batch;

@@ -1,4 +1,4 @@
-//! Times within requests. What is no time is refused with an example of one, wherever it stands.
+//! Reads times in requests. A text that is not an RFC 3339 time is refused with an example of one.
 
 use std::fmt;
 
@@ -8,19 +8,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What a time has to be, for whoever sent something else.
+/// What a time must look like; part of the error message.
 pub const RULE: &str = "a time such as 2026-01-31T12:00:00Z (RFC 3339, with Z or an offset)";
 
-/// Offsets from UTC are less than a day, seconds.
+/// Upper bound of offsets from UTC, exclusive, seconds.
 const OFFSET_MAX: i32 = 24 * 60 * 60;
-/// Where moments are counted from.
+/// The Unix epoch.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The last moment: a whole second, so that it is one in microseconds too, in which moments are compared.
+/// The latest time that can be stored. It is a whole number of seconds, so that it is exact in microseconds, in which
+/// times are compared.
 pub const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
 
-/// Reads a time of RFC 3339. The last one that can be kept is 9999-12-30T22:00Z; later ones are taken for it: whoever writes the end
-/// of the calendar means that something never ends.
+/// Reads an RFC 3339 time. The latest time that can be stored is 9999-12-30T22:00Z; later times are lowered to it,
+/// because a time at the end of the calendar is meant to say "never ends".
 pub fn read(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     let offset = pieces.to_numeric_offset()?.seconds();

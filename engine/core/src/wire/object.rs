@@ -1,5 +1,5 @@
-//! Objects within requests. A derived struct also reads a list, its items taken for the fields in order: what is described
-//! as an object has to be one.
+//! Deserialises objects in requests and refuses lists in their place. A derived struct would also accept a list and
+//! take its items for the fields in order.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,7 +24,7 @@ pub(super) fn each_or_none<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(objects.into_iter().map(|Object(read)| read).collect())
 }
 
-/// Reads a value, or null for what counts when nothing is said.
+/// Reads a value, or null for the default.
 pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

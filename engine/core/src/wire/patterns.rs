@@ -1,12 +1,12 @@
-//! Forms of text fields as patterns of JSON Schema, for those who write requests by a description of the API. What
-//! counts is [`crate::request`]; a test there holds the two together.
+//! JSON Schema patterns for text fields, for clients that build requests from the API description. The binding checks
+//! are in [`crate::request`]; a test there verifies that both agree.
 
 /// A name: one line that is not blank.
 pub const NAME_PATTERN: &str =
     r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$";
-/// One line, perhaps empty.
+/// One line; may be empty.
 pub const LINE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-/// Text that is not blank.
+/// Text that is not only white space.
 pub const TEXT_PATTERN: &str = r"\S";
 /// A segment of a namespace: a name without full stops.
 pub const SEGMENT_PATTERN: &str =

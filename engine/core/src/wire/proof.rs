@@ -1,11 +1,11 @@
-//! Proofs about the log, to be checked by whoever does not trust the engine.
+//! Proofs about the log, for clients that verify it without trusting the engine.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Answer to `GET /v1/log/proof/{seq}`: a receipt. With the verifier key it proves that the event is in the log the
-/// checkpoint speaks of.
+/// Answer to `GET /v1/log/proof/{seq}`: a receipt. Together with the verifier key it proves that the event is part of
+/// the log that the checkpoint covers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct InclusionAnswer {
     /// Sequence number of the event.
@@ -13,15 +13,15 @@ pub struct InclusionAnswer {
     /// The hashed part of the event, byte for byte as it is stored.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub envelope: Box<RawValue>,
-    /// SHA-256 of those bytes, 64 hex digits: the data of the leaf.
+    /// SHA-256 of the envelope's bytes, 64 hex digits: the data of the leaf.
     pub hash: String,
-    /// Number of the leaf, from 0.
+    /// Index of the leaf, counted from 0.
     pub index: u64,
-    /// Leaves of the tree.
+    /// Size of the tree: its number of leaves.
     pub size: u64,
     /// Inclusion proof as in RFC 9162, hashes of 64 hex digits.
     pub proof: Vec<String>,
-    /// Signed note with the size and the root of the tree.
+    /// The checkpoint: a signed note with the size and the root of the tree.
     pub checkpoint: String,
 }
 
@@ -30,11 +30,11 @@ pub struct InclusionAnswer {
 pub struct ConsistencyAnswer {
     /// Size of the older tree.
     pub from: u64,
-    /// Its root, 64 hex digits.
+    /// Root of the older tree, 64 hex digits.
     pub from_root: String,
     /// Size of the newer tree.
     pub to: u64,
-    /// Its root, 64 hex digits.
+    /// Root of the newer tree, 64 hex digits.
     pub to_root: String,
     /// Consistency proof as in RFC 9162, hashes of 64 hex digits.
     pub proof: Vec<String>,

@@ -1,9 +1,9 @@
-//! Errors as clients see them.
+//! Error answers of the API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Body of every answer that is not a success.
+/// Body of every answer with an error status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
@@ -13,32 +13,32 @@ pub struct ErrorBody {
 /// What went wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorDetail {
-    /// Stable; programs decide on this.
+    /// Stable error code, for use by programs.
     pub code: ErrorCode,
-    /// For a person: what is wrong.
+    /// Human-readable: what is wrong.
     pub message: String,
-    /// For a person: what to do.
+    /// Human-readable: what to do.
     pub hint: String,
 }
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)+) => {
-        /// Every code the API answers with; each has one HTTP status.
+        /// Error codes of the API. Each code has one HTTP status.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $text)] $name,)+
         }
 
         impl ErrorCode {
-            /// All of them, in the order of the documentation.
+            /// All codes, in the order of the documentation.
             pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name,)+];
 
-            /// The code as it stands in the answer.
+            /// The code as sent in the answer.
             pub const fn as_str(self) -> &'static str {
                 match self { $(ErrorCode::$name => $text,)+ }
             }
 
-            /// The HTTP status it comes with.
+            /// The HTTP status sent with the code.
             pub const fn status(self) -> u16 {
                 match self { $(ErrorCode::$name => $status,)+ }
             }
@@ -47,62 +47,63 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The request breaks a rule that its message names.
+    /// The request breaks a rule, which the message names.
     InvalidArgument = "INVALID_ARGUMENT", 400;
     /// No memory has this id.
     EntryNotFound = "ENTRY_NOT_FOUND", 404;
-    /// The memory is not true at the moment asked about.
+    /// The memory is not valid at the requested time.
     EntryNotValid = "ENTRY_NOT_VALID", 404;
-    /// There is no item under this namespace and key.
+    /// There is no item with this namespace and key.
     ItemNotFound = "ITEM_NOT_FOUND", 404;
     /// No entity of the project has this name.
     EntityNotFound = "ENTITY_NOT_FOUND", 404;
-    /// No such path.
+    /// The path does not exist.
     NotFound = "NOT_FOUND", 404;
-    /// The path exists, the method does not.
+    /// The path exists, but does not support the method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
     /// The request did not arrive in time.
     RequestTimeout = "REQUEST_TIMEOUT", 408;
-    /// The memory's validity ends already, no later than asked for.
+    /// The memory's validity already ends at or before the requested time.
     AlreadyInvalidated = "ALREADY_INVALIDATED", 409;
-    /// The plan that was made is not what the rules give now.
+    /// Applying the rules now gives a different plan; make a new plan.
     PlanChanged = "PLAN_CHANGED", 409;
-    /// More would be removed than usual, and nobody named how much.
+    /// The run would remove more memories than the spike guard allows; confirm the number with `override_spike_guard`.
     SpikeGuard = "SPIKE_GUARD", 409;
-    /// The item has another version than the request was made for.
+    /// The item's current version differs from the one in the request.
     VersionConflict = "VERSION_CONFLICT", 409;
-    /// The body is larger than any request may be.
+    /// The body exceeds the size limit for requests.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
-    /// What was asked for is larger than any answer may be.
+    /// The answer would exceed the size limit; request less.
     AnswerTooLarge = "ANSWER_TOO_LARGE", 400;
-    /// The body is not declared as JSON.
+    /// The `Content-Type` is not JSON.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415;
-    /// The idempotency key was used with another body.
+    /// The idempotency key was already used with a different request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 422;
-    /// It holds a secret, or personal data where that cannot be redacted; the message names the detector and the field.
+    /// The request contains a secret, or personal data in a field where it cannot be redacted; the message names the
+    /// detector and the field.
     PolicyBlocked = "POLICY_BLOCKED", 422;
-    /// The key of the tokens that stand for personal data in names is not there.
+    /// The key for pseudonyms of personal data in names is missing.
     PseudonymKeyLost = "PSEUDONYM_KEY_LOST", 503;
-    /// Too often, or too much at once, from one address; come back after `Retry-After` seconds.
+    /// Too many requests from one address; retry after `Retry-After` seconds.
     RateLimited = "RATE_LIMITED", 429;
-    /// The request line and headers are longer than any may be.
+    /// The request line and headers exceed the size limit.
     HeadTooLarge = "HEAD_TOO_LARGE", 431;
-    /// A fault of the engine; the log has the details.
+    /// An internal error of the engine; the details are in the engine's log output.
     Internal = "INTERNAL", 500;
-    /// Too much is waiting; come back after `Retry-After` seconds.
+    /// Too many requests are waiting; retry after `Retry-After` seconds.
     Overloaded = "OVERLOADED", 503;
-    /// The engine is stopping.
+    /// The engine is shutting down.
     ShuttingDown = "SHUTTING_DOWN", 503;
-    /// The volume is full; reads go on, writes resume by themselves when there is space.
+    /// The volume is full. Reads continue; writes resume automatically once there is space.
     StorageFull = "STORAGE_FULL", 503;
-    /// The volume failed; writes resume by themselves when it works again.
+    /// The volume failed. Writes resume automatically once it works again.
     StorageFailure = "STORAGE_FAILURE", 503;
-    /// The chain does not verify; nothing is written.
+    /// The log failed verification; writes are refused.
     LogCorrupt = "LOG_CORRUPT", 503;
-    /// The projection is being built; reads come back by themselves.
+    /// The projection is being rebuilt; reads resume automatically.
     ProjectionUnavailable = "PROJECTION_UNAVAILABLE", 503;
-    /// What was written is not readable yet; come back after `Retry-After` seconds.
+    /// The requested event cannot be read yet; retry after `Retry-After` seconds.
     ProjectionBehind = "PROJECTION_BEHIND", 503;
-    /// The search takes longer than any may.
+    /// The search exceeded its time limit.
     QueryTimeout = "QUERY_TIMEOUT", 504;
 }

@@ -1,4 +1,4 @@
-//! `/v1/retention`.
+//! `/v1/retention`: plans and applies retention rules.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -11,19 +11,19 @@ use crate::limits::{
     RETENTION_OVERRIDES_MAX,
 };
 
-/// Which memories may stay. What breaks either rule goes.
+/// Retention rules. A memory that breaks either limit is removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRules {
-    /// Memories accepted longer ago than this go; 1 to 36,500.
+    /// Maximum age since the memory was accepted, days; 1 to 36,500. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = RETENTION_AGE_DAYS_MAX))]
     pub max_age_days: Option<u32>,
-    /// The newest so many of each project stay; 1 to 1,000,000,000.
+    /// Number of newest memories to keep in each project; 1 to 1,000,000,000. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = RETENTION_ENTRIES_MAX))]
     pub max_entries_per_project: Option<u64>,
-    /// Projects with rules of their own, which take the place of both above; at most 1,000.
+    /// Projects with their own limits, which replace both limits above; at most 1,000.
     #[serde(
         deserialize_with = "super::object::each_or_none",
         default,
@@ -31,36 +31,36 @@ pub struct RetentionRules {
     )]
     #[schemars(length(max = RETENTION_OVERRIDES_MAX))]
     pub projects: Vec<ProjectRules>,
-    /// What happens to what goes.
+    /// How memories are removed.
     #[serde(deserialize_with = "super::object::or_default", default)]
     pub action: RetentionAction,
 }
 
-/// Rules of one project; one without any keeps everything.
+/// Limits for one project. Without any limit, the project keeps everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectRules {
-    /// Its name.
+    /// Name of the project.
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub project: String,
-    /// As above.
+    /// Maximum age since the memory was accepted, days; 1 to 36,500. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = RETENTION_AGE_DAYS_MAX))]
     pub max_age_days: Option<u32>,
-    /// As above.
+    /// Number of newest memories to keep; 1 to 1,000,000,000. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = RETENTION_ENTRIES_MAX))]
     pub max_entries: Option<u64>,
 }
 
-/// What happens to what goes.
+/// How memories are removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RetentionAction {
-    /// It is forgotten for good.
+    /// Forget them for good.
     #[default]
     Forget,
-    /// It is true no longer and stays readable as the past.
+    /// End their validity; they can still be read as history.
     Invalidate,
 }
 
@@ -68,34 +68,34 @@ pub enum RetentionAction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRetention {
-    /// Default: those of the engine's configuration.
+    /// The rules; default those in the engine's configuration.
     #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
-    /// Ages are counted at this moment; default now. May not lie ahead.
+    /// Time at which ages are computed; default now. Must not be in the future. RFC 3339.
     #[serde(deserialize_with = "super::moment::maybe", default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
-    /// First of the ids that the answer names, in the order of the log; default 0.
+    /// Index of the first id to return, in log order; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// How many ids it names, at most 1,000, which is the default.
+    /// Most ids to return, 0 to 1,000; default 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = RETENTION_IDS_MAX))]
     pub limit: Option<u64>,
 }
 
-/// How many memories go by which rule.
+/// Number of memories to remove, by the limit they break.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleCounts {
-    /// By age alone.
+    /// Break only the age limit.
     pub age: u64,
-    /// By the number of entries alone.
+    /// Break only the limit on the number of memories.
     pub entries: u64,
-    /// By both.
+    /// Break both limits.
     pub both: u64,
 }
 
 impl RuleCounts {
-    /// Counts one.
+    /// Adds one memory.
     pub fn add(&mut self, age: bool, entries: bool) {
         match (age, entries) {
             (true, true) => self.both += 1,
@@ -106,51 +106,52 @@ impl RuleCounts {
     }
 }
 
-/// What a project loses.
+/// What would be removed from a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectPlan {
-    /// Its name.
+    /// Name of the project.
     pub project: String,
-    /// All its memories.
+    /// Number of memories the project has.
     pub total: u64,
-    /// Those that go.
+    /// Number of memories to remove.
     pub memories: u64,
-    /// Bytes of their contents.
+    /// Size of their contents, bytes.
     pub bytes: u64,
-    /// By rule.
+    /// The memories to remove, by the limit they break.
     pub counts: RuleCounts,
 }
 
-/// Answer to `POST /v1/retention/plan`: nothing was changed.
+/// Answer to `POST /v1/retention/plan`. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionPlan {
-    /// Names this plan: 64 hex digits.
+    /// Hash that identifies this plan, 64 hex digits.
     pub plan_hash: String,
     /// The rules in the form that was hashed.
     pub rules: RetentionRules,
-    /// The moment ages were counted at.
+    /// Time at which ages were computed. RFC 3339.
     pub as_of: Timestamp,
-    /// The state of the log it was made for.
+    /// Sequence number of the last event that the plan reflects.
     pub applied_seq: u64,
-    /// Memories that go.
+    /// Number of memories to remove.
     pub memories: u64,
-    /// There are more than one run removes: these are the oldest.
+    /// Whether more memories break the rules than one run removes; the plan then contains the oldest.
     pub more: bool,
-    /// Bytes of their contents.
+    /// Size of their contents, bytes.
     pub bytes: u64,
-    /// By rule.
+    /// The memories to remove, by the limit they break.
     pub by_rule: RuleCounts,
-    /// By project, those that lose something.
+    /// The projects from which memories would be removed.
     pub by_project: Vec<ProjectPlan>,
-    /// When the oldest of them was accepted.
+    /// When the oldest of them was accepted. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
-    /// When the newest of them was accepted.
+    /// When the newest of them was accepted. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Timestamp>,
-    /// Ids, as many as were asked for.
+    /// Ids of the memories to remove: the page requested with `offset` and `limit`.
     pub ids: Vec<String>,
-    /// Why it is refused unless `override_spike_guard` names the number of memories.
+    /// Why the spike guard would refuse the plan unless `override_spike_guard` gives the number of memories. Empty if
+    /// it would not.
     pub spikes: Vec<String>,
 }
 
@@ -158,24 +159,24 @@ pub struct RetentionPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRetention {
-    /// Of the plan.
+    /// `plan_hash` of the plan.
     pub plan_hash: String,
-    /// As in the request for the plan.
+    /// `rules` as sent in the request for the plan.
     #[serde(deserialize_with = "super::object::maybe", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RetentionRules>,
-    /// As in the plan.
+    /// `as_of` of the plan.
     #[serde(deserialize_with = "super::moment::exact")]
     pub as_of: Timestamp,
-    /// As in the plan.
+    /// `applied_seq` of the plan.
     pub applied_seq: u64,
-    /// Goes past the guard: the number of memories, exactly.
+    /// Overrides the spike guard: must be exactly the number of memories in the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub override_spike_guard: Option<u64>,
-    /// Why.
+    /// Reason, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
-    /// Who says so; default `anonymous`.
+    /// Actor that applies the plan; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
@@ -184,16 +185,16 @@ pub struct ApplyRetention {
 /// Answer to `POST /v1/retention/apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionApplied {
-    /// Of the plan that was carried out.
+    /// `plan_hash` of the applied plan.
     pub plan_hash: String,
-    /// Memories that went.
+    /// Number of memories removed.
     pub memories: u64,
-    /// Bytes of their contents.
+    /// Size of their contents, bytes.
     pub bytes: u64,
-    /// The event that says so.
+    /// The event that records the run.
     pub audit: RecordedEvent,
-    /// Nothing is pending.
+    /// Whether the removal is complete: no place of this engine is pending.
     pub complete: bool,
-    /// As in the answer to `POST /v1/forget`; empty when memories were invalidated.
+    /// As in the answer to `POST /v1/forget`; empty if the memories were invalidated.
     pub places: Vec<PlaceReport>,
 }

@@ -1,4 +1,4 @@
-//! `/v1/retrieval/weights`.
+//! `/v1/retrieval/weights`: weights of the ranking features.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ use crate::retrieval::weights::WEIGHT_MAX;
 /// Answer to `GET /v1/retrieval/weights`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightsView {
-    /// Which weights these are: `default-N` for those of the program, the id of the event that set them for others. Answers to
-    /// searches name it.
+    /// Version of the weights: `default-N` for the built-in weights, otherwise the id of the event that set them.
+    /// Search answers report it.
     pub version: String,
-    /// What each feature counts; those that are not here count nothing. They are divided by their sum when they are used.
+    /// Weight of each feature; features not listed have weight 0. Weights are divided by their sum before use.
     pub weights: BTreeMap<String, f64>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
-/// Body of `PUT /v1/retrieval/weights`: these and no others count from now on.
+/// Body of `PUT /v1/retrieval/weights`: replaces all weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetWeights {
-    /// A number for each feature that counts. Their sum must be more than 0.
+    /// A weight for each feature to use; features not listed get weight 0. The sum must be more than 0.
     #[schemars(schema_with = "weights")]
     pub weights: BTreeMap<String, f64>,
-    /// Why.
+    /// Reason, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = REASON_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub reason: Option<String>,
-    /// Who says so; default `anonymous`.
+    /// Actor that sets the weights; default `anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     pub actor: Option<String>,
 }
 
-/// Numbers by the names of features.
+/// Schema of the weights: an object with a number for each feature.
 fn weights(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -48,10 +48,10 @@ fn weights(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The weights are durable.
+/// Answer to `PUT /v1/retrieval/weights`. The weights are durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightsSet {
-    /// Their version.
+    /// Version of the new weights.
     pub version: String,
     /// Sequence number of the event that set them.
     pub seq: u64,

@@ -1,4 +1,5 @@
-//! `/v1/timeline` and `/v1/memories/{id}/history`: what happened around a memory, and to it.
+//! `/v1/timeline` and `/v1/memories/{id}/history`: the memories around a point of the log, and the events about one
+//! memory.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,64 +10,64 @@ use super::{EventView, Validity};
 /// Answer to `GET /v1/timeline`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineAnswer {
-    /// In the order of the log: those before the anchor, the anchor if it is a memory, those after it. Also memories that are
-    /// true no longer: a timeline tells what was said.
+    /// Memories in log order: those before the anchor, the anchor itself if it is a memory, and those after it.
+    /// Memories that are no longer valid are included.
     pub items: Vec<TimelineItem>,
-    /// Where in `items` the anchor is; absent when it is no memory, or is filtered out.
+    /// Index of the anchor in `items`; absent if the anchor is not a memory or was filtered out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<usize>,
-    /// The answer reflects the log up to this event.
+    /// Sequence number of the last event that the answer reflects.
     pub applied_seq: u64,
 }
 
 /// One memory of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineItem {
-    /// The memory's id.
+    /// Id of the memory.
     pub id: String,
-    /// Sequence number of its event.
+    /// Sequence number of the memory's event.
     pub seq: u64,
-    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    /// Citation: `SEQ:HASH` with the first 12 hex digits of the event's hash.
     pub citation: String,
-    /// Title, or empty.
+    /// Title; empty if it has none.
     pub title: String,
-    /// The start of the content, at most 240 characters.
+    /// Start of the content, at most 240 characters.
     pub snippet: String,
-    /// What it belongs to.
+    /// Project of the memory.
     pub project: String,
-    /// Kind of memory.
+    /// Memory type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The conversation it came from.
+    /// Session in which it was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// Who said so.
+    /// Actor that saved the memory.
     pub actor: String,
-    /// When it happened.
+    /// When the described event happened. RFC 3339.
     pub occurred_at: Timestamp,
-    /// When the engine accepted it.
+    /// When the engine accepted the memory. RFC 3339.
     pub created_at: Timestamp,
-    /// When it is true.
+    /// When the memory is valid.
     pub validity: Validity,
 }
 
 /// Answer to `GET /v1/memories/{id}/history`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryAnswer {
-    /// The memory's id.
+    /// Id of the memory.
     pub id: String,
-    /// Every event that saved, ended, rated or forgot it, in the order of the log, at most 1,000.
+    /// Every event that saved, invalidated, rated or forgot the memory, in log order; at most 1,000.
     pub events: Vec<HistoryEvent>,
-    /// There are more.
+    /// Whether there are more events.
     pub more: bool,
 }
 
 /// One event about a memory.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEvent {
-    /// `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    /// Citation: `SEQ:HASH` with the first 12 hex digits of the event's hash.
     pub citation: String,
-    /// The event as it stands in the log; its payload is null once it is forgotten.
+    /// The event as stored in the log; its payload is null once it was forgotten.
     #[serde(flatten)]
     pub event: EventView,
 }

@@ -227,7 +227,7 @@ fn a_policy_that_the_engine_would_refuse_is_refused() {
     check(
         policy(|policy| policy.block = names(&["github", "jwt", "jwt"])),
         &[
-            "spec.policy.block names \"github\", which is none of: private-key",
+            "spec.policy.block names \"github\", which is not one of: private-key",
             "spec.policy.block names \"jwt\" twice",
         ],
     );

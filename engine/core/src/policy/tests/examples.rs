@@ -1,5 +1,5 @@
-//! For each detector what it finds and what it lets pass. Secrets are put together here, so that the repository holds
-//! none.
+//! For each detector, texts that it matches and texts that it does not match. Secrets are assembled here, so that the
+//! repository contains none.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::*;
 use crate::policy::checks::base62_crc;
 
-/// Characters that look random and are always the same.
+/// Deterministic characters that look random.
 fn noise(alphabet: &[u8], len: usize) -> String {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let next = |_| {
@@ -40,7 +40,7 @@ fn jwt() -> String {
     joined(&[&part(r#"{"alg":"HS256","typ":"JWT"}"#), ".", &part(r#"{"sub":"1"}"#), ".", &any(43)])
 }
 
-/// Detector, a text with a secret that it finds, a text that looks like it.
+/// Detector, a text with a secret that it matches, and a similar text that it does not match.
 type Row = (&'static str, String, String);
 
 fn row(name: &'static str, parts: &[&str], negative: &str) -> Row {
@@ -265,7 +265,7 @@ fn secrets_are_named_and_what_looks_like_them_passes() {
     }
 }
 
-/// Detector, a text, what it becomes. A text that stays is an example of what is let pass.
+/// Detector, text, and expected result. An unchanged text is an example of a non-match.
 const PERSONAL: &[(&str, &str, &str)] = &[
     ("email", "mail ana.maria+x@mail.example.co.uk.", "mail [EMAIL]."),
     (

@@ -1,4 +1,4 @@
-//! Identifiers: the same one is the same thing, two are two, and nobody can tell which they were.
+//! Tests of identifiers: equal names stay equal, different names stay different, and the originals cannot be recovered.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn stored(name: &str) -> String {
     stored_as(default(), name, Form::Whole)
 }
 
-/// The value is for ever: it stands in logs.
+/// The value must never change: it is stored in logs.
 #[test]
 fn a_token_is_a_keyed_hash_of_the_exact_bytes() {
     assert_eq!(stored("+1 415 555 0132"), "[PHONE:9eb6eab4cd06ffbd43ab]");
@@ -59,7 +59,7 @@ fn a_token_is_the_same_name_when_it_comes_again() {
         let token = stored(name);
         assert_ne!(token, name);
         assert_eq!(stored(&token), token);
-        // In a text it is nothing personal and no secret, whatever stands before it.
+        // In a text it is neither personal data nor a secret, whatever precedes it.
         for text in [format!("phone: {token}"), format!("key: {token}, password={token}")] {
             let judged = default().judge_text("content", &text, NOW);
             assert!(judged.is_ok_and(|judged| judged.changed.is_none()), "{text}");
@@ -119,7 +119,7 @@ fn without_the_key_nothing_is_named_that_needs_it() {
     assert_eq!(none("+1 415 555 0132"), Err(NotNamed::NoKey));
 }
 
-/// Name, what it is without its personal data, and what that is.
+/// Name, the name without its personal data, and the personal data.
 #[test]
 fn personal_data_joined_to_a_word_stayed_raw_in_a_name() {
     for (before, found, behind) in [
@@ -242,7 +242,7 @@ fn names_of_things_stay_as_they_are() {
     }
 }
 
-/// A name that is excepted stays whole: no part of it is somebody's either.
+/// A name covered by an exception is stored unchanged, in all of its parts.
 #[test]
 fn an_exception_holds_of_a_name_that_is_read() {
     let exception = |detector: &str, value: &str| Exception {
@@ -261,7 +261,7 @@ fn an_exception_holds_of_a_name_that_is_read() {
 }
 
 proptest! {
-    /// Whatever a name holds: named twice it is the same, and nothing personal is left in it.
+    /// For any name: storing it again does not change it, and no personal data is found in it.
     #[test]
     fn a_stored_name_is_stored_as_itself(
         parts in prop::collection::vec(

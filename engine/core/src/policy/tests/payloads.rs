@@ -1,4 +1,4 @@
-//! JSON: every string, every key, nothing else changed.
+//! JSON payloads: every string and key is checked, and nothing else changes.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn a_secret_anywhere_refuses_the_whole() {
     }
 }
 
-/// Values that a text is refused for, in JSON.
+/// JSON values that are refused as secrets.
 fn secrets() -> [String; 2] {
     [joined(&["q8Zx2LwP", "7vKt4Rm9Ns", "B3cYd6Tg1Hj5Uf0Xe4Wa"]), joined(&["xK9#m", "Q2vL8zT"])]
 }

@@ -1,10 +1,10 @@
-//! What holds of every text.
+//! Properties that hold for every text.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Pieces that find their way into detectors, in any order and with anything between them.
+/// Fragments that detectors react to, in any order and with anything between them.
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => "\\PC{0,12}",

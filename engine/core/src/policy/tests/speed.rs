@@ -1,5 +1,6 @@
-//! What judging costs. Not run by itself, for it measures the machine:
+//! Measures the cost of the policy. Ignored by default, because the result depends on the machine:
 //! `cargo test --release -p engine-core --lib policy -- --ignored --nocapture speed`.
+
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::hint::black_box;

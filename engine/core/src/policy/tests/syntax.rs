@@ -1,12 +1,12 @@
-//! Secrets in the syntaxes in which people write them down, and what only looks like one. Put together here, so that
-//! the repository holds none.
+//! Secrets in the syntaxes in which people write them, and texts that only look like secrets. They are assembled here,
+//! so that the repository contains no secrets.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 
-/// A password, a key, and an identifier that opens something behind the right name.
+/// A password, a key, and a UUID that is a secret after a matching name.
 fn values() -> [String; 3] {
     [
         joined(&["Tr0ub4", "dor&3"]),
@@ -26,12 +26,12 @@ fn passes(text: &str) {
     assert_eq!(default().judge_text("content", text, NOW).map(|judged| judged.changed), Ok(None), "{text:?}");
 }
 
-/// The text, if it may be written.
+/// Returns the text if it may be written.
 fn passing(text: &str) -> Option<String> {
     default().judge_text("content", text, NOW).is_ok().then(|| format!("passes: {text}"))
 }
 
-/// The text, if it may not.
+/// Returns the detector and the text if the write is refused.
 fn blocked(text: &str) -> Option<String> {
     let blocked = default().judge_text("content", text, NOW).err()?;
     Some(format!("{}: {text}", blocked.detector))
@@ -353,7 +353,7 @@ fn what_only_looks_like_a_token_was_refused() {
     }
 }
 
-/// Text, and what it becomes.
+/// Text and expected result.
 #[test]
 fn personal_data_was_found_in_part_or_taken_for_something_else() {
     for (text, redacted) in [
