@@ -1,4 +1,4 @@
-//! The Python programs of docs/FORMAT.md.
+//! Runs the Python programs in docs/FORMAT.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::segments::audit;
 use crate::tampering::Segments;
 use crate::vectors::vectors;
 
-/// One of the programs, and a directory of its own.
+/// One of the programs, with its own temporary directory.
 struct Program {
     directory: tempfile::TempDir,
     path: PathBuf,
@@ -42,7 +42,7 @@ impl Program {
         (ran.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// What the first program says of these segments.
+    /// Whether the first program accepts these segments, and its output.
     fn accepts(&self, segments: &[(u64, Vec<u8>)]) -> (bool, String) {
         fs::remove_dir_all(self.log()).unwrap();
         fs::create_dir(self.log()).unwrap();
@@ -115,7 +115,7 @@ fn an_independent_verifier_agrees_on_every_vector() {
             () if vector.line.starts_with("{\"seal\"") => [Log::new().group(&[&["{}"]]).bytes, line].concat(),
             () => [header.clone(), line].concat(),
         };
-        // In a log of its own nothing says why its payload is missing.
+        // In a log on its own, no event explains the missing payload.
         let right = vector.verdict == "ok" && !vector.line.contains("\"forgotten\"");
         let (accepted, said) = verifier.accepts(&[(1, segment)]);
         assert_eq!(accepted, right, "{}: {said}", vector.what);
