@@ -21,8 +21,8 @@ const ID: &str = "0123456789abcdef0123456789abcdef";
 /// An event line as it is. Forgetting the payload of a valid line must keep its hash.
 pub fn event_line(line: &[u8]) {
     let Ok(event) = EventLine::decode(line) else { return };
-    let forgotten = forget(line, ID).expect("what is read can be forgotten");
-    let again = EventLine::decode(&forgotten).expect("what is forgotten is read");
+    let forgotten = forget(line, ID).expect("a valid line can be forgotten");
+    let again = EventLine::decode(&forgotten).expect("a forgotten line is valid");
     assert_eq!((again.hash, &again.envelope), (event.hash, &event.envelope));
     assert!(matches!(again.body, Body::Forgotten { .. }));
     assert_eq!(forget(&forgotten, ID).as_deref(), Ok(forgotten.as_slice()));
@@ -146,14 +146,14 @@ pub fn strict(data: &[u8]) {
 
 /// A note. Only the signed text may be reported as signed.
 pub fn note(data: &[u8]) {
-    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("a name");
+    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let keys = [key.verifier().clone()];
     if let Ok((text, _)) = note::open(data, &keys) {
-        panic!("signed by nobody: {text}");
+        panic!("an unsigned note was accepted: {text}");
     }
     const TEXT: &str =
         "memory-engine/0123456789abcdef0123456789abcdef\n17\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-    let signed = note::sign(TEXT, &[&key]).expect("it is a text");
+    let signed = note::sign(TEXT, &[&key]).expect("the text can be signed");
     if let Ok((text, _)) = note::open(&edited(signed.as_bytes(), data), &keys) {
         assert_eq!(text, TEXT);
     }
@@ -161,7 +161,7 @@ pub fn note(data: &[u8]) {
 
 /// A signed checkpoint. A valid checkpoint must be written the same way.
 pub fn checkpoint(data: &[u8]) {
-    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("a name");
+    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(signed) = note::sign(text, &[&key]) else { return };
     let keys = [key.verifier().clone()];

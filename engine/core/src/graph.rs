@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(asked.contains(&folded(name)), name == "Ana", "{name}");
         }
         assert_eq!(folded("🦀"), "");
-        assert!(!phrases("🦀 x").contains(""), "a name without words is in no question");
+        assert!(!phrases("🦀 x").contains(""), "a name without words matches no query");
     }
 
     #[test]

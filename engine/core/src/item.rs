@@ -204,9 +204,9 @@ mod tests {
         let (until, ttl) = (1_000, 100);
         assert_eq!(refreshed_until(until, ttl, 950), Some(1_050));
         assert_eq!(refreshed_until(until, ttl, 910), Some(1_010));
-        assert_eq!(refreshed_until(until, ttl, 909), None, "it has more than nine tenths of its time");
+        assert_eq!(refreshed_until(until, ttl, 909), None, "less than a tenth would be gained");
         assert_eq!(refreshed_until(until, ttl, 999), Some(1_099));
-        assert_eq!(refreshed_until(until, ttl, 1_000), None, "what has had its time is not there");
+        assert_eq!(refreshed_until(until, ttl, 1_000), None, "an expired item is not renewed");
         assert_eq!(refreshed_until(until, 0, 950), None);
         assert_eq!(refreshed_until(i64::MAX, i64::MAX, 950), None);
     }

@@ -53,7 +53,7 @@ impl Path {
             return Err(format!("Path {asked} has more than {ITEM_KEY_CHARS_MAX} characters"));
         }
         if segments.iter().any(|segment| segment.trim().is_empty()) {
-            return Err(format!("Path {asked} has a name of blanks"));
+            return Err(format!("Path {asked} has a blank name"));
         }
         Ok(Path { asked: asked.to_owned(), below })
     }

@@ -225,13 +225,13 @@ pub fn consistency_proof<E>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// The leaf is not in a tree of this size, or the old tree is larger than the new one.
-    #[error("nothing of the kind can be proved of these sizes")]
+    #[error("no such proof exists for these sizes")]
     Sizes,
     /// It does not have the number of hashes that these sizes require.
-    #[error("the proof has another length than one for these sizes")]
+    #[error("the proof does not have the length that these sizes require")]
     Length,
     /// It gives a different root.
-    #[error("the proof leads to another root")]
+    #[error("the proof gives a different root")]
     Root,
 }
 

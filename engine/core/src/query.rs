@@ -129,7 +129,7 @@ mod tests {
         assert!(cut.starts_with("… hay") && cut.contains("needle") && cut.ends_with('…'), "{cut}");
         assert!(cut.chars().count() <= SNIPPET_CHARS + 2);
         let dense = format!("{}needle{}", "🦀".repeat(300), "🦀".repeat(300));
-        assert!(snippet(&dense, "needle").contains("needle"), "no gap to start at");
+        assert!(snippet(&dense, "needle").contains("needle"), "no word boundary to start at");
         let joined = format!("{}咖啡店{}", "茶".repeat(300), "茶".repeat(300));
         assert!(snippet(&joined, "咖啡店").contains("咖啡店"));
         assert_eq!(snippet(&"x".repeat(300), "y"), format!("{}…", "x".repeat(240)));

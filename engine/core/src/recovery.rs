@@ -64,7 +64,7 @@ pub enum Fault {
     #[error("the previous hash is not the hash of the line before")]
     Link,
     /// Events are missing, duplicated or out of order.
-    #[error("the event says it is number {0}")]
+    #[error("the sequence number {0} is out of order")]
     Sequence(u64),
     /// Batch positions are not consecutive.
     #[error("the batch marks do not follow from the line before")]
@@ -88,7 +88,7 @@ pub enum Fault {
     #[error("the segment goes on after its seal")]
     AfterSeal,
     /// A payload is missing, and no later event records that it was forgotten.
-    #[error("the payload is missing, and the log has no event that says why")]
+    #[error("the payload is missing, and no event in the log explains it")]
     Erasure,
     /// The line is intact, but another byte replaces its line feed.
     #[error("the line feed after the line is damaged")]

@@ -70,7 +70,7 @@ pub enum Refused {
         max: usize,
     },
     /// A number is out of range.
-    #[error("{field} must be a whole number from {min} to {max}")]
+    #[error("{field} must be an integer from {min} to {max}")]
     Range {
         /// Name of the parameter.
         field: &'static str,
@@ -108,7 +108,7 @@ pub enum Refused {
     #[error("{0} cannot be combined with {1}")]
     Exclusive(&'static str, &'static str),
     /// A list has duplicate names.
-    #[error("{0} names something twice")]
+    #[error("{0} has duplicates")]
     Twice(&'static str),
     /// None of several fields is set, one of which is required.
     #[error("{0} must be given")]

@@ -173,7 +173,7 @@ pub fn spikes(guard: Guard, decision: &Decision) -> Vec<String> {
     let mut spikes = Vec::new();
     let removed = decision.removed.len() as u64;
     if removed > guard.memories {
-        spikes.push(format!("{removed} memories would go, more than {}", guard.memories));
+        spikes.push(format!("{removed} memories would be removed, more than {}", guard.memories));
     }
     for plan in &decision.projects {
         if u128::from(plan.memories) * 100 > u128::from(plan.total) * u128::from(guard.percent) {
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(check(with(vec![own("b"), own("a")])), check(with(vec![own("a"), own("b")])));
         assert!(check(with(vec![own("a"), own("a")])).is_err());
         assert!(check(with(vec![own(" ")])).is_err());
-        assert!(check(RetentionRules::default()).is_err(), "no rule is no plan");
+        assert!(check(RetentionRules::default()).is_err(), "rules without a limit");
         for (days, entries) in [(Some(0), None), (Some(RETENTION_AGE_DAYS_MAX + 1), None), (None, Some(0))] {
             let rules = RetentionRules {
                 max_age_days: days,

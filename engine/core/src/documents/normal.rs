@@ -95,7 +95,7 @@ mod tests {
             "text\n\n    indented  \n    code \n\ntext"
         );
         assert_eq!(normal("\n\n    indented first"), "    indented first");
-        assert_eq!(normal("one\u{a0}\ntwo"), "one\u{a0}\ntwo", "a blank that somebody chose");
+        assert_eq!(normal("one\u{a0}\ntwo"), "one\u{a0}\ntwo", "a no-break space stays");
         assert_eq!(normal("\u{feff}\r\n \t\r\n"), "");
     }
 

@@ -292,7 +292,7 @@ mod tests {
             let text = sentence.repeat(40);
             for max in [sentence.len() * 3 + 2, sentence.len() * 7 + 5] {
                 for piece in cut(&text, max) {
-                    assert_eq!(piece.len() % sentence.len(), 0, "{piece:?} is no number of {sentence:?}");
+                    assert_eq!(piece.len() % sentence.len(), 0, "{piece:?} is cut within a sentence");
                 }
             }
         }

@@ -16,7 +16,7 @@ const ROWS_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadTable {
     /// It does not start with the magic bytes and the version.
-    #[error("this is no embedding table of version {VERSION}")]
+    #[error("this is not an embedding table of version {VERSION}")]
     Form,
     /// It is truncated, or has bytes after its end.
     #[error("the table has {found} bytes, its header says {expected}")]

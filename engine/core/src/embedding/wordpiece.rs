@@ -119,7 +119,7 @@ fn ascii_words(text: &str, mut each: impl FnMut(&str)) {
         .filter(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r'))
         .map(|byte| byte.to_ascii_lowercase())
         .collect();
-    let lower = String::from_utf8(lower).expect("bytes of ASCII are characters");
+    let lower = String::from_utf8(lower).expect("ASCII is valid UTF-8");
     let mut start = 0;
     for (at, byte) in lower.bytes().enumerate() {
         let mark = byte.is_ascii_punctuation();

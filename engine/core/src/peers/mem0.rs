@@ -165,7 +165,7 @@ impl Record {
     fn memory(&mut self, source: Source<'_>, occurred_at: Option<Timestamp>) -> Result<(), Refused> {
         let Source { id, content, actor, session, mut tags } = source;
         if content.trim().is_empty() {
-            return Err(Refused::Shape { field: "memory", expected: "a text that says something" });
+            return Err(Refused::Shape { field: "memory", expected: "a text that is not blank" });
         }
         if content.len() > CONTENT_BYTES_MAX {
             return Err(Refused::TooLong { what: "the memory", max: format!("{CONTENT_BYTES_MAX} bytes") });

@@ -94,7 +94,7 @@ pub enum Refused {
     #[error("it is not {0}")]
     NotA(&'static str),
     /// A record of an unknown type.
-    #[error("its type is none of those that the product writes")]
+    #[error("its type is not one that the product writes")]
     UnknownType,
     /// A required field is missing.
     #[error("the field {0} is missing")]
@@ -116,7 +116,7 @@ pub enum Refused {
         max: String,
     },
     /// A name that is blank or has control characters.
-    #[error("{0} has control characters, or nothing but blanks")]
+    #[error("{0} is blank or has control characters")]
     NoName(&'static str),
 }
 

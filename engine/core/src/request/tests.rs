@@ -11,7 +11,7 @@ fn append(body: &str) -> Result<Vec<Draft>, Refused> {
 
 fn check<T: std::fmt::Debug>(outcome: Result<T, Refused>, part: &str) {
     let said = outcome.expect_err(part).to_string();
-    assert!(said.contains(part), "{said:?} does not say {part:?}");
+    assert!(said.contains(part), "{said:?} does not contain {part:?}");
 }
 
 #[test]

@@ -80,6 +80,6 @@ mod tests {
     #[test]
     fn a_word_in_every_memory_still_counts_for_something() {
         assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 1) > idf(10, 2));
-        assert_eq!(idf(10, 0), 0.0, "a word that no memory has tells none from another");
+        assert_eq!(idf(10, 0), 0.0, "a word that no memory has");
     }
 }

@@ -53,7 +53,7 @@ impl Weights {
     /// The built-in weights.
     pub fn learned() -> Weights {
         let Learned { version, weights, .. } =
-            serde_json::from_str(LEARNED).expect("the weights of the program are tested");
+            serde_json::from_str(LEARNED).expect("a test covers the built-in weights");
         let mut weights = Weights { version: format!("default-{version}"), weights };
         let all: f64 = weights.weights.values().map(|weight| weight.abs()).sum();
         weights.weights.insert("exact".into(), all * EXACT_SHARE);

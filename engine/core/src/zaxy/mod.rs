@@ -45,7 +45,7 @@ pub enum Refused {
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
     /// The file ends within this line.
-    #[error("the line was never finished")]
+    #[error("the line is incomplete")]
     Torn,
     /// A field that every envelope format requires is missing.
     #[error("the field {0} is missing")]
@@ -65,7 +65,7 @@ pub enum Refused {
     #[error("the timestamp is not a time in ISO 8601")]
     Timestamp,
     /// Events are missing, duplicated or out of order.
-    #[error("event {found} stands where event {expected} should")]
+    #[error("found event {found} where event {expected} was expected")]
     Sequence {
         /// Expected sequence number.
         expected: u64,

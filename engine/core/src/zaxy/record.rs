@@ -189,9 +189,9 @@ impl<'a> Record<'a> {
             Some(COMPACTED_VERSION) => true,
             Some(_) => return Err(Refused::UnknownEnvelope),
         };
-        let seq: u64 = required(fields, "seq", "a whole number from 1")?;
+        let seq: u64 = required(fields, "seq", "an integer from 1")?;
         if seq == 0 {
-            return Err(Refused::Shape { field: "seq", expected: "a whole number from 1" });
+            return Err(Refused::Shape { field: "seq", expected: "an integer from 1" });
         }
         let timestamp = string(fields, "timestamp")?;
         let payload = match fields.get("payload") {
@@ -425,7 +425,7 @@ fn string(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
 fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
     let name = string(fields, field)?;
     if name.is_empty() {
-        Err(Refused::Shape { field, expected: "a string with something in it" })
+        Err(Refused::Shape { field, expected: "a string that is not blank" })
     } else {
         Ok(name)
     }

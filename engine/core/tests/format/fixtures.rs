@@ -189,7 +189,7 @@ fn the_compressed_fixture_gives_its_segment_back() {
     }
     let span = index.frame_of(5, end).unwrap();
     assert!(String::from_utf8_lossy(&firsts[&span.first_seq]).contains("\"seq\":5,"));
-    assert_eq!(zstd::decode_all(file.as_slice()).unwrap(), raw, "any decompressor gives it back");
+    assert_eq!(zstd::decode_all(file.as_slice()).unwrap(), raw, "any decompressor restores it");
 }
 
 fn compressed(raw: &[u8]) -> Vec<u8> {

@@ -170,7 +170,7 @@ fn an_audit_names_everything_that_is_wrong() {
     assert_eq!(joined.tree, None);
     let (scans, ..) = read(&all);
     let Verdict::Corrupt(first) = &scans[0].verdict else { panic!("{scans:?}") };
-    assert_eq!(joined.breaches.kept[0], (0, first.clone()), "both name the same first one");
+    assert_eq!(joined.breaches.kept[0], (0, first.clone()), "both report the same first breach");
 }
 
 #[test]

@@ -22,9 +22,9 @@ impl Program {
     fn new(number: usize) -> Program {
         let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/FORMAT.md");
         let document = fs::read_to_string(document).expect("the document is in the repository");
-        let start = document.split("```python\n").nth(number).expect("it has the program");
+        let start = document.split("```python\n").nth(number).expect("the document has the program");
         let (program, _) = start.split_once("```").expect("which ends");
-        assert!(program.lines().count() <= 60, "few lines are its point");
+        assert!(program.lines().count() <= 60, "the program must stay short");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program.py");
         fs::write(&path, program).unwrap();
@@ -37,7 +37,7 @@ impl Program {
     }
 
     fn run(&self, arguments: &[&Path]) -> (bool, String) {
-        let ran = Command::new("python3").arg(&self.path).args(arguments).output().expect("python3 is there");
+        let ran = Command::new("python3").arg(&self.path).args(arguments).output().expect("python3 exists");
         let said = [ran.stdout, ran.stderr].concat();
         (ran.status.success(), String::from_utf8_lossy(&said).into_owned())
     }

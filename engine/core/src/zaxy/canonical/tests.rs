@@ -105,7 +105,7 @@ impl Doubles {
 /// Compares `count` doubles with the output of the installed Python.
 #[expect(
     clippy::disallowed_types,
-    reason = "the test asks Python; nothing else of the crate starts a program"
+    reason = "the test runs Python; nothing else in the crate starts a program"
 )]
 fn compare_with_python(count: usize, seed: u64) {
     let mut doubles = Doubles(seed);
@@ -123,7 +123,7 @@ fn compare_with_python(count: usize, seed: u64) {
         assert_eq!(double(*value), lines.next().unwrap(), "{:016x}", value.to_bits());
         tied += usize::from(even_neighbour(*value, parts(&format!("{value:e}")).1.len()).is_some());
     }
-    assert!(tied > count / 100, "only {tied} of {count} lie in the middle: this proves little");
+    assert!(tied > count / 100, "only {tied} of {count} lie halfway: the sample is too weak");
 }
 
 #[test]
