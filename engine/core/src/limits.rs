@@ -52,8 +52,8 @@ pub const TIMELINE_MAX: u32 = 20;
 pub const TIMELINE_DEFAULT: u32 = 5;
 /// Maximum number of events in the history of a memory.
 pub const HISTORY_MAX: usize = 1000;
-/// Maximum number of events that one filtered page of `GET /v1/events` scans. The page then contains a cursor to
-/// continue.
+/// Maximum number of events that one filtered page of `GET /v1/events` scans. The response reports where
+/// to continue.
 pub const EVENTS_SCAN_MAX: usize = 20_000;
 /// Maximum number of documents per request.
 pub const DOCUMENTS_MAX: usize = 100;

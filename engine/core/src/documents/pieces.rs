@@ -6,8 +6,8 @@ use icu_segmenter::{GraphemeClusterSegmenter, SentenceSegmenter, WordSegmenter};
 
 use super::structure::{DEPTH_MAX, Structure};
 
-/// Largest span that is segmented into sentences and words at once, in bytes. A longer span without white space is not
-/// natural language, and the segmenter's dictionaries are slow on it.
+/// Largest text in which the segmenter looks for words, in bytes. A longer text without a better place to cut is not
+/// natural language; it is cut at white space only, because the segmenter's dictionaries are slow on it.
 const UNBROKEN_BYTES_MAX: usize = 64 << 10;
 
 /// Kinds of cut places, best first.
@@ -16,7 +16,7 @@ enum Level {
     Sections,
     /// Boundaries of blocks at this depth.
     Blocks(usize),
-    /// Sentence ends; in verbatim text: lines after a blank line.
+    /// Sentence ends; in verbatim text: starts of lines after a blank line.
     Sentences,
     Lines,
     Clauses,
