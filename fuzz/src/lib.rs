@@ -1,7 +1,7 @@
-//! One function for each parser: what must hold whatever the bytes are. A panic is a finding.
+//! One fuzz function per parser, with the invariants that must hold for any input. A panic is a finding.
 //!
-//! A hash keeps random bytes out of everything behind it, so that most functions put the right hash around the bytes
-//! they are given; the others take something whole and change it.
+//! Random bytes never get past a hash. Most functions therefore add the correct hash to their input; the others modify
+//! a valid file.
 
 use engine_core::checkpoint::Checkpoint;
 use engine_core::digest::{Hash, Salt};
@@ -18,21 +18,21 @@ const SEGMENT: &[u8] =
     include_bytes!("../../engine/core/tests/fixtures/format-v1/00000000000000000001.jsonl");
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// An event's line as it stands: a line that is read keeps its hash when its payload goes.
+/// An event line as it is. Forgetting the payload of a valid line must keep its hash.
 pub fn event_line(line: &[u8]) {
     let Ok(event) = EventLine::decode(line) else { return };
-    let forgotten = forget(line, ID).expect("what is read can be forgotten");
-    let again = EventLine::decode(&forgotten).expect("what is forgotten is read");
+    let forgotten = forget(line, ID).expect("a valid line can be forgotten");
+    let again = EventLine::decode(&forgotten).expect("a forgotten line is valid");
     assert_eq!((again.hash, &again.envelope), (event.hash, &event.envelope));
     assert!(matches!(again.body, Body::Forgotten { .. }));
     assert_eq!(forget(&forgotten, ID).as_deref(), Ok(forgotten.as_slice()));
 }
 
-/// Envelope and payload, parted by a line feed, with the right hash and whatever commitment the envelope has: the
-/// quick reader and serde agree, and nothing gets in that a JSON reader would not take.
+/// Envelope and payload, separated by a line feed, with the correct hash and the commitment that the envelope states.
+/// The fast parser and serde must agree, and accepted input must be valid JSON.
 pub fn envelope(data: &[u8]) {
     let Some((envelope, payload)) = parted(data) else { return };
-    // The commitment is put in where the bytes say `COMMITMENT`, for nobody guesses it.
+    // The commitment replaces the word `COMMITMENT`, because fuzzing cannot guess it.
     let commitment = Hash::salted(Salt([0; 16]), payload).to_string();
     let envelope = String::from_utf8_lossy(envelope).replace("COMMITMENT", &commitment);
     let (hash, salt) = (Hash::of(envelope.as_bytes()), "0".repeat(32));
@@ -50,14 +50,14 @@ fn parted(data: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&data[..at], &data[at + 1..]))
 }
 
-/// A header with the right hash: what is read is written the same way, and read again.
+/// A header with the correct hash. A valid header must be written the same way and read again.
 pub fn header(data: &[u8]) {
     let Ok((header, _)) = Header::decode(&hashed("header", data)) else { return };
     let (line, hash) = header.encode();
     assert_eq!(Header::decode(line.trim_ascii_end()), Ok((header, hash)));
 }
 
-/// A seal, the same way.
+/// A seal, with the same checks as a header.
 pub fn seal(data: &[u8]) {
     let Ok((seal, _)) = Seal::decode(&hashed("seal", data)) else { return };
     let (line, hash) = seal.encode();
@@ -69,7 +69,8 @@ fn hashed(kind: &str, object: &[u8]) -> Vec<u8> {
     [start.as_bytes(), object, format!(r#","hash":"{}"}}"#, Hash::of(object)).as_bytes()].concat()
 }
 
-/// A whole segment with changes: what is kept of it is whole, and what is called clean is what was written.
+/// A complete segment with changes. The part that is kept must be valid, and a segment reported as clean must equal the
+/// original.
 pub fn segment(data: &[u8]) {
     let changed = edited(SEGMENT, data);
     let scan = recovery::scan(changed.as_slice(), |_| {}).expect("memory is read without failures");
@@ -93,7 +94,8 @@ pub fn segment(data: &[u8]) {
     assert!(kept == 0 || again.verdict == Verdict::Clean, "{:?}", again.verdict);
 }
 
-/// Changes these bytes as the data says: three bytes of place, one of what (another byte, out, in, cut off, twice).
+/// Applies changes to the bytes: three bytes of position and one of kind (replace, remove, insert, truncate,
+/// duplicate).
 fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for change in data.chunks_exact(5).take(8) {
@@ -112,8 +114,8 @@ fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The index of a compressed segment, behind as many bytes as the first two say: what is read is written the same way,
-/// and leads nowhere outside of the file.
+/// The index of a compressed segment, after as many bytes as the first two specify. A valid index must be written the
+/// same way, and must not point outside the file.
 pub fn frames(data: &[u8]) {
     let Some(([high, low], json)) = data.split_first_chunk() else { return };
     let before = u64::from(*high) << 8 | u64::from(*low);
@@ -131,7 +133,8 @@ pub fn frames(data: &[u8]) {
     assert_eq!(end, (index.raw_bytes, start));
 }
 
-/// What the strict reader takes, any reader takes, and it survives being written by another program.
+/// JSON that the strict parser accepts must be accepted by any parser, and must stay strict when another program
+/// rewrites it.
 pub fn strict(data: &[u8]) {
     if strict::check(data).is_err() {
         return;
@@ -141,24 +144,24 @@ pub fn strict(data: &[u8]) {
     assert_eq!(strict::check(&written), Ok(()));
 }
 
-/// A note: never read as signed unless it is the text that was signed.
+/// A note. Only the signed text may be reported as signed.
 pub fn note(data: &[u8]) {
-    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("a name");
+    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let keys = [key.verifier().clone()];
     if let Ok((text, _)) = note::open(data, &keys) {
-        panic!("signed by nobody: {text}");
+        panic!("an unsigned note was accepted: {text}");
     }
     const TEXT: &str =
         "memory-engine/0123456789abcdef0123456789abcdef\n17\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-    let signed = note::sign(TEXT, &[&key]).expect("it is a text");
+    let signed = note::sign(TEXT, &[&key]).expect("the text can be signed");
     if let Ok((text, _)) = note::open(&edited(signed.as_bytes(), data), &keys) {
         assert_eq!(text, TEXT);
     }
 }
 
-/// A checkpoint, signed: what is read is written the same way.
+/// A signed checkpoint. A valid checkpoint must be written the same way.
 pub fn checkpoint(data: &[u8]) {
-    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("a name");
+    let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(signed) = note::sign(text, &[&key]) else { return };
     let keys = [key.verifier().clone()];
@@ -169,7 +172,7 @@ pub fn checkpoint(data: &[u8]) {
     }
 }
 
-/// Proofs: the right one is accepted, a changed one or one for something else is not.
+/// Proofs. The correct proof must be accepted; a changed proof, or one for something else, must not.
 pub fn proofs(data: &[u8]) {
     let [size, index, old, changes @ ..] = data else { return };
     let size = u64::from(*size) + 1;
@@ -200,14 +203,14 @@ pub fn proofs(data: &[u8]) {
     }
 }
 
-/// What the operator gives: read, written, read again.
+/// An anchor from the operator: must survive writing and reading.
 pub fn anchor(data: &[u8]) {
     let Ok(given) = serde_json::from_slice::<GivenAnchor>(data) else { return };
     let written = serde_json::to_vec(&given).expect("it was read");
     assert_eq!(serde_json::from_slice::<GivenAnchor>(&written).ok(), Some(given));
 }
 
-/// Bodies of requests: what is admitted keeps the limits.
+/// Request bodies. Accepted requests must be within the limits.
 pub fn request(data: &[u8]) {
     let drafts = request::parse::<AppendEvents>(data).and_then(request::events).unwrap_or_default();
     let memory = request::parse::<SaveMemory>(data).and_then(request::memory).ok();
@@ -220,7 +223,7 @@ pub fn request(data: &[u8]) {
     }
 }
 
-/// A line of a Zaxy log: whatever it is, it is read or refused, and what is read hashes the same twice.
+/// A line of a Zaxy log. It is read or refused; a line that is read must give the same hash twice.
 pub fn zaxy(data: &[u8]) {
     let Ok(record) = zaxy::Record::read(data) else { return };
     assert!(record.computed_hash().is_some());
@@ -228,7 +231,7 @@ pub fn zaxy(data: &[u8]) {
     let _refused = zaxy::Verifier::default().next(data);
 }
 
-/// The control: a fault that only somebody finds who sees which way the bytes went.
+/// The control: a planted fault that only a fuzzer with coverage feedback finds.
 pub fn planted(data: &[u8]) {
     let mut bytes = data.iter();
     for wanted in b"fuzz" {

@@ -1,8 +1,8 @@
-//! What the policy finds, for measurements: reads texts from standard input, each a JSON string on a line, and prints a
-//! JSON list of `[start, end, kind, detector]` for each, in characters of the text.
+//! Prints the policy's finds, for measurements. Reads texts from standard input, one JSON string per line, and prints
+//! for each a JSON list of `[start, end, kind, detector]`, in characters.
 //!
-//! `cargo run --release -p engine-core --example policy_spans [-- KIND…]`: with kinds, these are found instead of
-//! the default ones; `all` stands for every kind.
+//! `cargo run --release -p engine-core --example policy_spans [-- KIND…]`: given kinds replace the default ones; `all`
+//! stands for every kind.
 #![expect(clippy::disallowed_methods, reason = "a program for measurements reads its arguments")]
 
 use std::io::{self, BufRead, Write};

@@ -1,8 +1,9 @@
-//! Entities, what was observed of them, and the relations between them, each true for a time.
+//! The knowledge graph: entities, their observations, and the relations between them, each with a validity period.
 //!
-//! An entity is its name in a project. Every event gives rows of its own and no row depends on another, so that what is
-//! forgotten leaves the rows of a log that never had it: what an end ends is found when it is asked for. An end counts
-//! for what was put before it; the end of an entity is one for its observations and its relations too.
+//! An entity is identified by its name within a project. Every event gives its own rows, which depend on no other row.
+//! Forgetting an event therefore leaves exactly the rows of a log that never contained it. Ends are applied when the
+//! graph is queried: an end applies to everything put before it, and the end of an entity also ends its observations
+//! and relations.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -24,12 +25,12 @@ use crate::words::normal_form;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntityPayload {
-    /// Its name, one entity in the project.
+    /// Name, unique within the project.
     pub name: String,
-    /// Kind of entity.
+    /// Entity type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Since when it is, if that is not the moment of this event.
+    /// Start of validity; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
 }
@@ -40,9 +41,9 @@ pub struct EntityPayload {
 pub struct ObservationsPayload {
     /// Name of the entity.
     pub entity: String,
-    /// What was observed.
+    /// Observations.
     pub observations: Vec<String>,
-    /// Since when it is true, if that is not the moment of this event.
+    /// Start of validity; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
 }
@@ -51,14 +52,14 @@ pub struct ObservationsPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelationPayload {
-    /// Name of the entity it starts from.
+    /// Name of the source entity.
     pub from: String,
-    /// Name of the entity it leads to.
+    /// Name of the target entity.
     pub to: String,
-    /// Kind of relation.
+    /// Relation type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Since when it is true, if that is not the moment of this event.
+    /// Start of validity; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
 }
@@ -69,10 +70,10 @@ pub struct RelationPayload {
 pub struct EntityEndPayload {
     /// Name of the entity.
     pub name: String,
-    /// First moment at which it is not any more, if that is not the moment of this event.
+    /// First moment at which the entity is no longer valid; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -83,12 +84,12 @@ pub struct EntityEndPayload {
 pub struct ObservationsEndPayload {
     /// Name of the entity.
     pub entity: String,
-    /// What is not true any more, word by word.
+    /// Observations that are no longer valid, verbatim.
     pub observations: Vec<String>,
-    /// First moment at which it is not true any more, if that is not the moment of this event.
+    /// First moment at which they are no longer valid; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -97,29 +98,29 @@ pub struct ObservationsEndPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelationEndPayload {
-    /// Name of the entity it starts from.
+    /// Name of the source entity.
     pub from: String,
-    /// Name of the entity it leads to.
+    /// Name of the target entity.
     pub to: String,
-    /// Kind of relation.
+    /// Relation type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// First moment at which it is not true any more, if that is not the moment of this event.
+    /// First moment at which the relation is no longer valid; absent for the moment of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What an end is the end of, as it stands in the table of ends.
+/// Value of the column `what` in the table of ends, for the end of an entity.
 pub const ENDS_ENTITY: &str = "entity";
-/// The same of an observation.
+/// Value for the end of an observation.
 pub const ENDS_OBSERVATION: &str = "observation";
-/// The same of a relation.
+/// Value for the end of a relation.
 pub const ENDS_RELATION: &str = "relation";
 
-/// The rows of an event about the graph; none of other events.
+/// Rows of a graph event; none for other events.
 pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, Unfoldable> {
     Ok(match &*line.envelope.kind {
         ENTITY_PUT => vec![entity(line, shaped(line, payload, ENTITY_PUT)?)],
@@ -203,9 +204,10 @@ impl End {
     }
 }
 
-/// The rows that say which entities a memory is about, each name once.
+/// Rows that link a memory to the entities it is about, without duplicates.
 ///
-/// Columns: memory, place, id, project, name, folded, known. `memory` is the sequence number of its event, `id` its id.
+/// Columns: memory, place, id, project, name, folded, known. `memory` is the sequence number of the memory's event,
+/// `id` its id.
 pub(crate) fn mentions(line: &EventLine<'_>, entities: &[String]) -> Vec<Row> {
     let names: BTreeSet<Cow<'_, str>> = entities.iter().map(|name| normal_form(name)).collect();
     let mention = |(place, name): (i64, Cow<'_, str>)| {
@@ -229,13 +231,13 @@ fn since(line: &EventLine<'_>, said: Option<Timestamp>) -> Value {
     Value::Integer(microseconds(said.unwrap_or(line.envelope.time)))
 }
 
-/// A name as questions are searched for it: its words in normal form, one space between them. Of scripts without
-/// blanks every character is a word: where words begin there depends on what stands around them.
+/// A name in the form in which queries are matched against it: its words in normal form, separated by single spaces. In
+/// scripts without spaces every character counts as a word, because word boundaries depend on the context there.
 pub fn folded(name: &str) -> String {
     words(name).join(" ")
 }
 
-/// All that a question could mean by a name: each row of its words, up to a length, as [`folded`] writes it.
+/// Every sequence of words in a query that could be an entity name, up to a maximum length, in the form of [`folded`].
 pub fn phrases(question: &str) -> BTreeSet<String> {
     let mut words = words(question);
     words.truncate(PHRASE_SOURCE_WORDS_MAX);
@@ -263,7 +265,7 @@ mod tests {
             assert_eq!(asked.contains(&folded(name)), name == "Ana", "{name}");
         }
         assert_eq!(folded("🦀"), "");
-        assert!(!phrases("🦀 x").contains(""), "a name without words is in no question");
+        assert!(!phrases("🦀 x").contains(""), "a name without words matches no query");
     }
 
     #[test]

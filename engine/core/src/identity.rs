@@ -1,5 +1,5 @@
-//! Which texts are identifiers: in events, in requests and in answers. One list for each, so that a name is the same
-//! name on every way in and out. What becomes of an identifier is
+//! Lists which strings in events, requests and responses are identifiers, so that an identifier is treated the same on
+//! every way in and out. How an identifier is treated is decided by
 //! [`Policy::judge_identifier`](crate::policy::Policy::judge_identifier).
 
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::words::normal_form;
 mod answers;
 mod requests;
 
-/// Identifiers in the payloads of the events that have a meaning, as [`Policy`](crate::policy::Policy) names fields:
-/// `[]` is any item of a list, `<key>` any key of an object. Type, actor, project and session are identifiers in every
+/// Identifiers in the payloads of the engine's own event types, as [`Policy`](crate::policy::Policy) names fields: `[]`
+/// is any item of a list, `<key>` any key of an object. Type, actor, project and session are identifiers in every
 /// event.
 pub const IDENTIFIERS: &[(&str, &[&str])] = &[
     (MEMORY_SAVED, &["type", "tags[]", "entities[]", "source.uri"]),
@@ -44,12 +44,12 @@ pub const IDENTIFIERS: &[(&str, &[&str])] = &[
     (RELATION_ENDED, &["from", "to", "type"]),
 ];
 
-/// The row of a type of event; nothing for types that mean nothing to the engine.
+/// Identifiers in the payload of an event type; empty for types without a meaning to the engine.
 pub fn identifiers_of(kind: &str) -> &'static [&'static str] {
     IDENTIFIERS.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, fields)| fields)
 }
 
-/// The field of an event that is a path: the key of an item that is a file.
+/// The field of an event that is a path: the key of an item that stores a file.
 pub fn is_path(kind: &str, payload: &RawValue) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Place {
@@ -62,25 +62,25 @@ pub fn is_path(kind: &str, payload: &RawValue) -> Option<&'static str> {
     (key_form(&place.namespace) == Form::Path).then_some("key")
 }
 
-/// How the key of an item is read.
+/// How the key of an item in this namespace is interpreted.
 pub fn key_form(namespace: &[String]) -> Form {
     if namespace == [memory_tool::NAMESPACE] { Form::Path } else { Form::Whole }
 }
 
-/// What is called with each identifier.
+/// Callback for each identifier.
 pub type Visit<'a> = dyn FnMut(&mut String, Form) + 'a;
 
-/// A request or an answer, by its identifiers.
+/// A request or a response with identifiers.
 pub trait Identified {
-    /// Shows each of them, which may be changed.
+    /// Calls `visit` with each identifier, which may be modified.
     fn identifiers(&mut self, visit: &mut Visit<'_>);
 
-    /// Shows each text that is content and is compared with what is stored, word by word: an observation is added
-    /// once, and ended by what it says.
+    /// Calls `visit` with each content text that is compared verbatim with stored text. Observations are such texts:
+    /// they are added once, and ended by their text.
     fn compared(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
 }
 
-/// What the caller calls things, by the names they are stored under.
+/// Maps stored names to the names that the caller used.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Told(BTreeMap<String, String>);
 
@@ -91,17 +91,17 @@ impl std::fmt::Debug for Told {
 }
 
 impl Told {
-    /// Remembers one.
+    /// Records one name.
     pub fn add(&mut self, stored: String, told: String) {
         self.0.insert(stored, told);
     }
 
-    /// Whether everything is stored as it was called.
+    /// Whether every name is stored as the caller wrote it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts the caller's names back into an answer.
+    /// Restores the caller's names in a response.
     pub fn back<T: Identified>(&self, mut answer: T) -> T {
         if !self.is_empty() {
             let put = |name: &mut String| {
@@ -115,18 +115,18 @@ impl Told {
         answer
     }
 
-    /// The same in a text for a person.
+    /// Restores the caller's names in text output.
     pub fn back_in_text(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (stored, told)| text.replace(stored.as_str(), told))
     }
 }
 
-/// It takes the key of the log's tokens to say under which names things are stored.
+/// The key of the log's pseudonyms is needed to compute stored names, and is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoKey;
 
-/// Turns every identifier of a request into the name it is stored under, and what is compared into what is stored.
-/// What may not be stored stays as it is: the gate refuses it when it is written, and nothing is found under it.
+/// Replaces every identifier of a request with its stored name, and every compared text with its stored form. An
+/// identifier that must not be stored stays unchanged: a write of it is refused later, and a lookup finds nothing.
 pub fn stored(
     policy: &Policy,
     key: Option<&PseudonymKey>,
@@ -138,7 +138,7 @@ pub fn stored(
         if breaks_a_rule(name, form) {
             return;
         }
-        // One form of a text, as everything that is stored has.
+        // Uses the normal form, as everything stored does.
         let normal = normal_form(name);
         match policy.judge_identifier(key, ("", form), &normal, now, &mut Counts::default()) {
             Ok(Some(stored)) => told.add(stored.clone(), std::mem::replace(name, stored)),
@@ -146,7 +146,7 @@ pub fn stored(
             Ok(None) | Err(NotNamed::Blocked(_)) => {}
         }
     });
-    // Asked again with the key, the texts have to be what they were.
+    // Returns before the texts change, because the caller retries the same request with the key.
     outcome?;
     request.compared(&mut |text| {
         if let Ok(Redacted { changed: Some(stored), .. }) = policy.judge_text("", text, now) {
@@ -156,7 +156,7 @@ pub fn stored(
     Ok(told)
 }
 
-/// What is refused for its characters must not lose them in a token.
+/// A name with refused characters must not lose them in a token, so that it is still refused.
 fn breaks_a_rule(name: &str, form: Form) -> bool {
     name.chars().any(char::is_control) || (form == Form::Segment && name.contains('.'))
 }
@@ -173,7 +173,7 @@ fn segments(names: &mut [String], visit: &mut Visit<'_>) {
     names.iter_mut().for_each(|name| visit(name, Form::Segment));
 }
 
-/// Shows where an item is. What its key is depends on the namespace.
+/// Visits the namespace and key of an item. The form of the key depends on the namespace.
 pub fn place_of_item(namespace: &mut [String], key: &mut String, visit: &mut Visit<'_>) {
     let form = key_form(namespace);
     segments(namespace, visit);

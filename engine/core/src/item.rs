@@ -1,8 +1,8 @@
-//! Items: values under a namespace and a key, one version after another.
+//! Items: versioned values addressed by namespace and key.
 //!
-//! Each version is a row of its own and no row depends on another: what is forgotten leaves the rows of a log that
-//! never had it. The latest version counts; when it is a deletion, there is no item. The number of a version is the
-//! sequence number of its event, which grows with every version and is never given again.
+//! Each version has its own row, which depends on no other row. Forgetting a version therefore leaves exactly the rows
+//! of a log that never contained it. The latest version counts; if it is a deletion, the item does not exist. The
+//! version number is the sequence number of its event, which grows with every version and is never reused.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,19 +19,19 @@ use crate::row::{Row, Value, integer, microseconds, named};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemPayload {
-    /// Where it is, from the outside in; segments without full stops.
+    /// Namespace, outermost segment first; segments have no full stops.
     pub namespace: Vec<String>,
-    /// What it is called there.
+    /// Key within the namespace.
     pub key: String,
-    /// Any JSON, kept byte for byte.
+    /// Any JSON value, stored byte for byte.
     pub value: Box<RawValue>,
-    /// First moment at which it is not there any more.
+    /// Moment at which the item expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// How long it is there after it was put, and after each read that gives it more time: milliseconds.
+    /// Time to live in milliseconds, from the write and again from each read that renews it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
-    /// Paths of the fields whose words it is found by; all of them when absent.
+    /// Paths of the fields whose words are indexed for search; all fields when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Vec<String>>,
 }
@@ -40,44 +40,43 @@ pub struct ItemPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemDeletedPayload {
-    /// Where it was.
+    /// Namespace of the item.
     pub namespace: Vec<String>,
-    /// What it was called there.
+    /// Key within the namespace.
     pub key: String,
 }
 
-/// Payload of an [`ITEM_REFRESHED`] event. Nothing of the item itself is in it: it says nothing once the item is
-/// forgotten.
+/// Payload of an [`ITEM_REFRESHED`] event. It has no data of the item itself, so that it reveals nothing once the item
+/// is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemRefreshedPayload {
-    /// The version that gets more time.
+    /// Version whose expiry is extended.
     pub version: u64,
-    /// First moment at which it is not there any more, in place of what was said before.
+    /// New moment of expiry, which replaces the earlier one.
     pub expires_at: Timestamp,
 }
 
-/// Until when an item is there that has a time to live and is read now: what is to be written, or nothing when it has
-/// had nearly all of its time anew. So whoever reads all the time writes ten events in the time that the item has to
-/// live, and no more. All in microseconds.
+/// New expiry of an item with a time to live that is read at `now`; nothing if less than a tenth of the time to live
+/// would be gained. Constant reading therefore writes at most ten events per time to live. All values are microseconds.
 pub fn refreshed_until(until: i64, ttl: i64, now: i64) -> Option<i64> {
     let wanted = now.saturating_add(ttl);
     let is_there = now < until;
     (is_there && ttl > 0 && wanted.saturating_sub(until) >= ttl / REFRESHES_MAX).then_some(wanted)
 }
 
-/// Events that give one item more time, in the time it has to live.
+/// Largest number of renewal events of one item per time to live.
 const REFRESHES_MAX: i64 = 10;
 
-/// A namespace as it is stored and written in URLs: its segments with full stops between them.
+/// A namespace as stored and as written in URLs: segments separated by full stops.
 pub fn dotted(namespace: &[String]) -> String {
     namespace.join(".")
 }
 
-/// The row of an event about an item; none of other events.
+/// Row of an item event; none for other events.
 ///
-/// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two
-/// are empty in the row of a deletion, and only there.
+/// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two are
+/// empty in the row of a deletion, and only there.
 pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Unfoldable> {
     let (namespace, key, (expires_at, ttl), value, words) = match &*line.envelope.kind {
         ITEM_PUT => {
@@ -126,9 +125,9 @@ fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, Unfoldable> {
     Ok(Row { table: Table::Refreshes, values })
 }
 
-/// The words a value is found by: its texts and whole numbers, line by line, in the order of its keys.
+/// Searchable words of a value: its strings and integers, one per line, in key order.
 fn words(value: &str, index: Option<&[String]>) -> String {
-    // It was checked to be JSON of a bounded depth before it was written.
+    // It was checked to be JSON of bounded depth before it was written.
     let Ok(value) = serde_json::from_str::<Json>(value) else { return String::new() };
     let mut words = String::new();
     match index {
@@ -147,7 +146,7 @@ fn gather(value: &Json, words: &mut String) {
     };
     match value {
         Json::String(text) => say(text),
-        // Fractions have more than one spelling, and a row has to be the same wherever it is made.
+        // Fractions have more than one spelling, and a row must be the same on every machine.
         Json::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(number), _) => say(&number.to_string()),
             (None, Some(number)) => say(&number.to_string()),
@@ -155,7 +154,7 @@ fn gather(value: &Json, words: &mut String) {
         },
         Json::Array(items) => items.iter().for_each(|item| gather(item, words)),
         Json::Object(fields) => {
-            // Sorted here: whether the map is depends on how the program was built.
+            // Sorted here, because the order of the map depends on build options.
             let mut fields: Vec<(&String, &Json)> = fields.iter().collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
             fields.into_iter().for_each(|(_, value)| gather(value, words));
@@ -164,7 +163,7 @@ fn gather(value: &Json, words: &mut String) {
     }
 }
 
-/// Follows a path such as `author.name` or `chapters[*].title`; `$` is the whole value.
+/// Follows a path such as `author.name` or `chapters[*].title`; `$` is the complete value.
 fn along(value: &Json, path: &str, words: &mut String) {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     let (name, place) = match step.split_once('[') {
@@ -205,9 +204,9 @@ mod tests {
         let (until, ttl) = (1_000, 100);
         assert_eq!(refreshed_until(until, ttl, 950), Some(1_050));
         assert_eq!(refreshed_until(until, ttl, 910), Some(1_010));
-        assert_eq!(refreshed_until(until, ttl, 909), None, "it has more than nine tenths of its time");
+        assert_eq!(refreshed_until(until, ttl, 909), None, "less than a tenth would be gained");
         assert_eq!(refreshed_until(until, ttl, 999), Some(1_099));
-        assert_eq!(refreshed_until(until, ttl, 1_000), None, "what has had its time is not there");
+        assert_eq!(refreshed_until(until, ttl, 1_000), None, "an expired item is not renewed");
         assert_eq!(refreshed_until(until, 0, 950), None);
         assert_eq!(refreshed_until(i64::MAX, i64::MAX, 950), None);
     }

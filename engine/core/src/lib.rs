@@ -1,16 +1,19 @@
-//! What a memory engine decides, as pure functions: no clock, no files, no network, no randomness. Time, ids and
-//! random bytes are arguments; the crate `memory-engine` supplies them and acts on the answers.
+//! The decisions of a memory engine as pure functions: no clock, no files, no network, no randomness. Time, ids and
+//! random bytes are arguments; the crate `memory-engine` supplies them and acts on the results.
 //!
-//! Where to look: [`format`] owns the bytes of the log (docs/FORMAT.md says the same for people), [`recovery`] judges
-//! a log that was found, [`merkle`], [`note`] and [`checkpoint`] say what a log is in a few signed bytes, [`anchor`]
-//! judges it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events
-//! into what the projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories,
-//! [`embedding`] makes vectors of them and [`retrieval`] ranks them, [`policy`] says what may be written,
-//! [`identity`] what names something, [`forgetting`] and [`retention`] what goes,
-//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
-//! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
-//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
-//! products have stored.
+//! Modules:
+//!
+//! * Log: [`format`] encodes and decodes it (specified in docs/FORMAT.md), [`recovery`] verifies an existing log,
+//!   [`merkle`], [`note`] and [`checkpoint`] commit to its state in a few signed bytes, [`anchor`] compares it with
+//!   checkpoints recorded elsewhere, and [`frames`] locates data in compressed segments.
+//! * Projection: [`fold`] turns events into rows, with [`item`] and [`graph`] for their events.
+//! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
+//!   and [`query`] turns user input into a full-text query.
+//! * Rules: [`policy`] decides what may be written, [`identity`] lists the identifiers, [`forgetting`] and
+//!   [`retention`] decide what is removed.
+//! * Requests: [`request`] is the only code that handles unvalidated requests, [`arguments`] adapts a model's input to
+//!   a tool, [`parts`] splits large tool results, and [`rpc`] recovers the id of an unreadable request.
+//! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
 pub mod anchor;
 pub mod arguments;

@@ -1,185 +1,192 @@
-//! Every limit of the API and of the format, in one place. What exceeds one is refused with its name, never cut.
-//! "Characters" are Unicode scalar values; sizes of content and payload are bytes of UTF-8.
+//! All limits of the API and of the format. Input over a limit is refused with the name of the limit, never truncated.
+//! "Characters" are Unicode scalar values; sizes of content and payloads are UTF-8 bytes.
 
-/// Largest content of a memory and largest payload of an event, bytes.
+/// Maximum size of a memory's content and of an event's payload, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 1 << 20;
-/// Longest title, characters.
+/// Maximum length of a title, in characters.
 pub const TITLE_CHARS_MAX: usize = 120;
-/// Longest project, memory type, actor, session and event type, characters.
+/// Maximum length of a project, memory type, actor, session or event type, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
-/// Most tags of one memory.
+/// Maximum number of tags per memory.
 pub const TAGS_MAX: usize = 32;
-/// Longest tag, characters.
+/// Maximum length of a tag, in characters.
 pub const TAG_CHARS_MAX: usize = 64;
-/// Most causes of one event: an event follows from a few others, a list of hundreds is a join somebody avoided.
+/// Maximum number of causes per event. An event usually has few causes; a list of hundreds stands in for a join.
 pub const CAUSES_MAX: usize = 64;
-/// Most events of one batch.
+/// Maximum number of events per batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
-/// Largest request body, bytes. Content of [`CONTENT_BYTES_MAX`] may grow sixfold when it is escaped (`\u0000`).
+/// Maximum size of a request body, in bytes. Escaping (`\u0000`) may enlarge content of [`CONTENT_BYTES_MAX`] sixfold.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
-/// Most messages of one list of JSON-RPC: as many as anybody waits for, and no more than a request's time is enough
-/// for.
+/// Maximum number of messages per JSON-RPC batch. More could not be answered within the time of one request.
 pub const RPC_BATCH_MAX: usize = 100;
-/// Deepest nesting of a JSON body: enough for any payload, shallow enough for every reader's stack.
+/// Maximum nesting depth of a JSON body: enough for any payload, and safe for every parser's stack.
 pub const JSON_DEPTH_MAX: usize = 64;
-/// Most keys of one object of a body: each is compared with all others, and a map with more is a table.
+/// Maximum number of keys per JSON object in a body. Each key is compared with all others.
 pub const JSON_KEYS_MAX: usize = 10_000;
-/// Most values of a body, those inside of others counted too. The largest batch of the graph, 500 entities with 256
-/// observations each, has 130,000; a body of the largest size made of zeros would be 130 MiB when it is read into
-/// values.
+/// Maximum number of JSON values in a body, nested ones included. The largest graph batch, 500 entities with 256
+/// observations each, has 130,000. A body of the maximum size made of zeros would take 130 MiB once parsed.
 pub const JSON_VALUES_MAX: usize = 200_000;
-/// Longest `q`, characters.
+/// Maximum length of `q`, in characters.
 pub const QUERY_CHARS_MAX: usize = 4096;
-/// Longest query string of a URL, bytes: a `q` of the maximum in escaped four-byte characters, and the filters.
+/// Maximum length of a URL's query string, in bytes: a `q` of the maximum length in escaped four-byte characters, and
+/// the filters.
 pub const URL_QUERY_BYTES_MAX: usize = 12 * QUERY_CHARS_MAX + 4096;
-/// Fewest results that can be asked for.
+/// Minimum `limit` of a search.
 pub const SEARCH_LIMIT_MIN: u32 = 1;
-/// Most results of one search.
+/// Maximum number of results per search.
 pub const SEARCH_LIMIT_MAX: u32 = 1000;
-/// Results of a search that does not say.
+/// Default number of results per search.
 pub const SEARCH_LIMIT_DEFAULT: u32 = 20;
-/// Longest reason of an invalidation, characters.
+/// Maximum length of the reason of an invalidation, in characters.
 pub const REASON_CHARS_MAX: usize = 1000;
-/// Most events that one event of type `memory.forgotten` names: its line stays far below a mebibyte.
+/// Maximum number of targets per `memory.forgotten` event, so that its line stays far below 1 MiB.
 pub const FORGET_TARGETS_MAX: usize = 1000;
-/// Most ids of one request for entries.
+/// Maximum number of ids per request for entries.
 pub const ENTRIES_MAX: usize = 200;
-/// Most bytes of content of one answer with entries: a list of two hundred mebibytes is no answer.
+/// Maximum total content of one response with entries, in bytes. Entries of the maximum size would otherwise add up to
+/// 200 MiB.
 pub const ENTRIES_BYTES_MAX: u64 = 8 << 20;
-/// Most memories before and after the anchor of a timeline, and how many when it does not say.
+/// Maximum number of memories before and after the anchor of a timeline.
 pub const TIMELINE_MAX: u32 = 20;
-/// See [`TIMELINE_MAX`].
+/// Default number of memories before and after the anchor of a timeline.
 pub const TIMELINE_DEFAULT: u32 = 5;
-/// Most events of a memory's history.
+/// Maximum number of events in the history of a memory.
 pub const HISTORY_MAX: usize = 1000;
-/// Events that a filtered page of `GET /v1/events` looks at: it says where to go on.
+/// Maximum number of events that one filtered page of `GET /v1/events` scans. The response reports where
+/// to continue.
 pub const EVENTS_SCAN_MAX: usize = 20_000;
-/// Most documents of one request.
+/// Maximum number of documents per request.
 pub const DOCUMENTS_MAX: usize = 100;
-/// Largest piece of a document, bytes: about 500 tokens, small enough to be one thought and to leave room for others
-/// in a context, large enough for a paragraph or two.
+/// Maximum size of a document's piece, in bytes: about 500 tokens. Small enough to cover one topic and to share a
+/// context with other pieces, large enough for a paragraph or two.
 pub const DOCUMENT_PIECE_BYTES_MAX: usize = 2000;
-/// Most pieces of a document: those of a new version and the ends of as many old ones become durable together.
+/// Maximum number of pieces per document. The pieces of a new version and the ends of as many old ones are committed in
+/// one batch.
 pub const DOCUMENT_PIECES_MAX: usize = BATCH_EVENTS_MAX / 2;
-/// Type of the pieces of a document that names none.
+/// Default memory type of a document's pieces.
 pub const DOCUMENT_TYPE_DEFAULT: &str = "document";
-/// Largest file of another product that is read as a whole to be imported, bytes; files of lines and databases may be
+/// Maximum size of another product's file that is imported as one unit, in bytes. Files of lines and databases may be
 /// larger.
 pub const IMPORT_FILE_BYTES_MAX: u64 = 64 << 20;
-/// Most files of one import.
+/// Maximum number of files per import.
 pub const IMPORT_FILES_MAX: usize = 100_000;
-/// Directories within directories that an import looks into.
+/// Maximum depth of nested directories that an import reads.
 pub const IMPORT_DEPTH_MAX: usize = 32;
-/// Longest note of feedback, characters.
+/// Maximum length of a feedback note, in characters.
 pub const NOTE_CHARS_MAX: usize = 1000;
-/// Oldest age that a retention rule names, days: a hundred years.
+/// Maximum age in a retention rule, in days: a hundred years.
 pub const RETENTION_AGE_DAYS_MAX: u32 = 36_500;
-/// Largest number of entries that a retention rule names.
+/// Maximum number of entries in a retention rule.
 pub const RETENTION_ENTRIES_MAX: u64 = 1_000_000_000;
-/// Most projects with retention rules of their own.
+/// Maximum number of projects with their own retention rules.
 pub const RETENTION_OVERRIDES_MAX: usize = 1000;
-/// Share of a project's memories that a retention run removes without being told the number, percent.
+/// Default share of a project's memories, in percent, that a retention run may remove without confirmation of the
+/// number.
 pub const SPIKE_GUARD_PERCENT_DEFAULT: u8 = 20;
-/// Memories of all projects that a retention run removes without being told the number.
+/// Number of memories in all projects that a retention run may remove without confirmation of the number.
 pub const SPIKE_GUARD_MEMORIES: u64 = 10_000;
-/// Most ids that the answer with a retention plan names, and how many when it does not say.
+/// Maximum and default number of ids listed in the response with a retention plan.
 pub const RETENTION_IDS_MAX: u64 = 1000;
-/// Longest name of a document's source, characters: paths and URLs are longer than names.
+/// Maximum length of a document's source name, in characters. Longer than other names because sources are paths and
+/// URLs.
 pub const SOURCE_CHARS_MAX: usize = 512;
-/// Most ids of one request to forget.
+/// Maximum number of ids per request to forget.
 pub const FORGET_IDS_MAX: usize = 1000;
-/// Most memories that one request forgets: a hundred events of [`FORGET_TARGETS_MAX`] become durable together.
+/// Maximum number of memories that one request forgets: a hundred events of [`FORGET_TARGETS_MAX`], committed in one
+/// batch.
 pub const FORGET_MEMORIES_MAX: usize = 100_000;
-/// Matches that a search counts. `total` of a search with more is this number, and `total_is_bound` says so: counting a
-/// million matches would cost more than finding the best twenty.
+/// Maximum number of matches that a search counts. With more matches `total` is this number and `total_is_bound` is
+/// set. Counting a million matches would cost more than finding the best twenty.
 pub const SEARCH_TOTAL_MAX: u32 = 100_000;
-/// Furthest a search can be paged: SQLite walks every row it skips.
+/// Maximum `offset` of a search: SQLite reads every row that it skips.
 pub const SEARCH_OFFSET_MAX: u32 = 100_000;
-/// Fewest tokens of a context: less holds no memory.
+/// Minimum token budget of a context. A smaller one holds no memory.
 pub const TOKEN_BUDGET_MIN: u32 = 64;
-/// Most tokens of a context.
+/// Maximum token budget of a context.
 pub const TOKEN_BUDGET_MAX: u32 = 32_768;
-/// Tokens of a context that does not say (M12: at most 5,000).
+/// Default token budget of a context. Must be at most 5,000.
 pub const TOKEN_BUDGET_DEFAULT: u32 = 2_000;
-/// Most memories that are put into a context for its query.
+/// Maximum number of memories selected by the query of a context.
 pub const CHECKOUT_LIMIT_MAX: u32 = 100;
-/// Memories of a context that does not say.
+/// Default number of memories selected by the query of a context.
 pub const CHECKOUT_LIMIT_DEFAULT: u32 = 20;
-/// Most types whose memories go into a context whatever its query is.
+/// Maximum number of memory types that are included in a context regardless of its query.
 pub const MANDATORY_TYPES_MAX: usize = 8;
-/// Most memories that go into a context whatever its query is, named or of a type.
+/// Maximum number of memories that are included in a context regardless of its query, by id or by type.
 pub const MANDATORY_MAX: usize = 64;
-/// Most events of one page of `GET /v1/events`.
+/// Maximum number of events per page of `GET /v1/events`.
 pub const EVENTS_LIMIT_MAX: u32 = 1000;
-/// Events of a page that does not say.
+/// Default number of events per page of `GET /v1/events`.
 pub const EVENTS_LIMIT_DEFAULT: u32 = 100;
-/// Largest page of `GET /v1/events`, bytes of log lines: a page ends early rather than hold a thousand payloads of
-/// a mebibyte in memory. The first event of a page is always whole.
+/// Maximum size of a page of `GET /v1/events`, in bytes of log lines. The page ends early rather than hold a thousand
+/// payloads of 1 MiB in memory. The first event of a page is always complete.
 pub const EVENTS_PAGE_BYTES_MAX: usize = 4 << 20;
-/// Largest answer of a tool of the Model Context Protocol, bytes: about 25,000 tokens where a token has fewer than
-/// three bytes, which is what clients bear. What does not fit is given in parts.
+/// Maximum size of an MCP tool result, in bytes: about 25,000 tokens at just under three bytes per token, which is what
+/// clients accept. Larger results are split into parts.
 pub const TOOL_ANSWER_BYTES_MAX: usize = 64 << 10;
-/// Longest `Idempotency-Key`, printable ASCII characters.
+/// Maximum length of `Idempotency-Key`, in printable ASCII characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
-/// Longest line of a log, bytes without the line feed: the largest body, escaped once more, and its envelope.
+/// Maximum length of a log line, in bytes without the line feed: the largest body, escaped once more, and its envelope.
 pub const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + (64 << 10);
 
-/// Most segments of an item's namespace: a path that a person reads, not a file system.
+/// Maximum number of segments in an item's namespace. Namespaces are short paths for people, not a file system.
 pub const ITEM_SEGMENTS_MAX: usize = 8;
-/// Longest segment of a namespace, characters: room for a hash or an address beside a word.
+/// Maximum length of a namespace segment, in characters: enough for a hash or an address with a word.
 pub const ITEM_SEGMENT_CHARS_MAX: usize = 128;
-/// Longest key of an item, characters: room for a path of files.
+/// Maximum length of an item's key, in characters: enough for a file path.
 pub const ITEM_KEY_CHARS_MAX: usize = 512;
-/// Most fields whose words an item is found by, when it names them.
+/// Maximum number of fields that an item lists for indexing.
 pub const ITEM_INDEX_FIELDS_MAX: usize = 32;
-/// Longest path of such a field, characters.
+/// Maximum length of the path of an indexed field, in characters.
 pub const ITEM_FIELD_CHARS_MAX: usize = 256;
-/// Most conditions of one filter: each is one look at every candidate.
+/// Maximum number of conditions per filter. Each is evaluated on every candidate.
 pub const ITEM_CONDITIONS_MAX: usize = 32;
-/// Most items or namespaces of one answer.
+/// Maximum number of items or namespaces per response.
 pub const ITEMS_LIMIT_MAX: u32 = 1000;
-/// Items of an answer that does not say.
+/// Default number of items per response.
 pub const ITEMS_LIMIT_DEFAULT: u32 = 10;
-/// Namespaces, and versions of one item, of an answer that does not say.
+/// Default number of namespaces, or of versions of one item, per response.
 pub const ITEM_LISTS_LIMIT_DEFAULT: u32 = 100;
-/// Most bytes of values or observations in one answer: a thousand values of a mebibyte are more than an engine has
-/// memory. The first value of an answer is always whole.
+/// Maximum total size of values or observations per response, in bytes. A thousand values of 1 MiB would exceed an
+/// engine's memory. The first value of a response is always complete.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// Most items that one search puts in order before it looks at their values.
+/// Maximum number of items that one search sorts before it reads their values.
 pub const ITEM_CANDIDATES_MAX: usize = 100_000;
-/// Most files of the memory tool that one command lists, deletes or moves: moving one takes two events of a batch.
+/// Maximum number of memory tool files that one command lists, deletes or moves. Moving a file takes two events of a
+/// batch.
 pub const MEMORY_FILES_MAX: usize = BATCH_EVENTS_MAX / 2;
 
-/// Longest name of an entity, characters.
+/// Maximum length of an entity name, in characters.
 pub const ENTITY_NAME_CHARS_MAX: usize = 256;
-/// Most entities a memory can be said to be about.
+/// Maximum number of entities that a memory names as its subjects.
 pub const MEMORY_ENTITIES_MAX: usize = 32;
-/// Most entities, relations or groups of observations of one request: each is at most two events of one batch.
+/// Maximum number of entities, relations or groups of observations per request. Each takes at most two events of a
+/// batch.
 pub const GRAPH_BATCH_MAX: usize = BATCH_EVENTS_MAX / 2;
-/// Longest observation, characters: one fact. What is longer is a memory.
+/// Maximum length of an observation, in characters. An observation is one fact; longer texts are memories.
 pub const OBSERVATION_CHARS_MAX: usize = 4096;
-/// Most observations of one entity in one request.
+/// Maximum number of observations per entity in one request.
 pub const OBSERVATIONS_MAX: usize = 256;
-/// Most entities of one answer.
+/// Maximum number of entities per response.
 pub const GRAPH_NODES_MAX: u32 = 1000;
-/// Entities of an answer that does not say.
+/// Default number of entities per response.
 pub const GRAPH_NODES_DEFAULT: u32 = 100;
-/// Most relations of one answer: a hub with more is read from its neighbours.
+/// Maximum number of relations per response. Relations of a larger hub can be read from its neighbours.
 pub const GRAPH_RELATIONS_MAX: usize = 5000;
-/// Furthest a walk goes, in relations: beyond that nearly everything is near.
+/// Maximum depth of a graph traversal, in relations. Beyond that nearly everything is reachable.
 pub const GRAPH_DEPTH_MAX: u32 = 5;
-/// Words of a question that are looked at for names of entities.
+/// Maximum number of words of a query that are searched for entity names.
 pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
-/// Longest name that is looked for in a question, words.
+/// Maximum length of an entity name that is recognised in a query, in words.
 pub const PHRASE_WORDS_MAX: usize = 16;
 
-/// Longest time to live of an item in a store of another product, minutes: a hundred years. What is to stay longer has
-/// none.
+/// Maximum time to live of an item in another product's store API, in minutes: a hundred years. Items that should live
+/// longer have no time to live.
 pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
 
-/// Project of a request that names none.
+/// Default project.
 pub const PROJECT_DEFAULT: &str = "default";
-/// Type of a memory that names none.
+/// Default memory type.
 pub const MEMORY_TYPE_DEFAULT: &str = "note";
-/// Actor of a request that names none.
+/// Default actor.
 pub const ACTOR_DEFAULT: &str = "anonymous";

@@ -1,7 +1,6 @@
-//! What the commands of the memory tool `memory_20250818` do to texts, and what they answer.
+//! Text operations of the memory tool `memory_20250818`, and the text of its results.
 //!
-//! The answers are those the tool's own client library gives for files on a disk, so that a model reads what it was
-//! trained on.
+//! The results match those of the tool's own client library for files on a disk, because models were trained on them.
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
 use crate::request::length;
@@ -11,34 +10,34 @@ mod command;
 
 pub use command::command;
 
-/// Segment of the namespace in which files are items; the path below `/memories` is the key.
+/// Namespace segment for memory files, which are stored as items. The path below `/memories` is the key.
 pub const NAMESPACE: &str = "anthropic-memory";
 const ROOT: &str = "/memories";
-/// Digits of a line number, filled up with blanks.
+/// Width of a line number, padded with spaces.
 const NUMBER_WIDTH: usize = 6;
-/// More lines than numbers have digits for are not shown.
+/// Maximum number of lines in a file that is shown; larger numbers do not fit the width.
 const LINES_MAX: usize = 999_999;
-/// Lines shown before and behind a replacement.
+/// Lines shown before and after a replacement.
 const CONTEXT_LINES: usize = 2;
-/// Places told of a text that is not unique.
+/// Maximum number of places reported for a text that is not unique.
 const PLACES_MAX: usize = 1000;
-/// Levels of a directory that are listed.
+/// Levels of directories in a listing.
 const LEVELS: usize = 2;
 
-/// A failed command, in words for the model.
+/// Error message of a failed command, written for the model.
 pub type Failed = String;
 
-/// A checked path.
+/// A validated path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// As it was asked for.
+    /// The path as requested.
     pub asked: String,
-    /// Below the root, without a slash at either end; empty for the root.
+    /// The path below the root, without leading and trailing slashes; empty for the root.
     pub below: String,
 }
 
 impl Path {
-    /// Checks a path: below `/memories`, with no segment that leads elsewhere, in whatever way it is written.
+    /// Validates a path: it must be below `/memories`, without segments that lead outside in any spelling.
     pub fn new(asked: &str) -> Result<Path, Failed> {
         let below = asked.strip_prefix(ROOT).filter(|below| below.is_empty() || below.starts_with('/'));
         let below = below.ok_or_else(|| format!("Path must start with {ROOT}, got: {asked}"))?;
@@ -54,7 +53,7 @@ impl Path {
             return Err(format!("Path {asked} has more than {ITEM_KEY_CHARS_MAX} characters"));
         }
         if segments.iter().any(|segment| segment.trim().is_empty()) {
-            return Err(format!("Path {asked} has a name of blanks"));
+            return Err(format!("Path {asked} has a blank name"));
         }
         Ok(Path { asked: asked.to_owned(), below })
     }
@@ -64,18 +63,18 @@ impl Path {
         self.below.is_empty()
     }
 
-    /// What the paths of all that is in it begin with.
+    /// Common prefix of all paths inside this directory.
     pub fn inside(&self) -> String {
         if self.is_root() { String::new() } else { format!("{}/", self.below) }
     }
 
-    /// The directories it is in, the outermost first, the root aside.
+    /// Parent directories, outermost first, without the root.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         self.below.match_indices('/').map(|(at, _)| &self.below[..at])
     }
 }
 
-/// Whether a segment is `.` or `..`, written as it is, escaped once or more, or with characters that only look like it.
+/// Whether a segment is `.` or `..`, plain, escaped any number of times, or written with lookalike characters.
 fn leads_elsewhere(path: &str) -> bool {
     let mut path = path.to_owned();
     loop {
@@ -90,7 +89,7 @@ fn leads_elsewhere(path: &str) -> bool {
         if plain.split('/').any(|segment| matches!(segment.trim(), "." | ".." | "\u{2025}")) {
             return true;
         }
-        // Each turn makes it shorter.
+        // Each pass makes it shorter.
         match unescaped(&plain) {
             Some(shorter) => path = shorter,
             None => return false,
@@ -118,13 +117,13 @@ fn unescaped(path: &str) -> Option<String> {
     found.then(|| String::from_utf8_lossy(&plain).into_owned())
 }
 
-/// A file, and its size in bytes.
+/// Path of a file, and its size in bytes.
 pub type File = (String, u64);
 
-/// What is in a directory: `files` are all below it, by their paths below the root.
+/// Listing of a directory. `files` are all files below it, with their paths below the root.
 pub fn listing(path: &Path, files: &[File]) -> String {
     let inside = path.inside();
-    // As it was asked for, its last slash included: so does the tool's own library.
+    // The path as requested, including a trailing slash, as the tool's own library shows it.
     let asked = &path.asked;
     let relative: Vec<(Vec<&str>, u64)> = files
         .iter()
@@ -176,7 +175,7 @@ fn size(bytes: u64) -> String {
     format!("{parts:.1}{unit}")
 }
 
-/// A file with its lines numbered, or those between two of them, from 1; -1 is the last.
+/// A file with numbered lines. `range` selects lines from 1; -1 is the last line.
 pub fn numbered(path: &Path, text: &str, range: Option<&[i64]>) -> Result<String, Failed> {
     let asked = &path.asked;
     let lines: Vec<&str> = text.split('\n').collect();
@@ -198,7 +197,7 @@ pub fn numbered(path: &Path, text: &str, range: Option<&[i64]>) -> Result<String
     };
     let mut shown = vec![format!("Here's the content of {asked} with line numbers:")];
     shown.extend((start..end).map(|at| line(at, &lines)));
-    // Without lines there is still the end of the first one.
+    // An empty selection still shows the line end after the heading.
     Ok(if start == end { format!("{}\n", shown[0]) } else { shown.join("\n") })
 }
 
@@ -206,7 +205,7 @@ fn line(at: usize, lines: &[&str]) -> String {
     format!("{:>NUMBER_WIDTH$}\t{}", at + 1, lines[at])
 }
 
-/// The text with the only occurrence of `old` replaced, and the answer.
+/// Replaces the only occurrence of `old`; returns the new text and the result message.
 pub fn replaced(path: &Path, text: &str, old: &str, new: &str) -> Result<(String, String), Failed> {
     let asked = &path.asked;
     if old.is_empty() {
@@ -239,7 +238,7 @@ pub fn replaced(path: &Path, text: &str, old: &str, new: &str) -> Result<(String
     Ok((edited, answer))
 }
 
-/// Where a text occurs, also where it overlaps itself.
+/// Start offsets of all occurrences, overlapping ones included.
 fn occurrences<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = usize> + 'a {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -249,7 +248,7 @@ fn occurrences<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = usize
     })
 }
 
-/// The text with another behind this line, and the answer.
+/// Inserts a text after line `behind`; returns the new text and the result message.
 pub fn inserted(path: &Path, text: &str, behind: i64, more: &str) -> Result<(String, String), Failed> {
     let mut lines: Vec<&str> = text.split('\n').collect();
     if lines.last() == Some(&"") {

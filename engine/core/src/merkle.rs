@@ -1,30 +1,30 @@
-//! The Merkle tree over the events of a log, as in RFC 6962 and RFC 9162.
+//! Merkle tree over the events of a log, as in RFC 6962 and RFC 9162.
 //!
-//! Leaf number `seq - 1` stands for the event `seq`; its data are the 32 bytes of the event's hash. Hashes of the tree
-//! are stored in the order in which they become final: a leaf, then every subtree it completes. That is the order of
-//! `golang.org/x/mod/sumdb/tlog`, so the file of a larger tree begins with the file of every smaller one.
+//! Leaf `seq - 1` stands for the event `seq`; its data are the 32 bytes of the event's hash. Hashes of the tree are
+//! stored in the order in which they become final: a leaf, then every subtree it completes. That is the order of
+//! `golang.org/x/mod/sumdb/tlog`, so the file of a smaller tree is a prefix of the file of a larger one.
 //!
-//! Sizes and indices are below 2^63.
+//! Sizes and indexes are below 2^63.
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::digest::Hash;
 
-/// Root of the tree without leaves: SHA-256 of nothing.
+/// Root of the empty tree: SHA-256 of the empty string.
 pub const EMPTY_ROOT: Hash = Hash([
     0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
     0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ]);
 
-/// Hash of the leaf for an event with this hash: SHA-256 of 0x00 and the event's hash.
+/// Leaf hash of an event: SHA-256 of 0x00 and the event's hash.
 pub fn leaf(event: &Hash) -> Hash {
     let mut data = [0_u8; 33];
     data[1..].copy_from_slice(&event.0);
     Hash(Sha256::digest(data).into())
 }
 
-/// Hash of the node above these two: SHA-256 of 0x01 and both.
+/// Hash of an inner node: SHA-256 of 0x01 and the hashes of both children.
 pub fn node(left: &Hash, right: &Hash) -> Hash {
     let mut data = [1_u8; 65];
     data[1..33].copy_from_slice(&left.0);
@@ -32,22 +32,23 @@ pub fn node(left: &Hash, right: &Hash) -> Hash {
     Hash(Sha256::digest(data).into())
 }
 
-/// How many hashes are stored for a tree with this many leaves.
+/// Number of stored hashes for a tree with this many leaves.
 pub fn stored_count(size: u64) -> u64 {
     2 * size - u64::from(size.count_ones())
 }
 
-/// Where the root of a whole subtree is stored, counted in hashes: the `index`-th subtree of 2^`level` leaves.
+/// Position at which the root of a complete subtree is stored, counted in hashes: the `index`-th subtree of 2^`level`
+/// leaves.
 pub fn position(level: u32, index: u64) -> u64 {
     let last_leaf = ((index + 1) << level) - 1;
     stored_count(last_leaf) + u64::from(level)
 }
 
-/// The right edge of a tree: what is needed to go on and to name the root.
+/// The right edge of a tree: enough to append leaves and to compute the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
-    /// Roots of the whole subtrees the tree consists of, the largest first: one for each bit set in `size`.
+    /// Roots of the complete subtrees of the tree, largest first: one per bit set in `size`.
     peaks: Vec<Hash>,
 }
 
@@ -57,7 +58,7 @@ impl Frontier {
         Frontier { size: 0, peaks: Vec::new() }
     }
 
-    /// Reads the edge of a stored tree. `read` answers the hash at a position.
+    /// Loads the edge of a stored tree. `read` returns the hash at a position.
     ///
     /// # Errors
     ///
@@ -72,8 +73,8 @@ impl Frontier {
         self.size
     }
 
-    /// Adds a leaf, given as [`leaf`] made it. Appends to `stored` what has to be stored for it, in order, the first at
-    /// position [`stored_count`] of the size before.
+    /// Adds a leaf hash made by [`leaf`]. Appends to `stored` the hashes to be stored for it, in order; the first
+    /// belongs at position [`stored_count`] of the previous size.
     pub fn push(&mut self, leaf: Hash, stored: &mut Vec<Hash>) {
         stored.push(leaf);
         let mut top = leaf;
@@ -86,8 +87,7 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// Adds the leaves of a span that starts where this tree ends; false, and nothing happens, when it starts
-    /// elsewhere.
+    /// Appends the leaves of a span that starts where this tree ends. Otherwise it returns `false` and changes nothing.
     pub fn append(&mut self, span: &Span) -> bool {
         if span.start != self.size {
             return false;
@@ -110,18 +110,18 @@ impl Frontier {
     }
 }
 
-/// A run of leaves anywhere in a tree, kept as few hashes: made so that runs can be hashed side by side and joined with
+/// A run of consecutive leaves anywhere in a tree, stored as few hashes. Runs can be hashed in parallel and joined with
 /// [`Frontier::append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     start: u64,
     end: u64,
-    /// Level and root of the whole subtrees it consists of, from left to right.
+    /// Level and root of its complete subtrees, from left to right.
     subtrees: Vec<(u32, Hash)>,
 }
 
 impl Span {
-    /// A run without leaves that will begin with this leaf.
+    /// An empty run that starts at this leaf.
     pub fn empty(start: u64) -> Span {
         Span { start, end: start, subtrees: Vec::new() }
     }
@@ -136,10 +136,10 @@ impl Span {
         self.end
     }
 
-    /// Adds a leaf, given as [`leaf`] made it.
+    /// Adds a leaf hash made by [`leaf`].
     pub fn push(&mut self, leaf: Hash) {
         let (mut level, mut top) = (0, leaf);
-        // The leaf completes a subtree for each bit it carries, as long as the left half of it is in the run as well.
+        // The leaf completes one subtree per carried bit, as long as the left half of the subtree is in the run too.
         while (self.end >> level) & 1 == 1
             && let Some((_, left)) = self.subtrees.pop_if(|(left_level, _)| *left_level == level)
         {
@@ -151,7 +151,7 @@ impl Span {
     }
 }
 
-/// Root of the tree of the first `size` leaves, from a stored tree of at least that size.
+/// Root over the first `size` leaves of a stored tree of at least that size.
 ///
 /// # Errors
 ///
@@ -160,8 +160,8 @@ pub fn root_at<E>(size: u64, read: impl FnMut(u64) -> Result<Hash, E>) -> Result
     range_root(0, size, read)
 }
 
-/// Proof that the leaf `index` is in the tree of the first `size` leaves, as in RFC 9162, 2.1.3.1. None when that tree
-/// does not have the leaf.
+/// Proof that the leaf `index` is in the tree of the first `size` leaves, as in RFC 9162, 2.1.3.1. None if that tree
+/// does not contain the leaf.
 ///
 /// # Errors
 ///
@@ -189,8 +189,8 @@ pub fn inclusion_proof<E>(
     Ok(Some(proof))
 }
 
-/// Proof that the tree of the first `new` leaves begins with that of the first `old`, as in RFC 9162, 2.1.4.1. Empty
-/// for `old` 0, as everything begins with nothing. None when `old` is larger than `new`.
+/// Proof that the tree of the first `old` leaves is a prefix of the tree of the first `new` leaves, as in RFC 9162,
+/// 2.1.4.1. Empty for `old` 0, because the empty tree is a prefix of every tree. None if `old` is larger than `new`.
 ///
 /// # Errors
 ///
@@ -221,22 +221,22 @@ pub fn consistency_proof<E>(
     Ok(Some(proof))
 }
 
-/// Why a proof proves nothing.
+/// Why a proof is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// The leaf is not in a tree of this size, or the old tree is larger than the new one.
-    #[error("nothing of the kind can be proved of these sizes")]
+    #[error("no such proof exists for these sizes")]
     Sizes,
-    /// It has more or fewer hashes than a proof for these sizes.
-    #[error("the proof has another length than one for these sizes")]
+    /// It does not have the number of hashes that these sizes require.
+    #[error("the proof does not have the length that these sizes require")]
     Length,
-    /// It leads to another root.
-    #[error("the proof leads to another root")]
+    /// It gives a different root.
+    #[error("the proof gives a different root")]
     Root,
 }
 
 impl ProofError {
-    /// Stable label, for metrics and reports.
+    /// Stable label for metrics and reports.
     pub fn label(&self) -> &'static str {
         match self {
             ProofError::Sizes => "sizes",
@@ -246,11 +246,11 @@ impl ProofError {
     }
 }
 
-/// Checks that a leaf, given as [`leaf`] makes it, is number `index` of the tree with this size and root.
+/// Verifies that a leaf hash made by [`leaf`] is number `index` of the tree with this size and root.
 ///
 /// # Errors
 ///
-/// Why it is not proved.
+/// Why the proof is not valid.
 pub fn verify_inclusion(
     leaf: &Hash,
     index: u64,
@@ -278,11 +278,11 @@ pub fn verify_inclusion(
     same(&top, root)
 }
 
-/// Checks that the tree with the new size and root begins with the tree with the old ones.
+/// Verifies that the tree with the old size and root is a prefix of the tree with the new ones.
 ///
 /// # Errors
 ///
-/// Why it is not proved.
+/// Why the proof is not valid.
 pub fn verify_consistency(
     old_size: u64,
     old_root: &Hash,
@@ -300,7 +300,7 @@ pub fn verify_consistency(
     let (mut at, mut last) = (old_size - 1, new_size - 1);
     let whole = at.trailing_ones();
     (at, last) = (at >> whole, last >> whole);
-    // An old tree that is one whole subtree of the new one is its own start and is not repeated in the proof.
+    // An old tree that is a complete subtree of the new one is the starting point and is not repeated in the proof.
     let (start, proof) = match old_size.is_power_of_two() {
         true => (old_root, proof),
         false => proof.split_first().ok_or(ProofError::Length)?,
@@ -340,12 +340,13 @@ fn same(found: &Hash, expected: &Hash) -> Result<(), ProofError> {
     if found == expected { Ok(()) } else { Err(ProofError::Root) }
 }
 
-/// Largest power of two below `count`, which is at least 2: where a tree of so many leaves is split.
+/// Largest power of two below `count`, which is at least 2: the position at which a tree with `count` leaves is split.
 fn split(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
 
-/// Level and index of the whole subtrees that make up the leaves from `low`, which a split led to, to before `high`.
+/// Level and index of the complete subtrees that cover the leaves from `low` to before `high`. `low` must be a boundary
+/// of a split.
 fn subtrees(mut low: u64, high: u64) -> impl Iterator<Item = (u32, u64)> {
     std::iter::from_fn(move || {
         let level = (high - low).checked_ilog2()?;

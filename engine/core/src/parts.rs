@@ -1,19 +1,18 @@
-//! Answers of tools in parts: how much of a text or of a list one answer has room for.
+//! Splits tool results that exceed the size limit into parts.
 
 use crate::limits::TOOL_ANSWER_BYTES_MAX;
 
-/// Room of an answer for what is in it, bytes: the rest is for the protocol's frame, and for what is said about the
-/// next part.
+/// Budget for the content of a result, in bytes. The rest is for the protocol's framing and the note on the next part.
 pub const ROOM: usize = TOOL_ANSWER_BYTES_MAX - 4096;
 
-/// Bytes of a text when it stands in JSON that is itself a text of JSON: what the largest form of an answer needs.
+/// Size of a text, in bytes, inside JSON that is itself a JSON string: the largest encoding of a result.
 pub fn cost(text: &str) -> usize {
     text.chars().map(cost_of).sum()
 }
 
 fn cost_of(c: char) -> usize {
     match c {
-        // A backslash before it, and one before each of the two.
+        // The character, its backslash, and a backslash before each of the two.
         '"' | '\\' => 4,
         '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 3,
         c if c < ' ' => 7,
@@ -26,14 +25,14 @@ fn cost_of(c: char) -> usize {
 pub struct Part<'a> {
     /// The part itself.
     pub text: &'a str,
-    /// Where the next one begins, characters from the start; none when this is the last.
+    /// Offset of the next part, in characters; none if this is the last one.
     pub next: Option<usize>,
-    /// All characters of the text.
+    /// Total number of characters in the text.
     pub total: usize,
 }
 
-/// The part of a text that begins behind this many characters and needs at most these bytes; none when the text has no
-/// such place. One that has room for a single character has one.
+/// The part of a text that starts after `offset` characters and costs at most `room` bytes; none if the text is
+/// shorter. A part has at least one character if any is left.
 pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
     let total = text.chars().count();
     let start = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset)?;
@@ -50,7 +49,7 @@ pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
     Some(Part { text: &text[start..end], next, total })
 }
 
-/// How many of the first of these things fit, by their costs; at least one, if there is one.
+/// How many items fit from the start, by their costs; at least one, if there is one.
 pub fn fitting(costs: impl IntoIterator<Item = usize>, room: usize) -> usize {
     let mut used = 0;
     let fits = |cost: &usize| {
@@ -61,7 +60,7 @@ pub fn fitting(costs: impl IntoIterator<Item = usize>, room: usize) -> usize {
     costs.iter().copied().take_while(fits).count().max(usize::from(!costs.is_empty()))
 }
 
-/// Which of these things in a row fit, when those around the one at `anchor` are wanted most: from, and behind which.
+/// The range of consecutive items that fits, keeping those nearest to `anchor`: start, and end (exclusive).
 pub fn around(costs: &[usize], anchor: usize, room: usize) -> (usize, usize) {
     let (mut from, mut to, mut used) = (0, costs.len(), costs.iter().sum::<usize>());
     while used > room && to - from > 1 {
@@ -101,7 +100,7 @@ mod tests {
         fn a_text_costs_what_it_takes(text in "(?s).{0,200}") {
             let json = serde_json::to_string(&text).unwrap();
             let within = serde_json::to_string(&json).unwrap();
-            // Four marks at the ends.
+            // Four quotation marks at the ends.
             prop_assert_eq!(cost(&text) + 6, within.len());
         }
     }

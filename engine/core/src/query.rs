@@ -1,13 +1,11 @@
-//! A person's words as a full-text query. Nothing a person types is an operator: terms are letters and digits, in
-//! quotes.
+//! Turns user input into a full-text query. No input is an operator: terms are quoted letters and digits.
 
 use crate::words::terms::{Terms, is_joined};
 use crate::words::words;
 
-/// The query for SQLite's FTS5, in which every word must occur. `None` when there is nothing to look for: the text
-/// has no letters and no digits.
+/// A query for SQLite's FTS5 in which every word must occur. `None` if the text has no letters and no digits.
 ///
-/// A word with marks inside, such as `node-7` or `C:\temp`, is a phrase: its parts next to each other.
+/// A word with punctuation inside, such as `node-7` or `C:\temp`, becomes a phrase of adjacent parts.
 pub fn full_text(terms: &Terms, text: &str) -> Option<String> {
     let mut query = Query::default();
     for word in text.split(|c: char| c.is_whitespace() || c == '\0') {
@@ -23,7 +21,7 @@ pub fn full_text(terms: &Terms, text: &str) -> Option<String> {
     (!query.text.is_empty()).then_some(query.text)
 }
 
-/// Phrases that all have to occur.
+/// A conjunction of phrases.
 #[derive(Default)]
 struct Query {
     text: String,
@@ -31,7 +29,7 @@ struct Query {
 }
 
 impl Query {
-    /// Adds a term to the phrase.
+    /// Adds a term to the current phrase.
     fn next(&mut self, term: &str) {
         let before = match (self.in_phrase, self.text.is_empty()) {
             (true, _) => " ",
@@ -55,19 +53,19 @@ impl Query {
     }
 }
 
-/// The query for SQLite's FTS5, in which any of these terms must occur. `None` when there are none.
+/// A query for SQLite's FTS5 in which any of these terms must occur. `None` without terms.
 pub fn any_of<T: AsRef<str>>(terms: &[T]) -> Option<String> {
     let quoted: Vec<String> =
         terms.iter().map(|term| format!("\"{}\"", term.as_ref().replace('"', "\"\""))).collect();
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
-/// Characters of a snippet.
+/// Length of a snippet, in characters.
 const SNIPPET_CHARS: usize = 240;
-/// Characters of a snippet before the word it was cut out for.
+/// Characters before the matched word in a snippet.
 const SNIPPET_BEFORE_CHARS: usize = 60;
 
-/// The part of `content` around the first of these words, or its start when none is there. `…` marks what was left out.
+/// The part of `content` around the first match, or its start if nothing matches. `…` marks omitted text.
 pub fn snippet(terms: &Terms, content: &str, question: &str) -> String {
     let start = terms.first_place(content, question).map_or(0, |at| start_before(content, at));
     let tail = &content[start..];
@@ -76,7 +74,7 @@ pub fn snippet(terms: &Terms, content: &str, question: &str) -> String {
     format!("{before}{}{after}", &tail[..end])
 }
 
-/// A few words before this place; the place itself when there is no gap between words.
+/// A word boundary shortly before this place, or the place itself if there is none.
 fn start_before(content: &str, at: usize) -> usize {
     let before = &content[..at];
     let Some((earliest, _)) = before.char_indices().rev().nth(SNIPPET_BEFORE_CHARS) else { return 0 };
@@ -131,7 +129,7 @@ mod tests {
         assert!(cut.starts_with("… hay") && cut.contains("needle") && cut.ends_with('…'), "{cut}");
         assert!(cut.chars().count() <= SNIPPET_CHARS + 2);
         let dense = format!("{}needle{}", "🦀".repeat(300), "🦀".repeat(300));
-        assert!(snippet(&dense, "needle").contains("needle"), "no gap to start at");
+        assert!(snippet(&dense, "needle").contains("needle"), "no word boundary to start at");
         let joined = format!("{}咖啡店{}", "茶".repeat(300), "茶".repeat(300));
         assert!(snippet(&joined, "咖啡店").contains("咖啡店"));
         assert_eq!(snippet(&"x".repeat(300), "y"), format!("{}…", "x".repeat(240)));

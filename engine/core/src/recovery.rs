@@ -1,14 +1,12 @@
-//! Judges a log that was found: whole, torn by a crash, or damaged.
+//! Verifies an existing log: intact, torn by a crash, or corrupt.
 //!
-//! What a crash can leave behind the last acknowledged byte is a write that did not finish: a line without its end,
-//! pages that never arrived and read as zeros, a batch of which some events are missing. None of it was ever
-//! acknowledged, so it is cut off. Anything else that does not verify is damage, and nothing may be written after
-//! it. The two are told apart by the `synced` field: a later line that names an event as durable proves that the
-//! event had been written whole.
+//! After the last acknowledged byte a crash can leave an unfinished write: a line without its end, pages that were
+//! never written and read as zeros, or a batch with missing events. None of it was acknowledged, so it is cut off.
+//! Anything else that does not verify is corruption, and nothing may be written after it. The `synced` field
+//! distinguishes the two: if a later line names an event as durable, the event had been written completely.
 //!
-//! Where to look: [`scan_segment`] reads one segment up to the first thing that is wrong, as a start does; [`survey`]
-//! reads one to its end whatever is wrong, as an audit does, and [`join`] puts surveys together to a log. Both are
-//! loops over the same `chain`.
+//! [`scan_segment`] reads one segment up to the first fault, as a start does. [`survey`] reads one segment to its end
+//! despite faults, as an audit does, and [`join`] combines surveys of all segments. Both use the same `chain`.
 
 mod chain;
 mod erasures;
@@ -26,79 +24,79 @@ use thiserror::Error;
 
 use crate::format::{EventLine, LineFault};
 
-/// What to do with the log.
+/// Result of the verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every byte verifies.
     Clean,
-    /// A write did not finish: keep `valid_len` bytes, set the rest aside.
+    /// A write did not finish. Keep `valid_len` bytes and set the rest aside.
     TornTail {
-        /// Length of the log up to its last whole batch, bytes.
+        /// Length of the log up to its last complete batch, in bytes.
         valid_len: u64,
-        /// Bytes after that.
+        /// Number of bytes after that.
         torn_bytes: u64,
     },
-    /// Something that was durable does not verify.
+    /// Durable data does not verify.
     Corrupt(Breach),
 }
 
-/// A place where the log does not verify.
+/// A place at which the log does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line} (byte {byte}, event {seq}): {reason}")]
 pub struct Breach {
     /// Line of the segment, from 1; the header is line 1.
     pub line: u64,
-    /// Where that line starts, bytes from the start of the segment.
+    /// Offset of the line in the segment, in bytes.
     pub byte: u64,
-    /// Event that was expected there; 0 for the header, and where it is not known.
+    /// Sequence number expected there; 0 for the header and if unknown.
     pub seq: u64,
-    /// What is wrong with it.
+    /// What is wrong.
     pub reason: Fault,
 }
 
-/// Why a line cannot stand where it stands.
+/// Why a line is not valid at its place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
     /// The line itself is damaged.
     #[error(transparent)]
     Line(#[from] LineFault),
-    /// The line is whole and follows from another line than the one before it.
+    /// The line is intact but does not follow the previous line.
     #[error("the previous hash is not the hash of the line before")]
     Link,
-    /// Events are missing, doubled or in another order.
-    #[error("the event says it is number {0}")]
+    /// Events are missing, duplicated or out of order.
+    #[error("the sequence number {0} is out of order")]
     Sequence(u64),
-    /// The batch marks do not count up.
+    /// Batch positions are not consecutive.
     #[error("the batch marks do not follow from the line before")]
     Batch,
     /// The durable mark names an event that cannot have been the last durable one.
     #[error("the durable mark does not follow from the line before")]
     Synced,
-    /// A segment's header does not follow from the segment before it; which field says so.
+    /// The header of a segment does not follow from the previous segment; names the field.
     #[error("the {0} of the header does not follow from the segment before")]
     Header(&'static str),
-    /// The seal does not close this segment; which field says so.
+    /// The seal does not match this segment; names the field.
     #[error("the {0} of the seal is not that of the segment")]
     Seal(&'static str),
-    /// The root in the seal is not that of the events up to there.
+    /// The root in the seal is not the root of the events up to there.
     #[error("the root in the seal is not the root of the events")]
     Root,
-    /// A segment that others follow ends without a seal.
+    /// A segment other than the last one ends without a seal.
     #[error("the segment ends here without a seal, and is not the last one")]
     Unsealed,
-    /// A segment goes on after its seal.
+    /// A segment continues after its seal.
     #[error("the segment goes on after its seal")]
     AfterSeal,
-    /// A payload is missing, and no later event says that it was forgotten.
-    #[error("the payload is missing, and the log has no event that says why")]
+    /// A payload is missing, and no later event records that it was forgotten.
+    #[error("the payload is missing, and no event in the log explains it")]
     Erasure,
-    /// The line is whole but its line feed is another byte.
+    /// The line is intact, but another byte replaces its line feed.
     #[error("the line feed after the line is damaged")]
     Terminator,
 }
 
 impl Fault {
-    /// Stable label, for metrics and reports.
+    /// Stable label for metrics and reports.
     pub fn label(&self) -> &'static str {
         match self {
             Fault::Line(fault) => fault.label(),
@@ -117,15 +115,15 @@ impl Fault {
     }
 }
 
-/// An event and its place in the segment.
+/// An event with its place in the segment.
 #[derive(Debug)]
 pub struct Found<'a> {
     /// The event.
     pub event: EventLine<'a>,
-    /// Its line in the segment, from 1; the header is line 1.
+    /// Line in the segment, from 1; the header is line 1.
     pub line: u64,
-    /// Where its line starts, bytes.
+    /// Offset of the line, in bytes.
     pub offset: u64,
-    /// Length of its line with the line feed, bytes.
+    /// Length of the line including the line feed, in bytes.
     pub len: u64,
 }

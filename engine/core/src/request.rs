@@ -1,4 +1,5 @@
-//! The only code that sees unchecked requests: out comes a [`Draft`] or the first rule that was broken, by name.
+//! Validates requests. This is the only code that handles unvalidated input; it returns a [`Draft`] or the first
+//! violated rule.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -27,10 +28,10 @@ pub use items::{
     put_item_to_live, put_text_item, refreshed_item, searched_items,
 };
 
-/// A broken rule. `Display` names the field and the rule, never the value.
+/// A violated rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// The body is not JSON in the strict form, or not of the documented shape.
+    /// The body is not strict JSON, or not of the documented shape.
     #[error("the body is not valid: {0}")]
     Body(String),
     /// A field is empty that must not be.
@@ -39,114 +40,114 @@ pub enum Refused {
     /// A field is too long.
     #[error("{field} has {found} characters, the limit is {limit}")]
     TooLong {
-        /// Which field.
+        /// Name of the field.
         field: String,
-        /// Its length, characters.
+        /// Actual length, in characters.
         found: usize,
-        /// What it may be, characters.
+        /// Maximum length, in characters.
         limit: usize,
     },
-    /// Content or payload are too large.
+    /// Content or payload is too large.
     #[error("{field} has {found} bytes, the limit is {limit}")]
     TooLarge {
-        /// Which field.
+        /// Name of the field.
         field: String,
-        /// Its size, bytes.
+        /// Actual size, in bytes.
         found: usize,
-        /// What it may be, bytes.
+        /// Maximum size, in bytes.
         limit: usize,
     },
     /// A list has too many or too few items.
     #[error("{field} has {found} items, allowed are {min} to {max}")]
     Count {
-        /// Which list.
+        /// Name of the list.
         field: String,
-        /// Its items.
+        /// Actual number of items.
         found: usize,
-        /// Fewest.
+        /// Minimum number of items.
         min: usize,
-        /// Most.
+        /// Maximum number of items.
         max: usize,
     },
-    /// A number is outside of its range.
-    #[error("{field} must be a whole number from {min} to {max}")]
+    /// A number is out of range.
+    #[error("{field} must be an integer from {min} to {max}")]
     Range {
-        /// Which parameter.
+        /// Name of the parameter.
         field: &'static str,
-        /// Smallest.
+        /// Minimum.
         min: u64,
-        /// Largest.
+        /// Maximum.
         max: u64,
     },
-    /// A word that is none of those there are.
+    /// A value is not one of the known ones.
     #[error("{field} must be one of {known}")]
     Choice {
-        /// Which parameter.
+        /// Name of the parameter.
         field: &'static str,
-        /// The words.
+        /// The known values.
         known: String,
     },
-    /// A character that a name must not have.
+    /// A name has control characters.
     #[error("{0} must not have control characters")]
     Control(String),
-    /// A payload that is not an object.
+    /// A payload is not an object.
     #[error("{0} must be a JSON object")]
     NotAnObject(String),
-    /// One of several is wrong.
+    /// An element of a list is not valid.
     #[error("{at}: {fault}")]
     Item {
-        /// Which.
+        /// Position of the element.
         at: String,
-        /// What is wrong with it.
+        /// The rule that it violates.
         fault: Box<Refused>,
     },
-    /// A rating outside of its range.
+    /// A rating is out of range.
     #[error("rating must be a number from -1 to 1")]
     Rating,
-    /// Two ways to say the same, both used.
+    /// Two mutually exclusive fields are both set.
     #[error("{0} cannot be combined with {1}")]
     Exclusive(&'static str, &'static str),
-    /// A name stands in a list more than once.
-    #[error("{0} names something twice")]
+    /// A list has duplicate names.
+    #[error("{0} has duplicates")]
     Twice(&'static str),
-    /// One of several fields has to be there.
+    /// None of several fields is set, one of which is required.
     #[error("{0} must be given")]
     Missing(&'static str),
-    /// A cause that is not an id.
+    /// A cause is not an event id.
     #[error("{0} must be the id of an event (32 lower-case hex digits)")]
     NotAnId(String),
-    /// A type that only the engine writes.
+    /// An event type that only the engine writes.
     #[error("{field}: type {kind:?} is written by the engine itself")]
     Reserved {
-        /// Which field.
+        /// Name of the field.
         field: String,
-        /// The type.
+        /// The event type.
         kind: &'static str,
     },
-    /// A moment that cannot be read.
+    /// Not an RFC 3339 time.
     #[error("{0} must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")]
     Moment(&'static str),
-    /// An idempotency key outside of its form.
+    /// The idempotency key is not valid.
     #[error("Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters, sent once")]
     IdempotencyKey,
 }
 
-/// Reads a JSON body: strict form first, then the shape.
+/// Parses a JSON body: checks the strict form, then the shape.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     strict::check_sent(body).map_err(|fault| Refused::Body(fault.to_string()))?;
-    // Without this a list would do for an object, its items taken for the fields in order.
+    // Without this check a JSON list would be accepted as a struct, with its items as the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Refused::NotAnObject("the body".into()));
     }
     serde_json::from_slice(body).map_err(|fault| Refused::Body(fault.to_string()))
 }
 
-/// Checks a memory to save.
+/// Validates a memory to save.
 pub fn memory(request: SaveMemory) -> Result<Draft, Refused> {
     piece(request, None)
 }
 
-/// Checks a batch of memories.
+/// Validates a batch of memories.
 pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
     count("memories", request.memories.len(), 1, BATCH_EVENTS_MAX)?;
     let each = |(i, one)| {
@@ -155,7 +156,7 @@ pub fn memories(request: SaveMemories) -> Result<Vec<Draft>, Refused> {
     request.memories.into_iter().enumerate().map(each).collect()
 }
 
-/// Checks a memory that is a piece of a document.
+/// Validates a memory that is a piece of a document.
 pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refused> {
     let SaveMemory {
         content,
@@ -168,7 +169,7 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
         occurred_at,
         valid_from,
         mut entities,
-        // Decides whether it is saved, and is no part of it.
+        // Decides whether the memory is saved, and is not part of it.
         same_text: _,
     } = request;
     tags.iter_mut().chain(&mut entities).for_each(make_normal);
@@ -201,7 +202,7 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
     })
 }
 
-/// Checks the end of a memory's validity, except for what depends on the memory.
+/// Validates the end of a memory's validity, except for rules that depend on the memory itself.
 pub fn invalidation(target: &str, project: String, request: InvalidateMemory) -> Result<Draft, Refused> {
     let InvalidateMemory { valid_until, reason, superseded_by, session, actor } = request;
     if let Some(reason) = &reason {
@@ -222,22 +223,22 @@ pub fn invalidation(target: &str, project: String, request: InvalidateMemory) ->
     })
 }
 
-/// Checks a reason.
+/// Validates a reason.
 pub fn reason(reason: Option<String>) -> Result<Option<String>, Refused> {
     reason.map(|reason| name("reason", &reason, REASON_CHARS_MAX).map(|()| reason)).transpose()
 }
 
-/// Checks who says so.
+/// Validates an actor.
 pub fn actor(actor: Option<String>) -> Result<String, Refused> {
     named("actor", actor, ACTOR_DEFAULT)
 }
 
-/// Reads a moment, RFC 3339.
+/// Parses an RFC 3339 time.
 pub fn moment(field: &'static str, text: &str) -> Result<Timestamp, Refused> {
     crate::wire::moment::read(text).ok_or(Refused::Moment(field))
 }
 
-/// Checks a batch of events.
+/// Validates a batch of events.
 pub fn events(request: AppendEvents) -> Result<Vec<Draft>, Refused> {
     count("events", request.events.len(), 1, BATCH_EVENTS_MAX)?;
     request
@@ -269,8 +270,8 @@ fn event(at: &str, request: EventRequest) -> Result<Draft, Refused> {
     })
 }
 
-// A line of the log is one line of text: line feeds between the tokens of a payload would end it early. Inside
-// strings JSON escapes them.
+// A log line is one line of text, and a line feed between the tokens of a payload would end it early. Inside strings
+// JSON escapes line feeds.
 fn object(field: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
     let text = payload.get();
     if !text.starts_with('{') {
@@ -288,7 +289,7 @@ fn one_line(json: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
     RawValue::from_string(one_line).map_err(|fault| Refused::Body(fault.to_string()))
 }
 
-/// Checks the value of an `Idempotency-Key` header.
+/// Validates the value of an `Idempotency-Key` header.
 pub fn idempotency_key(value: &[u8]) -> Result<String, Refused> {
     let printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
     let text = std::str::from_utf8(value).ok().filter(|_| printable);
@@ -296,12 +297,12 @@ pub fn idempotency_key(value: &[u8]) -> Result<String, Refused> {
     text.filter(fits).map(str::to_owned).ok_or(Refused::IdempotencyKey)
 }
 
-/// Checks a project or type that a search is narrowed to.
+/// Validates a project or type filter of a search.
 pub fn filter(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, NAME_CHARS_MAX)
 }
 
-/// Checks a name that may be left out, and brings it into the form it is compared by.
+/// Validates an optional name and converts it to normal form.
 pub fn optional(field: &str, value: &mut Option<String>, limit: usize) -> Result<(), Refused> {
     value.iter_mut().try_for_each(|value| {
         make_normal(value);
@@ -309,17 +310,17 @@ pub fn optional(field: &str, value: &mut Option<String>, limit: usize) -> Result
     })
 }
 
-/// Checks a text of one line that must not be empty.
+/// Validates a one-line text that must not be empty.
 pub fn text(field: &str, value: &str, limit: usize) -> Result<(), Refused> {
     name(field, value, limit)
 }
 
-/// Checks the words of a search.
+/// Validates the text of a search.
 pub fn words(q: &str) -> Result<(), Refused> {
     chars("q", q, QUERY_CHARS_MAX)
 }
 
-/// Checks a number within bounds, or takes what counts without one.
+/// Validates a number within bounds, or returns the default.
 pub fn within(
     field: &'static str,
     value: Option<u32>,
@@ -332,7 +333,7 @@ pub fn within(
     if allowed { Ok(value) } else { Err(Refused::Range { field, min: min.into(), max: max.into() }) }
 }
 
-/// Checks the query of a context, which must say something.
+/// Validates the query of a context, which must not be blank.
 pub fn prompt(query: &str) -> Result<(), Refused> {
     if query.trim().is_empty() {
         return Err(Refused::Empty("query".into()));
@@ -340,7 +341,7 @@ pub fn prompt(query: &str) -> Result<(), Refused> {
     chars("query", query, QUERY_CHARS_MAX)
 }
 
-/// Checks ids of a list.
+/// Validates a list of ids.
 pub fn ids(field: &str, ids: &[String], max: usize) -> Result<(), Refused> {
     count(field, ids.len(), 0, max)?;
     match ids.iter().position(|id| !is_id(id)) {
@@ -349,7 +350,7 @@ pub fn ids(field: &str, ids: &[String], max: usize) -> Result<(), Refused> {
     }
 }
 
-/// Checks names of a list.
+/// Validates a list of names.
 pub fn names(field: &str, names: &mut [String], max: usize) -> Result<(), Refused> {
     count(field, names.len(), 0, max)?;
     names.iter_mut().for_each(make_normal);
@@ -359,7 +360,7 @@ pub fn names(field: &str, names: &mut [String], max: usize) -> Result<(), Refuse
         .try_for_each(|(at, value)| name(&format!("{field}[{at}]"), value, NAME_CHARS_MAX))
 }
 
-/// Reads a whole number within bounds.
+/// Parses an integer within bounds.
 pub fn number(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64, Refused> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let value = text.parse().ok().filter(|value| digits && (min..=max).contains(value));
@@ -388,8 +389,8 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
-/// Characters of a text. A token counts as one, less than anything it stands for: a name that fitted when it was first
-/// given fits as it is stored.
+/// Length of a text, in characters. A pseudonym token counts as one character, less than anything it replaces, so that
+/// a name within the limit stays within it in stored form.
 pub(crate) fn length(value: &str) -> usize {
     let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
     value.chars().count() - in_tokens

@@ -1,7 +1,7 @@
-//! What a retention rule removes: the decision, the plan's hash and the guard against removing too much.
+//! Retention rules: which memories they remove, the hash of a plan, and the guard against removing too many.
 //!
-//! Age counts from when the engine accepted a memory, which nobody who saves can choose. A plan is the same whenever
-//! it is made for the same rules, the same moment and the same state of the log.
+//! Age counts from when the engine accepted a memory, which clients cannot influence. The same rules, moment and state
+//! of the log always give the same plan.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::wire::{ProjectPlan, ProjectRules, RetentionRules, RuleCounts};
 
 const DAY_MICROSECONDS: i64 = 86_400_000_000;
 
-/// Checks rules, and puts them into the one form that is hashed.
+/// Validates rules and converts them to the canonical form that is hashed.
 pub fn check(mut rules: RetentionRules) -> Result<RetentionRules, Refused> {
     count("rules.projects", rules.projects.len(), 0, RETENTION_OVERRIDES_MAX)?;
     rules.projects.sort_by(|one, other| one.project.cmp(&other.project));
@@ -45,23 +45,23 @@ fn within(field: &'static str, value: Option<u64>, max: u64) -> Result<(), Refus
     }
 }
 
-/// The rules of one project.
+/// Rules that apply to one project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// What was accepted before this moment, microseconds, is too old; nothing is when absent.
+    /// Memories accepted before this moment (microseconds) are too old; absent if there is no age limit.
     pub cutoff: Option<i64>,
-    /// The newest so many stay; all when absent.
+    /// Number of newest memories to keep; absent if there is no such limit.
     pub entries: Option<u64>,
 }
 
-/// What holds for a project: its own rules as a whole, or else those for all.
+/// The rules for a project: its own if it has any, which replace the general rules completely.
 pub fn limits(rules: &RetentionRules, project: &str, as_of: Timestamp) -> Limits {
     let own = rules.projects.iter().find(|own| own.project == project);
     let (days, entries) = match own {
         Some(own) => (own.max_age_days, own.max_entries),
         None => (rules.max_age_days, rules.max_entries_per_project),
     };
-    // What is exactly as old as it may be stays: only what was accepted before the cutoff is older.
+    // A memory of exactly the maximum age stays: only what was accepted before the cutoff is older.
     let cutoff = days.map(|days| microseconds(as_of).saturating_sub(i64::from(days) * DAY_MICROSECONDS));
     Limits { cutoff, entries }
 }
@@ -69,52 +69,52 @@ pub fn limits(rules: &RetentionRules, project: &str, as_of: Timestamp) -> Limits
 /// A memory that a rule may remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its number.
+    /// Sequence number.
     pub seq: u64,
-    /// Its id.
+    /// Id.
     pub id: String,
-    /// When it was accepted, microseconds.
+    /// When it was accepted, in microseconds.
     pub known: i64,
-    /// Bytes of its content.
+    /// Size of its content, in bytes.
     pub bytes: u64,
 }
 
-/// A project with the memories that a rule may remove, and perhaps others.
+/// A project with the memories that a rule may remove, and possibly others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectState {
-    /// Its name.
+    /// Project name.
     pub project: String,
-    /// All its memories.
+    /// Number of memories in the project.
     pub total: u64,
-    /// The oldest memory that is among the newest that stay; absent when all do.
+    /// Oldest of the newest memories to keep; absent if all are kept.
     pub first_kept: Option<u64>,
-    /// In the order of the log.
+    /// Candidates, in the order of the log.
     pub candidates: Vec<Candidate>,
 }
 
-/// Why a memory goes.
+/// Rules that remove a memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reasons {
     /// It is too old.
     pub age: bool,
-    /// There are enough newer ones.
+    /// The project has enough newer ones.
     pub entries: bool,
 }
 
-/// What is to be removed.
+/// Memories to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// In the order of the log, with the reasons.
+    /// Memories with the rules that remove them, in the order of the log.
     pub removed: Vec<(Candidate, Reasons)>,
-    /// By project, those that lose something.
+    /// Plans of the projects that lose memories.
     pub projects: Vec<ProjectPlan>,
-    /// By rule.
+    /// Number of memories by rule.
     pub counts: RuleCounts,
-    /// Of content.
+    /// Total size of their content, in bytes.
     pub bytes: u64,
 }
 
-/// The union of both rules.
+/// Removes a memory if either rule does.
 pub fn decide(rules: &RetentionRules, as_of: Timestamp, states: Vec<ProjectState>) -> Decision {
     let mut decision = Decision::default();
     for state in states {
@@ -145,7 +145,8 @@ pub fn decide(rules: &RetentionRules, as_of: Timestamp, states: Vec<ProjectState
     decision
 }
 
-/// Hash of a plan: of the rules, the moment, the state of the log and every memory that goes, with the reason.
+/// Hash of a plan: of the rules, the moment, the state of the log, and every removed memory with the rules that remove
+/// it.
 pub fn plan_hash(rules: &RetentionRules, as_of: Timestamp, applied_seq: u64, decision: &Decision) -> Hash {
     let rules = serde_json::to_string(rules).expect("names and numbers are always JSON");
     let as_of = microseconds(as_of);
@@ -158,21 +159,21 @@ pub fn plan_hash(rules: &RetentionRules, as_of: Timestamp, applied_seq: u64, dec
     Hash::of(text.as_bytes())
 }
 
-/// How much may be removed without naming it.
+/// How much a run may remove without confirmation of the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// Of the memories of any one project, percent.
+    /// Maximum share of the memories of any one project, in percent.
     pub percent: u8,
-    /// Of all projects together, memories.
+    /// Maximum number of memories of all projects together.
     pub memories: u64,
 }
 
-/// Why a plan removes more than usual; nothing when it does not.
+/// Why a plan exceeds the guard; empty if it does not.
 pub fn spikes(guard: Guard, decision: &Decision) -> Vec<String> {
     let mut spikes = Vec::new();
     let removed = decision.removed.len() as u64;
     if removed > guard.memories {
-        spikes.push(format!("{removed} memories would go, more than {}", guard.memories));
+        spikes.push(format!("{removed} memories would be removed, more than {}", guard.memories));
     }
     for plan in &decision.projects {
         if u128::from(plan.memories) * 100 > u128::from(plan.total) * u128::from(guard.percent) {
@@ -189,34 +190,34 @@ pub fn spikes(guard: Guard, decision: &Decision) -> Vec<String> {
 /// Payload of an event of type [`RETENTION_APPLIED`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionPayload {
-    /// Of the plan that was carried out.
+    /// Hash of the plan that was carried out.
     pub plan_hash: Hash,
-    /// What it was made for.
+    /// Rules of the plan.
     pub rules: RetentionRules,
-    /// The moment it was made for.
+    /// Moment of the plan.
     pub as_of: Timestamp,
-    /// The state of the log it was made for.
+    /// Sequence number of the last event that the plan took into account.
     pub applied_seq: u64,
-    /// Memories that went.
+    /// Number of removed memories.
     pub memories: u64,
-    /// Bytes of their contents.
+    /// Total size of their content, in bytes.
     pub bytes: u64,
-    /// By rule.
+    /// Number of removed memories by rule.
     pub by_rule: RuleCounts,
-    /// By project.
+    /// Number of removed memories by project.
     pub by_project: BTreeMap<String, u64>,
-    /// Why the guard would have refused it.
+    /// Why the guard would have refused the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spikes: Vec<String>,
-    /// The count that somebody named to go past the guard.
+    /// The number of memories that was confirmed to override the guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spike_guard_overridden: Option<u64>,
-    /// In somebody's words.
+    /// Free-text reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// The event that says what a run did.
+/// The event that records a run.
 pub fn draft(payload: &RetentionPayload, actor: &str) -> Draft {
     Draft {
         kind: RETENTION_APPLIED.into(),
@@ -238,10 +239,10 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap()
     }
 
-    /// Every memory: project, and the day it was accepted; its number is its place.
+    /// All memories: project, and the day of acceptance. The sequence number is the position.
     type All = Vec<(u8, i64)>;
 
-    /// The rules as they are said, over plain lists.
+    /// A naive implementation of the rules over plain lists.
     fn naive(rules: &RetentionRules, as_of: Timestamp, all: &All) -> Vec<u64> {
         let goes = |place: usize| {
             let (project, day) = all[place];
@@ -256,7 +257,7 @@ mod tests {
         (0..all.len()).filter(|place| goes(*place)).map(|place| place as u64 + 1).collect()
     }
 
-    /// What a database would hand over.
+    /// The input that a database would provide.
     fn states(rules: &RetentionRules, as_of: Timestamp, all: &All) -> Vec<ProjectState> {
         let mut by_project: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (seq, (project, day)) in (1..).zip(all) {
@@ -339,7 +340,7 @@ mod tests {
         assert_eq!(check(with(vec![own("b"), own("a")])), check(with(vec![own("a"), own("b")])));
         assert!(check(with(vec![own("a"), own("a")])).is_err());
         assert!(check(with(vec![own(" ")])).is_err());
-        assert!(check(RetentionRules::default()).is_err(), "no rule is no plan");
+        assert!(check(RetentionRules::default()).is_err(), "rules without a limit");
         for (days, entries) in [(Some(0), None), (Some(RETENTION_AGE_DAYS_MAX + 1), None), (None, Some(0))] {
             let rules = RetentionRules {
                 max_age_days: days,

@@ -1,7 +1,7 @@
-//! Rows of the projection: what [`crate::fold`] makes of an event, column by column.
+//! Rows of the projection, which [`crate::fold`] makes from events, column by column.
 //!
-//! Moments that are compared are whole microseconds since 1970, because text of different precision does not sort by
-//! time; what is finer is dropped.
+//! Moments that are compared are integer microseconds since 1970, because text of different precision does not sort by
+//! time. Finer fractions are dropped.
 
 use jiff::Timestamp;
 
@@ -13,9 +13,9 @@ use crate::words::normal_form;
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Nothing.
+    /// SQL `NULL`.
     Null,
-    /// A whole number.
+    /// Integer.
     Integer(i64),
     /// Text.
     Text(String),
@@ -24,7 +24,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The same, borrowed.
+    /// The value, borrowed.
     pub fn cell(&self) -> Cell<'_> {
         match self {
             Value::Null => Cell::Null,
@@ -35,23 +35,23 @@ impl Value {
     }
 }
 
-/// A row and the table it belongs to.
+/// A row and its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Which table.
+    /// Table of the row.
     pub table: Table,
-    /// One value for each column, in the order of the schema.
+    /// One value per column, in the order of the schema.
     pub values: Vec<Value>,
 }
 
 impl Row {
-    /// What this row adds to the digest.
+    /// Contribution of this row to the digest.
     pub fn hash(&self) -> Hash {
         row_hash(self.table, self.values.iter().map(Value::cell))
     }
 }
 
-/// Columns of [`Table::Memories`] that the full-text index covers: title, content and tags, as places in the row.
+/// Indexes of the columns of [`Table::Memories`] in the full-text index: title, content and tags.
 pub const MEMORY_WORDS: [usize; 3] = [5, 13, 6];
 
 impl Memory {
@@ -70,7 +70,7 @@ impl Memory {
     }
 
     /// Columns: seq, id, hash, project, kind, title, tags, actor, session, occurred_at, created_at, valid_from, known,
-    /// content. Content comes last: a list of memories must not read through a mebibyte of each.
+    /// content. Content comes last, so that listing memories does not read through up to 1 MiB of each.
     pub fn into_row(self) -> Row {
         let payload = self.payload;
         let tags = serde_json::to_string(&payload.tags).expect("a list of strings is always JSON");
@@ -168,13 +168,13 @@ impl Request {
     }
 }
 
-/// Microseconds since 1970 of the last whole one that has begun.
+/// Microseconds since 1970, rounded down.
 pub fn microseconds(time: Timestamp) -> i64 {
-    // Not `as_microsecond`, which rounds towards 1970: before it a moment would come after itself.
+    // `as_microsecond` rounds towards 1970; a moment before 1970 would come out later than it is.
     time.as_nanosecond().div_euclid(1_000).try_into().expect("a timestamp is within 10,000 years of 1970")
 }
 
-/// A name in the form it is compared by; one of an older event may have another.
+/// A name in normal form. Older events may contain names in other forms.
 pub(crate) fn named(name: &str) -> Value {
     Value::Text(normal_form(name).into_owned())
 }

@@ -1,42 +1,41 @@
-//! What can still be told of a JSON-RPC message that cannot be read: which request it is, so that whoever waits for
-//! its answer gets one.
+//! Recovers the id and kind of unreadable JSON-RPC messages, so that a waiting client receives an error response.
 
-/// Longest token that is kept: an id, or the name of a field. Ids of clients are numbers, UUIDs or short words.
+/// Longest token that is kept (an id or a field name), in bytes. Clients use numbers, UUIDs or short words as ids.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// A message, as far as it could be made out.
+/// What could be recovered of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Salvaged {
-    /// Its id, as JSON: a number or a string. Of several the last one, which is what most readers of JSON take.
+    /// Its id as JSON, a number or a string. Of several the last one, as most JSON parsers take it.
     pub id: Option<String>,
-    /// Whether it is an answer to somebody, and no request.
+    /// Whether it is a response and not a request.
     pub is_reply: bool,
-    /// Whether it says what it asks for.
+    /// Whether it names a method.
     pub has_method: bool,
 }
 
 impl Salvaged {
-    /// Whether somebody waits for an answer that can be given.
+    /// Whether the sender waits for a response that can be sent.
     pub fn is_request(&self) -> bool {
         self.id.is_some() && !self.is_reply
     }
 
-    /// Whether it asks for something and wants no answer.
+    /// Whether it is a notification, which gets no response.
     pub fn is_notification(&self) -> bool {
         self.id.is_none() && self.has_method
     }
 }
 
-/// Reads a message, or a list of messages, piece by piece and holds no more of it than one short token. It does not
-/// mind what makes the text unreadable: characters that are none, escapes without meaning, keys twice, numbers without
-/// bounds, any depth, an end that is missing.
+/// Scans a message or a batch of messages incrementally and holds no more than one short token. Tolerates everything
+/// that makes the text unreadable: invalid characters or escapes, duplicate keys, numbers out of range, any depth, and
+/// a missing end.
 #[derive(Debug, Default)]
 pub struct Salvage {
     found: Vec<Salvaged>,
     current: Salvaged,
-    /// Brackets that are open.
+    /// Number of open brackets.
     depth: usize,
-    /// Brackets that are open inside of a message, at its own level; 0 before the first bracket.
+    /// Number of open brackets at the top level of a message; 0 before the first bracket.
     level: usize,
     within: Within,
     token: Token,
@@ -48,12 +47,12 @@ enum Within {
     #[default]
     Nothing,
     Text,
-    /// Behind a backslash of a text.
+    /// After a backslash in a string.
     Escape,
     Word,
 }
 
-/// A text or a word at a message's own level; without bytes when there is none, or it is too long to be kept.
+/// A string or a bare word at the top level of a message; empty if there is none, or if it is too long to keep.
 #[derive(Debug, Default)]
 struct Token {
     bytes: Vec<u8>,
@@ -72,22 +71,21 @@ impl Token {
 }
 
 impl Salvage {
-    /// All of a text at once.
+    /// Scans a complete text.
     pub fn of(text: &[u8]) -> Vec<Salvaged> {
         let mut salvage = Salvage::default();
         salvage.feed(text);
         salvage.finish()
     }
 
-    /// Reads on.
+    /// Scans more bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.step(*byte);
         }
     }
 
-    /// The messages, in their order. One that was begun and has no end is among them, without the value that was being
-    /// read.
+    /// The messages, in order. Includes an unfinished message, without the value that was being read.
     pub fn finish(mut self) -> Vec<Salvaged> {
         if self.level > 0 && self.depth >= self.level {
             self.found.push(self.current);
@@ -152,7 +150,7 @@ impl Salvage {
 
     fn open(&mut self, byte: u8) {
         if self.level == 0 {
-            // Messages of a list are one level deeper.
+            // Messages of a batch are one level deeper.
             self.level = if byte == b'[' { 2 } else { 1 };
         }
         self.depth += 1;
@@ -168,7 +166,7 @@ impl Salvage {
             self.found.push(std::mem::take(&mut self.current));
         }
         self.depth = self.depth.saturating_sub(1);
-        // What was nested is no value that is looked for.
+        // Nested values are of no interest.
         self.token = Token::default();
     }
 
@@ -216,7 +214,7 @@ mod tests {
     fn check(text: impl AsRef<[u8]>, id: &str) {
         let text = text.as_ref();
         assert_eq!(ids(text), [Some(id.to_owned())], "{}", String::from_utf8_lossy(text));
-        // In pieces of any size.
+        // Feeds the text in small chunks.
         let mut salvage = Salvage::default();
         text.chunks(3).for_each(|piece| salvage.feed(piece));
         assert_eq!(salvage.finish()[0].id.as_deref(), Some(id));

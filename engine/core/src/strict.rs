@@ -1,4 +1,4 @@
-//! The one form of JSON the engine accepts: what two readers could understand differently is refused.
+//! The only form of JSON that the engine accepts. Ambiguous JSON, which parsers could read differently, is refused.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,32 +13,32 @@ mod plain;
 
 pub(crate) use plain::plain_len;
 
-/// Why a text is not JSON in the strict form. The text itself is never quoted: it may be somebody's memory.
+/// Why a text is not strict JSON. Never quotes the text, which may be part of a memory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason} (at byte {byte})")]
 pub struct NotStrict {
     /// What is wrong.
     pub reason: String,
-    /// Roughly where, bytes from the start.
+    /// Approximate offset, in bytes.
     pub byte: usize,
 }
 
-/// Checks that `bytes` are one JSON value in UTF-8 with nothing after it, no object names a key twice, numbers are
-/// finite and nesting stays within [`JSON_DEPTH_MAX`].
+/// Checks that `bytes` are one JSON value in UTF-8 with nothing after it, without duplicate keys in an object, with
+/// finite numbers, and nested at most [`JSON_DEPTH_MAX`] levels deep.
 pub fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     let text = std::str::from_utf8(bytes)
         .map_err(|fault| NotStrict { reason: "not UTF-8".into(), byte: fault.valid_up_to() })?;
     check_text(text)
 }
 
-/// The same of what a client sent, which also has at most [`JSON_KEYS_MAX`](crate::limits::JSON_KEYS_MAX) keys in an
-/// object and [`JSON_VALUES_MAX`](crate::limits::JSON_VALUES_MAX) values. What is stored is read whatever it holds.
+/// Same as [`check`], for client input, which may have at most [`JSON_KEYS_MAX`](crate::limits::JSON_KEYS_MAX) keys per
+/// object and [`JSON_VALUES_MAX`](crate::limits::JSON_VALUES_MAX) values. Stored data is not limited in this way.
 pub fn check_sent(bytes: &[u8]) -> Result<(), NotStrict> {
     count::check(bytes)?;
     check(bytes)
 }
 
-/// The same of bytes that are known to be UTF-8.
+/// Same as [`check`], for bytes that are known to be UTF-8.
 pub(crate) fn check_text(text: &str) -> Result<(), NotStrict> {
     if plain::is_plain(text) { Ok(()) } else { full(text) }
 }
@@ -57,7 +57,7 @@ fn not_strict(text: &str, fault: &serde_json::Error) -> NotStrict {
     NotStrict { reason, byte: (start + fault.column()).min(text.len()) }
 }
 
-/// Walks one value and keeps nothing but the keys of the objects it is inside of.
+/// Checks one value; keeps only the keys of the enclosing objects.
 #[derive(Clone, Copy)]
 struct Value {
     depth_left: usize,

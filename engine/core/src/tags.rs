@@ -1,10 +1,10 @@
-//! Tags that memories are narrowed to.
+//! Tag filters for memories.
 
 use crate::limits::{TAG_CHARS_MAX, TAGS_MAX};
 use crate::request::{Refused, text};
 use crate::words::make_normal;
 
-/// Which tags a memory must have, letter by letter in their normal form.
+/// Tags that a memory must have, compared verbatim in normal form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     any: Vec<String>,
@@ -12,12 +12,13 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// All of both lists.
+    /// All tags of both lists.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
         self.any.iter_mut().chain(&mut self.all)
     }
 
-    /// Checks both lists: of the first a memory has at least one, of the second every one. Empty lists narrow nothing.
+    /// Validates both lists: a memory must have at least one tag of the first and every tag of the second. An empty
+    /// list does not filter.
     pub fn new(mut any: Vec<String>, mut all: Vec<String>) -> Result<Tags, Refused> {
         for (field, tags) in [("tags_any", &mut any), ("tags_all", &mut all)] {
             if tags.len() > TAGS_MAX {
@@ -25,7 +26,7 @@ impl Tags {
                 return Err(Refused::Count { field, found, min: 0, max: TAGS_MAX });
             }
             for (i, tag) in tags.iter_mut().enumerate() {
-                // As those of memories are kept.
+                // Normal form, as memories store their tags.
                 make_normal(tag);
                 text(&format!("{field}[{i}]"), tag, TAG_CHARS_MAX)?;
             }
@@ -33,17 +34,17 @@ impl Tags {
         Ok(Tags { any, all })
     }
 
-    /// Whether they narrow nothing.
+    /// Whether the filter is empty.
     pub fn is_empty(&self) -> bool {
         self.any.is_empty() && self.all.is_empty()
     }
 
-    /// Tags of which a memory has at least one.
+    /// Tags of which a memory must have at least one.
     pub fn any(&self) -> &[String] {
         &self.any
     }
 
-    /// Tags of which a memory has every one.
+    /// Tags all of which a memory must have.
     pub fn all(&self) -> &[String] {
         &self.all
     }

@@ -1,5 +1,5 @@
-//! Recall and precision on a labelled set, so that nobody makes the policy blind unawares. The set and its lineage are
-//! described in `fixtures/policy/README.md`; `scripts/policy/measure.py` measures on more of the same kind.
+//! Recall and precision of the policy on a labelled set, to catch regressions. `fixtures/policy/README.md` describes
+//! the set and its origin; `scripts/policy/measure.py` measures on more data of the same kind.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,11 +11,11 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Sample {
     text: String,
-    /// First character, character behind the last, type.
+    /// Start, end (exclusive, in characters) and type of each label.
     labels: Vec<(usize, usize, String)>,
 }
 
-/// Least share of labels of each type that have to be redacted from their first to their last character, in percent.
+/// Minimum share of labels per type that must be redacted completely, in percent.
 const COVERED_PERCENT: [(&str, u32); 9] = [
     ("EMAIL_ADDRESS", 99),
     ("PHONE_NUMBER", 99),
@@ -27,9 +27,9 @@ const COVERED_PERCENT: [(&str, u32); 9] = [
     ("US_DRIVER_LICENSE", 99),
     ("ADDRESS", ADDRESS_PERCENT),
 ];
-/// Streets without a number and a word that says so are not found.
+/// Minimum for addresses, in percent. Streets without a number or a street word are not found.
 const ADDRESS_PERCENT: u32 = 62;
-/// Most finds that touch no label at all, in 1,000 sentences.
+/// Maximum number of finds that touch no label, per 1,000 sentences.
 const STRAY_PER_THOUSAND: usize = 5;
 
 #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
@@ -44,7 +44,7 @@ fn policy(kinds: &[Kind]) -> Policy {
     Policy::new(&Settings { redact, ..Settings::default() }).expect("every kind has a name")
 }
 
-/// Found and labelled, by type, and finds beside every label.
+/// Number of covered labels and of all labels, by type, and the number of finds that touch no label.
 fn measure(policy: &Policy, samples: &[Sample]) -> (BTreeMap<String, (u32, u32)>, usize) {
     let mut scores: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut stray = 0;
@@ -76,10 +76,10 @@ fn personal_data_of_the_labelled_set_is_found() {
         let (covered, labelled) = scores[kind];
         assert!(labelled > 0 && covered * 100 >= percent * labelled, "{kind}: {covered} of {labelled}");
     }
-    assert!(stray * 1000 <= STRAY_PER_THOUSAND * samples.len(), "{stray} finds beside every label");
+    assert!(stray * 1000 <= STRAY_PER_THOUSAND * samples.len(), "{stray} finds touch no label");
     let (blind, _) = measure(&policy(&[Kind::Iban]), &samples);
     assert_eq!(
         blind["EMAIL_ADDRESS"].0, 0,
-        "a policy that does not look finds nothing, and this test would say so"
+        "only IBANs are searched for, so a policy that finds too little would fail this test"
     );
 }

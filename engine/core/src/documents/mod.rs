@@ -1,4 +1,4 @@
-//! Documents as memories: one form of every text, and where it is cut into pieces.
+//! Documents as memories: normal form, and cutting into pieces.
 
 mod normal;
 mod pieces;
@@ -14,29 +14,29 @@ use crate::words::normal_form;
 pub use normal::{lines, normal};
 use structure::Structure;
 
-/// Whoever sends documents.
+/// Attribution of a saved document.
 #[derive(Debug, Clone, Default)]
 pub struct Sender {
-    /// What they belong to.
+    /// Project that the pieces belong to.
     pub project: Option<String>,
-    /// The conversation they came from.
+    /// Conversation in which the document was sent.
     pub session: Option<String>,
-    /// Who.
+    /// Person or agent that sent it.
     pub actor: Option<String>,
 }
 
-/// A document that is taken.
+/// A document that passed the checks.
 #[derive(Debug)]
 pub struct Checked {
-    /// SHA-256 of its normal form: documents that look the same have the same.
+    /// SHA-256 of the normal form. Documents that look the same have the same hash.
     pub sha256: Hash,
-    /// SHA-256 of the bytes that were sent: what an engine of before this form noted.
+    /// SHA-256 of the bytes as sent. Engines that predate the normal form recorded this hash.
     pub as_sent: Hash,
-    /// Its pieces, as memories to save.
+    /// The document's pieces, as memories to save.
     pub pieces: Vec<Draft>,
 }
 
-/// Checks a document and cuts it into pieces. Its text stays as it was sent, but for how its lines end.
+/// Checks a document and cuts it into pieces. Its text is stored as sent, except that line ends become line feeds.
 pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     name("source", &document.source, SOURCE_CHARS_MAX)?;
     let as_sent = Hash::of(document.content.as_bytes());
@@ -51,7 +51,7 @@ pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
         Structure::of(&content)
     };
     let all = pieces::pieces(&content, &structure, DOCUMENT_PIECE_BYTES_MAX);
-    // Blank ones say nothing.
+    // Pieces of white space only are dropped.
     let texts: Vec<&str> = all.into_iter().filter(|text| !text.trim().is_empty()).collect();
     count("the document, in pieces,", texts.len(), 1, DOCUMENT_PIECES_MAX)?;
     let pieces = u32::try_from(texts.len()).unwrap_or(u32::MAX);
@@ -78,19 +78,19 @@ pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     Ok(Checked { sha256, as_sent, pieces })
 }
 
-/// Cuts a text that is no document of its own, at its sentences. Put together the pieces are the text.
+/// Cuts plain text that is not a document at its sentences. The concatenated pieces equal the text.
 pub fn prose(text: &str, bytes_max: usize) -> Vec<&str> {
     pieces::pieces(text, &Structure::default(), bytes_max)
 }
 
-/// Endings of files whose `#` begins a comment or is no heading, and whose lines are their structure.
+/// File extensions of programs and configuration, in which `#` is not a heading and lines are the only structure.
 const PROGRAMS: [&str; 40] = [
     "bash", "c", "cc", "cfg", "clj", "conf", "cpp", "cs", "css", "csv", "env", "ex", "go", "h", "hpp", "ini",
     "java", "jl", "js", "json", "jsonl", "kt", "lua", "php", "pl", "ps1", "py", "r", "rb", "rs", "scala",
     "sh", "sql", "swift", "tf", "toml", "ts", "yaml", "yml", "zsh",
 ];
 
-/// Whether a document is a program or a configuration and no prose.
+/// Whether a document is a program or a configuration file.
 fn is_program(source: &str, text: &str) -> bool {
     let path = source.split(['?', '#']).next().unwrap_or_default();
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();

@@ -1,21 +1,22 @@
-//! One form of every text, so that what looks the same is the same.
+//! Normal form of texts, so that texts that look the same compare equal.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::structure::Structure;
 
-/// A text without a byte order mark, its lines ended by line feeds.
+/// A text without a byte order mark, with line feeds as line ends.
 pub fn lines(text: &str) -> String {
     text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// How often a text is looked at until its form changes no more: once more than the once that is enough as a rule.
+/// Maximum number of passes until the normal form no longer changes. One or two passes are usually enough.
 const LOOKS_MAX: usize = 4;
 
-/// The form in which texts are compared: no byte order mark, lines that end with a line feed, composed characters
-/// (NFC), no blank lines around it, no line feed at its end.
+/// The form in which texts are compared: no byte order mark, line feeds as line ends, composed characters (NFC), no
+/// blank lines at the start or end, no line feed at the end.
 ///
-/// Blanks at the end of a line go where they mean nothing. Those of a hard line break are two; in code they stay.
+/// Trailing white space that has no meaning is removed. A hard line break keeps two spaces; code keeps all of its white
+/// space.
 pub fn normal(text: &str) -> String {
     let mut form: String = lines(text).nfc().collect();
     for _ in 0..LOOKS_MAX {
@@ -52,7 +53,7 @@ fn blank(character: char) -> bool {
     matches!(character, ' ' | '\t')
 }
 
-/// Without the lines before the first and behind the last that says something.
+/// Removes the blank lines before the first and after the last line that has content.
 fn without_blank_lines_around(text: &str) -> &str {
     let text = text.trim_end_matches(|character| blank(character) || character == '\n');
     let indented =
@@ -94,7 +95,7 @@ mod tests {
             "text\n\n    indented  \n    code \n\ntext"
         );
         assert_eq!(normal("\n\n    indented first"), "    indented first");
-        assert_eq!(normal("one\u{a0}\ntwo"), "one\u{a0}\ntwo", "a blank that somebody chose");
+        assert_eq!(normal("one\u{a0}\ntwo"), "one\u{a0}\ntwo", "a no-break space stays");
         assert_eq!(normal("\u{feff}\r\n \t\r\n"), "");
     }
 

@@ -1,27 +1,27 @@
-//! Where a text is cut: at its structure first, then at sentences, lines, clauses, words, and last between two
-//! characters.
+//! Cuts a text into pieces. Cut places, best first: section and block boundaries, sentences, lines, clauses, words,
+//! grapheme clusters, characters.
 
 use icu_segmenter::options::{SentenceBreakInvariantOptions, WordBreakInvariantOptions};
 use icu_segmenter::{GraphemeClusterSegmenter, SentenceSegmenter, WordSegmenter};
 
 use super::structure::{DEPTH_MAX, Structure};
 
-/// Largest part of a text whose sentences and words are looked for at once, bytes: what has no blank in so many bytes
-/// is no language, and dictionaries are slow on it.
+/// Largest text in which the segmenter looks for words, in bytes. A longer text without a better place to cut is not
+/// natural language; it is cut at white space only, because the segmenter's dictionaries are slow on it.
 const UNBROKEN_BYTES_MAX: usize = 64 << 10;
 
-/// The places where a text may be cut, best ones first.
+/// Kinds of cut places, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Sections,
-    /// Blocks of this depth.
+    /// Boundaries of blocks at this depth.
     Blocks(usize),
-    /// In text that is taken as it is: lines behind blank ones.
+    /// Sentence ends; in verbatim text: starts of lines after a blank line.
     Sentences,
     Lines,
     Clauses,
     Words,
-    /// What a reader takes for one character.
+    /// Boundaries of grapheme clusters (user-perceived characters).
     Clusters,
     Characters,
 }
@@ -42,10 +42,10 @@ impl Level {
     }
 }
 
-/// Cuts a text into pieces of at most so many bytes, at least four. Put together they are the text.
+/// Cuts a text into pieces of at most `max` bytes; a `max` below 4 counts as 4. The concatenated pieces equal the text.
 ///
-/// A heading begins a new piece unless the one before is still small: a piece should be about one thing. What fits into
-/// one piece is in one piece; what does not is cut at the best places it has.
+/// A heading starts a new piece unless the current piece is still small, so that a piece covers one topic. Text that
+/// fits into one piece is not cut; longer text is cut at the best places available.
 pub(super) fn pieces<'a>(text: &'a str, structure: &Structure, max: usize) -> Vec<&'a str> {
     let mut cutter = Cutter { text, structure, max: max.max(4), start: 0, end: 0, pieces: Vec::new() };
     cutter.pack(text.len(), Level::Sections);
@@ -57,7 +57,7 @@ struct Cutter<'a, 's> {
     text: &'a str,
     structure: &'s Structure,
     max: usize,
-    /// The piece that grows.
+    /// Range of the piece under construction.
     start: usize,
     end: usize,
     pieces: Vec<&'a str>,
@@ -71,7 +71,7 @@ impl Cutter<'_, '_> {
         self.start = self.end;
     }
 
-    /// Puts what stands before `until` into pieces, cut at places of this level or of later ones.
+    /// Packs the text before `until` into pieces, cut at places of `level` or of later levels.
     fn pack(&mut self, until: usize, level: Level) {
         let mut places = self.places(self.end, until, level);
         places.push(until);
@@ -94,7 +94,7 @@ impl Cutter<'_, '_> {
         }
     }
 
-    /// Places of a level between two others, in order.
+    /// Places of a level between `from` and `until`, in ascending order.
     fn places(&self, from: usize, until: usize, level: Level) -> Vec<usize> {
         let part = &self.text[from..until];
         let known = |places: &[usize]| -> Vec<usize> {
@@ -127,14 +127,14 @@ impl Cutter<'_, '_> {
     }
 }
 
-/// Behind every sentence, by Unicode's rules. The end of a line ends none: prose is often broken into lines.
+/// Sentence ends, by Unicode's rules. A line end does not end a sentence, because prose is often broken into lines.
 fn sentences(text: &str) -> Vec<usize> {
     let one_line = text.replace('\n', " ");
     let segmenter = SentenceSegmenter::new(SentenceBreakInvariantOptions::default());
     segmenter.segment_str(&one_line).collect()
 }
 
-/// Behind every blank line.
+/// Ends of blank lines.
 fn paragraphs(text: &str) -> Vec<usize> {
     let mut blank = false;
     let (mut found, mut place) = (Vec::new(), 0);
@@ -149,13 +149,13 @@ fn paragraphs(text: &str) -> Vec<usize> {
     found
 }
 
-/// Behind every line.
+/// Line ends.
 fn lines(text: &str) -> Vec<usize> {
     text.match_indices('\n').map(|(place, _)| place + 1).collect()
 }
 
-/// Behind commas and the like: in scripts that set words apart only with a blank behind them, as in numbers there is
-/// none.
+/// Ends of clauses: after commas and similar marks. In scripts with spaces between words, a mark counts only if a space
+/// follows it, because numbers contain commas too.
 fn clauses(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut characters = text.char_indices().peekable();
@@ -170,7 +170,7 @@ fn clauses(text: &str) -> Vec<usize> {
             {
                 found.push(place);
             }
-            // A blank in a script without blanks between words ends what is said.
+            // In a script without spaces between words, a space ends a clause.
             ' ' if is_unspaced(before) && is_unspaced(following) => found.push(place),
             ' ' if matches!(before, ',' | ';' | ':' | '،' | '؛' | '–' | '—') => found.push(place),
             _ => {}
@@ -180,7 +180,7 @@ fn clauses(text: &str) -> Vec<usize> {
     found
 }
 
-/// Thai, Lao, Tibetan, Myanmar, Khmer.
+/// Whether a character belongs to Thai, Lao, Tibetan, Myanmar or Khmer.
 fn is_unspaced(character: char) -> bool {
     matches!(character, '\u{e00}'..='\u{fff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
@@ -207,7 +207,7 @@ fn is_closing(character: char) -> bool {
     )
 }
 
-/// Before every word: behind blanks, and where dictionaries end a word in scripts without blanks.
+/// Starts of words: after white space, and, in scripts without spaces, where the segmenter's dictionary ends a word.
 fn words(text: &str) -> Vec<usize> {
     let blank = |place: usize| text[..place].ends_with(char::is_whitespace);
     if text.len() > UNBROKEN_BYTES_MAX || text.is_ascii() {
@@ -292,11 +292,11 @@ mod tests {
             let text = sentence.repeat(40);
             for max in [sentence.len() * 3 + 2, sentence.len() * 7 + 5] {
                 for piece in cut(&text, max) {
-                    assert_eq!(piece.len() % sentence.len(), 0, "{piece:?} is no number of {sentence:?}");
+                    assert_eq!(piece.len() % sentence.len(), 0, "{piece:?} is cut within a sentence");
                 }
             }
         }
-        // One sentence that is too long is cut at its clauses, and then between words.
+        // A sentence that is too long is cut at its clauses first, then between words.
         let clause = "我们在北京见面，";
         for piece in cut(&clause.repeat(30), 100) {
             assert!(piece.ends_with('，'), "{piece:?}");

@@ -1,4 +1,4 @@
-//! What a Markdown document is made of: its blocks, as a parser of CommonMark sees them.
+//! Block structure of a Markdown document, as a CommonMark parser reports it.
 
 use std::ops::Range;
 
@@ -6,30 +6,31 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use crate::limits::TITLE_CHARS_MAX;
 
-/// Blocks within blocks, such as lists in lists, that are told apart; what is deeper belongs to them.
+/// Maximum nesting depth of blocks (for example lists in lists) that is recorded. Deeper blocks count as part of the
+/// block at this depth.
 pub(super) const DEPTH_MAX: usize = 8;
 
-/// The blocks of a text, by where they begin and end in bytes.
+/// Blocks of a text, as byte offsets of their starts and ends.
 #[derive(Debug, Default)]
 pub(super) struct Structure {
-    /// Where headings begin that stand in no other block.
+    /// Starts of headings that are not inside another block.
     pub(super) sections: Vec<usize>,
-    /// Where blocks begin, by depth. What follows a heading belongs to it and is not here.
+    /// Starts of blocks, by depth. The block after a heading belongs to the heading and is not listed.
     pub(super) blocks: [Vec<usize>; DEPTH_MAX],
-    /// Text that is taken as it is, such as code.
+    /// Verbatim text, such as code.
     verbatim: Vec<Range<usize>>,
-    /// Links, images and code within a line.
+    /// Links, images and inline code.
     atoms: Vec<Range<usize>>,
-    /// Line ends that are to stay line ends.
+    /// Hard line breaks.
     hard_breaks: Vec<Range<usize>>,
-    /// Text of the first heading that says something.
+    /// Text of the first heading that is not empty.
     heading: Option<String>,
-    /// Title in the front matter.
+    /// Title from the front matter.
     named: Option<String>,
 }
 
 impl Structure {
-    /// Reads a text, whose lines end with line feeds.
+    /// Parses a text whose lines end with line feeds.
     pub(super) fn of(text: &str) -> Structure {
         let mut reader = Reader { text, ..Reader::default() };
         let body = reader.front_matter();
@@ -44,12 +45,12 @@ impl Structure {
         reader.found
     }
 
-    /// A program or a configuration: lines, and no headings.
+    /// Structure of a program or a configuration file: lines without headings.
     pub(super) fn of_lines(text: &str) -> Structure {
         Structure { verbatim: std::iter::once(0..text.len()).collect(), ..Structure::default() }
     }
 
-    /// The first heading, or else the title in the front matter, if it can be a title as it is.
+    /// The first heading, or else the title from the front matter, if it is short enough and has no control characters.
     pub(super) fn title(&self) -> Option<String> {
         let fits = |title: &&String| {
             title.chars().count() <= TITLE_CHARS_MAX && !title.chars().any(char::is_control)
@@ -57,46 +58,47 @@ impl Structure {
         self.heading.as_ref().or(self.named.as_ref()).filter(fits).cloned()
     }
 
-    /// Whether a place is inside of text that is taken as it is.
+    /// Whether a place is inside verbatim text.
     pub(super) fn is_verbatim(&self, place: usize) -> bool {
         within(&self.verbatim, place)
     }
 
-    /// Whether a place is inside of a link, an image or code within a line.
+    /// Whether a place is inside a link, an image or inline code.
     pub(super) fn is_in_atom(&self, place: usize) -> bool {
         within(&self.atoms, place)
     }
 
-    /// Whether the line that ends at this place breaks there, whatever its width, because of the blanks at its end.
+    /// Whether trailing spaces make the line that ends at this place a hard line break.
     pub(super) fn breaks_hard(&self, line_feed: usize) -> bool {
         within(&self.hard_breaks, line_feed)
     }
 }
 
-/// Whether a place is behind the start of one of these and before its end; they are in order and apart.
+/// Whether a place is after the start and before the end of one of the ranges. The ranges are sorted and do not
+/// overlap.
 fn within(ranges: &[Range<usize>], place: usize) -> bool {
     let after = ranges.partition_point(|range| range.start < place);
     after.checked_sub(1).is_some_and(|last| place < ranges[last].end)
 }
 
-/// Takes the parser's events and keeps what matters.
+/// Consumes the parser's events and records the structure.
 #[derive(Default)]
 struct Reader<'a> {
     text: &'a str,
     found: Structure,
-    /// Blocks that are open.
+    /// Number of open blocks.
     depth: usize,
-    /// The heading that is open, at depth 0.
+    /// Text of the open heading at depth 0.
     heading: Option<String>,
-    /// The block before was a heading.
+    /// Whether the previous block was a heading.
     after_heading: bool,
-    /// The HTML block that is open.
+    /// Text of the open HTML block.
     html: Option<String>,
     atoms: usize,
 }
 
 impl Reader<'_> {
-    /// Reads what stands before the document itself, in YAML or TOML; answers where the document begins.
+    /// Reads YAML or TOML front matter and returns the offset at which the document's body starts.
     fn front_matter(&mut self) -> usize {
         let options =
             Options::ENABLE_YAML_STYLE_METADATA_BLOCKS | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
@@ -124,7 +126,7 @@ impl Reader<'_> {
             Event::SoftBreak => self.say(" "),
             Event::HardBreak => {
                 self.say(" ");
-                // A backslash is seen; only blanks are meant.
+                // A backslash is visible text; only trailing white space is recorded.
                 if self.text[range.clone()].starts_with([' ', '\t']) {
                     self.found.hard_breaks.push(range);
                 }
@@ -194,7 +196,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A block begins here, and others may begin in it.
+    /// Records the start of a block that may contain other blocks.
     fn open(&mut self, start: usize) {
         self.block(start);
         self.depth += 1;
@@ -211,7 +213,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Start of the line, if nothing but marks of the blocks around stands before the place.
+    /// Start of the line, if only markers of enclosing blocks precede the place on it.
     fn line_start(&self, place: usize) -> Option<usize> {
         let start = self.text[..place].rfind('\n').map_or(0, |line_feed| line_feed + 1);
         self.text[start..place].chars().all(|before| matches!(before, ' ' | '\t' | '>')).then_some(start)
@@ -231,18 +233,18 @@ impl Reader<'_> {
     }
 }
 
-/// The title that a line of front matter gives: `title: …` in YAML, `title = …` in TOML.
+/// The title in a line of front matter: `title: …` in YAML, `title = …` in TOML.
 fn named(line: &str) -> Option<String> {
     let rest = line.strip_prefix("title")?.trim_start();
     let value = rest.strip_prefix([':', '='])?.trim();
     let quoted = |mark: char| value.strip_prefix(mark)?.split(mark).next();
     let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value).trim();
-    // What begins so is no text of one line.
+    // These characters start a YAML value that is not a one-line string.
     let is_text = !value.is_empty() && !value.starts_with(['|', '>', '[', '{', '&', '*', '#']);
     is_text.then(|| value.to_owned())
 }
 
-/// Text of a heading written in HTML, as many readmes begin.
+/// Text of the first heading written in HTML, as at the top of many READMEs.
 fn html_heading(html: &str) -> Option<String> {
     let lower = html.to_ascii_lowercase();
     let (mut from, mut found) = (0, None);

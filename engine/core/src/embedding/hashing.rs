@@ -1,16 +1,16 @@
-//! Vectors without a table: words and pieces of words, hashed to places. Alike spelling gives alike vectors; meaning
-//! plays no part.
+//! Embeddings without a model: words and character trigrams, hashed to dimensions. Texts with similar spelling get
+//! similar vectors; meaning is not captured.
 
 use super::normalise;
 
-/// Numbers in a vector.
+/// Number of dimensions of a vector.
 pub const DIMENSION: usize = 256;
-/// Characters of a piece.
+/// Length of a word piece, in characters.
 const PIECE_CHARS: usize = 3;
-/// What a piece counts beside a whole word.
+/// Weight of a word piece; a complete word weighs 1.
 const PIECE_WEIGHT: f32 = 0.5;
 
-/// The vector of a text, of length 1; zeros for a text without letters and digits.
+/// The vector of a text, normalised to length 1; all zeros for a text without letters and digits.
 pub fn embed(text: &str) -> Vec<f32> {
     let mut sum = vec![0.0; DIMENSION];
     let lower = text.to_lowercase();
@@ -31,11 +31,11 @@ pub fn embed(text: &str) -> Vec<f32> {
 fn add(sum: &mut [f32], feature: &str, weight: f32) {
     let hash = fnv1a(feature.as_bytes());
     let place = usize::try_from(hash % DIMENSION as u64).expect("smaller than the dimension");
-    // The sign comes from another bit, so that features which share a place cancel out as often as they add up.
+    // The sign comes from another bit, so that features with the same dimension cancel out as often as they add up.
     sum[place] += if hash >> 63 == 0 { weight } else { -weight };
 }
 
-/// FNV-1a, 64 bits: the same on every machine and for ever, which the standard library's hashes are not.
+/// FNV-1a, 64 bits. Stable across machines and versions, unlike the standard library's hashes.
 pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()

@@ -1,12 +1,12 @@
-//! Vectors of texts without a model server: [`table`] has a row for each token of [`wordpiece`], [`hashing`] needs no
-//! table at all, [`quantised`] is the form in which vectors are kept and compared.
+//! Embeddings without a model server. [`table`] has one row per token of [`wordpiece`], [`hashing`] needs no table, and
+//! [`quantised`] is the form in which vectors are stored and compared.
 
 pub mod hashing;
 pub mod quantised;
 pub mod table;
 pub mod wordpiece;
 
-/// Divides by the length, unless there is none: nothing points nowhere.
+/// Scales a vector to length 1. A zero vector stays as it is.
 pub fn normalise(vector: &mut [f32]) {
     let length = length(vector);
     if length > 0.0 {

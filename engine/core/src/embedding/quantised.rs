@@ -1,19 +1,19 @@
-//! Vectors of length 1 as signed bytes: a quarter of the memory, and four times as many a second.
+//! Unit vectors as signed bytes: a quarter of the memory, and four times as many comparisons per second.
 
-/// The largest step. Not 128: a dimension and its opposite must be as far from nothing.
+/// Largest number of steps. 127 and not 128, so that positive and negative values have the same range.
 const STEP_MAX: f32 = 127.0;
 
-/// A vector, each value in steps of its own largest one.
+/// A vector whose values are multiples of a step derived from its largest value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantised {
-    /// Steps.
+    /// Values, in steps.
     pub cells: Vec<i8>,
     /// Size of a step.
     pub scale: f32,
 }
 
 impl Quantised {
-    /// Rounds to the nearest step. Zeros stay zeros, and what is no number counts as zero.
+    /// Rounds each value to the nearest step. Zeros stay zeros; NaN and infinite values become zero.
     pub fn new(vector: &[f32]) -> Quantised {
         let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
         let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(finite(*value).abs()));
@@ -28,7 +28,7 @@ impl Quantised {
     }
 }
 
-/// Sum of products.
+/// Dot product.
 #[inline]
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()

@@ -1,5 +1,5 @@
-//! A table with a vector for each token. The embedding of a text is the mean of its tokens' rows, each weighted by how
-//! much the token says among the memories at hand.
+//! Embedding table with one vector per token. The embedding of a text is the mean of its tokens' rows, each weighted by
+//! how much the token distinguishes the stored memories.
 
 use thiserror::Error;
 
@@ -8,27 +8,27 @@ use super::normalise;
 const MAGIC: &[u8; 8] = b"MEMTABLE";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 32;
-/// Largest dimension and most rows of a table, so that sizes never overflow.
+/// Largest dimension and number of rows, so that size computations cannot overflow.
 const DIMENSION_MAX: usize = 4_096;
 const ROWS_MAX: usize = 1 << 20;
 
-/// A table that cannot be used.
+/// Why a table cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadTable {
-    /// Other bytes than a table begins with.
-    #[error("this is no embedding table of version {VERSION}")]
+    /// It does not start with the magic bytes and the version.
+    #[error("this is not an embedding table of version {VERSION}")]
     Form,
-    /// Cut, or with something behind its end.
+    /// It is truncated, or has bytes after its end.
     #[error("the table has {found} bytes, its header says {expected}")]
     Length {
-        /// Bytes there are.
+        /// Actual size, in bytes.
         found: usize,
-        /// Bytes there should be.
+        /// Size according to the header, in bytes.
         expected: usize,
     },
 }
 
-/// Rows of one dimension, as bytes from a file or from the program itself.
+/// Rows of equal dimension, read from a file or from bytes embedded in the program.
 #[derive(Debug, Clone)]
 pub struct Table {
     rows: usize,
@@ -37,7 +37,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a table: 32 bytes of header, then a signed byte for each cell, row after row.
+    /// Parses a table: a header of 32 bytes, then one signed byte per cell, row by row.
     pub fn read(bytes: &[u8]) -> Result<Table, BadTable> {
         let word =
             |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes);
@@ -51,35 +51,35 @@ impl Table {
         if bytes.len() != expected {
             return Err(BadTable::Length { found: bytes.len(), expected });
         }
-        // The bytes are the cells' two's complement.
+        // Bytes are the two's complement of the cells.
         let cells = bytes[HEADER_BYTES..].iter().map(|byte| byte.cast_signed()).collect();
         Ok(Table { rows, dimension, cells })
     }
 
-    /// Tokens that have a row.
+    /// Number of rows, one per token.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Numbers in a row.
+    /// Number of cells in a row.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// Adds a token's row, times a weight. A token without a row adds nothing.
+    /// Adds a token's row, scaled by a weight, to `sum`. A token without a row adds nothing.
     pub fn add(&self, token: u32, weight: f32, sum: &mut [f32]) {
         for (value, cell) in sum.iter_mut().zip(self.row(token)) {
             *value += weight * f32::from(*cell);
         }
     }
 
-    /// A token's row; empty when it has none.
+    /// A token's row, or an empty slice if it has none.
     pub fn row(&self, token: u32) -> &[i8] {
         let start = (token as usize).saturating_mul(self.dimension);
         self.cells.get(start..start.saturating_add(self.dimension)).unwrap_or_default()
     }
 
-    /// The vector of a text of these tokens, of length 1; zeros when nothing in it has a direction.
+    /// Embedding of a text with these tokens, of length 1; zeros if the weighted sum is zero.
     pub fn embed(&self, tokens: &[u32], weight: impl Fn(u32) -> f32) -> Vec<f32> {
         let mut sum = vec![0.0; self.dimension];
         for token in tokens {

@@ -1,20 +1,20 @@
-//! WordPiece as BERT's uncased models cut text: normalised, split into words and marks, each word into the longest
-//! pieces a vocabulary has.
+//! WordPiece tokenizer, compatible with BERT's uncased models: normalises text, splits it into words and punctuation,
+//! and splits each word into the longest pieces of the vocabulary.
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// A longer word is one unknown token, as in BERT, characters.
+/// Longest word, in characters. A longer word is one unknown token, as in BERT.
 const WORD_CHARS_MAX: usize = 100;
-/// The token of what is in no other one.
+/// Token for words that the vocabulary cannot spell.
 const UNKNOWN: &str = "[UNK]";
-/// Marks a piece that goes on in a word.
+/// Prefix of pieces that continue a word.
 const CONTINUES: &str = "##";
-/// No token ends here.
+/// Marks a node at which no token ends.
 const NO_TOKEN: u32 = u32::MAX;
 
-/// Scripts whose words are not set apart: each character is a word of its own.
+/// Code point ranges of Han characters. Han text has no spaces, so each character is a word.
 const HAN: [(u32, u32); 8] = [
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
@@ -26,18 +26,18 @@ const HAN: [(u32, u32); 8] = [
     (0x2F800, 0x2FA1F),
 ];
 
-/// A vocabulary that cannot be used.
+/// Why a vocabulary cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadVocabulary {
-    /// Without it a word of other letters has no token.
+    /// It has no `[UNK]`, the token for words that it cannot spell.
     #[error("the vocabulary has no [UNK]")]
     NoUnknown,
-    /// A token that stands in it twice would have two numbers.
+    /// It lists a token twice, so the token would have two numbers.
     #[error("the vocabulary has a token twice")]
     Twice,
 }
 
-/// Tokens and their numbers.
+/// A vocabulary, ready for tokenizing.
 #[derive(Debug)]
 pub struct WordPiece {
     starts: Trie,
@@ -46,7 +46,7 @@ pub struct WordPiece {
 }
 
 impl WordPiece {
-    /// Reads a vocabulary: one token a line, whose number is the line's, from 0.
+    /// Reads a vocabulary: one token per line, numbered by line from 0.
     pub fn read(vocabulary: &str) -> Result<WordPiece, BadVocabulary> {
         let (mut starts, mut continuations, mut unknown) = (Vec::new(), Vec::new(), None);
         for (number, token) in (0..).zip(vocabulary.lines()) {
@@ -65,7 +65,7 @@ impl WordPiece {
         })
     }
 
-    /// Numbers of the tokens of a text, in order.
+    /// Token numbers of a text, in order.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
         if text.is_ascii() {
@@ -76,12 +76,12 @@ impl WordPiece {
         tokens
     }
 
-    /// How many pieces a word is, whatever its length; a character that is in no piece is one.
+    /// Number of pieces in a word, whatever its length. A character that no piece covers counts as one piece.
     pub fn count_in(&self, word: &str) -> usize {
         let (mut rest, mut trie, mut count) = (word, &self.starts, 0);
         while let Some(first) = rest.chars().next() {
             let length = trie.longest(rest.as_bytes()).map_or(first.len_utf8(), |(length, _)| length);
-            // Pieces are whole characters, as the vocabulary is text.
+            // Pieces end at character boundaries, because the vocabulary is text.
             rest = rest.get(length..).unwrap_or_default();
             trie = &self.continuations;
             count += 1;
@@ -92,7 +92,7 @@ impl WordPiece {
     fn word(&self, word: &str, tokens: &mut Vec<u32>) {
         let before = tokens.len();
         let mut rest = word.as_bytes();
-        // Counted only where it can matter: characters are never more than bytes.
+        // Characters are counted only for words with more bytes than the limit.
         let mut known = word.len() <= WORD_CHARS_MAX || word.chars().count() <= WORD_CHARS_MAX;
         let mut trie = &self.starts;
         while known && !rest.is_empty() {
@@ -112,14 +112,14 @@ impl WordPiece {
     }
 }
 
-/// The same as [`words`] for text in which every byte is a character.
+/// Same as [`words`], for ASCII text.
 fn ascii_words(text: &str, mut each: impl FnMut(&str)) {
     let lower: Vec<u8> = text
         .bytes()
         .filter(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r'))
         .map(|byte| byte.to_ascii_lowercase())
         .collect();
-    let lower = String::from_utf8(lower).expect("bytes of ASCII are characters");
+    let lower = String::from_utf8(lower).expect("ASCII is valid UTF-8");
     let mut start = 0;
     for (at, byte) in lower.bytes().enumerate() {
         let mark = byte.is_ascii_punctuation();
@@ -138,7 +138,7 @@ fn ascii_words(text: &str, mut each: impl FnMut(&str)) {
     }
 }
 
-/// Words and marks of a text without control characters and accents, in lower case.
+/// Calls `each` with every word and punctuation mark of a text, in lower case, without accents and control characters.
 fn words(text: &str, mut each: impl FnMut(&str)) {
     let mut word = String::new();
     let mut end = |word: &mut String| {
@@ -163,7 +163,7 @@ fn words(text: &str, mut each: impl FnMut(&str)) {
     end(&mut word);
 }
 
-/// White space as blanks, Han characters apart, control characters and what stands for broken text gone.
+/// Replaces white space with spaces, sets spaces around Han characters, and drops control and replacement characters.
 fn spaced(text: &str) -> impl Iterator<Item = char> {
     let han = |c: char| HAN.iter().any(|(low, high)| (*low..=*high).contains(&u32::from(c)));
     text.chars().flat_map(move |character| {
@@ -184,17 +184,17 @@ fn is_mark(character: char) -> bool {
         || character.general_category_group() == GeneralCategoryGroup::Punctuation
 }
 
-/// Tokens by their bytes, for the longest one a text begins with.
+/// Byte trie of tokens, for longest-prefix lookups.
 #[derive(Debug)]
 struct Trie {
     nodes: Vec<Node>,
-    /// The byte that leads to the node of the same number.
+    /// The byte that leads to the node with the same index.
     bytes: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    /// Number of the token that ends here.
+    /// Number of the token that ends here, or `NO_TOKEN`.
     token: u32,
     first_child: u32,
     children: u32,
@@ -208,7 +208,7 @@ impl Trie {
         }
         let mut trie =
             Trie { nodes: vec![Node { token: NO_TOKEN, first_child: 0, children: 0 }], bytes: vec![0] };
-        // Level by level, so that the children of a node stand in a row, in the order of their bytes.
+        // Breadth first, so that the children of a node are adjacent and sorted by byte.
         let mut waiting = std::collections::VecDeque::from([(0, tokens.as_slice(), 0)]);
         while let Some((node, mut tokens, depth)) = waiting.pop_front() {
             if let Some(((token, number), rest)) = tokens.split_first()
@@ -232,7 +232,7 @@ impl Trie {
         u32::try_from(self.nodes.len()).expect("a vocabulary has fewer bytes than that")
     }
 
-    /// Length in bytes and number of the longest token that `text` begins with.
+    /// Length in bytes and number of the longest token that is a prefix of `text`.
     fn longest(&self, text: &[u8]) -> Option<(usize, u32)> {
         let (mut node, mut found) = (self.nodes[0], None);
         for (place, byte) in text.iter().enumerate() {

@@ -1,5 +1,4 @@
-//! A command as a model sent it. What is wrong with it is said in words for the model: it chose the fields and can
-//! choose others.
+//! Parses a memory tool command. Errors are written for the model that sent it, so that it can correct the fields.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +6,7 @@ use super::Failed;
 use crate::arguments::{Fitted, fitted};
 use crate::wire::MemoryToolCommand;
 
-/// Fields of each command: those that have to be there, and those that may.
+/// Name, required fields and optional fields of each command.
 const COMMANDS: [(&str, &[&str], &[&str]); 6] = [
     ("view", &["path"], &["view_range"]),
     ("create", &["path", "file_text"], &[]),
@@ -17,7 +16,7 @@ const COMMANDS: [(&str, &[&str], &[&str]); 6] = [
     ("rename", &["old_path", "new_path"], &[]),
 ];
 
-/// What a field has to be, for [`fitted`] and in words.
+/// JSON schema of a field, for [`fitted`], and its description for error messages.
 fn kind(field: &str) -> (Value, &'static str) {
     match field {
         "view_range" => (
@@ -29,7 +28,7 @@ fn kind(field: &str) -> (Value, &'static str) {
     }
 }
 
-/// Reads a command. A field that is null is the same as one that is not there.
+/// Parses a command. A null field counts as missing.
 pub fn command(mut sent: Map<String, Value>) -> Result<MemoryToolCommand, Failed> {
     sent.retain(|_, value| !value.is_null());
     let known = COMMANDS.map(|(name, ..)| name).join(", ");
@@ -95,7 +94,7 @@ impl Fields {
         format!("The field `{field}` of the command {} must be {}.", self.name, kind(field).1)
     }
 
-    /// What is not there is empty: only what may be left out gets here without being there.
+    /// A missing field is the empty text: only optional fields get here without a value.
     fn text(&mut self, field: &str) -> Result<String, Failed> {
         match self.taken(field) {
             Value::String(text) => Ok(text),

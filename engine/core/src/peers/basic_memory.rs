@@ -1,5 +1,5 @@
-//! Notes of basic-memory (PyPI `basic-memory`): Markdown files with front matter, observations (`- [category] words`)
-//! and relations (`- type [[Other note]]`), and the same as rows of its database.
+//! Reads notes of basic-memory (PyPI `basic-memory`): Markdown files with front matter, observations (`- [category]
+//! words`) and relations (`- type [[Other note]]`), or the corresponding rows of its database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,31 +12,31 @@ use crate::limits::{BODY_BYTES_MAX, SOURCE_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, T
 use crate::wire::Document;
 
 const PRODUCT: &str = "basic-memory";
-/// Kind of a relation that is only a link in the text.
+/// Relation type of a plain link in the text.
 const LINK: &str = "links_to";
-/// Kind of a note that names none.
+/// Type of a note whose front matter has none.
 const KIND_DEFAULT: &str = "note";
 
-/// A note, understood.
+/// A parsed note.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Note {
-    /// Where it is among the notes, with forward slashes.
+    /// Path relative to the folder of notes, with forward slashes.
     pub path: String,
-    /// What other notes call it.
+    /// Title, by which other notes link to it.
     pub title: String,
-    /// Its other name in links.
+    /// Permalink, by which other notes may also link to it.
     pub permalink: Option<String>,
-    /// Its kind.
+    /// Note type.
     pub kind: String,
-    /// Words to find it by.
+    /// Tags.
     pub tags: Vec<String>,
-    /// When it was made, as it says.
+    /// Creation time, as the note gives it.
     pub created: Option<String>,
-    /// All of it; absent where only its rows are known.
+    /// Full text; absent if only database rows are available.
     pub content: Option<String>,
-    /// As they stand, with category and context.
+    /// Observations as written, with category and context.
     pub observations: Vec<String>,
-    /// To which notes it leads.
+    /// Links to other notes.
     pub relations: Vec<Link>,
 }
 
@@ -45,13 +45,13 @@ pub struct Note {
 pub struct Link {
     /// Title, path or permalink of the other note.
     pub target: String,
-    /// Kind of relation.
+    /// Type of the relation.
     pub kind: String,
-    /// What stands behind it in brackets.
+    /// Text in parentheses after the link.
     pub context: Option<String>,
 }
 
-/// Reads a file.
+/// Parses a file.
 pub fn note(path: &str, bytes: &[u8]) -> Result<Note, Refused> {
     if bytes.len() > BODY_BYTES_MAX / 2 {
         return Err(Refused::TooLong { what: "the note", max: format!("{} bytes", BODY_BYTES_MAX / 2) });
@@ -81,7 +81,7 @@ pub fn note(path: &str, bytes: &[u8]) -> Result<Note, Refused> {
 }
 
 impl Note {
-    /// Reads one line of text, as basic-memory does.
+    /// Extracts observations and relations from one block of text, as basic-memory does.
     fn take(&mut self, inline: &Inline) {
         let link = |target| Link { target, kind: LINK.to_owned(), context: None };
         let paths = inline.paths.iter().filter_map(|path| beside(&self.path, path)).map(link);
@@ -106,7 +106,8 @@ impl Note {
     }
 }
 
-/// How notes are called: two with one title are two, and links by path or permalink lead to the note.
+/// Entity names of notes. Notes with the same title get distinct names, and links by title, path or permalink resolve
+/// to the note's name.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     titles: BTreeSet<String>,
@@ -115,7 +116,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Notes that there is this one.
+    /// Registers a note.
     pub fn add(&mut self, note: &Note) {
         let mut name = note.title.clone();
         if !self.titles.insert(name.clone()) {
@@ -140,7 +141,7 @@ impl Names {
     }
 }
 
-/// What a note becomes: a document, an entity with what was observed of it, and relations.
+/// Converts a note to a document, an entity with its observations, and relations.
 pub fn record(note: &Note, names: &Names) -> Record {
     let mut record = Record::default();
     let name = names.own(note).to_owned();
@@ -168,7 +169,7 @@ pub fn record(note: &Note, names: &Names) -> Record {
             continue;
         }
         record.relation(PRODUCT, (&name, &target), &link.kind);
-        // A relation here has no words of its own: they are kept as what was observed.
+        // Relations have no context here, so the context is kept as an observation.
         if let Some(context) = &link.context {
             record.changed.push("context");
             record.observation(&name, &format!("{} [[{target}]] ({context})", link.kind));
@@ -203,7 +204,7 @@ fn document(note: &Note, created: Option<Timestamp>, record: &mut Record) {
     record.steps.push(Step::Document(Box::new(document)));
 }
 
-/// The lines between `---` and `---` at the start, and what stands behind them.
+/// Splits a text into its front matter, including the `---` lines, and the text after it.
 fn front_matter(text: &str) -> (&str, &str) {
     let options = Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
     let mut events = Parser::new_ext(text, options).into_offset_iter();
@@ -213,7 +214,7 @@ fn front_matter(text: &str) -> (&str, &str) {
     }
 }
 
-/// The fields of front matter that are read here: `name: value`, `name: [a, b]`, and lists a line each.
+/// The supported part of front matter: `name: value`, `name: [a, b]`, and lists with one item per line.
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Vec<String>>);
 
@@ -248,7 +249,7 @@ impl Fields {
         Some(values.join(", ")).filter(|value| !value.trim().is_empty() && value != "null")
     }
 
-    /// A list; words with commas between them are one too.
+    /// A list. A comma-separated value counts as a list too.
     fn all(&self, name: &str) -> Vec<String> {
         let values = self.0.get(name).into_iter().flatten();
         let words = values.flat_map(|value| value.split(',')).map(|word| word.trim().to_owned());
@@ -263,13 +264,13 @@ fn unquoted(value: &str) -> String {
     value.replace("\\\"", "\"").replace("''", "'")
 }
 
-/// Text that stands together, such as a paragraph or what an item of a list says.
+/// Inline text of one block, such as a paragraph or a list item.
 #[derive(Debug, Default)]
 struct Inline {
     text: String,
-    /// The same with the brackets in code made harmless.
+    /// The same text with the brackets in inline code neutralised.
     unlinked: String,
-    /// Where its links lead.
+    /// Targets of its links.
     paths: Vec<String>,
     in_item: bool,
     quoted: bool,
@@ -310,7 +311,7 @@ fn inlines(body: &str) -> Vec<Inline> {
     found
 }
 
-/// Whether an event is the start or the end of a block; absent for what stands within a line.
+/// Whether an event starts (`true`) or ends (`false`) a block; absent for inline events.
 fn block(event: &Event<'_>) -> Option<bool> {
     match event {
         Event::Start(
@@ -333,7 +334,7 @@ fn without_code(body: &str, range: Range<usize>, code: &[Range<usize>]) -> Strin
     each.collect()
 }
 
-/// Words behind a category in square brackets, or words with a hash tag.
+/// Whether a text is an observation: text after a category in square brackets, or text with a hash tag.
 fn is_observation(text: &str) -> bool {
     let task = ["[ ]", "[x]", "[-]"].iter().any(|task| text.starts_with(task));
     let link = text.starts_with("[[") && text.ends_with("]]")
@@ -358,7 +359,7 @@ fn has_category(text: &str) -> bool {
     !category.is_empty() && !category.contains(['[', '(', ')']) && !mark && !clock && said
 }
 
-/// `type [[Other note]] (context)`, and nothing more. A type of several words stands in quotes.
+/// Parses `type [[Other note]] (context)` with nothing else around it. A type of several words is quoted.
 fn explicit_relation(text: &str) -> Option<Link> {
     let (before, rest) = text.trim().split_once("[[")?;
     let (target, after) = rest.split_once("]]")?;
@@ -378,7 +379,7 @@ fn explicit_relation(text: &str) -> Option<Link> {
     Some(Link { target, kind: kind.to_owned(), context: context.map(str::to_owned) })
 }
 
-/// What stands in one pair of round brackets that is all of the text.
+/// The content of a single pair of parentheses that encloses the complete text.
 fn parenthesised(text: &str) -> Option<&str> {
     let within = text.strip_prefix('(')?.strip_suffix(')')?;
     let mut depth = 0_i64;
@@ -391,14 +392,14 @@ fn parenthesised(text: &str) -> Option<&str> {
     (depth == 0).then_some(within)
 }
 
-/// The note a link names, without what is shown for it.
+/// Target of a wiki link, without its display text.
 fn named(target: &str) -> Option<String> {
     let target = target.split('|').next().unwrap_or_default();
     let target = target.split_whitespace().collect::<Vec<_>>().join(" ");
     (!target.is_empty()).then_some(target)
 }
 
-/// Where a link leads from a note, if it is to another note.
+/// Path of the note that a relative link leads to, or nothing if the link does not lead to a note.
 fn beside(note: &str, link: &str) -> Option<String> {
     let path = link.split(['#', '?']).next().unwrap_or_default().replace("%20", " ");
     if !path.to_ascii_lowercase().ends_with(".md") || path.contains("://") {

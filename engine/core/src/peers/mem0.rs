@@ -1,4 +1,4 @@
-//! What mem0 (PyPI `mem0ai`) keeps: the answer of `get_all()`, and the history of its memories in `history.db`.
+//! Reads data of mem0 (PyPI `mem0ai`): the result of `get_all()`, and the memory history in `history.db`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -9,9 +9,9 @@ use crate::limits::{CONTENT_BYTES_MAX, TAG_CHARS_MAX, TAGS_MAX};
 use crate::wire::{SameText, SaveMemory};
 
 const PRODUCT: &str = "mem0";
-/// Where the answer of `get_all()`, and exports made of it, have their memories.
+/// Fields that hold the memories in the result of `get_all()` and in exports made from it.
 const LISTS: [&str; 4] = ["results", "memories", "data", "items"];
-/// Fields of a memory that have a place here, or say nothing more.
+/// Fields of a memory that are imported, or that can be ignored without loss.
 const KNOWN: [&str; 15] = [
     "id",
     "memory",
@@ -30,7 +30,7 @@ const KNOWN: [&str; 15] = [
     "text_lemmatized",
 ];
 
-/// The memories in the answer of `get_all()`, and the relations beside them.
+/// Converts the result of `get_all()`: its memories, and the relations beside them.
 pub fn export(export: &Value) -> Vec<Record> {
     let list = match export {
         Value::Array(items) => Some(items),
@@ -50,7 +50,7 @@ pub fn export(export: &Value) -> Vec<Record> {
     records
 }
 
-/// One memory, as a vector store holds it or as `get_all()` answers it.
+/// Converts one memory, as a vector store holds it or as `get_all()` returns it.
 pub fn memory(fields: &Map<String, Value>) -> Result<Record, Refused> {
     let id = needed(fields, "id")?;
     let content = ["memory", "data", "text"].iter().find_map(|field| text(fields, field));
@@ -74,7 +74,7 @@ pub fn memory(fields: &Map<String, Value>) -> Result<Record, Refused> {
         categories.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(as_tag).collect();
     tags.extend(metadata.and_then(|metadata| metadata.get("category")).and_then(as_tag));
     let source = Source { id, content, actor, session: named("run_id"), tags };
-    // These words are there since the memory was last changed; what it said before is in the history.
+    // The text is valid since the last update; earlier texts are in the history.
     let occurred_at = record.time(text(fields, "updated_at").or_else(|| text(fields, "created_at")));
     record.memory(source, occurred_at)?;
     Ok(record)
@@ -85,7 +85,7 @@ fn as_tag(value: &Value) -> Option<String> {
     super::is_name(tag, TAG_CHARS_MAX).then(|| tag.to_owned())
 }
 
-/// A relation of mem0's graph store: two names and what is between them.
+/// Converts a relation of mem0's graph store: two names and the relation's type.
 fn relation(fields: &Map<String, Value>) -> Result<Record, Refused> {
     let either =
         |one: &'static str, other: &'static str| needed(fields, one).or_else(|_| needed(fields, other));
@@ -100,23 +100,23 @@ fn relation(fields: &Map<String, Value>) -> Result<Record, Refused> {
 /// A row of the table `history`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Which memory.
+    /// Id of the memory.
     pub memory_id: Option<String>,
-    /// What it said before.
+    /// Text before the change.
     pub old_memory: Option<String>,
-    /// What it says now.
+    /// Text after the change.
     pub new_memory: Option<String>,
-    /// `ADD`, `UPDATE` or `DELETE`; others say nothing.
+    /// `ADD`, `UPDATE` or `DELETE`; `NONE` and `NOOP` change nothing.
     pub event: Option<String>,
-    /// When the memory was made.
+    /// When the memory was created.
     pub created_at: Option<String>,
-    /// When this change was.
+    /// When the change was made.
     pub updated_at: Option<String>,
-    /// Who.
+    /// Who made the change.
     pub actor_id: Option<String>,
 }
 
-/// What a change means: a memory, the end of one, or both. Changes come in the order in which they were made.
+/// Converts a change to a new memory, the end of one, or both. Changes must arrive in chronological order.
 pub fn change(change: &Change) -> Result<Record, Refused> {
     let id = change.memory_id.as_deref().ok_or(Refused::Missing("memory_id"))?;
     let mut record = Record::default();
@@ -148,7 +148,7 @@ pub fn change(change: &Change) -> Result<Record, Refused> {
     Ok(record)
 }
 
-/// One memory of the product, found by its id and its words: another wording under the same id is another memory here.
+/// Identity of an imported memory: its id and its text. A new text under the same id is a separate memory here.
 fn identity(id: &str, content: &str) -> String {
     format!("{id}\n{}", Hash::of(content.as_bytes()))
 }
@@ -165,7 +165,7 @@ impl Record {
     fn memory(&mut self, source: Source<'_>, occurred_at: Option<Timestamp>) -> Result<(), Refused> {
         let Source { id, content, actor, session, mut tags } = source;
         if content.trim().is_empty() {
-            return Err(Refused::Shape { field: "memory", expected: "a text that says something" });
+            return Err(Refused::Shape { field: "memory", expected: "a text that is not blank" });
         }
         if content.len() > CONTENT_BYTES_MAX {
             return Err(Refused::TooLong { what: "the memory", max: format!("{CONTENT_BYTES_MAX} bytes") });
@@ -180,7 +180,7 @@ impl Record {
             self.changed.push("tags");
         }
         let memory = SaveMemory {
-            // Two memories of the store with one text may end at different times.
+            // Two memories of the store with the same text may end at different times.
             same_text: Some(SameText::Say),
             content: content.to_owned(),
             title: None,

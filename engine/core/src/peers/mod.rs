@@ -1,7 +1,7 @@
-//! Stores of other products, read into what is to be saved here.
+//! Readers for the stores of other products, used by the import.
 //!
-//! Each reader takes one record of its product and answers with [`Record`]: steps to carry out in order, and what
-//! could not be taken as it is. docs/guide/import.md has the same as tables.
+//! Each reader takes one record of its product and returns a [`Record`]: steps to carry out in order, and what could
+//! not be imported unchanged. docs/guide/import.md has the same mapping as tables.
 
 pub mod basic_memory;
 pub mod mem0;
@@ -18,47 +18,47 @@ use crate::limits::{ENTITY_NAME_CHARS_MAX, NAME_CHARS_MAX, OBSERVATION_CHARS_MAX
 use crate::wire::{Document, Relation, SaveMemory};
 use crate::{documents, strict};
 
-/// One thing to do in an engine.
+/// One import step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// An entity that is to be there.
+    /// Create an entity unless it exists.
     Entity {
-        /// Its name.
+        /// Name of the entity.
         name: String,
-        /// Its kind.
+        /// Type of the entity.
         kind: String,
     },
-    /// What was observed of an entity.
+    /// Add an observation to an entity.
     Observation {
         /// Name of the entity.
         entity: String,
-        /// Words.
+        /// Text of the observation.
         content: String,
     },
-    /// A relation that is to be there.
+    /// Create a relation unless it exists.
     Relation(Relation),
-    /// A memory that is to be there.
+    /// Save a memory unless it exists.
     Memory {
-        /// What makes it that memory in its own store: the same id for the same words.
+        /// Identity in the original store. The same id with the same text gives the same value.
         id: String,
-        /// What to save; its project is absent.
+        /// The memory to save, without a project.
         memory: Box<SaveMemory>,
     },
-    /// A memory is true no longer.
+    /// End the validity of a memory.
     End {
-        /// The id in its [`Step::Memory`].
+        /// The id in the memory's [`Step::Memory`].
         id: String,
-        /// Since when.
+        /// End of validity.
         until: Option<Timestamp>,
-        /// The id of the memory that is true instead.
+        /// The id of the memory that replaces it.
         by: Option<String>,
     },
-    /// A document.
+    /// Save a document.
     Document(Box<Document>),
 }
 
 impl Step {
-    /// Stable name, for reports.
+    /// Stable name for reports.
     pub fn label(&self) -> &'static str {
         match self {
             Step::Entity { .. } => "entities",
@@ -71,57 +71,57 @@ impl Step {
     }
 }
 
-/// What one record of another product becomes.
+/// Result of converting one record of another product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// In this order.
+    /// Import steps, in the order to carry them out.
     pub steps: Vec<Step>,
-    /// Fields that could not be taken as they are, by what was done about it.
+    /// Changes that were necessary, by kind.
     pub changed: Vec<&'static str>,
-    /// Names of fields that say something and have no place here.
+    /// Names of non-empty fields that have no counterpart here.
     pub left_out: Vec<String>,
-    /// Parts that cannot be taken.
+    /// Parts that cannot be imported.
     pub refused: Vec<Refused>,
 }
 
-/// Why a record, or a part of one, is not taken. `Display` never quotes what it says.
+/// Why a record, or a part of it, is not imported. `Display` never quotes its content.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Not JSON, or JSON that two readers could understand differently.
+    /// Not JSON, or ambiguous JSON that parsers could read differently.
     #[error("it is not strict JSON: {0}")]
     NotStrict(strict::NotStrict),
-    /// JSON of another kind.
+    /// JSON of an unexpected kind.
     #[error("it is not {0}")]
     NotA(&'static str),
-    /// A record of a kind that this reader does not know.
-    #[error("its type is none of those that the product writes")]
+    /// A record of an unknown type.
+    #[error("its type is not one that the product writes")]
     UnknownType,
-    /// A field that is needed is not there.
+    /// A required field is missing.
     #[error("the field {0} is missing")]
     Missing(&'static str),
-    /// A field has a value of another shape.
+    /// A field has a value of the wrong kind.
     #[error("the field {field} is not {expected}")]
     Shape {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// What it should be.
+        /// Expected kind of value.
         expected: &'static str,
     },
-    /// Longer than it may be.
+    /// A text over its limit.
     #[error("{what} is longer than {max}")]
     TooLong {
-        /// What is.
+        /// What is too long.
         what: &'static str,
-        /// Characters or bytes, with the word.
+        /// Limit, with its unit (characters or bytes).
         max: String,
     },
-    /// Characters that no name has.
-    #[error("{0} has control characters, or nothing but blanks")]
+    /// A name that is blank or has control characters.
+    #[error("{0} is blank or has control characters")]
     NoName(&'static str),
 }
 
 impl Refused {
-    /// Stable label, for reports.
+    /// Stable label for reports.
     pub fn label(&self) -> &'static str {
         match self {
             Refused::NotStrict(_) => "not_strict",
@@ -136,12 +136,12 @@ impl Refused {
 }
 
 impl Record {
-    /// A record of which nothing can be taken.
+    /// A record that cannot be imported at all.
     pub fn refused(why: Refused) -> Record {
         Record { refused: vec![why], ..Record::default() }
     }
 
-    /// An entity with what was observed of it; without it, nothing of it is taken.
+    /// Adds an entity. Returns `false` if its name is refused; the caller then drops its observations too.
     fn entity(&mut self, product: &str, name: &str, kind: &str) -> bool {
         match entity_name("the name of an entity", name) {
             Ok(name) => {
@@ -156,13 +156,13 @@ impl Record {
         }
     }
 
-    /// What was observed, in parts where it is longer than an observation may be.
+    /// Adds an observation, split into parts if it is longer than an observation may be.
     fn observation(&mut self, entity: &str, content: &str) {
         if content.trim().is_empty() {
             self.refused.push(Refused::NoName("an observation"));
             return;
         }
-        // A character has at most four bytes, so that parts of so many bytes are never too long.
+        // The limit on characters is used as a limit on bytes, which never gives parts with too many characters.
         let parts = if content.chars().count() > OBSERVATION_CHARS_MAX {
             self.changed.push("split");
             documents::prose(content, OBSERVATION_CHARS_MAX)
@@ -186,7 +186,7 @@ impl Record {
         }
     }
 
-    /// A kind as it is, or one that stands for it: the same for the same kind.
+    /// A type, unchanged if it is valid; otherwise a stable replacement derived from it.
     fn kind(&mut self, product: &str, default: &str, kind: &str) -> String {
         if is_name(kind, NAME_CHARS_MAX) {
             return kind.to_owned();
@@ -198,7 +198,7 @@ impl Record {
         format!("{product}.{}", &Hash::of(kind.as_bytes()).to_string()[..16])
     }
 
-    /// A name of a session or an actor, or one that stands for it.
+    /// Name of a session or an actor, unchanged if it is valid; otherwise a stable replacement derived from it.
     fn name(&mut self, product: &str, field: &'static str, name: Option<&str>) -> Option<String> {
         let name = name.filter(|name| !name.trim().is_empty())?;
         if is_name(name, NAME_CHARS_MAX) {
@@ -208,7 +208,7 @@ impl Record {
         Some(format!("{product}.{}", &Hash::of(name.as_bytes()).to_string()[..16]))
     }
 
-    /// A time as its product writes it.
+    /// Parses a time in the product's format.
     fn time(&mut self, text: Option<&str>) -> Option<Timestamp> {
         let text = text.map(str::trim).filter(|text| !text.is_empty())?;
         let found = time(text);
@@ -218,7 +218,7 @@ impl Record {
         found
     }
 
-    /// Notes the fields of an object that this reader does not know and that say something.
+    /// Records the names of unknown fields that are not empty.
     fn leave_out(&mut self, object: &Map<String, Value>, known: &[&str]) {
         let says = |value: &Value| match value {
             Value::Null => false,
@@ -231,12 +231,12 @@ impl Record {
     }
 }
 
-/// The tag that a memory with this id in its own store has here: it is found by it.
+/// Tag by which an imported memory can be found from its id in the original store.
 pub fn tag(product: &str, id: &str) -> String {
     format!("{product}:{}", &Hash::of(id.as_bytes()).to_string()[..16])
 }
 
-/// A time in RFC 3339, the same with a blank, without an offset (taken as UTC), or a date alone.
+/// Parses an RFC 3339 time; also with a space instead of `T`, without an offset (read as UTC), or a date alone.
 pub fn time(text: &str) -> Option<Timestamp> {
     let utc = |local: civil::DateTime| TimeZone::UTC.to_timestamp(local).ok();
     let date = || text.parse::<civil::Date>().ok().map(|date| date.at(0, 0, 0, 0));
@@ -254,12 +254,12 @@ fn entity_name(what: &'static str, name: &str) -> Result<String, Refused> {
     if is_name(name, ENTITY_NAME_CHARS_MAX) { Ok(name.to_owned()) } else { Err(Refused::NoName(what)) }
 }
 
-/// A field that is a string, if it is there.
+/// A field's value, if it is a string.
 fn text<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
     object.get(field).and_then(Value::as_str)
 }
 
-/// A field that has to be a string.
+/// A required string field.
 fn needed<'a>(object: &'a Map<String, Value>, field: &'static str) -> Result<&'a str, Refused> {
     match object.get(field) {
         Some(Value::String(text)) => Ok(text),

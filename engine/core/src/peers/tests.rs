@@ -1,4 +1,4 @@
-//! Records of other products and what becomes of them.
+//! Reading records of other products.
 
 use serde_json::json;
 

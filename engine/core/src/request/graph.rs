@@ -1,4 +1,4 @@
-//! Checks of requests about entities and relations.
+//! Validates requests on entities and relations.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::wire::{
 };
 use crate::words::make_normal;
 
-/// Who says something, about what.
+/// Attribution of graph events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
-    /// What it belongs to.
+    /// Project that the events belong to.
     pub project: String,
     actor: String,
     session: Option<String>,
@@ -36,7 +36,7 @@ impl Author {
         })
     }
 
-    /// An event of this author.
+    /// An event with this attribution.
     pub fn draft(&self, kind: &str, payload: &impl Serialize) -> Result<Draft, Refused> {
         let payload = serde_json::value::to_raw_value(payload).expect("strings and times are always JSON");
         size("an event", payload.get().len())?;
@@ -51,12 +51,12 @@ impl Author {
     }
 }
 
-/// When something ends, and why.
+/// End of validity, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
-    /// First moment at which it is not true any more; absent for the moment of the event.
+    /// First moment at which it is no longer valid; absent for the moment of the event.
     pub valid_until: Option<Timestamp>,
-    /// Why.
+    /// Reason.
     pub reason: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Ends {
     }
 }
 
-/// Checks entities to create; of several with one name the first is left.
+/// Validates entities to create. The first of several entities with the same name is kept.
 pub fn created_entities(request: CreateEntities) -> Result<(Author, Vec<Entity>), Refused> {
     count("entities", request.entities.len(), 1, GRAPH_BATCH_MAX)?;
     let mut seen = BTreeSet::new();
@@ -88,7 +88,7 @@ pub fn created_entities(request: CreateEntities) -> Result<(Author, Vec<Entity>)
     Ok((Author::new(request.project, request.actor, request.session)?, entities))
 }
 
-/// Checks observations to add.
+/// Validates observations to add.
 pub fn added_observations(request: AddObservations) -> Result<(Author, Vec<NewObservations>), Refused> {
     count("observations", request.observations.len(), 1, GRAPH_BATCH_MAX)?;
     let mut added = Vec::new();
@@ -101,13 +101,13 @@ pub fn added_observations(request: AddObservations) -> Result<(Author, Vec<NewOb
     Ok((Author::new(request.project, request.actor, request.session)?, added))
 }
 
-/// Checks relations to create; each is left once.
+/// Validates relations to create. Duplicates are removed.
 pub fn created_relations(request: CreateRelations) -> Result<(Author, Vec<Relation>), Refused> {
     let relations = relations(request.relations)?;
     Ok((Author::new(request.project, request.actor, request.session)?, relations))
 }
 
-/// Checks entities to end; each is left once.
+/// Validates entities to end. Duplicates are removed.
 pub fn ended_entities(mut request: EndEntities) -> Result<(Author, Vec<String>, Ends), Refused> {
     count("entityNames", request.entity_names.len(), 1, GRAPH_BATCH_MAX)?;
     for (i, entity) in request.entity_names.iter_mut().enumerate() {
@@ -119,7 +119,7 @@ pub fn ended_entities(mut request: EndEntities) -> Result<(Author, Vec<String>, 
     Ok((author, names, Ends::new(request.valid_until, request.reason)?))
 }
 
-/// Checks observations to end.
+/// Validates observations to end.
 pub fn ended_observations(
     request: EndObservations,
 ) -> Result<(Author, Vec<ObservationDeletion>, Ends), Refused> {
@@ -136,14 +136,14 @@ pub fn ended_observations(
     Ok((author, ended, Ends::new(request.valid_until, request.reason)?))
 }
 
-/// Checks relations to end; each is left once.
+/// Validates relations to end. Duplicates are removed.
 pub fn ended_relations(request: EndRelations) -> Result<(Author, Vec<Relation>, Ends), Refused> {
     let relations = relations(request.relations)?;
     let author = Author::new(request.project, request.actor, request.session)?;
     Ok((author, relations, Ends::new(request.valid_until, request.reason)?))
 }
 
-/// Checks names to look up; answers the project and each name once.
+/// Validates names to look up. Returns the project and the names without duplicates.
 pub fn opened_names(mut request: OpenNodes) -> Result<(String, Vec<String>), Refused> {
     count("names", request.names.len(), 1, GRAPH_NODES_MAX as usize)?;
     for (i, entity) in request.names.iter_mut().enumerate() {
@@ -153,12 +153,12 @@ pub fn opened_names(mut request: OpenNodes) -> Result<(String, Vec<String>), Ref
     Ok((named("project", request.project, PROJECT_DEFAULT)?, once(request.names)))
 }
 
-/// Checks the name of an entity in a URL.
+/// Validates an entity name from a URL.
 pub fn entity_name(field: &str, value: &str) -> Result<(), Refused> {
     name(field, value, ENTITY_NAME_CHARS_MAX)
 }
 
-/// Checks what entities are searched for.
+/// Validates a search text for entities.
 pub fn graph_question(q: &str) -> Result<(), Refused> {
     if q.trim().is_empty() {
         return Err(Refused::Empty("q".into()));
@@ -178,7 +178,7 @@ fn relations(mut relations: Vec<Relation>) -> Result<Vec<Relation>, Refused> {
     Ok(once(relations))
 }
 
-/// Observations may have several lines; each is left once.
+/// Validates observations, which may have several lines, and removes duplicates.
 fn observations(field: &str, observations: Vec<String>, min: usize) -> Result<Vec<String>, Refused> {
     count(field, observations.len(), min, OBSERVATIONS_MAX)?;
     for (i, observation) in observations.iter().enumerate() {

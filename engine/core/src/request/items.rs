@@ -1,4 +1,4 @@
-//! Checks of requests about items.
+//! Validates requests on items.
 
 use super::{Refused, count, name, named, one_line, size, words};
 use crate::event::{Draft, ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
@@ -8,31 +8,31 @@ use crate::limits::*;
 use crate::wire::{DeleteItem, ListNamespaces, PutItem, SearchItems};
 use crate::words::make_normal;
 
-/// A checked write of one item.
+/// A validated write of one item.
 #[derive(Debug, Clone)]
 pub struct ItemWrite {
-    /// Its namespace as it is stored.
+    /// Namespace in its stored form.
     pub namespace: String,
     /// Its key.
     pub key: String,
-    /// The version it has to have, 0 for none.
+    /// Required current version; 0 means that the item must not exist.
     pub if_version: Option<u64>,
-    /// The event.
+    /// The event to append.
     pub draft: Draft,
 }
 
-/// Checks a new version of an item.
+/// Validates a new version of an item.
 pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
     put_item_to_live(request, None)
 }
 
-/// Checks a new version of an item that has so many milliseconds to live after it was put or read.
+/// Validates a new version of an item that expires `ttl_ms` milliseconds after it was last put or read.
 pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
     size("value", request.value.get().len())?;
     put_sized_item(request, ttl_ms)
 }
 
-/// Checks a new version of an item that is a text, whose size is the text's and not that of its JSON.
+/// Validates a new version of a text item. The size limit applies to the text, not to its JSON form.
 pub fn put_text_item(request: PutItem, text: &str) -> Result<ItemWrite, Refused> {
     size("the text", text.len())?;
     put_sized_item(request, None)
@@ -64,7 +64,7 @@ fn put_sized_item(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Re
     Ok(ItemWrite { namespace: stored, key, if_version, draft })
 }
 
-/// Checks the deletion of an item.
+/// Validates the deletion of an item.
 pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
     let DeleteItem { project, mut namespace, mut key, if_version, session, actor } = request;
     place(&mut namespace, &mut key)?;
@@ -81,7 +81,7 @@ pub fn deleted_item(request: DeleteItem) -> Result<ItemWrite, Refused> {
     Ok(ItemWrite { namespace: stored, key, if_version, draft })
 }
 
-/// The event that gives a version more time, until this moment in microseconds.
+/// An event that extends the life of a version until `until`, in microseconds since the Unix epoch.
 pub fn refreshed_item(project: String, version: u64, until: i64) -> Result<Draft, Refused> {
     let expires_at = jiff::Timestamp::from_microsecond(until).map_err(|_| Refused::Moment("expires_at"))?;
     let payload = ItemRefreshedPayload { version, expires_at };
@@ -95,7 +95,7 @@ pub fn refreshed_item(project: String, version: u64, until: i64) -> Result<Draft
     })
 }
 
-/// Checks where an item is; answers project, namespace and key as they are stored.
+/// Validates the address of an item. Returns project, namespace and key in their stored form.
 pub fn item_place(
     project: Option<String>,
     mut namespace: Vec<String>,
@@ -105,12 +105,12 @@ pub fn item_place(
     Ok((named("project", project, PROJECT_DEFAULT)?, dotted(&namespace), key))
 }
 
-/// The segments of a namespace as a URL has them.
+/// Splits a namespace from a URL into its segments.
 pub fn item_namespace(text: &str) -> Vec<String> {
     text.split('.').map(str::to_owned).collect()
 }
 
-/// Checks a search; answers project, namespace and filter.
+/// Validates a search. Returns project, namespace prefix and filter.
 pub fn searched_items(request: &SearchItems) -> Result<(String, String, Filter), Refused> {
     let mut prefix = request.namespace_prefix.clone();
     segments("namespace_prefix", &mut prefix, 0, false)?;
@@ -121,23 +121,23 @@ pub fn searched_items(request: &SearchItems) -> Result<(String, String, Filter),
     Ok((project, dotted(&prefix), filter))
 }
 
-/// A checked question for namespaces.
+/// A validated query for namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceQuery {
-    /// What they belong to.
+    /// Project that the namespaces belong to.
     pub project: String,
     prefix: Vec<String>,
     suffix: Vec<String>,
     depth: usize,
 }
 
-/// Checks a question for namespaces.
+/// Validates a query for namespaces.
 pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Refused> {
     let (mut prefix, mut suffix) = (request.prefix.clone(), request.suffix.clone());
     segments("prefix", &mut prefix, 0, true)?;
     segments("suffix", &mut suffix, 0, true)?;
     limits(request.limit, request.offset)?;
-    // More than any namespace has cuts nothing.
+    // A depth beyond the maximum number of segments truncates nothing.
     let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
     if depth == 0 {
         return Err(Refused::Range { field: "max_depth", min: 1, max: u32::MAX.into() });
@@ -147,7 +147,7 @@ pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Ref
 }
 
 impl NamespaceQuery {
-    /// What is told of a namespace as it is stored: nothing when it is not asked for.
+    /// The truncated segments of a stored namespace, or nothing if it does not match the query.
     pub fn told(&self, stored: &str) -> Option<Vec<String>> {
         let segments: Vec<&str> = stored.split('.').collect();
         let fits = |wanted: &[String], found: &[&str]| {

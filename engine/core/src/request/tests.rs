@@ -11,7 +11,7 @@ fn append(body: &str) -> Result<Vec<Draft>, Refused> {
 
 fn check<T: std::fmt::Debug>(outcome: Result<T, Refused>, part: &str) {
     let said = outcome.expect_err(part).to_string();
-    assert!(said.contains(part), "{said:?} does not say {part:?}");
+    assert!(said.contains(part), "{said:?} does not contain {part:?}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn events_are_checked_one_by_one() {
     check(append(&format!(r#"{{"events":[{many}]}}"#)), "1001 items");
 }
 
-/// The log's reader cuts at line feeds: a payload must not smuggle one in.
+/// The log's reader splits at line feeds, so a payload must not contain one.
 #[test]
 fn a_payload_stays_on_one_line() {
     let body = "{\"events\":[{\"type\":\"a\",\"payload\":{\n\"text\":\r\n \"a\\nb\"}}]}";
@@ -128,13 +128,13 @@ fn a_number_is_digits_within_bounds() {
     }
 }
 
-/// What is made from a pattern is made from one end to the other.
+/// Removes the anchors. The generator matches the complete pattern anyway.
 fn unanchored(pattern: &'static str) -> &'static str {
     pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$')).unwrap()
 }
 
 proptest::proptest! {
-    /// What the description of the API says is a name, is one.
+    /// Names that match the pattern in the API description are accepted.
     #[test]
     fn what_fits_a_published_pattern_is_accepted(
         named in unanchored(NAME_PATTERN),

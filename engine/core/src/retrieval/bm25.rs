@@ -1,19 +1,18 @@
-//! Okapi BM25 over whatever is taken for one text: a memory, a memory with its neighbours, a whole session. The
-//! full-text index ranks memories by the same formula; it has no texts but its own, so that contexts and sessions are
-//! scored here.
+//! Okapi BM25 over any unit of text: a memory, a memory with its neighbours, or a session. The full-text index uses the
+//! same formula but can only score single memories, so neighbourhoods and sessions are scored here.
 
 use crate::words::terms::Term;
 
-/// How soon a word that is repeated counts no more; the value of FTS5.
+/// Term frequency saturation; the value that FTS5 uses.
 const K1: f64 = 1.2;
-/// How much a long text is held against itself; the value of FTS5.
+/// Length normalisation; the value that FTS5 uses.
 const B: f64 = 0.75;
 
-/// What a word says that nearly every memory has: next to nothing, but more than a word that is not there.
+/// IDF of a word that nearly every memory has: almost 0, but more than that of a word no memory has.
 const IDF_MIN: f64 = 1e-6;
 
-/// What a word says by being rare, as FTS5 has it: `ln((n - df + 0.5) / (df + 0.5))`, never negative, and 0 for a word
-/// that no memory has.
+/// Inverse document frequency, as in FTS5: `ln((n - df + 0.5) / (df + 0.5))`, never negative, and 0 for a word that no
+/// memory has.
 pub fn idf(count: u64, frequency: u64) -> f64 {
     if frequency == 0 {
         return 0.0;
@@ -23,14 +22,14 @@ pub fn idf(count: u64, frequency: u64) -> f64 {
     ((count - frequency + 0.5) / (frequency + 0.5)).ln().max(IDF_MIN)
 }
 
-/// Words of a query and what each says.
+/// Terms of a query with their IDF.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     terms: Vec<(Term, f64)>,
 }
 
 impl Asked {
-    /// Distinct terms in the order they were first asked for.
+    /// Distinct terms, in the order of their first occurrence.
     pub fn new(terms: impl IntoIterator<Item = Term>, idf: impl Fn(Term) -> f64) -> Asked {
         let mut asked: Vec<(Term, f64)> = Vec::new();
         for term in terms {
@@ -41,19 +40,19 @@ impl Asked {
         Asked { terms: asked }
     }
 
-    /// The terms and what each says.
+    /// Terms with their IDF.
     pub fn terms(&self) -> &[(Term, f64)] {
         &self.terms
     }
 
-    /// Score of a text of `words` words in which the terms occur so often, where texts have `mean` words.
+    /// Score of a text of `words` words with these term counts, where the average text has `mean` words.
     pub fn score(&self, counts: &[f64], words: f64, mean: f64) -> f64 {
         let length = 1.0 - B + B * if mean > 0.0 { words / mean } else { 1.0 };
         let term = |((_, idf), count): (&(Term, f64), &f64)| idf * count * (K1 + 1.0) / (count + K1 * length);
         self.terms.iter().zip(counts).map(term).sum()
     }
 
-    /// How much of what was asked for occurs, weighted by what each word says: 0 to 1.
+    /// Share of the query's terms that occur, weighted by IDF: 0 to 1.
     pub fn coverage(&self, counts: &[f64]) -> f64 {
         let all: f64 = self.terms.iter().map(|(_, idf)| idf).sum();
         let there: f64 =
@@ -81,6 +80,6 @@ mod tests {
     #[test]
     fn a_word_in_every_memory_still_counts_for_something() {
         assert!(idf(10, 10) > 0.0 && idf(10, 11) == idf(10, 10) && idf(10, 1) > idf(10, 2));
-        assert_eq!(idf(10, 0), 0.0, "a word that no memory has tells none from another");
+        assert_eq!(idf(10, 0), 0.0, "a word that no memory has");
     }
 }

@@ -1,9 +1,9 @@
-//! The numbers a memory is ranked by, each with a name. scripts/retrieval/README.md says what each means.
+//! Ranking features of a memory for a query, by name. scripts/retrieval/README.md defines each of them.
 
 use super::question::Question;
 use super::voice::Voice;
 
-/// Lanes: each scores every memory by itself.
+/// Lanes: each scores every memory independently of the other lanes.
 pub const LANES: [&str; 14] = [
     "lexical",
     "static",
@@ -20,12 +20,12 @@ pub const LANES: [&str; 14] = [
     "pairs",
     "proximity",
 ];
-/// Lanes whose scores of the memories around one count for it too, as places in [`LANES`].
+/// Lanes for which the scores of neighbouring memories are features too, as indexes into [`LANES`].
 pub const AROUND_LANES: [usize; 3] = [0, 1, 6];
-/// How many places before and after a memory count.
+/// How many neighbours before and after a memory count.
 pub const AROUND: usize = 3;
 
-/// Names of all features, in the order of [`features`].
+/// Names of all features, in the order that [`features`] returns them.
 pub const NAMES: [&str; 54] = [
     "lexical",
     "static",
@@ -83,28 +83,28 @@ pub const NAMES: [&str; 54] = [
     "actor_match",
 ];
 
-/// Lanes of words, as places in [`LANES`]; the others compare directions.
+/// Lexical lanes, as indexes into [`LANES`]; the others compare vectors.
 const WORD_LANES: [usize; 8] = [0, 2, 4, 8, 10, 11, 12, 13];
-/// Those that compare tokens one by one.
+/// Lanes that compare token by token, as indexes into [`LANES`].
 const TOKEN_LANES: [usize; 2] = [6, 7];
-/// Features that are no lane and not of the memories around: they stand between both.
+/// Number of features between the lanes and the neighbour features.
 const SINGLE: usize = 16;
-/// The first two of them, which put memories forward too.
+/// Index of the first two of them, which also select candidates.
 const EXACT: usize = LANES.len();
 const GRAPH: usize = LANES.len() + 1;
 
-/// What has to be looked at, under some weights.
+/// What must be computed for a given set of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    /// Whether anything counts that a lane gives.
+    /// Whether a feature that is derived from the lane has a weight.
     pub lanes: [bool; LANES.len()],
-    /// Whether memories are put forward because of their words.
+    /// Whether candidates are selected by their words.
     pub by_words: bool,
-    /// Whether memories are put forward because of their direction.
+    /// Whether candidates are selected by their vectors.
     pub by_direction: bool,
-    /// Whether memories are put forward that are the query itself.
+    /// Whether candidates are selected because the query is their id, title or citation.
     pub exact: bool,
-    /// Whether memories are put forward by what they are about.
+    /// Whether candidates are selected because of the entities they are about.
     pub graph: bool,
 }
 
@@ -114,8 +114,8 @@ impl Counted {
         TOKEN_LANES.iter().any(|lane| self.lanes[*lane])
     }
 
-    /// What these weights, in the order of [`NAMES`], leave to look at. Where one kind of lane counts and the other
-    /// does not, the other puts nobody forward.
+    /// What must be computed for these weights, in the order of [`NAMES`]. If only one kind of lane (lexical or vector)
+    /// has weights, only that kind selects candidates.
     pub fn by(weights: &[f64; NAMES.len()]) -> Counted {
         let mut lanes: [bool; LANES.len()] = std::array::from_fn(|lane| weights[lane] != 0.0);
         let around = 2 * AROUND + 2;
@@ -123,7 +123,7 @@ impl Counted {
             let from = LANES.len() + SINGLE + place * around;
             lanes[lane] |= weights[from..from + around].iter().any(|weight| *weight != 0.0);
         }
-        // A memory without a session is a session of its own.
+        // A memory without a session counts as its own session.
         lanes[0] |= lanes[8];
         lanes[1] |= lanes[9];
         let any =
@@ -139,31 +139,31 @@ impl Counted {
     }
 }
 
-/// A memory of so many words is as long as it needs to be.
+/// Number of words from which the length feature is at its maximum.
 const LONG_WORDS: f64 = 25.0;
 
-/// What is known of a memory beside a query.
+/// Inputs for the features of one memory and one query.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// Scores of the lanes, each between 0 and 1 among the candidates.
+    /// Scores of the lanes, scaled to 0 to 1 over the candidates.
     pub lanes: [f64; LANES.len()],
-    /// Whether the query is its id, its title or its citation.
+    /// Whether the query equals the memory's id, title or citation.
     pub exact: bool,
-    /// How near it is to what the query names: 1 for what is named itself, 0 for what is not connected.
+    /// Proximity to the entities that the query names: 1 for a named entity itself, 0 for what is not connected.
     pub graph: f64,
-    /// Whether it is a turn of a conversation: somebody's, in a session.
+    /// Whether the memory is a turn of a conversation: it has a session and an actor.
     pub turn: bool,
-    /// How it is said.
+    /// Style of the memory.
     pub voice: Voice,
-    /// Words it has.
+    /// Number of words.
     pub words: u32,
-    /// Whether the query names its actor; absent when it names nobody, or nobody said it.
+    /// Whether the query names the memory's actor; absent if the query names nobody or the memory has no actor.
     pub actor: Option<bool>,
-    /// How well its time fits the dates of the query.
+    /// How well the memory's time fits the dates in the query.
     pub date: f64,
-    /// For each of [`AROUND_LANES`], the scores of the memories 3, 2 and 1 places before and 1, 2 and 3 after.
+    /// For each of [`AROUND_LANES`], the scores of the memories 3, 2 and 1 places before and 1, 2 and 3 places after.
     pub around: [[f64; 2 * AROUND]; AROUND_LANES.len()],
-    /// The same lanes of the memory before, if that asks something.
+    /// For each of [`AROUND_LANES`], the score of the previous memory if that is a question.
     pub asked: [f64; AROUND_LANES.len()],
 }
 
@@ -171,7 +171,7 @@ fn number(truth: bool) -> f64 {
     f64::from(u8::from(truth))
 }
 
-/// All features of a memory beside a query. Those of conversations are 0 for what is no turn of one.
+/// All features of a memory for a query. Conversation features are 0 for a memory that is not a turn.
 pub fn features(question: &Question, evidence: &Evidence) -> [f64; NAMES.len()] {
     let Evidence { lanes, voice, .. } = evidence;
     let turn = number(evidence.turn);
@@ -211,10 +211,10 @@ pub fn features(question: &Question, evidence: &Evidence) -> [f64; NAMES.len()] 
     all
 }
 
-/// Brings scores between 0 and 1: the worst of the chosen to 0, the best to 1, and all to 0.5 where they are the same.
-/// What is not chosen is 0.
+/// Scales the chosen scores to 0 to 1: the lowest to 0, the highest to 1, and all to 0.5 if they are equal. Scores that
+/// are not chosen become 0.
 pub fn min_max(scores: &mut [f64], chosen: impl Fn(usize) -> bool) {
-    /// Scores this close tell nothing.
+    /// Smallest spread of scores that counts as a difference.
     const FLAT: f64 = 1e-9;
     let all = || scores.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, score)| *score);
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));

@@ -1,6 +1,6 @@
-//! What ranks memories, as pure functions: [`bm25`] scores words as [`crate::words`] cuts them, [`voice`] is what a
-//! memory is by the way it is said, [`question`] what a query asks for, [`features`] puts numbers to a memory beside a
-//! query, and [`weights`] make one score of them; [`packing`] fits memories into a context.
+//! Ranking of memories, as pure functions. [`bm25`] scores words as [`crate::words`] splits them, [`voice`] analyses
+//! memories, [`question`] analyses queries, [`features`] computes the ranking features of a memory for a query,
+//! [`weights`] combine them into one score, and [`packing`] fits memories into a context.
 
 pub mod bm25;
 pub mod features;

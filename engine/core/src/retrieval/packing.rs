@@ -1,39 +1,39 @@
-//! What of many memories goes into a context of so many tokens.
+//! Selects the memories that fit into a context with a token budget.
 
-/// A memory as it would stand in a context.
+/// A memory that may go into a context.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece {
-    /// Its place in the log: contexts are in this order.
+    /// Sequence number in the log. Contexts are in this order.
     pub seq: i64,
-    /// What it costs.
+    /// Size in tokens.
     pub tokens: usize,
-    /// What it is worth; what is worth nothing is never taken unless it has to be.
+    /// Value of the memory. A memory of no value is included only if it is mandatory.
     pub worth: f64,
 }
 
-/// What goes in.
+/// Result of packing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Packed {
-    /// Places of the pieces taken, in the order of the log.
+    /// Indexes of the included pieces, in the order of the log.
     pub taken: Vec<usize>,
-    /// Places of those that were left out, best first.
+    /// Indexes of the pieces left out, best first.
     pub elided: Vec<usize>,
-    /// What was taken costs.
+    /// Tokens of the included pieces.
     pub tokens: usize,
 }
 
-/// The pieces that have to go in cost more than there is.
+/// The mandatory pieces exceed the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMuch {
-    /// What they cost.
+    /// Tokens of the mandatory pieces.
     pub tokens: usize,
 }
 
-/// Everything mandatory, then the rest by what it is worth for each token, as long as it fits. Of two pieces that are
-/// equal the newer one is taken.
+/// Includes all mandatory pieces, then optional ones by value per token as long as they fit. Of two equal pieces the
+/// newer one is included.
 ///
-/// The order of the log, and not of worth, so that a context whose memories are the same begins with the same bytes,
-/// and one that has a new memory ends with it: caches of prompts work on what they have seen.
+/// The result is in the order of the log, not of value. Contexts with the same memories therefore start with the same
+/// bytes, and a new memory goes to the end, so that prompt caches of providers keep hitting.
 pub fn pack(mandatory: &[Piece], optional: &[Piece], budget: usize) -> Result<(Packed, Packed), TooMuch> {
     let needed = mandatory.iter().map(|piece| piece.tokens).sum();
     if needed > budget {

@@ -1,4 +1,4 @@
-//! What a query asks for, as far as its words say.
+//! Analyses the words of a query: what kind of answer it asks for, and which dates it names.
 
 use jiff::civil::Date;
 
@@ -6,12 +6,12 @@ use super::voice::month;
 use crate::words::terms::is_stop_word;
 use crate::words::{normal_form, words};
 
-/// A query taken apart.
+/// An analysed query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Question {
-    /// All words in lower case.
+    /// All words, in lower case.
     pub words: Vec<String>,
-    /// Those that begin with a capital, in lower case.
+    /// The words that start with a capital, in lower case.
     pub capitalised: Vec<String>,
     /// It asks for a time.
     pub when: bool,
@@ -21,11 +21,11 @@ pub struct Question {
     pub place: bool,
     /// It begins with "what" or "which".
     pub what: bool,
-    /// Dates it names.
+    /// Dates in the query.
     pub dates: Dates,
 }
 
-/// Months, years and days that a query names.
+/// Months, years and days of the month in a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dates {
     months: Vec<i8>,
@@ -34,7 +34,7 @@ pub struct Dates {
 }
 
 impl Question {
-    /// Takes a query apart.
+    /// Analyses a query.
     pub fn read(query: &str) -> Question {
         let (mut all, mut capitalised) = (Vec::new(), Vec::new());
         words(query, |word| all.push(word.to_owned()));
@@ -63,15 +63,16 @@ impl Question {
         }
     }
 
-    /// Whether the query names somebody called so, given in words of lower case: in full, or by a first name with a
-    /// capital.
+    /// Whether the query names an actor, whose name is given as lower-case words: by the complete name, or by a
+    /// capitalised first name.
     pub fn names(&self, name: &[String], is_capitalised: bool) -> bool {
         let Some(first) = name.first() else { return false };
         name.iter().all(|word| self.words.contains(word))
             || (is_capitalised && self.capitalised.contains(first))
     }
 
-    /// The words that say what is looked for: without stop words and these names, or as many as are left.
+    /// The content words: without stop words and `names`. If none is left, without stop words only; if none is left,
+    /// all words.
     pub fn kept(&self, names: &[String]) -> Vec<&str> {
         let telling = |word: &&str| !is_stop_word(word);
         let all = || self.words.iter().map(String::as_str);
@@ -91,7 +92,7 @@ impl Dates {
         let runs: Vec<&str> =
             query.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty()).collect();
         for run in &runs {
-            // With its capital: "may" is no month and "March" is one.
+            // Requires the capital, because "may" is usually not a month and "May" is.
             if run.starts_with(|c: char| c.is_ascii_uppercase())
                 && let Some(number) = month(&run.to_ascii_lowercase())
                 && run[1..].bytes().all(|byte| byte.is_ascii_lowercase())
@@ -110,14 +111,13 @@ impl Dates {
         dates
     }
 
-    /// Whether none is named.
+    /// Whether the query names no date.
     pub fn is_empty(&self) -> bool {
         self.months.is_empty() && self.years.is_empty()
     }
 
-    /// How well a day fits: 0 not at all, 0.5 the year or month, 1 the month, or a day within the week after the one
-    /// named,
-    /// 1.5 about that day.
+    /// How well a day fits the dates: 0 not at all; 0.5 the year or month; 1 the month, if no day is named, or 3 to 9
+    /// days after the named day; 1.5 from one day before to two days after the named day.
     pub fn fit(&self, date: Date) -> f64 {
         if self.is_empty() || (!self.years.is_empty() && !self.years.contains(&date.year())) {
             return 0.0;
@@ -125,7 +125,7 @@ impl Dates {
         if self.months.is_empty() {
             return 0.5;
         }
-        // What is told of a month is often told in the first days of the next.
+        // Events of a month are often reported in the first days of the next.
         let told = |month: &i8| date.month() == *month || (date.month() == month % 12 + 1 && date.day() <= 7);
         if !self.months.iter().any(told) {
             return 0.0;
@@ -146,7 +146,7 @@ impl Dates {
     }
 }
 
-/// `5`, `5th`: a day of a month.
+/// Parses a day of the month: `5`, `5th`.
 fn day(run: &str) -> Option<i8> {
     let digits = run.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let ending = &run[digits.len()..];

@@ -1,4 +1,4 @@
-//! What a text is by the way it is said: what can be told of it before anybody asks.
+//! Style features of a text that can be computed before any query is known.
 
 use crate::words::words;
 
@@ -16,7 +16,7 @@ const MONTHS: [&str; 12] = [
     "november",
     "december",
 ];
-/// Words that say when, beside months.
+/// Words that express a time, besides months.
 const TIME_WORDS: [&str; 29] = [
     "ago",
     "day",
@@ -48,33 +48,33 @@ const TIME_WORDS: [&str; 29] = [
     "years",
     "yesterday",
 ];
-/// Words that say how many.
+/// Words that express a number.
 const NUMBER_WORDS: [&str; 16] = [
     "couple", "dozen", "eight", "few", "five", "four", "nine", "once", "one", "several", "seven", "six",
     "ten", "three", "twice", "two",
 ];
-/// More of them say no more.
+/// Upper bound of the counts in [`Voice`].
 const COUNTED_MAX: u8 = 3;
 
-/// The way a text is said.
+/// Style features of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Voice {
-    /// It ends as a question.
+    /// It ends with a question.
     pub question: bool,
-    /// It says when something is, in words or figures.
+    /// It has a word or digits that express a time.
     pub time_word: bool,
-    /// It says how many, in words or figures.
+    /// It has a word or digits that express a number.
     pub number: bool,
-    /// It has a quotation mark.
+    /// It has a double quotation mark.
     pub quote: bool,
-    /// Names inside of sentences, of three at most.
+    /// Capitalised words inside sentences, counted up to 3.
     pub capitals: u8,
-    /// Exclamation marks, of three at most.
+    /// Exclamation marks, counted up to 3.
     pub exclaims: u8,
 }
 
 impl Voice {
-    /// Listens to a text.
+    /// Computes the features of a text.
     pub fn of(text: &str) -> Voice {
         let mut voice = Voice {
             question: is_question(text),
@@ -92,7 +92,7 @@ impl Voice {
     }
 }
 
-/// Number of a month by its name in lower case, from 1.
+/// Number of a month, from 1, by its lower-case English name.
 pub fn month(word: &str) -> Option<i8> {
     (1..).zip(MONTHS).find(|(_, name)| *name == word).map(|(number, _)| number)
 }
@@ -101,7 +101,7 @@ fn counted(count: usize) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX).min(COUNTED_MAX)
 }
 
-/// Whether a text ends with a question mark; a note in brackets behind it does not count.
+/// Whether a text ends with a question mark. A note in square brackets after it is ignored.
 pub fn is_question(text: &str) -> bool {
     let text = text.trim_end();
     let said = match (text.ends_with(']'), text.rfind('[')) {
@@ -111,7 +111,7 @@ pub fn is_question(text: &str) -> bool {
     said.ends_with('?')
 }
 
-/// Words with a capital that do not begin a sentence.
+/// Counts capitalised words that do not start a sentence, up to 3.
 fn capitals(text: &str) -> u8 {
     let inside = |four: &[u8]| {
         (matches!(four[0], b',' | b';') || four[0].is_ascii_lowercase())

@@ -1,5 +1,5 @@
-//! What each feature counts. Weights are data: readable, replaceable while an engine runs, kept in the log, and named
-//! in every answer by their version.
+//! Weights of the ranking features. Weights are data: readable, replaceable while an engine runs, stored in the log,
+//! and identified by their version in every response.
 
 use std::collections::BTreeMap;
 
@@ -8,51 +8,52 @@ use thiserror::Error;
 
 use super::features::NAMES;
 
-/// The weights an engine begins with, learned by `scripts/retrieval/learn.py`.
+/// Default weights, learned by `scripts/retrieval/learn.py`.
 const LEARNED: &str = include_str!("weights.json");
-/// What a match of id, citation or title counts beside all others together, so that it stands before them.
+/// Weight of a match of id, citation or title, as a share of the sum of all other weights. At 1 such a match ranks
+/// first.
 const EXACT_SHARE: f64 = 1.0;
-/// What the nearness to a named entity counts, as a share of all others together.
+/// Weight of the proximity to a named entity, as a share of the sum of all other weights.
 const GRAPH_SHARE: f64 = 0.05;
-/// Largest weight. Beyond it a sum of features loses the small ones.
+/// Largest absolute weight. Beyond it, floating-point sums lose the small features.
 pub const WEIGHT_MAX: f64 = 1e6;
 
-/// Weights by the name of the feature, and their version.
+/// Weights by feature name, with their version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
-    /// Which weights these are: `default-N` for those of the program, the id of the event that set them for others.
+    /// Version: `default-N` for built-in weights, otherwise the id of the event that set them.
     pub version: String,
-    /// One number for each feature that counts. They are divided by their sum when they are used.
+    /// Weight by feature name; a feature without a weight does not count. Weights are divided by their sum before use.
     pub weights: BTreeMap<String, f64>,
 }
 
-/// What the learner writes.
+/// File format of `learn.py`.
 #[derive(Deserialize)]
 struct Learned {
     version: u32,
     weights: BTreeMap<String, f64>,
 }
 
-/// Weights that cannot be used.
+/// Why weights cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadWeights {
-    /// A name that no feature has.
+    /// No feature has this name.
     #[error("no feature is called {0:?}")]
     Unknown(String),
-    /// Infinite, no number, or too large.
+    /// The weight is infinite, NaN or out of range.
     #[error("the weight of {0} must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}")]
     Range(String),
-    /// Divided by their sum they would turn every order round, or be infinite.
+    /// The sum is 0 or negative: dividing by it would give infinities or reverse the order.
     #[error("the sum of the weights must be more than 0")]
     Sum,
 }
 
 impl Weights {
-    /// Those an engine begins with.
+    /// The built-in weights.
     pub fn learned() -> Weights {
         let Learned { version, weights, .. } =
-            serde_json::from_str(LEARNED).expect("the weights of the program are tested");
+            serde_json::from_str(LEARNED).expect("a test covers the built-in weights");
         let mut weights = Weights { version: format!("default-{version}"), weights };
         let all: f64 = weights.weights.values().map(|weight| weight.abs()).sum();
         weights.weights.insert("exact".into(), all * EXACT_SHARE);
@@ -60,7 +61,7 @@ impl Weights {
         weights
     }
 
-    /// Checks weights somebody gives.
+    /// Validates weights from a request.
     pub fn check(weights: &BTreeMap<String, f64>) -> Result<(), BadWeights> {
         for (name, weight) in weights {
             if !NAMES.contains(&name.as_str()) {
@@ -73,7 +74,7 @@ impl Weights {
         if weights.values().sum::<f64>() > 0.0 { Ok(()) } else { Err(BadWeights::Sum) }
     }
 
-    /// In the order of the features, divided by their sum.
+    /// Weights in the order of [`NAMES`], divided by their sum.
     pub fn normalised(&self) -> [f64; NAMES.len()] {
         let sum: f64 = self.weights.values().sum();
         NAMES.map(|name| self.weights.get(name).map_or(0.0, |weight| weight / sum))

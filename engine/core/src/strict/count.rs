@@ -1,14 +1,14 @@
-//! A look at how much there is in a text before anybody reads it: a million keys cost more to compare than to send.
+//! Counts values and keys before parsing: a million keys cost more to compare than to send.
 
 use super::NotStrict;
 use super::plain::plain_len;
 use crate::limits::{JSON_DEPTH_MAX, JSON_KEYS_MAX, JSON_VALUES_MAX};
 
-/// Refuses more values than a body may have, and objects with more keys. Says nothing about the rest: what is not JSON
-/// or too deep is left to the strict reader.
+/// Refuses text with more values than a body may have, and objects with too many keys. Ignores invalid or too deeply
+/// nested JSON, which the strict parser refuses later.
 pub(super) fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     let mut keys = [0_usize; JSON_DEPTH_MAX + 1];
-    // One value, one more for each comma, and the first inside of each list or object that is not empty.
+    // One value, one more per comma, and one for the first element of each non-empty list or object.
     let (mut depth, mut values, mut opened, mut at) = (0, 1_usize, false, 0);
     while let Some(byte) = bytes.get(at) {
         at += 1;
@@ -42,7 +42,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     Ok(())
 }
 
-/// Bytes to behind the closing quote.
+/// Number of bytes up to and including the closing quote.
 fn string_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {
@@ -50,7 +50,8 @@ fn string_len(bytes: &[u8]) -> usize {
         match bytes.get(at) {
             None => return bytes.len(),
             Some(b'"') => return at + 1,
-            // An escape, of which the next byte is no end; a bare control character is the strict reader's to refuse.
+            // Skips the byte after a backslash, which cannot end the string. The strict parser refuses bare control
+            // characters.
             Some(byte) => at = (at + if *byte == b'\\' { 2 } else { 1 }).min(bytes.len()),
         }
     }

@@ -1,27 +1,27 @@
-//! A quick look at JSON that is as plain as nearly all of it: what it accepts the full check accepts too.
+//! Fast path for plain JSON, which is nearly all of it. Everything accepted here would also pass the full check.
 
 use crate::limits::JSON_DEPTH_MAX;
 
-/// Objects with more keys are left to the full check, which does not compare each with each.
+/// Larger objects go to the full check, which does not compare every pair of keys.
 const KEYS_MAX: usize = 16;
-/// Longer numbers are left to the full check, for they may not be finite.
+/// Longer numbers go to the full check, because they may not be finite.
 const NUMBER_BYTES_MAX: usize = 32;
 
-/// Whether this is certainly one value in the strict form: without escapes, exponents and large objects. It copies
-/// nothing.
+/// Whether the text is certainly one strict JSON value. Escapes, exponents and large objects give `false`. Nothing is
+/// copied.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut walk = Walk { bytes: text.as_bytes() };
     walk.value(JSON_DEPTH_MAX) && walk.next_is_none()
 }
 
-/// How many bytes come before a quote, a backslash or a control character.
+/// Number of bytes before the first quote, backslash or control character.
 pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (i, chunk) in chunks.iter().enumerate() {
         let word = u64::from_le_bytes(*chunk);
-        // A byte with its high bit set was below the subtrahend; what borrows reach lies above the first such byte.
+        // A set high bit marks a byte below the limit; borrows can only disturb bytes above the first such byte.
         let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
         let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
         let found = below(word, 0x20) | equal(b'"') | equal(b'\\');
@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// After the opening quote: what is before the closing one.
+    /// Content up to the closing quote; the opening quote has been consumed.
     fn string(&mut self) -> Option<&'a [u8]> {
         let (content, rest) = self.bytes.split_at(plain_len(self.bytes));
         self.bytes = rest.strip_prefix(b"\"")?;
@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
             }
             while self.digit().is_some() {}
         }
-        // What else could go on here, such as an exponent, is nothing that may follow a value.
+        // Anything else that could continue a number, such as an exponent, cannot follow a value and fails later.
         length - self.bytes.len() < NUMBER_BYTES_MAX
     }
 
@@ -212,7 +212,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
 
-        /// Texts made of the pieces of JSON: many of them are nearly right.
+        /// Random sequences of JSON fragments, many of them nearly valid.
         #[test]
         fn what_is_plain_is_strict(
             pieces in prop::collection::vec(prop::sample::select(vec![

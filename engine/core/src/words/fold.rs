@@ -1,4 +1,4 @@
-//! One form for what is the same to who reads it.
+//! Normal form of words and names, so that equivalent spellings compare equal.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 use super::script::{Class, is_vowel_sign};
 
-/// What a name is compared by: composed characters, so that what looks the same is the same, and nothing else changed.
+/// Form in which names are compared: composed characters (NFC), so that names that look the same are equal. Nothing
+/// else changes.
 pub fn normal_form(name: &str) -> Cow<'_, str> {
     match is_nfc_quick(name.chars()) {
         IsNormalized::Yes => Cow::Borrowed(name),
@@ -15,27 +16,27 @@ pub fn normal_form(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Brings a name into the form that names are compared by.
+/// Converts a name to [`normal_form`].
 pub fn make_normal(name: &mut String) {
     if let Cow::Owned(normal) = normal_form(name) {
         *name = normal;
     }
 }
 
-/// Zeros of the digits of scripts; nine more stand behind each.
+/// The digit zero of each script; the digits one to nine follow it.
 const ZEROS: [char; 24] = [
     '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}',
     '\u{c66}', '\u{ce6}', '\u{d66}', '\u{de6}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{1090}',
     '\u{17e0}', '\u{1810}', '\u{1946}', '\u{19d0}', '\u{1a80}', '\u{1b50}',
 ];
-/// Thai and Lao: the mark and the vowel that are one letter, and that letter, as dictionaries have it.
+/// Thai and Lao: a mark and a vowel that form one letter, and the letter as dictionaries spell it.
 const AM: [(char, char, char); 2] = [('\u{e4d}', '\u{e32}', '\u{e33}'), ('\u{ecd}', '\u{eb2}', '\u{eb3}')];
-/// Marks of tone, which may be typed between the two.
+/// Ranges of tone marks, which may be typed between mark and vowel.
 const TONES: [(char, char); 2] = [('\u{e48}', '\u{e4b}'), ('\u{ec8}', '\u{ecb}')];
-/// The dot below letters of Devanagari, which many leave out.
+/// The dot below Devanagari letters, which is often omitted.
 const NUKTA: char = '\u{93c}';
 
-/// Compatibility forms as the characters they stand for, composed; borrowed when it is so already.
+/// NFKC form; borrowed if the text is already in it.
 pub(super) fn composed(run: &str) -> Cow<'_, str> {
     let is_apart = |text: &str| AM.iter().any(|(mark, ..)| text.contains(*mark));
     if is_nfkc_quick(run.chars()) == IsNormalized::Yes && !is_apart(run) {
@@ -49,7 +50,7 @@ pub(super) fn composed(run: &str) -> Cow<'_, str> {
     if normal == run { Cow::Borrowed(run) } else { Cow::Owned(normal) }
 }
 
-/// A mark and a vowel that are one letter as that letter, behind the tone.
+/// Replaces a mark and a vowel that form one letter with that letter, after the tone mark.
 fn with_am(text: &str) -> String {
     let mut characters = Vec::with_capacity(text.len() / 3);
     for character in text.chars() {
@@ -69,10 +70,10 @@ fn with_am(text: &str) -> String {
     characters.into_iter().collect()
 }
 
-/// Adds a part of a composed run as words are compared: in lower case, without accents where they are no letters, with
-/// the digits of ASCII.
+/// Appends a part of a composed run in the form in which words are compared: lower case, no accents except where an
+/// accented letter is a letter of its own, ASCII digits.
 pub(super) fn fold(part: &str, class: Class, folded: &mut String) {
-    // A vowel belongs to a letter of such a script.
+    // A vowel sign counts only after a letter of a script with vowel signs.
     let mut bears_vowels = false;
     for character in part.chars() {
         if character.is_ascii() {
@@ -92,7 +93,7 @@ pub(super) fn fold(part: &str, class: Class, folded: &mut String) {
     }
 }
 
-/// Letters of Cyrillic that are written with marks are letters of their own.
+/// Cyrillic letters with marks that are letters of their own.
 fn keeps_its_marks(character: char) -> bool {
     matches!(character, '\u{400}'..='\u{52f}') && !matches!(character, 'Ё' | 'ё' | 'Ѐ' | 'ѐ' | 'Ѝ' | 'ѝ')
 }
@@ -104,7 +105,7 @@ fn is_joiner(character: char) -> bool {
 fn letter(character: char, folded: &mut String) {
     match character.general_category_group() {
         GeneralCategoryGroup::Mark if !is_vowel_sign(character) || character == NUKTA => return,
-        // A joiner; the letter before it goes on.
+        // A joiner is dropped; the word continues.
         GeneralCategoryGroup::Other if character.general_category() == GeneralCategory::Format => return,
         _ => {}
     }
@@ -125,13 +126,13 @@ fn letter(character: char, folded: &mut String) {
             'đ' => folded.push('d'),
             'ø' => folded.push('o'),
             'ł' => folded.push('l'),
-            // Arabic: forms of one letter that are typed for one another, and the stroke that makes words longer.
+            // Arabic: letter variants that are typed for one another, and the elongation stroke.
             'ٱ' => folded.push('ا'),
             'ى' | 'ی' => folded.push('ي'),
             'ک' => folded.push('ك'),
             'ة' => folded.push('ه'),
             'ـ' => {}
-            // The dot of a Turkish capital that was made small.
+            // The dot that remains when a Turkish capital is converted to lower case.
             '\u{307}' => {}
             lower => folded.push(lower),
         }

@@ -1,9 +1,8 @@
-//! The one place where texts are cut into words: what the full-text index holds, what ranking counts, what a snippet
-//! is cut out for and what names of entities are compared by.
+//! Splits texts into words, for the full-text index, ranking, snippets and entity names alike.
 //!
-//! A word is a run of letters and digits in one normal form. Scripts without blanks between words, and Korean, whose
-//! particles stand at the words, are cut by dictionaries; what they are found by does not depend on where a dictionary
-//! cuts: see [`terms`].
+//! A word is a run of letters and digits in one normal form. Dictionaries split scripts without spaces between words,
+//! and Korean, whose particles are attached to words. Search terms do not depend on where a dictionary splits: see
+//! [`terms`].
 
 mod fold;
 mod script;
@@ -19,24 +18,24 @@ use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 pub use fold::{make_normal, normal_form};
 use script::{Class, class_of, is_word_part};
 
-/// Characters that are cut by a dictionary at once: a text without any mark takes no more memory than that.
+/// Largest number of characters that a dictionary segments at once. Limits memory for text without punctuation.
 const SEGMENT_CHARS_MAX: usize = 4_096;
 
 static DICTIONARIES: LazyLock<WordSegmenterBorrowed<'static>> =
     LazyLock::new(|| WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()));
 
-/// A part of a text in normal form.
+/// A part of a text, in normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece<'a> {
     /// A word.
     Plain(&'a str),
-    /// Words of a script without blanks, one after the other.
+    /// Words of a script without spaces, in a row.
     Joined(&'a str),
     /// A word of Hangul with its particles.
     Hangul(&'a str),
 }
 
-/// Words of a text in normal form, in order.
+/// Calls `each` with the words of a text, in normal form and in order.
 pub fn words(text: &str, mut each: impl FnMut(&str)) {
     pieces(text, |_, piece| match piece {
         Piece::Plain(word) | Piece::Hangul(word) => each(word),
@@ -44,8 +43,8 @@ pub fn words(text: &str, mut each: impl FnMut(&str)) {
     });
 }
 
-/// The same, but of scripts without blanks each character with its marks: what does not depend on what stands around
-/// it.
+/// Same as [`words`], but splits scripts without spaces into single characters with their marks, so that the result
+/// does not depend on the surrounding text.
 pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     pieces(text, |_, piece| match piece {
         Piece::Plain(word) => each(word),
@@ -55,7 +54,8 @@ pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     });
 }
 
-/// Parts of a text, and the byte at which each begins; of a part that is not in normal form a place before it.
+/// Calls `each` with the parts of a text and their byte offsets. For a part that was not in normal form, the offset is
+/// that of the run it is in.
 fn pieces(text: &str, mut each: impl FnMut(usize, Piece<'_>)) {
     if text.is_ascii() {
         return ascii_words(text, 0, &mut each);
@@ -75,7 +75,7 @@ fn pieces(text: &str, mut each: impl FnMut(usize, Piece<'_>)) {
     }
 }
 
-/// The same for text in which every byte is a character.
+/// Same as [`pieces`], for ASCII text.
 fn ascii_words(text: &str, offset: usize, each: &mut impl FnMut(usize, Piece<'_>)) {
     let mut word = String::new();
     let mut start = 0;
@@ -95,20 +95,20 @@ fn ascii_words(text: &str, offset: usize, each: &mut impl FnMut(usize, Piece<'_>
     }
 }
 
-/// A run of what can be in words: it is brought into its normal form and cut where the kind of script changes.
+/// Normalises a run of word characters and splits it where the script class changes.
 fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usize, Piece<'_>)) {
     if raw.is_ascii() {
         return ascii_words(raw, offset, each);
     }
     let composed = fold::composed(raw);
-    // Places of a text that was brought into another form are those of its beginning.
+    // In a run that had to be normalised, every offset is that of the run's start.
     let place = |at: usize| if matches!(composed, Cow::Borrowed(_)) { offset + at } else { offset };
     let mut open: Option<(Class, usize)> = None;
     let mut end = |open: &mut Option<(Class, usize)>, at: usize| {
         let Some((class, start)) = open.take() else { return };
         folded.clear();
         fold::fold(&composed[start..at], class, folded);
-        // Without the marks between them, letters may stand together that are one.
+        // Removing marks may leave adjacent letters that compose.
         make_normal(folded);
         if folded.is_empty() {
             return;
@@ -135,7 +135,7 @@ fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usiz
     end(&mut open, composed.len());
 }
 
-/// Where a dictionary sees the words of a run of one script, in order.
+/// Words of a run of one script, in order, as the dictionary segments it.
 fn dictionary_words(run: &str, mut each: impl FnMut(Range<usize>)) {
     let units = terms::units(run);
     let mut rest = 0;
@@ -143,13 +143,13 @@ fn dictionary_words(run: &str, mut each: impl FnMut(Range<usize>)) {
         let chunk = &run[rest..];
         let at_most = chunk.char_indices().nth(SEGMENT_CHARS_MAX).map_or(chunk.len(), |(at, _)| at);
         let within = units.partition_point(|unit| *unit <= rest + at_most);
-        // A letter may have more marks than that.
+        // A letter may have more marks than the limit.
         let length = units[..within].last().map_or(0, |unit| unit - rest);
         let length =
             if length == 0 { units.get(within).map_or(chunk.len(), |unit| unit - rest) } else { length };
         let mut start = 0;
         for end in DICTIONARIES.segment_str(&chunk[..length]).skip(1) {
-            // Never between a letter and its marks, whatever a text has them stand at.
+            // Never splits between a letter and its marks, even where the dictionary would.
             if end == length || units.binary_search(&(rest + end)).is_ok() {
                 each(rest + start..rest + end);
                 start = end;

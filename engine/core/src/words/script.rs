@@ -1,29 +1,29 @@
-//! What kind of character a character is to whoever looks for words.
+//! Classifies characters for splitting text into words.
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// How words of a script are told from one another.
+/// How words are separated in a character's script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// In no word.
+    /// Not part of any word.
     Apart,
-    /// Belongs to what stands before it: a mark, or a character that is not seen.
+    /// Part of the preceding character: a mark or an invisible character.
     Follows,
-    /// Of a script that sets its words apart, or a digit.
+    /// A digit, or a letter of a script with spaces between words.
     Plain,
-    /// Of a script that does not.
+    /// A letter of a script without spaces between words.
     Joined,
-    /// Hangul: words are set apart, but particles stand at them.
+    /// Hangul: words are separated by spaces, but have particles attached.
     Hangul,
 }
 
-/// Separates words although it is one of the characters that are not seen.
+/// Separates words, although it is an invisible character.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
-/// Joins letters of Indic scripts; in Arabic script it parts a word from its ending.
+/// Joins letters in Indic scripts; in Arabic script it separates a word from its suffix.
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 
-/// Scripts that write no blanks between words: Thai and Lao, Myanmar, Khmer, those of their neighbours, and of Java
-/// and Bali.
+/// Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, related scripts of the region, Javanese and
+/// Balinese.
 const SOUTHEAST: [(u32, u32); 11] = [
     (0x0E00, 0x0EFF),
     (0x1000, 0x109F),
@@ -37,7 +37,7 @@ const SOUTHEAST: [(u32, u32); 11] = [
     (0x11F00, 0x11F5F),
     (0x11150, 0x1117F),
 ];
-/// Kana, Bopomofo, Yi and ideographs, with those of Tangut, Khitan and Nushu.
+/// Kana, Bopomofo, Yi and ideographs, including Tangut, Khitan and Nushu.
 const EAST: [(u32, u32); 14] = [
     (0x2E80, 0x2FDF),
     (0x3005, 0x3007),
@@ -55,7 +55,7 @@ const EAST: [(u32, u32); 14] = [
     (0x20000, 0x3FFFF),
 ];
 const HANGUL: [(u32, u32); 4] = [(0x1100, 0x11FF), (0x3130, 0x318F), (0xA960, 0xA97F), (0xAC00, 0xD7FF)];
-/// Marks that are letters to who reads them: vowels of Indic scripts and of those made after them, and of Thaana.
+/// Marks that count as letters: vowel signs of Indic and derived scripts, and of Thaana.
 const VOWEL_SIGNS: [(u32, u32); 5] =
     [(0x0780, 0x07BF), (0x0900, 0x109F), (0x1700, 0x1CFF), (0xA800, 0xABFF), (0x11000, 0x11FFF)];
 const ARABIC: [(u32, u32); 4] = [(0x0600, 0x06FF), (0x0750, 0x077F), (0x0870, 0x08FF), (0xFB50, 0xFEFC)];
@@ -65,7 +65,7 @@ fn is_in(ranges: &[(u32, u32)], character: char) -> bool {
     ranges.iter().any(|(low, high)| (*low..=*high).contains(&code))
 }
 
-/// Whether a mark is a letter to who reads it.
+/// Whether a mark counts as a letter.
 pub(super) fn is_vowel_sign(mark: char) -> bool {
     is_in(&VOWEL_SIGNS, mark)
 }
@@ -78,14 +78,14 @@ pub(super) fn is_southeast(character: char) -> bool {
     is_in(&SOUTHEAST, character)
 }
 
-/// Whether a character of a text as it was written can be in a word, behind this one.
+/// Whether a character of the raw text can be part of a word, after the character `before`.
 pub(super) fn is_word_part(character: char, before: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphanumeric();
     }
     match character {
         ZERO_WIDTH_NON_JOINER => !is_arabic(before),
-        // Signs that stand for letters and digits, such as № and ㎏.
+        // Signs that stand for letters or digits, such as № and ㎏.
         '\u{2100}'..='\u{214f}' | '\u{2460}'..='\u{24ff}' | '\u{3200}'..='\u{33ff}' => true,
         _ => class_of(character) != Class::Apart,
     }

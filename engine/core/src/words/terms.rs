@@ -1,9 +1,9 @@
-//! What words are found by.
+//! Search terms of words.
 //!
-//! A word of a script that sets its words apart is one term: its stem. Elsewhere words cannot be told for certain, and
-//! the same letters may be cut in one way in a memory and in another in a question. So memories are found there by
-//! every character, every pair of neighbours, and every word of three characters and more; and a question asks for the
-//! pairs inside its words. Whatever of a memory is asked for is found, and what stands together in both says most.
+//! In a script with spaces between words, each word is one term: its stem. In other scripts a dictionary may split the
+//! same letters differently in a memory and in a query. There a memory is indexed by every character, every pair of
+//! adjacent characters, and every word of three or more characters, and a query requires the pairs inside its words. A
+//! query therefore finds its words in a memory wherever they are split, and longer matches score higher.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -15,44 +15,44 @@ use super::script::{Class, class_of, is_arabic};
 use super::{Piece, dictionary_words, pieces};
 use crate::embedding::hashing::fnv1a;
 
-/// Arabic: the article, with the particles that are written together with it.
+/// Arabic: the article, alone or with the particles that are written together with it.
 const ARTICLES: [&str; 10] = ["وبال", "فبال", "وكال", "وال", "بال", "كال", "فال", "ولل", "لل", "ال"];
-/// Arabic: what nouns end with that has no sound of its own, as words are compared (ة).
+/// Arabic: the silent ending of nouns (ة), in its folded form.
 const SILENT_END: char = 'ه';
-/// Letters of an Arabic word without its article at least: most roots have three.
+/// Fewest letters of an Arabic word after its article is removed: most roots have three.
 const ARABIC_LETTERS_MIN: usize = 3;
 
-/// The number of a term. Two terms that share a number by chance are taken for one: with a million terms, one pair in
-/// four thousand millions.
+/// Hash of a term. Terms with the same hash count as one; with a million terms, two given terms collide with a
+/// probability of one in four thousand million.
 pub type Term = u32;
 
-/// English words that say nothing of what is looked for, one a line.
+/// English stop words, one per line.
 const STOP_WORDS: &str = include_str!("../retrieval/stopwords.txt");
 static STOP: LazyLock<BTreeSet<&str>> = LazyLock::new(|| STOP_WORDS.lines().collect());
 
-/// Particles of Korean, the longest first where one ends with another.
+/// Korean particles; a particle comes before its own suffixes.
 const PARTICLES: &str = include_str!("particles.txt");
 static PARTICLE: LazyLock<Vec<&str>> = LazyLock::new(|| PARTICLES.lines().collect());
 
-/// Letters that stand behind another one at the same place: the vowel that Thai and Lao write as one letter with a
+/// Letters that belong to the same unit as the preceding letter: the vowel that Thai and Lao write as one letter with a
 /// mark.
 const BEHIND: [char; 2] = ['\u{e33}', '\u{eb3}'];
-/// Marks after which the next letter is written below: Khmer, Myanmar.
+/// Marks after which the next letter is written below (Khmer, Myanmar).
 const STACKS: [char; 2] = ['\u{17d2}', '\u{1039}'];
 
-/// Whether a word in normal form says nothing of what is looked for.
+/// Whether a word in normal form is a stop word.
 pub fn is_stop_word(word: &str) -> bool {
     STOP.contains(word)
 }
 
-/// The number of a term.
+/// Hash of a term.
 pub fn number(term: &str) -> Term {
     let hash = fnv1a(term.as_bytes());
-    // Both halves take part.
+    // Uses both halves of the hash.
     u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits")
 }
 
-/// Makes terms of words.
+/// Computes the search terms of words.
 pub struct Terms {
     english: Stemmer,
     russian: Stemmer,
@@ -78,7 +78,7 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// The terms that a text is found by, in order, and whether each is of a word that says something.
+    /// Calls `each` with the terms of a text, in order, and whether the term belongs to a content word.
     pub fn of_text(&self, text: &str, mut each: impl FnMut(&str, bool)) {
         pieces(text, |_, piece| match piece {
             Piece::Plain(word) => each(&self.stem(word), !is_stop_word(word)),
@@ -105,8 +105,8 @@ impl Terms {
         });
     }
 
-    /// All terms of a text with a blank between two: what the full-text index is given. Its own rule, to cut at what
-    /// is no letter and no digit of ASCII, gives back exactly these.
+    /// All terms of a text, separated by spaces, for the full-text index. The index splits at ASCII characters that are
+    /// neither letters nor digits, which gives back exactly these terms.
     pub fn index_text(&self, text: &str) -> String {
         let mut index = String::with_capacity(text.len());
         self.of_text(text, |term, _| {
@@ -118,7 +118,8 @@ impl Terms {
         index
     }
 
-    /// The terms that a memory has if this word, as [`super::words`] gives it, is in it.
+    /// Calls `each` with the terms that every memory with this word has. The word is in the form that [`super::words`]
+    /// gives.
     pub fn required(&self, word: &str, mut each: impl FnMut(&str)) {
         let word = match kind(word) {
             Class::Joined => word,
@@ -131,7 +132,8 @@ impl Terms {
         }
     }
 
-    /// The same, and what it has besides if the word is cut out of it as it was out of the question.
+    /// Same as [`Terms::required`], plus the term that a memory has if the dictionary splits the word there as it did
+    /// in the query.
     pub fn of_word(&self, word: &str, mut each: impl FnMut(&str)) {
         self.required(word, &mut each);
         let whole = match kind(word) {
@@ -144,7 +146,7 @@ impl Terms {
         }
     }
 
-    /// The share of these words, as [`super::words`] gives them, that occur in a text: 0 to 1, 0 without words.
+    /// Share of these words, as [`super::words`] gives them, that occur in a text: 0 to 1; 0 without words.
     pub fn share(&self, text: &str, words: &[&str]) -> f64 {
         let mut has: BTreeSet<String> = BTreeSet::new();
         self.of_text(text, |term, _| {
@@ -163,8 +165,8 @@ impl Terms {
         share
     }
 
-    /// Where in a text one of these words is met first, as a byte. What says something is looked for if there is any
-    /// such word.
+    /// Byte offset of the first occurrence of a query word in a text. Stop words, and single characters of scripts
+    /// without spaces, count only if the query has no other words.
     pub fn first_place(&self, text: &str, question: &str) -> Option<usize> {
         let mut asked = Vec::new();
         super::words(question, |word| asked.push(word.to_owned()));
@@ -212,22 +214,22 @@ impl Terms {
     }
 }
 
-/// Whether a word in normal form is of a script in which words are found by their parts.
+/// Whether a word in normal form belongs to a script in which words are indexed by their parts.
 pub fn is_joined(word: &str) -> bool {
     matches!(kind(word), Class::Joined | Class::Hangul)
 }
 
-/// The class of a word, which is of one.
+/// Class of a word, from its first character.
 fn kind(word: &str) -> Class {
     word.chars().next().map_or(Class::Apart, class_of)
 }
 
-/// In scripts without blanks a single character is most often a particle.
+/// In scripts without spaces, a single character is usually a particle.
 fn is_more_than_a_letter(word: &str) -> bool {
     kind(word) == Class::Plain || units(word).len() > 2
 }
 
-/// Where the units of a word begin, and where the last one ends: characters with the marks that stand at them.
+/// Start offsets of the units of a word, and the end of the last one. A unit is a character with its marks.
 pub(super) fn units(word: &str) -> Vec<usize> {
     let mut starts = Vec::with_capacity(word.len() / 3 + 2);
     let mut before = '\0';
@@ -242,7 +244,7 @@ pub(super) fn units(word: &str) -> Vec<usize> {
     starts
 }
 
-/// The characters of a word, each with the marks that stand at it.
+/// Characters of a word, each with its marks.
 pub fn characters(word: &str) -> impl Iterator<Item = &str> {
     let units = units(word);
     (1..units.len()).map(move |end| &word[units[end - 1]..units[end]])
@@ -252,13 +254,13 @@ fn pairs<'a>(word: &'a str, units: &[usize]) -> impl Iterator<Item = &'a str> {
     units.windows(3).map(|pair| &word[pair[0]..pair[2]])
 }
 
-/// Whether a word is more than a pair.
+/// Whether a word has more than two units.
 fn is_long(word: &str) -> bool {
     units(word).len() > 3
 }
 
-/// A word of Korean without the particle at its end. One of a single syllable may be part of the word: two have to be
-/// left.
+/// Removes the particle from a Korean word. A particle of one syllable is removed only if at least two syllables
+/// remain, because it may be part of the word.
 fn without_particle(word: &str) -> &str {
     let rest = PARTICLE.iter().filter_map(|particle| {
         let rest = word.strip_suffix(particle)?;
@@ -268,8 +270,8 @@ fn without_particle(word: &str) -> &str {
     rest.min_by_key(|rest| rest.len()).unwrap_or(word)
 }
 
-/// An Arabic word without its article and its silent end. An article may seem to stand before another one (الالماني):
-/// all go, so that a word with the article and the same without it come to the same.
+/// Removes the article and the silent ending from an Arabic word. A word may seem to have two articles (الالماني): all
+/// are removed, so that a word gives the same term with and without its article.
 fn without_article(word: &str) -> &str {
     let is_enough = |rest: &&str| rest.chars().count() >= ARABIC_LETTERS_MIN;
     let strip = |word| ARTICLES.iter().find_map(|article| str::strip_prefix(word, article).filter(is_enough));

@@ -21,7 +21,7 @@ fn index(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether a text has every term that a question requires.
+/// Whether a text has every term that the query requires.
 fn has_all(text: &str, question: &str) -> bool {
     let (terms, found) = (Terms::default(), index(text));
     cut(question).iter().all(|word| {
@@ -169,7 +169,7 @@ fn a_snippet_begins_where_the_word_is() {
         Terms::default().first_place(text, question).map(|at| &text[at..])
     }
     assert_eq!(place("the blue kettle", "KETTLES?"), Some("kettle"));
-    assert_eq!(place("the blue kettle", "the kettle"), Some("kettle"), "stop words say nothing");
+    assert_eq!(place("the blue kettle", "the kettle"), Some("kettle"), "stop words do not count");
     assert_eq!(place("我最喜欢的咖啡店", "的咖啡店"), Some("咖啡店"));
     assert_eq!(place("我家的猫", "猫"), Some("猫"));
     assert_eq!(place("ห้องประชุมใหญ่", "ประชุม"), Some("ประชุมใหญ่"));
@@ -199,7 +199,7 @@ fn letters_that_a_mark_kept_apart_are_one_word_for_good() {
 proptest! {
     #[test]
     fn text_of_ascii_is_cut_like_any_other(text in "[ -~\\n\\t]{0,60}") {
-        // A letter without a word of its own makes the text one of other characters.
+        // A character outside ASCII that is not part of a word selects the general path.
         let slow = cut(&format!("{text} \u{2014}"));
         prop_assert_eq!(cut(&text), slow);
         let composed: String = {
@@ -222,7 +222,7 @@ proptest! {
         let mut expected = Vec::new();
         terms.of_text(&text, |term, _| expected.push(term.to_owned()));
         let written = terms.index_text(&text);
-        // How `ascii` of FTS5 cuts.
+        // Splits as FTS5's `ascii` tokenizer does.
         let cut: Vec<&str> = written
             .split(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric())
             .filter(|term| !term.is_empty())

@@ -1,16 +1,16 @@
-//! JSON as Python's `json.dumps(…, sort_keys=True, separators=(",", ":"))` writes it.
+//! Writes JSON as Python's `json.dumps(…, sort_keys=True, separators=(",", ":"))` does.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Digits behind the first one that any double has at most, written exactly.
+/// Maximum number of digits after the first one in the exact decimal form of a double.
 const DOUBLE_DIGITS_MAX: usize = 766;
 
-/// An object's values as they stand in the text. Sorted by bytes of UTF-8, which is the order of code points.
+/// An object's values as raw text. The order by UTF-8 bytes equals the order by code points.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Writes a value. It was checked to be strict JSON before, so reading it cannot fail; depth is bounded by that check.
+/// Writes a value that has passed the strict check. Reading it cannot fail, and its depth is bounded.
 pub(super) fn write(value: &RawValue, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let text = value.get();
     match text.as_bytes().first() {
@@ -37,7 +37,7 @@ pub(super) fn write_object(fields: &Fields<'_>, out: &mut Vec<u8>) -> serde_json
     })
 }
 
-/// Writes an object whose keys come in order.
+/// Writes an object from entries in key order.
 pub(super) fn write_entries<'a, V>(
     entries: impl Iterator<Item = (&'a str, V)>,
     out: &mut Vec<u8>,
@@ -70,7 +70,7 @@ fn write_array(items: &[&RawValue], out: &mut Vec<u8>) -> serde_json::Result<()>
     Ok(())
 }
 
-/// Writes a string in ASCII: everything but printable ASCII is escaped, in UTF-16.
+/// Writes an ASCII string: everything except printable ASCII is escaped as UTF-16 code units.
 pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for c in text.chars() {
@@ -93,7 +93,7 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A number as Python writes what it has read: integers of any size digit by digit, everything else as a double.
+/// A number as Python writes it after reading it: integers of any size unchanged, everything else as a double.
 fn number(text: &str) -> String {
     if !text.contains(['.', 'e', 'E']) {
         return if text == "-0" { "0".to_owned() } else { text.to_owned() };
@@ -101,7 +101,8 @@ fn number(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), double)
 }
 
-/// The shortest digits that read back as the same double, laid out as Python does: plain from 1e-4 to below 1e16.
+/// The shortest digits that read back as the same double, in Python's layout: without an exponent from 1e-4 to below
+/// 1e16.
 fn double(value: f64) -> String {
     let (sign, digits, exponent) = shortest(value);
     match usize::try_from(exponent) {
@@ -123,9 +124,9 @@ fn double(value: f64) -> String {
     }
 }
 
-/// Sign, digits and decimal exponent of the first digit. Of the shortest texts that read back as the same double, it is
-/// the nearest; of two that are equally near, the one whose last digit is even, as David Gay's `dtoa` has it, which
-/// Python uses. The standard library takes another one of the two.
+/// Sign, digits and decimal exponent of the first digit: the shortest decimal that reads back as the same double. Of
+/// several it is the nearest; of two equally near ones, the one with an even last digit, as in David Gay's `dtoa`,
+/// which Python uses. The standard library chooses differently.
 fn shortest(value: f64) -> (&'static str, String, i32) {
     let text = format!("{value:e}");
     let (sign, digits, exponent) = parts(&text);
@@ -139,9 +140,9 @@ fn shortest(value: f64) -> (&'static str, String, i32) {
     }
 }
 
-/// Where the exact value lies in the middle between two texts of so many digits: the one whose last digit is even.
+/// If the exact value lies halfway between two decimals with this many digits: the one with an even last digit.
 fn even_neighbour(value: f64, digits: usize) -> Option<String> {
-    // One digit more: only a 5 may be the middle.
+    // Only an exact value with one more digit, a 5, can be halfway.
     if parts(&format!("{value:.digits$e}")).1.len() <= digits {
         return None;
     }
@@ -154,12 +155,12 @@ fn even_neighbour(value: f64, digits: usize) -> Option<String> {
     let last = head.bytes().last()?;
     let even = if last % 2 == 0 { head.to_owned() } else { one_more(head) };
     let (first, rest) = even.split_at_checked(1)?;
-    // A carry out of the first digit has made one digit more.
+    // A carry out of the first digit adds a digit.
     let exponent = exponent + i32::from(even.len() > digits);
     Some(format!("{sign}{first}.{rest}e{exponent}"))
 }
 
-/// The next number of a text of digits.
+/// The next integer of a decimal digit string.
 fn one_more(digits: &str) -> String {
     let kept = digits.trim_end_matches('9');
     let zeros = "0".repeat(digits.len() - kept.len());
@@ -169,7 +170,7 @@ fn one_more(digits: &str) -> String {
     }
 }
 
-/// Sign, digits without zeros at their end, and exponent of what `{:e}` writes.
+/// Sign, digits without trailing zeros, and exponent of `{:e}` output.
 fn parts(text: &str) -> (&'static str, String, i32) {
     let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));

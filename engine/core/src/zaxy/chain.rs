@@ -1,35 +1,36 @@
-//! Line after line: what Zaxy's own verification checks, in its order, stopping at the first fault.
+//! Verifies a log line by line, with the checks of Zaxy's own verification in the same order, stopping at the first
+//! fault.
 
 use super::{Record, Refused};
 use crate::digest::Hash;
 
-/// Verifies one log from its first line on.
+/// Verifies one log from its first line.
 #[derive(Debug, Clone, Default)]
 pub struct Verifier {
     lines: u64,
     head: Option<(u64, Hash)>,
-    /// After a refused line the next one has nothing to be compared with.
+    /// The previous line was refused, so the next one has no predecessor to be compared with.
     lost: bool,
 }
 
 /// A line that is the next event of its log.
 #[derive(Debug, Clone)]
 pub struct Verified<'a> {
-    /// Number of the event in its log.
+    /// Sequence number of the event in its log.
     pub seq: u64,
-    /// What the line says.
+    /// Content of the line.
     pub record: Record<'a>,
-    /// The line before it was refused: that nothing is missing between is not proven.
+    /// The previous line was refused, so it is not proven that no event is missing before this one.
     pub after_gap: bool,
 }
 
 impl Verifier {
-    /// Number and hash of the last event that verified.
+    /// Sequence number and hash of the last verified event.
     pub fn head(&self) -> Option<(u64, Hash)> {
         self.head
     }
 
-    /// Takes the next line that is not blank.
+    /// Verifies the next line that is not blank.
     pub fn next<'a>(&mut self, line: &'a [u8]) -> Result<Verified<'a>, Refused> {
         self.lines += 1;
         let record = Record::read(line)?;
@@ -52,18 +53,18 @@ impl Verifier {
         Ok(Verified { seq, record, after_gap: std::mem::take(&mut self.lost) })
     }
 
-    /// Takes an event of which it is known which number it had when it was first verified.
+    /// Verifies an event whose sequence number is known from its first verification.
     pub fn next_as<'a>(&mut self, seq: u64, line: &'a [u8]) -> Result<Verified<'a>, Refused> {
         self.lines = seq.saturating_sub(1);
         self.next(line)
     }
 
-    /// Goes on behind a line that was refused, or that is not there: the next one may have any larger number.
+    /// Continues after a line that was refused or is missing. The next event may have any higher sequence number.
     pub fn skip_gap(&mut self) {
         self.lost = true;
     }
 
-    /// Counts a line that could not even be handed over.
+    /// Counts a line that could not be read at all.
     pub fn skip_line(&mut self) {
         self.lines += 1;
         self.lost = true;

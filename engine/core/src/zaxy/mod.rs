@@ -1,16 +1,16 @@
-//! Logs of Zaxy (PyPI `zaxy-memory`), read and verified by its own rules, and what follows from them here.
+//! Reads logs of Zaxy (PyPI `zaxy-memory`), verifies them by Zaxy's own rules, and translates them for import.
 //!
-//! A Zaxy log is a file of JSON objects, one a line. Each has a SHA-256 over a canonical writing of itself and the hash
-//! of the line before. Three envelopes are in use and may follow each other in one file:
+//! A Zaxy log is a file of JSON objects, one per line. Each line has a SHA-256 over its own canonical form and the hash
+//! of the previous line. Three envelope formats are in use and may alternate in one file:
 //!
-//! * *v1* has `actorId`, `threadId` and `integrity`; hashes are written `sha256:HEX`, and the number of the event
-//!   stands in its id (`evt_zaxy_000000000001_…`) or, in ids of others, is the number of its line.
-//! * *legacy* has `seq`, `actor`, `thread`, `prev_hash`, `hash`; its id and causes are there, but no hash covers them.
-//! * *compacted* is what `zaxy compact` makes of v1: the fields of legacy with `envelope_version` `eventloom.v1`. The
-//!   hash is that of the v1 event, so that a log that was compacted is the same log.
+//! * *v1* has `actorId`, `threadId` and `integrity`. Hashes are written `sha256:HEX`. The sequence number of the event
+//!   is in its id (`evt_zaxy_000000000001_…`); for an id not made by Zaxy it is the line number.
+//! * *legacy* has `seq`, `actor`, `thread`, `prev_hash` and `hash`. Id and causes are present, but no hash covers them.
+//! * *compacted* is what `zaxy compact` makes of v1: legacy fields with `envelope_version` `eventloom.v1`. The hash is
+//!   that of the v1 event, so compaction does not change the chain.
 //!
-//! The canonical writing is Python's `json.dumps` with sorted keys, no spaces and ASCII only: [`canonical`] does the
-//! same.
+//! The canonical form is Python's `json.dumps` with sorted keys, no spaces and ASCII only, implemented in
+//! [`canonical`].
 
 mod canonical;
 mod chain;
@@ -29,62 +29,62 @@ use thiserror::Error;
 
 use crate::strict::NotStrict;
 
-/// Why a line is not the next event of a Zaxy log. `Display` never quotes what the line says.
+/// Why a line is not the next event of a Zaxy log. `Display` never quotes the line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Not JSON, or JSON that two readers could understand differently.
+    /// Not JSON, or ambiguous JSON that parsers could read differently.
     #[error("the line is not strict JSON: {0}")]
     NotStrict(NotStrict),
-    /// JSON of another kind.
+    /// JSON, but not an object.
     #[error("the line is not a JSON object")]
     NotAnObject,
-    /// A carriage return inside of the line: Zaxy reads two lines there.
+    /// A carriage return within the line, which Zaxy reads as a line end.
     #[error("the line has a carriage return inside")]
     CarriageReturn,
     /// Longer than any line of a log may be.
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
-    /// The file ends inside of this line.
-    #[error("the line was never finished")]
+    /// The file ends within this line.
+    #[error("the line is incomplete")]
     Torn,
-    /// A field that both envelopes need is not there.
+    /// A field that every envelope format requires is missing.
     #[error("the field {0} is missing")]
     Missing(&'static str),
-    /// A field has a value of another shape.
+    /// A field has a value of the wrong kind.
     #[error("the field {field} is not {expected}")]
     Shape {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// What it should be.
+        /// Expected kind of value.
         expected: &'static str,
     },
-    /// An envelope that says that it is of another version.
+    /// The envelope states an unknown version.
     #[error("the envelope has an unknown version")]
     UnknownEnvelope,
-    /// The time is none.
+    /// The timestamp is not a time.
     #[error("the timestamp is not a time in ISO 8601")]
     Timestamp,
-    /// Events are missing, doubled or out of order.
-    #[error("event {found} stands where event {expected} should")]
+    /// Events are missing, duplicated or out of order.
+    #[error("found event {found} where event {expected} was expected")]
     Sequence {
-        /// What should stand there.
+        /// Expected sequence number.
         expected: u64,
-        /// What does.
+        /// Actual sequence number.
         found: u64,
     },
     /// The event was changed after it was written.
     #[error("the hash does not match the event")]
     Hash,
-    /// The first event of a log says that there was one before.
+    /// The first event of a log names a previous one.
     #[error("the first event names a previous one")]
     FirstHasPrevious,
-    /// The event before is another one than this one followed.
+    /// The previous event is not the one that this event followed when it was written.
     #[error("the previous hash is not the hash of the event before")]
     Link,
 }
 
 impl Refused {
-    /// Stable label, for reports.
+    /// Stable label for reports.
     pub fn label(&self) -> &'static str {
         match self {
             Refused::NotStrict(_) => "not_strict",

@@ -1,4 +1,4 @@
-//! One line, understood.
+//! Parses one line of a Zaxy log and computes its hash.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::canonical::{self, Fields};
 use crate::digest::Hash;
 use crate::strict;
 
-/// Where v1 keeps what legacy has in `security`.
+/// Key in a v1 payload for what legacy lines have in `security`.
 const SECURITY_KEY: &str = "__zaxy_security";
-/// The marks of v1: a line with all of them is v1, every other line is legacy.
+/// Fields of v1: a line with all of them is v1, any other is legacy.
 const V1_MARKS: [&str; 7] = ["id", "type", "actorId", "threadId", "timestamp", "payload", "integrity"];
-/// The thread of a legacy line that names none.
+/// Thread of a legacy line that names none.
 const THREAD_DEFAULT: &str = "default";
-/// Everything the hash of a v1 line covers, besides the hash itself.
+/// Fields covered by the hash of a v1 line, and the field with the hash itself.
 const V1_SEALED: [&str; 9] =
     ["id", "type", "actorId", "threadId", "parentEventId", "causedBy", "timestamp", "payload", "integrity"];
-/// The version that a compacted v1 event names.
+/// `envelope_version` of a compacted v1 event.
 const COMPACTED_VERSION: &str = "eventloom.v1";
-/// Everything the hash of a compacted event covers, the hash itself, and the two fields that say nothing more. The
-/// number is among it only when the id has it.
+/// Fields covered by the hash of a compacted event, the hash itself, and the two fields without information of their
+/// own. The sequence number is covered only if the id contains it.
 const COMPACTED_SEALED: [&str; 12] = [
     "timestamp",
     "type",
@@ -38,7 +38,7 @@ const COMPACTED_SEALED: [&str; 12] = [
     "caused_by",
     "envelope_version",
 ];
-/// The same for legacy, and the two fields that say nothing.
+/// Fields covered by the hash of a legacy line, and the two fields without information of their own.
 const LEGACY_SEALED: [&str; 10] = [
     "seq",
     "timestamp",
@@ -52,14 +52,14 @@ const LEGACY_SEALED: [&str; 10] = [
     "envelope_version",
 ];
 
-/// Which of the forms a line has.
+/// Envelope format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Envelope {
-    /// With `integrity`.
+    /// Has `integrity`.
     V1,
-    /// With `seq`.
+    /// Has `seq`.
     Legacy,
-    /// A v1 event as `zaxy compact` writes it: in the fields of legacy, under the hash of v1.
+    /// A v1 event written by `zaxy compact`: legacy fields, but the hash of v1.
     Compacted,
 }
 
@@ -74,37 +74,37 @@ impl Envelope {
     }
 }
 
-/// A line that has the form of an event. Nothing about its hash or its neighbours is known yet.
+/// A parsed line. Neither its hash nor its link to the previous line is verified yet.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
-    /// The line without blanks around it.
+    /// The line without surrounding white space.
     pub text: &'a RawValue,
-    /// Which form it has.
+    /// Envelope format.
     pub envelope: Envelope,
-    /// Its number, as it says itself; absent in v1 events with an id of somebody else.
+    /// Sequence number in the line; absent in v1 events whose id was not made by Zaxy.
     pub seq: Option<u64>,
-    /// When it happened, as it says itself.
+    /// Time of the event, as written.
     pub timestamp: String,
-    /// The same as a time; one without an offset is UTC, as Zaxy's documentation has it.
+    /// Time of the event. A time without an offset is UTC, as Zaxy's documentation specifies.
     pub time: Timestamp,
-    /// Kind of event.
+    /// Event type.
     pub kind: String,
-    /// Who did it.
+    /// Actor.
     pub actor: String,
-    /// The conversation it belongs to.
+    /// Conversation of the event.
     pub thread: String,
-    /// A JSON object.
+    /// Payload, a JSON object.
     pub payload: &'a RawValue,
-    /// Hash of the event before.
+    /// Hash of the previous event.
     pub previous: Option<Hash>,
-    /// The hash it claims.
+    /// Hash that the line states.
     pub hash: Hash,
-    /// Fields that say something and that no hash covers.
+    /// Fields that are not empty and that no hash covers.
     pub unsealed: Vec<String>,
     sealed: Sealed<'a>,
 }
 
-/// What only one of the envelopes hashes.
+/// Hashed fields that only one envelope format has.
 #[derive(Debug, Clone)]
 enum Sealed<'a> {
     V1 {
@@ -134,7 +134,7 @@ struct Security {
 }
 
 impl<'a> Record<'a> {
-    /// Reads a line; blanks around it are no part of it.
+    /// Parses a line, ignoring white space around it.
     pub fn read(line: &'a [u8]) -> Result<Record<'a>, Refused> {
         let line = line.trim_ascii();
         strict::check(line).map_err(Refused::NotStrict)?;
@@ -189,9 +189,9 @@ impl<'a> Record<'a> {
             Some(COMPACTED_VERSION) => true,
             Some(_) => return Err(Refused::UnknownEnvelope),
         };
-        let seq: u64 = required(fields, "seq", "a whole number from 1")?;
+        let seq: u64 = required(fields, "seq", "an integer from 1")?;
         if seq == 0 {
-            return Err(Refused::Shape { field: "seq", expected: "a whole number from 1" });
+            return Err(Refused::Shape { field: "seq", expected: "an integer from 1" });
         }
         let timestamp = string(fields, "timestamp")?;
         let payload = match fields.get("payload") {
@@ -232,8 +232,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// The hash this event has by Zaxy's rules; absent only if the line could not be written again, which
-    /// [`Record::read`] rules out.
+    /// Hash of the event by Zaxy's rules. Absent only if the line could not be serialised, which [`Record::read`] rules
+    /// out.
     pub fn computed_hash(&self) -> Option<Hash> {
         let mut written = Vec::with_capacity(self.text.get().len());
         match &self.sealed {
@@ -311,7 +311,7 @@ impl Security {
     }
 }
 
-// Zaxy takes its own classification out of the payload when it reads, and puts it back, filled up, when it hashes.
+// Zaxy removes its own classification from the payload when it reads, and puts it back, completed, when it hashes.
 fn write_v1_payload(
     payload: &Fields<'_>,
     security: Option<&Security>,
@@ -327,7 +327,7 @@ fn write_v1_payload(
     })
 }
 
-// Compacting leaves the classification beside the payload; the hash has it inside.
+// Compaction stores the classification beside the payload; the hash has it inside.
 fn write_compacted_payload(
     payload: &Fields<'_>,
     security: Option<&Security>,
@@ -348,7 +348,7 @@ fn write_compacted_payload(
     })
 }
 
-/// The id Zaxy gives an event that has none.
+/// The id that Zaxy gives an event without one.
 fn made_id(seq: u64, kind: &str, actor: &str, timestamp: &str) -> String {
     let mut seed = br#"{"actor":"#.to_vec();
     canonical::write_string(actor, &mut seed);
@@ -379,7 +379,7 @@ fn write_optional(text: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// The number in an id of Zaxy's own form; 0 is none.
+/// Sequence number in an id made by Zaxy. 0 is not a sequence number.
 fn seq_in_id(id: &str) -> Option<u64> {
     let (seq, digest) = id.strip_prefix("evt_zaxy_")?.split_once('_')?;
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -425,7 +425,7 @@ fn string(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
 fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refused> {
     let name = string(fields, field)?;
     if name.is_empty() {
-        Err(Refused::Shape { field, expected: "a string with something in it" })
+        Err(Refused::Shape { field, expected: "a string that is not blank" })
     } else {
         Ok(name)
     }
@@ -440,7 +440,7 @@ fn object<'a>(fields: &Fields<'a>, field: &'static str) -> Result<Fields<'a>, Re
     serde_json::from_str(value.get()).map_err(|_| wrong)
 }
 
-/// A hash with or without the name of its kind before it.
+/// A hash, with or without the prefix that names its algorithm.
 fn hash(fields: &Fields<'_>, field: &'static str) -> Result<Option<Hash>, Refused> {
     let expected = "a SHA-256 in 64 lower-case hexadecimal digits";
     let Some(text) = optional::<String>(fields, field, expected)? else { return Ok(None) };
@@ -448,7 +448,7 @@ fn hash(fields: &Fields<'_>, field: &'static str) -> Result<Option<Hash>, Refuse
     Hash::from_hex(digits.as_bytes()).map(Some).ok_or(Refused::Shape { field, expected })
 }
 
-/// The classification of a v1 event. What is not an object is no classification, and no part of what Zaxy hashes.
+/// Classification of a v1 event. A value that is not an object is not a classification, and Zaxy does not hash it.
 fn in_payload(payload: &Fields<'_>) -> Result<Option<Security>, Refused> {
     let value = payload.get(SECURITY_KEY).filter(|value| value.get().starts_with('{'));
     value.map(|_| classified(&object(payload, SECURITY_KEY)?)).transpose()

@@ -1,4 +1,4 @@
-//! Logs that Zaxy wrote, and the same logs changed.
+//! Logs written by Zaxy, and modified copies of them.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ macro_rules! read_back {
     };
 }
 
-/// What the package says about the logs it wrote.
+/// What the package's own reader returns for the logs it wrote.
 const READ_BACK: [(&str, &str); 9] = read_back!(
     "golden",
     "odd_values",
@@ -50,7 +50,7 @@ fn log(name: &str) -> &'static str {
     LOGS.iter().find(|(found, _)| *found == name).unwrap().1
 }
 
-/// Hashes of the events, or the first line that is refused (from 0) and why.
+/// Hashes of the events, or the index of the first refused line (from 0) and the reason.
 fn verify(log: &str) -> Result<Vec<Hash>, (usize, Refused)> {
     let mut verifier = Verifier::default();
     log.lines()
@@ -91,7 +91,7 @@ fn every_log_of_the_package_verifies() {
     assert!(envelopes[&Envelope::V1] > 10 && envelopes[&Envelope::Legacy] > 10, "{envelopes:?}");
 }
 
-/// The package's own reader agrees about every event.
+/// The package's own reader returns the same events.
 #[test]
 fn events_are_read_as_the_package_reads_them() {
     for (name, read) in READ_BACK {
@@ -139,7 +139,7 @@ fn each_kind_of_damage_has_its_reason() {
     assert_eq!(refused(&legacy.replace("\"seq\":1,", "\"seq\":\"1\",")), (0, "wrong_field"));
 }
 
-/// `zaxy compact` writes v1 events in the fields of legacy: the same events, the same hashes, the same log.
+/// `zaxy compact` writes v1 events with legacy fields. Events, hashes and log stay the same.
 #[test]
 fn a_compacted_log_is_the_log_that_was_compacted() {
     let compacted = log("compacted");
@@ -149,7 +149,7 @@ fn a_compacted_log_is_the_log_that_was_compacted() {
         let event = verifier.next(line.as_bytes()).unwrap();
         envelopes.push(event.record.envelope);
         let foreign = line.contains(r#""id":"evt-1""#);
-        // No hash covers the number of an event whose id is somebody else's.
+        // No hash covers the sequence number of an event whose id was not made by Zaxy.
         assert_eq!(event.record.unsealed, if foreign { vec!["seq"] } else { vec![] }, "{line}");
     }
     assert_eq!(envelopes.iter().filter(|found| **found == Envelope::Compacted).count(), 9);
@@ -164,7 +164,7 @@ fn a_compacted_log_is_the_log_that_was_compacted() {
     assert_eq!(refused(&compacted.replace("eventloom.v1", "eventloom.v2")), (0, "unknown_envelope"));
 }
 
-/// A v1 line in the fields that `zaxy compact` writes.
+/// A v1 line with the fields that `zaxy compact` writes.
 fn compact(line: &str) -> String {
     let v1: Value = serde_json::from_str(line).unwrap();
     let mut payload = v1["payload"].clone();
@@ -181,7 +181,7 @@ fn compact(line: &str) -> String {
     .to_string()
 }
 
-/// A log whose second event was written behind another first event, every hash of its own right.
+/// The second event follows a different first event; each hash is correct for its own event.
 #[test]
 fn an_event_of_another_history_does_not_link() {
     let (one, other) = (log("legacy"), log("legacy_0_1_0"));
@@ -194,7 +194,7 @@ fn an_event_of_another_history_does_not_link() {
 
 #[test]
 fn a_first_event_has_nothing_before_it() {
-    // Without `security`, and with a hash that Python computed: only the previous hash is wrong.
+    // No `security`, and a hash computed by Python: only the previous hash is wrong.
     let first = r#"{"seq":1,"timestamp":"2026-01-02T03:04:05Z","type":"a.b","actor":"x","thread":"t","payload":{},
         "prev_hash":"0000000000000000000000000000000000000000000000000000000000000000",
         "hash":"8b4b32e4feb386921232d6d479fc71464ca3266f3040860bb2823742df85c40c"}"#;
@@ -237,7 +237,7 @@ fn behind_a_gap_events_verify_one_by_one() {
     assert_eq!(verifier.next(lines[1].as_bytes()).unwrap_err().label(), "sequence", "never backwards");
 }
 
-/// Whatever is imported can be verified again from what was stored.
+/// Every imported event can be verified again from its stored form.
 #[test]
 fn the_stored_form_verifies_again() {
     for (name, log) in LOGS {
@@ -303,7 +303,7 @@ fn what_does_not_fit_is_refused_and_not_cut() {
 }
 
 proptest! {
-    /// No byte of what a hash covers can change unnoticed: the line is refused or says the same.
+    /// No change to a byte that a hash covers goes unnoticed: the line is refused or has the same meaning.
     #[test]
     fn no_changed_byte_passes(which in 0..LOGS.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let (_, text) = LOGS[which];
@@ -319,7 +319,7 @@ proptest! {
             let expected = original.next(whole).unwrap();
             match verifier.next(changed) {
                 Err(_) => return Ok(()),
-                // Fields that no hash covers may differ: these are named. Everything else says the same.
+                // Only unsealed fields, which are listed, may differ.
                 Ok(found) => {
                     prop_assert_eq!(found.record.computed_hash(), expected.record.computed_hash());
                     prop_assert_eq!(found.record.hash, expected.record.hash);
@@ -329,7 +329,8 @@ proptest! {
         }
     }
 
-    /// Lines cut, doubled or swapped never verify, except that a tail is missing: that, no Zaxy log can show.
+    /// Truncated, duplicated or reordered lines never verify. The exception is a missing tail, which no Zaxy log can
+    /// reveal.
     #[test]
     fn only_a_missing_tail_passes(which in 0..LOGS.len(), order in prop::collection::vec(0_usize..5, 1..5)) {
         let lines: Vec<&str> = LOGS[which].1.lines().collect();
@@ -339,7 +340,7 @@ proptest! {
         prop_assert_eq!(verify(&picked.join("\n")).is_ok(), in_order);
     }
 
-    /// Nothing that is read makes the reader panic.
+    /// No input makes the reader panic.
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _outcome = Verifier::default().next(&bytes);

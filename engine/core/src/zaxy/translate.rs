@@ -1,5 +1,5 @@
-//! What a verified event becomes here: one event with the original line in it, and a memory when it says something that
-//! a person would search for. docs/guide/import.md has the same as a table.
+//! Translates a verified event: to one event that contains the original line, and to a memory if it has text that a
+//! person would search for. docs/guide/import.md has the same mapping as a table.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,18 +10,19 @@ use super::{Record, Verified};
 use crate::digest::Hash;
 use crate::limits::{CONTENT_BYTES_MAX, JSON_DEPTH_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX};
 
-/// Before the type of every imported event.
+/// Type prefix of imported events.
 const PREFIX: &str = "zaxy.";
-/// Type of an imported event whose own type does not fit.
+/// Type of an imported event whose original type is not valid here.
 const KIND_UNFIT: &str = "zaxy.event";
-/// Type of a memory whose event's type does not fit.
+/// Type of a memory if the event's type is not valid here.
 const MEMORY_KIND_UNFIT: &str = "note";
-/// The one key of a payload that Zaxy encrypted.
+/// The only key of a payload that Zaxy encrypted.
 const CIPHER_KEY: &str = "__zaxy_cipher";
-/// Deepest nesting of a line: around it stand the payload, the event, the list of events and the body.
+/// Maximum nesting depth of an imported line: four levels go to the payload, the event, the list of events and the
+/// request body around it.
 pub const RECORD_DEPTH_MAX: usize = JSON_DEPTH_MAX - 4;
 
-/// Where the text of an event stands, unless in `content`.
+/// Field with the text of an event, by event type; `content` takes precedence.
 const TEXTS: [(&str, &str); 9] = [
     ("coordination.finding.reported", "summary"),
     ("decision.accepted", "decision"),
@@ -33,78 +34,78 @@ const TEXTS: [(&str, &str); 9] = [
     ("task.proposed", "title"),
     ("verification.recorded", "summary"),
 ];
-/// Bookkeeping of Zaxy and its observers: kept, but nobody's memory.
+/// Prefixes of internal event types of Zaxy and its observers. Such events are imported, but give no memories.
 const NO_MEMORIES: [&str; 7] =
     ["code.", "hook.", "llm.", "memory.forgotten", "memory.reinforcement", "source.", "tool."];
 
-/// Where an imported event comes from; stands beside the original line.
+/// Origin of an imported event, stored beside the original line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Name of the log's file without its ending.
+    /// File name of the log, without its extension.
     pub log: String,
-    /// Hash of the first event of the log: what makes it that log, whatever its file is called.
+    /// Hash of the first event of the log. Identifies the log independently of its file name.
     pub chain: Hash,
-    /// Number of the event in its log.
+    /// Sequence number in the original log.
     pub seq: u64,
-    /// Its hash there.
+    /// Hash in the original log.
     pub hash: Hash,
 }
 
 /// An event ready to be appended.
 #[derive(Debug, Clone)]
 pub struct Translated {
-    /// Kind of event.
+    /// Event type.
     pub kind: String,
-    /// Who did it.
+    /// Actor.
     pub actor: String,
-    /// The conversation it came from.
+    /// Conversation of the event.
     pub session: Option<String>,
     /// [`Source`] and the original line.
     pub payload: Box<RawValue>,
-    /// What to save beside it.
+    /// Memory to save with the event.
     pub memory: Option<Memory>,
-    /// Fields that could not be taken as they are, and stand in the original line alone.
+    /// Fields that could not be imported unchanged; their values are in the original line only.
     pub changed: Vec<&'static str>,
-    /// The payload can be read with keys only that Zaxy keeps elsewhere.
+    /// The payload is encrypted with keys that only Zaxy has.
     pub encrypted: bool,
 }
 
-/// A memory, in the fields of `POST /v1/memories`.
+/// A memory, with the fields of `POST /v1/memories`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// The text, as it stands in the event.
+    /// Text of the memory, unchanged.
     pub content: String,
-    /// A line to recognise it by.
+    /// Short title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Type of the event.
+    /// Event type.
     #[serde(rename = "type")]
     pub kind: String,
     /// `zaxy`, and `zaxy:` with the first 16 digits of the event's hash.
     pub tags: Vec<String>,
-    /// Who said so.
+    /// Actor of the event.
     pub actor: String,
-    /// The conversation it came from.
+    /// Conversation of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// When it happened.
+    /// Time of the event.
     pub occurred_at: jiff::Timestamp,
 }
 
-/// An event that verifies and that the log here cannot take as it is.
+/// Why a verified event cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unfit {
-    /// Too large for one event.
+    /// It is too large for one event.
     #[error("the event has {0} bytes here, the limit is {CONTENT_BYTES_MAX}")]
     TooLarge(usize),
-    /// Nested too deeply.
+    /// It is nested too deeply.
     #[error("the event is nested deeper than {RECORD_DEPTH_MAX} levels")]
     TooDeep,
 }
 
 impl Unfit {
-    /// Stable label, for reports.
+    /// Stable label for reports.
     pub fn label(&self) -> &'static str {
         match self {
             Unfit::TooLarge(_) => "too_large",
@@ -121,18 +122,18 @@ struct Payload<'a> {
     record: &'a RawValue,
 }
 
-/// Whether an event of this type may be an imported one.
+/// Whether an event of this type may come from an import.
 pub fn is_imported(kind: &str) -> bool {
     kind.starts_with(PREFIX)
 }
 
-/// Takes an imported event's payload apart; absent when it was not written by an import.
+/// Splits the payload of an imported event into its origin and the original line; absent if no import wrote it.
 pub fn read_payload(payload: &RawValue) -> Option<(Source, &RawValue)> {
     let Payload { source, record } = serde_json::from_str(payload.get()).ok()?;
     Some((source, record))
 }
 
-/// The payload of an imported event. The original line stays byte for byte.
+/// Payload of an imported event. It contains the original line byte for byte.
 pub fn payload(source: Source, record: &RawValue) -> Result<Box<RawValue>, Unfit> {
     if depth(record.get()) > RECORD_DEPTH_MAX {
         return Err(Unfit::TooDeep);
@@ -143,7 +144,7 @@ pub fn payload(source: Source, record: &RawValue) -> Result<Box<RawValue>, Unfit
     if size > CONTENT_BYTES_MAX { Err(Unfit::TooLarge(size)) } else { Ok(payload) }
 }
 
-/// Says what an event becomes. `log` is the name of its file, `chain` the hash of that file's first event.
+/// Translates an event. `log` is the name of its file, `chain` the hash of the file's first event.
 pub fn translate(event: &Verified<'_>, log: &str, chain: Hash) -> Result<Translated, Unfit> {
     let record = &event.record;
     let source = Source { log: log.to_owned(), chain, seq: event.seq, hash: record.hash };
@@ -205,18 +206,19 @@ fn memory(record: &Record<'_>, fields: &Fields<'_>, actor: &str, session: Option
     })
 }
 
-/// Whether a name may stand here as it is.
+/// Whether a name is valid here unchanged.
 fn fits(name: &str) -> bool {
     let chars = name.chars().count();
     !name.trim().is_empty() && chars <= NAME_CHARS_MAX && !name.chars().any(char::is_control)
 }
 
-/// The same name always has the same stand-in, so that what belongs together stays together.
+/// A replacement for an invalid name. The same name always gives the same replacement, so that related events stay
+/// related.
 fn stand_in(name: &str) -> String {
     format!("{PREFIX}{}", &Hash::of(name.as_bytes()).to_string()[..16])
 }
 
-/// Levels of a JSON text that was checked before.
+/// Nesting depth of a valid JSON text.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {

@@ -1,5 +1,5 @@
-//! Logs of each released format, opened for ever. `UPDATE=1 cargo test -p engine-core` writes those of a format that
-//! is not released yet.
+//! Logs of every released format, which must stay readable forever. `UPDATE=1 cargo test -p engine-core` writes those
+//! of a format that is not released yet.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-v1")
 }
 
-/// Compares with what is stored, or stores it.
+/// Compares bytes with the stored fixture, or stores them.
 pub(crate) fn current(name: &str, bytes: &[u8]) {
     let path = fixtures().join(name);
     if std::env::var_os("UPDATE").is_some() {
@@ -36,7 +36,7 @@ pub(crate) fn current(name: &str, bytes: &[u8]) {
     assert_eq!(String::from_utf8_lossy(&stored), String::from_utf8_lossy(bytes), "{name}");
 }
 
-/// What was written once is read for ever, and is still what is written.
+/// The stored log can be read, and the engine still writes the same bytes.
 #[test]
 fn the_fixture_is_read_and_written() {
     let stored = fs::read(fixtures().join(segment_file_name(1))).expect("the fixture is in the repository");
@@ -47,7 +47,7 @@ fn the_fixture_is_read_and_written() {
     assert_eq!(payloads[1], r#"{"n":1.50}"#);
 }
 
-/// A proof as the engine serves it.
+/// A proof, in the form in which the engine serves it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Inclusion {
     pub(crate) seq: u64,
@@ -166,7 +166,7 @@ fn the_stored_fixture_verifies_by_itself() {
     assert_eq!(engine_core::merkle::root_at(13, at), Ok(checkpoint.root));
 }
 
-/// Frames of a few lines: the bytes a compressor writes may change from version to version, so they are stored once.
+/// Frames of a few lines. A compressor's output may change between versions, so the compressed file is stored once.
 #[test]
 fn the_compressed_fixture_gives_its_segment_back() {
     let path = fixtures().join("segments/compressed").join(segment_file_name(1) + ".zst");
@@ -189,7 +189,7 @@ fn the_compressed_fixture_gives_its_segment_back() {
     }
     let span = index.frame_of(5, end).unwrap();
     assert!(String::from_utf8_lossy(&firsts[&span.first_seq]).contains("\"seq\":5,"));
-    assert_eq!(zstd::decode_all(file.as_slice()).unwrap(), raw, "any decompressor gives it back");
+    assert_eq!(zstd::decode_all(file.as_slice()).unwrap(), raw, "any decompressor restores it");
 }
 
 fn compressed(raw: &[u8]) -> Vec<u8> {

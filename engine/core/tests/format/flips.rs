@@ -1,4 +1,4 @@
-//! Every single bit of a log, flipped.
+//! Flips every single bit of a log.
 
 use engine_core::format::Header;
 use engine_core::recovery::{Begin, Follows, Link, Verdict, scan_segment};
@@ -7,7 +7,7 @@ use crate::log::{Log, lines};
 
 const LOG_BYTES: usize = 64 << 10;
 
-/// A log of this many bytes in segments of a few lines.
+/// A log of at least [`LOG_BYTES`] bytes, in segments of a few lines.
 fn large() -> Vec<(u64, Vec<u8>)> {
     let text = format!(r#"{{"text":"{}"}}"#, "bits and bytes ".repeat(9));
     let fill = |log: Log| log.group(&[&[&text], &["{}", &text]]).group(&[&[&text]]);
@@ -18,8 +18,8 @@ fn large() -> Vec<(u64, Vec<u8>)> {
     log.segments()
 }
 
-/// The lines of a segment, with what stands before each: a scan that begins there stops at the first line that does not
-/// verify, so that one flip costs the reading of one line.
+/// The lines of a segment, with the state before each. A scan from there stops at the first line that does not verify,
+/// so that testing one flip reads one line.
 fn places(bytes: &[u8]) -> Vec<(usize, Begin)> {
     let (header, header_hash) = Header::decode(lines(bytes)[0].strip_suffix(b"\n").unwrap()).unwrap();
     let mut link = Link::after_header(&header, header_hash);
@@ -38,8 +38,8 @@ fn places(bytes: &[u8]) -> Vec<(usize, Begin)> {
     places
 }
 
-/// How many flips of this segment were looked at; none of them may go unnoticed, and none of what was durable may be
-/// taken for torn.
+/// Returns the number of flips checked in this segment. Every flip must be noticed, and durable data must not be
+/// classified as torn.
 fn check_segment(bytes: &[u8], last: bool) -> usize {
     let places = places(bytes);
     assert!(places.len() == lines(bytes).len());

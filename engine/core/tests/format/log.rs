@@ -1,4 +1,4 @@
-//! Logs for the tests.
+//! Builds logs for the tests.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::event::{Draft, Idempotency, MEMORY_FORGOTTEN};
@@ -8,19 +8,19 @@ use engine_core::recovery::Link;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-/// A log under construction, with every input fixed by its position: the same calls give the same bytes.
+/// A log under construction. Every input depends only on its position: the same calls give the same bytes.
 #[derive(Clone)]
 pub(crate) struct Log {
-    /// The segment that is written to.
+    /// The open segment.
     pub(crate) bytes: Vec<u8>,
     pub(crate) link: Link,
-    /// Length and last event after each whole batch of that segment, its header first.
+    /// Length and last event after each complete batch of that segment, starting with its header.
     pub(crate) ends: Vec<(usize, u64)>,
     synced: u64,
-    /// Where each group starts that was written with one write.
+    /// Start offset of each group of batches that was written with one write.
     pub(crate) groups: Vec<usize>,
     pub(crate) header: Header,
-    /// The sealed segments, by their first event.
+    /// Sealed segments, with the sequence number of their first event.
     pub(crate) sealed: Vec<(u64, Vec<u8>)>,
     pub(crate) tree: Frontier,
     pub(crate) stored: Vec<Hash>,
@@ -87,7 +87,7 @@ impl Log {
         self.tree.push(merkle::leaf(&self.link.hash), &mut self.stored);
     }
 
-    /// The seal that closes the segment now.
+    /// The seal that would close the segment now.
     pub(crate) fn seal(&self) -> Seal {
         Seal {
             segment: self.header.segment,
@@ -105,7 +105,7 @@ impl Log {
         self.rotate_with(&seal)
     }
 
-    /// Closes the segment with this seal and begins the next one.
+    /// Closes the segment with this seal and starts the next one.
     pub(crate) fn rotate_with(mut self, seal: &Seal) -> Log {
         let (line, hash) = seal.encode();
         self.bytes.extend(line);
@@ -126,7 +126,7 @@ impl Log {
         Log { bytes, header, ..self }
     }
 
-    /// Removes the payload of an event of a sealed segment.
+    /// Removes the payload of an event in a sealed segment.
     pub(crate) fn forget(mut self, seq: u64, by: u64) -> Log {
         for (_, bytes) in &mut self.sealed {
             let rewritten = lines(bytes).into_iter().map(|line| {
@@ -143,14 +143,14 @@ impl Log {
         self
     }
 
-    /// All segments, by their first event.
+    /// All segments, with the sequence number of their first event.
     pub(crate) fn segments(&self) -> Vec<(u64, Vec<u8>)> {
         let mut segments = self.sealed.clone();
         segments.push((self.header.prev_seq + 1, self.bytes.clone()));
         segments
     }
 
-    /// The last whole batch that ends at or before this length of the segment that is written to.
+    /// The last complete batch that ends at or before this length of the open segment.
     pub(crate) fn end_before(&self, len: usize) -> Option<(usize, u64)> {
         self.ends.iter().rev().find(|(end, _)| *end <= len).copied()
     }
@@ -170,7 +170,7 @@ pub(crate) fn time(seq: u64) -> Timestamp {
     Timestamp::from_second(1_760_000_000 + i64::try_from(seq).unwrap()).unwrap()
 }
 
-/// Lines with their line feeds.
+/// Lines, including their line feeds.
 pub(crate) fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
@@ -183,7 +183,7 @@ pub(crate) fn sample() -> Log {
         .group(&[&[r#"{"a":{"a":{"b":true}}}"#, r#"{"last":"line"}"#]])
 }
 
-/// Three segments; event 2 was forgotten, event 9 says so.
+/// Three segments; event 9 records that event 2 was forgotten.
 pub(crate) fn long_sample() -> Log {
     let targets = format!(r#"{{"targets":["{}"],"reason":"asked to"}}"#, id(2));
     let log = sample().rotate();

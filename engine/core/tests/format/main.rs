@@ -1,5 +1,5 @@
-//! The log's format from outside: fixtures, every prefix, every flipped bit, tampering of every class, and verifiers in
-//! another language.
+//! Black-box tests of the log format: fixtures, every prefix, every flipped bit, tampering of every class, and
+//! verifiers in another language.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 #![expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Several segments: read in a row, side by side, from the middle.
+//! Several segments: read in sequence, in parallel, and from the middle.
 
 use engine_core::digest::Hash;
 use engine_core::format::{EventLine, Header};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::log::{Log, lines, long_sample, sample};
 
-/// One segment after the other, as a start does: what was found of each up to the first that is not clean.
+/// Reads segments in sequence, as a start does, up to the first that is not clean.
 pub(crate) fn read(segments: &[(u64, Vec<u8>)]) -> (Vec<Scan>, Frontier, Erasures) {
     let (mut scans, mut tree, mut erasures) = (Vec::new(), Frontier::empty(), Erasures::default());
     let mut follows = Follows::Start;
@@ -35,7 +35,7 @@ pub(crate) fn read(segments: &[(u64, Vec<u8>)]) -> (Vec<Scan>, Frontier, Erasure
     (scans, tree, erasures)
 }
 
-/// Each segment by itself, then their joints, as an audit does.
+/// Surveys each segment separately and joins the results, as an audit does.
 pub(crate) fn audit(segments: &[(u64, Vec<u8>)]) -> Joined {
     let survey = |bytes: &[u8]| survey(bytes, |_| {}).expect("memory does not fail");
     join(segments.iter().map(|(first_seq, bytes)| (*first_seq, survey(bytes))).collect())
@@ -73,10 +73,10 @@ fn a_log_may_end_with_a_seal() {
     assert!(read(&log.sealed).0.iter().all(|scan| scan.verdict == Verdict::Clean && scan.seal.is_some()));
 }
 
-/// Cut anywhere, also in the seal: the last segment is torn, an earlier one corrupt.
+/// Truncation anywhere, also within the seal: the last segment is torn, an earlier one corrupt.
 #[test]
 fn only_the_last_segment_may_be_torn() {
-    // Nothing is forgotten here: the event that says so could not be cut off.
+    // Nothing is forgotten here: a truncation must not remove the event that records it.
     let log = sample().rotate().group(&[&["{}"], &["{}"]]).rotate().group(&[&["{}"]]);
     let all = log.segments();
     let whole = &all[1].1;
@@ -114,7 +114,7 @@ fn zeros_and_half_a_line_behind_a_seal_are_torn() {
     }
 }
 
-/// A start that trusts a checkpoint finds what one that reads everything finds.
+/// A start from a checkpoint reaches the same result as one that reads everything.
 #[test]
 fn a_scan_from_the_middle_ends_as_one_from_the_start() {
     let log = long_sample();
@@ -132,12 +132,12 @@ fn a_scan_from_the_middle_ends_as_one_from_the_start() {
     for (offset, link) in links {
         let begin = |link| Begin::Inside { header: header.clone(), header_hash, link, offset: offset as u64 };
         let durable = Link::durable(link.seq, link.hash);
-        // Whoever has only a checkpoint can go on where a write began.
+        // A start that has only a checkpoint can continue at the beginning of a write.
         let at_write = offset == bytes.len() || log.groups.contains(&offset);
         for link in [link].into_iter().chain(at_write.then_some(durable)) {
             let Scan { header, seal, valid_len, events, verdict, .. } = read(&bytes[offset..], begin(link));
             let expected = (whole.header.clone(), None, whole.valid_len, whole.events, Verdict::Clean);
-            // Inside a batch nothing is whole before its end.
+            // Inside a batch nothing counts as complete before the batch ends.
             assert_eq!((header, seal, valid_len, events, verdict), expected, "from {offset}");
         }
         let elsewhere = Link::durable(link.seq, Hash::ZERO);
@@ -165,12 +165,12 @@ fn an_audit_names_everything_that_is_wrong() {
     let joined = audit(&all);
     let expected = [(0, "hash", 2), (0, "hash", 4), (1, "hash", 0), (2, "hash", 11), (2, "hash", 12)];
     assert_eq!(labels(&joined)[..5], expected);
-    // What a damaged line would have accounted for cannot be known; a missing line is no missing payload.
+    // What a damaged line would have accounted for is unknown; a missing line does not count as a missing payload.
     assert_eq!(joined.breaches.count, 5);
     assert_eq!(joined.tree, None);
     let (scans, ..) = read(&all);
     let Verdict::Corrupt(first) = &scans[0].verdict else { panic!("{scans:?}") };
-    assert_eq!(joined.breaches.kept[0], (0, first.clone()), "both name the same first one");
+    assert_eq!(joined.breaches.kept[0], (0, first.clone()), "both report the same first breach");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn an_audit_counts_what_it_does_not_keep() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// What stops the one is the first that the other names, whatever happens to the bytes of a segment.
+    /// A start stops at the first breach that an audit reports, whatever happens to the bytes of a segment.
     #[test]
     fn start_and_audit_agree(
         segment in 0_usize..3,

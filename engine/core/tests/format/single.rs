@@ -1,4 +1,4 @@
-//! One segment from outside: every prefix, every flipped bit, lines of every wrong form.
+//! Black-box tests of a single segment: every prefix, every flipped bit, malformed lines of every kind.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::format::{EventLine, Header};
@@ -88,7 +88,7 @@ fn zeros_behind_the_log_are_torn() {
     }
 }
 
-/// A line feed alone in a sector that never arrived is a write that did not finish; anywhere else it is damage.
+/// A lone line feed in a sector that was never written is an unfinished write; anywhere else it is corruption.
 #[test]
 fn a_line_feed_alone_in_a_lost_sector_is_torn() {
     let log = |filler: usize| {
@@ -107,7 +107,7 @@ fn a_line_feed_alone_in_a_lost_sector_is_torn() {
     }
 }
 
-/// Pages of the last write arrive in any order; pages of an earlier one had all arrived.
+/// Pages of the last write reach the disk in any order; those of earlier writes are all there.
 #[test]
 fn a_hole_is_torn_in_the_last_write_and_damage_before_it() {
     let big = format!(r#"{{"text":"{}"}}"#, "x".repeat(3000));
@@ -147,7 +147,7 @@ fn lines_cannot_be_moved() {
     check_corrupt(&[all[0], &log.bytes].concat(), "frame", 1);
 }
 
-/// A rewritten event carries a right hash of its own; the next line tells.
+/// The hash of a rewritten event can be recomputed; the next line reveals the change.
 #[test]
 fn a_rewritten_event_breaks_the_chain() {
     let log = sample();
@@ -156,7 +156,7 @@ fn a_rewritten_event_breaks_the_chain() {
     check_corrupt(&[forged.bytes.as_slice(), &rest.concat()].concat(), "link", 2);
 }
 
-/// Seals an envelope that a correct writer would never write.
+/// Adds correct hashes to an envelope that a correct writer would never write.
 fn sealed(envelope: &str, payload: &str) -> Vec<u8> {
     let hash = Hash::of(envelope.as_bytes());
     let salt = Salt([7; 16]);

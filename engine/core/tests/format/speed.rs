@@ -1,4 +1,4 @@
-//! How fast lines are checked, beside the hashing that checking consists of. Not run by itself, for it measures the
+//! Measures the speed of verification and of its hashing alone. Ignored by default because results depend on the
 //! machine: `cargo test --release -p engine-core --test format -- --ignored --nocapture speed`.
 
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::log::{Log, lines};
 
-/// So few that a run often fits between two looks of the scheduler, on a machine that others use as well.
+/// Few enough that a run often completes within one scheduler time slice, even on a shared machine.
 const EVENTS: usize = 500;
 const RUNS: usize = 500;
 
@@ -43,7 +43,7 @@ fn check(what: &str, payload: &str) {
             black_box(Hash::of(line));
         });
     });
-    // What the format makes everybody hash: envelope, salt and payload, leaf, node.
+    // Hashes that the format requires: envelope, salt and payload, leaf, node.
     let parts = best_ns(|| {
         for line in &whole[1..] {
             let envelope = line.len() - payload.len() - 150;

@@ -1,4 +1,4 @@
-//! What somebody might do to a log of several segments, and by which name it is found.
+//! Deliberate changes to a log of several segments, and the faults they are detected as.
 
 use engine_core::digest::Hash;
 use engine_core::format::{Header, Seal};
@@ -9,7 +9,8 @@ use crate::segments::{audit, labels, read};
 
 pub(crate) type Segments = Vec<(u64, Vec<u8>)>;
 
-/// Checks what an audit says first; a start stops at a breach of the same segment, unless only the whole log can tell.
+/// Checks the first breach of an audit. A start must stop in the same segment, unless only the complete log reveals the
+/// fault.
 #[track_caller]
 fn check(segments: &Segments, expected: (usize, &str, u64)) {
     let joined = audit(segments);
@@ -29,7 +30,7 @@ fn changed(change: impl FnOnce(&mut Segments)) -> Segments {
     segments
 }
 
-/// Writes the header of a segment anew, with a right hash.
+/// Rewrites the header of a segment, with a correct hash.
 fn with_header(index: usize, change: impl FnOnce(&mut Header)) -> Segments {
     changed(|all| {
         let bytes = &all[index].1;
@@ -40,7 +41,7 @@ fn with_header(index: usize, change: impl FnOnce(&mut Header)) -> Segments {
     })
 }
 
-/// Writes the seal of a segment anew, with a right hash.
+/// Rewrites the seal of a segment, with a correct hash.
 fn with_seal(index: usize, change: impl FnOnce(&mut Seal)) -> Segments {
     changed(|all| {
         let bytes = &all[index].1;
@@ -64,7 +65,7 @@ fn segments_cannot_be_dropped_swapped_or_taken_from_another_log() {
         .group(&[&["{}"], &["{}"]])
         .rotate();
     check(&changed(|all| all[1] = other.sealed[1].clone()), (1, "header", 0));
-    // A file under another name.
+    // A file under a wrong name.
     let joined = audit(&changed(|all| all[1].0 = 9));
     assert_eq!(labels(&joined), [(1, "header", 0)]);
 }
@@ -78,7 +79,7 @@ fn headers_cannot_be_edited() {
     check(&with_header(1, |header| header.prev = Hash::ZERO), (1, "link", 0));
     check(&with_header(0, |header| header.prev = Hash::of(b"x")), (0, "link", 0));
     check(&with_header(0, |header| header.segment = 2), (0, "header", 0));
-    // A field that follows from nothing before still has a hash that the next line names.
+    // A field that follows from nothing before it is still covered by a hash, which the next line names.
     check(&with_header(1, |header| header.epoch = 2), (1, "link", 8));
     check(
         &with_header(2, |header| header.created = "2030-01-01T00:00:00Z".parse().unwrap()),
@@ -94,7 +95,7 @@ fn seals_cannot_be_edited_dropped_or_forged() {
     check(&with_seal(0, |seal| seal.log_id = "f".repeat(32)), (0, "seal", 8));
     check(&with_seal(0, |seal| seal.prev = Hash::ZERO), (0, "link", 8));
     check(&with_seal(0, |seal| seal.sealed = "2030-01-01T00:00:00Z".parse().unwrap()), (1, "link", 0));
-    // Forged with everything after it.
+    // Forged, with everything after it.
     let log = Log::new().group(&[&["{}"], &["{}"]]);
     let forged = Seal { root: Hash::of(b"another"), ..log.seal() };
     let log = log.rotate_with(&forged).group(&[&["{}"]]);
@@ -124,12 +125,12 @@ fn seals_cannot_be_edited_dropped_or_forged() {
 
 #[test]
 fn a_payload_is_missing_only_with_an_event_that_says_so() {
-    // Nobody said so.
+    // No event records the erasure.
     check(&long_sample().forget(3, 9).segments(), (0, "erasure", 3));
-    // What is named is no erasure event, or no event at all.
+    // The event it names is not an erasure event, or does not exist.
     check(&long_sample().forget(1, 8).segments(), (0, "erasure", 1));
     check(&long_sample().forget(1, 99).segments(), (0, "erasure", 1));
-    // An act that came before, and one that was itself forgotten.
+    // An erasure event before its target, and one that was itself forgotten.
     let act = |target: u64| format!(r#"{{"targets":["{}"],"reason":"r"}}"#, id(target));
     let log = Log::new().group(&[&[&act(2)], &["{}"]]).rotate().forget(2, 1).group(&[&["{}"]]);
     check(&log.segments(), (0, "erasure", 2));

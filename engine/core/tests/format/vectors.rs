@@ -1,5 +1,5 @@
-//! Lines, right and wrong, each with what is said of it: for other programs that read logs. The wrong ones carry right
-//! hashes where it is not the hash that is wrong.
+//! Test vectors for other readers of logs: valid and invalid lines with their verdicts. Invalid lines have correct
+//! hashes unless the hash is what is wrong.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::format::{EventLine, Header, Seal};
@@ -13,7 +13,7 @@ pub(crate) struct Vector {
     pub(crate) what: String,
     /// `ok`, or the label of the fault.
     pub(crate) verdict: String,
-    /// Without its line feed. It follows the header of the fixture, unless it is a header or a seal itself.
+    /// The line without its line feed. It follows the header of the fixture, unless it is a header or a seal itself.
     pub(crate) line: String,
 }
 
@@ -30,7 +30,7 @@ fn envelope(payload: &str) -> String {
     )
 }
 
-/// The line of an envelope, with a right hash.
+/// The line of an envelope, with a correct hash.
 fn line(envelope: &str, rest: &str) -> String {
     format!("{{\"event\":{envelope},\"hash\":\"{}\"{rest}", Hash::of(envelope.as_bytes()))
 }
@@ -50,7 +50,7 @@ fn hashed(kind: &str, object: &str) -> String {
 
 type Case = (&'static str, &'static str, String);
 
-/// Lines that have another form.
+/// Lines with a wrong frame.
 fn frames() -> Vec<Case> {
     let whole = with_payload("{}");
     let stored = Hash::of(envelope("{}").as_bytes()).to_string();
@@ -99,7 +99,7 @@ fn frames() -> Vec<Case> {
     ]
 }
 
-/// Lines of the right form that say what cannot be.
+/// Well-formed lines with impossible content.
 fn contents() -> Vec<Case> {
     let whole = with_payload("{}");
     let stored = Hash::of(envelope("{}").as_bytes()).to_string();

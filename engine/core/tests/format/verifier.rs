@@ -1,4 +1,4 @@
-//! The Python programs of docs/FORMAT.md.
+//! Runs the Python programs in docs/FORMAT.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::segments::audit;
 use crate::tampering::Segments;
 use crate::vectors::vectors;
 
-/// One of the programs, and a directory of its own.
+/// One of the programs, with its own temporary directory.
 struct Program {
     directory: tempfile::TempDir,
     path: PathBuf,
@@ -22,9 +22,9 @@ impl Program {
     fn new(number: usize) -> Program {
         let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/FORMAT.md");
         let document = fs::read_to_string(document).expect("the document is in the repository");
-        let start = document.split("```python\n").nth(number).expect("it has the program");
+        let start = document.split("```python\n").nth(number).expect("the document has the program");
         let (program, _) = start.split_once("```").expect("which ends");
-        assert!(program.lines().count() <= 60, "few lines are its point");
+        assert!(program.lines().count() <= 60, "the program must stay short");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program.py");
         fs::write(&path, program).unwrap();
@@ -37,12 +37,12 @@ impl Program {
     }
 
     fn run(&self, arguments: &[&Path]) -> (bool, String) {
-        let ran = Command::new("python3").arg(&self.path).args(arguments).output().expect("python3 is there");
+        let ran = Command::new("python3").arg(&self.path).args(arguments).output().expect("python3 exists");
         let said = [ran.stdout, ran.stderr].concat();
         (ran.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// What the first program says of these segments.
+    /// Whether the first program accepts these segments, and its output.
     fn accepts(&self, segments: &[(u64, Vec<u8>)]) -> (bool, String) {
         fs::remove_dir_all(self.log()).unwrap();
         fs::create_dir(self.log()).unwrap();
@@ -115,7 +115,7 @@ fn an_independent_verifier_agrees_on_every_vector() {
             () if vector.line.starts_with("{\"seal\"") => [Log::new().group(&[&["{}"]]).bytes, line].concat(),
             () => [header.clone(), line].concat(),
         };
-        // In a log of its own nothing says why its payload is missing.
+        // In a log on its own, no event explains the missing payload.
         let right = vector.verdict == "ok" && !vector.line.contains("\"forgotten\"");
         let (accepted, said) = verifier.accepts(&[(1, segment)]);
         assert_eq!(accepted, right, "{}: {said}", vector.what);

@@ -1,4 +1,4 @@
-//! Numbers and strings beside what CPython writes.
+//! Compares numbers and strings with the output of CPython.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ fn check(text: &str, expected: &str) {
     assert_eq!(String::from_utf8(out).unwrap(), expected, "{text}");
 }
 
-/// The right-hand sides are what CPython 3.11 printed for `json.dumps(json.loads(left))`.
+/// The right-hand sides are the output of CPython 3.11 for `json.dumps(json.loads(left))`.
 #[test]
 fn numbers_are_written_as_python_writes_them() {
     for (text, expected) in [
@@ -38,7 +38,7 @@ fn numbers_are_written_as_python_writes_them() {
     }
 }
 
-/// Exact values that lie in the middle of two shortest texts; the right-hand sides are CPython's.
+/// Exact values halfway between two shortest decimals; the right-hand sides are CPython's output.
 #[test]
 fn of_two_shortest_texts_the_even_one_is_written() {
     for (text, expected) in [
@@ -66,17 +66,17 @@ fn strings_are_ascii_and_keys_are_sorted_by_code_point() {
         r#""\u00e9\ud83d\ude00\u007f\u2028/\b\f\n\r\t\"\\""#,
     );
     check("{ \"b\" : [ ] , \"a\" : { } }", r#"{"a":{},"b":[]}"#);
-    // U+FF61 comes before U+10000, although its first UTF-16 unit is larger.
+    // U+FF61 sorts before U+10000, although its first UTF-16 unit is larger.
     check("{\"\u{10000}\":1,\"\u{ff61}\":2}", r#"{"\uff61":2,"\ud800\udc00":1}"#);
     check("[true, false , null,\"\"]", r#"[true,false,null,""]"#);
 }
 
-/// Doubles of every kind: any bits, and those of which many lie in the middle of two texts.
+/// Doubles of all kinds: random bits, and values that are often halfway between two decimals.
 struct Doubles(u64);
 
 impl Doubles {
     fn bits(&mut self) -> u64 {
-        // xorshift64*: the same sample in every run.
+        // xorshift64*, for the same sample in every run.
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -89,7 +89,7 @@ impl Doubles {
         let near = |value: f64| f64::from_bits((value.to_bits() + bits % 5).saturating_sub(2));
         let found = match self.bits() % 8 {
             0 | 1 => f64::from_bits(bits),
-            // Quarters and eighths, where a digit is about as wide as a step between two doubles.
+            // Quarters and eighths, where one decimal digit is about as large as the distance between two doubles.
             2..=4 => {
                 let exponent = 1023 + 46 + self.bits() % 10;
                 f64::from_bits((exponent << 52) | (bits >> 12))
@@ -102,10 +102,10 @@ impl Doubles {
     }
 }
 
-/// Compares so many doubles with what the Python that is there writes.
+/// Compares `count` doubles with the output of the installed Python.
 #[expect(
     clippy::disallowed_types,
-    reason = "the test asks Python; nothing else of the crate starts a program"
+    reason = "the test runs Python; nothing else in the crate starts a program"
 )]
 fn compare_with_python(count: usize, seed: u64) {
     let mut doubles = Doubles(seed);
@@ -123,7 +123,7 @@ fn compare_with_python(count: usize, seed: u64) {
         assert_eq!(double(*value), lines.next().unwrap(), "{:016x}", value.to_bits());
         tied += usize::from(even_neighbour(*value, parts(&format!("{value:e}")).1.len()).is_some());
     }
-    assert!(tied > count / 100, "only {tied} of {count} lie in the middle: this proves little");
+    assert!(tied > count / 100, "only {tied} of {count} lie halfway: the sample is too weak");
 }
 
 #[test]
