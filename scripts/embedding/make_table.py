@@ -1,6 +1,6 @@
 """Make the engine's built-in embedding table from all-MiniLM-L6-v2, or check that it comes out the same.
 
-    make_table.py            write engine/retrieval/data/static-minilm-256.table, static-minilm-vocab.txt and SHA256SUMS
+    make_table.py            write engine/data/static-minilm-256.table, static-minilm-vocab.txt and SHA256SUMS
     make_table.py --check    compute both anew, write nothing, exit with 1 if a sum differs
 
 Everything is computed in float64, so that rounding to int8 hides what processors and BLAS builds do differently.

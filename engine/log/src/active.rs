@@ -24,7 +24,7 @@ pub(super) struct Active {
 
 /// Where a log ended: everything that was ever acknowledged by this process, and a seal behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Durable {
+pub(crate) struct Durable {
     /// Of the segment.
     pub first_seq: u64,
     /// Bytes of it.

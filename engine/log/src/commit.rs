@@ -62,7 +62,7 @@ pub struct Commit {
     pub reply: Reply,
 }
 
-pub type Reply = Answer<Receipt>;
+pub(crate) type Reply = Answer<Receipt>;
 
 /// An idempotency key and the request it is bound to, in a form in which equal requests are equal bytes.
 #[derive(Debug)]

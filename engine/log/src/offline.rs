@@ -9,18 +9,13 @@ use engine_core::fold::Request;
 use engine_core::forgetting;
 use thiserror::Error;
 
-use super::attestation::Attestation;
 use super::commit::{AppliedKeys, Applying, CommitError, KeyRotated, Rotated};
 use super::context::LogContext;
 use super::erasure_request::{EraseError, Erased};
-use super::erasures::Erasures;
 use super::handles::LogHandles;
 use super::keeper::Keeper;
 use super::open::{LogDirectory, OpenError};
 use super::own::ACTOR;
-use super::published::Published;
-use super::tail::Tail;
-use super::tree::Tree;
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::metrics::LogMetrics;

@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine_core::digest::Hash;
 use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use thiserror::Error;
 
@@ -15,8 +14,7 @@ use super::active::{Active, Durable};
 use super::handles::LogHandles;
 use super::keyring::Keyring;
 use super::local;
-use super::opened::{Damage, Opened, Readable, Unopened};
-use super::published::Head;
+use super::opened::{Damage, Opened, Unopened};
 use super::segment::{self, DIRECTORY, Segment};
 use super::walk::Walk;
 use crate::storage::{Access, DiskStorage, Storage, create_directory};

@@ -7,7 +7,7 @@ use engine_core::format::segment_file_name;
 use crate::storage::Storage;
 
 /// Directory of the log in a data directory.
-pub const DIRECTORY: &str = "log";
+pub(crate) const DIRECTORY: &str = "log";
 /// Suffix of a file that is being made: never part of the log, removed by the next start.
 pub(super) const UNFINISHED: &str = ".tmp";
 const COMPRESSED: &str = ".zst";

@@ -3,7 +3,7 @@
 //! Files with torn bytes go first, as nobody can say what they hold; then each sealed segment is written anew; the
 //! mark goes last. A crash anywhere leaves the mark, and all of it is done again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 use engine_core::event::{ForgottenPayload, MEMORY_FORGOTTEN};
 use engine_core::format::EventLine;
 use engine_core::limits::BATCH_EVENTS_MAX;
-use serde::Serialize;
-use tokio::sync::watch;
 
 use super::erasure_mark::{mark_path, marks};
 use super::erasures::{ErasedFiles, ErasedSegment};

@@ -63,7 +63,7 @@ fn search_form(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact;
+    use crate::segment_compression;
     use crate::storage::Privacy;
     use crate::storage::faulty::FaultyStorage;
 

@@ -13,7 +13,7 @@ use super::segment::DIRECTORY;
 use crate::storage::{Access, Privacy, Storage, StoredFile, ignore_missing};
 
 /// Path in the data directory.
-pub const PATH: &str = "log/tree";
+pub(crate) const PATH: &str = "log/tree";
 const HASH_BYTES: u64 = 32;
 /// Hashes that wait in memory before they are written: 128 KiB.
 const PENDING_MAX: usize = 4096;

@@ -10,21 +10,15 @@ use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use jiff::Timestamp;
 
 use super::active::{Active, Durable};
-use super::attestation::Attestation;
 use super::commit::{AppliedKeys, Applying, Commit, CommitError, Erase, Key, Order, Receipt, Reply, Rotated};
 use super::group::Group;
 use super::handles::LogHandles;
 use super::keys::RecentKeys;
 use super::open;
 use super::opened::{Damage, Opened, Readable, Unopened};
-use super::published::{Head, Published, Store};
+use super::published::{Head, Store};
 use super::segment::Segment;
-use super::tail::Tail;
-use super::tree::Tree;
 use super::walk::header_after;
-use crate::clock::Clock;
-use crate::metrics::LogMetrics;
-use crate::rotation::Rotation;
 use crate::storage::{FailPoint, Storage, is_full};
 
 /// How often a failed volume is tried again, and free space looked at: well within the five seconds after which

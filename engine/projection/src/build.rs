@@ -12,7 +12,8 @@ use super::cause::Cause;
 use super::files;
 use super::job::{Job, Stop};
 use super::rows::Folded;
-use super::store::{LogView, ProjectionStore, StoreError};
+use super::store::{LogView, ProjectionStore};
+use super::store_error::StoreError;
 use engine_log::storage::{create_directory, space};
 use engine_log::{LogReader, Published};
 

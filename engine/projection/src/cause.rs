@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::store::StoreError;
+use super::store_error::StoreError;
 
 /// A few fixed words, for metrics and `/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,14 +8,15 @@ use engine_core::query::snippet;
 use engine_core::row::microseconds;
 use engine_core::tags::Tags;
 use engine_core::wire::{
-    EntriesAnswer, EntryNotValid, FeedbackSummary, TimelineAnswer, TimelineItem, Validity,
+    EntriesAnswer, EntryNotValid, TimelineAnswer, TimelineItem, Validity,
 };
 use engine_core::words::terms::Terms;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use super::search::{list, time, view};
-use super::store::sql;
+use super::memory_view::view;
+use super::values::{list, time_of_text};
+use super::values::sql;
 use super::validity::{Bounds, Moment, validity};
 
 /// Characters of a memory that a snippet is cut out of.
@@ -193,8 +194,8 @@ fn item(connection: &Connection, bounds: Bounds, row: &Row<'_>) -> rusqlite::Res
         kind: row.get(5)?,
         session: row.get(6)?,
         actor: row.get(7)?,
-        occurred_at: time(row, 8)?,
-        created_at: time(row, 9)?,
+        occurred_at: time_of_text(row, 8)?,
+        created_at: time_of_text(row, 9)?,
         validity: validity(connection, seq, row.get(10)?, bounds)?,
     })
 }
@@ -202,21 +203,6 @@ fn item(connection: &Connection, bounds: Bounds, row: &Row<'_>) -> rusqlite::Res
 /// `SEQ:HASH` with the first 12 hex digits.
 pub fn citation(seq: u64, hash: &[u8; 32]) -> String {
     format!("{seq}:{}", hex(&hash[..6]))
-}
-
-/// What was said about the use of a memory, as far as was known.
-pub(super) fn feedback(
-    connection: &Connection,
-    memory: i64,
-    bounds: Bounds,
-) -> rusqlite::Result<Option<FeedbackSummary>> {
-    let (count, sum): (i64, i64) = connection
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(rating), 0) FROM feedback WHERE memory = ?1 AND seq <= ?2 AND known <= ?3",
-        )?
-        .query_row((memory, bounds.known_seq, bounds.known_time), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mean = |count: i64| (2 * sum + count * sum.signum()) / (2 * count);
-    Ok((count > 0).then(|| FeedbackSummary { count: count.unsigned_abs(), mean_milli: mean(count) }))
 }
 
 /// What a memory belongs to; `None` when there is no such memory.

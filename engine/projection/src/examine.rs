@@ -10,7 +10,8 @@ use super::files;
 use super::job::Stop;
 use super::schema;
 use super::scrub::{Finding, Looked, look_at_rows, look_at_words};
-use super::store::{StoreError, read_applied};
+use super::store::read_applied;
+use super::store_error::StoreError;
 
 /// What was found. Each part is looked at whatever the others say; an error is a sentence.
 #[derive(Debug)]

@@ -5,8 +5,9 @@ use engine_core::digest::{Hash, Salt};
 use rusqlite::{Transaction, named_params};
 
 use super::items;
-use super::rows::hash_of;
+use super::row_digest::hash_of;
 use super::schema;
+use super::values::IDS;
 
 /// Tables whose rows are each of one event and stand for themselves.
 const SINGLE: [Table; 6] = [
@@ -17,9 +18,6 @@ const SINGLE: [Table; 6] = [
     Table::GraphEnds,
     Table::Mentions,
 ];
-
-/// The events, as a table: one pass over each of ours, however many they are.
-pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
 
 /// Memories whose words are taken out of the pages of the index one by one, a fraction of a second of work. With more
 /// a new projection without them is built beside this one. Merging the index would not do: FTS5 keeps some words it

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use super::job::Stop;
-use super::rows::digest_of;
+use super::row_digest::digest_of;
 use super::scrub::{Finding, look_at_rows, look_at_words};
 use super::tests::{Lines, Place, id, second};
 use super::{

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use super::graph::relation;
 
 /// First and last event of a batch.
-pub type Batch = (i64, i64);
+pub(crate) type Batch = (i64, i64);
 
 /// The entities a batch made, with what it observed of them.
 pub fn entities_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Vec<Entity>> {

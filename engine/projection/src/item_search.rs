@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::best::Best;
 use super::items::{applied, columns, standing, view};
-use super::search::malformed;
+use super::values::malformed;
 use super::texts::Texts;
 use super::validity::{Bounds, Moment};
 

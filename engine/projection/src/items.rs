@@ -10,9 +10,8 @@ use engine_core::wire::{ItemVersion, ItemVersions, ItemView, NamespacesAnswer};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use serde_json::value::RawValue;
 
-use super::forgetting::IDS;
-use super::search::malformed;
-use super::validity::{Bounds, Moment, time};
+use super::values::{IDS, malformed, time_of};
+use super::validity::{Bounds, Moment};
 
 /// Where an item is, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,9 +117,9 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -
         version: seq.unsigned_abs(),
         id: row.get(1)?,
         hash: Hash(row.get(2)?).to_string(),
-        created_at: time(created)?,
-        updated_at: time(row.get(5)?)?,
-        expires_at: row.get::<_, Option<i64>>(6)?.map(time).transpose()?,
+        created_at: time_of(created)?,
+        updated_at: time_of(row.get(5)?)?,
+        expires_at: row.get::<_, Option<i64>>(6)?.map(time_of).transpose()?,
         score,
     })
 }
@@ -220,9 +219,9 @@ pub fn item_versions(
             version: row.get::<_, i64>(0)?.unsigned_abs(),
             id: row.get(1)?,
             hash: Hash(row.get(2)?).to_string(),
-            time: time(row.get(3)?)?,
+            time: time_of(row.get(3)?)?,
             deleted: row.get(5)?,
-            expires_at: row.get::<_, Option<i64>>(4)?.map(time).transpose()?,
+            expires_at: row.get::<_, Option<i64>>(4)?.map(time_of).transpose()?,
         })
     };
     let mut versions: Vec<ItemVersion> = statement

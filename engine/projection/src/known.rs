@@ -4,7 +4,7 @@ use engine_core::digest::Hash;
 use engine_core::row::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::search::malformed;
+use super::values::malformed;
 use super::validity::{Bounds, Moment, TRUE_THEN};
 
 /// A text of a project.

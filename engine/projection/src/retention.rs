@@ -7,7 +7,7 @@ use engine_core::wire::{RetentionAction, RetentionRules};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::store::sql;
+use super::values::sql;
 
 /// Candidates of one moment of the log.
 #[derive(Debug, Default, PartialEq, Eq)]

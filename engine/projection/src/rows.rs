@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::LazyLock;
 
-use engine_core::content::{Cell, ContentDigest, Table, row_hash};
+use engine_core::content::{ContentDigest, Table};
 use engine_core::digest::Hash;
 use engine_core::fold::{Change, Feedback, Invalidation, fold};
 use engine_core::format::EventLine;
@@ -11,9 +11,9 @@ use engine_core::row::{MEMORY_WORDS, Row, Value, microseconds};
 use engine_core::words::normal_form;
 use engine_core::words::terms::Terms;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row as RawRow, ToSql, Transaction, params_from_iter};
+use rusqlite::{OptionalExtension, ToSql, Transaction, params_from_iter};
 
-use super::store::StoreError;
+use super::store_error::StoreError;
 use super::{forgetting, items, known};
 
 /// An event as the tables take it.
@@ -212,35 +212,5 @@ impl ToSql for Bound<'_> {
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Blob(bytes) => ValueRef::Blob(bytes),
         }))
-    }
-}
-
-/// The digest of the rows that are there, from the rows alone.
-pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDigest> {
-    let mut digest = ContentDigest::EMPTY;
-    for table in Table::ALL {
-        let mut statement = connection.prepare(&format!("SELECT * FROM {}", table.name()))?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            digest.add(hash_of(*table, row, columns)?);
-        }
-    }
-    Ok(digest)
-}
-
-/// What a row of this table adds to the digest.
-pub(super) fn hash_of(table: Table, row: &RawRow<'_>, columns: usize) -> rusqlite::Result<Hash> {
-    let cells = (0..columns).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>()?;
-    Ok(row_hash(table, cells.into_iter().map(cell)))
-}
-
-fn cell(value: ValueRef<'_>) -> Cell<'_> {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(value) => Cell::Integer(value),
-        ValueRef::Real(value) => Cell::Real(value),
-        ValueRef::Text(text) => Cell::Text(text),
-        ValueRef::Blob(bytes) => Cell::Blob(bytes),
     }
 }

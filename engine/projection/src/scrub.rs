@@ -8,9 +8,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::cause::Cause;
 use super::job::{Job, Stop};
-use super::rows::digest_of;
+use super::row_digest::digest_of;
 use super::schema::{WORDS, add_terms};
-use super::store::{StoreError, is_of_the_volume, read_applied};
+use super::store::read_applied;
+use super::store_error::{StoreError, is_of_the_volume};
 
 /// From the first answer to the first look: a start has other things to read.
 const FIRST_AFTER: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! The queries.
 
-use engine_core::digest::{Hash, hex};
+use engine_core::digest::hex;
 use engine_core::identity::{Identified, Visit};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::policy::Form;
@@ -8,16 +8,14 @@ use engine_core::query::{any_of, full_text, snippet};
 use engine_core::tags::Tags;
 use engine_core::wire::{MemoryView, SearchAnswer, SearchHit, SearchMode, Validity};
 use engine_core::words::terms::Terms;
-use jiff::Timestamp;
-use rusqlite::types::{ToSql, Type};
+use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
-use thiserror::Error;
 
 use super::best::Best;
-use super::entries::feedback;
-use super::graph::mentioned;
+use super::memory_view::view;
 use super::texts::Texts;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
+use super::values::{list, tags, time_of_text};
 
 /// Characters of a memory that are looked through for the words it was found by.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
@@ -65,11 +63,6 @@ impl Identified for Search {
     }
 }
 
-/// A row that is not as the projection wrote it.
-#[derive(Debug, Error)]
-#[error("a row has a value of another form")]
-pub(super) struct SearchError;
-
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)
      AND (:session IS NULL OR m.session = :session)";
 
@@ -78,11 +71,6 @@ pub(super) const TAGGED: &str = "(:tags_any = '[]' OR EXISTS (SELECT 1 FROM json
         WHERE t.value IN (SELECT value FROM json_each(:tags_any))))
      AND NOT EXISTS (SELECT 1 FROM json_each(:tags_all) w
         WHERE w.value NOT IN (SELECT value FROM json_each(m.tags)))";
-
-/// A list of texts as the statements take it.
-pub(super) fn list(values: &[String]) -> String {
-    serde_json::to_string(values).expect("a list of strings is always JSON")
-}
 
 /// What [`Search::hit`] reads.
 fn columns() -> String {
@@ -323,11 +311,11 @@ impl Search {
             project: row.get(4)?,
             kind: row.get(5)?,
             tags: tags(row, 6)?,
-            created_at: time(row, 7)?,
+            created_at: time_of_text(row, 7)?,
             validity: validity(connection, seq, row.get(8)?, bounds)?,
             actor: row.get(10)?,
             session: row.get(11)?,
-            occurred_at: time(row, 12)?,
+            occurred_at: time_of_text(row, 12)?,
             breakdown: None,
         })
     }
@@ -427,45 +415,4 @@ pub fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusqlite::Re
         true => Ok(Found::NotValid(view.validity)),
         false => Ok(Found::Valid(Box::new(view))),
     }
-}
-
-pub(super) fn view(
-    connection: &Connection,
-    bounds: Bounds,
-    row: &Row<'_>,
-    applied_seq: i64,
-) -> rusqlite::Result<MemoryView> {
-    let seq: i64 = row.get(1)?;
-    Ok(MemoryView {
-        id: row.get(0)?,
-        seq: seq.unsigned_abs(),
-        hash: Hash(row.get(2)?).to_string(),
-        title: row.get(3)?,
-        project: row.get(4)?,
-        kind: row.get(5)?,
-        tags: tags(row, 6)?,
-        created_at: time(row, 7)?,
-        validity: validity(connection, seq, row.get(8)?, bounds)?,
-        feedback: feedback(connection, seq, bounds)?,
-        entities: mentioned(connection, seq)?,
-        content: row.get(9)?,
-        actor: row.get(10)?,
-        session: row.get(11)?,
-        occurred_at: time(row, 12)?,
-        applied_seq: applied_seq.unsigned_abs(),
-    })
-}
-
-fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|_| malformed(column))
-}
-
-pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|_| malformed(column))
-}
-
-pub(super) fn malformed(column: usize) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(SearchError))
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::cause::Cause;
 use super::heads::{Heads, Touched};
 use super::readers::{READ_MAX, Readers};
-use super::store::is_damage;
+use super::store_error::is_damage;
 use super::turns::ReadTurns;
 use crate::client_address::ClientAddress;
 use engine_log::AppliedKeys;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use engine_core::forgetting::{TRACE_BYTES_MAX, Target, Which};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::store::sql;
+use super::values::sql;
 
 /// Memories whose text is looked for in the files afterwards: with more a search finds nothing else.
 const TRACED_MAX: usize = 1000;

@@ -2,13 +2,10 @@
 
 use engine_core::row::microseconds;
 use engine_core::wire::Validity;
-use engine_core::wire::moment::LAST;
 use jiff::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::search::SearchError;
-use super::store::sql;
+use super::values::{sql, time_of};
 
 /// What a read asks about.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,7 +87,7 @@ pub(super) fn validity(
     bounds: Bounds,
 ) -> rusqlite::Result<Validity> {
     let open = Validity {
-        from: time(valid_from)?,
+        from: time_of(valid_from)?,
         until: None,
         invalidated_by: None,
         reason: None,
@@ -105,7 +102,7 @@ pub(super) fn validity(
             named_params! {":seq": seq, ":known_seq": bounds.known_seq, ":known_time": bounds.known_time},
             |row| {
                 Ok(Validity {
-                    until: Some(time(row.get(0)?)?),
+                    until: Some(time_of(row.get(0)?)?),
                     invalidated_by: row.get(1)?,
                     reason: row.get(2)?,
                     superseded_by: row.get(3)?,
@@ -115,12 +112,6 @@ pub(super) fn validity(
         )
         .optional()?;
     Ok(ended.unwrap_or(open))
-}
-
-pub(super) fn time(microseconds: i64) -> rusqlite::Result<Timestamp> {
-    // A log may have a later one, of the same second.
-    Timestamp::from_microsecond(microseconds.min(LAST.as_microsecond()))
-        .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(SearchError)))
 }
 
 /// A memory that somebody wants to end.

@@ -8,9 +8,9 @@ use engine_core::tokens;
 
 use super::rows::product;
 
-/// Distilled from all-MiniLM-L6-v2; engine/retrieval/data/README.md says how.
-static TABLE: &[u8] = include_bytes!("../data/static-minilm-256.table");
-static VOCABULARY: &str = include_str!("../data/static-minilm-vocab.txt");
+/// Distilled from all-MiniLM-L6-v2; engine/data/README.md says how.
+static TABLE: &[u8] = include_bytes!("../../data/static-minilm-256.table");
+static VOCABULARY: &str = include_str!("../../data/static-minilm-vocab.txt");
 
 /// The built-in table and the tokens it has rows for.
 #[derive(Debug)]

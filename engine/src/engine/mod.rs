@@ -35,7 +35,7 @@ use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::write_locks::WriteLocks;
 use threads::Threads;
 
-pub(crate) use settings::{Settings, StartError};
+pub(crate) use settings::Settings;
 
 /// Maximum size of the requests that wait for the writer, bytes. One request may exceed it.
 const QUEUE_BYTES_MAX: u64 = 64 << 20;

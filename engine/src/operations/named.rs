@@ -10,7 +10,6 @@ use super::{EventFilter, Operations, Written};
 use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
 use engine_log::Key;
-use engine_projection::{Search, Timeline};
 
 /// Names with more bytes than this together are looked at where no other request waits: longer than a millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;

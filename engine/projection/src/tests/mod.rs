@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::graph_and_items_test::some_items_and_entities;
 use crate::job::Stop;
-use crate::rows::digest_of;
+use crate::row_digest::digest_of;
 use crate::scrub::{Finding, look_at_rows, look_at_words};
 use crate::store::ProjectionStore;
 use crate::{Found, Known, Moment, Search, cause::Cause, memory, target};

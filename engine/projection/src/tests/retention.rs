@@ -84,7 +84,7 @@ fn feedback_and_sources_go_with_their_memory() {
     );
     let place = Place::new();
     let digest = place.load(&lines, &[1]);
-    assert_eq!(crate::rows::digest_of(&place.connection()).unwrap(), digest);
+    assert_eq!(crate::row_digest::digest_of(&place.connection()).unwrap(), digest);
     let rows = |table: &str| -> i64 {
         place.connection().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };

@@ -38,7 +38,7 @@ CREATE INDEX vectors_by_text ON vectors (model, sha256);
 const OF_ANY_MODEL: &str = "FROM vectors WHERE model IN (SELECT id FROM models) AND memory";
 
 /// The digest of a text a vector is made of.
-pub type TextDigest = [u8; 32];
+pub(super) type TextDigest = [u8; 32];
 
 /// The digest of a text a vector is made of.
 pub fn digest(text: &str) -> TextDigest {

@@ -24,7 +24,7 @@ fn service(url: &str) -> Service {
 struct Asking {
     fake: Fake,
     client: Client,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ProviderMetrics>,
 }
 
 async fn asking(script: impl IntoIterator<Item = Does>) -> Asking {

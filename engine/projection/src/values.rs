@@ -1,0 +1,45 @@
+//! Values on their way into statements and out of rows.
+
+use engine_core::wire::moment::LAST;
+use jiff::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::Type;
+use thiserror::Error;
+
+/// A row that is not as the projection wrote it.
+#[derive(Debug, Error)]
+#[error("a row has a value of another form")]
+pub(super) struct MalformedRow;
+
+/// A list of texts as the statements take it.
+pub(super) fn list(values: &[String]) -> String {
+    serde_json::to_string(values).expect("a list of strings is always JSON")
+}
+
+pub(super) fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_| malformed(column))
+}
+
+pub(super) fn time_of_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| malformed(column))
+}
+
+pub(super) fn malformed(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(MalformedRow))
+}
+
+/// SQLite's integers are signed; at a million events a second a log would take 292,000 years to get there.
+pub(super) fn sql(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time_of(microseconds: i64) -> rusqlite::Result<Timestamp> {
+    // A log may have a later one, of the same second.
+    Timestamp::from_microsecond(microseconds.min(LAST.as_microsecond()))
+        .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(MalformedRow)))
+}
+
+/// The events, as a table: one pass over each of ours, however many they are.
+pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";
