@@ -1,4 +1,4 @@
-//! What somebody with the disk can do to a log, and what the engine says of it when it knows the anchor.
+//! Edits that an attacker with access to the disk can make to a log, and what an engine that knows the anchor reports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,32 +18,32 @@ use super::writers::{Load, Reply, Writer};
 
 /// Requests between two rotations.
 const REQUESTS: usize = 6;
-/// How long a verdict takes at most: these logs have a few dozen events.
+/// Longest time until a verdict: these logs have a few dozen events.
 const VERDICT_LIMIT: Duration = Duration::from_secs(20);
-/// What an engine says of a log that is what it was.
+/// Verdict for an unchanged log.
 const WHOLE: &str = "whole";
 
 /// Clean starts at a time: they wait more than they compute.
 const AT_ONCE: u64 = 4;
 
-/// Three logs to make others from.
+/// Three logs from which the tampered ones are made.
 #[derive(Debug)]
 struct Stage {
     /// Three segments, the first two sealed.
     log: PathBuf,
-    /// The same after its first segment.
+    /// The same log after its first segment.
     older: PathBuf,
-    /// The older one, which went on otherwise.
+    /// The older log, continued with different events.
     fork: PathBuf,
-    /// Of another engine.
+    /// The log of another engine.
     foreign: PathBuf,
-    /// What is known of `log`.
+    /// The anchor of `log`.
     anchor: PathBuf,
 }
 
 type Edit = fn(&Stage, &Path) -> Result<()>;
 
-/// Name, what the engine must say, what is done to a copy of the log.
+/// Name, accepted verdicts, and the edit applied to a copy of the log.
 const CLASSES: [(&str, &[&str], Edit); 28] = [
     ("nothing", &[WHOLE], |_, _| Ok(())),
     ("tail dropped", &["truncated"], |_, data| {
@@ -191,7 +191,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
     }),
 ];
 
-/// What does not touch the log: everything is served as before, and what was harmed is made again.
+/// Edits that do not touch the log: everything is served as before, and the damaged files are rebuilt.
 const HEALED: [(&str, Edit); 7] = [
     ("local checkpoint and tree removed", |_, data| history::distrust(data)),
     ("older local checkpoint", |stage, data| {
@@ -249,7 +249,7 @@ fn rewrite(
     history::rechained(&header, &lines)?.write(data)
 }
 
-/// Sealed segments are compressed beside the writing.
+/// Sealed segments are compressed in the background.
 fn wait_for_compression(data: &Path) -> Result<()> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     let is_raw = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
@@ -294,20 +294,20 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The classes, against one engine.
+/// All classes, against one engine.
 #[derive(Debug)]
 pub(super) struct Tampering {
     pub(super) engine: PathBuf,
     pub(super) place: PathBuf,
-    /// Starts on an untouched log, which must not be called anything else.
+    /// Number of starts on an untouched log, which must report no fault.
     pub(super) opens: u64,
 }
 
 impl Tampering {
-    /// Runs every class and the clean starts; answers how many did not do as they should.
+    /// Runs every class and the clean starts; returns how many failed.
     ///
     /// # Errors
-    /// The surroundings fail.
+    /// The environment fails.
     pub(super) fn run(&self) -> Result<u64> {
         let stage = self.stage()?;
         let mut wrong = 0;
@@ -369,7 +369,7 @@ impl Tampering {
         let (data, mut alarms) = (self.place.join(name), 0);
         copy(&stage.log, &data)?;
         for n in 0..starts {
-            // Now with what makes a start quick, now without.
+            // Alternates between keeping and removing the files that make a start quick.
             if n % 3 == 0 {
                 history::distrust(&data)?;
             }
@@ -383,8 +383,8 @@ impl Tampering {
         Ok(alarms)
     }
 
-    /// What the engine says of a log: [`WHOLE`], or the kind of fault. A log that is called faulty must not be written
-    /// to, one that is called whole must be.
+    /// The engine's verdict on a log: [`WHOLE`], or the kind of fault. A log reported as faulty must refuse writes; a
+    /// log reported as whole must accept them.
     fn verdict(&self, data: &Path, anchor: &Path) -> Result<String> {
         let mut launch = Launch::new(&self.engine, data);
         launch.arguments = vec!["--anchor".into(), anchor.display().to_string()];
@@ -421,7 +421,7 @@ impl Tampering {
         copy(&stage.log, &stage.older)?;
         copy(&stage.log, &stage.fork)?;
         let checkpoint = self.write(&stage.log, 2, 2)?;
-        // Longer than what it is held against: a shorter fork would be a dropped tail.
+        // Longer than the log it is compared with: a shorter fork would count as a dropped tail.
         self.write(&stage.fork, 3, 3)?;
         self.write(&stage.foreign, 4, 3)?;
         let part = |name: &str| checkpoint[name].clone();
@@ -431,7 +431,7 @@ impl Tampering {
         Ok(stage)
     }
 
-    /// Writes so many segments' worth of events, rotating after each; answers the checkpoint at the end.
+    /// Writes events for this many segments and rotates after each; returns the checkpoint at the end.
     fn write(&self, data: &Path, client: u32, segments: usize) -> Result<Value> {
         let mut engine = Engine::start(&Launch::new(&self.engine, data))?;
         let mut writer = Writer::new(client, &Dice::new(client.into()), Load::Small);
@@ -456,7 +456,7 @@ impl Tampering {
     }
 }
 
-/// Waits until the whole log was read: the kind of fault, or [`WHOLE`].
+/// Waits until the complete log was read; returns the kind of fault, or [`WHOLE`].
 fn judged(engine: &Engine) -> Result<String> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     loop {
