@@ -1,4 +1,4 @@
-//! The anchor follows the log, and outlives the resource (L6).
+//! The anchor follows the log and outlives the resource.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -11,8 +11,8 @@ use super::tampering::reads_only;
 use super::{alarmed, anchored, anchored_often, claim_note, given, log_of, save};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
-/// L6: status, claim, ConfigMap and engine know where the log stands, within seconds and without a restart; a claim
-/// that the operator makes is known to be new from the start.
+/// Status, claim, ConfigMap and engine know the position of the log within seconds and without a restart. A claim that
+/// the operator creates is known to be new from the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_anchor_follows_the_log() {
     in_namespace("anchor-follows", async |world| {
@@ -37,7 +37,7 @@ async fn the_anchor_follows_the_log() {
         );
         ensure!(world.pod_uid("notes").await? == pod, "an anchor restarted the engine");
 
-        // A pod that starts again goes on by itself.
+        // A pod that restarts continues without action.
         world.api::<Pod>().delete("notes-0", &DeleteParams::default().grace_period(0)).await?;
         until("another pod serves", READY_LIMIT, async || {
             let now = world.pod_uid("notes").await?;
@@ -61,8 +61,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// L6: an engine made again over a kept volume is adopted from what the claim says; over one of which nothing is
-/// known it is refused, until somebody accepts what it holds.
+/// An engine recreated over a kept volume is adopted from the record on the claim. Over a volume without a record it is
+/// refused, until a user accepts the volume's contents.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_volume_is_adopted_or_refused_and_never_reset() {
     in_namespace("adopted", async |world| {
