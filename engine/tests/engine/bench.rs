@@ -1,4 +1,4 @@
-//! The benchmark measures something of everything, also in a hurry.
+//! A short run of the benchmark still measures every part.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! One verb that says what is wrong, with an exit code.
+//! The `doctor` command reports what is wrong, with an exit code.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn doctor(data: &Path, flags: &[&str]) -> (Option<i32>, Value) {
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-/// Names of the checks that ended in this way.
+/// Names of the checks with this outcome.
 fn named(report: &Value, outcome: &str) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap_or_else(|| panic!("no checks: {report}"));
     let ended = checks.iter().filter(|check| check["outcome"] == outcome);
@@ -35,7 +35,7 @@ fn some_memories() -> tempfile::TempDir {
     data
 }
 
-/// Breaks something; the doctor names it and repairs it, and then there is nothing left to repair.
+/// Damages something. The doctor names and repairs it, and then finds nothing left to repair.
 fn check_mends(broken: &[&str], harm: impl FnOnce(&Path)) {
     let data = some_memories();
     harm(data.path());
@@ -74,7 +74,7 @@ fn a_healthy_directory_is_healthy() {
     }
 }
 
-/// The last line of the log is then a header, and its last event is in the segment before.
+/// The last line of the log is then a header, and its last event is in the previous segment.
 #[test]
 fn a_directory_is_healthy_right_after_a_rotation() {
     let data = some_memories();

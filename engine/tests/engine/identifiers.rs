@@ -1,4 +1,5 @@
-//! Names that hold personal data: the same name is the same thing, two are two, and nothing of them is on the disk.
+//! Names that contain personal data: equal names stay equal, different names stay different, and none of them is on
+//! disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use crate::process::{Answer, Running, eventually};
 
 const ANA: &str = "+1 415 555 0132";
 const BEN: &str = "+1 415 555 0133";
-/// As it stands in a URL.
+/// URL-encoded form.
 const ANA_IN_URL: &str = "%2B1%20415%20555%200132";
 const BEN_IN_URL: &str = "%2B1%20415%20555%200133";
 
@@ -34,7 +35,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Nothing of these is in any file.
+/// Asserts that no file contains any of these.
 #[track_caller]
 fn nowhere_raw(data: &Path, texts: &[&str]) {
     let mut all = Vec::new();
@@ -326,7 +327,7 @@ fn a_name_with_personal_data_is_refused_where_that_is_wanted() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0);
 }
 
-/// Which names are tokens follows from the policy of the moment, on the way in and on the way out.
+/// The current policy decides which names are tokenised, for requests and for answers.
 #[test]
 fn what_was_kept_raw_is_found_again_when_names_are_kept_again_and_forgotten_either_way() {
     let data = tempfile::tempdir().unwrap();
@@ -457,7 +458,7 @@ fn what_hangs_on_a_name_without_an_entity_ends_with_it() {
     assert_eq!(later["neighbours"], json!([]));
 }
 
-/// A search is refused nothing, and must leave nothing of its names either.
+/// A search is never refused for its names, and must not store them either.
 #[test]
 fn a_project_that_was_only_asked_for_is_not_remembered() {
     let data = tempfile::tempdir().unwrap();
@@ -472,7 +473,7 @@ fn a_project_that_was_only_asked_for_is_not_remembered() {
     assert_eq!(fs::read_to_string(data.path().join("searched.json")).unwrap(), r#"["house"]"#);
     nowhere_raw(data.path(), &["14155550132"]);
 
-    // One that an earlier version has left is gone after the next stop.
+    // A file that an earlier version left is removed after the next stop.
     fs::write(data.path().join("searched.json"), r#"["whatsapp:+14155550132","house"]"#).unwrap();
     let engine = with_policy(data.path(), "identifiers: Refuse");
     assert_eq!(engine.get("/v1/search?q=tea&project=house").status, 200);

@@ -1,4 +1,4 @@
-//! The same text saved again.
+//! Saving the same text again.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn the_same_text_saved_again_is_named() {
     let (status, first) = save(&engine, "", &json!({"content": TEXT}));
     assert_eq!((status, &first["known_as"]), (201, &Value::Null));
     let known = |body: &Value| -> Value {
-        // A save waits only briefly to learn what is known.
+        // A save waits only briefly for the lookup of known texts.
         let mut answer = Value::Null;
         eventually("it is looked up", || {
             answer = save(&engine, "", body).1;
@@ -39,12 +39,12 @@ fn the_same_text_saved_again_is_named() {
         let text = result["content"][0]["text"].as_str().unwrap();
         text.contains("known already as memory") && text.contains(first["id"].as_str().unwrap())
     });
-    // What is true no longer is not known.
+    // A text that is no longer valid does not count as known.
     let fact = save(&engine, "", &json!({"content": "The stove runs on gas."})).1;
     let end = format!("/v1/memories/{}/invalidate", fact["id"].as_str().unwrap());
     assert_eq!(engine.post(&end, "", "{}").status, 201);
     assert_eq!(save(&engine, "", &json!({"content": "The stove runs on gas."})).1["known_as"], Value::Null);
-    // And what is forgotten is not either.
+    // A forgotten text does not count as known either.
     let secret = save(&engine, "", &json!({"content": "A text to be forgotten."})).1;
     let forget = json!({"ids": [secret["id"]], "reason": "asked for"}).to_string();
     assert!(engine.post("/v1/forget", "", &forget).status < 300);
@@ -82,7 +82,7 @@ fn a_text_is_saved_once_where_that_is_wanted() {
     let told = call(&engine, "memory_save", &json!({"content": TEXT}));
     assert!(told["content"][0]["text"].as_str().unwrap().starts_with("Not saved a second time"), "{told}");
     assert_eq!(told["structuredContent"]["id"], first["id"]);
-    // Personal data is taken out before it is compared.
+    // Personal data is removed before the comparison.
     let phone = json!({"content": "Call Ana at +1 415 555 0132 on Monday."});
     let one = save(&engine, "", &phone).1;
     assert_eq!(save(&engine, "", &phone).1["id"], one["id"]);

@@ -1,4 +1,4 @@
-//! Models outside: used when they are there, missed and counted when they are not.
+//! External models: used while available; failures are counted and reported.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn start(data: &Path, config: &str) -> Running {
 
 fn embedding(service: &Service, model: &str) -> String {
     let url = format!("http://{}/v1/embeddings", service.address);
-    // Patient: the machine may be busy, and this is not about how fast it is.
+    // Generous timeouts: the machine may be busy, and this test is not about speed.
     format!(
         "embedding: {{provider: http, url: '{url}', model: {model}, batch: 2, timeoutSeconds: 10,
            queryTimeoutMillis: 5000, costPerMillionTokens: 0.5}}\n"
@@ -41,7 +41,7 @@ fn first(found: &Value) -> &str {
     found["items"][0]["snippet"].as_str().unwrap_or_default()
 }
 
-/// The memory that the lane of meaning holds for the best; what all lanes together make of it is up to the weights.
+/// The memory ranked first by the vector lane; the combined order depends on the weights.
 fn nearest(found: &Value) -> &str {
     let items = found["items"].as_array().unwrap();
     let alike = |item: &Value| {
@@ -125,7 +125,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 
     service.hold(Some("larger"));
     let engine = start(data.path(), &embedding(&service, "larger"));
-    // Each asks something else, so that none is answered by what was kept.
+    // Each query is different, so that none is answered from the cache.
     let ask = |n: usize| search(&engine, &format!("plinthoid{n}"));
     let check = |n: usize| {
         let found = ask(n);
@@ -143,7 +143,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
     eventually("the new model answers", || {
         let found = ask(n);
         n += 1;
-        // A search that was under way at the moment of the change may have had the vector of the other model.
+        // A search in progress at the moment of the change may have received the vector of the other model.
         let swapped = json!([{"lane": "vector", "reason": "embedding"}]);
         assert!(found["degraded"].is_null() || found["degraded"] == swapped, "{found}");
         assert_eq!(found["items"].as_array().map(Vec::len), Some(3), "{found}");
@@ -160,7 +160,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 fn one_refused_text_stops_no_other() {
     let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
     let engine = start(data.path(), &embedding(&service, "small"));
-    // The word is behind the half of a long text: the shortened one is taken.
+    // The refused word is in the second half of a long text: the shortened text is accepted.
     save(&engine, &format!("the quux is in the attic{}{REFUSED}", " and".repeat(600)));
     save(&engine, REFUSED);
     save(&engine, "the zorbl is in the shed");

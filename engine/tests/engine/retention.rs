@@ -1,4 +1,4 @@
-//! Retention: a plan first, then exactly that plan.
+//! Retention: first a plan, then exactly that plan.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn plan(engine: &Running, rules: &Value) -> Value {
     answer.json()
 }
 
-/// The request that carries this plan out.
+/// The request that executes this plan.
 fn request(plan: &Value) -> Value {
     json!({"plan_hash": plan["plan_hash"], "rules": plan["rules"], "as_of": plan["as_of"], "applied_seq": plan["applied_seq"]})
 }
@@ -55,7 +55,7 @@ fn exactly_the_plan_is_carried_out() {
     assert_eq!((&again["plan_hash"], again["ids"].as_array().unwrap().len()), (&made["plan_hash"], 2));
     assert_eq!(engine.total(""), 110, "a plan changes nothing");
 
-    // What is saved after the plan is not part of it, and changes nothing in it.
+    // Memories saved after the plan are not part of it and do not change it.
     fill(&engine, "a", 5);
     for (field, other) in [
         ("as_of", json!("2026-01-01T00:00:00Z")),

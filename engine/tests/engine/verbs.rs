@@ -126,7 +126,7 @@ fn a_timeline_is_around_its_anchor() {
     assert_eq!(engine.get(&format!("/v1/timeline?anchor={}", "0".repeat(32))).code(), "ENTRY_NOT_FOUND");
 }
 
-/// A byte order mark, the ends of lines, blanks at them and how characters are composed are no other text.
+/// A byte order mark, line endings, trailing blanks and the composition of characters do not make a different text.
 #[test]
 fn a_document_that_looks_the_same_is_unchanged() {
     let data = tempfile::tempdir().unwrap();
