@@ -228,8 +228,8 @@ fn a_row_edited_before_the_start() {
     assert!(engine.said().contains("its rows have the digest"), "{}", engine.said());
 }
 
-/// The old projection serves requests, including writes, until the new one replaces it; the log records that they
-/// agree.
+/// The old projection serves requests, including writes, until the new one replaces it; the check against the log
+/// finds no mismatch.
 #[test]
 fn rebuilt_while_serving() {
     let data = tempfile::tempdir().unwrap();
