@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore")
 
 IOU = 0.9
 STRUCTURED = ["EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "DOMAIN_NAME"]
-# What rules can find: the structured kinds, and addresses.
+# Types that rules can find: the structured kinds, and addresses.
 POLICY = STRUCTURED + ["ADDRESS", "US_DRIVER_LICENSE"]
 KINDS = {
     "email": "EMAIL_ADDRESS", "phone": "PHONE_NUMBER", "credit-card": "CREDIT_CARD", "iban": "IBAN_CODE", "ssn": "US_SSN",
@@ -50,10 +50,11 @@ def sentences(samples, seed, people):
         results = generator.generate_new_fake_sentences(samples)
     for result in results:
         labels = [[s.start_position, s.end_position, s.entity_type] for s in result.spans if s.end_position > s.start_position]
-        # Where a person's list has no region, the generator writes "nan", which nobody's address has.
+        # For a person without a region, the generator writes "nan", which no real address contains.
         if any(re.search(r"\bnan\b", str(s.entity_value)) for s in result.spans):
             continue
-        # The generator numbers characters of the sentence before it was put in lower case; some letters have another length then.
+        # The generator counts characters before it converts the sentence to lower case, which changes the length of
+        # some letters.
         if all(len(s.entity_value) == s.end_position - s.start_position for s in result.spans):
             yield result.full_text, with_addresses(result.full_text, sorted(labels))
 
@@ -206,7 +207,7 @@ def clean_texts():
 
 
 def false_positives(program, name, texts, kinds, show=False):
-    # Documentation names real addresses of its authors, which are no false finds.
+    # Documentation contains real addresses of its authors, which are not false positives.
     texts = [text for text in texts if not re.search(r"\w@\w[\w.-]*\.\w", text)]
     found = judge(program, texts, kinds)
     wrong = [(text, rows) for text, rows in zip(texts, found) if rows]

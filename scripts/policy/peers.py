@@ -44,11 +44,11 @@ PRESIDIO_KINDS = {
     "us_driver_license": {"driver-license"}, "ph_mobile_number": {"phone"}, "tr_phone_number": {"phone"},
     "aba_routing": {"bank-account"},
 }
-# What the tests of detect-secrets and Presidio test: not needed for the parameters.
+# Modules of detect-secrets and Presidio that their tests import but the parameters do not need.
 OWN_MODULES = {"detect_secrets", "testing", "tests", "presidio_analyzer", "responses", "requests"}
-# Rules of detect-secrets that look at the name in front of a value.
+# Rules of detect-secrets that depend on the name in front of a value.
 BY_WORDS = {"keyword", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant"}
-# Presidio gives what only has the right length a score below this one and leaves it to words beside it.
+# Presidio scores a match that only has the right length below this value, and requires context words beside it.
 PRESIDIO_SURE = 0.4
 
 

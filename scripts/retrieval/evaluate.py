@@ -165,7 +165,7 @@ def measure(engine, arguments):
         own = [row for row in rows if row[0] == kind]
         if own:
             line(f"… {name} ({len(own)} questions)", own)
-    # Four characters are about one token.
+    # A token is about four characters.
     print(f"\nTokens injected at 5, 10, 20: {', '.join(f'{characters / 4:.0f}' for characters in mean(shown))}")
     seconds.sort()
     print(f"A search: median {1e3 * seconds[count // 2]:.1f} ms, 95th percentile {1e3 * seconds[count * 95 // 100]:.1f} ms")

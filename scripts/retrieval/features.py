@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 from corpus import K1, B, STOP, Corpus
 
-# Candidates: the best of each lane, and what stands around them in their sessions.
+# Candidates: the best of each lane, and their neighbours in the session.
 LANE_TOP, AROUND = 250, 3
 MONTHS = "january february march april may june july august september october november december".split()
 TIME_WORDS = frozenset(
@@ -14,10 +14,10 @@ TIME_WORDS = frozenset(
     + "monday tuesday wednesday thursday friday saturday sunday yesterday today tonight tomorrow ago last next week weeks".split()
     + "weekend month months year years day days morning evening night since recently soon".split()
 )
-# A query of words that are in no vocabulary whole is half as good for the static lanes as one of words that are.
+# A query without any word in the vocabulary counts half as much for the static lanes as one whose words are all in it.
 TRUST_MIN = 0.5
 UNKNOWN_PIECE = 100
-# A lane whose best and worst candidate are this close tells nothing: 0.5 for all.
+# If the best and the worst candidate of a lane are this close, the lane carries no information: 0.5 for all.
 FLAT = 1e-9
 
 

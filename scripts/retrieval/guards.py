@@ -21,7 +21,8 @@ import scipy
 from features import Index
 from weights import score
 
-# A recall of 300 queries has a standard error of about 0.02, the difference of two rankings of the same queries about 0.01.
+# A recall over 300 queries has a standard error of about 0.02; the difference of two rankings of the same queries,
+# about 0.01.
 TOLERANCE = 0.005
 QUERIES = 300
 

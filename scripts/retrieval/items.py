@@ -66,7 +66,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         process, url = start(arguments.engine, folder)
-        # What it says has to be read, or it waits.
+        # Its output must be read, or the process blocks.
         subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
         try:
             engine, data = Engine(url), []

@@ -17,7 +17,7 @@ from features import LANE_TOP, Index
 from weights import FILE
 
 VERSION = 1
-# What the sum is made of: the smallest set found that no other feature here improves by more than chance.
+# Terms of the sum: the smallest set found that no other feature here improves by more than chance.
 FEATURES = """
 lexical match near_match wide_lexical wide_static pairs
 actor_named actor_match
@@ -26,9 +26,10 @@ match_asked static-1 static+1
 """.split()
 LANES = "lexical static match near_lexical near_static near_match wide_lexical wide_static session_lexical session_static coverage pairs".split()
 DEPTHS = (5, 10, 20)
-# Weights are held near zero by this much; between 1 and 8 the figures do not move by a point.
+# Strength of the ridge penalty on the weights; between 1 and 8 the figures change by less than a point.
 RIDGE = 3.0
-# A memory far down by the plain sum of the lanes teaches nothing; the relevant ones are always among those learned from.
+# A memory far down by the plain sum of the lanes adds no information; relevant memories are always part of the training
+# data.
 LEARNED_FROM = 100
 NEWTON_STEPS, ENOUGH = 30, 0.01
 TOLERANCE = 0.02
