@@ -1,4 +1,5 @@
-"""BERT uncased WordPiece in plain Python: the same as the engine's own tokenizer, for the scripts here and for learn.py.
+"""BERT uncased WordPiece in plain Python: the same as the engine's own tokenizer, for the scripts here and for
+learn.py.
 
 make_vectors.py proves it equal to the model's real tokenizer on every text of the test vectors.
 """

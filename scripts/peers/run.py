@@ -1,4 +1,6 @@
-"""Runs the test suites of other products against an engine and reports what passed, what differs and why. See README.md."""
+"""Runs the test suites of other products against an engine and reports what passed, what differs and why. See
+README.md.
+"""
 
 import argparse
 import fnmatch
