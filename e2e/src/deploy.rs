@@ -61,7 +61,7 @@ pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
         images::load_built(&layout, &Steps::start()).await?;
     }
     install(cluster).await?;
-    std::fs::write(mark, build.unwrap_or_default()).context("the mark of an installation")
+    std::fs::write(mark, build.unwrap_or_default()).context("writing the installation mark")
 }
 
 /// Installs or upgrades the operator and waits until it is ready. The namespace enforces the *restricted* Pod Security
@@ -80,7 +80,8 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
 pub async fn install_with(cluster: &Cluster, values: &[&str]) -> Result<()> {
     apply(cluster, &restricted_namespace(OPERATOR_NAMESPACE)).await?;
     let chart = chart();
-    let mut args = vec!["upgrade", "--install", RELEASE, chart.to_str().context("a path that is text")?];
+    let mut args =
+        vec!["upgrade", "--install", RELEASE, chart.to_str().context("the path is not valid UTF-8")?];
     args.extend(["--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "150s"]);
     args.extend(["--set", "image.tag=dev", "--set", "engineImage.tag=dev", "--reset-values"]);
     let build = build_annotation();
@@ -136,7 +137,7 @@ pub async fn apply(cluster: &Cluster, manifest: &str) -> Result<String> {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().context("a path that is text")
+    path.to_str().context("the path is not valid UTF-8")
 }
 
 async fn tool(cluster: &Cluster, name: &str, args: &[&str], limit: Duration) -> Result<String> {

@@ -290,7 +290,7 @@ impl Bench {
                 tokio::time::sleep(ATTEMPT).await;
             }
         };
-        tokio::time::timeout(LIMIT, written).await.with_context(|| format!("{pod} took no write"))??;
+        tokio::time::timeout(LIMIT, written).await.with_context(|| format!("{pod} accepted no write"))??;
         Ok(started.elapsed().as_secs_f64())
     }
 
@@ -311,7 +311,7 @@ impl Bench {
         let uid = claims.get(&name).await?.metadata.uid.context("a claim without a uid")?;
         claims.delete(&name, &params).await?;
         let gone = await_condition(claims, &name, conditions::is_deleted(&uid));
-        tokio::time::timeout(LIMIT, gone).await.with_context(|| format!("{name} stays"))??;
+        tokio::time::timeout(LIMIT, gone).await.with_context(|| format!("{name} is not removed"))??;
         Ok(())
     }
 }

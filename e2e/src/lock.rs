@@ -30,7 +30,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error).context("locking"),
             }
             if !said {
-                eprintln!("waiting: {other} is at work");
+                eprintln!("waiting for {other}");
                 said = true;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

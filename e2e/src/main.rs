@@ -109,7 +109,7 @@ async fn run_cluster(verb: Verb, steps: &Steps) -> Result<ExitCode> {
         Verb::Down => {
             let was = cluster::down().await?;
             steps.say(if was {
-                "the cluster is down; nothing of it is left but its logs"
+                "the cluster is down; only its logs are left"
             } else {
                 "there was no cluster"
             });

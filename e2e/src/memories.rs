@@ -44,7 +44,8 @@ impl Answer {
         if !(200..300).contains(&self.status) {
             bail!("status {}: {}", self.status, self.body);
         }
-        serde_json::from_str(&self.body).with_context(|| format!("an answer of another form: {}", self.body))
+        serde_json::from_str(&self.body)
+            .with_context(|| format!("unexpected form of the answer: {}", self.body))
     }
 }
 

@@ -107,7 +107,7 @@ fn files_are_about_one_thing() {
     assert_none(&long_files(&sources(".rs"), &LONG_FILES));
     let long = source("a.rs", &"\n".repeat(FILE_LINES_MAX + 1));
     assert_eq!(long_files(std::slice::from_ref(&long), &[]).len(), 1);
-    assert_none(&long_files(&[long], &[("a.rs", FILE_LINES_MAX + 1, "an example")]));
+    assert_none(&long_files(&[long], &[("a.rs", FILE_LINES_MAX + 1, "the example")]));
 }
 
 fn vague_names(files: &[Source]) -> Vec<String> {

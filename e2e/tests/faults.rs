@@ -15,7 +15,7 @@ fn check(arguments: &str) {
         .arg("faults")
         .args(words)
         .output()
-        .expect("the program was built with this test");
+        .expect("the program is built together with this test");
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(

@@ -105,7 +105,8 @@ fn put(layout: &Layout, file: &str, pem: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = layout.at("pki").join(file);
     fs::write(&path, pem).with_context(|| format!("writing {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).context("closing a key file")
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        .context("restricting the permissions of a key file")
 }
 
 #[cfg(test)]

@@ -33,7 +33,9 @@ pub(super) async fn serve(supervisor: Arc<Supervisor>) -> Result<()> {
 async fn answer(supervisor: &Arc<Supervisor>, stream: &mut UnixStream) -> Result<()> {
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(REQUEST_BYTES_MAX));
-    tokio::time::timeout(REQUEST_LIMIT, reader.read_line(&mut line)).await.context("no request came")??;
+    tokio::time::timeout(REQUEST_LIMIT, reader.read_line(&mut line))
+        .await
+        .context("no request was received")??;
     match line.trim().split_once(' ') {
         Some(("restart", name)) => supervisor.restart(name).await,
         _ => bail!("not a request: {line:?}"),

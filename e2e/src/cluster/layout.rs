@@ -44,13 +44,15 @@ impl Layout {
     pub(crate) fn named(name: &str) -> Result<Self> {
         let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !plain || !(1..=32).contains(&name.len()) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-            bail!("cluster name {name:?}: 1 to 32 lower-case letters, digits and dashes, a letter first");
+            bail!(
+                "cluster name {name:?}: 1 to 32 lower-case letters, digits and dashes, starting with a letter"
+            );
         }
         let root = paths::state_dir().join("clusters").join(name);
         let longest = root.join(LONGEST_SOCKET);
         if longest.as_os_str().len() > SOCKET_PATH_MAX {
             bail!(
-                "{}: longer than a socket path may be; set XDG_STATE_HOME to a shorter folder",
+                "{}: too long for a socket path; set XDG_STATE_HOME to a shorter folder",
                 longest.display()
             );
         }

@@ -258,7 +258,7 @@ fn require_machine() -> Result<()> {
         bail!("The local cluster needs Linux.\n{other_way}");
     }
     if !rustix::process::geteuid().is_root() {
-        bail!("The local cluster needs root: it makes namespaces, mounts and cgroups.\n{other_way}");
+        bail!("The local cluster needs root: it creates namespaces, mounts and cgroups.\n{other_way}");
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// It exists already, or this process lacks the permission.
 pub(super) async fn create(layout: &Layout) -> Result<()> {
     let name = layout.name.as_str();
-    command::run("ip", &["netns", "add", name], LIMIT).await.context("making the network namespace")?;
+    command::run("ip", &["netns", "add", name], LIMIT).await.context("creating the network namespace")?;
     let address = format!("{NODE_IP}/24");
     for words in [
         "link set lo up".to_owned(),

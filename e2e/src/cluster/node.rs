@@ -43,8 +43,8 @@ fn prepare(layout: &Layout) -> Result<()> {
         cover(Path::new(place))?;
     }
     fs::create_dir_all("/run/netns")?;
-    fs::write("/proc/sys/kernel/hostname", NODE_NAME).context("naming the node")?;
-    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("forwarding between pods")?;
+    fs::write("/proc/sys/kernel/hostname", NODE_NAME).context("setting the node's host name")?;
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("enabling forwarding between pods")?;
     // Service addresses of pods on the same bridge work only with this setting. The file is missing when the kernel was
     // built without it as a module; the bridge's hairpin mode is then enough.
     let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1");

@@ -167,7 +167,7 @@ impl Supervisor {
         let mut ready = self.ready.subscribe();
         let all = ready.wait_for(|ready| needs.iter().all(|need| ready.contains(need)));
         if let Ok(met) = tokio::time::timeout(READY_LIMIT, all).await {
-            return met.map(drop).context("the supervisor is ending");
+            return met.map(drop).context("the supervisor is stopping");
         }
         let ready = self.ready.borrow();
         let missing: Vec<_> = needs.iter().filter(|need| !ready.contains(*need)).copied().collect();

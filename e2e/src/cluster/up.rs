@@ -40,8 +40,8 @@ pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
     packages::ensure(&packages::CLUSTER, steps).await?;
     tools::ensure(steps).await?;
     images::ensure_pause(steps).await?;
-    if down::remove(layout).await.context("removing what is left of an earlier cluster")? {
-        steps.say("removed what was left of an earlier cluster");
+    if down::remove(layout).await.context("removing the remains of an earlier cluster")? {
+        steps.say("removed the remains of an earlier cluster");
     }
     let port = start(layout, steps).await?;
     // Images are loaded while the API server starts.
@@ -82,11 +82,11 @@ async fn start(layout: &Layout, steps: &Steps) -> Result<u16> {
     fs::set_permissions(&layout.root, fs::Permissions::from_mode(0o700))?;
     let listener = listener()?;
     let port = listener.local_addr()?.port();
-    certificates::write(layout).context("making certificates")?;
+    certificates::write(layout).context("creating certificates")?;
     config::write(layout, port).context("writing configuration")?;
     network::create(layout).await?;
     launch(layout, listener, port)?;
-    steps.say("certificates, configuration and network made; starting the components");
+    steps.say("created certificates, configuration and network; starting the components");
     Ok(port)
 }
 
@@ -110,7 +110,7 @@ fn launch(layout: &Layout, listener: TcpListener, port: u16) -> Result<()> {
     // A separate process group: Ctrl-C at the terminal ends `up`, not the cluster.
     command.process_group(0);
     let child = command.spawn().context("`nsenter` cannot be started")?;
-    let pid = i32::try_from(child.id()).context("process id")?;
+    let pid = i32::try_from(child.id()).context("invalid process id")?;
     Launch { pid, port, at: Timestamp::now() }.write(layout)
 }
 

@@ -253,7 +253,7 @@ impl Life {
         let said = engine.kill();
         let mut breaches = Vec::new();
         for writer in &mut self.writers {
-            breaches.extend(writer.surprise.take().map(|answer| format!("unforeseen answer: {answer}")));
+            breaches.extend(writer.surprise.take().map(|answer| format!("unexpected answer: {answer}")));
             for Given { request, mut promise, sent, answered } in writer.promises.drain(..) {
                 if self.volume.is_some() {
                     promise.certain = answered < begun;

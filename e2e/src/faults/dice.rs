@@ -38,7 +38,7 @@ impl Dice {
     pub(super) fn sample<T>(&mut self, mut items: Vec<T>, count: usize) -> Vec<T> {
         while items.len() > count {
             let unlucky = self.below(items.len() as u64);
-            items.remove(usize::try_from(unlucky).expect("it is below a usize"));
+            items.remove(usize::try_from(unlucky).expect("below a usize"));
         }
         items
     }

@@ -99,7 +99,7 @@ impl Engine {
         }
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let (said, serving) = listen(child.stderr.take().context("no standard error")?);
+        let (said, serving) = listen(child.stderr.take().context("standard error is not piped")?);
         match serving.recv_timeout(START_LIMIT) {
             Ok((api, admin)) => Ok(Ok(Engine { child, said, api, admin })),
             Err(why) => {
@@ -131,7 +131,7 @@ impl Engine {
                 return Ok(engine);
             }
             if Instant::now() > deadline || !engine.is_alive() {
-                bail!("the engine is not well: {health:?}\n{}", engine.said());
+                bail!("the engine is not healthy: {health:?}\n{}", engine.said());
             }
             sleep(Duration::from_millis(2));
         }

@@ -159,7 +159,7 @@ impl Sweep {
         }
         let cases = self.chosen(cases);
         if cases.is_empty() {
-            bail!("there is no such case");
+            bail!("no case matches");
         }
         let progress = Mutex::new(Progress::new("system calls", cases.len() as u64));
         let (next, swept, broken) = (AtomicUsize::new(0), Mutex::new(Swept::default()), Mutex::new(None));

@@ -45,7 +45,7 @@ impl Fuzzing {
         let only = self.only.as_deref().unwrap_or_default();
         let targets: Vec<String> = targets()?.into_iter().filter(|name| name.contains(only)).collect();
         if targets.is_empty() {
-            bail!("there is no such target");
+            bail!("no target matches");
         }
         let progress = Mutex::new(Progress::new("fuzz targets", targets.len() as u64));
         let (next, failed, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
@@ -110,7 +110,7 @@ fn targets() -> Result<Vec<String>> {
 /// Builds all targets into a separate folder, because the flags would rebuild everything else. Returns the folder.
 fn build() -> Result<PathBuf> {
     let beside = std::env::current_exe()?;
-    let output = beside.ancestors().nth(2).context("this program is nowhere")?.join("fuzz");
+    let output = beside.ancestors().nth(2).context("the program's path has too few parents")?.join("fuzz");
     let host = host()?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--quiet", "--locked", "--release", "--target", &host]).env("RUSTFLAGS", FLAGS);
@@ -126,7 +126,7 @@ fn host() -> Result<String> {
     let said = Command::new("rustc").arg("-vV").output().context("`rustc` cannot be started")?.stdout;
     let said = String::from_utf8_lossy(&said).into_owned();
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not say what it compiles for")?.to_owned())
+    Ok(host.context("rustc does not report its host")?.to_owned())
 }
 
 /// libFuzzer's last figures: inputs, coverage, corpus.

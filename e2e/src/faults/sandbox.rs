@@ -51,7 +51,7 @@ pub(super) fn image(place: &Path, log: u64) -> PathBuf {
 /// Not root, a package is missing, or the namespaces cannot be created.
 pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
-        bail!("file systems and namespaces of one's own need root");
+        bail!("creating file systems and namespaces requires root");
     }
     packages::ensure(&PACKAGES, steps).await?;
     sweep();
@@ -133,12 +133,12 @@ pub(super) fn settle(place: &Path) -> Result<()> {
         std::process::exit(130);
     });
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory")?;
+    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs")?;
     // A separate mount: a volume mounted on the tmpfs that holds its own image would never be freed when the namespace
     // ends, because such mounts are removed from the outside in.
     let images = place.join(IMAGES);
     fs::create_dir(&images)?;
-    mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory for images")
+    mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs for images")
 }
 
 /// The engine to test: the given one, else this checkout's, built now.
@@ -166,5 +166,5 @@ fn built() -> Result<PathBuf> {
         bail!("the engine does not build");
     }
     let beside = env::current_exe()?;
-    Ok(beside.parent().context("this program is nowhere")?.join("memory-engine"))
+    Ok(beside.parent().context("the program's path has no parent")?.join("memory-engine"))
 }

@@ -190,7 +190,7 @@ impl Session {
 
     /// The fault is gone: everything acknowledged must be present, and writes must succeed.
     fn look(&mut self, launch: &Launch) {
-        self.faults.extend(self.writer.surprise.take().map(|answer| format!("unforeseen answer: {answer}")));
+        self.faults.extend(self.writer.surprise.take().map(|answer| format!("unexpected answer: {answer}")));
         for given in self.writer.promises.drain(..) {
             self.ledger.promised(given.request, given.promise);
         }

@@ -67,7 +67,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
     }),
     ("middle segment removed", &["corrupt"], |_, data| {
         edit(data, |history| {
-            let name = history.segments.keys().nth(1).cloned().context("no middle")?;
+            let name = history.segments.keys().nth(1).cloned().context("no second segment")?;
             history.segments.remove(&name);
             Ok(())
         })
@@ -401,7 +401,7 @@ impl Tampering {
         match (said.as_str(), written) {
             (WHOLE, Reply::Promised) => Ok(said),
             (WHOLE, _) => Ok("whole, and refuses writes".to_owned()),
-            (_, Reply::Promised) => Ok(format!("{said}, and takes writes")),
+            (_, Reply::Promised) => Ok(format!("{said}, but accepts writes")),
             _ => Ok(said),
         }
     }

@@ -98,7 +98,7 @@ impl Volume {
                 Err(fault) => return Err(fault).context("unmounting the volume"),
             }
         }
-        bail!("the volume is in use for 5 s after the engine was killed")
+        bail!("the volume is still in use 5 s after the engine was killed")
     }
 }
 

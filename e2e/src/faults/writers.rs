@@ -27,8 +27,8 @@ impl Load {
             Load::Small => dice.below(300),
             Load::Large => dice.below(192 << 10),
         };
-        let letter = char::from(b'a' + u8::try_from(dice.below(26)).expect("it is a letter"));
-        letter.to_string().repeat(usize::try_from(bytes).expect("it is small"))
+        let letter = char::from(b'a' + u8::try_from(dice.below(26)).expect("a letter"));
+        letter.to_string().repeat(usize::try_from(bytes).expect("a small number"))
     }
 }
 
@@ -126,7 +126,7 @@ impl Writer {
 
 fn promise(answer: &Answer) -> Result<Promise> {
     let made = answer.json()?;
-    let number = |name: &str| made[name].as_u64().context("an acknowledgement without numbers");
+    let number = |name: &str| made[name].as_u64().context("an acknowledgement without sequence numbers");
     let hash = made["hash"].as_str().context("an acknowledgement without a hash")?.to_owned();
     Ok(Promise { first_seq: number("first_seq")?, last_seq: number("last_seq")?, hash, certain: true })
 }

@@ -46,7 +46,7 @@ impl Base {
         let target = unfinished.display().to_string();
         // extract: unpack the packages, run none of their scripts.
         let arguments = ["--quiet", "--variant=extract", "--mode=root", &include, TRUST_HOOK, SUITE, &target];
-        command::run("mmdebstrap", &arguments, LIMIT).await.context("making a root file system")?;
+        command::run("mmdebstrap", &arguments, LIMIT).await.context("creating a root file system")?;
         fs::rename(&unfinished, &archive)?;
         Ok(archive)
     }

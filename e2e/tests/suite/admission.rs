@@ -212,7 +212,7 @@ async fn served_under_policies(world: &World) -> Result<()> {
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     let message = condition(&engine, "Reconciling").context("a condition")?.message.clone();
     for part in ["StatefulSet/notes", "admission"] {
-        ensure!(message.contains(part), "the message does not say {part}: {message}");
+        ensure!(message.contains(part), "the message does not contain {part}: {message}");
     }
     Ok(())
 }
@@ -235,7 +235,7 @@ async fn quiet(world: &World) -> Result<()> {
         })
         .map(|entry| entry.to_string())
         .collect();
-    ensure!(writes.is_empty(), "written for nothing in {WATCHED:?}: {writes:?}");
+    ensure!(writes.is_empty(), "unnecessary writes in {WATCHED:?}: {writes:?}");
     Ok(())
 }
 

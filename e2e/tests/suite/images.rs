@@ -24,9 +24,9 @@ fn with_image(image: &str) -> Value {
 /// Waits until the condition reports the obstacle, and until kstatus reports a failure.
 async fn stalls(world: &World, reason: &str, says: &str) -> Result<()> {
     let message = world.condition("notes", "Stalled", "True", reason).await?;
-    ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+    ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
     let message = world.condition("notes", "Ready", "False", reason).await?;
-    ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+    ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     ensure!(kstatus(&engine) == Kstatus::Failed, "{:?}", kstatus(&engine));
     Ok(())
@@ -57,7 +57,7 @@ async fn an_image_that_ends_at_once_is_said_and_corrected() {
         world.apply("notes", small()).await?;
         world.ready("notes").await?;
         let after = world.memories("notes").read(&saved.id).await?;
-        ensure!(after.hash == saved.hash, "the memory is another one");
+        ensure!(after.hash == saved.hash, "the memory differs");
         Ok(())
     })
     .await;

@@ -165,7 +165,7 @@ async fn a_bad_manifest_is_refused_with_what_to_do() {
         for (manifest, says) in refused() {
             let shown = manifest.to_string();
             let message = refusal(checked(world, "notes", &manifest).await).with_context(|| shown.clone())?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
         }
         Ok(())
     })
@@ -214,7 +214,7 @@ async fn a_change_that_a_volume_cannot_make_is_refused() {
         for (change, says) in changes {
             let shown = change.to_string();
             let message = refusal(changed(world, "notes", &storage(&change)).await)?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
         }
         changed(world, "notes", &storage(&json!({"size": "65Mi"}))).await.context("a control")?;
         Ok(())
@@ -285,7 +285,7 @@ async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
         world.engine("healthy").await?;
         for (name, _, _, reason, says) in hostile() {
             let message = world.condition(name, "Ready", "False", reason).await?;
-            ensure!(message.contains(says), "{name}: the message does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{name}: the message does not contain `{says}`: {message}");
         }
         silence(world, earlier).await?;
         world.memories("healthy").save("the others do not matter here", None).await?;
@@ -310,10 +310,10 @@ async fn silence(world: &World, earlier: Option<usize>) -> Result<()> {
         return Ok(());
     };
     tokio::time::sleep(WATCHED).await;
-    let after = operator_writes(world)?.context("the audit log is there no more")?;
+    let after = operator_writes(world)?.context("the audit log is missing")?;
     let (made, watched) = (before - earlier, after - before);
-    println!("writes: {made} to make four engines, {watched} in {WATCHED:?} of waiting");
-    ensure!((1..=WRITES_MAX).contains(&made), "{made} writes to make four engines");
+    println!("writes: {made} to create four engines, {watched} in {WATCHED:?} of waiting");
+    ensure!((1..=WRITES_MAX).contains(&made), "{made} writes to create four engines");
     ensure!(watched <= WRITES_WATCHED_MAX, "{watched} writes in {WATCHED:?}");
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::audit::{self, BEGINNING, OPERATOR, Permission};
 async fn the_operator_used_every_permission_and_was_denied_nothing() -> Result<()> {
     let cluster = cluster::ensure_up().await?;
     if !cluster.is_local() {
-        println!("skipped: another cluster's audit log is not at hand");
+        println!("skipped: no access to another cluster's audit log");
         return Ok(());
     }
     let requests = audit::requests_of(OPERATOR, BEGINNING)?;

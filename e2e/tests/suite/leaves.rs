@@ -289,12 +289,12 @@ async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
             faults.extend(refused_later(world, number * BATCH, batch).await?);
         }
         for (what, _) in &taken {
-            println!("taken: {what}");
+            println!("accepted: {what}");
         }
         println!("bad values {tried}, refused at once {}, refused later {}", tried + 1 - taken.len(), faults.len());
-        ensure!(faults.is_empty(), "taken and then refused:\n{}", faults.join("\n"));
+        ensure!(faults.is_empty(), "accepted and later refused:\n{}", faults.join("\n"));
         let must = must_be_refused(&taken);
-        ensure!(must.is_empty(), "taken, and means nothing:\n{}", must.join("\n"));
+        ensure!(must.is_empty(), "accepted although invalid:\n{}", must.join("\n"));
         Ok(())
     })
     .await;
@@ -325,7 +325,7 @@ async fn refused_later(world: &World, first: usize, batch: &[(String, Value)]) -
     }
     let mut faults = Vec::new();
     for (name, (what, _)) in names.iter().zip(batch) {
-        let looked = until(&format!("{what}: the operator has looked"), LOOK_LIMIT, async || {
+        let looked = until(&format!("{what}: the operator has reconciled it"), LOOK_LIMIT, async || {
             let engine = engines.get(name).await?;
             let seen = engine.status.as_ref().and_then(|status| status.observed_generation);
             Ok((seen == engine.metadata.generation).then_some(engine))

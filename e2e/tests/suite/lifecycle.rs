@@ -84,9 +84,9 @@ async fn kstatus_is_right_at_every_moment() {
             let done = state.kstatus == Kstatus::Current;
             ensure!(
                 !done || state.ready.as_deref() == Some("True"),
-                "called done while not ready: {state:?}"
+                "reported as done while not ready: {state:?}"
             );
-            ensure!(state.kstatus != Kstatus::Failed, "called failed on the way: {state:?}");
+            ensure!(state.kstatus != Kstatus::Failed, "reported as failed meanwhile: {state:?}");
         }
         Ok(())
     })
@@ -142,7 +142,10 @@ async fn every_acknowledged_memory_survives_the_pod() {
             let found = memories.read(&memory.id).await?;
             ensure!(found.content == format!("memory number {n}") && found.hash == memory.hash, "{found:?}");
         }
-        ensure!(memories.save("one more", None).await?.seq == before.seq + 1, "the sequence does not go on");
+        ensure!(
+            memories.save("one more", None).await?.seq == before.seq + 1,
+            "the sequence does not continue"
+        );
         world.ready("notes").await?;
         Ok(())
     })
@@ -166,7 +169,7 @@ async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
         })
         .await?;
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == uid, "the pod was replaced for nothing");
+        ensure!(world.pod_uid("notes").await? == uid, "the pod was replaced unnecessarily");
 
         spec["exposure"] = json!({"networkPolicy": "Managed"});
         spec["logging"] = json!({"level": "debug"});
@@ -178,7 +181,7 @@ async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
         let limit =
             serde_json::to_value(&pod)?.pointer("/spec/containers/0/resources/limits/memory").cloned();
         ensure!(limit == Some(json!("256Mi")), "the pod's memory limit is {limit:?}");
-        ensure!(pod.metadata.uid != uid, "a new configuration did not make a new pod");
+        ensure!(pod.metadata.uid != uid, "a new configuration did not cause a new pod");
         Ok(())
     })
     .await;
@@ -207,10 +210,7 @@ async fn a_deleted_engine_leaves_its_volume_and_the_next_one_finds_the_memories(
         world.engine("notes").await?;
         let found = world.memories("notes").read(&saved.id).await?;
         ensure!(found.hash == saved.hash, "{found:?}");
-        ensure!(
-            claims.get("notes-data").await?.metadata.uid == claim.metadata.uid,
-            "the claim is another one"
-        );
+        ensure!(claims.get("notes-data").await?.metadata.uid == claim.metadata.uid, "the claim was replaced");
         Ok(())
     })
     .await;
@@ -243,7 +243,10 @@ async fn a_corrected_image_is_never_called_failed() {
             let states: Vec<&Seen> = seen.iter().filter(|state| state.generation == corrected).collect();
             ensure!(!states.is_empty(), "generation {corrected} was not seen");
             for state in states {
-                ensure!(state.kstatus != Kstatus::Failed, "called failed after it was corrected: {state:?}");
+                ensure!(
+                    state.kstatus != Kstatus::Failed,
+                    "reported as failed after the correction: {state:?}"
+                );
             }
         }
         watching.abort();
@@ -263,7 +266,7 @@ async fn many_edits_of_the_spec_are_carried_out_at_once() {
             let mut spec = small();
             spec["logging"] = json!({"level": level});
             world.apply("notes", spec).await?;
-            until(&format!("edit {number} is carried out"), std::time::Duration::from_secs(5), async || {
+            until(&format!("edit {number} is applied"), std::time::Duration::from_secs(5), async || {
                 let config = maps.get("notes-config").await?.data.unwrap_or_default();
                 Ok(config.values().any(|text| text.contains(level)).then_some(()))
             })

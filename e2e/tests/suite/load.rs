@@ -138,7 +138,7 @@ async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
         report["ok"]
     );
     ensure!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    ensure!(doubled.is_empty(), "there more than once: {doubled:?}");
+    ensure!(doubled.is_empty(), "saved more than once: {doubled:?}");
     ensure!(landed == saved.len(), "{landed} memories in the log, {} acknowledged", saved.len());
     ensure!(report["ok"] == true, "the chain does not verify: {report}");
     ensure!(restarts >= i32::try_from(KILLS)?, "the container restarted {restarts} times");

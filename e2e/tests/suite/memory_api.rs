@@ -170,7 +170,7 @@ async fn agents_talk_to_the_engine_under_its_names(world: &World) -> Result<()> 
 
     let (allowed, _) = message(world, Some("Host: memory.example.org"), "initialize", &hello).await?;
     let (foreign, _) = message(world, Some("Host: evil.example.org"), "initialize", &hello).await?;
-    ensure!((allowed, foreign) == (200, 403), "a name that is allowed {allowed}, another {foreign}");
+    ensure!((allowed, foreign) == (200, 403), "an allowed name {allowed}, another {foreign}");
     Ok(())
 }
 
@@ -237,7 +237,7 @@ async fn an_edited_spec_holds_in_another_pod(world: &World) -> Result<()> {
     let expected = format!("{KEY} belongs to [EMAIL], telephone +49 30 90182015");
     let found = stored(&memories, &with_key).await?;
     ensure!(found == expected, "{found}");
-    until("one address asks too often", SOON, async || {
+    until("one address exceeds its rate", SOON, async || {
         let answer = memories.send("GET", "/v1/log/head", None, Vec::new()).await?;
         Ok((answer.status == 429 && answer.body.contains("RATE_LIMITED")).then_some(()))
     })
@@ -280,7 +280,7 @@ async fn sections_that_mean_nothing_are_refused_or_said() {
             let shown = section.to_string();
             let message = refusal(checked(world, "notes", &json!({"spec": section})).await)
                 .with_context(|| shown.clone())?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
             ensure!(!message.contains(ADDRESS), "{shown}: the refusal repeats the text: {message}");
         }
         let mut spec = small();
@@ -291,7 +291,7 @@ async fn sections_that_mean_nothing_are_refused_or_said() {
         for says in
             ["spec.policy.block names \"github\"", "spec.policy.exceptions[0].detector names \"mail\""]
         {
-            ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+            ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
         }
         ensure!(!message.contains(ADDRESS), "{message}");
         world.condition("notes", "Ready", "False", "InvalidSpec").await?;

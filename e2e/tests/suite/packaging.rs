@@ -13,7 +13,7 @@ type Objects = BTreeMap<String, Value>;
 
 async fn helm_chart(cluster: &Cluster, verb: &[&str], more: &[&str]) -> Result<String> {
     let chart = chart();
-    let chart = chart.to_str().context("a path that is text")?;
+    let chart = chart.to_str().context("the path is not valid UTF-8")?;
     helm(cluster, &[verb, &[chart], more].concat()).await
 }
 
@@ -32,7 +32,7 @@ async fn the_chart_and_kustomize_make_the_same_objects() -> Result<()> {
     let from_chart = objects(&rendered(&cluster, &[]).await?)?;
     let config = checkout_dir().join("config/default");
     let kustomized =
-        kubectl(&cluster, &["kustomize", config.to_str().context("a path that is text")?]).await?;
+        kubectl(&cluster, &["kustomize", config.to_str().context("the path is not valid UTF-8")?]).await?;
     let mut from_kustomize = objects(&kustomized)?;
     // Helm creates the release's namespace itself.
     from_kustomize.retain(|key, _| !key.contains("/Namespace/"));
@@ -66,7 +66,7 @@ fn objects(manifest: &str) -> Result<Objects> {
         let namespace = metadata.get("namespace").map(word).unwrap_or_default();
         let name = metadata.get("name").map(word).unwrap_or_default();
         let key = format!("{}/{}/{namespace}/{name}", word(&object["apiVersion"]), word(&object["kind"]));
-        ensure!(objects.insert(key.clone(), object).is_none(), "{key} is there twice");
+        ensure!(objects.insert(key.clone(), object).is_none(), "{key} occurs twice");
     }
     Ok(objects)
 }

@@ -50,7 +50,7 @@ async fn a_deleted_child_is_made_again() {
             Ok(Some(world.memories("notes").read(&saved.id).await?))
         })
         .await?;
-        ensure!(found.hash == saved.hash, "the memory is another one");
+        ensure!(found.hash == saved.hash, "the memory differs");
         world.ready("notes").await?;
         Ok(())
     })
@@ -134,7 +134,7 @@ async fn somebody_elses_object_is_left_alone() {
         let before = services.create(&Default::default(), &foreign).await?;
         world.apply("notes", small()).await?;
         let message = world.condition("notes", "Stalled", "True", "NameConflict").await?;
-        ensure!(message.contains("Service/notes"), "the message does not say which object: {message}");
+        ensure!(message.contains("Service/notes"), "the message does not name the object: {message}");
         let after = services.get("notes").await?;
         ensure!(
             after.metadata.resource_version == before.metadata.resource_version,
@@ -143,11 +143,11 @@ async fn somebody_elses_object_is_left_alone() {
         for (group, kind, plural, name) in CHILDREN.into_iter().filter(|child| child.2 != "services") {
             ensure!(
                 api(world, group, kind, plural).get_opt(name).await?.is_none(),
-                "{kind} {name} was made all the same"
+                "{kind} {name} was created nevertheless"
             );
         }
         let claims = world.api::<PersistentVolumeClaim>();
-        ensure!(claims.get_opt("notes-data").await?.is_none(), "a claim was made all the same");
+        ensure!(claims.get_opt("notes-data").await?.is_none(), "a claim was created nevertheless");
 
         services.delete("notes", &DeleteParams::default()).await?;
         world.ready("notes").await?;
@@ -164,7 +164,7 @@ async fn somebody_elses_object_is_left_alone() {
 async fn a_fight_over_an_object_is_bounded() {
     in_namespace("fight", async |world| {
         if !world.cluster.is_local() {
-            println!("skipped: another cluster's audit log is not at hand");
+            println!("skipped: no access to another cluster's audit log");
             return Ok(());
         }
         world.engine("notes").await?;

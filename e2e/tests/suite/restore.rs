@@ -87,7 +87,7 @@ async fn serves_again(world: &World, way: &str) -> Result<MemoryEngine> {
     until(&format!("{way}: it serves again"), READY_LIMIT, async || {
         let engine = world.api::<MemoryEngine>().get("notes").await?;
         if let Some(stalled) = condition(&engine, "Stalled").filter(|c| c.reason == "NameConflict") {
-            return Ok(Some(Err(anyhow::anyhow!("{way}: called a stranger's: {}", stalled.message))));
+            return Ok(Some(Err(anyhow::anyhow!("{way}: reported as foreign: {}", stalled.message))));
         }
         Ok(crate::world::is_current(&engine).then_some(Ok(engine)))
     })
@@ -100,7 +100,7 @@ async fn taken_over(world: &World, way: &str) -> Result<()> {
     ensure!(integrity.status == "True", "{integrity:?}");
     let claim = world.api::<PersistentVolumeClaim>().get("notes-data").await?.metadata;
     ensure!(claim.owner_references.unwrap_or_default().is_empty(), "the claim would go with its engine");
-    ensure!(claim.labels.unwrap_or_default().contains_key("memoryengine.io/engine"), "it bears no mark");
+    ensure!(claim.labels.unwrap_or_default().contains_key("memoryengine.io/engine"), "it has no mark");
     Ok(())
 }
 
@@ -196,7 +196,7 @@ async fn a_claim_of_somebody_else_is_left_alone_until_it_is_handed_over() {
         ensure!(!message.to_lowercase().contains("delete"), "{message}");
         let now = claims.get("notes-data").await?;
         ensure!(now.metadata.labels == before.metadata.labels, "the foreign claim was written to");
-        ensure!(world.api::<Pod>().get_opt("notes-0").await?.is_none(), "an engine was made on it");
+        ensure!(world.api::<Pod>().get_opt("notes-0").await?.is_none(), "an engine was created on it");
 
         let labels = json!({"metadata": {"labels": {
             "memoryengine.io/engine": "notes", "app.kubernetes.io/managed-by": "memory-operator",

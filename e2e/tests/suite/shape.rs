@@ -247,7 +247,7 @@ async fn steady(world: &World) -> Result<()> {
     let before = version().await?;
     tokio::time::sleep(std::time::Duration::from_secs(12)).await;
     let after = version().await?;
-    ensure!(before == after, "written again: {before:?}, {after:?}");
+    ensure!(before == after, "unnecessary write: {before:?}, {after:?}");
     Ok(())
 }
 
@@ -261,7 +261,7 @@ async fn a_volume_made_by_hand_is_used() {
         world.apply("notes", without_class("64Mi")).await?;
         let message = world.condition("notes", "StorageReady", "False", "ClaimPending").await?;
         for part in ["PersistentVolume without a class", "64Mi", "ReadWriteOncePod"] {
-            ensure!(message.contains(part), "the message does not say `{part}`: {message}");
+            ensure!(message.contains(part), "the message does not contain `{part}`: {message}");
         }
         let by_hand = volume(world, name).await?;
         until("the volume of the earlier test is gone", SOON, async || {

@@ -69,8 +69,8 @@ async fn a_volume_grows_while_memories_are_saved() {
         let (saved, grown) = tokio::join!(saving, growing);
         grown?;
         let saved = saved?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
-        ensure!(health(world, "notes").await?.started_at == before.started_at, "another process");
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
+        ensure!(health(world, "notes").await?.started_at == before.started_at, "the process was restarted");
         // Growing takes a second or two; on a busy machine a save can take almost a second.
         ensure!(saved.len() >= 3, "only {} memories were saved meanwhile", saved.len());
         ensure!(world.memories("notes").head().await?.seq >= saved.len() as u64, "the log is shorter");
@@ -106,7 +106,7 @@ async fn a_full_volume_reads_on_and_recovers_by_growing() {
         let (id, content) = writes_resume(world).await?;
         saved.insert(id, content);
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
         reads_work(world, &saved).await?;
         log_is_whole(world, saved.len()).await
     })
@@ -134,7 +134,7 @@ async fn fill(world: &World) -> Result<BTreeMap<String, String>> {
         let content = large(number);
         let answer = try_save(world, &content).await?;
         if answer.status == 503 {
-            ensure!(answer.body.contains("STORAGE_FULL"), "another refusal: {}", answer.body);
+            ensure!(answer.body.contains("STORAGE_FULL"), "unexpected refusal: {}", answer.body);
             ensure!(number > 5, "full after {number} memories");
             return Ok(saved);
         }
@@ -146,7 +146,7 @@ async fn fill(world: &World) -> Result<BTreeMap<String, String>> {
 async fn reads_work(world: &World, saved: &BTreeMap<String, String>) -> Result<()> {
     let memories = world.memories("notes");
     for (id, content) in saved {
-        ensure!(memories.read(id).await?.content == *content, "{id} is not what was saved");
+        ensure!(memories.read(id).await?.content == *content, "{id} differs from the saved memory");
     }
     let found = memories.search("filling3").await?;
     ensure!(found.items.len() == 1, "the search found {} memories", found.items.len());
@@ -163,7 +163,7 @@ async fn full_is_said(world: &World) -> Result<()> {
     let status = world.api::<Pod>().get("notes-0").await?.status.context("a status")?;
     let containers = status.container_statuses.unwrap_or_default();
     let ready = containers.iter().any(|container| container.name == "engine" && container.ready);
-    ensure!(ready, "the pod takes no requests any more");
+    ensure!(ready, "the pod accepts no more requests");
     Ok(())
 }
 
@@ -183,7 +183,7 @@ async fn writes_resume(world: &World) -> Result<(String, String)> {
     .await?;
     match id {
         Ok(id) => Ok((id, content)),
-        Err(stalled) => bail!("called failed while it grows: {stalled}"),
+        Err(stalled) => bail!("reported as failed while it grows: {stalled}"),
     }
 }
 
@@ -255,7 +255,7 @@ async fn a_class_that_cannot_grow_is_said_and_both_ways_out_work() {
         classes(world).patch(CLASS, &PatchParams::default(), &Patch::Merge(&allow)).await?;
         until_capacity(world, "notes", 96 << 20).await?;
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
         remove_class(world, CLASS).await
     })
     .await;
@@ -265,7 +265,7 @@ async fn growth_is_refused(world: &World, class: &str) -> Result<()> {
     world.apply("notes", in_class(class, "96Mi")).await?;
     let message = world.condition("notes", "StorageReady", "False", "ExpansionUnsupported").await?;
     for part in [class, "allowVolumeExpansion: true", "spec.writer.storage.size back to 64Mi"] {
-        ensure!(message.contains(part), "the message does not say `{part}`: {message}");
+        ensure!(message.contains(part), "the message does not contain `{part}`: {message}");
     }
     world.condition("notes", "Stalled", "True", "ExpansionUnsupported").await?;
     let saved = world.memories("notes").save("the engine goes on serving", None).await?;
@@ -348,7 +348,7 @@ async fn a_claim_deleted_in_use_is_said_and_never_replaced_by_an_empty_one() {
         let message = world.condition("notes", "StorageReady", "False", "VolumeLost").await?;
         ensure!(message.contains(&format!("{} events", last.seq)), "{message}");
         tokio::time::sleep(Duration::from_secs(5)).await;
-        ensure!(claims.get_opt("notes-data").await?.is_none(), "an empty claim was made in its place");
+        ensure!(claims.get_opt("notes-data").await?.is_none(), "an empty claim replaced it");
         begin_again(world).await
     })
     .await;

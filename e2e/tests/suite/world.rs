@@ -180,8 +180,8 @@ impl World {
         let params = AttachParams::default().container(container).stderr(true);
         let mut process = self.api::<Pod>().exec(pod, command.iter().copied(), &params).await?;
         let mut output = String::new();
-        let mut stdout = process.stdout().context("a standard output")?;
-        let mut stderr = process.stderr().context("a standard error")?;
+        let mut stdout = process.stdout().context("standard output is not attached")?;
+        let mut stderr = process.stderr().context("standard error is not attached")?;
         let reading = async {
             stdout.read_to_string(&mut output).await?;
             let mut errors = String::new();

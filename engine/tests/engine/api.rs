@@ -132,7 +132,7 @@ fn what_breaks_a_rule_is_refused_by_name() {
         if !code.is_empty() {
             assert_eq!(answer.code(), code);
             let hint = &answer.json()["error"]["hint"];
-            assert!(!hint.as_str().unwrap().is_empty(), "what to do: {}", answer.body);
+            assert!(!hint.as_str().unwrap().is_empty(), "the remedy: {}", answer.body);
         }
     }
     let headers = [
@@ -273,7 +273,7 @@ fn large_bodies_are_bounded_together_and_small_ones_go_on() {
     assert!(refused.has_header("retry-after: 1"));
     assert_eq!(engine.save("small").status, 201);
     drop(slow);
-    crate::process::eventually("there is room again", || {
+    crate::process::eventually("there is capacity again", || {
         engine.post("/v1/memories", "", &" ".repeat(megabytes)).status == 400
     });
 }

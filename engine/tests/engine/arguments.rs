@@ -110,7 +110,7 @@ fn every_argument_is_taken_in_every_way_models_write_it() {
     assert!(refused["isError"] == true && said.contains("expected a list"), "{said}");
     let refused = call(&engine, "memory_as_of", &json!({ "as_of": "2026-01-02T03:04:05" }));
     let said = refused["content"][0]["text"].as_str().unwrap();
-    assert!(said.contains("2026-01-31T12:00:00Z"), "what a time is: {said}");
+    assert!(said.contains("2026-01-31T12:00:00Z"), "the message describes the format: {said}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn null_means_absent_for_every_optional_field() {
     }
     assert!(tried > 80, "{tried}");
     let unknown = engine.post("/v1/memories", "", r#"{"content":"x","colour":null}"#);
-    assert_eq!(unknown.status, 400, "what is not known is refused, whatever it is");
+    assert_eq!(unknown.status, 400, "an unknown field is refused with any value");
     let time = engine.post("/v1/memories", "", r#"{"content":"x","occurred_at":"2026-01-02T03:04:05"}"#);
     assert!(time.status == 400 && time.body.contains("2026-01-31T12:00:00Z"), "{time:?}");
 }
@@ -253,5 +253,9 @@ fn a_models_mistake_is_told_to_the_model() {
         listed.contains("deep in /memories/, excluding") && listed.ends_with("3B\t/memories//a"),
         "{listed}"
     );
-    assert_eq!(engine.post("/v1/adapters/anthropic-memory", "", "[]").status, 400, "no model's mistake");
+    assert_eq!(
+        engine.post("/v1/adapters/anthropic-memory", "", "[]").status,
+        400,
+        "not a mistake of the model"
+    );
 }

@@ -86,7 +86,7 @@ fn who_sends_slowly_is_told_and_who_is_idle_is_let_go() {
         let body = scope
             .spawn(|| drip("POST /v1/memories HTTP/1.1\r\nhost: e\r\ncontent-length: 60000\r\n\r\n", b"["));
         let mut idle = engine.connect();
-        assert_eq!(idle.rest().unwrap(), b"", "an idle connection has nothing to be told");
+        assert_eq!(idle.rest().unwrap(), b"", "an idle connection gets no answer");
         assert!((Duration::from_secs(5)..Duration::from_secs(25)).contains(&started.elapsed()));
         assert_refused(&head.join().unwrap(), 408, "REQUEST_TIMEOUT");
         let body = body.join().unwrap();
@@ -115,7 +115,7 @@ fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
     let rested = Instant::now();
     half.raw(b"GET /v1/log/head HTTP/1.1\r\nhost:").unwrap();
-    assert_eq!(brief.rest().unwrap(), b"", "closed without a word");
+    assert_eq!(brief.rest().unwrap(), b"", "closed without an answer");
     assert!(
         (Duration::from_secs(5)..Duration::from_secs(9)).contains(&rested.elapsed()),
         "{:?}",
@@ -213,9 +213,9 @@ fn connections_are_bounded_for_one_address_and_for_all() {
     held.extend((3..6).flat_map(|last| (0..128).map(move |_| last)).map(|last| connect(last).unwrap()));
     let started = Instant::now();
     assert_refused(&refusal(6).unwrap(), 503, "OVERLOADED");
-    assert!(started.elapsed() < Duration::from_secs(5), "told at once, not left waiting");
+    assert!(started.elapsed() < Duration::from_secs(5), "refused at once, without waiting");
     drop(held);
-    eventually("there are places again", || {
+    eventually("connections are accepted again", || {
         connect(6)
             .and_then(|mut client| client.request("GET", "/v1/log/head", "", ""))
             .is_ok_and(|a| a.status == 200)

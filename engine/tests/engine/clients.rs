@@ -41,7 +41,7 @@ fn the_real_client_of_langgraphs_store_finds_what_it_calls() {
     assert_eq!(
         kinds.iter().filter(|kind| **kind == "item.deleted").count(),
         5,
-        "what is not there needs no event"
+        "a missing item needs no event"
     );
 }
 

@@ -42,7 +42,7 @@ fn check_mends(broken: &[&str], harm: impl FnOnce(&Path)) {
     let (code, report) = doctor(data.path(), &[]);
     assert_eq!((code, named(&report, "broken")), (Some(1), broken.iter().map(|&name| name.into()).collect()));
     for check in report["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "broken") {
-        assert!(!check["hint"].as_str().unwrap().is_empty(), "what to do: {check}");
+        assert!(!check["hint"].as_str().unwrap().is_empty(), "the remedy: {check}");
     }
     let (code, report) = doctor(data.path(), &["--repair"]);
     assert_eq!((code, named(&report, "broken").len()), (Some(0), 0), "{report}");
@@ -150,5 +150,5 @@ fn beside_a_running_engine_it_looks_and_does_not_touch() {
     assert_eq!(engine.total("q=still"), 1);
     let nowhere = data.path().join("nowhere");
     assert_eq!(doctor(&nowhere, &[]).0, Some(2));
-    assert!(!nowhere.exists(), "nothing is made by looking");
+    assert!(!nowhere.exists(), "a check creates nothing");
 }

@@ -146,7 +146,7 @@ fn a_hundred_questions_are_answered_from_small_contexts_with_citations() {
     );
     assert!(found / count >= RECALL_MIN, "{found}");
     assert!(in_context / count >= RECALL_MIN, "{in_context}");
-    assert!(by_words < found, "questions in other words are not to be found by all of their words");
+    assert!(by_words < found, "a search for all words must not answer questions in other words");
     // The citations resolve in the log.
     for (citation, seq) in known.into_iter().take(20) {
         let proof = engine.get(&format!("/v1/log/proof/{seq}")).json();

@@ -236,7 +236,7 @@ fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     eventually("it writes", || seq() > 2500);
     engine.kill();
     let mut code = None;
-    eventually("it gives up", || {
+    eventually("it stops", || {
         code = child.try_wait().unwrap();
         code.is_some()
     });
@@ -288,7 +288,7 @@ fn a_broken_line_ends_the_import_of_its_log() {
     assert_eq!(
         (&broken["imported"], &report["logs"][1]["imported"]),
         (&json!(4), &json!(6)),
-        "`b` goes on where `a` ended"
+        "`b` continues where `a` ended"
     );
 
     let other = tempfile::tempdir().unwrap();

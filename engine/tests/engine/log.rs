@@ -87,7 +87,7 @@ fn the_log_goes_on_through_segments() {
         let rotated = ask(&engine, "POST", "/rotate", "").json();
         assert_eq!(rotated, json!({"segment": round + 2, "first_seq": 3 * round + 4}));
     }
-    assert_eq!(ask(&engine, "POST", "/rotate", "").json()["segment"], 5, "one without events stays");
+    assert_eq!(ask(&engine, "POST", "/rotate", "").json()["segment"], 5, "a segment without events stays");
     engine.save("in the last one");
     eventually("sealed ones are compressed", || {
         fs::read_dir(data.path().join("log"))
@@ -142,9 +142,11 @@ fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     let file = data.path().join("anchor.json");
     fs::write(&file, ahead.to_string()).unwrap();
     let engine = Running::spawn_with(data.path(), &["--anchor".as_ref(), file.as_os_str()]);
-    eventually("it says so", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
+    eventually("the condition is reported", || {
+        engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated"
+    });
     assert_eq!(engine.save("x").code(), "LOG_CORRUPT");
-    eventually("reads go on", || engine.get("/v1/search?q=number").status == 200);
+    eventually("reads continue", || engine.get("/v1/search?q=number").status == 200);
     assert_eq!(engine.total("q=number"), 5);
     let accepted = json!({"number": 1, "from_size": 9, "from_root": checkpoint["root"], "to_size": 5,
                           "to_root": checkpoint["root"], "reason": "a test"});
@@ -176,9 +178,11 @@ fn a_tail_dropped_while_the_engine_is_stopped_is_noticed() {
     let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     fs::write(segment(data.path()), &whole[..last]).unwrap();
     let engine = Running::spawn(data.path());
-    eventually("it says so", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
+    eventually("the condition is reported", || {
+        engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated"
+    });
     assert_eq!(engine.save("x").code(), "LOG_CORRUPT");
-    eventually("reads go on", || engine.get("/v1/events?after=3").status == 200);
+    eventually("reads continue", || engine.get("/v1/events?after=3").status == 200);
 }
 
 /// One checkpoint carries two signatures, so that a client with the old key learns the new one.

@@ -129,7 +129,7 @@ fn tools_do_what_rest_does() {
 
     let around = done(&engine, "memory_timeline", &json!({ "id": id, "before": 2 }));
     let around: Vec<&Value> = around["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
-    assert_eq!(around, [&saved["id"], &green["id"]], "also what is true no longer");
+    assert_eq!(around, [&saved["id"], &green["id"]], "also memories that are no longer valid");
     let proof = done(&engine, "memory_proof", &json!({ "seq": 1 }));
     let digest: String = Sha256::digest(proof["envelope"].as_str().unwrap())
         .iter()
@@ -358,7 +358,7 @@ fn what_is_no_request_of_the_protocol_is_refused() {
     assert!((400..500).contains(&post(&engine, &headers, "{}").status));
     assert!((400..500).contains(&post(&engine, &headers, "").status));
     let reply = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-    assert_eq!(post(&engine, &headers, reply).status, 400, "nobody was asked");
+    assert_eq!(post(&engine, &headers, reply).status, 400, "no tool was called");
     for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
         let mut client = engine.connect();
         client.raw(format!("{method} /mcp HTTP/1.1\r\nhost: localhost\r\n{JSON}\r\n").as_bytes()).unwrap();

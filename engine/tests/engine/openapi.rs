@@ -43,7 +43,7 @@ fn the_committed_document_is_the_served_one() {
 
 /// Paths that the router's source names.
 fn routed(source: &str) -> Vec<&str> {
-    let (_, routes) = source.split_once("pub(crate) fn routes(").expect("the clients' router");
+    let (_, routes) = source.split_once("pub(crate) fn routes(").expect("the router of the clients' port");
     let (routes, _) = routes.split_once("\n}").expect("its end");
     routes.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect()
 }
@@ -171,7 +171,7 @@ fn the_document_is_true_of_a_running_engine() {
     let mut lie = described.clone();
     lie["paths"]["/v1/memories"]["post"]["responses"].as_object_mut().unwrap().remove("201");
     let (fine, said) = fuzz(&lie, "examples", &["--include-operation-id", "saveMemory"]);
-    assert!(!fine && said.contains("Undocumented status code"), "a lie goes unnoticed: {said}");
+    assert!(!fine && said.contains("Undocumented status code"), "a wrong document goes unnoticed: {said}");
 
     let (fine, said) = fuzz(&described, "examples,coverage,fuzzing", &[]);
     assert!(fine, "{said}");

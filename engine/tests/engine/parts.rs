@@ -29,7 +29,7 @@ fn a_long_memory_comes_in_parts_and_once() {
                 arguments["format"] = json!(format);
                 let result = call(&engine, tool, &arguments);
                 assert!(result["isError"] == false && size(&result) <= ANSWER_MAX, "{} bytes", size(&result));
-                assert_eq!(result["structuredContent"], Value::Null, "the text stands once");
+                assert_eq!(result["structuredContent"], Value::Null, "the text occurs once");
                 let text = result["content"][0]["text"].as_str().unwrap();
                 parts += 1;
                 let next = if format == "json" {

@@ -43,7 +43,7 @@ fn the_python_client_uses_every_tool_over_both_transports() {
     run(&["stdio", binary, "--data", own.path().to_str().unwrap()]);
     run(&["stdio", binary, "--url", &url]);
     let said = run(&["http", &format!("{url}/mcp")]);
-    assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to begin: {said}");
+    assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to initialise: {said}");
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 20, "five writes, twice over each transport");
 }
 
@@ -65,7 +65,7 @@ fn clients_of_server_memory_find_what_they_call() {
     run(&["stdio", binary, "--url", &format!("http://{}", engine.api)]);
     run(&["http", &format!("http://{}/mcp", engine.api)]);
     let found = |project: &str| engine.get(&format!("/v1/graph?project={project}")).json()["entities"].take();
-    assert_eq!(found("known").as_array().unwrap().len(), 1, "what the script leaves");
+    assert_eq!(found("known").as_array().unwrap().len(), 1, "the entity that the script leaves");
     assert_eq!(found("default"), serde_json::json!([]), "one project's graph");
 }
 
@@ -184,5 +184,5 @@ fn the_conformance_suite_finds_nothing() {
         }
     }
     println!("{passed} checks passed, {excused} do not apply");
-    assert_eq!(excused, NOT_APPLICABLE.len(), "an exception that is needed no longer");
+    assert_eq!(excused, NOT_APPLICABLE.len(), "an exception that is no longer needed");
 }

@@ -142,12 +142,12 @@ fn check_heals(reason: &str, harm: impl FnOnce(&Path)) {
     }
     harm(data.path());
     let line = format!("memory_projection_rebuilds_total{{reason=\"{reason}\",engine=\"\"}} 1");
-    eventually("the damage is noticed", || engine.admin("/metrics").body.contains(&line));
+    eventually("the damage is detected", || engine.admin("/metrics").body.contains(&line));
     eventually("all memories are found again", || {
         let answer = engine.get("/v1/search?q=number");
         answer.status == 200 && answer.json()["total"] == 200
     });
-    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    eventually("the check succeeds", || engine.health()["projection"]["checked_at"].is_string());
     assert_eq!(engine.save("one more").json()["seq"], 201);
     assert_eq!(engine.total("q=one+more"), 1);
     assert!(engine.terminate().success());
@@ -253,7 +253,7 @@ fn rebuilt_while_serving() {
         assert!(saved > 0);
     }
     assert!(!before.exists(), "the old one is removed");
-    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    eventually("the check succeeds", || engine.health()["projection"]["checked_at"].is_string());
     let metrics = engine.admin("/metrics").body;
     assert!(metrics.contains("memory_projection_mismatches_total{engine=\"\"} 0"), "{metrics}");
     assert!(engine.terminate().success());
@@ -313,8 +313,8 @@ fn an_outage_is_no_answer_of_200() {
         }
         let statuses: Vec<Value> =
             answer.json()["items"].as_array().unwrap().iter().map(|item| item["status"].clone()).collect();
-        assert_eq!(statuses, ["saved", "refused"], "what is wrong with a document is said of it: {answer:?}");
+        assert_eq!(statuses, ["saved", "refused"], "the error names the document's fault: {answer:?}");
         true
     });
-    assert!(outages > 0, "it was asked before it could answer");
+    assert!(outages > 0, "it was queried before it was ready");
 }

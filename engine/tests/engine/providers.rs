@@ -81,7 +81,7 @@ fn a_service_is_used_missed_and_used_again() {
     let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
     let config = embedding(&service, "small");
     let engine = start(data.path(), &config);
-    assert_eq!(service.heard(), [], "nothing is sent before there is something to send");
+    assert_eq!(service.heard(), [], "no request without texts");
     save_three(&engine);
     wait_for(&engine, "small", 3);
     let found = search(&engine, "plinthoid");
@@ -111,7 +111,7 @@ fn a_service_is_used_missed_and_used_again() {
     wait_for(&engine, "small", 4);
     assert_eq!(nearest(&search(&engine, "plinthoid")), "the quux is in the attic");
     for text in ["in the shed", "in the attic", "in the cellar", "to the garage"] {
-        assert_eq!(service.times("small", text), 1, "{text} was paid for once");
+        assert_eq!(service.times("small", text), 1, "{text} was embedded once");
     }
 }
 
@@ -137,7 +137,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
     };
     eventually("the old vectors are there", || engine.admin("/embedding").json()["previous"] == "small");
     (0..20).for_each(check);
-    assert!(service.times("small", "plinthoid") >= 20, "the old model makes the vectors of queries");
+    assert!(service.times("small", "plinthoid") >= 20, "the old model embeds queries");
     service.hold(None);
     let mut n = 20;
     eventually("the new model answers", || {
@@ -187,8 +187,8 @@ fn what_is_forgotten_has_no_vector() {
             .map(|file| fs::read(file.unwrap().path()).unwrap())
             .any(|bytes| bytes.windows(pattern.len()).any(|window| window == pattern))
     };
-    assert!(holds(&pattern), "or the look finds nothing");
-    assert!(!holds(b"4711"), "texts are not kept");
+    assert!(holds(&pattern), "otherwise the check finds nothing");
+    assert!(!holds(b"4711"), "texts are not stored");
     let mut erase = binary();
     erase.args(["log", "erase", "--event", &secret, "--reason", "a test", "--data"]).arg(data.path());
     assert!(erase.output().unwrap().status.success());

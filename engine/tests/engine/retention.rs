@@ -130,7 +130,7 @@ fn a_spike_is_refused_until_its_size_is_named() {
     assert_eq!(
         (&nothing["memories"], apply(&engine, &request(&nothing)).status),
         (&json!(0), 201),
-        "a run is on record"
+        "a run is recorded"
     );
 }
 
@@ -149,7 +149,7 @@ fn what_is_only_to_be_ended_stays_as_the_past() {
         (engine.total("project=a"), engine.total("project=a&known_at=100"), engine.total("project=kept")),
         (45, 50, 50)
     );
-    assert_eq!(plan(&engine, &rules)["memories"], 0, "what has ended is not ended again");
+    assert_eq!(plan(&engine, &rules)["memories"], 0, "an ended memory is not ended again");
     let refused = [
         json!({"rules": {}}),
         json!({}),

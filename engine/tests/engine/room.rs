@@ -46,10 +46,10 @@ fn a_project_that_outgrows_its_room_is_searched_with_less() {
     let engine = Running::spawn_with(&data, &[OsStr::new("--config"), config.as_os_str()]);
     let (mut asked, lane) = (0, |lane: &str| (lane.to_owned(), "memory".to_owned()));
     fill(&engine, 0..200);
-    eventually("all of a small project is held", || searched(&engine, 17, &mut asked) == (vec![], true));
+    eventually("a small project is held completely", || searched(&engine, 17, &mut asked) == (vec![], true));
     fill(&engine, 200..400);
     let words = (vec![lane("vector")], true);
-    eventually("words alone are held", || searched(&engine, 317, &mut asked) == words);
+    eventually("only words are held", || searched(&engine, 317, &mut asked) == words);
     fill(&engine, 400..620);
     let nothing = (vec![lane("vector"), lane("structure")], true);
     eventually("nothing is held", || searched(&engine, 617, &mut asked) == nothing);

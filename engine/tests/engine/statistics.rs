@@ -116,11 +116,11 @@ fn another_project_changes_no_score() {
     fill(&engine, "mine");
     let before = answers(&engine, "mine");
     crowd(&engine);
-    assert_eq!(answers(&engine, "mine"), before, "what comes after");
+    assert_eq!(answers(&engine, "mine"), before, "later contents");
     let other = Running::start(among.path());
     crowd(&other);
     fill(&other, "mine");
-    assert_eq!(answers(&other, "mine"), before, "what was there before");
+    assert_eq!(answers(&other, "mine"), before, "earlier contents");
     // Proves that a difference would be detected.
     put(&other, &json!({"project": "mine", "namespace": ["n"], "key": "more", "value": "one kettle more"}));
     assert_ne!(answers(&other, "mine"), before);
@@ -159,7 +159,7 @@ fn another_project_changes_no_score_where_memory_is_short() {
         all
     };
     // Catalogs follow the log with a delay, and so does the report that there is no budget.
-    crate::process::eventually("no room for all of it", || asked()[0]["degraded"] != Value::Null);
+    crate::process::eventually("no capacity for all of it", || asked()[0]["degraded"] != Value::Null);
     let before = asked();
     crowd(&engine);
     assert_eq!(asked(), before);
@@ -304,10 +304,10 @@ fn a_read_gives_an_item_its_time_again() {
         (until("k"), engine.get("/v1/items?namespace=n&key=k").json()["updated_at"].clone());
     let pause = || std::thread::sleep(std::time::Duration::from_millis(1_600));
     assert_eq!(engine.get("/store/items?namespace=n&key=k").status, 200);
-    assert_eq!(until("k"), first, "it has nearly all of its time");
+    assert_eq!(until("k"), first, "nearly all of its lifetime is left");
     pause();
     assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=false").status, 200);
-    assert_eq!(until("k"), first, "nobody asked for more");
+    assert_eq!(until("k"), first, "no more was requested");
     assert_eq!(engine.get("/store/items?namespace=n&key=k").json()["value"], json!({"a": "kettle"}));
     let second = until("k");
     assert!(second > first, "{second} {first}");
@@ -318,7 +318,7 @@ fn a_read_gives_an_item_its_time_again() {
     let third = until("k");
     assert!(third > second, "{third} {second}");
     let after = engine.get("/v1/items?namespace=n&key=k").json();
-    assert_eq!((&after["version"], &after["updated_at"]), (&json!(1), &updated), "a read is no change");
+    assert_eq!((&after["version"], &after["updated_at"]), (&json!(1), &updated), "a read changes nothing");
     assert_eq!(until("dated"), "2999-01-01T00:00:00Z", "a date is a date");
     assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=maybe").status, 400);
 }

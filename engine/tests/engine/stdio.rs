@@ -22,7 +22,8 @@ fn stdio(arguments: &[&str], lines: &[Value]) -> (Vec<Value>, String, Option<i32
     drop(input);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let replies = said.lines().map(|line| serde_json::from_str(line).expect("only the protocol")).collect();
+    let replies =
+        said.lines().map(|line| serde_json::from_str(line).expect("only protocol messages")).collect();
     (replies, String::from_utf8(output.stderr).unwrap(), output.status.code())
 }
 
@@ -58,7 +59,7 @@ fn a_server_on_stdio_has_an_engine_of_its_own() {
     let (replies, said, code) = stdio(&["--data", directory], &[modern]);
     let found = replies[0]["result"]["content"][0]["text"].as_str().unwrap();
     assert!(code == Some(0) && found.contains("\"total\":1"), "{replies:?} {said}");
-    assert_eq!(stdio(&["--data", directory], &[]).2, Some(0), "nobody said anything");
+    assert_eq!(stdio(&["--data", directory], &[]).2, Some(0), "no output");
     let engine = Running::start(data.path());
     assert_eq!(engine.total("q=stdio"), 1);
     let (replies, said, code) = stdio(&["--data", directory], &conversation());

@@ -156,7 +156,7 @@ fn memories_of_mem0_are_imported_with_their_history() {
     let engine = Running::start(data.path());
     let found = |query: &str| engine.total(&format!("project=ann&{query}"));
     assert_eq!((found("q=Oslo"), found("q=Rome"), found("q=tea"), found("q=dog")), (1, 0, 0, 1));
-    assert_eq!(found("q=Rome&as_of=2025-03-15T00:00:00Z"), 1, "what was true then");
+    assert_eq!(found("q=Rome&as_of=2025-03-15T00:00:00Z"), 1, "valid at that time");
     assert_eq!(found("q=tea&as_of=2025-04-15T00:00:00Z"), 1);
     assert_eq!(found("q=dog&session=r1"), 1);
 }

@@ -83,7 +83,7 @@ fn an_end_that_makes_no_sense_is_refused_with_what_to_do() {
     for (target, body, status, code) in refused {
         let answer = end(&engine, target, "", &body);
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
-        assert!(!answer.json()["error"]["hint"].as_str().unwrap().is_empty(), "what to do: {answer:?}");
+        assert!(!answer.json()["error"]["hint"].as_str().unwrap().is_empty(), "the remedy: {answer:?}");
     }
     let reserved = r#"{"events":[{"type":"memory.invalidated","payload":{}}]}"#;
     assert_eq!(engine.post("/v1/events", "", reserved).status, 400);
@@ -101,7 +101,7 @@ fn an_end_that_makes_no_sense_is_refused_with_what_to_do() {
     assert_eq!(end(&engine, &other, "", &json!({})).status, 201);
     assert_eq!(end(&engine, &other, "", &json!({})).status, 409);
     assert_eq!(engine.total(""), 0);
-    assert_eq!(engine.total("known_at=2"), 2, "nothing is ever gone");
+    assert_eq!(engine.total("known_at=2"), 2, "nothing is ever lost");
     for bad in ["as_of=yesterday", "as_of=5", "known_at=-1", "known_at=then", "known_at=", "min_seq=x"] {
         assert_eq!(engine.get(&format!("/v1/search?{bad}")).status, 400, "{bad}");
         assert_eq!(engine.get(&format!("/v1/memories/{id}?{bad}")).status, 400, "{bad}");

@@ -45,7 +45,7 @@ async fn a_restarted_kubelet_leaves_the_engine_serving() {
              restarts {restarts}"
         );
         ensure!(meanwhile > 0, "nothing was acknowledged while the kubelet was away");
-        ensure!(pod.metadata.uid == before, "the pod is another one");
+        ensure!(pod.metadata.uid == before, "the pod was replaced");
         ensure!(restarts == 0, "the container restarted {restarts} times");
         ensure!(pause < Duration::from_secs(5), "no write was acknowledged for {pause:?}");
         Ok(())

@@ -30,7 +30,7 @@ const SLACK: Duration = Duration::from_secs(1);
 async fn a_restarted_operator_writes_nothing() {
     in_namespace("restart", async |world| {
         if !world.cluster.is_local() {
-            println!("skipped: another cluster's audit log is not at hand");
+            println!("skipped: no access to another cluster's audit log");
             return Ok(());
         }
         for name in ENGINES {
@@ -45,7 +45,7 @@ async fn a_restarted_operator_writes_nothing() {
         pods(world).delete(&old, &DeleteParams::default()).await?;
         let new = leader_other_than(&world.cluster, &old).await?;
         // Two reconciles of each engine, so that the second one would reveal writes of the first.
-        let looks = until("the new operator has looked at every engine", LEADER_LIMIT, async || {
+        let looks = until("the new operator has reconciled every engine", LEADER_LIMIT, async || {
             let looks = metric(&world.cluster, &new, "memory_operator_reconcile_seconds_count").await;
             Ok(looks.filter(|looks| *looks >= 2.0 * ENGINES.len() as f64))
         })
@@ -53,7 +53,7 @@ async fn a_restarted_operator_writes_nothing() {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let activity = audit::operator_activity(mark)?;
         println!(
-            "operator restarted: looks {looks}  writes {}  lists {}  gets {}",
+            "operator restarted: reconciles {looks}  writes {}  lists {}  gets {}",
             activity.writes.len(),
             activity.lists.len(),
             activity.gets.len()

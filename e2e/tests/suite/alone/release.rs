@@ -38,7 +38,7 @@ async fn undisturbed(world: &World, operator: &str, pod: Option<&str>) -> Result
     tokio::time::sleep(Duration::from_secs(12)).await;
     world.ready("notes").await?;
     let now = world.api::<Pod>().get("notes-0").await?.metadata.uid;
-    ensure!(now.as_deref() == pod, "the engine's pod is another one");
+    ensure!(now.as_deref() == pod, "the engine's pod was replaced");
     Ok(())
 }
 
@@ -97,10 +97,10 @@ async fn outlived(world: &World, before: &[Option<String>], memory: &str) -> Res
     ensure!(operator_pods(&world.cluster).await?.is_empty(), "the operator still runs");
     // Enough time for the garbage collector, if it were to delete them.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    ensure!(uids(world).await? == before, "engine, claim or pod are other ones");
+    ensure!(uids(world).await? == before, "engine, claim or pod were replaced");
     let memories = world.memories("notes");
     memories.save("saved without an operator", None).await?;
-    ensure!(memories.read(memory).await?.content == "older than the release", "another memory");
+    ensure!(memories.read(memory).await?.content == "older than the release", "the memory differs");
     Ok(())
 }
 
@@ -123,7 +123,7 @@ async fn a_namespaced_release_stays_in_its_namespace() {
         judged?;
         // The cluster-scoped operator manages the other engine as well.
         let engines: Api<MemoryEngine> = Api::namespaced(world.client.clone(), elsewhere);
-        until("the engine elsewhere is looked after", READY_LIMIT, async || {
+        until("the engine in the other namespace is reconciled", READY_LIMIT, async || {
             Ok(engines.get("notes").await?.status.and_then(|status| status.phase).map(|_| ()))
         })
         .await?;
@@ -142,7 +142,7 @@ async fn scoped(world: &World, elsewhere: &str) -> Result<()> {
     deploy::apply(&world.cluster, &engine.to_string()).await?;
     world.engine("notes").await?;
     let sets: Api<StatefulSet> = Api::namespaced(world.client.clone(), elsewhere);
-    ensure!(sets.get_opt("notes").await?.is_none(), "the engine elsewhere was given a StatefulSet");
+    ensure!(sets.get_opt("notes").await?.is_none(), "the engine in the other namespace has a StatefulSet");
     for (verb, resource) in [
         ("list", "memoryengines.memoryengine.io"),
         ("patch", "memoryengines.memoryengine.io/status"),
@@ -150,8 +150,14 @@ async fn scoped(world: &World, elsewhere: &str) -> Result<()> {
         ("list", "pods"),
         ("get", "configmaps"),
     ] {
-        ensure!(may(world, verb, resource, &world.namespace).await?, "may not {verb} {resource} at home");
-        ensure!(!may(world, verb, resource, elsewhere).await?, "may {verb} {resource} elsewhere");
+        ensure!(
+            may(world, verb, resource, &world.namespace).await?,
+            "no permission to {verb} {resource} in its own namespace"
+        );
+        ensure!(
+            !may(world, verb, resource, elsewhere).await?,
+            "has permission to {verb} {resource} in another namespace"
+        );
     }
     Ok(())
 }
@@ -170,5 +176,8 @@ async fn may(world: &World, verb: &str, resource: &str, namespace: &str) -> Resu
         .header("Content-Type", "application/json")
         .body(serde_json::to_vec(&review)?)?;
     let answer: serde_json::Value = world.client.request(request).await?;
-    answer.pointer("/status/allowed").and_then(serde_json::Value::as_bool).context("no verdict")
+    answer
+        .pointer("/status/allowed")
+        .and_then(serde_json::Value::as_bool)
+        .context("no answer to the access review")
 }

@@ -18,10 +18,13 @@ async fn the_anchor_follows_the_log() {
     in_namespace("anchor-follows", async |world| {
         world.apply("notes", anchored_often()).await?;
         world.ready("notes").await?;
-        ensure!(claim_note(world, "notes").await? == json!({"state": "new"}), "the claim is not called new");
+        ensure!(
+            claim_note(world, "notes").await? == json!({"state": "new"}),
+            "the claim is not recorded as new"
+        );
         ensure!(
             given(world, "notes").await? == json!({"state": "new"}),
-            "the engine is given something else"
+            "the engine received another anchor"
         );
         let pod = world.pod_uid("notes").await?;
         save(world, "notes", "anchored", 3).await?;
@@ -45,7 +48,7 @@ async fn the_anchor_follows_the_log() {
             Ok((other && world.memories("notes").save("after the restart", None).await.is_ok()).then_some(()))
         })
         .await?;
-        ensure!(anchored(world, "notes").await?.size > second.size, "the anchor does not follow any more");
+        ensure!(anchored(world, "notes").await?.size > second.size, "the anchor no longer follows the log");
         Ok(())
     })
     .await;
@@ -53,7 +56,7 @@ async fn the_anchor_follows_the_log() {
 
 async fn delete_engine(world: &World) -> Result<()> {
     world.api::<MemoryEngine>().delete("notes", &DeleteParams::background()).await?;
-    until("the engine has gone", READY_LIMIT, async || {
+    until("the engine is deleted", READY_LIMIT, async || {
         let engine = world.api::<MemoryEngine>().get_opt("notes").await?;
         let pod = world.api::<Pod>().get_opt("notes-0").await?;
         Ok((engine.is_none() && pod.is_none()).then_some(()))
@@ -71,7 +74,10 @@ async fn a_kept_volume_is_adopted_or_refused_and_never_reset() {
         let saved = save(world, "notes", "kept", 3).await?;
         let before = anchored(world, "notes").await?;
         delete_engine(world).await?;
-        ensure!(claim_note(world, "notes").await?["size"].as_i64() == before.size, "the claim forgot");
+        ensure!(
+            claim_note(world, "notes").await?["size"].as_i64() == before.size,
+            "the claim lost its record"
+        );
 
         world.apply("notes", anchored_often()).await?;
         let engine = world.ready("notes").await?;
@@ -94,9 +100,9 @@ async fn nothing_is_known(world: &World, saved: &String) -> Result<()> {
     let message = alarmed(world, "notes", "AnchorMissing").await?;
     ensure!(
         given(world, "notes").await? == json!({"state": "missing"}),
-        "the engine is given something else"
+        "the engine received another anchor"
     );
-    ensure!(claim_note(world, "notes").await.is_err(), "the claim was called something");
+    ensure!(claim_note(world, "notes").await.is_err(), "the claim has a record");
     reads_only(world, Some(saved)).await?;
 
     let health = crate::storage::health(world, "notes").await?;

@@ -34,7 +34,7 @@ async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
         })
         .await?;
     let log = log_of(&engine).cloned().context("a log")?;
-    e2e::wait::until("claim, ConfigMap and engine know the anchor", SOON, async || {
+    e2e::wait::until("claim, ConfigMap and engine have the anchor", SOON, async || {
         let known = [
             claim_note(world, name).await?["size"].as_i64(),
             given(world, name).await?["anchor"]["size"].as_i64(),
@@ -83,8 +83,8 @@ async fn alarmed(world: &World, name: &str, reason: &str) -> Result<String> {
     let pod = surgery::running_since(world, name).await?;
     let message = world.condition(name, "LogIntegrity", "False", reason).await?;
     let took = pod.elapsed();
-    println!("{reason}: said {took:.1?} after the engine was back");
-    ensure!(took < ALARM_LIMIT, "{reason} was said {took:?} after the engine was back");
+    println!("{reason}: reported {took:.1?} after the engine was back");
+    ensure!(took < ALARM_LIMIT, "{reason} was reported {took:?} after the engine was back");
     world.condition(name, "Ready", "False", reason).await?;
     world.condition(name, "Stalled", "True", reason).await?;
     Ok(message)

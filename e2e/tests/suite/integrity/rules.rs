@@ -155,7 +155,7 @@ async fn the_api_server_guards_the_anchor() {
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": KIND, "metadata": {"name": "notes"}, "spec": {},
         });
         let made: DynamicObject = serde_json::from_value(engine)?;
-        e2e::wait::until("the definition is served", SOON, async || {
+        e2e::wait::until("the CRD is served", SOON, async || {
             Ok(Some(api(world).create(&Default::default(), &made).await?))
         })
         .await?;
@@ -175,7 +175,7 @@ async fn guarded(world: &World) -> Result<()> {
     }
     for (status, says) in refused() {
         let message = refusal(replaced(world, &status).await).with_context(|| status.to_string())?;
-        ensure!(message.contains(says), "{status}: the refusal does not say `{says}`: {message}");
+        ensure!(message.contains(says), "{status}: the refusal does not contain `{says}`: {message}");
     }
     for wipe in
         [Value::Null, json!({"log": null}), json!({"log": {"size": null}}), json!({"log": {"size": 1}})]

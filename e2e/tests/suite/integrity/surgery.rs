@@ -19,7 +19,7 @@ pub(super) async fn hold(world: &World, name: &str) -> Result<()> {
     let mut spec = anchored_often();
     spec["writer"]["nodeSelector"] = json!({"no-such": "node"});
     world.apply(name, spec).await?;
-    until("the engine's pod has gone", READY_LIMIT, async || {
+    until("the engine's pod is deleted", READY_LIMIT, async || {
         let pod = world.api::<Pod>().get_opt(&format!("{name}-0")).await?;
         Ok(pod.is_none_or(|pod| node_of(&pod).is_none()).then_some(()))
     })
@@ -36,7 +36,7 @@ pub(super) async fn operate(world: &World, claims: &[&str], commands: &str) -> R
     let said = world.shell(SURGEON, "shell", &format!("set -e; {commands}")).await;
     let pods = world.api::<Pod>();
     pods.delete(SURGEON, &DeleteParams::default().grace_period(0)).await?;
-    until("the surgeon has gone", READY_LIMIT, async || {
+    until("the surgery pod is deleted", READY_LIMIT, async || {
         Ok(pods.get_opt(SURGEON).await?.is_none().then_some(()))
     })
     .await?;

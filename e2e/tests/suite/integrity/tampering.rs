@@ -94,7 +94,8 @@ async fn a_volume_that_is_not_what_it_was_is_told_apart() {
 pub(super) async fn reads_only(world: &World, id: Option<&String>) -> Result<()> {
     let memories = world.memories("notes");
     if let Some(id) = id {
-        until("what verifies is read", READY_LIMIT, async || Ok(Some(memories.read(id).await?))).await?;
+        until("events that verify are readable", READY_LIMIT, async || Ok(Some(memories.read(id).await?)))
+            .await?;
     }
     let body = serde_json::to_vec(&memory("refused"))?;
     until("a write is refused by the engine itself", READY_LIMIT, async || {
@@ -104,7 +105,7 @@ pub(super) async fn reads_only(world: &World, id: Option<&String>) -> Result<()>
         Ok((written || refused).then_some(refused))
     })
     .await
-    .and_then(|refused| if refused { Ok(()) } else { Err(anyhow::anyhow!("written to all the same")) })
+    .and_then(|refused| if refused { Ok(()) } else { Err(anyhow::anyhow!("the write was accepted")) })
 }
 
 fn accepting(size: u64, root: &str) -> serde_json::Value {
@@ -176,6 +177,6 @@ async fn recorded(world: &World, given_up: Option<i64>) -> Result<()> {
     }
     let page: EventPage = world.memories("notes").get("/v1/events?limit=100").await?;
     let marks: Vec<_> = page.events.iter().filter(|event| event.kind == "log.rollback_accepted").collect();
-    ensure!(marks.len() == 1, "{} marks in the log", marks.len());
+    ensure!(marks.len() == 1, "{} records in the log", marks.len());
     Ok(())
 }
