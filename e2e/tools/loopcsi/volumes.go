@@ -180,7 +180,7 @@ func format(ctx context.Context, path string, size int64, fs string) error {
 	}
 	mkfs := []string{"mkfs.ext4", "-q", "-F", unfinished}
 	if fs == "xfs" {
-		mkfs = []string{"mkfs.xfs", "-q", "-f", "--unsupported", unfinished} // below 300 MiB it wants to be told twice
+		mkfs = []string{"mkfs.xfs", "-q", "-f", "--unsupported", unfinished} // --unsupported: required below 300 MiB
 	}
 	if _, err := run(ctx, mkfs...); err != nil {
 		return err
