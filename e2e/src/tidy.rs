@@ -115,7 +115,7 @@ fn vague_names(files: &[Source]) -> Vec<String> {
     files
         .iter()
         .filter(|(path, _)| vague(path))
-        .map(|(path, _)| format!("{path}: name it after what it is"))
+        .map(|(path, _)| format!("{path}: name it after its contents"))
         .collect()
 }
 

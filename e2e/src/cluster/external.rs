@@ -47,7 +47,7 @@ pub(super) fn image_hint(kubeconfig: &Path) -> String {
         way(current.as_deref().unwrap_or_default(), image, &archive)
     });
     format!(
-        "Images: `cargo run -p e2e -- images` builds them, and they get there with\n{}",
+        "Images: build them with `cargo run -p e2e -- images`, and load them with\n{}",
         commands.join("\n")
     )
 }

@@ -51,7 +51,7 @@ fn not_running(layout: &Layout) -> String {
     }
     let end = log_tail(layout, "supervisor");
     format!(
-        "cluster {}: the supervisor was ended, and the node with it; `cluster up` starts anew\n{end}",
+        "cluster {}: the supervisor was ended, and the node with it; `cluster up` starts a new one\n{end}",
         layout.name
     )
 }

@@ -83,7 +83,7 @@ impl Supervisor {
         started.into_iter().collect::<Result<Vec<()>>>()?;
         stepped?;
         objects::wait_usable(&self.api, READY_LIMIT).await?;
-        self.milestone("node Ready, volumes and names served");
+        self.milestone("node Ready, volumes and DNS available");
         Ok(())
     }
 

@@ -65,11 +65,11 @@ impl fmt::Display for Broken {
         match self {
             Broken::Lost((client, n)) => write!(f, "lost: request {client}/{n} was acknowledged"),
             Broken::Changed(seq) => {
-                write!(f, "changed: event {seq} was served and is now another one or none")
+                write!(f, "changed: event {seq} was served and is now different or missing")
             }
             Broken::Doubled((client, n)) => write!(f, "doubled: request {client}/{n}"),
             Broken::Half((client, n)) => write!(f, "half a batch: request {client}/{n}"),
-            Broken::Gap(seq) => write!(f, "gap: event {seq} is not where it should be"),
+            Broken::Gap(seq) => write!(f, "gap: event {seq} is out of place"),
         }
     }
 }

@@ -54,7 +54,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("tail dropped, checkpoint and tree left", &["truncated", "corrupt"], |_, data| {
+    ("tail dropped, checkpoint and tree kept", &["truncated", "corrupt"], |_, data| {
         let (name, bytes) = newest(data)?;
         let lines = history::lines(&bytes);
         Ok(fs::write(name, lines[..lines.len() - 2].concat())?)
@@ -85,7 +85,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         })
     }),
     ("volume rolled back", &["truncated"], |stage, data| replace(&stage.older, data)),
-    ("went on from an older copy", &["forked"], |stage, data| replace(&stage.fork, data)),
+    ("continued from an older copy", &["forked"], |stage, data| replace(&stage.fork, data)),
     ("volume of another engine", &["foreign_log"], |stage, data| replace(&stage.foreign, data)),
     ("segment of another engine", &["corrupt"], |stage, data| {
         let foreign =
@@ -108,7 +108,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("line twice", &["corrupt"], |_, data| {
+    ("line duplicated", &["corrupt"], |_, data| {
         edit_lines(data, 1, |lines| {
             lines.insert(2, lines[2].clone());
             Ok(())
@@ -127,13 +127,13 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("payload edited, commitment made again", &["corrupt"], |_, data| {
+    ("payload edited, commitment recomputed", &["corrupt"], |_, data| {
         edit_lines(data, 1, |lines| {
             lines[2] = history::recommitted(&lines[2])?;
             Ok(())
         })
     }),
-    ("seal with other figures", &["corrupt"], |_, data| {
+    ("seal with other counts", &["corrupt"], |_, data| {
         edit(data, |history| history::resealed(history.segment(0)?, |seal| seal.events += 1))
     }),
     ("seal with another root", &["corrupt"], |_, data| {
@@ -151,7 +151,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         fs::copy(&from, data.join("log").join(from.file_name().context("no name")?))?;
         history::distrust(data)
     }),
-    ("compressed segment with one other bit", &["corrupt"], |_, data| {
+    ("compressed segment with one bit flipped", &["corrupt"], |_, data| {
         let path = compressed(data, 0)?;
         let mut bytes = fs::read(&path)?;
         let middle = bytes.len() / 2;
@@ -159,31 +159,31 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         fs::write(path, bytes)?;
         history::distrust(data)
     }),
-    ("compressed segment cut short", &["corrupt"], |_, data| {
+    ("compressed segment truncated", &["corrupt"], |_, data| {
         let path = compressed(data, 0)?;
         let bytes = fs::read(&path)?;
         fs::write(path, &bytes[..bytes.len() / 2])?;
         history::distrust(data)
     }),
-    ("log id changed, all chained anew", &["foreign_log", "corrupt"], |_, data| {
+    ("log id changed, all rechained", &["foreign_log", "corrupt"], |_, data| {
         rewrite(data, |header, _| {
             header.log_id = "0".repeat(32);
             Ok(())
         })
     }),
-    ("event edited, all chained anew", &["rewritten"], |_, data| {
+    ("event edited, all rechained", &["rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines[3] = history::repaid(&lines[3])?;
             Ok(())
         })
     }),
-    ("two events swapped, all chained anew", &["rewritten"], |_, data| {
+    ("two events swapped, all rechained", &["rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines.swap(3, 4);
             Ok(())
         })
     }),
-    ("event removed, all chained anew", &["truncated", "rewritten"], |_, data| {
+    ("event removed, all rechained", &["truncated", "rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines.remove(3);
             Ok(())
@@ -207,12 +207,12 @@ const HEALED: [(&str, Edit); 7] = [
         tree.iter_mut().step_by(7).for_each(|byte| *byte ^= 1);
         Ok(fs::write(data.join("log/tree"), tree)?)
     }),
-    ("tree cut short", |_, data| {
+    ("tree truncated", |_, data| {
         let tree = fs::read(data.join("log/tree"))?;
         Ok(fs::write(data.join("log/tree"), &tree[..tree.len() / 2])?)
     }),
     ("projection removed", |_, data| Ok(fs::remove_dir_all(data.join("projection"))?)),
-    ("files nobody asked for", |_, data| {
+    ("unexpected files", |_, data| {
         fs::create_dir_all(data.join("log/torn"))?;
         fs::write(data.join("log/torn/00000000000000000001-0.bin"), b"{\"event\":")?;
         Ok(fs::write(data.join("log/checkpoint.new"), b"junk")?)
@@ -319,7 +319,7 @@ impl Tampering {
         }
         let alarms = self.false_alarms(&stage)?;
         println!(
-            "{} classes of tampering, {} harmless ones, {wrong} not told as they should be; {} clean starts, {alarms} false alarms",
+            "{} classes of tampering, {} harmless ones, {wrong} with a wrong verdict; {} clean starts, {alarms} false alarms",
             CLASSES.len() - 1,
             HEALED.len(),
             self.opens

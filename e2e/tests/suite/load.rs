@@ -130,7 +130,7 @@ async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
     let report: Value = serde_json::from_str(&report).with_context(|| report.clone())?;
     println!(
         "kills {KILLS}  restarts {restarts}  acknowledged {}  in the log {landed}  lost {}  doubled {}  \
-         answers that were none {}  chain ok {}",
+         failed attempts {}  chain ok {}",
         saved.len(),
         lost.len(),
         doubled.len(),
