@@ -147,7 +147,7 @@ fn a_hundred_questions_are_answered_from_small_contexts_with_citations() {
     assert!(found / count >= RECALL_MIN, "{found}");
     assert!(in_context / count >= RECALL_MIN, "{in_context}");
     assert!(by_words < found, "a search for all words must not answer questions in other words");
-    // The citations resolve in the log.
+    // A citation is the sequence number and the first 12 digits of the hash in the log.
     for (citation, seq) in known.into_iter().take(20) {
         let proof = engine.get(&format!("/v1/log/proof/{seq}")).json();
         assert_eq!(citation, format!("{seq}:{}", &proof["hash"].as_str().unwrap()[..12]));

@@ -18,7 +18,7 @@ fn into(product: &str, from: &Path, data: &Path, more: &[&str]) -> (i32, Value) 
     import(&[&[product, "--from", from, "--data", data], more].concat())
 }
 
-/// Whether the log contains none of the words.
+/// Whether the log does not contain this text.
 fn is_absent(data: &Path, words: &str) -> bool {
     !String::from_utf8_lossy(&fs::read(segment(data)).unwrap()).contains(words)
 }
