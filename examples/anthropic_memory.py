@@ -1,4 +1,4 @@
-"""Gives Claude's memory tool an engine for its files.
+"""Stores the files of Claude's memory tool in an engine.
 
     from anthropic import Anthropic
     from anthropic_memory import EngineMemoryTool
@@ -12,7 +12,7 @@ from anthropic.lib.tools import BetaAbstractMemoryTool, ToolError
 
 
 class EngineMemoryTool(BetaAbstractMemoryTool):
-    """Forwards the six commands to `POST /v1/adapters/anthropic-memory` and answers what the engine says."""
+    """Forwards the six commands to `POST /v1/adapters/anthropic-memory` and returns the engine's answer."""
 
     def __init__(self, url: str, *, project: str | None = None, timeout_s: float = 30.0) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class EngineMemoryTool(BetaAbstractMemoryTool):
     def _run(self, command) -> str:
         body = command.model_dump(mode="json", exclude_none=True)
         response = self._client.post("/v1/adapters/anthropic-memory", json=body)
-        # What the model cannot put right (no such route, a full volume) is no answer for it.
+        # Errors that the model cannot correct (no such route, a full volume) are raised, not sent to the model.
         response.raise_for_status()
         answer = response.json()
         if answer["is_error"]:

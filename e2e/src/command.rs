@@ -1,4 +1,4 @@
-//! Programs run to their end, within a bound, with what they wrote told when they fail.
+//! Runs programs to completion within a time limit. A failure carries the program's output.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
-/// How much of a failed program's output an error carries.
+/// Maximum amount of a failed program's output in an error, in bytes.
 const TOLD_BYTES_MAX: usize = 4000;
 
-/// Runs a program and returns what it wrote to its standard output.
+/// Runs a program and returns its standard output.
 ///
 /// # Errors
-/// It cannot be started, ends with a failure (the message carries the end of its output) or is still running
-/// after `limit`, in which case it is killed.
+/// It cannot be started, it fails (the message carries the end of its output), or it is still running after `limit`, in
+/// which case it is killed.
 pub(crate) async fn run(program: &str, args: &[&str], limit: Duration) -> Result<String> {
     let mut command = Command::new(program);
     command.args(args);
     output(command, limit).await
 }
 
-/// As [`run`], for a command with an environment or a working directory.
+/// Like [`run`], for a command with an environment or a working directory.
 ///
 /// # Errors
 /// As [`run`].
@@ -52,7 +52,7 @@ pub(crate) fn described(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// The last `bytes_max` bytes of a text, from the start of a line.
+/// The last `bytes_max` bytes of a text, cut at the start of a line.
 #[must_use]
 pub(crate) fn tail(text: &str, bytes_max: usize) -> &str {
     let Some(mut cut) = text.len().checked_sub(bytes_max).filter(|cut| *cut > 0) else { return text };

@@ -15,23 +15,23 @@ use crate::steps::Steps;
 
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "memory-system";
-/// Name of the Helm release, and of what it makes.
+/// Name of the Helm release and of the objects it creates.
 pub const RELEASE: &str = "memory-operator";
-/// Pulling images, where they are pulled, is the slow part.
+/// Pulling images, where needed, is the slow part.
 const HELM_LIMIT: Duration = Duration::from_secs(180);
 const KUBECTL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the chart lies.
+/// Path of the chart.
 #[must_use]
 pub fn chart() -> std::path::PathBuf {
     paths::checkout_dir().join("charts/memory-operator")
 }
 
-/// Longest wait for the installation of another process.
+/// Longest wait for an installation that another process runs.
 const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
-/// Makes sure that the operator of this build runs on the cluster; at once when that is so already. Processes that
-/// ask at the same time wait for the first.
+/// Ensures that the operator of this build runs on the cluster. Returns at once if it does. Concurrent processes wait
+/// for the first one.
 ///
 /// # Errors
 /// The images do not build, or Helm fails.
@@ -57,29 +57,31 @@ pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
     if build.is_err() {
         images::build_all(&Steps::start()).await?;
     } else if cluster.is_local() {
-        // Built for another cluster, maybe.
+        // The images may have been built for another cluster.
         images::load_built(&layout, &Steps::start()).await?;
     }
     install(cluster).await?;
-    std::fs::write(mark, build.unwrap_or_default()).context("the mark of an installation")
+    std::fs::write(mark, build.unwrap_or_default()).context("writing the installation mark")
 }
 
-/// Installs or upgrades the operator and waits until it is ready. The namespace enforces Pod Security *restricted*.
+/// Installs or upgrades the operator and waits until it is ready. The namespace enforces the *restricted* Pod Security
+/// level.
 ///
 /// # Errors
-/// Helm fails; the message carries what it wrote.
+/// Helm fails; the message carries its output.
 pub async fn install(cluster: &Cluster) -> Result<()> {
     install_with(cluster, &[]).await
 }
 
-/// As [`install`], with further `--set` values.
+/// Like [`install`], with further `--set` values.
 ///
 /// # Errors
 /// As [`install`].
 pub async fn install_with(cluster: &Cluster, values: &[&str]) -> Result<()> {
     apply(cluster, &restricted_namespace(OPERATOR_NAMESPACE)).await?;
     let chart = chart();
-    let mut args = vec!["upgrade", "--install", RELEASE, chart.to_str().context("a path that is text")?];
+    let mut args =
+        vec!["upgrade", "--install", RELEASE, chart.to_str().context("the path is not valid UTF-8")?];
     args.extend(["--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "150s"]);
     args.extend(["--set", "image.tag=dev", "--set", "engineImage.tag=dev", "--reset-values"]);
     let build = build_annotation();
@@ -92,14 +94,14 @@ pub async fn install_with(cluster: &Cluster, values: &[&str]) -> Result<()> {
     helm(cluster, &args).await.map(|_| ())
 }
 
-/// Says which build the operator's pods are of: the tag stays the same, so that without this a new build under it
-/// would start no new pod.
+/// Pod annotation with the build's digest. The image tag does not change, so without the annotation a new build would
+/// not start new pods.
 fn build_annotation() -> Option<String> {
     let archive = images::built(images::OPERATOR_IMAGE).ok()?;
     Some(format!("podAnnotations.build={}", archive.file_stem()?.to_str()?))
 }
 
-/// A namespace that refuses every pod that is not *restricted*, as YAML.
+/// Manifest of a namespace that enforces the *restricted* Pod Security level, as YAML.
 #[must_use]
 pub fn restricted_namespace(name: &str) -> String {
     format!(
@@ -123,7 +125,7 @@ pub async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
     tool(cluster, "kubectl", args, KUBECTL_LIMIT).await
 }
 
-/// Applies a manifest as `kubectl apply --server-side` does.
+/// Applies a manifest like `kubectl apply --server-side`.
 ///
 /// # Errors
 /// The API server refuses it.
@@ -135,7 +137,7 @@ pub async fn apply(cluster: &Cluster, manifest: &str) -> Result<String> {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().context("a path that is text")
+    path.to_str().context("the path is not valid UTF-8")
 }
 
 async fn tool(cluster: &Cluster, name: &str, args: &[&str], limit: Duration) -> Result<String> {

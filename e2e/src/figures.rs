@@ -1,5 +1,5 @@
-//! What the operator adds to the time of a deployment: engines and bare StatefulSets in turn, in one run, so that a
-//! noisy machine slows both.
+//! Overhead of the operator in deployment time: engines and bare StatefulSets alternate in one run, so that a noisy
+//! machine slows both alike.
 
 use std::time::{Duration, Instant};
 
@@ -21,14 +21,14 @@ use crate::steps::Steps;
 use crate::wait::{condition, until};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// Between two attempts to write to a pod that starts.
+/// Delay between two attempts to write to a starting pod.
 const ATTEMPT: Duration = Duration::from_millis(50);
 const NAMESPACE: &str = "bench-deploy";
-/// The engine whose StatefulSet the bare ones are copies of.
+/// The engine whose StatefulSet the bare ones copy.
 const MODEL: &str = "model";
 const SIZE: &str = "64Mi";
 
-/// One measure of both, in seconds.
+/// One measurement of both, in seconds.
 #[derive(Debug, Default, Clone)]
 pub struct Pair {
     /// Of engines.
@@ -38,7 +38,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Median of the engines by that of the bare ones.
+    /// Median of the engines divided by the median of the bare StatefulSets.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         median(&self.engine) / median(&self.bare)
@@ -52,23 +52,23 @@ impl Pair {
     }
 }
 
-/// The figures of one run.
+/// Results of one run.
 #[derive(Debug, Default, Clone)]
 pub struct Figures {
-    /// From apply to Ready; of a bare one from the creation of its first object to its pod's readiness.
+    /// From apply to Ready; for a bare StatefulSet, from the creation of its first object until its pod is ready.
     pub start: Pair,
     /// From the deletion of the pod to the first write that its successor acknowledges.
     pub back: Pair,
 }
 
 impl Figures {
-    /// As JSON, seconds.
+    /// As JSON, in seconds.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({"apply_to_ready": self.start.json(), "deleted_to_write": self.back.json()})
     }
 
-    /// For people.
+    /// As a readable table.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!("{:<44}{:>9}{:>9}{:>8}\n", "median seconds", "engine", "bare", "ratio");
@@ -93,7 +93,7 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Measures on the cluster in use and prints table and JSON.
+/// Measures on the cluster in use and prints a table and JSON.
 ///
 /// # Errors
 /// The operator cannot be installed, or something did not become ready in time.
@@ -110,7 +110,7 @@ pub async fn run(rounds: usize, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Measures in a namespace that exists.
+/// Measures in an existing namespace.
 ///
 /// # Errors
 /// Something did not become ready in time.
@@ -120,7 +120,7 @@ pub async fn measure(cluster: &Cluster, namespace: &str, rounds: usize, steps: &
         plain_client: cluster.plain_client(),
         namespace: namespace.to_owned(),
     };
-    // Not counted: what is slow only the first time is slow for both.
+    // Not counted: first-time costs affect both.
     bench.start_engine(MODEL).await?;
     let model = bench.model().await?;
     let mut figures = Figures::default();
@@ -170,7 +170,7 @@ struct Bench {
     namespace: String,
 }
 
-/// What a bare StatefulSet is a copy of.
+/// The objects that a bare StatefulSet copies.
 struct Model {
     set: Value,
     claim: Value,
@@ -206,7 +206,7 @@ impl Bench {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// The objects that the operator made for the model, without what makes them its own.
+    /// The objects that the operator created for the model, without their identifying fields.
     async fn model(&self) -> Result<Model> {
         let set = self.api::<StatefulSet>().get(MODEL).await?;
         let claim = self.api::<PersistentVolumeClaim>().get(&format!("{MODEL}-data")).await?;
@@ -220,7 +220,7 @@ impl Bench {
         Ok(Model { set: set_spec, claim: claim_spec })
     }
 
-    /// Seconds from the creation of the first object to the pod's readiness.
+    /// Seconds from the creation of the first object until the pod is ready.
     async fn start_bare(&self, name: &str, model: &Model) -> Result<f64> {
         let labels = json!({"app": name});
         let port = json!([{"name": "http", "port": 8080, "targetPort": "http"}]);
@@ -270,7 +270,7 @@ impl Bench {
     async fn delete_pod(&self, name: &str) -> Result<f64> {
         let (pods, pod) = (self.api::<Pod>(), format!("{name}-0"));
         let memories = Memories::of(&self.plain_client, &self.namespace, name);
-        // A pod is ready a moment before its Service leads there.
+        // A pod becomes ready shortly before its Service routes to it.
         until("a write before the deletion", LIMIT, async || {
             memories.save("before the pod was deleted", Some("before")).await.map(Some)
         })
@@ -280,7 +280,7 @@ impl Bench {
         pods.delete(&pod, &DeleteParams::default()).await?;
         let written = async {
             loop {
-                // The old pod answers while it drains: its answers are not counted.
+                // The old pod answers while it drains; its answers are not counted.
                 let now = pods.get_opt(&pod).await?;
                 if now.is_some_and(|now| now.metadata.uid != before)
                     && memories.save("after the pod was deleted", Some("after")).await.is_ok()
@@ -290,11 +290,11 @@ impl Bench {
                 tokio::time::sleep(ATTEMPT).await;
             }
         };
-        tokio::time::timeout(LIMIT, written).await.with_context(|| format!("{pod} took no write"))??;
+        tokio::time::timeout(LIMIT, written).await.with_context(|| format!("{pod} accepted no write"))??;
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// Deletes what was started, so that each start finds the cluster as the one before did.
+    /// Deletes what was started, so that each start finds the same state of the cluster.
     async fn remove(&self, kind: Kind, name: &str) -> Result<()> {
         let params = DeleteParams::background();
         match kind {
@@ -311,7 +311,7 @@ impl Bench {
         let uid = claims.get(&name).await?.metadata.uid.context("a claim without a uid")?;
         claims.delete(&name, &params).await?;
         let gone = await_condition(claims, &name, conditions::is_deleted(&uid));
-        tokio::time::timeout(LIMIT, gone).await.with_context(|| format!("{name} stays"))??;
+        tokio::time::timeout(LIMIT, gone).await.with_context(|| format!("{name} is not removed"))??;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! The local one-node Kubernetes, the images that run on it, and the tests of what is deployed there.
+//! The local one-node Kubernetes cluster, the images that run on it, and the tests of the deployed system.
 //!
-//! `cargo run -p e2e -- cluster up` makes everything it needs: Debian packages, the pinned Go programs (built
-//! once per machine), certificates, network, node. What it makes lies in [`paths`], never in the checkout.
+//! `cargo run -p e2e -- cluster up` prepares everything it needs: Debian packages, the pinned Go programs (built once
+//! per machine), certificates, network, node. Its files lie in [`paths`], never in the checkout.
 
 pub mod cluster;
 mod command;

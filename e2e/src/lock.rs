@@ -1,4 +1,4 @@
-//! A lock between processes, held by an open file: it ends with the process, however that ends.
+//! A lock between processes, held by an open file, so that it is released however the process ends.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -13,10 +13,10 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits at most `limit`; says once that `other` holds it.
+    /// Waits at most `limit`; prints once that `other` holds the lock.
     ///
     /// # Errors
-    /// The file cannot be made, or the lock was not free in time.
+    /// The file cannot be created, or the lock was not free in time.
     pub(crate) async fn acquire(path: &Path, limit: Duration, other: &str) -> Result<Self> {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         let file = File::create(path).with_context(|| format!("lock file {}", path.display()))?;
@@ -30,7 +30,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error).context("locking"),
             }
             if !said {
-                eprintln!("waiting: {other} is at work");
+                eprintln!("waiting for {other}");
                 said = true;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -26,14 +26,14 @@ enum What {
     Tools,
     /// Build the container images, and load them if the cluster is up
     Images,
-    /// Show the main job: cluster, operator, an engine, memories that survive a kill
+    /// Demonstrate the main use case: cluster, operator, an engine, memories that survive a kill
     Demo,
-    /// Do the worst to an engine, and hold its log against what its clients were promised
+    /// Inject faults into an engine, and verify its log against what its clients were promised
     Faults {
         #[command(subcommand)]
         what: faults::Faults,
     },
-    /// Measure, with the peer in the same run
+    /// Measure, with a peer in the same run
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -42,9 +42,10 @@ enum What {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Apply to Ready, and pod deleted to first acknowledged write: engines and bare StatefulSets in turn
+    /// Time from apply to Ready, and from pod deletion to the first acknowledged write: engines and bare StatefulSets
+    /// alternate
     Deploy {
-        /// Engines, and as many bare StatefulSets
+        /// Number of engines, and of bare StatefulSets
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
         rounds: u16,
     },
@@ -52,17 +53,18 @@ enum Bench {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start a fresh cluster, unless one is up and well
+    /// Start a fresh cluster, unless one is up and healthy
     Up,
-    /// End the cluster; its logs stay
+    /// Stop the cluster; its logs stay
     Down,
-    /// How the cluster is, with the last log lines of what is unwell; fails unless all is well
+    /// Show the state of the cluster, with the last log lines of unhealthy components; fails unless everything is
+    /// healthy
     Status,
     /// Load an image: an archive, or the name of one that `images` built
     Load { image: String },
     /// Print the path of the kubeconfig
     Kubeconfig,
-    /// End a component, such as kubelet, and start it again
+    /// Restart a component, such as kubelet
     Restart { component: String },
     #[command(hide = true)]
     NodeInit,
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
 
 fn run(what: What) -> Result<ExitCode> {
     if let What::Cluster { verb: Verb::NodeInit } = what {
-        // Process 1 of the node has one thread: it waits for whatever child ends.
+        // Process 1 of the node is single-threaded: it waits for any child to end.
         return cluster::node_init().map(|()| ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -107,7 +109,7 @@ async fn run_cluster(verb: Verb, steps: &Steps) -> Result<ExitCode> {
         Verb::Down => {
             let was = cluster::down().await?;
             steps.say(if was {
-                "the cluster is down; nothing of it is left but its logs"
+                "the cluster is down; only its logs are left"
             } else {
                 "there was no cluster"
             });

@@ -1,5 +1,5 @@
-//! The memory API of an engine on a cluster, reached through the API server's service proxy: the same on any cluster,
-//! with no port to forward.
+//! Client for an engine's memory API, reached through the API server's service proxy: it works on any cluster and needs
+//! no port forwarding.
 
 use anyhow::{Context as _, Result, bail};
 use engine_core::wire::{LogHead, MemoryView, SaveMemory, Saved, SearchAnswer};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Longest wait for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// One engine's API.
+/// The API of one engine.
 #[derive(Clone)]
 pub struct Memories {
     client: Client,
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Memories {
     }
 }
 
-/// An answer, whatever its status.
+/// An answer with any status.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -36,20 +36,21 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as a value, if the status says success.
+    /// Parses the body if the status is a success.
     ///
     /// # Errors
-    /// Another status, or another form; the message carries the body.
+    /// Another status, or a body of another form; the message carries the body.
     pub fn success<T: DeserializeOwned>(&self) -> Result<T> {
         if !(200..300).contains(&self.status) {
             bail!("status {}: {}", self.status, self.body);
         }
-        serde_json::from_str(&self.body).with_context(|| format!("an answer of another form: {}", self.body))
+        serde_json::from_str(&self.body)
+            .with_context(|| format!("unexpected form of the answer: {}", self.body))
     }
 }
 
 impl Memories {
-    /// The API behind a Service, by a client that hands on what is answered.
+    /// The API behind a Service, through a client that does not retry.
     #[must_use]
     pub fn of(client: &Client, namespace: &str, engine: &str) -> Self {
         let base = format!("/api/v1/namespaces/{namespace}/services/{engine}:8080/proxy");
@@ -81,7 +82,7 @@ impl Memories {
     /// Reads one document.
     ///
     /// # Errors
-    /// No answer, or none that says success.
+    /// No answer, or a status other than success.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.send("GET", path, None, Vec::new()).await?.success()
     }
@@ -89,7 +90,7 @@ impl Memories {
     /// Sends one document.
     ///
     /// # Errors
-    /// No answer, or none that says success.
+    /// No answer, or a status other than success.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -99,7 +100,7 @@ impl Memories {
         self.send("POST", path, key, serde_json::to_vec(body)?).await?.success()
     }
 
-    /// Saves a memory; the answer means that it is durable.
+    /// Saves a memory; success means that it is durable.
     ///
     /// # Errors
     /// It was not acknowledged.
@@ -110,12 +111,12 @@ impl Memories {
     /// Reads a memory.
     ///
     /// # Errors
-    /// It is not there.
+    /// It does not exist.
     pub async fn read(&self, id: &str) -> Result<MemoryView> {
         self.get(&format!("/v1/memories/{id}")).await
     }
 
-    /// Searches; `words` must not need encoding.
+    /// Searches; `words` must not need URL encoding.
     ///
     /// # Errors
     /// The search was not answered.
@@ -123,7 +124,7 @@ impl Memories {
         self.get(&format!("/v1/search?mode=lexical&q={}&limit=100", words.replace(' ', "+"))).await
     }
 
-    /// The position of the log.
+    /// The head of the log.
     ///
     /// # Errors
     /// The engine did not answer.
@@ -132,7 +133,7 @@ impl Memories {
     }
 }
 
-/// A memory with nothing but its content.
+/// A save request with only a content.
 #[must_use]
 pub fn memory(content: &str) -> SaveMemory {
     SaveMemory {

@@ -1,4 +1,4 @@
-//! The Debian packages a cluster, its images and the fault campaigns need.
+//! The Debian packages that a cluster, its images and the fault campaigns need.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::process::Command;
 use crate::command;
 use crate::steps::Steps;
 
-/// A package, and files of which one shows that it (or another source of the same program) is installed.
+/// A package, and files that show that it (or another source of the same program) is installed; one of them is enough.
 pub(crate) type Package = (&'static str, &'static [&'static str]);
 
-/// What the cluster and its images need.
+/// Packages for the cluster and its images.
 pub(crate) const CLUSTER: [Package; 8] = [
     ("runc", &["/usr/sbin/runc", "/usr/bin/runc"]),
     ("containernetworking-plugins", &["/usr/lib/cni/bridge"]),
@@ -24,7 +24,7 @@ pub(crate) const CLUSTER: [Package; 8] = [
     ("mmdebstrap", &["/usr/bin/mmdebstrap"]),
 ];
 
-/// Package lists from a slow mirror take their time; a hang must still end.
+/// Package lists from a slow mirror take a long time; a hang must still end.
 const APT_LIMIT: Duration = Duration::from_secs(600);
 
 /// Installs what is missing.

@@ -1,4 +1,4 @@
-//! Where things lie on this machine. Nothing is ever written into the checkout.
+//! Paths on this machine. Nothing is ever written into the checkout.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ pub fn cache_dir() -> PathBuf {
     base_dir("XDG_CACHE_HOME", ".cache").join("memoryengine")
 }
 
-/// What a running cluster writes. `${XDG_STATE_HOME:-$HOME/.local/state}/memoryengine`.
+/// State of a running cluster. `${XDG_STATE_HOME:-$HOME/.local/state}/memoryengine`.
 #[must_use]
 pub fn state_dir() -> PathBuf {
     base_dir("XDG_STATE_HOME", ".local/state").join("memoryengine")
 }
 
-/// The checkout: the tool modules and the Containerfile are read there. The one cargo runs this from; without cargo,
-/// the one it was compiled from. They differ where two checkouts share a target folder: cargo does not compile anew
-/// for that.
+/// The checkout, from which the tool modules and the Containerfile are read: the one cargo runs this from, or without
+/// cargo the one it was compiled from. They differ when two checkouts share a target folder, because cargo does not
+/// recompile for that.
 #[must_use]
 pub fn checkout_dir() -> PathBuf {
     let member = env::var_os("CARGO_MANIFEST_DIR")
@@ -26,7 +26,7 @@ pub fn checkout_dir() -> PathBuf {
     member.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The freedesktop rule: the variable when it is an absolute path, else a folder below the home.
+/// The freedesktop rule: the variable if it is an absolute path, else a folder below the home directory.
 fn base_dir(variable: &str, below_home: &str) -> PathBuf {
     let given = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);

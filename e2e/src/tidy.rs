@@ -1,6 +1,6 @@
-//! What the compiler and clippy do not see: sizes, names, arrows between crates, copies, documentation.
+//! Checks beyond the compiler and clippy: file sizes, names, dependencies between crates, copies, documentation.
 //!
-//! A rule is a function from texts to faults, so that each can be shown a bad example.
+//! A rule is a function from texts to faults, so that each can be tested with a bad example.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,19 +10,19 @@ use serde_json::Value;
 
 use crate::paths::checkout_dir;
 
-/// A file by its path below the checkout, and its text.
+/// A file's path below the checkout, and its text.
 type Source = (String, String);
 
-/// Files may be this long; what is longer is about more than one thing.
+/// Maximum lines of a file; a longer file covers more than one topic.
 const FILE_LINES_MAX: usize = 500;
-/// Longer files: path, lines it may have, why. The figure may only fall.
+/// Longer files: path, permitted lines, reason. The permitted number may only fall.
 const LONG_FILES: [(&str, usize, &str); 0] = [];
-/// Names that say nothing about what is inside.
+/// Names that do not describe their contents.
 const VAGUE: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manager", "managers", "misc"];
-/// Marks of unfinished code, put together here so that this file does not hold them.
+/// Markers of unfinished code, concatenated here so that this file does not contain them.
 const UNFINISHED: [&str; 3] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("db", "g!(")];
 
-/// What each crate may use of ours, and whether it is pure.
+/// The crates of this workspace that each crate may use, and whether it is pure.
 const CRATES: [(&str, &[&str], bool); 6] = [
     ("crds", &[], true),
     ("engine/core", &[], true),
@@ -32,8 +32,8 @@ const CRATES: [(&str, &[&str], bool); 6] = [
     ("e2e", &["crds", "engine-core"], false),
 ];
 const OURS: [&str; 6] = ["crds", "engine-core", "memory-engine", "operator-core", "memory-operator", "e2e"];
-/// All that a pure crate may use: no runtime, client, database, clock or random source is among them. `regex` searches
-/// in linear time, whatever the text.
+/// All dependencies that a pure crate may use. They contain no runtime, client, database, clock or random source.
+/// `regex` searches in linear time for any text.
 const PURE: [&str; 19] = [
     "base64",
     "ed25519-dalek",
@@ -60,7 +60,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(checkout_dir().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file with this ending, hidden folders and build output aside.
+/// Every file with this extension, except in hidden folders and build output.
 fn sources(ending: &str) -> Vec<Source> {
     fn walk(dir: &Path, ending: &str, found: &mut Vec<Source>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -107,7 +107,7 @@ fn files_are_about_one_thing() {
     assert_none(&long_files(&sources(".rs"), &LONG_FILES));
     let long = source("a.rs", &"\n".repeat(FILE_LINES_MAX + 1));
     assert_eq!(long_files(std::slice::from_ref(&long), &[]).len(), 1);
-    assert_none(&long_files(&[long], &[("a.rs", FILE_LINES_MAX + 1, "an example")]));
+    assert_none(&long_files(&[long], &[("a.rs", FILE_LINES_MAX + 1, "the example")]));
 }
 
 fn vague_names(files: &[Source]) -> Vec<String> {
@@ -115,7 +115,7 @@ fn vague_names(files: &[Source]) -> Vec<String> {
     files
         .iter()
         .filter(|(path, _)| vague(path))
-        .map(|(path, _)| format!("{path}: name it after what it is"))
+        .map(|(path, _)| format!("{path}: name it after its contents"))
         .collect()
 }
 
@@ -141,7 +141,7 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// The dependencies of a manifest: whether for tests, name, the whole line.
+/// The dependencies of a manifest: whether it is a dev-dependency, its name, the complete line.
 fn dependencies(manifest: &str) -> Vec<(bool, &str, &str)> {
     let mut section = "";
     let mut found = Vec::new();
@@ -208,7 +208,7 @@ fn copies_of_the_definition_are_current() {
     }
 }
 
-/// Values of `key:` in a YAML text, quotes taken off.
+/// Values of `key:` in a YAML text, without quotes.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let after = |line: &'a str| line.trim_start().strip_prefix(key)?.strip_prefix(':').map(str::trim);
     text.lines().filter_map(after).map(|value| value.trim_matches('"')).collect()
@@ -230,7 +230,7 @@ fn chart_and_kustomize_carry_the_version_of_the_crates() {
     assert_eq!(values("a: \"1\"\nab: 2\n  a: 3", "a"), ["1", "3"]);
 }
 
-/// Paths of everything a person can write, lists as `[]`, free maps not entered.
+/// Paths of all fields that a user can set; lists as `[]`, maps with free keys not entered.
 fn leaves(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
     match (schema.get("properties"), schema.get("items")) {
         (Some(Value::Object(properties)), _) => {
@@ -241,7 +241,7 @@ fn leaves(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The same paths of what somebody wrote; `free` are maps whose keys are anybody's.
+/// The same paths in a written resource; `free` are maps whose keys are arbitrary.
 fn written(path: &str, value: &Value, free: &BTreeSet<String>, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) if !free.contains(path) => {
@@ -273,7 +273,7 @@ fn variants<'a>(text: &'a str, name: &str) -> BTreeSet<&'a str> {
     words.filter_map(|line| line.strip_suffix(',')).collect()
 }
 
-/// What the rows of the tables below a heading begin with.
+/// First columns of the rows of the tables below a heading.
 fn rows<'a>(text: &'a str, heading: &str) -> BTreeSet<&'a str> {
     let start = format!("\n## {heading}\n");
     let section =
@@ -297,7 +297,7 @@ fn every_condition_and_reason_is_documented() {
     assert_eq!(rows("\n## A\n| x |\n| `B` | y |\n## Z\n| `C` |", "A"), BTreeSet::from(["B"]));
 }
 
-/// Links to files that are not there, and paths in code marks that are not there.
+/// Links to missing files, and missing paths in code marks.
 fn dead_ends(pages: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut faults = Vec::new();
     for (page, text) in pages {
@@ -312,7 +312,7 @@ fn dead_ends(pages: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String> {
     faults
 }
 
-/// Whether something in code marks is meant as a path of this repository.
+/// Whether text in code marks is a path of this repository.
 fn is_path(code: &str) -> bool {
     let top = ["crds", "operator", "engine", "e2e", "charts", "config", "docs", ".ci"];
     let plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
@@ -327,7 +327,7 @@ fn documentation_leads_somewhere() {
     assert_none(&dead_ends(&[page], |path| ["docs/b.md", "crds/src", "docs/FOO.md"].contains(&path)));
 }
 
-/// Tests that the last column of a table names and that are in no source.
+/// Tests that the last column of a table names but no source contains.
 fn missing_tests(table: &str, code: &[Source]) -> Vec<String> {
     let columns =
         table.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit('|').nth(1));

@@ -1,4 +1,4 @@
-//! Waiting for something to be the case, always within a bound.
+//! Waiting for a condition, always within a limit.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Asks again and again until there is an answer.
+/// Polls until there is an answer.
 ///
 /// # Errors
-/// There was none within `limit`; the message says what was waited for and the last failure.
+/// There was none within `limit`; the message names what was awaited and the last failure.
 pub async fn until<T>(
     what: &str,
     limit: Duration,
@@ -34,7 +34,7 @@ pub async fn until<T>(
     }
 }
 
-/// One condition of an engine.
+/// One status condition of an engine.
 #[must_use]
 pub fn condition<'a>(engine: &'a MemoryEngine, kind: &str) -> Option<&'a Condition> {
     engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind)

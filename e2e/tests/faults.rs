@@ -1,9 +1,9 @@
-//! Short runs of the fault campaigns, each with the control that shows that it would notice. docs/guide/faults.md has
-//! the long ones. They need root, for file systems and namespaces of their own.
+//! Short runs of the fault campaigns, each with a control that proves the campaign detects faults. docs/guide/faults.md
+//! describes the long runs. They need root, to create file systems and namespaces.
 
 use std::process::Command;
 
-/// Runs `e2e faults …`, which answers for its own verdict and cleans up after itself.
+/// Runs `e2e faults …`, which determines the verdict and cleans up after itself.
 #[track_caller]
 fn check(arguments: &str) {
     if !rustix::process::geteuid().is_root() {
@@ -15,7 +15,7 @@ fn check(arguments: &str) {
         .arg("faults")
         .args(words)
         .output()
-        .expect("the program was built with this test");
+        .expect("the program is built together with this test");
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(
@@ -61,13 +61,13 @@ fn failing_syncs_that_are_ignored_are_noticed() {
     check("errno --control --sample 12");
 }
 
-/// Three hundred starts on an untouched log are its control: none of them is called anything else.
+/// The control is three hundred starts on an untouched log: none of them may report a fault.
 #[test]
 fn tampering_is_told_by_its_kind() {
     check("tamper --opens 300");
 }
 
-/// A planted fault is among them, and is found.
+/// One target has a planted fault, which must be found.
 #[test]
 fn no_parser_breaks_its_promise() {
     check("fuzz --seconds 5");

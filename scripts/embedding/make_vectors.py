@@ -18,7 +18,7 @@ from wordpiece import WordPiece
 
 
 FIXTURE = DATA.parent / "core" / "tests" / "fixtures" / "embedding" / "vectors.json"
-# How many of the texts, from the first, also get the start of their vector.
+# Number of texts, from the first, that also get the start of their vector.
 WITH_VECTOR, PARTS = 24, 8
 TEXTS = [
     "The deploy failed because the volume was full.",
@@ -69,7 +69,7 @@ TEXTS = [
 
 
 def vector(ids, rows):
-    """Unweighted mean of the rows, length 1: the start of it, in float32. Nothing for no token."""
+    """Unweighted mean of the rows, normalised to length 1: its first components, in float32. Zeros without tokens."""
     if not ids:
         return [0.0] * PARTS
     mean = rows[ids].astype(np.float64).mean(0)
@@ -94,7 +94,7 @@ def main():
     if "--check" not in sys.argv:
         FIXTURE.write_text(made)
     elif FIXTURE.read_text() != made:
-        sys.exit(f"{FIXTURE} differs from what is made anew")
+        sys.exit(f"{FIXTURE} differs from the computed vectors")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""BERT uncased WordPiece in plain Python: what the engine's own tokenizer does, for the scripts here and for learn.py.
+"""BERT uncased WordPiece in plain Python: the same as the engine's own tokenizer, for the scripts here and for
+learn.py.
 
 make_vectors.py proves it equal to the model's real tokenizer on every text of the test vectors.
 """
@@ -22,7 +23,7 @@ def _is_punctuation(char):
 
 
 def normalize(text):
-    """Control characters gone, white space to blanks, Han characters apart, accents gone, lower case."""
+    """Removes control characters and accents, maps white space to blanks, separates Han characters, lower-cases."""
     kept = []
     for char in text:
         if char in "\t\n\r" or char.isspace() and not unicodedata.category(char).startswith("C"):
@@ -38,7 +39,7 @@ def normalize(text):
 
 
 def words(text):
-    """Pieces between white space, punctuation marks each alone."""
+    """Splits at white space; each punctuation mark is a separate word."""
     found, word = [], []
     for char in normalize(text):
         if char.isspace() or _is_punctuation(char):
@@ -53,7 +54,7 @@ def words(text):
 
 
 class WordPiece:
-    """Longest match first over a vocabulary of one token a line, whose number is the line's."""
+    """Longest match first over a vocabulary with one token per line; the line number is the token number."""
 
     def __init__(self, vocabulary):
         with open(vocabulary, encoding="utf-8") as lines:
@@ -62,7 +63,7 @@ class WordPiece:
         self.cache = {}
 
     def word(self, word):
-        """Token numbers of one word: [UNK] alone if any part of it is in no token."""
+        """Token numbers of one word: only [UNK] if any part of it matches no token."""
         unknown = [self.numbers[UNKNOWN]]
         if len(word) > WORD_CHARS_MAX:
             return unknown

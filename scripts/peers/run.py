@@ -1,4 +1,6 @@
-"""Runs others' suites against an engine and says what passed, what differs and why. See README.md beside this file."""
+"""Runs the test suites of other products against an engine and reports what passed, what differs and why. See
+README.md.
+"""
 
 import argparse
 import fnmatch
@@ -16,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-# How long a suite, a test of one and the start of an engine may take, seconds.
+# Time limits in seconds for a suite, for one of its tests, and for the start of an engine.
 SUITE_S = 900
 TEST_S = 60
 START_S = 60
@@ -26,7 +28,7 @@ START_S = 60
 class Suite:
     name: str
     title: str
-    # Where it is in the copies, and what of it is run.
+    # Its folder in the local copies, and the files to run.
     folder: str
     files: list
     run: object
@@ -34,7 +36,7 @@ class Suite:
 
 
 class Engine:
-    """An engine of its own on loopback, with an empty volume."""
+    """A separate engine on loopback, with an empty volume."""
 
     def __init__(self, program):
         self.data = tempfile.mkdtemp(prefix="peers-engine-")
@@ -53,14 +55,14 @@ class Engine:
             raise SystemExit("the engine does not serve")
         timer.cancel()
         threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
-        # Nothing is asked before it is ready.
+        # Send no request before the engine is ready.
         for _ in range(START_S * 10):
             try:
                 urllib.request.urlopen(f"http://{said['admin_listen']}/readyz", timeout=5)
                 return
             except OSError:
                 threading.Event().wait(0.1)
-        raise SystemExit("the engine does not get ready")
+        raise SystemExit("the engine does not become ready")
 
     def stop(self):
         self.process.terminate()
@@ -69,7 +71,7 @@ class Engine:
 
 
 def python_suite(suite, source, work, options):
-    """A suite of pytest; test files are copied, so that nothing is written beside the originals."""
+    """Runs a pytest suite; test files are copied, so that nothing is written beside the originals."""
     for name in suite.files:
         target = work / "tests" / Path(name).name
         target.parent.mkdir(exist_ok=True)
@@ -170,7 +172,7 @@ SUITES = [
 
 
 def judge(suite, expected):
-    """Beside each test what was expected of it: nothing, a difference, or that it cannot be carried over."""
+    """Compares each test with its expectation: none, a documented difference, or not applicable."""
     used, judged = set(), {"passed": [], "untouched": [], "difference": [], "cannot": [], "failed": [], "stale": []}
     for name, (outcome, message) in suite.results.items():
         rule = next((pattern for pattern in expected if fnmatch.fnmatchcase(name, pattern)), None)
@@ -183,7 +185,7 @@ def judge(suite, expected):
             continue
         else:
             judged["failed"].append(f"{name}: {' '.join(message)}" if message else name)
-    # What differs no longer is to be taken off the list.
+    # A listed difference that no longer occurs must be removed from the list.
     judged["stale"] = [pattern for pattern in expected if pattern not in used]
     return judged
 
@@ -210,7 +212,7 @@ def section(suite, judged, expected):
 
 
 def write_report(path, lines):
-    """Between the marks; what others wrote around them stays."""
+    """Writes between the marks; the text around them stays."""
     begin, end = "<!-- peers: begin -->", "<!-- peers: end -->"
     text = path.read_text()
     before, rest = text.split(begin)
@@ -224,7 +226,7 @@ def main():
     parser.add_argument("--engine", type=Path, required=True, help="the program memory-engine")
     parser.add_argument("--modules", type=Path, required=True, help="given by run.sh")
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES])
-    parser.add_argument("--report", type=Path, help="file whose section is written anew; default none")
+    parser.add_argument("--report", type=Path, help="file whose section is rewritten; default none")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     options.engine = options.engine.resolve()
@@ -235,7 +237,7 @@ def main():
             continue
         source = options.sources / suite.folder
         if not source.exists():
-            raise SystemExit(f"{source} is missing: README.md says what is to be copied there")
+            raise SystemExit(f"{source} is missing: README.md lists what to copy there")
         with tempfile.TemporaryDirectory(prefix="peers-") as work:
             suite.results = suite.run(suite, source, Path(work), options)
         rules = expected.get(suite.name, {})
@@ -248,7 +250,7 @@ def main():
         for name in judged["failed"]:
             print(f"  failed: {name}")
         for pattern in judged["stale"]:
-            print(f"  passes now, take it off expected.json: {pattern}")
+            print(f"  passes now, remove it from expected.json: {pattern}")
     if options.report:
         write_report(options.report, lines)
     raise SystemExit(1 if bad else 0)

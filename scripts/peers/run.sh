@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# Others' test suites, driven against an engine by small shims.
+# Runs the test suites of other products against an engine, through small shims.
 #
 #   scripts/peers/run.sh --sources DIR --engine PROGRAM [--suite NAME]… [--report FILE]
 #
-# DIR has local copies of the repositories (README.md beside this file says which); nothing of theirs is committed here.
+# DIR contains local copies of the repositories (listed in README.md beside this file); none of their files are
+# committed here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/memoryengine/peers
 venv=$cache/venv
 if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-  echo "peers: pytest and the packages of the peers into $venv" >&2
+  echo "peers: installing pytest and the packages of the peers into $venv" >&2
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$here/requirements.txt" </dev/null
   cp "$here/requirements.txt" "$venv/installed.txt"
 fi
 modules=$cache/node
 if ! cmp -s "$here/server_memory/package-lock.json" "$modules/installed.json"; then
-  echo "peers: vitest into $modules" >&2
+  echo "peers: installing vitest into $modules" >&2
   rm -rf "$modules"
   mkdir -p "$modules"
   cp "$here/server_memory/package.json" "$here/server_memory/package-lock.json" "$modules/"

@@ -4,16 +4,16 @@
     cargo build --release -p engine-core --example policy_spans
     venv/bin/python scripts/policy/measure.py [--judge PROGRAM] [--samples N] [--seed N] [--misses TYPE]
 
-Sentences come from the templates of presidio-evaluator, filled in by its own generator with a fixed seed: as it comes
-("international": people, streets and numbers of thirty countries) and with Faker's own people ("en_US").
-Finds come from the code that the engine runs: the example `policy_spans`.
+Sentences come from the templates of presidio-evaluator, filled in by its generator with a fixed seed: with the default
+data ("international": people, streets and numbers of thirty countries) and with Faker's own people ("en_US").
+Finds come from the engine's code, through the example `policy_spans`.
 
-How it is scored, as presidio-evaluator's SpanEvaluator does: words that it skips (marks, "the", "St.") do not count; spans of
-a kind that nothing else parts are one; a find counts when it and the label share nine tenths of the characters that
-either has (intersection over union of 0.9), without regard to the kind. "covered" is the share of the labelled
-characters that are redacted, whatever the ends.
+Scoring follows presidio-evaluator's SpanEvaluator: words that it skips (marks, "the", "St.") do not count; spans of one
+kind separated only by such words are merged; a find counts if its intersection over union with the label, in
+characters, is at least 0.9, regardless of the kind. "covered" is the share of the labelled characters that are
+redacted, regardless of where the finds end.
 F2 weighs recall four times as much as precision. A label is STREET_ADDRESS together with the place, region, country
-and postcode that stand next to it; places that stand alone are LOCATION.
+and postcode next to it; places on their own are LOCATION.
 """
 
 import argparse
@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore")
 
 IOU = 0.9
 STRUCTURED = ["EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "DOMAIN_NAME"]
-# What rules can find: the structured kinds, and addresses.
+# Types that rules can find: the structured kinds, and addresses.
 POLICY = STRUCTURED + ["ADDRESS", "US_DRIVER_LICENSE"]
 KINDS = {
     "email": "EMAIL_ADDRESS", "phone": "PHONE_NUMBER", "credit-card": "CREDIT_CARD", "iban": "IBAN_CODE", "ssn": "US_SSN",
@@ -50,16 +50,17 @@ def sentences(samples, seed, people):
         results = generator.generate_new_fake_sentences(samples)
     for result in results:
         labels = [[s.start_position, s.end_position, s.entity_type] for s in result.spans if s.end_position > s.start_position]
-        # Where a person's list has no region, the generator writes "nan", which nobody's address has.
+        # For a person without a region, the generator writes "nan", which no real address contains.
         if any(re.search(r"\bnan\b", str(s.entity_value)) for s in result.spans):
             continue
-        # The generator numbers characters of the sentence before it was put in lower case; some letters have another length then.
+        # The generator counts characters before it converts the sentence to lower case, which changes the length of
+        # some letters.
         if all(len(s.entity_value) == s.end_position - s.start_position for s in result.spans):
             yield result.full_text, with_addresses(result.full_text, sorted(labels))
 
 
 def fakers_people(count, seed):
-    """People that Faker makes up, so that the labels owe nothing to another list."""
+    """People invented by Faker, so that the labels do not depend on another list."""
     from faker import Faker
 
     fake = Faker("en_US")
@@ -71,7 +72,7 @@ SKIPPED = set()
 
 
 def counting(text, start=0, end=None):
-    """The characters that count: those of words that presidio-evaluator does not skip (marks, "the", "St.", "corner", …)."""
+    """The characters that count: those of words not skipped by presidio-evaluator (marks, "the", "St.", …)."""
     if not SKIPPED:
         from presidio_evaluator.evaluation.skipwords import get_skip_words
 
@@ -83,7 +84,7 @@ def counting(text, start=0, end=None):
 
 
 def joined(text, labels):
-    """Labels of one type that only skipped words and marks part, made one."""
+    """Merges labels of one type that are separated only by skipped words and marks."""
     out = []
     for start, end, kind in labels:
         if out and out[-1][2] == kind and not counting(text, out[-1][1], start):
@@ -94,7 +95,7 @@ def joined(text, labels):
 
 
 def with_addresses(text, labels):
-    """A street and what stands next to it is an ADDRESS; other places are LOCATION."""
+    """Makes a street and the places next to it an ADDRESS; other places are LOCATION."""
     places = []
     for start, end, kind in labels:
         if kind not in PLACES:
@@ -113,11 +114,11 @@ def with_addresses(text, labels):
 
 
 def judge(program, texts, kinds):
-    """What the policy finds in each text."""
+    """The policy's finds in each text."""
     given = "".join(json.dumps(text) + "\n" for text in texts)
     ran = subprocess.run([program, *kinds], input=given, capture_output=True, text=True, check=True)
     found = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert len(found) == len(texts), "one line for each text"
+    assert len(found) == len(texts), "expected one line for each text"
     return found
 
 
@@ -141,7 +142,7 @@ class Score:
 
 
 def score(data, found, types, misses=None):
-    """Scores by type, and for all of `types` together. Labels of other types are neither wanted nor wrong."""
+    """Scores by type, and for all of `types` together. Labels of other types are ignored."""
     each = collections.defaultdict(Score)
     whole = Score()
     for (text, labels), rows in zip(data, found):
@@ -182,7 +183,9 @@ def table(title, data, found, types, misses=None):
 
 
 def clean_texts():
-    """Texts about systems and code that ship with Python: nobody's data, e-mail addresses aside. Each is of the size of a memory."""
+    """Texts about systems and code that ship with Python: no personal data, except for e-mail addresses. Each is about
+    the size of a memory.
+    """
     import importlib
     import inspect
     import pkgutil
@@ -206,7 +209,7 @@ def clean_texts():
 
 
 def false_positives(program, name, texts, kinds, show=False):
-    # Documentation names real addresses of its authors, which are no false finds.
+    # Documentation contains real addresses of its authors, which are not false positives.
     texts = [text for text in texts if not re.search(r"\w@\w[\w.-]*\.\w", text)]
     found = judge(program, texts, kinds)
     wrong = [(text, rows) for text, rows in zip(texts, found) if rows]
@@ -224,10 +227,10 @@ def main():
     parser.add_argument("--judge", default="target/release/examples/policy_spans", help="the example policy_spans")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--misses", help="print what was missed or wrong of this type, or of all")
+    parser.add_argument("--misses", help="print missed labels and wrong finds of this type, or of all")
     parser.add_argument("--show", action="store_true", help="print false positives")
-    parser.add_argument("--texts", nargs="*", default=[], metavar="FILE", help="more clean texts: JSON strings, one a line")
-    parser.add_argument("--fixture", metavar="FILE", help="write labelled sentences of Faker's people there, and nothing else")
+    parser.add_argument("--texts", nargs="*", default=[], metavar="FILE", help="more clean texts: JSON strings, one per line")
+    parser.add_argument("--fixture", metavar="FILE", help="only write labelled sentences with Faker's people to this file")
     options = parser.parse_args()
     if options.fixture:
         return write_fixture(options.fixture, options.seed)
@@ -253,7 +256,7 @@ def main():
 
 
 def write_fixture(path, seed):
-    """A small labelled set without anything of the lists of people and companies that presidio-evaluator ships."""
+    """Writes a small labelled set without data from presidio-evaluator's lists of people and companies."""
     data = list(sentences(4000, seed, fakers_people(500, seed)))
     keep = [row for row in data if row[1] and not any(kind in ("ORGANIZATION", "NRP") for _, _, kind in row[1])]
     with open(path, "w", encoding="utf-8") as out:

@@ -1,25 +1,25 @@
-"""Measures the policy on the test data of other projects: which of their true positives it finds, which of their declared
-false positives it blocks.
+"""Measures the policy on the test data of other projects: true positives found, declared false positives blocked.
 
     cargo build --release -p engine-core --example policy_spans
     python3 scripts/policy/peers.py --gitleaks DIR --trufflehog DIR --detect-secrets DIR --presidio DIR
         [--judge PROGRAM] [--half dev|unseen] [--rules] [--misses RULE] [--json FILE]
 
-Each DIR is a local copy of that project's repository. Nothing is downloaded but what `go run` needs to compile gitleaks'
-rules (Go modules), and nothing of what is read is kept. Any of the four can be left out.
+Each DIR is a local copy of that project's repository. Only the Go modules that `go run` needs to compile gitleaks'
+rules are downloaded, and nothing that is read is stored. Each of the four is optional.
 
-* gitleaks: its own generator is run with two files in the place of its own (`go run -overlay`): one that prints the samples of a rule
-  instead of checking them, and one that gives secrets made by patterns a fixed seed.
+* gitleaks: its own generator is run with two files replaced (`go run -overlay`): one prints the samples of a rule
+  instead of checking them, and one generates secrets from patterns with a fixed seed.
 * trufflehog: the cases of the detectors' pattern tests, read from the source (samples/go_tests.go) without running it.
-* detect-secrets and presidio: the parameters of the tests, by importing the test files with a stand-in for pytest; no test is run.
+* detect-secrets and presidio: the parameters of the tests, by importing the test files with a stub for pytest; no test
+  is run.
 
-Rules are in two halves, by a hash of the peer's and the rule's name: one was looked at while the detectors were written (dev), the other not
-(unseen). A true positive of the unseen half is printed by nobody but who asks for it.
+Rules are split into two halves, by a hash of the peer's and the rule's name: one was examined while the detectors were
+written (dev), the other was not (unseen). True positives of the unseen half are printed only on request.
 
-A rule is of the class "form" if its pattern needs nothing but the secret's own form, and "words" if the vendor's name has to stand
-beside it. A declared false positive is wrong for the rule it is declared for; where another rule of gitleaks (all of its default
-configuration) finds a secret in it, it is counted apart. A find counts when a part of the text is refused or redacted and, where the peer says what the
-secret is, lies in it or around it.
+A rule is of the class "form" if its pattern needs nothing but the secret's own form, and "words" if it requires the
+vendor's name beside it. A declared false positive is wrong for the rule that declares it; if another rule of gitleaks
+(from its complete default configuration) finds a secret in it, it is counted separately. A find counts if a part of the
+text is refused or redacted and, where the peer identifies the secret, lies in it or around it.
 """
 
 import argparse
@@ -44,11 +44,11 @@ PRESIDIO_KINDS = {
     "us_driver_license": {"driver-license"}, "ph_mobile_number": {"phone"}, "tr_phone_number": {"phone"},
     "aba_routing": {"bank-account"},
 }
-# What the tests of detect-secrets and Presidio test: not needed for the parameters.
+# Modules of detect-secrets and Presidio that their tests import but the parameters do not need.
 OWN_MODULES = {"detect_secrets", "testing", "tests", "presidio_analyzer", "responses", "requests"}
-# Rules of detect-secrets that look at the name in front of a value.
+# Rules of detect-secrets that depend on the name in front of a value.
 BY_WORDS = {"keyword", "ibm_cloud_iam", "ibm_cos_hmac", "softlayer", "cloudant"}
-# Presidio gives what only has the right length a score below this one and leaves it to words beside it.
+# Presidio scores a match that only has the right length below this value, and requires context words beside it.
 PRESIDIO_SURE = 0.4
 
 
@@ -62,7 +62,7 @@ def case(peer, rule, text, positive, kind, want=(), note=""):
 
 
 def run_gitleaks(copy, texts=None):
-    """Lines that the local copy's generator prints: its samples, or with texts the rules that find something in each."""
+    """The output lines of the local copy's generator: its samples, or, with texts, the rules that match each text."""
     copy = pathlib.Path(copy).resolve()
     replaced = {"cmd/generate/config/utils/validate.go": "gitleaks_validate.go", "cmd/generate/secrets/regen.go": "gitleaks_regen.go"}
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +86,9 @@ def gitleaks(copy):
 
 
 def second_opinions(copy, cases):
-    """Marks declared false positives in which another rule of gitleaks finds a secret: they are wrong for one rule only."""
+    """Marks declared false positives in which another rule of gitleaks finds a secret: they are wrong only for one
+    rule.
+    """
     false = [case for case in cases if not case["positive"] and case["peer"] != "presidio"]
     for case, rules in zip(false, run_gitleaks(copy, [case["text"] for case in false]), strict=True):
         case["others"] = rules
@@ -106,7 +108,7 @@ def trufflehog(copy):
 
 
 def parameters(path):
-    """(names, rows, test) of each parametrised test of a file, which is imported with a stand-in for whatever it imports that is not there."""
+    """(names, rows, test) of each parametrised test of a file, which is imported with stubs for missing modules."""
     found = []
 
     def parametrize(names, rows, **_):
@@ -127,7 +129,7 @@ def parameters(path):
     pytest.raises = pytest.skip = pytest.importorskip = unittest.mock.MagicMock()
 
     class Absent:
-        """Gives a stand-in for the project's own modules, and for every module that cannot be found."""
+        """Provides stubs for the project's own modules, and for every module that cannot be found."""
 
         def __init__(self, first):
             self.first = first
@@ -154,7 +156,7 @@ def parameters(path):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except Exception as fault:
-        print(f"{path.name} is left out: {fault!r}", file=sys.stderr)
+        print(f"{path.name} is skipped: {fault!r}", file=sys.stderr)
     finally:
         sys.meta_path.remove(own)
         sys.meta_path.remove(absent)
@@ -215,7 +217,7 @@ def judge(program, cases):
 
 
 def relevant(case):
-    """The finds that answer this case: secrets, or data of the recognizer's kind."""
+    """The finds relevant to this case: secrets, or data of the recognizer's kind."""
     if case["peer"] == "presidio":
         kinds = PRESIDIO_KINDS.get(case["rule"], set())
         return [find for find in case["finds"] if find[2] in kinds or (case["positive"] and find[2] != "secret")]
@@ -251,7 +253,7 @@ UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def why(case):
-    """The class of a miss, by the secret if the peer says which it is, or else by the longest word of the text."""
+    """The class of a miss, by the secret if the peer identifies it, else by the longest word of the text."""
     words = case["want"] or re.findall(r"[A-Za-z0-9+/=_.-]+", case["text"])
     token = max(words, key=len, default="")
     if re.search(r"(.)\1{7,}", token):
@@ -292,7 +294,7 @@ def main():
     parser.add_argument("--judge", default="target/release/examples/policy_spans", help="the example policy_spans")
     parser.add_argument("--half", choices=["dev", "unseen"], help="only rules of this half")
     parser.add_argument("--rules", action="store_true", help="one line for each rule")
-    parser.add_argument("--misses", nargs="?", const="", metavar="RULE", help="print what is missed or blocked, of this rule or of all; of the half dev unless --half says otherwise")
+    parser.add_argument("--misses", nargs="?", const="", metavar="RULE", help="print missed and blocked cases of this rule or of all; of the half dev unless --half is set")
     options = parser.parse_args()
     readers = {"gitleaks": gitleaks, "trufflehog": trufflehog, "detect_secrets": detect_secrets, "presidio": presidio}
     cases = [case for name, read in readers.items() if getattr(options, name) for case in read(getattr(options, name))]

@@ -1,4 +1,4 @@
-"""Memories of one project as the lanes see them: FTS5 postings, WordPiece numbers, static vectors, sessions."""
+"""Memories of one project as input of the lanes: FTS5 postings, WordPiece numbers, static vectors, sessions."""
 
 import json
 import sqlite3
@@ -68,7 +68,7 @@ class Corpus:
     table = read_table()
 
     def __init__(self, memories):
-        """memories: dicts of text and, if there is one, actor, session, time (datetime)."""
+        """memories: dicts with text and, optionally, actor, session, time (datetime)."""
         self.memories = memories
         self.texts = [memory["text"] for memory in memories]
         self.count = len(memories)
@@ -99,7 +99,7 @@ class Corpus:
         return vector / norm if norm else vector
 
     def neighbour(self, distance):
-        """For each memory the one so many places after it in its session, or -1."""
+        """For each memory, the one at this distance after it in its session, or -1."""
         found = np.full(self.count, -1)
         for group in self.groups:
             for at, number in enumerate(group):
@@ -109,7 +109,7 @@ class Corpus:
 
 
 def locomo(folder):
-    """(name, memories, questions) of each conversation; evidence as places in memories."""
+    """(name, memories, questions) of each conversation; evidence as indexes into memories."""
     for path in sorted(Path(folder).glob("conv-*.json")):
         conversation = json.loads(path.read_text())
         at = {turn["id"]: number for number, turn in enumerate(conversation["turns"])}

@@ -1,12 +1,12 @@
-"""Recall of evidence turns through a running engine's API, beside plain BM25 in the same run.
+"""Measures recall of evidence turns through a running engine's API, compared with plain BM25 in the same run.
 
-    evaluate.py --engine target/release/memory-engine CONVERSATIONS      start an engine of its own, on loopback
-    evaluate.py --url http://127.0.0.1:8080 CONVERSATIONS                use one that runs (and is empty)
+    evaluate.py --engine target/release/memory-engine CONVERSATIONS      start a separate engine on loopback
+    evaluate.py --url http://127.0.0.1:8080 CONVERSATIONS                use a running, empty one
 
-CONVERSATIONS is a folder of LoCoMo conversations, one JSON each. Every turn is saved as one memory: its conversation is the project, its
-speaker the actor. Prints recall@5, @10 and @20 of the evidence turns for each lane alone, for the defaults without each
-feature, for the defaults, and for weights learned without the conversation that is asked (--folds), with the tokens that the answers inject.
-Needs nothing but Python.
+CONVERSATIONS is a folder of LoCoMo conversations, one JSON file each. Every turn is saved as one memory: its
+conversation is the project, its speaker the actor. Prints recall@5, @10 and @20 of the evidence turns for each lane
+alone, for the defaults without each feature, for the defaults, and for weights learned without the queried
+conversation (--folds), with the number of tokens in the answers. Needs only Python.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Engine:
 
 
 def start(program, folder):
-    """An engine of our own on a free port, and its address."""
+    """Starts an engine on a free port; returns it and its address."""
     process = subprocess.Popen(
         [program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", folder],
         stderr=subprocess.PIPE,
@@ -71,7 +71,7 @@ def start(program, folder):
 
 
 def save(engine, project, conversation):
-    """turn → id of its memory."""
+    """Saves every turn; returns turn → id of its memory."""
     ids = {}
     for turn in conversation["turns"]:
         when = datetime.strptime(turn["time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=timezone.utc)
@@ -87,7 +87,9 @@ def save(engine, project, conversation):
 
 
 def questions(conversation, known):
-    """Query, kind and evidence of every question whose evidence is there; `known` maps turns to what answers call them."""
+    """Query, kind and evidence of every question whose evidence is saved; `known` maps turns to their ids in
+    answers.
+    """
     for question in conversation["questions"]:
         evidence = {known[turn] for turn in question["evidence"] if turn in known}
         if evidence:
@@ -117,14 +119,14 @@ def plain_bm25(conversation, drop_stop_words):
 
 
 def ask(engine, data, weights_of):
-    """Kind and recall of every question, seconds of every search, and characters shown at each depth."""
+    """Kind and recall of every question, seconds of every search, and characters returned at each depth."""
     rows, seconds, shown = [], [], []
     for name, conversation, ids in data:
         engine.set_weights(weights_of(name))
         for query, kind, evidence in questions(conversation, ids):
             found, took = engine.search(query, name)
             if found.get("degraded"):
-                sys.exit(f"an answer was degraded, so that figures would not be those of the engine: {found['degraded']}")
+                sys.exit(f"an answer was degraded, so the figures would not be representative: {found['degraded']}")
             seconds.append(took)
             shown.append([sum(len(item["snippet"]) for item in found["items"][:k]) for k in AT])
             rows.append((kind, recall([item["id"] for item in found["items"]], evidence)))
@@ -165,7 +167,7 @@ def measure(engine, arguments):
         own = [row for row in rows if row[0] == kind]
         if own:
             line(f"… {name} ({len(own)} questions)", own)
-    # Four characters are about one token.
+    # A token is about four characters.
     print(f"\nTokens injected at 5, 10, 20: {', '.join(f'{characters / 4:.0f}' for characters in mean(shown))}")
     seconds.sort()
     print(f"A search: median {1e3 * seconds[count // 2]:.1f} ms, 95th percentile {1e3 * seconds[count * 95 // 100]:.1f} ms")
@@ -176,10 +178,10 @@ def measure(engine, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", help="program to start")
-    parser.add_argument("--url", help="an engine that runs")
-    parser.add_argument("--folds", help="weights by the conversation they were learned without, JSON")
-    parser.add_argument("--quick", action="store_true", help="without lanes and ablation")
-    parser.add_argument("--least", type=float, nargs=3, help="fail if recall@5, @10 or @20 of the last whole row is less")
+    parser.add_argument("--url", help="address of a running engine")
+    parser.add_argument("--folds", help="JSON file with weights, by the conversation left out when they were learned")
+    parser.add_argument("--quick", action="store_true", help="skip lanes and ablation")
+    parser.add_argument("--least", type=float, nargs=3, help="fail if recall@5, @10 or @20 of the last complete row is lower")
     parser.add_argument("conversations")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

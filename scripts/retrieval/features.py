@@ -1,4 +1,4 @@
-"""Named features of a query and each candidate memory. README.md defines every one; this is the reference implementation."""
+"""Named features of a query and each candidate memory: the reference implementation of README.md's definitions."""
 
 import re
 from datetime import date
@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 from corpus import K1, B, STOP, Corpus
 
-# Candidates: the best of each lane, and what stands around them in their sessions.
+# Candidates: the best of each lane, and their neighbours in the session.
 LANE_TOP, AROUND = 250, 3
 MONTHS = "january february march april may june july august september october november december".split()
 TIME_WORDS = frozenset(
@@ -14,15 +14,15 @@ TIME_WORDS = frozenset(
     + "monday tuesday wednesday thursday friday saturday sunday yesterday today tonight tomorrow ago last next week weeks".split()
     + "weekend month months year years day days morning evening night since recently soon".split()
 )
-# A query of words that are in no vocabulary whole is half as good for the static lanes as one of words that are.
+# A query without any word in the vocabulary counts half as much for the static lanes as one whose words are all in it.
 TRUST_MIN = 0.5
 UNKNOWN_PIECE = 100
-# A lane whose best and worst candidate are this close tells nothing: 0.5 for all.
+# If the best and the worst candidate of a lane are this close, the lane carries no information: 0.5 for all.
 FLAT = 1e-9
 
 
 def min_max(values, chosen):
-    """Values of the chosen to 0..1, 0.5 if they are all the same; 0 for the others."""
+    """Scales the chosen values to 0..1, 0.5 if all are equal; 0 for the others."""
     out = np.zeros(len(values))
     low, high = values[chosen].min(), values[chosen].max()
     out[chosen] = 0.5 if high - low < FLAT else (values[chosen] - low) / (high - low)
@@ -38,7 +38,7 @@ def follows(words, first, second):
 
 
 def ends_with_question(text):
-    """Whether it ends with `?`, white space and one bracketed note at the end aside."""
+    """Whether it ends with `?`, ignoring white space and one bracketed note at the end."""
     text = text.rstrip()
     if text.endswith("]") and "[" in text:
         text = text[: text.rindex("[")].rstrip()
@@ -46,7 +46,7 @@ def ends_with_question(text):
 
 
 def capitals(text):
-    """Capitalised words inside a sentence, of three at most, as a share."""
+    """Capitalised words inside a sentence, as a share of three, at most 1."""
     found = sum(
         (text[i - 2] in ",;" or "a" <= text[i - 2] <= "z") and text[i - 1] == " " and "A" <= text[i] <= "Z" and "a" <= text[i + 1] <= "z"
         for i in range(2, len(text) - 1)
@@ -80,7 +80,7 @@ class Index(Corpus):
         self.names = {actor: self.fts.words(actor) for actor in {a for a in self.actors if a}}
 
     def window(self, reach):
-        """Unit vector, words and members of each memory together with those up to `reach` places away in its session."""
+        """Unit vector, words and members of each memory and its session neighbours up to `reach` places away."""
         vectors, lengths, members = self.vectors.copy(), self.lengths.copy(), np.ones(self.count)
         for d in range(-reach, reach + 1):
             if d:
@@ -91,7 +91,7 @@ class Index(Corpus):
         return unit(vectors), lengths, members
 
     def shift(self, values, d):
-        """The value of the memory d places after each in its session; 0 where there is none."""
+        """For each memory, the value of the one d places after it in its session; 0 if there is none."""
         out, there = np.zeros(values.shape), self.at[d] >= 0
         out[..., there] = values[..., self.at[d][there]]
         return out
@@ -106,7 +106,9 @@ class Index(Corpus):
         }
 
     def content(self, query):
-        """The query's words less stop words and named actors, less stop words alone, or all: the first that leaves any; and the named actors."""
+        """The query's words without stop words and named actors, else without stop words, else all: the first non-empty
+        list; and the named actors.
+        """
         words = self.fts.words(query)
         named = self.named(query, words)
         spoken = {part for actor in named for part in self.names[actor]}
@@ -114,7 +116,9 @@ class Index(Corpus):
         return [word for word in telling if word not in spoken] or telling or words, named
 
     def date_fit(self, query):
-        """How well the time of each memory of a session fits a date that the query names. A note's time says when it was written, not what it is about."""
+        """How well the time of each memory with a session matches a date in the query. The time of a note is when it
+        was written, not its subject.
+        """
         out = np.zeros(self.count)
         months = [n for n, name in enumerate(MONTHS, 1) if re.search(rf"\b{name.capitalize()}\b", query)]
         years = [int(year) for year in re.findall(r"\b((?:19|20)\d\d)\b", query)]
@@ -134,7 +138,7 @@ class Index(Corpus):
         return out
 
     def matches(self, terms):
-        """How often each term stands in each memory, and the terms' IDF as FTS5 has it; 0 for a term that is nowhere."""
+        """Frequency of each term in each memory, and the terms' IDF as in FTS5; 0 for a term without occurrences."""
         tf = np.zeros((len(terms), self.count))
         for number, term in enumerate(terms):
             for memory, offsets in self.postings.get(term, {}).items():
@@ -143,14 +147,14 @@ class Index(Corpus):
         return tf, np.maximum(np.log((self.count - df + 0.5) / (df + 0.5)), 1e-6) * (df > 0)
 
     def lexical(self, terms):
-        """bm25 of FTS5 for an OR of terms."""
+        """FTS5's bm25 for an OR of terms."""
         return self.bm25(*self.matches(terms), self.lengths, self.mean_length)
 
     def bm25(self, tf, idf, lengths, mean):
         return (idf[:, None] * tf * (K1 + 1) / (tf + K1 * (1 - B + B * lengths / mean))).sum(0)
 
     def features(self, query, top=LANE_TOP):
-        """name → value of every memory, and which memories are candidates."""
+        """name → values of all memories, and which memories are candidates."""
         words = self.fts.words(query)
         kept, named = self.content(query)
         stems = [self.fts.stem(word) for word in kept]
@@ -184,12 +188,12 @@ class Index(Corpus):
         return self.with_structure(lanes, query, words, named), chosen
 
     def trust(self, words):
-        """Share of the words that the vocabulary has whole, but TRUST_MIN at least."""
+        """Share of the words that are a single vocabulary entry, at least TRUST_MIN."""
         whole = [ids for ids in map(self.wordpiece.encode, words) if len(ids) == 1 and ids[0] != UNKNOWN_PIECE]
         return max(TRUST_MIN, len(whole) / len(words)) if words else TRUST_MIN
 
     def with_structure(self, lanes, query, words, named):
-        """The lanes, and what sessions, actors and times add: 0 for a memory without session."""
+        """The lanes, and the features of sessions, actors and times: 0 for a memory without session."""
         out = dict(lanes)
         out["actor_named"] = np.array([float(actor in named) for actor in self.actors])
         when = "when" in words or follows(words, {"how"}, {"long"}) or follows(words, {"what", "which"}, {"year", "month", "date", "day"})
@@ -216,7 +220,7 @@ class Index(Corpus):
         return chosen
 
     def late(self, ids):
-        """IDF-weighted mean of each query piece's best cosine among the memory's pieces; and among those of its near window."""
+        """IDF-weighted mean of each query piece's best cosine with the pieces of the memory, and of its near window."""
         ids = list(dict.fromkeys(ids))
         best = np.zeros((len(ids), self.count))
         filled = np.diff(self.starts) > 0
@@ -228,7 +232,7 @@ class Index(Corpus):
         return [(weights[:, None] * part).sum(0) / max(weights.sum(), 1e-9) for part in (best, near)]
 
     def pairs(self, stems, idf):
-        """Share of neighbouring query words, by the lower IDF, that stand at most two places apart in the memory."""
+        """Share of neighbouring query words, weighted by the lower IDF, at most two places apart in the memory."""
         together, total = np.zeros(self.count), 0.0
         for a, b in zip(stems, stems[1:]):
             if a == b:

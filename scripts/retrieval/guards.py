@@ -1,10 +1,10 @@
-"""Guards: the default weights must not be worse than plain BM25 on text that is no conversation, nor in other languages.
+"""Regression checks: the default weights must not be worse than plain BM25 on other text or in other languages.
 
     guards.py docstrings                 summary line → rest, docstrings of the standard library, numpy and scipy
     guards.py manpages FOLDER            name line → description, Debian packages manpages-LANGUAGE_*.deb in FOLDER
 
-Each prints recall@10 and mean reciprocal rank (MRR) of BM25 with all words and of the fused score, and exits with 1 if the fused is more than
-TOLERANCE lower in either.
+Each prints recall@10 and mean reciprocal rank (MRR) of BM25 with all words and of the fused score, and exits with 1 if
+the fused score is more than TOLERANCE lower in either.
 """
 
 import ast
@@ -21,7 +21,8 @@ import scipy
 from features import Index
 from weights import score
 
-# A recall of 300 queries has a standard error of about 0.02, the difference of two rankings of the same queries about 0.01.
+# A recall over 300 queries has a standard error of about 0.02; the difference of two rankings of the same queries,
+# about 0.01.
 TOLERANCE = 0.005
 QUERIES = 300
 

@@ -1,10 +1,11 @@
-"""Recall of evidence turns that are stored as items, beside the same turns stored as memories.
+"""Measures recall of evidence turns stored as items, compared with the same turns stored as memories.
 
-    items.py --engine target/release/memory-engine CONVERSATIONS      start an engine of its own, on loopback
+    items.py --engine target/release/memory-engine CONVERSATIONS      start a separate engine on loopback
 
-CONVERSATIONS is a folder of LoCoMo conversations, one JSON each, as for evaluate.py. Each turn is stored five times: as a memory with
-session, actor and time; as a memory with session and actor; as an item with session and actor; as a memory with nothing but its text; and as LangGraph's
-store puts it, an item with nothing but its text. Prints recall@5, @10 and @20 of each.
+CONVERSATIONS is a folder of LoCoMo conversations, one JSON file each, as for evaluate.py. Each turn is stored five
+times: as a memory with session, actor and time; as a memory with session and actor; as an item with session and actor;
+as a memory with only its text; and as an item with only its text, like LangGraph's store. Prints recall@5, @10 and @20
+of each.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from evaluate import Engine, line, questions, recall, start
 
 
 def save(engine, name, conversation):
-    """What answers call the turns of memories, by their ids."""
+    """Saves one turn in every form; returns the turn by its id in answers."""
     turns = {}
 
     def memory(body, kind):
@@ -66,7 +67,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         process, url = start(arguments.engine, folder)
-        # What it says has to be read, or it waits.
+        # Its output must be read, or the process blocks.
         subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
         try:
             engine, data = Engine(url), []

@@ -1,10 +1,10 @@
-"""Learn the weights of the retrieval features, and print how well they find the evidence of LoCoMo's questions.
+"""Learn the weights of the retrieval features, and print their recall of the evidence of LoCoMo's questions.
 
     learn.py FOLDER                 the folder of conv-*.json; print the tables and write weights.json
-    learn.py FOLDER --check         print the tables, and exit with 1 if weights.json differs from what is learned anew by more than TOLERANCE
-    learn.py FOLDER --folds FILE    write weights by the conversation they were learned without, for evaluate.py; print nothing
+    learn.py FOLDER --check         print the tables; exit with 1 if newly learned weights differ by more than TOLERANCE
+    learn.py FOLDER --folds FILE    write weights, by the conversation left out, for evaluate.py; print nothing
 
-Every fused figure is cross-validated: a conversation's questions are answered with weights learned from the others.
+Every fused figure is cross-validated: a conversation's questions use weights learned from the others.
 """
 
 import json
@@ -17,7 +17,7 @@ from features import LANE_TOP, Index
 from weights import FILE
 
 VERSION = 1
-# What the sum is made of: the smallest set found that no other feature here improves by more than chance.
+# Terms of the sum: the smallest set found that no other feature here improves by more than chance.
 FEATURES = """
 lexical match near_match wide_lexical wide_static pairs
 actor_named actor_match
@@ -26,16 +26,17 @@ match_asked static-1 static+1
 """.split()
 LANES = "lexical static match near_lexical near_static near_match wide_lexical wide_static session_lexical session_static coverage pairs".split()
 DEPTHS = (5, 10, 20)
-# Weights are held near zero by this much; between 1 and 8 the figures do not move by a point.
+# Strength of the ridge penalty on the weights; between 1 and 8 the figures change by less than a point.
 RIDGE = 3.0
-# A memory far down by the plain sum of the lanes teaches nothing; the relevant ones are always among those learned from.
+# A memory far down by the plain sum of the lanes adds no information; relevant memories are always part of the training
+# data.
 LEARNED_FROM = 100
 NEWTON_STEPS, ENOUGH = 30, 0.01
 TOLERANCE = 0.02
 
 
 class Question:
-    """Feature values of one question's candidates: a row each, a column for each of `names`."""
+    """Feature values of one question's candidates: one row per candidate, one column for each of `names`."""
 
     def __init__(self, conversation, question, index, top):
         values, chosen = index.features(question["query"], top)
@@ -54,15 +55,17 @@ class Question:
 
 
 def recall(scores, relevant, count):
-    """Share of `count` relevant ones among the best 5, 10, 20."""
+    """Share of the `count` relevant memories among the best 5, 10, 20."""
     best = relevant[np.argsort(-scores, kind="stable")]
     return [best[:depth].sum() / count for depth in DEPTHS]
 
 
 def fit(questions, names, ridge=RIDGE):
-    """Weights that make the relevant memories probable under a softmax over each question's candidates; a convex loss, by Newton's method.
+    """Weights that make the relevant memories probable under a softmax over each question's candidates; a convex loss,
+    by Newton's method.
 
-    Loss of a question: mean over its relevant memories of -log probability; of all: the sum, plus ridge / 2 times the squared length of the weights.
+    Loss of a question: mean over its relevant memories of -log probability; of all: the sum, plus ridge / 2 times the
+    squared length of the weights.
     """
     questions = [q for q in questions if q.relevant.any()]
     columns = questions[0].column(names)
@@ -97,7 +100,7 @@ def fit(questions, names, ridge=RIDGE):
 
 
 def cross_validate(questions, names):
-    """Recall of each question by weights that have not seen its conversation."""
+    """Recall of each question with weights learned without its conversation."""
     found = np.zeros((len(questions), len(DEPTHS)))
     columns = questions[0].column(names)
     for conversation in sorted({q.conversation for q in questions}):
@@ -109,7 +112,9 @@ def cross_validate(questions, names):
 
 
 def choose_and_test(questions):
-    """Recall of each question when both the features and their weights come from the other conversations: the least telling two go, until as many as FEATURES are left."""
+    """Recall of each question when both features and weights come from the other conversations: the two least
+    informative features are dropped, until as many as FEATURES are left.
+    """
     found = np.zeros((len(questions), len(DEPTHS)))
     for conversation in sorted({q.conversation for q in questions}):
         others, names = [q for q in questions if q.conversation != conversation], list(questions[0].names)
@@ -181,7 +186,7 @@ def main():
     if sys.argv[2:]:
         kept = json.loads(FILE.read_text())["weights"]
         if kept.keys() != weights.keys() or any(abs(kept[name] - weights[name]) > TOLERANCE for name in weights):
-            sys.exit(f"weights.json has {kept}, learned anew are {weights}")
+            sys.exit(f"weights.json has {kept}, newly learned are {weights}")
     else:
         FILE.write_text(json.dumps({"version": VERSION, "ridge": RIDGE, "weights": weights}, indent=2) + "\n")
     tables(sys.argv[1], questions, plain, no_stop)

@@ -1,4 +1,4 @@
-"""Write the test vectors of the features: a small project, and for each query every feature and the score of each memory.
+"""Write the test vectors of the features: a small project; for each query, every feature and score of each memory.
 
     make_vectors.py          write engine/core/tests/fixtures/retrieval/features.json
     make_vectors.py --check  compare instead
@@ -65,7 +65,7 @@ def main():
         FIXTURE.parent.mkdir(parents=True, exist_ok=True)
         FIXTURE.write_text(made)
     elif FIXTURE.read_text() != made:
-        sys.exit(f"{FIXTURE} differs from what is made anew")
+        sys.exit(f"{FIXTURE} differs from the computed vectors")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The learned weights and the score made of them."""
+"""The learned weights, and the score computed with them."""
 
 import json
 from pathlib import Path

@@ -1,9 +1,10 @@
-// What each character of the first plane outside ASCII costs alone, in the dearest of three tokenizers: `engine/core/src/tokens/costs.txt`.
+// Token cost of each character of the Basic Multilingual Plane outside ASCII, alone, in the most expensive of three
+// tokenizers: `engine/core/src/tokens/costs.txt`.
 //
 //   npm install --prefix FOLDER js-tiktoken@1.0.21 @anthropic-ai/tokenizer@0.0.4
 //   NODE_PATH=FOLDER/node_modules node scripts/tokens/costs.mjs > engine/core/src/tokens/costs.txt
 //
-// One run of characters of one cost a line: how many, and the cost. The first run begins at U+0080.
+// One line per run of characters with the same cost: their number, and the cost. The first run begins at U+0080.
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);

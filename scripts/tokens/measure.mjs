@@ -1,9 +1,10 @@
-// Texts of many kinds with the tokens that three public tokenizers of two providers make of them: the measure of `engine_core::tokens`.
+// Texts of many kinds with their token counts in three public tokenizers of two providers: the reference for
+// `engine_core::tokens`.
 //
 //   npm install --prefix FOLDER js-tiktoken@1.0.21 @anthropic-ai/tokenizer@0.0.4
 //   NODE_PATH=FOLDER/node_modules node scripts/tokens/measure.mjs > engine/core/tests/fixtures/tokens.json
 //
-// The texts are made here, from a fixed seed, and of engine/tests/data/scripts.json: nothing is anybody's.
+// The texts are generated from a fixed seed and from engine/tests/data/scripts.json; they contain no foreign data.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -15,7 +16,7 @@ const encodings = {
   o200k: new Tiktoken(require("js-tiktoken/ranks/o200k_base")),
 };
 
-// The one that Anthropic has published; those of its later models are not public.
+// The tokenizer that Anthropic has published; those of its later models are not public.
 const claude = require("@anthropic-ai/tokenizer").getTokenizer();
 
 let state = 20260101n;
@@ -179,7 +180,7 @@ for (const [name, low, high] of [["Latin letters with marks", 0xc0, 0x17f], ["Vi
   add(name, range(low, high, 150));
 }
 
-// Kinds that one of the three cuts much smaller than the others.
+// Kinds that one of the three splits into many more tokens than the others.
 add("many digits", letters("0123456789", 3000));
 for (let n = 0; n < 3; n += 1) {
   add("numbers of any length", Array.from({ length: 60 }, () => letters("0123456789", 1 + next(17))).join(" "));

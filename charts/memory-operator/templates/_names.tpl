@@ -1,15 +1,15 @@
 {{/*
-Names are fixed, whatever the release is called: two operators in one namespace would share one Lease, and two of
-cluster scope would both write, so a second install has to fail. Helm refuses it because the names are taken.
+Names do not depend on the release's name: two operators in one namespace would share one Lease, and two with cluster
+scope would both write. A second install therefore has to fail; Helm refuses it because the names exist.
 */}}
 {{- define "memory-operator.name" -}}memory-operator{{- end }}
 
-{{/* Name of objects without a namespace: fixed in cluster scope, one per namespace otherwise. */}}
+{{/* Name of cluster-scoped objects: fixed in cluster scope, one per namespace otherwise. */}}
 {{- define "memory-operator.clusterName" -}}
 {{- if eq .Values.scope "cluster" }}memory-operator{{ else }}memory-operator-{{ .Release.Namespace }}{{ end }}
 {{- end }}
 
-{{/* Namespace with the engines; empty in cluster scope. */}}
+{{/* The watched namespace; empty in cluster scope. */}}
 {{- define "memory-operator.watchNamespace" -}}
 {{- if eq .Values.scope "namespaced" -}}
 {{- .Values.watchNamespace | default .Release.Namespace -}}
@@ -30,7 +30,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* Metadata every object has: (dict "context" $ "name" … "namespace" … "labels" … "annotations" …) */}}
+{{/* Metadata of every object: (dict "context" $ "name" … "namespace" … "labels" … "annotations" …) */}}
 {{- define "memory-operator.metadata" -}}
 name: {{ .name }}
 {{- with .namespace }}
@@ -44,12 +44,12 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* An image: (dict "context" $ "image" .Values.image) */}}
+{{/* An image reference: (dict "context" $ "image" .Values.image) */}}
 {{- define "memory-operator.image" -}}
 {{- .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}{{ with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* What the operator may do where the engines are. Each verb is used; a test compares them with the audit log. */}}
+{{/* Permissions in the watched namespaces. Each verb is used; a test compares them with the audit log. */}}
 {{- define "memory-operator.engineRules" -}}
 - apiGroups: [memoryengine.io]
   resources: [memoryengines]
@@ -72,7 +72,7 @@ annotations:
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-# What they say of a pod that Kubernetes does not make; read only while it makes none.
+# Events that explain why Kubernetes does not create a pod; read only in that case.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [list, create, patch]
@@ -81,7 +81,7 @@ annotations:
   verbs: [list]
 {{- end }}
 
-{{/* What the operator may do outside namespaces. */}}
+{{/* Permissions on cluster-scoped resources. */}}
 {{- define "memory-operator.clusterRules" -}}
 - apiGroups: [storage.k8s.io]
   resources: [storageclasses]

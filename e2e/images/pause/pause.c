@@ -1,4 +1,4 @@
-/* Holds a pod's namespaces: waits for the signal to end and takes in orphans. */
+/* Holds a pod's namespaces: waits for the signal to end and reaps orphans. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

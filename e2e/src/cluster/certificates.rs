@@ -1,4 +1,4 @@
-//! The cluster's certificate authority and the identities it signs. Made anew at every `up`.
+//! The cluster's certificate authority and the identities it signs. Regenerated at every `up`.
 
 use std::fs;
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use rcgen::{
 
 use super::layout::{Layout, NODE_IP, NODE_NAME, SERVICE_IP_OF_API};
 
-/// Who a certificate speaks for. Kubernetes reads the common name as user and the organisation as group.
+/// Subject of a certificate. Kubernetes reads the common name as the user and the organisation as the group.
 struct Identity {
     file: &'static str,
     user: &'static str,
     group: Option<&'static str>,
-    /// Names and addresses under which it serves.
+    /// Subject alternative names: DNS names and addresses of the server.
     serves: &'static [&'static str],
 }
 
@@ -24,7 +24,7 @@ const fn client(file: &'static str, user: &'static str, group: Option<&'static s
     Identity { file, user, group, serves: &[] }
 }
 
-/// The identities that also get a kubeconfig of their own.
+/// The identities that also get a kubeconfig.
 pub(crate) const CLIENTS: [&str; 7] =
     ["admin", "controller-manager", "scheduler", "proxy", "kubelet", "coredns", "csi"];
 
@@ -66,7 +66,7 @@ pub(crate) fn write(layout: &Layout) -> Result<()> {
         put(layout, &format!("{}.crt", identity.file), &signed.pem())?;
         put(layout, &format!("{}.key", identity.file), &key.serialize_pem())?;
     }
-    // Service-account tokens are signed with a bare key; the API server wants its public half in a file of its own.
+    // Service-account tokens are signed with a bare key. The API server reads the public half from a separate file.
     let tokens = KeyPair::generate()?;
     put(layout, "service-account.key", &tokens.serialize_pem())?;
     put(layout, "service-account.pub", &tokens.public_key_pem())
@@ -100,12 +100,13 @@ fn identity_params(identity: &Identity) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// Keys are for their owner alone; the folder `pki` itself is closed to others as well.
+/// Key files are readable by their owner only, and so is the `pki` folder.
 fn put(layout: &Layout, file: &str, pem: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = layout.at("pki").join(file);
     fs::write(&path, pem).with_context(|| format!("writing {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).context("closing a key file")
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        .context("restricting the permissions of a key file")
 }
 
 #[cfg(test)]

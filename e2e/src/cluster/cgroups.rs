@@ -1,4 +1,4 @@
-//! The cgroup below which all pods of the cluster live, in the old and in the new hierarchy.
+//! The parent cgroup of all pods of the cluster, for cgroup v1 and v2.
 
 use std::fs;
 use std::io;
@@ -8,15 +8,15 @@ use anyhow::{Context as _, Result};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Makes the cgroup wherever the kubelet will look for it.
+/// Creates the cgroup in every hierarchy where the kubelet looks for it.
 ///
 /// # Errors
-/// A folder cannot be made or filled.
+/// A folder cannot be created or written.
 pub(crate) fn create(name: &str) -> Result<()> {
     for hierarchy in hierarchies(Path::new(ROOT)) {
         let cgroup = hierarchy.join(name);
         fs::create_dir_all(&cgroup).with_context(|| format!("making {}", cgroup.display()))?;
-        // In the old hierarchy a cpuset without processors and memory takes no process.
+        // In cgroup v1, a cpuset without processors and memory nodes accepts no process.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if hierarchy.join(file).exists() {
                 let inherited = fs::read_to_string(hierarchy.join(file))?;
@@ -31,17 +31,18 @@ pub(crate) fn create(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Passes every controller of a cgroup (new hierarchy) on to its children.
+/// Enables every controller of a cgroup (v2) for its children.
 fn delegate(cgroup: &Path) -> Result<()> {
     let controllers = fs::read_to_string(cgroup.join("cgroup.controllers"))?;
     for controller in controllers.split_whitespace() {
-        // One that cannot be passed on (in use by real-time processes, say) must not keep the others back.
+        // One controller that cannot be enabled (for example because real-time processes use it) must not block the
+        // others.
         let _ = fs::write(cgroup.join("cgroup.subtree_control"), format!("+{controller}"));
     }
     Ok(())
 }
 
-/// Removes the cgroup everywhere, deepest first. What still holds processes stays, and is returned.
+/// Removes the cgroup from every hierarchy, deepest first. Returns the folders that remain because they hold processes.
 pub(crate) fn remove(name: &str) -> Vec<PathBuf> {
     let mut left = Vec::new();
     for hierarchy in hierarchies(Path::new(ROOT)) {
@@ -60,10 +61,10 @@ fn remove_tree(cgroup: &Path, left: &mut Vec<PathBuf>) {
     }
 }
 
-/// Processes of one pod's container (by container id), or of all its containers, as the machine numbers them.
+/// Host process ids of one container of a pod (by container id), or of all its containers.
 ///
 /// # Errors
-/// The kubelet made no cgroup for such a pod.
+/// The kubelet created no cgroup for this pod.
 pub(crate) fn pod_pids(name: &str, pod_uid: &str, container_id: Option<&str>) -> Result<Vec<i32>> {
     let hierarchies = hierarchies(Path::new(ROOT));
     let pods = hierarchies.iter().map(|hierarchy| hierarchy.join(name).join("kubepods"));
@@ -103,7 +104,7 @@ fn children(cgroup: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The new hierarchy is one tree; the old one a tree per controller (some of them links to another).
+/// The root of each hierarchy. cgroup v2 has one tree; v1 has one per controller, some of them links to another.
 fn hierarchies(root: &Path) -> Vec<PathBuf> {
     if root.join("cgroup.controllers").exists() { vec![root.to_owned()] } else { children(root) }
 }

@@ -1,4 +1,4 @@
-//! The programs that make the node: what each is started with, after what, and how one sees that it works.
+//! The programs of the node: command line, dependencies and readiness probe of each.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::layout::{Layout, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR};
 use crate::tools;
 
-/// One program under the supervisor.
+/// A program under the supervisor.
 #[derive(Debug, Clone)]
 pub(crate) struct Component {
     pub(crate) name: &'static str,
@@ -19,26 +19,26 @@ pub(crate) struct Component {
     pub(crate) ready: Probe,
 }
 
-/// How one sees that a component works.
+/// Readiness probe of a component.
 #[derive(Debug, Clone)]
 pub(crate) enum Probe {
-    /// Something listens at the address.
+    /// A listener accepts connections at the address.
     Tcp(SocketAddr),
-    /// Something listens at the socket.
+    /// A listener accepts connections at the socket.
     Unix(PathBuf),
     /// `GET path` answers 200, without TLS.
     Http(SocketAddr, &'static str),
-    /// The API server's own `/readyz`.
+    /// `/readyz` of the API server answers `ok`.
     ApiServer,
 }
 
-/// A step of the supervisor that components can wait for: the base objects are applied.
+/// A step of the supervisor that components can depend on: the base objects are applied.
 pub(crate) const OBJECTS: &str = "objects";
 
 const ETCD: &str = "127.0.0.1:2379";
 const CSI_SOCKET: &str = "kubelet/plugins/loop.csi.local/csi.sock";
 
-/// All components, in the order in which `status` shows them.
+/// All components, in the order `status` shows them.
 ///
 /// # Errors
 /// A program is not built.
@@ -71,7 +71,7 @@ fn etcd(layout: &Layout) -> Result<Component> {
         "--listen-client-urls=http://127.0.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380",
-        // The data does not outlive `down`: nothing is gained by waiting for the disk.
+        // The data does not outlive `down`, so fsync would gain nothing.
         "--unsafe-no-fsync",
         "--logger=zap",
         "--log-level=warn",

@@ -1,4 +1,4 @@
-//! Requests to the supervisor: one line on a socket, one line back.
+//! Control socket of the supervisor: one line per request, one line per answer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::supervisor::Supervisor;
 
-/// Longest request and longest wait for one.
+/// Maximum size of a request, and maximum time to receive one.
 const REQUEST_BYTES_MAX: u64 = 200;
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
-/// Ending, starting and becoming ready, each with its own bound, lie below this.
+/// Longer than stopping, starting and becoming ready together, each of which has its own limit.
 const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
-/// Answers requests, one at a time: two restarts of one component must not overlap.
+/// Answers requests one at a time: two restarts of one component must not overlap.
 pub(super) async fn serve(supervisor: Arc<Supervisor>) -> Result<()> {
     let listener = UnixListener::bind(supervisor.layout().control_socket()).context("control socket")?;
     loop {
@@ -25,7 +25,7 @@ pub(super) async fn serve(supervisor: Arc<Supervisor>) -> Result<()> {
             Ok(()) => "ok".to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        // Whoever asked may be gone.
+        // The client may have disconnected.
         let _ = stream.write_all(answer.as_bytes()).await;
     }
 }
@@ -33,14 +33,16 @@ pub(super) async fn serve(supervisor: Arc<Supervisor>) -> Result<()> {
 async fn answer(supervisor: &Arc<Supervisor>, stream: &mut UnixStream) -> Result<()> {
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(REQUEST_BYTES_MAX));
-    tokio::time::timeout(REQUEST_LIMIT, reader.read_line(&mut line)).await.context("no request came")??;
+    tokio::time::timeout(REQUEST_LIMIT, reader.read_line(&mut line))
+        .await
+        .context("no request was received")??;
     match line.trim().split_once(' ') {
         Some(("restart", name)) => supervisor.restart(name).await,
         _ => bail!("not a request: {line:?}"),
     }
 }
 
-/// Asks for a component to be ended and started again; returns when it is ready.
+/// Requests a restart of a component; returns when the component is ready.
 ///
 /// # Errors
 /// The supervisor does not answer, there is no such component, or it did not become ready.

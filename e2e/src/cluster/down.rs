@@ -1,7 +1,8 @@
-//! Ends a cluster, or what is left of one: processes, mounts, loop devices, network namespace, cgroups, data.
+//! Stops a cluster, or cleans up what is left of one: processes, mounts, loop devices, network namespace, cgroups,
+//! data.
 //!
-//! It asks nothing of the cluster's own processes and trusts no note of theirs: a cluster whose supervisor was
-//! killed, whose state folder is gone or that never came up is removed by the same steps.
+//! It does not depend on the cluster's own processes or on files they wrote. The same steps remove a cluster whose
+//! supervisor was killed, whose state folder is missing, or that never came up.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,14 +17,14 @@ use super::report::Launch;
 use super::{cgroups, network};
 use crate::command;
 
-/// Ending some hundred processes and their mounts takes a second or two.
+/// Ending a few hundred processes and their mounts takes a second or two.
 const LIMIT: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Removes everything of the cluster but its logs. True when there was something.
+/// Removes everything that belongs to the cluster, except its logs. Returns true when there was something to remove.
 ///
 /// # Errors
-/// Something does not go away; the message names it.
+/// Something cannot be removed; the message names it.
 pub(super) async fn remove(layout: &Layout) -> Result<bool> {
     let there = layout.network_namespace().exists() || layout.launch().exists();
     end_processes(layout).await?;
@@ -37,7 +38,7 @@ pub(super) async fn remove(layout: &Layout) -> Result<bool> {
     Ok(there)
 }
 
-/// Removes the logs of the last run as well.
+/// Removes the logs of the previous run as well.
 pub(super) fn remove_logs(layout: &Layout) -> Result<()> {
     remove_folder(&layout.at("log"))
 }
@@ -52,7 +53,7 @@ async fn end_processes(layout: &Layout) -> Result<()> {
         if Instant::now() > deadline {
             bail!("processes {pids:?} do not end");
         }
-        // One of them is process 1 of the node: the kernel ends the pods with it.
+        // One of these processes is process 1 of the node: the kernel ends the pods with it.
         for pid in pids.into_iter().filter_map(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -60,7 +61,7 @@ async fn end_processes(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Every process in the node's network namespace, and the one that `up` started, as the machine numbers them.
+/// Host process ids of every process in the node's network namespace, and of the process that `up` started.
 pub(super) fn processes(layout: &Layout) -> Vec<i32> {
     let namespace = fs::metadata(layout.network_namespace()).ok();
     let launched = Launch::read(layout).map(|launch| launch.pid);
@@ -79,7 +80,7 @@ pub(super) fn processes(layout: &Layout) -> Vec<i32> {
     pids.filter(belongs).collect()
 }
 
-/// Process numbers are used again: only one that runs the node's start is the one that was noted.
+/// Process ids are reused: accept a recorded id only if the process runs the node's init command.
 fn is_node(pid: i32) -> bool {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     words.split(|byte| *byte == 0).any(|word| word == b"node-init")
@@ -99,8 +100,8 @@ async fn remove_cgroups(name: &str) -> Result<()> {
     }
 }
 
-/// Loop devices free themselves with their last mount, a moment after the node's mounts are gone; one that was
-/// attached and never mounted does not, and is detached here.
+/// Loop devices are freed with their last mount, shortly after the node's mounts are gone. A device that was attached
+/// but never mounted is not; it is detached here.
 async fn free_loop_devices(layout: &Layout) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     let volumes = layout.at("volumes");
@@ -119,7 +120,7 @@ async fn free_loop_devices(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Devices over a file in the folder.
+/// Loop devices backed by a file in the folder.
 fn loop_devices(volumes: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/sys/block") else { return Vec::new() };
     let over_volume = |name: &String| {

@@ -1,4 +1,4 @@
-//! A cluster that somebody else made, named by `KUBECONFIG`.
+//! An existing cluster, named by `KUBECONFIG`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::steps::Steps;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// The file that `KUBECONFIG` names, unless that is the local cluster's own.
+/// The file that `KUBECONFIG` names, unless it is the local cluster's own.
 ///
 /// # Errors
-/// The cluster's name is none.
+/// The cluster's name is not valid.
 pub(super) fn kubeconfig() -> Result<Option<PathBuf>> {
     let given = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
     let own = Layout::from_env()?.kubeconfig();
     Ok(given.filter(|path| *path != own))
 }
 
-/// Asks the cluster for its version and says how images get there. Makes nothing.
+/// Queries the cluster's version and prints how to load images. Creates nothing.
 pub(super) async fn check(kubeconfig: &Path, steps: &Steps) -> Result<()> {
     install_crypto();
     let context = || format!("the cluster of KUBECONFIG={}", kubeconfig.display());
@@ -38,7 +38,7 @@ pub(super) async fn check(kubeconfig: &Path, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// What to run so that the images of this checkout are found there.
+/// The command that makes the images of this checkout available on that cluster.
 pub(super) fn image_hint(kubeconfig: &Path) -> String {
     let current = Kubeconfig::read_from(kubeconfig).ok().and_then(|config| config.current_context);
     let commands = images::NAMES.map(|image| {
@@ -47,7 +47,7 @@ pub(super) fn image_hint(kubeconfig: &Path) -> String {
         way(current.as_deref().unwrap_or_default(), image, &archive)
     });
     format!(
-        "Images: `cargo run -p e2e -- images` builds them, and they get there with\n{}",
+        "Images: build them with `cargo run -p e2e -- images`, and load them with\n{}",
         commands.join("\n")
     )
 }

@@ -1,5 +1,5 @@
-//! The one door into the node: a listener that was opened on the machine's 127.0.0.1 before its process
-//! entered the node's network, from which it connects to the API server.
+//! The only connection from the machine into the node. The listener was opened on the machine's 127.0.0.1 before this
+//! process entered the node's network namespace; from there, connections are forwarded to the API server.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::layout::Layout;
 
-/// The API server may be starting; a client then gets its connection closed and tries again.
+/// The API server may still be starting; the client's connection is then closed and the client retries.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The listener that `up` passed as standard input.
 ///
 /// # Errors
-/// Standard input is no listening socket.
+/// Standard input is not a listening socket.
 pub(super) fn inherited_listener() -> Result<TcpListener> {
     let descriptor: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
     let listener = std::net::TcpListener::from(descriptor);
@@ -24,12 +24,12 @@ pub(super) fn inherited_listener() -> Result<TcpListener> {
     TcpListener::from_std(listener).context("standard input is not the listener that `cluster up` passes")
 }
 
-/// Carries connections for as long as the process lives.
+/// Forwards connections until the process ends.
 pub(super) async fn forward(listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(carry(stream))),
-            // Out of descriptors: wait for some to be closed.
+            // Out of file descriptors: wait until some are closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
@@ -38,8 +38,8 @@ pub(super) async fn forward(listener: TcpListener) {
 async fn carry(mut outside: TcpStream) {
     let connected = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(Layout::api_address())).await;
     let Ok(Ok(mut inside)) = connected else { return };
-    // Many small frames (watches, exec): do not hold them back.
+    // Traffic is many small frames (watches, exec): send them without delay.
     let _ = (outside.set_nodelay(true), inside.set_nodelay(true));
-    // An error here is one side going away, which the other side sees as well.
+    // An error here means that one side closed the connection, which the other side notices as well.
     let _ = copy_bidirectional(&mut outside, &mut inside).await;
 }

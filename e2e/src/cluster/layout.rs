@@ -1,4 +1,4 @@
-//! Names and places of one cluster.
+//! Names and paths of one cluster.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,24 +7,24 @@ use anyhow::{Result, bail};
 
 use crate::paths;
 
-/// The node's address on its own bridge. No other machine sees it.
+/// The node's address on its own bridge. Not reachable from other machines.
 pub(crate) const NODE_IP: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 2);
 /// The name under which the node registers.
 pub(crate) const NODE_NAME: &str = "node0";
 /// Port of the API server on [`NODE_IP`].
 pub(crate) const API_PORT: u16 = 6443;
-/// Service addresses; the first is the API server's own.
+/// Range of service addresses; the first is the API server's.
 pub(crate) const SERVICE_CIDR: &str = "10.96.0.0/16";
 pub(crate) const SERVICE_IP_OF_API: &str = "10.96.0.1";
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
 pub(crate) const NODE_POD_CIDR: &str = "10.244.0.0/24";
 
-/// Linux refuses longer socket paths.
+/// Linux limits socket paths to this length.
 const SOCKET_PATH_MAX: usize = 107;
-/// Below the state folder, the longest socket path a component makes.
+/// The longest socket path that a component creates below the state folder.
 const LONGEST_SOCKET: &str = "kubelet/plugins/loop.csi.local/csi.sock";
 
-/// Where a cluster keeps its things, all derived from its name.
+/// Paths of a cluster's files, all derived from its name.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) name: String,
@@ -35,7 +35,7 @@ impl Layout {
     /// The cluster named by `MEMORYENGINE_CLUSTER`, else `memoryengine`.
     ///
     /// # Errors
-    /// The name cannot be that of a network namespace and a cgroup, or the state folder's path is too long.
+    /// The name is not valid for a network namespace and a cgroup, or the state folder's path is too long.
     pub(crate) fn from_env() -> Result<Self> {
         let name = std::env::var("MEMORYENGINE_CLUSTER").unwrap_or_default();
         Self::named(if name.is_empty() { "memoryengine" } else { &name })
@@ -44,13 +44,15 @@ impl Layout {
     pub(crate) fn named(name: &str) -> Result<Self> {
         let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !plain || !(1..=32).contains(&name.len()) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-            bail!("cluster name {name:?}: 1 to 32 lower-case letters, digits and dashes, a letter first");
+            bail!(
+                "cluster name {name:?}: 1 to 32 lower-case letters, digits and dashes, starting with a letter"
+            );
         }
         let root = paths::state_dir().join("clusters").join(name);
         let longest = root.join(LONGEST_SOCKET);
         if longest.as_os_str().len() > SOCKET_PATH_MAX {
             bail!(
-                "{}: longer than a socket path may be; set XDG_STATE_HOME to a shorter folder",
+                "{}: too long for a socket path; set XDG_STATE_HOME to a shorter folder",
                 longest.display()
             );
         }
@@ -61,7 +63,7 @@ impl Layout {
         self.root.join(below)
     }
 
-    /// As [`Layout::at`], for configuration files and arguments.
+    /// Like [`Layout::at`], as text for configuration files and arguments.
     pub(crate) fn text(&self, below: &str) -> String {
         self.at(below).display().to_string()
     }
@@ -78,12 +80,12 @@ impl Layout {
         self.at("log").join(format!("{component}.log"))
     }
 
-    /// What the supervisor reports, rewritten at every change.
+    /// The supervisor's report, rewritten at every change.
     pub(crate) fn report(&self) -> PathBuf {
         self.at("run/report.json")
     }
 
-    /// What `up` noted when it started the node.
+    /// The record `up` wrote when it started the node.
     pub(crate) fn launch(&self) -> PathBuf {
         self.at("run/launch.json")
     }
@@ -96,7 +98,7 @@ impl Layout {
         self.at("run/containerd.sock")
     }
 
-    /// Outside the folder that `down` empties.
+    /// The lock file. It lies outside the folder that `down` empties.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.with_extension("lock")
     }

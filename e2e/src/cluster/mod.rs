@@ -1,7 +1,7 @@
-//! The cluster that demo and tests run on: one made here, or the one that `KUBECONFIG` names.
+//! The cluster for the demo and the tests: a local one, or the one that `KUBECONFIG` names.
 //!
-//! The local one is a single node in network, mount, process and host-name namespaces of its own. A supervisor
-//! starts the components, and ending it ends everything. Nothing inside has a way out of the machine; the API
+//! The local cluster is a single node with its own network, mount, process and host-name namespaces. A supervisor
+//! starts the components; ending the supervisor ends everything. Nothing inside can reach the network outside; the API
 //! server is reached through a port of 127.0.0.1.
 
 mod certificates;
@@ -37,10 +37,10 @@ use crate::lock::Lock;
 use crate::steps::Steps;
 use crate::tools;
 
-/// Waiting for a build by another `up`.
+/// Limit for a build that another `up` runs.
 const LOCK_LIMIT: Duration = Duration::from_secs(3600);
 
-/// A cluster that answered.
+/// A cluster that answers requests.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -56,40 +56,40 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// A client with the rights of an administrator.
+    /// A client with administrator rights.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// A client that asks once and hands on what is answered, for requests to pods and services through the API
-    /// server: a 503 there means that no pod is ready now, and belongs to whoever asked.
+    /// A client without retries, for requests to pods and services through the API server. A 503 there means that no
+    /// pod is ready at the moment, and the caller must see it.
     #[must_use]
     pub fn plain_client(&self) -> Client {
         self.plain_client.clone()
     }
 
-    /// The kubeconfig that leads there, for `kubectl` and `helm`.
+    /// Path of the kubeconfig, for `kubectl` and `helm`.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// True for the cluster made here: only there do images, host processes and the audit log lie at hand.
+    /// True for the local cluster. Images, host processes and the audit log are accessible only there.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.local
     }
 }
 
-/// Starts the local cluster if it is not up, or checks that the one named by `KUBECONFIG` answers.
+/// Starts the local cluster if it is not up, or checks that the cluster named by `KUBECONFIG` answers.
 ///
 /// # Errors
-/// As [`up`], and a cluster that does not answer.
+/// As [`up`], and when the cluster does not answer.
 pub async fn ensure_up() -> Result<Cluster> {
     install_crypto();
     if is_local() && up::running_well(&Layout::from_env()?).await.is_none() {
-        // In a process of its own: a test binary cannot be the supervisor.
+        // In a separate process: a test binary cannot be the supervisor.
         let mut command = tokio::process::Command::new(e2e_program()?);
         let status = command.args(["cluster", "up"]).kill_on_drop(true).status().await?;
         if !status.success() {
@@ -101,10 +101,10 @@ pub async fn ensure_up() -> Result<Cluster> {
     Ok(Cluster { client: client().await?, plain_client, kubeconfig, local: is_local() })
 }
 
-/// Starts the local cluster, or checks the one that `KUBECONFIG` names and says how images get there.
+/// Starts the local cluster, or checks the one that `KUBECONFIG` names and prints how to load images.
 ///
 /// # Errors
-/// This machine cannot run a cluster, a build fails, a component does not start, the given cluster does not answer.
+/// This machine cannot run a cluster, a build fails, a component does not start, or the given cluster does not answer.
 pub async fn up(steps: &Steps) -> Result<()> {
     if !is_local() {
         return external::check(&kubeconfig_path()?, steps).await;
@@ -113,10 +113,10 @@ pub async fn up(steps: &Steps) -> Result<()> {
     up::up(&Layout::from_env()?, steps).await
 }
 
-/// Ends the local cluster and everything of it but its logs. True when there was one.
+/// Stops the local cluster and removes everything except its logs. Returns true when there was one.
 ///
 /// # Errors
-/// Something does not go away.
+/// Something cannot be removed.
 pub async fn down() -> Result<bool> {
     require_machine()?;
     let layout = Layout::from_env()?;
@@ -124,27 +124,27 @@ pub async fn down() -> Result<bool> {
     down::remove(&layout).await
 }
 
-/// A text for people, and whether all is well.
+/// A readable status text, and whether everything is healthy.
 ///
 /// # Errors
-/// The cluster's name is none.
+/// The cluster's name is not valid.
 pub fn status() -> Result<(String, bool)> {
     Ok(status::describe(&Layout::from_env()?))
 }
 
-/// A client with the rights of an administrator.
+/// A client with administrator rights.
 ///
 /// # Errors
-/// There is no kubeconfig yet, or it cannot be used.
+/// There is no kubeconfig yet, or it is not usable.
 pub async fn client() -> Result<Client> {
     install_crypto();
     objects::client(&kubeconfig_path()?).await
 }
 
-/// The kubeconfig of the cluster in use; the local one exists while the cluster is up.
+/// The kubeconfig of the cluster in use. The local one exists while the cluster is up.
 ///
 /// # Errors
-/// The cluster's name is none.
+/// The cluster's name is not valid.
 pub fn kubeconfig_path() -> Result<PathBuf> {
     Ok(match external::kubeconfig()? {
         Some(given) => given,
@@ -152,23 +152,23 @@ pub fn kubeconfig_path() -> Result<PathBuf> {
     })
 }
 
-/// False when `KUBECONFIG` names a cluster other than the one made here.
+/// False when `KUBECONFIG` names a cluster other than the local one.
 #[must_use]
 pub fn is_local() -> bool {
     matches!(external::kubeconfig(), Ok(None))
 }
 
-/// The API server's audit log: one JSON object (`audit.k8s.io/v1` Event, level Metadata) per line, written
-/// before the request is answered. Local cluster only.
+/// The API server's audit log: one JSON object (`audit.k8s.io/v1` Event, level Metadata) per line, written before the
+/// request is answered. Local cluster only.
 ///
 /// # Errors
-/// The cluster's name is none.
+/// The cluster's name is not valid.
 pub fn audit_log_path() -> Result<PathBuf> {
     Ok(Layout::from_env()?.audit_log())
 }
 
-/// Processes of a pod's container (all containers if `None`), as this machine numbers them, so that a test can
-/// kill one without the kubelet's doing. Local cluster only.
+/// Host process ids of a pod's container (all containers if `None`), so that a test can kill a process without
+/// involving the kubelet. Local cluster only.
 ///
 /// # Errors
 /// The pod has no such container running, or no cgroup.
@@ -186,7 +186,7 @@ fn container_id(pod: &Pod, name: &str) -> Result<String> {
     Ok(id.strip_prefix("containerd://").unwrap_or(id).to_owned())
 }
 
-/// Ends a component (such as `kubelet`) and starts it again; returns when it is ready. Local cluster only.
+/// Restarts a component (such as `kubelet`); returns when it is ready. Local cluster only.
 ///
 /// # Errors
 /// There is no such component, or it did not become ready in time.
@@ -197,7 +197,7 @@ pub async fn restart_component(name: &str) -> Result<()> {
 /// The path of a tool such as `helm` or `kubectl`, built by `cargo run -p e2e -- tools`.
 ///
 /// # Errors
-/// It is none of the tools, or not built.
+/// The name is not a known tool, or the tool is not built.
 pub fn tool_path(name: &str) -> Result<PathBuf> {
     tools::program(name)
 }
@@ -205,7 +205,7 @@ pub fn tool_path(name: &str) -> Result<PathBuf> {
 /// Loads an image archive (OCI) into the local cluster.
 ///
 /// # Errors
-/// The cluster is not up, or the file is no image archive.
+/// The cluster is not up, or the file is not an image archive.
 pub async fn load_image(archive: &Path) -> Result<()> {
     import(&Layout::from_env()?, archive).await
 }
@@ -218,7 +218,7 @@ pub(crate) async fn import(layout: &Layout, archive: &Path) -> Result<()> {
     command::run(&ctr, &arguments, Duration::from_secs(60)).await.map(drop)
 }
 
-/// Runs as the first process of the node: only `up` calls this, in namespaces of its own.
+/// Runs as the first process of the node. Only `up` calls this, in new namespaces.
 ///
 /// # Errors
 /// The node cannot be prepared.
@@ -226,16 +226,16 @@ pub fn node_init() -> Result<()> {
     node::init(&Layout::from_env()?)
 }
 
-/// Runs as the supervisor: only [`node_init`] starts it.
+/// Runs as the supervisor. Only [`node_init`] starts it.
 ///
 /// # Errors
-/// The supervisor's own set-up failed; components that end are reported, not returned.
+/// The supervisor's own set-up failed. Components that end are reported, not returned as errors.
 pub async fn supervise() -> Result<()> {
     install_crypto();
     supervisor::supervise(Layout::from_env()?).await
 }
 
-/// The `e2e` program: this process, or its neighbour when this is a test.
+/// Path of the `e2e` program: this executable, or the one beside it when this is a test.
 pub(crate) fn e2e_program() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     if own.file_name().is_some_and(|name| name == "e2e") {
@@ -246,7 +246,7 @@ pub(crate) fn e2e_program() -> Result<PathBuf> {
     program.context("the program `e2e` is not built: `cargo build -p e2e`")
 }
 
-/// TLS of all clients in this process. A second call finds the first one's choice, which is the same.
+/// Installs the TLS provider for all clients in this process. A second call finds the same provider installed.
 fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
@@ -258,7 +258,7 @@ fn require_machine() -> Result<()> {
         bail!("The local cluster needs Linux.\n{other_way}");
     }
     if !rustix::process::geteuid().is_root() {
-        bail!("The local cluster needs root: it makes namespaces, mounts and cgroups.\n{other_way}");
+        bail!("The local cluster needs root: it creates namespaces, mounts and cgroups.\n{other_way}");
     }
     Ok(())
 }

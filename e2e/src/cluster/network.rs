@@ -1,4 +1,4 @@
-//! The node's network namespace: a bridge that carries its address, and no way out.
+//! The node's network namespace: a bridge that carries the node's address, and no route to the outside.
 
 use std::fs;
 use std::path::Path;
@@ -12,20 +12,20 @@ use crate::command;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Makes the namespace.
+/// Creates the namespace.
 ///
 /// # Errors
-/// It exists, or this process may not.
+/// It exists already, or this process lacks the permission.
 pub(super) async fn create(layout: &Layout) -> Result<()> {
     let name = layout.name.as_str();
-    command::run("ip", &["netns", "add", name], LIMIT).await.context("making the network namespace")?;
+    command::run("ip", &["netns", "add", name], LIMIT).await.context("creating the network namespace")?;
     let address = format!("{NODE_IP}/24");
     for words in [
         "link set lo up".to_owned(),
         "link add node type bridge".to_owned(),
         format!("addr add {address} dev node"),
         "link set node up".to_owned(),
-        // The kernel routes before it translates service addresses: it must believe there is a way.
+        // The kernel routes a packet before it translates the service address, so a route must exist.
         format!("route add {SERVICE_CIDR} dev node"),
         "route add unreachable default".to_owned(),
     ] {
@@ -36,7 +36,8 @@ pub(super) async fn create(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Removes the namespace, if it is there, and with the last one the mount that `ip netns` made to hold them.
+/// Removes the namespace if it exists. With the last namespace, also removes the mount that `ip netns` created to hold
+/// them.
 ///
 /// # Errors
 /// It cannot be removed.
@@ -47,7 +48,7 @@ pub(super) async fn remove(layout: &Layout) -> Result<()> {
     command::run("ip", &["netns", "del", &layout.name], LIMIT).await?;
     let names = layout.network_namespace().with_file_name("");
     if fs::read_dir(&names)?.next().is_none() {
-        // No mount there is as good; `ip netns add` makes it again.
+        // A missing mount is fine; `ip netns add` creates it again.
         let _ = unmount(&names, UnmountFlags::empty());
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! The first process inside the node's namespaces: prepares them, starts the supervisor, takes in orphans.
+//! The first process inside the node's namespaces: prepares them, starts the supervisor, reaps orphans.
 //!
-//! When it ends, the kernel ends every process of the node, and with them their mounts and loop devices. It ends
-//! when the supervisor does. Nothing of the node therefore survives a kill of either.
+//! It ends when the supervisor ends. The kernel then ends every process of the node, and with them their mounts and
+//! loop devices. Nothing of the node survives a kill of either process.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,8 +15,8 @@ use super::cgroups;
 use super::layout::{Layout, NODE_NAME};
 use crate::tools;
 
-/// Fixed places that components write to, whatever they are configured with: covered, so that the machine's own
-/// stay as they are.
+/// Fixed paths that components write to regardless of their configuration. They are covered by a mount so that the
+/// machine's own files stay unchanged.
 const COVERED: [&str; 4] = ["/run", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers"];
 
 /// Runs as process 1 of the node until the supervisor ends.
@@ -27,7 +27,7 @@ pub(super) fn init(layout: &Layout) -> Result<()> {
     prepare(layout)?;
     let supervisor = start_supervisor(layout)?;
     loop {
-        // Blocks until a child ends; shims and their like become children of process 1.
+        // Blocks until a child ends. Shims and other orphans become children of process 1.
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, _))) if pid.as_raw_nonzero().get().unsigned_abs() == supervisor => return Ok(()),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -43,10 +43,10 @@ fn prepare(layout: &Layout) -> Result<()> {
         cover(Path::new(place))?;
     }
     fs::create_dir_all("/run/netns")?;
-    fs::write("/proc/sys/kernel/hostname", NODE_NAME).context("naming the node")?;
-    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("forwarding between pods")?;
-    // Service addresses of pods on the one bridge pass the rules only with this; the file is missing when the
-    // kernel has it built in without the module, and then the bridge's hairpin mode is enough.
+    fs::write("/proc/sys/kernel/hostname", NODE_NAME).context("setting the node's host name")?;
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("enabling forwarding between pods")?;
+    // Service addresses of pods on the same bridge work only with this setting. The file is missing when the kernel was
+    // built without it as a module; the bridge's hairpin mode is then enough.
     let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1");
     cgroups::create(&layout.name)
 }
@@ -63,7 +63,7 @@ fn start_supervisor(layout: &Layout) -> Result<u32> {
     let shims = shims.parent().unwrap_or(Path::new("/")).display().to_string();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["cluster", "supervise"]).env("PATH", format!("{shims}:/usr/sbin:/usr/bin:/sbin:/bin"));
-    // containerd refuses a TMPDIR it cannot see; HOME is for tools that insist on one.
+    // containerd refuses a TMPDIR that it cannot see. HOME is for tools that require one.
     command.env_remove("KUBECONFIG").env_remove("TMPDIR");
     command.stdin(Stdio::inherit()).stdout(log.try_clone()?).stderr(log);
     Ok(command.spawn().context("starting the supervisor")?.id())

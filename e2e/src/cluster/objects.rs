@@ -1,4 +1,4 @@
-//! What is asked of the API server while the cluster starts.
+//! Requests to the API server while the cluster starts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,12 +20,12 @@ const FIELD_MANAGER: &str = "memoryengine-e2e";
 /// A client for the given kubeconfig.
 ///
 /// # Errors
-/// The file cannot be read or its certificates are no certificates.
+/// The file cannot be read, or its certificates are not valid.
 pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
     Client::try_from(config(kubeconfig).await?).context("client for the cluster")
 }
 
-/// A client that hands on every answer: the usual one asks again, for seconds, when the answer is 503.
+/// A client that returns every answer. The usual client retries a 503 for several seconds.
 ///
 /// # Errors
 /// As [`client`].
@@ -42,7 +42,7 @@ async fn config(kubeconfig: &Path) -> Result<Config> {
     Ok(config)
 }
 
-/// Applies what everything else builds on.
+/// Applies the objects that everything else depends on.
 ///
 /// # Errors
 /// The API server refuses an object.
@@ -65,11 +65,11 @@ fn base_objects() -> Result<Vec<DynamicObject>> {
     documents.map(|document| DynamicObject::deserialize(document).context("base.yaml")).collect()
 }
 
-/// Waits until a pod with a volume could be scheduled: node ready and untainted, CSI driver registered, service
-/// account made.
+/// Waits until a pod with a volume can be scheduled: node ready and untainted, CSI driver registered, service account
+/// created.
 ///
 /// # Errors
-/// One of them is missing after `limit`; the message says which.
+/// A prerequisite is missing after `limit`; the message names it.
 pub(super) async fn wait_usable(client: &Client, limit: Duration) -> Result<()> {
     let deadline = tokio::time::Instant::now() + limit;
     loop {

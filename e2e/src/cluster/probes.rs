@@ -1,4 +1,4 @@
-//! Seeing whether something works.
+//! Readiness probes.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,11 +10,11 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::components::Probe;
 
-/// Everything asked is on this machine.
+/// All probed addresses are on this machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Waits until the probe succeeds; whoever calls sets the bound.
+/// Waits until the probe succeeds; the caller sets the limit.
 pub(super) async fn wait(probe: &Probe, api: &kube::Client) {
     loop {
         if tokio::time::timeout(ANSWER_LIMIT, succeeds(probe, api)).await == Ok(true) {
@@ -37,15 +37,15 @@ async fn listens(path: &Path) -> bool {
     UnixStream::connect(path).await.is_ok()
 }
 
-/// The API server's own opinion.
+/// Readiness as the API server reports it.
 pub(super) async fn api_ready(api: &kube::Client) -> bool {
-    // The path of an object called readyz at the root.
+    // The path of an object named readyz at the root.
     let request = Request::new("").get("readyz", &GetParams::default());
     let Ok(request) = request else { return false };
     api.request_text(request).await.is_ok()
 }
 
-/// One request of HTTP/1.0: the answer's first line is all that matters.
+/// One HTTP/1.0 request; only the status line of the answer matters.
 async fn answers_ok(address: SocketAddr, path: &str) -> bool {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;

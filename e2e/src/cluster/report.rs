@@ -1,4 +1,4 @@
-//! What the supervisor and `up` leave for others to read.
+//! State files that the supervisor and `up` write for other processes.
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,9 @@ use super::layout::Layout;
 /// Written by `up` when it starts the node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Launch {
-    /// Process that holds the node's namespaces, as the machine numbers it.
+    /// Host process id of the process that holds the node's namespaces.
     pub(crate) pid: i32,
-    /// Port of 127.0.0.1 that leads to the API server.
+    /// Port of 127.0.0.1 that is forwarded to the API server.
     pub(crate) port: u16,
     pub(crate) at: Timestamp,
 }
@@ -24,46 +24,46 @@ pub(crate) struct Launch {
 pub(crate) struct Report {
     pub(crate) phase: Phase,
     pub(crate) components: Vec<ComponentReport>,
-    /// What is done, in the order in which it was.
+    /// Completed steps, in order.
     pub(crate) milestones: Vec<String>,
 }
 
-/// How far the start is.
+/// Progress of the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     Starting,
     Ready,
-    /// The start did not succeed, and why.
+    /// The start failed, with the reason.
     Failed(String),
 }
 
-/// One component.
+/// State of one component.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ComponentReport {
     pub(crate) name: String,
     pub(crate) state: ComponentState,
-    /// Since when it is in this state.
+    /// Start of the current state.
     pub(crate) since: Timestamp,
-    /// Ends and restarts so far, newest last; bounded by [`HISTORY_MAX`].
+    /// Ends and restarts so far, newest last; limited to [`HISTORY_MAX`].
     pub(crate) history: Vec<String>,
 }
 
-/// A test that restarts a component in a loop must not fill the report.
+/// Keeps the report small when a test restarts a component in a loop.
 pub(crate) const HISTORY_MAX: usize = 20;
 
-/// What a component is doing.
+/// State of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ComponentState {
-    /// What it needs is not ready.
+    /// A dependency is not ready.
     Waiting,
-    /// Started, not yet seen to work. The process id is the node's, not the machine's.
+    /// Started, but the probe has not succeeded yet. The process id is the one inside the node.
     Started {
         pid: u32,
     },
     Ready {
         pid: u32,
     },
-    /// It ended by itself: exit status or signal.
+    /// It ended without a request: exit status or signal.
     Ended {
         status: String,
     },
@@ -93,7 +93,7 @@ impl Report {
         component.since = now;
     }
 
-    /// The components that are not as they should be once the start is over.
+    /// The components that are not healthy once the start is over.
     pub(crate) fn unwell(&self) -> Vec<&ComponentReport> {
         let well = |component: &&ComponentReport| !matches!(component.state, ComponentState::Ready { .. });
         self.components.iter().filter(well).collect()
@@ -118,12 +118,12 @@ impl Launch {
     }
 }
 
-/// A missing or torn file reads as none: what it told of is gone with the process that wrote it.
+/// A missing or torn file reads as `None`: the process that it described is gone.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// By rename, so that a reader sees the old or the new text whole.
+/// Written by rename, so that a reader sees either the old or the new text, never a mix.
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, serde_json::to_vec_pretty(value)?)

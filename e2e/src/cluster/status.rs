@@ -1,4 +1,4 @@
-//! Says how a cluster is, and shows the last lines of what is unwell.
+//! Describes the state of a cluster, with the last log lines of unhealthy components.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -16,7 +16,7 @@ const LINES_SHOWN: usize = 12;
 /// Enough for the lines shown; a log may be large.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// The text for a person, and whether all is well.
+/// A readable text, and whether everything is healthy.
 pub(super) fn describe(layout: &Layout) -> (String, bool) {
     let (Some(launch), false) = (Launch::read(layout), down::processes(layout).is_empty()) else {
         return (not_running(layout), false);
@@ -51,7 +51,7 @@ fn not_running(layout: &Layout) -> String {
     }
     let end = log_tail(layout, "supervisor");
     format!(
-        "cluster {}: the supervisor was ended, and the node with it; `cluster up` starts anew\n{end}",
+        "cluster {}: the supervisor was ended, and the node with it; `cluster up` starts a new one\n{end}",
         layout.name
     )
 }
@@ -74,7 +74,7 @@ fn age(since: Timestamp, now: Timestamp) -> String {
     spoken(now.duration_since(since).try_into().unwrap_or_default())
 }
 
-/// The components that are unwell, each with the end of its log.
+/// The unhealthy components, each with the end of its log.
 pub(super) fn unwell_text(layout: &Layout) -> String {
     let Some(report) = Report::read(layout) else { return log_tail(layout, "node") };
     let started = |component: &&&ComponentReport| component.state != ComponentState::Waiting;

@@ -1,6 +1,6 @@
-//! Starts the components in the order of their needs, notices when one ends, and says so in the report.
+//! Starts the components in dependency order, notices when one ends, and records it in the report.
 //!
-//! A component that ends is not started again: a cluster that heals itself would hide what a test should see.
+//! A component that ends is not restarted: a self-healing cluster would hide failures from the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -19,27 +19,27 @@ use super::layout::Layout;
 use super::report::{ComponentState, Phase, Report};
 use super::{control, forwarder, objects, probes};
 
-/// From the start of a component to its being ready, on a busy machine.
+/// From the start of a component until it is ready, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(60);
-/// From the request to end until it is enforced.
+/// From the request to end until the process is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// The supervisor's state, shared by its tasks.
+/// State of the supervisor, shared by its tasks.
 pub(super) struct Supervisor {
     layout: Layout,
     components: Vec<Component>,
     api: kube::Client,
     report: Mutex<Report>,
-    /// Names of what is ready: components and steps.
+    /// Names of the components and steps that are ready.
     ready: watch::Sender<BTreeSet<&'static str>>,
-    /// Process ids of what runs.
+    /// Process ids of the running components.
     running: watch::Sender<BTreeMap<&'static str, u32>>,
 }
 
 /// Runs until it is killed.
 ///
 /// # Errors
-/// The set-up is not there: no listener, no configuration, a program missing.
+/// The set-up is incomplete: no listener, no configuration, or a missing program.
 pub(super) async fn supervise(layout: Layout) -> Result<()> {
     let listener = forwarder::inherited_listener()?;
     let supervisor = Arc::new(Supervisor::new(layout).await?);
@@ -70,7 +70,7 @@ impl Supervisor {
         })
     }
 
-    /// Everything at once, each waiting for what it needs.
+    /// Starts everything concurrently; each component waits for its dependencies.
     async fn start_all(self: Arc<Self>) -> Result<()> {
         let starts = self.components.iter().map(|component| self.start_in_turn(component));
         let steps = async {
@@ -83,7 +83,7 @@ impl Supervisor {
         started.into_iter().collect::<Result<Vec<()>>>()?;
         stepped?;
         objects::wait_usable(&self.api, READY_LIMIT).await?;
-        self.milestone("node Ready, volumes and names served");
+        self.milestone("node Ready, volumes and DNS available");
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl Supervisor {
         });
     }
 
-    /// Ends a component and starts it again. Returns when it is ready.
+    /// Restarts a component. Returns when it is ready.
     pub(super) async fn restart(self: &Arc<Self>, name: &str) -> Result<()> {
         let component = self.components.iter().find(|component| component.name == name);
         let component = component.with_context(|| {
@@ -149,7 +149,7 @@ impl Supervisor {
         for signal in [Signal::TERM, Signal::KILL] {
             let Some(pid) = self.running.borrow().get(name).copied() else { return Ok(()) };
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("process id")?;
-            // It may have ended in between, which is what is wanted.
+            // The process may have ended in between, which is the goal.
             let _ = kill_process(pid, signal);
             if tokio::time::timeout(STOP_LIMIT, self.gone(name)).await.is_ok() {
                 return Ok(());
@@ -159,7 +159,7 @@ impl Supervisor {
     }
 
     async fn gone(&self, name: &'static str) {
-        // The sender is a field of self: the channel cannot be closed.
+        // The sender is a field of self, so the channel cannot be closed.
         let _ = self.running.subscribe().wait_for(|running| !running.contains_key(name)).await;
     }
 
@@ -167,7 +167,7 @@ impl Supervisor {
         let mut ready = self.ready.subscribe();
         let all = ready.wait_for(|ready| needs.iter().all(|need| ready.contains(need)));
         if let Ok(met) = tokio::time::timeout(READY_LIMIT, all).await {
-            return met.map(drop).context("the supervisor is ending");
+            return met.map(drop).context("the supervisor is stopping");
         }
         let ready = self.ready.borrow();
         let missing: Vec<_> = needs.iter().filter(|need| !ready.contains(*need)).copied().collect();
@@ -198,7 +198,7 @@ impl Supervisor {
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {
-        // A panic while the lock is held leaves a whole report: every change is one assignment or push.
+        // A panic while the lock is held leaves a consistent report: every change is one assignment or push.
         self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! Starts a fresh cluster and says what happens.
+//! Starts a fresh cluster and prints its progress.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -21,12 +21,12 @@ use crate::packages;
 use crate::steps::Steps;
 use crate::tools;
 
-/// Longer than every bound of the supervisor's own start.
+/// Longer than every limit of the supervisor's own start.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Another `up` may be building the tools.
 const LOCK_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Starts the cluster, unless it runs and is well. Images that changed are loaded in either case.
+/// Starts the cluster unless it is up and healthy. Loads changed images in either case.
 ///
 /// # Errors
 /// This machine cannot run it, a build fails, or a component does not start; the message says which.
@@ -40,11 +40,11 @@ pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
     packages::ensure(&packages::CLUSTER, steps).await?;
     tools::ensure(steps).await?;
     images::ensure_pause(steps).await?;
-    if down::remove(layout).await.context("removing what is left of an earlier cluster")? {
-        steps.say("removed what was left of an earlier cluster");
+    if down::remove(layout).await.context("removing the remains of an earlier cluster")? {
+        steps.say("removed the remains of an earlier cluster");
     }
     let port = start(layout, steps).await?;
-    // Images go in while the API server starts.
+    // Images are loaded while the API server starts.
     let loaded = async {
         containerd_listens(layout).await?;
         images::load_built(layout, steps).await
@@ -55,7 +55,7 @@ pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The note of its start, when the cluster runs and nothing is wrong with it.
+/// The launch record, when the cluster is up and healthy.
 pub(super) async fn running_well(layout: &Layout) -> Option<Launch> {
     let launch = Launch::read(layout)?;
     let report = Report::read(layout)?;
@@ -78,39 +78,39 @@ async fn start(layout: &Layout, steps: &Steps) -> Result<u16> {
     for folder in ["config", "kubelet/plugins_registry", "log", "pki", "run", "volumes"] {
         fs::create_dir_all(layout.at(folder))?;
     }
-    // Keys and volumes: nobody else's business.
+    // Contains keys and volumes: readable by the owner only.
     fs::set_permissions(&layout.root, fs::Permissions::from_mode(0o700))?;
     let listener = listener()?;
     let port = listener.local_addr()?.port();
-    certificates::write(layout).context("making certificates")?;
+    certificates::write(layout).context("creating certificates")?;
     config::write(layout, port).context("writing configuration")?;
     network::create(layout).await?;
     launch(layout, listener, port)?;
-    steps.say("certificates, configuration and network made; starting the components");
+    steps.say("created certificates, configuration and network; starting the components");
     Ok(port)
 }
 
-/// The usual port if it is free, else any.
+/// Listens on the usual port if it is free, else on any port.
 fn listener() -> Result<TcpListener> {
     let usual = TcpListener::bind(("127.0.0.1", API_PORT));
     usual.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no port of 127.0.0.1 is free")
 }
 
-/// The node's first process, in namespaces of its own. Not `ip netns exec`, which hides the cgroups.
+/// Starts the node's first process in new namespaces. `ip netns exec` is not used because it hides the cgroups.
 fn launch(layout: &Layout, listener: TcpListener, port: u16) -> Result<()> {
     let log = File::create(layout.component_log("node"))?;
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", layout.network_namespace().display()));
     command.args(["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]);
-    // Mounts inside are not seen outside; what the machine mounts later is seen inside.
+    // Mounts made inside are not visible outside; mounts the machine makes later are visible inside.
     command.args(["--propagation", "slave", "--"]);
     command.arg(super::e2e_program()?).args(["cluster", "node-init"]);
     command.env("MEMORYENGINE_CLUSTER", &layout.name);
     command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(log.try_clone()?).stderr(log);
-    // A group of its own: Ctrl-C at the terminal ends `up`, not the cluster.
+    // A separate process group: Ctrl-C at the terminal ends `up`, not the cluster.
     command.process_group(0);
     let child = command.spawn().context("`nsenter` cannot be started")?;
-    let pid = i32::try_from(child.id()).context("process id")?;
+    let pid = i32::try_from(child.id()).context("invalid process id")?;
     Launch { pid, port, at: Timestamp::now() }.write(layout)
 }
 
@@ -124,7 +124,7 @@ async fn containerd_listens(layout: &Layout) -> Result<()> {
     tokio::time::timeout(START_LIMIT, listening).await.context("containerd does not listen")
 }
 
-/// Says the milestones as they come.
+/// Prints the milestones as they are reached.
 async fn follow(layout: &Layout, steps: &Steps) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     let mut said = 0;

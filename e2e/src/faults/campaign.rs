@@ -1,4 +1,4 @@
-//! Cuts at random moments, and what the log still knows afterwards.
+//! Random cuts (power or process), and a check of what the log retains afterwards.
 
 use std::fmt;
 use std::fs;
@@ -20,22 +20,22 @@ use super::sandbox;
 use super::volume::{FileSystem, Volume};
 use super::writers::{Given, Load, Writer};
 
-/// Clients of one engine: more than one, so that a group holds several requests.
+/// Clients of one engine: more than one, so that a commit group holds several requests.
 const CLIENTS: u32 = 4;
-/// A log is cut so often before the next one is begun: long enough to recover what was recovered.
+/// Cuts per log before a new one is started: enough to recover an already recovered log.
 const CUTS_PER_LOG: u64 = 10;
-/// How long the clients write before the cut, at most.
+/// Longest time the clients write before the cut.
 const WRITING_MICROS: u64 = 200_000;
-/// How long they go on after it: an acknowledgement now would be a false one.
+/// How long the clients continue after the cut: an acknowledgement in this time would be false.
 const AFTER_CUT: Duration = Duration::from_millis(15);
 const ROTATED_EVERY: Duration = Duration::from_millis(20);
 /// The smallest segments the engine accepts.
 const CONFIG: &str = "rotation: {maxSegmentBytes: 1048576}\n";
 
-/// What is taken away.
+/// What is cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Cut {
-    /// The power of the volume, and the process with it.
+    /// The power of the volume, and then the process.
     Power(FileSystem),
     /// The process.
     Kill,
@@ -50,24 +50,24 @@ impl fmt::Display for Cut {
     }
 }
 
-/// A campaign, and its engine.
+/// A campaign with its engine.
 #[derive(Debug)]
 pub(super) struct Campaign {
     pub(super) cut: Cut,
     pub(super) cuts: u64,
     pub(super) seed: u64,
-    /// The engine's syncs do nothing: a campaign that does not notice proves nothing.
+    /// The engine's syncs do nothing. A campaign that does not detect this proves nothing.
     pub(super) control: bool,
     pub(super) engine: PathBuf,
     /// An empty folder in memory.
     pub(super) place: PathBuf,
 }
 
-/// What came out.
+/// Results of a campaign.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) cuts: u64,
-    /// Cuts after which the log did not keep a promise.
+    /// Cuts after which the log broke a promise.
     pub(super) flagged: u64,
     acknowledged: u64,
     unanswered: u64,
@@ -76,11 +76,11 @@ pub(super) struct Outcome {
     torn: u64,
     segments: u64,
     seconds: f64,
-    /// The first breaches, with the cut they came after.
+    /// The first breaches, each with the cut that preceded it.
     told: Vec<String>,
 }
 
-/// Breaches that are printed; the rest is like them.
+/// Maximum number of breaches printed; later ones are alike.
 const TOLD_MAX: usize = 20;
 
 impl Outcome {
@@ -90,7 +90,7 @@ impl Outcome {
         self.told.truncate(TOLD_MAX);
     }
 
-    /// For people, then one line of JSON.
+    /// Prints readable text, then one line of JSON.
     pub(super) fn print(&self, campaign: &Campaign) {
         for breach in &self.told {
             println!("  {breach}");
@@ -123,7 +123,7 @@ impl Outcome {
     }
 }
 
-/// One log and its clients, from its making to its last cut.
+/// One log and its clients, from creation to the last cut.
 struct Life {
     launch: Launch,
     volume: Option<Volume>,
@@ -133,10 +133,10 @@ struct Life {
 }
 
 impl Campaign {
-    /// Runs all of it.
+    /// Runs the campaign.
     ///
     /// # Errors
-    /// The surroundings fail; what the log does wrong is in the outcome.
+    /// The environment fails. Faults of the log are in the outcome, not in the error.
     pub(super) fn run(&self) -> Result<Outcome> {
         let started = Instant::now();
         let mut outcome = Outcome::default();
@@ -172,7 +172,7 @@ impl Campaign {
         };
         let data = volume.as_ref().map_or(place.as_path(), Volume::path).join("data");
         fs::create_dir(&data)?;
-        // What a cut takes with it is the log's doing, not that of the folder it was given.
+        // Makes the given folder durable, so that anything a cut loses is the log's fault.
         fs::File::open(&data)?.sync_all()?;
         if let Some(volume) = &volume {
             fs::File::open(volume.path())?.sync_all()?;
@@ -190,7 +190,7 @@ impl Campaign {
         Ok(Life { launch, volume, ledger: Ledger::default(), writers, dice })
     }
 
-    /// Cut after cut. A log that broke a promise is not used any further.
+    /// Cuts repeatedly. A log that broke a promise is not used any further.
     fn live(&self, life: &mut Life, cuts: u64, outcome: &mut Outcome, progress: &Progress) -> Result<()> {
         let mut engine = Engine::start(&life.launch)?;
         for _ in 0..cuts {
@@ -215,7 +215,7 @@ impl Campaign {
         Ok(())
     }
 
-    /// Copies what was left of a log that broke a promise to where it can be looked at.
+    /// Copies the remains of a log that broke a promise to a place where they can be examined.
     fn keep(&self, life: &Life, cut: u64) -> Result<()> {
         let place = std::env::temp_dir().join(format!("memoryengine-fault-{}-{cut}", self.seed));
         let copied = std::process::Command::new("cp").arg("-a").arg(&life.launch.data).arg(&place).status();
@@ -226,7 +226,7 @@ impl Campaign {
 }
 
 impl Life {
-    /// Lets the clients write, cuts at some moment, and brings the volume back.
+    /// Lets the clients write, cuts at a random moment, and brings the volume back.
     fn write_and_cut(&mut self, engine: Engine) -> Result<(String, Vec<String>)> {
         let stop = AtomicBool::new(false);
         let moment = self.dice.micros_below(WRITING_MICROS);
@@ -245,7 +245,7 @@ impl Life {
             if volume.is_some() {
                 sleep(AFTER_CUT);
             }
-            // Also when the cut failed: the clients go on until the engine is gone.
+            // Also when the cut failed: the clients continue until the engine is gone.
             stop.store(true, Ordering::Release);
             engine_ref.strike();
             cut.map(|()| (begun, done))
@@ -253,7 +253,7 @@ impl Life {
         let said = engine.kill();
         let mut breaches = Vec::new();
         for writer in &mut self.writers {
-            breaches.extend(writer.surprise.take().map(|answer| format!("unforeseen answer: {answer}")));
+            breaches.extend(writer.surprise.take().map(|answer| format!("unexpected answer: {answer}")));
             for Given { request, mut promise, sent, answered } in writer.promises.drain(..) {
                 if self.volume.is_some() {
                     promise.certain = answered < begun;
@@ -272,7 +272,7 @@ impl Life {
         Ok((said, breaches))
     }
 
-    /// Verifies, starts, reads back; answers the engine when it serves.
+    /// Verifies, starts and reads back; returns the engine when it serves.
     fn look(&mut self, breaches: &mut Vec<String>) -> Option<Engine> {
         match self.launch.verify() {
             Ok((true, _)) => {}
@@ -294,8 +294,7 @@ impl Life {
     }
 }
 
-/// Has the log begin another segment again and again: a cut is then as likely to meet the sealing, compressing and
-/// signing as the writing.
+/// Rotates the log continuously, so that a cut is as likely to hit sealing, compression and signing as writing.
 fn rotate(engine: &Engine, stop: &AtomicBool) {
     let Ok(mut admin) = Connection::open(engine.admin) else { return };
     while !stop.load(Ordering::Acquire) && admin.post("/rotate", None, b"{}").is_ok() {
@@ -303,7 +302,7 @@ fn rotate(engine: &Engine, stop: &AtomicBool) {
     }
 }
 
-/// Names in a folder; none when it is not there.
+/// Names in a folder; empty when the folder does not exist.
 fn entries(folder: &Path) -> impl Iterator<Item = String> {
     let found = fs::read_dir(folder).into_iter().flatten().flatten();
     found.map(|entry| entry.file_name().to_string_lossy().into_owned())

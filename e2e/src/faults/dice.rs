@@ -1,8 +1,8 @@
-//! Chance that can be repeated: one seed, one campaign.
+//! Reproducible randomness: one seed gives one campaign.
 
 use std::time::Duration;
 
-/// A stream of numbers that follows from its seed (SplitMix64).
+/// A stream of numbers determined by its seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 
@@ -11,7 +11,7 @@ impl Dice {
         Dice(seed)
     }
 
-    /// Another stream, which depends on nothing but this one's seed and `name`.
+    /// Another stream, which depends only on this one's seed and `name`.
     pub(super) fn fork(&self, name: u64) -> Dice {
         let mut dice = Dice(self.0 ^ name.wrapping_mul(0xd6e8_feb8_6659_fd93));
         Dice(dice.next())
@@ -25,7 +25,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
@@ -34,11 +34,11 @@ impl Dice {
         Duration::from_micros(self.below(bound))
     }
 
-    /// `count` of these, each at most once, in their order.
+    /// Picks `count` items, each at most once, in their original order.
     pub(super) fn sample<T>(&mut self, mut items: Vec<T>, count: usize) -> Vec<T> {
         while items.len() > count {
             let unlucky = self.below(items.len() as u64);
-            items.remove(usize::try_from(unlucky).expect("it is below a usize"));
+            items.remove(usize::try_from(unlucky).expect("below a usize"));
         }
         items
     }

@@ -1,4 +1,4 @@
-//! The engine's process: started on free ports of the loopback, listened to, killed.
+//! The engine process: started on free loopback ports, its output read, killed.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
@@ -20,21 +20,21 @@ use super::ledger::Found;
 
 /// A start under strace on a busy machine takes seconds; a hang must still end.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Most events of one page.
+/// Most events per page.
 const PAGE: u64 = 1000;
 
-/// How to start an engine: the program, its data, and what stands before it on the command line.
+/// How to start an engine: the program, its data, and a wrapper before it on the command line.
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) data: PathBuf,
     /// Configuration file.
     pub(super) config: Option<PathBuf>,
-    /// Further words for `serve`.
+    /// Further arguments for `serve`.
     pub(super) arguments: Vec<String>,
     /// A program that runs the engine, such as strace, with its arguments.
     pub(super) wrapper: Vec<String>,
-    /// Environment, such as a library to be loaded first.
+    /// Environment variables, such as one for a preloaded library.
     pub(super) environment: Vec<(String, String)>,
 }
 
@@ -58,7 +58,7 @@ impl Launch {
         command
     }
 
-    /// Runs `verify` on the data, without wrapper and environment; answers whether it is content, and its report.
+    /// Runs `verify` on the data, without wrapper and environment; returns whether it succeeded, and its report.
     pub(super) fn verify(&self) -> Result<(bool, String)> {
         let plain = Launch { wrapper: Vec::new(), ..self.clone() };
         let output = plain.command("verify").output().context("`memory-engine verify` cannot be started")?;
@@ -70,9 +70,9 @@ impl Launch {
 /// Why an engine does not serve.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// How it ended by itself, unless it had to be killed.
+    /// Exit status if it ended on its own; `None` if it had to be killed.
     pub(super) status: Option<ExitStatus>,
-    /// What it wrote.
+    /// Its output.
     pub(super) said: String,
 }
 
@@ -89,7 +89,7 @@ impl Engine {
     /// Starts and waits until the ports are known.
     ///
     /// # Errors
-    /// The outer one: it cannot be started. The inner one: it ended, or does not serve in time.
+    /// The outer error: it cannot be started. The inner error: it ended, or does not serve in time.
     pub(super) fn spawn(launch: &Launch) -> Result<std::result::Result<Engine, Ended>> {
         let mut command = launch.command("serve");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
@@ -99,12 +99,12 @@ impl Engine {
         }
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let (said, serving) = listen(child.stderr.take().context("no standard error")?);
+        let (said, serving) = listen(child.stderr.take().context("standard error is not piped")?);
         match serving.recv_timeout(START_LIMIT) {
             Ok((api, admin)) => Ok(Ok(Engine { child, said, api, admin })),
             Err(why) => {
                 let status = match why {
-                    // Its standard error is closed: it is ending.
+                    // Its standard error is closed: the process is ending.
                     RecvTimeoutError::Disconnected => wait(&mut child, Duration::from_secs(5)),
                     RecvTimeoutError::Timeout => None,
                 };
@@ -115,10 +115,10 @@ impl Engine {
         }
     }
 
-    /// Starts and waits until it takes writes.
+    /// Starts and waits until it accepts writes.
     ///
     /// # Errors
-    /// It does not within the bound; the message carries what it wrote.
+    /// It does not accept writes within the limit; the message carries its output.
     pub(super) fn start(launch: &Launch) -> Result<Engine> {
         let mut engine = match Engine::spawn(launch)? {
             Ok(engine) => engine,
@@ -131,13 +131,13 @@ impl Engine {
                 return Ok(engine);
             }
             if Instant::now() > deadline || !engine.is_alive() {
-                bail!("the engine is not well: {health:?}\n{}", engine.said());
+                bail!("the engine is not healthy: {health:?}\n{}", engine.said());
             }
             sleep(Duration::from_millis(2));
         }
     }
 
-    /// Waits until it is ready, or for this long.
+    /// Waits until it is ready, at most for this long.
     pub(super) fn settle(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let ready = || Connection::open(self.admin).and_then(|mut admin| admin.get("/readyz"));
@@ -146,17 +146,17 @@ impl Engine {
         }
     }
 
-    /// Takes away the tracer, and with it the cause of every failure; the engine runs on. Nothing when there is none.
+    /// Kills the tracer, and with it the cause of every failure; the engine continues. Does nothing without a tracer.
     pub(super) fn lift(&self) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok());
         if let Some(tracer) = tracer.and_then(Pid::from_raw) {
-            // An error says that it is gone already.
+            // An error means that the process is gone already.
             let _gone = kill_process(tracer, Signal::KILL);
         }
     }
 
-    /// What it wrote so far.
+    /// Its output so far.
     pub(super) fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -169,7 +169,7 @@ impl Engine {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Every event after this one, in order.
+    /// All events after this one, in order.
     pub(super) fn events(&self, mut after: u64) -> Result<Vec<Found>> {
         let mut connection = Connection::open(self.api)?;
         let mut found = Vec::new();
@@ -186,23 +186,23 @@ impl Engine {
         }
     }
 
-    /// SIGKILL, and waits until it is gone; answers what it had written.
+    /// Sends SIGKILL and waits for the end; returns the engine's output.
     pub(super) fn kill(mut self) -> String {
         end(&mut self.child);
         self.said()
     }
 
-    /// SIGTERM to the engine itself.
+    /// Sends SIGTERM to the engine itself.
     pub(super) fn terminate(&self) {
         signal(&self.child, Signal::TERM);
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(super) fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         wait(&mut self.child, limit)
     }
 
-    /// SIGKILL, without waiting.
+    /// Sends SIGKILL without waiting.
     pub(super) fn strike(&self) {
         signal(&self.child, Signal::KILL);
     }
@@ -216,7 +216,7 @@ impl Drop for Engine {
 
 type Serving = (SocketAddr, SocketAddr);
 
-/// Reads what the engine writes for as long as it writes, or the pipe would fill up and it would wait for us.
+/// Reads the engine's output until it ends. Otherwise the pipe would fill up and block the engine.
 fn listen(stderr: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Serving>) {
     let said = Arc::new(Mutex::new(String::new()));
     let heard = Arc::clone(&said);
@@ -227,7 +227,7 @@ fn listen(stderr: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Serving>) {
             if let Some(addresses) = addresses(&line)
                 && let Some(tell) = tell.take()
             {
-                // Nobody waits any more when the start took too long.
+                // The receiver is gone when the start took too long.
                 let _late = tell.send(addresses);
             }
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,18 +257,18 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 
 fn signal(child: &Child, signal: Signal) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // An error says that it is gone already.
+        // An error means that the process is gone already.
         let _gone = kill_process(pid, signal);
     }
 }
 
 fn end(child: &mut Child) {
-    // An error says that it is gone already.
+    // An error means that the process is gone already.
     let _gone = child.kill();
     let _reaped = child.wait();
 }
 
-/// How a process ended, for people: `exit 2`, `signal 9`.
+/// How a process ended, as readable text: `exit 2`, `signal 9`.
 pub(super) fn told(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit {code}"),

@@ -1,4 +1,4 @@
-//! Every system call the log and what lies beside it make, made to fail: once and for good.
+//! Fails every system call on the data directory: once, and permanently.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,20 +21,20 @@ use super::sites::{self, Site, Sites};
 
 /// Sessions at a time: they wait more than they compute.
 const AT_ONCE: usize = 8;
-/// Times in a row a call is interrupted: a signal now and then is ordinary, one for ever is not, and whoever
-/// repeats an interrupted call repeats it.
+/// Consecutive interruptions of a call. An occasional signal is normal; an endless one is not, and a caller repeats an
+/// interrupted call.
 const INTERRUPTED: u64 = 20;
-/// What makes the log a session finds.
+/// Creates the log that a session finds.
 const BEFORE: Script = Script { client: 0, rotates: false };
 
-/// What a session finds.
+/// Initial state of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scenario {
     /// An empty directory.
     Fresh,
-    /// A log that was stopped in order, and its projection.
+    /// A log that was stopped cleanly, and its projection.
     Kept,
-    /// A log with an unfinished write at its end, without projection: recovery and rebuild.
+    /// A log with an unfinished write at its end and no projection: recovery and rebuild.
     Torn,
 }
 
@@ -49,13 +49,13 @@ const SCENARIOS: [Scenario; 3] = [Scenario::Fresh, Scenario::Kept, Scenario::Tor
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Failure {
-    /// With this error, the nth time.
+    /// With this error, on the nth call.
     Once(&'static str),
-    /// With this error, from the nth time on.
+    /// With this error, from the nth call on.
     Ever(&'static str),
-    /// Interrupted, [`INTERRUPTED`] times from the nth on.
+    /// Interrupted [`INTERRUPTED`] times, from the nth call on.
     Interrupted,
-    /// Half of the bytes are written, the nth time (0: every time); the site is every file.
+    /// Only half of the bytes are written, on the nth call (0: every call); the site is every file.
     Short,
 }
 
@@ -80,7 +80,7 @@ const FAILURES: [Failure; 7] = [
     Failure::Interrupted,
 ];
 
-/// One session's fault.
+/// The fault of one session.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     scenario: Scenario,
@@ -96,10 +96,10 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// Whether nothing can be acknowledged at the end of the session: no write of it can reach the disk.
+    /// Whether nothing can be acknowledged at the end of the session, because no write can reach the disk.
     fn forbids_the_end(&self) -> bool {
         let durable = ["fdatasync", "fsync", "pwrite64", "write"].contains(&self.site.call.as_str());
-        // A fresh session rotates, and goes on in another file.
+        // A fresh session rotates and continues in another file.
         durable
             && self.site.is_segment()
             && self.scenario != Scenario::Fresh
@@ -119,36 +119,36 @@ impl Case {
     }
 }
 
-/// The sweep.
+/// The sweep over all faults.
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) engine: PathBuf,
     pub(super) place: PathBuf,
     pub(super) seed: u64,
-    /// So many cases, chosen by the seed; all of them when absent.
+    /// Number of cases, chosen by the seed; all cases when absent.
     pub(super) sample: Option<usize>,
-    /// Only cases whose name holds this.
+    /// Only cases whose name contains this.
     pub(super) only: Option<String>,
     /// Only cases after which nothing may be acknowledged, with an engine whose syncs do nothing.
     pub(super) control: bool,
 }
 
-/// What came out.
+/// Results of the sweep.
 #[derive(Debug, Default)]
 pub(super) struct Swept {
     pub(super) cases: u64,
-    /// Cases that showed what must not be.
+    /// Cases with a fault.
     pub(super) faulty: u64,
     rows: BTreeMap<(String, String), BTreeMap<Ending, u64>>,
-    /// The case that took longest to recover.
+    /// The case with the longest recovery.
     slowest: Option<(Duration, String)>,
 }
 
 impl Sweep {
-    /// Finds the sites, runs the cases.
+    /// Finds the sites and runs the cases.
     ///
     /// # Errors
-    /// The surroundings fail.
+    /// The environment fails.
     pub(super) fn run(&self) -> Result<Swept> {
         let mut cases = Vec::new();
         for scenario in SCENARIOS {
@@ -159,7 +159,7 @@ impl Sweep {
         }
         let cases = self.chosen(cases);
         if cases.is_empty() {
-            bail!("there is no such case");
+            bail!("no case matches");
         }
         let progress = Mutex::new(Progress::new("system calls", cases.len() as u64));
         let (next, swept, broken) = (AtomicUsize::new(0), Mutex::new(Swept::default()), Mutex::new(None));
@@ -182,7 +182,7 @@ impl Sweep {
         }
     }
 
-    /// The directory sessions of this scenario are copied from.
+    /// The directory that sessions of this scenario start from.
     fn template(&self, scenario: Scenario) -> PathBuf {
         self.place.join(format!("{scenario:?}"))
     }
@@ -209,7 +209,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// A copy of the scenario's directory for one session.
+    /// Copies the scenario's directory for one session.
     fn copy(&self, scenario: Scenario) -> Result<PathBuf> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let place = self.place.join(format!("session-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -296,7 +296,7 @@ impl Swept {
         }
         self.faulty += u64::from(!session.faults.is_empty());
         for fault in &session.faults {
-            // At once: a whole sweep takes an hour.
+            // Printed immediately: a complete sweep takes an hour.
             println!("  {case}: {fault}");
         }
     }

@@ -1,7 +1,7 @@
-//! Builds the fuzz targets (`fuzz/`) and runs each for a while.
+//! Builds the fuzz targets (`fuzz/`) and runs each for a limited time.
 //!
-//! libFuzzer works with the ordinary compiler: coverage is a compiler pass that needs no nightly, and without
-//! `unsafe` in this repository a sanitizer would find nothing.
+//! libFuzzer works with the stable compiler: coverage is a compiler pass that needs no nightly. A sanitizer would find
+//! nothing, because this repository has no `unsafe` code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,27 +16,27 @@ use anyhow::{Context as _, Result, bail};
 use super::progress::Progress;
 use crate::paths;
 
-/// What cargo-fuzz passes, less the sanitizer.
+/// The flags that cargo-fuzz passes, without the sanitizer.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
-/// The target with a fault in it, which has to be found.
+/// The target with a planted fault, which must be found.
 const PLANTED: &str = "planted";
 /// One for each processor of a small machine.
 const AT_ONCE: usize = 2;
-/// A single input: what takes longer is a finding.
+/// Limit for a single input; a slower one is a finding.
 const INPUT_SECONDS: u32 = 10;
 
 /// A run of the fuzz targets.
 #[derive(Debug)]
 pub(super) struct Fuzzing {
     pub(super) seconds: u32,
-    /// Only targets whose name holds this.
+    /// Only targets whose name contains this.
     pub(super) only: Option<String>,
 }
 
 impl Fuzzing {
-    /// Builds and runs; answers how many targets did not do as they should.
+    /// Builds and runs; returns how many targets misbehaved.
     ///
     /// # Errors
     /// They do not build or cannot be started.
@@ -45,7 +45,7 @@ impl Fuzzing {
         let only = self.only.as_deref().unwrap_or_default();
         let targets: Vec<String> = targets()?.into_iter().filter(|name| name.contains(only)).collect();
         if targets.is_empty() {
-            bail!("there is no such target");
+            bail!("no target matches");
         }
         let progress = Mutex::new(Progress::new("fuzz targets", targets.len() as u64));
         let (next, failed, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
@@ -71,11 +71,11 @@ impl Fuzzing {
         }
     }
 
-    /// Runs one target; whether it did as it should.
+    /// Runs one target; returns whether it behaved as expected.
     fn run_one(&self, programs: &Path, target: &str) -> Result<bool> {
         let kept = paths::cache_dir().join("fuzz");
         let corpus = kept.join(target);
-        // The planted fault is found anew each time.
+        // The planted fault must be found from scratch each time.
         if target == PLANTED && corpus.exists() {
             fs::remove_dir_all(&corpus)?;
         }
@@ -96,7 +96,7 @@ impl Fuzzing {
     }
 }
 
-/// Every target that the fuzz crate has.
+/// All targets of the fuzz crate.
 fn targets() -> Result<Vec<String>> {
     let folder = fs::read_dir(paths::checkout_dir().join("fuzz/fuzz_targets"))?;
     let files = folder.map(|entry| Ok(entry?.path()));
@@ -107,10 +107,10 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all targets into a folder of their own: the flags would rebuild everything else. Answers where they are.
+/// Builds all targets into a separate folder, because the flags would rebuild everything else. Returns the folder.
 fn build() -> Result<PathBuf> {
     let beside = std::env::current_exe()?;
-    let output = beside.ancestors().nth(2).context("this program is nowhere")?.join("fuzz");
+    let output = beside.ancestors().nth(2).context("the program's path has too few parents")?.join("fuzz");
     let host = host()?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--quiet", "--locked", "--release", "--target", &host]).env("RUSTFLAGS", FLAGS);
@@ -121,12 +121,12 @@ fn build() -> Result<PathBuf> {
     Ok(output.join(host).join("release"))
 }
 
-/// Named, so that build scripts are not instrumented.
+/// The host triple, passed explicitly so that build scripts are not instrumented.
 fn host() -> Result<String> {
     let said = Command::new("rustc").arg("-vV").output().context("`rustc` cannot be started")?.stdout;
     let said = String::from_utf8_lossy(&said).into_owned();
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not say what it compiles for")?.to_owned())
+    Ok(host.context("rustc does not report its host")?.to_owned())
 }
 
 /// libFuzzer's last figures: inputs, coverage, corpus.

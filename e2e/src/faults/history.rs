@@ -1,5 +1,4 @@
-//! A log as whoever has the disk sees it: segments, their lines, and the means to write them anew with every hash
-//! right.
+//! A log as an attacker with the disk sees it: segments and lines, and functions that rewrite them with valid hashes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +8,7 @@ use anyhow::{Context as _, Result};
 use engine_core::digest::{Hash, Salt};
 use engine_core::format::{Body, EventLine, Header, Seal};
 
-/// The segments below `log/`, by file name without the ending of a compressed one, as raw bytes.
+/// The segments below `log/` as raw bytes, by file name without the compression suffix.
 #[derive(Debug, Clone)]
 pub(super) struct History {
     pub(super) segments: BTreeMap<String, Vec<u8>>,
@@ -18,7 +17,7 @@ pub(super) struct History {
 const COMPRESSED: &str = ".zst";
 
 impl History {
-    /// Reads what is there; decompresses.
+    /// Reads and decompresses the segments.
     pub(super) fn read(data: &Path) -> Result<History> {
         let mut segments = BTreeMap::new();
         for entry in fs::read_dir(data.join("log"))? {
@@ -34,8 +33,8 @@ impl History {
         Ok(History { segments })
     }
 
-    /// Puts these segments, raw, in the place of those that are there, and takes away what a start would trust instead
-    /// of reading: whoever edits a log does that first.
+    /// Replaces the existing segments with these, uncompressed, and removes the files that a start would trust instead
+    /// of reading the log. An attacker who edits a log does that first.
     pub(super) fn write(&self, data: &Path) -> Result<()> {
         let log = data.join("log");
         for entry in fs::read_dir(&log)? {
@@ -60,7 +59,7 @@ impl History {
         self.segments.values_mut().next_back().context("no segment")
     }
 
-    /// Identity of the log.
+    /// The header of the log.
     pub(super) fn header(&self) -> Result<Header> {
         let first = self.segments.values().next().context("no segment")?;
         let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -74,7 +73,7 @@ impl History {
     }
 }
 
-/// Takes away the local checkpoint and the tree.
+/// Removes the local checkpoint and the tree.
 pub(super) fn distrust(data: &Path) -> Result<()> {
     for name in ["log/checkpoint", "log/tree"] {
         let path = data.join(name);
@@ -90,7 +89,7 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// A log of one segment in which everything verifies: these events, in this order, under this header.
+/// A log of one segment that verifies completely: these events, in this order, under this header.
 pub(super) fn rechained(header: &Header, event_lines: &[Vec<u8>]) -> Result<History> {
     let (mut bytes, mut prev) = header.encode();
     for (line, seq) in event_lines.iter().zip(header.prev_seq + 1..) {
@@ -112,7 +111,7 @@ fn line_of(stored: &[u8], hash: Hash, salt: Salt, payload: &str) -> Vec<u8> {
     [br#"{"event":"#, stored, rest.as_bytes(), b"\n"].concat()
 }
 
-/// The line with another payload and the commitment to it, but not the hash of the envelope.
+/// The line with another payload and a matching commitment, but the old envelope hash.
 pub(super) fn recommitted(line: &[u8]) -> Result<Vec<u8>> {
     let event = EventLine::decode(line.trim_ascii_end())?;
     let (hash, salt, mut envelope) = (event.hash, event.salt().context("a forgotten event")?, event.envelope);
@@ -121,7 +120,7 @@ pub(super) fn recommitted(line: &[u8]) -> Result<Vec<u8>> {
     Ok(line_of(&serde_json::to_vec(&envelope)?, hash, salt, payload))
 }
 
-/// The event line with another payload, its own hash and commitment right.
+/// The event line with another payload, and valid hash and commitment.
 pub(super) fn repaid(line: &[u8]) -> Result<Vec<u8>> {
     let event = EventLine::decode(line.trim_ascii_end())?;
     let (salt, mut envelope) = (event.salt().context("a forgotten event")?, event.envelope);
@@ -133,7 +132,7 @@ pub(super) fn repaid(line: &[u8]) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The seal with this change, its hash right.
+/// Changes the seal and recomputes its hash.
 pub(super) fn resealed(bytes: &mut Vec<u8>, change: impl FnOnce(&mut Seal)) -> Result<()> {
     let mut lines = lines(bytes);
     let last = lines.pop().context("an empty segment")?;
@@ -144,7 +143,7 @@ pub(super) fn resealed(bytes: &mut Vec<u8>, change: impl FnOnce(&mut Seal)) -> R
     Ok(())
 }
 
-/// The header with this change, its hash right.
+/// Changes the header and recomputes its hash.
 pub(super) fn reheaded(bytes: &mut Vec<u8>, change: impl FnOnce(&mut Header)) -> Result<()> {
     let mut lines = lines(bytes);
     let (mut header, _) = Header::decode(lines.first().context("an empty segment")?.trim_ascii_end())?;

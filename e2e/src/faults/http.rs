@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection that is kept open: as little as a client that is to be cut off needs.
+//! A minimal HTTP/1.1 client on one keep-alive connection, for clients that are cut off.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// Longer than the engine's own bound on a request.
+/// Longer than the engine's own limit for a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 
 /// One connection.

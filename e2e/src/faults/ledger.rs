@@ -1,5 +1,5 @@
-//! What clients were promised, and whether a log keeps it. Lives in the memory of the campaign, so that no cut reaches
-//! it.
+//! The promises made to clients, and a check that the log keeps them. Held in the campaign's memory, out of reach of
+//! any cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,17 +7,17 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// Names one request of one client.
+/// Identifies one request of one client.
 pub(super) type Request = (u32, u64);
 
-/// The engine said that a request is durable.
+/// The engine's acknowledgement that a request is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Promise {
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
     /// Hash of the last event.
     pub(super) hash: String,
-    /// Whether it was given before the cut began. Otherwise the sync behind it may have run while the power went.
+    /// Whether it was given before the cut began. Otherwise the sync behind it may have run while the power failed.
     pub(super) certain: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Promise {
 pub(super) struct Found {
     pub(super) seq: u64,
     pub(super) hash: String,
-    /// Request, place in its batch from 0, size of the batch; `None` for events the engine wrote of itself.
+    /// Request, position in its batch from 0, size of the batch; `None` for events that the engine wrote on its own.
     pub(super) origin: Option<(Request, u64, u64)>,
 }
 
@@ -45,18 +45,18 @@ impl Found {
     }
 }
 
-/// One way in which a log does not keep a promise.
+/// One way in which a log breaks a promise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Broken {
-    /// An acknowledged request is not there.
+    /// An acknowledged request is missing.
     Lost(Request),
-    /// An event that was served is gone or has become another one.
+    /// An event that was served before is missing or different.
     Changed(u64),
-    /// The same event of a request is there twice.
+    /// The same event of a request appears twice.
     Doubled(Request),
-    /// Some events of a batch are there and others are not.
+    /// A batch is only partly present.
     Half(Request),
-    /// Numbers are missing in between.
+    /// Sequence numbers are missing.
     Gap(u64),
 }
 
@@ -65,46 +65,46 @@ impl fmt::Display for Broken {
         match self {
             Broken::Lost((client, n)) => write!(f, "lost: request {client}/{n} was acknowledged"),
             Broken::Changed(seq) => {
-                write!(f, "changed: event {seq} was served and is now another one or none")
+                write!(f, "changed: event {seq} was served and is now different or missing")
             }
             Broken::Doubled((client, n)) => write!(f, "doubled: request {client}/{n}"),
             Broken::Half((client, n)) => write!(f, "half a batch: request {client}/{n}"),
-            Broken::Gap(seq) => write!(f, "gap: event {seq} is not where it should be"),
+            Broken::Gap(seq) => write!(f, "gap: event {seq} is out of place"),
         }
     }
 }
 
-/// Promises and what has been found to keep them.
+/// Promises, and the events found for them.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Promises that no look has confirmed yet.
+    /// Promises that no check has confirmed yet.
     open: BTreeMap<Request, Promise>,
-    /// Requests that are whole in the log, up to the last look.
+    /// Requests found complete in the log, up to the last check.
     whole: BTreeSet<Request>,
-    /// Last event of the last look; the chain makes its hash stand for everything before.
+    /// Last event of the last check. Through the hash chain, its hash covers everything before it.
     head: Option<(u64, String)>,
     pub(super) acknowledged: u64,
-    /// Requests found durable whose answer never arrived.
+    /// Requests found durable although their answer never arrived.
     pub(super) unanswered: u64,
-    /// Promises that were not certain, and were not kept.
+    /// Promises that were not certain and were not kept.
     pub(super) vanished: u64,
 }
 
 impl Ledger {
     pub(super) fn promised(&mut self, request: Request, promise: Promise) {
         self.acknowledged += u64::from(promise.certain);
-        // The answer to a repeated request names what the first one made; a look may have found it already.
+        // The answer to a repeated request names the events of the first one; a check may have found them already.
         if !self.whole.contains(&request) {
             self.open.insert(request, promise);
         }
     }
 
-    /// From which event on the log has to be read for the next look: the one that stands for all before it.
+    /// The sequence number after which the next check has to read: the event that covers all earlier ones.
     pub(super) fn after(&self) -> u64 {
         self.head.as_ref().map_or(0, |(seq, _)| seq - 1)
     }
 
-    /// Compares the events after [`Ledger::after`] with what was promised.
+    /// Compares the events after [`Ledger::after`] with the promises.
     pub(super) fn look(&mut self, found: &[Found]) -> Vec<Broken> {
         let mut broken = Vec::new();
         let fresh = self.continued(found, &mut broken);
@@ -134,7 +134,7 @@ impl Ledger {
         broken
     }
 
-    /// What follows the head of the last look, which must be the same event as then.
+    /// The events after the head of the last check; that head must be unchanged.
     fn continued<'a>(&self, found: &'a [Found], broken: &mut Vec<Broken>) -> &'a [Found] {
         match (&self.head, found.split_first()) {
             (None, _) => found,
@@ -184,7 +184,7 @@ mod tests {
         Promise { first_seq, last_seq, hash: format!("h{last_seq}"), certain: true }
     }
 
-    /// Two requests, the second a batch of two; one look at a whole log.
+    /// Two requests, the second a batch of two, and one check of the complete log.
     fn looked() -> Ledger {
         let mut ledger = Ledger::default();
         ledger.promised((1, 0), promise(1, 1));
@@ -199,7 +199,7 @@ mod tests {
     fn a_log_that_keeps_its_promises_is_accepted() {
         let mut ledger = looked();
         ledger.promised((1, 1), promise(4, 4));
-        // Durable without an answer, repeated under its key, and an event of the engine itself.
+        // A durable request without an answer, repeated under its key, and an event of the engine itself.
         let own = Found { seq: 6, hash: "h6".into(), origin: None };
         let log = [event(3, (2, 0), 1, 2), event(4, (1, 1), 0, 1), event(5, (2, 1), 0, 1), own];
         assert_eq!(ledger.look(&log), []);

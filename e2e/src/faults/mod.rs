@@ -1,8 +1,8 @@
-//! Faults that need a real kernel: the power goes, the process goes, system calls fail.
+//! Fault campaigns that need a real kernel: power loss, process kill, failing system calls.
 //!
-//! Each campaign starts the engine's binary, writes to it, does its worst and then holds the log against what the
-//! clients were promised ([`ledger`]). Each has a control that must fail, so that silence means something. A campaign
-//! is repeated by its seed as far as chance goes; when the kernel schedules what, it is not asked to repeat.
+//! Each campaign starts the engine's binary, writes to it, injects faults and then verifies the log against what the
+//! clients were promised ([`ledger`]). Each has a control that must fail, so that a clean result is meaningful. A seed
+//! reproduces all random choices of a campaign, but not the kernel's scheduling.
 
 mod campaign;
 mod dice;
@@ -34,15 +34,15 @@ use fuzz::Fuzzing;
 use tamper::Tampering;
 use volume::FileSystem;
 
-/// Of the runs of a control, so many percent must be flagged.
+/// Percentage of a control's runs that must be flagged.
 const CONTROL_PERCENT: u64 = 95;
 
-/// What to do to an engine.
+/// The fault campaign to run.
 #[derive(Debug, Subcommand)]
 pub enum Faults {
     /// Cut the power of a volume (shutdown ioctl on a loop device) while clients write
     PowerCut {
-        /// What lies on the device
+        /// File system on the device
         #[arg(long, value_enum)]
         filesystem: FileSystem,
         #[command(flatten)]
@@ -53,54 +53,54 @@ pub enum Faults {
         #[command(flatten)]
         cuts: Cuts,
     },
-    /// Make each system call on the data directory fail, once and for good (strace)
+    /// Fail each system call on the data directory, once and permanently (strace)
     Errno {
-        /// So many cases, chosen by the seed [default: all]
+        /// Number of cases, chosen by the seed [default: all]
         #[arg(long)]
         sample: Option<usize>,
-        /// What chance follows from
+        /// Seed of all random choices
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Only cases whose name, as a failed one is printed, holds this
+        /// Only cases whose name (as printed for a failure) contains this
         #[arg(long)]
         only: Option<String>,
-        /// Syncs that fail for ever, with an engine whose syncs do nothing: succeeds when that is noticed
+        /// Permanently failing syncs, with an engine whose syncs do nothing: succeeds when that is detected
         #[arg(long)]
         control: bool,
         /// The engine's binary [default: this checkout's, built first]
         #[arg(long)]
         engine: Option<PathBuf>,
     },
-    /// Edit a log as somebody with the disk could, and hear what the engine says of it when it knows the anchor
+    /// Edit a log as an attacker with access to the disk could, and check what an engine that knows the anchor reports
     Tamper {
-        /// Starts on an untouched log, none of which may be called anything else
+        /// Starts on an untouched log, none of which may report a fault
         #[arg(long, default_value_t = 300)]
         opens: u64,
         /// The engine's binary [default: this checkout's, built first]
         #[arg(long)]
         engine: Option<PathBuf>,
     },
-    /// Give the parsers bytes nobody would write (libFuzzer), and plant a fault that has to be found
+    /// Feed malformed bytes to the parsers (libFuzzer), and plant a fault that must be found
     Fuzz {
-        /// For each target
+        /// Seconds for each target
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         seconds: u32,
-        /// Only targets whose name holds this
+        /// Only targets whose name contains this
         #[arg(long)]
         only: Option<String>,
     },
 }
 
-/// How often, and how.
+/// Common options of the campaigns.
 #[derive(Debug, Args)]
 pub struct Cuts {
-    /// How often
+    /// Number of cuts
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     cuts: u64,
-    /// What chance follows from
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// With an engine whose syncs do nothing: succeeds when that is noticed
+    /// Use an engine whose syncs do nothing: succeeds when that is detected
     #[arg(long)]
     control: bool,
     /// The engine's binary [default: this checkout's, built first]
@@ -108,10 +108,10 @@ pub struct Cuts {
     engine: Option<PathBuf>,
 }
 
-/// Runs a campaign in surroundings of its own.
+/// Runs a campaign in its own sandbox.
 ///
 /// # Errors
-/// The surroundings cannot be made or fail; what the engine does wrong is an exit code of 1.
+/// The sandbox cannot be created or fails. Faults of the engine give exit code 1.
 pub async fn run(what: Faults, steps: &Steps) -> Result<ExitCode> {
     if let Faults::Fuzz { seconds, only } = what {
         let failed = tokio::task::spawn_blocking(move || Fuzzing { seconds, only }.run()).await??;
@@ -152,7 +152,7 @@ fn cut(cut: Cut, cuts: Cuts, place: PathBuf) -> Result<ExitCode> {
     Ok(exit(control, outcome.flagged, outcome.cuts))
 }
 
-/// A control has to be noticed; anything else has to show nothing.
+/// A control must be detected; any other campaign must find nothing.
 fn exit(control: bool, flagged: u64, of: u64) -> ExitCode {
     let well = if control { flagged * 100 >= of * CONTROL_PERCENT } else { flagged == 0 };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

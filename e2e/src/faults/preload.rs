@@ -1,4 +1,4 @@
-//! Libraries loaded before the C library, which lie about the disk: the controls of the campaigns.
+//! Libraries loaded before the C library that falsify disk operations: the controls of the campaigns.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ int fdatasync(int fd) { (void)fd; return 0; }
 int sync_file_range(int fd, long from, long len, unsigned flags) { (void)fd; (void)from; (void)len; (void)flags; return 0; }
 ";
 
-/// Half of a write to a file is done: the nth time, or with 0 every time. What is written is what is said.
+/// A write to a file writes only half: on the nth call, or with 0 on every call. It returns the number of bytes
+/// written.
 const SHORT_WRITE: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -44,7 +45,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
 }
 "#;
 
-/// The environment in which the nth write, or with 0 every write, is done by half.
+/// Environment variables under which the nth write, or with 0 every write, is halved.
 pub(super) fn short_write(place: &Path, nth: u64) -> Result<Vec<(String, String)>> {
     static COMPILING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = COMPILING.lock();
@@ -59,7 +60,7 @@ pub(super) fn no_sync(place: &Path) -> Result<PathBuf> {
     compile(place, "no_sync", NO_SYNC)
 }
 
-/// Compiles a library into a folder; answers its path, for `LD_PRELOAD`.
+/// Compiles a library into a folder; returns its path, for `LD_PRELOAD`.
 pub(super) fn compile(place: &Path, name: &str, code: &str) -> Result<PathBuf> {
     let (source, library) = (place.join(format!("{name}.c")), place.join(format!("{name}.so")));
     fs::write(&source, code)?;

@@ -1,4 +1,4 @@
-//! How far a campaign is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of a campaign: a bar on a terminal, an occasional line elsewhere.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::steps::spoken;
 
-/// Without a terminal: often enough to see that it lives, rarely enough for a log.
+/// Without a terminal: often enough to show progress, rarely enough for a log.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Progress {
         Progress { name: name.to_owned(), bar, said: Cell::new(Instant::now()) }
     }
 
-    /// One more is done.
+    /// Counts one more step as done.
     pub(super) fn step(&self) {
         self.bar.inc(1);
         if self.bar.is_hidden() && self.said.get().elapsed() > LINE_EVERY {

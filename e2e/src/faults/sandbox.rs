@@ -1,7 +1,7 @@
-//! A place that leaves nothing behind: own mounts, own processes, own memory.
+//! A sandbox that leaves nothing behind: separate mounts, processes and memory.
 //!
-//! The campaign runs again as process 1 of a new PID and mount namespace. When it ends, however that happens, the
-//! kernel ends every engine it started, then unmounts what it mounted; the loop devices go with the mounts.
+//! The campaign runs again as process 1 of a new PID and mount namespace. When it ends, for any reason, the kernel ends
+//! every engine it started, then unmounts what it mounted; the loop devices go with the mounts.
 
 use std::env;
 use std::fs;
@@ -21,10 +21,10 @@ use crate::steps::Steps;
 
 /// Names the folder of a campaign that runs inside; only this module sets it.
 const INSIDE: &str = "MEMORYENGINE_FAULTS_INSIDE";
-/// Folders and images of campaigns begin with this and the number of the process outside.
+/// Prefix of the folders and images of campaigns, followed by the number of the process outside.
 const NAME: &str = "memoryengine-faults-";
 const IMAGES: &str = "images";
-/// What the campaigns run.
+/// Packages of the programs that the campaigns run.
 const PACKAGES: [Package; 5] = [
     ("xfsprogs", &["/usr/sbin/xfs_io"]),
     ("e2fsprogs", &["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]),
@@ -33,25 +33,25 @@ const PACKAGES: [Package; 5] = [
     ("libc6-dev", &["/usr/include/stdio.h"]),
 ];
 
-/// The folder to work in, when this process is the one inside.
+/// The working folder, when this process runs inside the sandbox.
 pub(super) fn inside() -> Option<PathBuf> {
     env::var_os(INSIDE).map(PathBuf::from)
 }
 
-/// Where the image of the log with this number lies.
+/// Path of the image for the log with this number.
 pub(super) fn image(place: &Path, log: u64) -> PathBuf {
     let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // The campaign's name is in it, so that its loop device can be told from others.
+    // Contains the campaign's name, so that its loop device can be identified.
     place.join(IMAGES).join(format!("{name}-{log}"))
 }
 
-/// Runs this program with the same arguments inside.
+/// Runs this program with the same arguments inside the sandbox.
 ///
 /// # Errors
-/// Not root, a package is missing, or the namespaces cannot be made.
+/// Not root, a package is missing, or the namespaces cannot be created.
 pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
-        bail!("file systems and namespaces of one's own need root");
+        bail!("creating file systems and namespaces requires root");
     }
     packages::ensure(&PACKAGES, steps).await?;
     sweep();
@@ -59,7 +59,7 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut child = spawn(place.path())?;
-    // Waiting would close it.
+    // Waiting on the child would close the pipe.
     let _pipe = child.stdin.take();
     let status = tokio::select! {
         status = child.wait() => Some(status?),
@@ -67,7 +67,7 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
         _ = interrupt.recv() => None,
     };
     let Some(status) = status else {
-        // `unshare` is told by the kernel to take process 1 with it, and that takes the rest.
+        // The kernel kills process 1 together with `unshare`, and with it everything else inside.
         child.kill().await?;
         drop(place);
         sweep();
@@ -77,8 +77,8 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     Ok(code(status))
 }
 
-/// Detaches loop devices and removes folders of campaigns that are over. A device goes with its mount, except now and
-/// then when the namespace ends in the middle of something; whoever is killed cannot remove a folder.
+/// Detaches loop devices and removes folders of finished campaigns. A device is freed with its mount, except in rare
+/// cases when the namespace ends in the middle of an operation; a killed process cannot remove its folder.
 fn sweep() {
     let own = std::process::id();
     let is_over = |name: &str| {
@@ -90,13 +90,13 @@ fn sweep() {
         let image = Path::new(file.trim_end()).file_name().map(|name| name.to_string_lossy().into_owned());
         if image.is_some_and(|image| is_over(&image)) {
             let path = Path::new("/dev").join(device.file_name());
-            // It may have gone in this moment.
+            // It may have been detached in the meantime.
             let _gone = std::process::Command::new("losetup").arg("-d").arg(path).status();
         }
     }
     for folder in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
         if is_over(&folder.file_name().to_string_lossy()) {
-            // Only when it is empty: what it held was in memory.
+            // Removed only when empty: its contents were in memory.
             let _kept = fs::remove_dir(folder.path());
         }
     }
@@ -115,7 +115,7 @@ fn spawn(place: &Path) -> Result<Child> {
         "--",
     ]);
     command.arg(env::current_exe()?).args(env::args_os().skip(1)).env(INSIDE, place);
-    // The pipe is how the one inside notices that the one outside was killed.
+    // Through this pipe, the process inside notices when the one outside is killed.
     command.stdin(Stdio::piped()).kill_on_drop(true).spawn().context("`unshare` cannot be started")
 }
 
@@ -123,28 +123,28 @@ fn code(status: ExitStatus) -> ExitCode {
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Puts memory under the folder, and ends this process when the one outside ends.
+/// Mounts a tmpfs on the folder, and ends this process when the one outside ends.
 ///
 /// # Errors
-/// The memory cannot be mounted.
+/// The tmpfs cannot be mounted.
 pub(super) fn settle(place: &Path) -> Result<()> {
     thread::spawn(|| {
         let _closed = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(130);
     });
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory")?;
-    // A mount of its own: a volume mounted on the memory its own image lies in would keep itself alive for good when
-    // the namespace ends, since such mounts go from the outside in.
+    mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs")?;
+    // A separate mount: a volume mounted on the tmpfs that holds its own image would never be freed when the namespace
+    // ends, because such mounts are removed from the outside in.
     let images = place.join(IMAGES);
     fs::create_dir(&images)?;
-    mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting memory for images")
+    mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs for images")
 }
 
-/// The engine to test: the one given, else this checkout's, built now.
+/// The engine to test: the given one, else this checkout's, built now.
 ///
 /// # Errors
-/// It does not build, or there is none.
+/// It does not build, or does not exist.
 pub(super) fn engine(given: Option<PathBuf>) -> Result<PathBuf> {
     let program = match given {
         Some(program) => program,
@@ -166,5 +166,5 @@ fn built() -> Result<PathBuf> {
         bail!("the engine does not build");
     }
     let beside = env::current_exe()?;
-    Ok(beside.parent().context("this program is nowhere")?.join("memory-engine"))
+    Ok(beside.parent().context("the program's path has no parent")?.join("memory-engine"))
 }

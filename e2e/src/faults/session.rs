@@ -1,4 +1,4 @@
-//! One engine's life under a fault, from its start to its stop, and the look at its log once the fault is gone.
+//! One run of an engine under a fault, from start to stop, and a check of its log once the fault is gone.
 
 use std::fmt;
 use std::thread::sleep;
@@ -14,26 +14,26 @@ use super::writers::{Load, Reply, Writer};
 
 /// Requests of a session.
 const REQUESTS: usize = 6;
-/// An engine that opens its log refuses writes; one that cannot open it does so for longer.
+/// An engine refuses writes while it opens its log, and for longer when it cannot open it.
 const SETTLING: Duration = Duration::from_secs(1);
-/// How long a cause stays: the engine tries again every second.
+/// How long a fault lasts. The engine retries every second.
 const CAUSE_STAYS: Duration = Duration::from_millis(2500);
-/// Recovery after the cause is gone.
+/// Limit for recovery after the fault is removed.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// How writing went.
+/// Result of the writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ending {
-    /// No client noticed anything.
+    /// No client noticed a failure.
     Acknowledged,
     /// Refused for a while, then acknowledged again.
     Recovered,
-    /// Refused with a 503 until the cause was taken away, then acknowledged again.
+    /// Refused with a 503 until the fault was removed, then acknowledged again.
     Lifted,
-    /// Refused to the end.
+    /// Refused until the end.
     Refused,
-    /// The process said why and ended: it is to be started again.
+    /// The process reported the cause and exited; it has to be restarted.
     Exited,
 }
 
@@ -54,22 +54,22 @@ impl fmt::Display for Ending {
     }
 }
 
-/// How a session goes.
+/// Parameters of a session.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Script {
-    /// Number of the client: whoever writes to a log after another one is somebody else.
+    /// Number of the client: each writer to the same log needs a different one.
     pub(super) client: u32,
-    /// In its middle the log begins another segment.
+    /// Rotates the log in the middle of the session.
     pub(super) rotates: bool,
 }
 
-/// What a session showed.
+/// Results of a session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) ending: Ending,
-    /// From the first refusal, or from when the cause was taken away, to the next acknowledgement.
+    /// Time from the first refusal, or from the removal of the fault, to the next acknowledgement.
     pub(super) recovery: Duration,
-    /// What must not be.
+    /// Observed violations.
     pub(super) faults: Vec<String>,
     ledger: Ledger,
     writer: Writer,
@@ -104,7 +104,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Nothing at all went wrong.
+    /// No failure was observed.
     pub(super) fn is_clean(&self) -> bool {
         self.ending == Ending::Acknowledged && self.faults.is_empty()
     }
@@ -130,8 +130,8 @@ impl Session {
         self.hear(&engine.kill());
     }
 
-    /// Six requests, then on until one is acknowledged. What is refused for a while is refused for a cause that stays:
-    /// it is taken away.
+    /// Sends six requests, then continues until one is acknowledged. When refusals persist, the cause is permanent, and
+    /// is removed.
     fn write(&mut self, engine: &Engine, script: Script) {
         let mut refused_at: Option<Instant> = None;
         let (mut done, mut is_lifted) = (0, false);
@@ -146,7 +146,7 @@ impl Session {
                         self.recovery = since.elapsed();
                     }
                     if script.rotates && done == REQUESTS / 2 {
-                        // Refused by an engine that cannot; what it does to the log is looked at either way.
+                        // A failing engine refuses the rotation; its effect on the log is checked either way.
                         let rotated = Connection::open(engine.admin);
                         let _refused = rotated.and_then(|mut admin| admin.post("/rotate", None, b"{}"));
                     }
@@ -176,7 +176,7 @@ impl Session {
         }
     }
 
-    /// The last refusal, and what the engine said about it.
+    /// The last refusal, and the engine's output about it.
     fn refusal(&self, said: &str) -> String {
         let complaints: Vec<&str> = said.lines().filter(|line| !line.contains(r#""INFO""#)).collect();
         format!("{}\n{}", self.writer.refusal, complaints.join("\n"))
@@ -188,9 +188,9 @@ impl Session {
         }
     }
 
-    /// The fault is gone: everything acknowledged is there, and writing goes on.
+    /// The fault is gone: everything acknowledged must be present, and writes must succeed.
     fn look(&mut self, launch: &Launch) {
-        self.faults.extend(self.writer.surprise.take().map(|answer| format!("unforeseen answer: {answer}")));
+        self.faults.extend(self.writer.surprise.take().map(|answer| format!("unexpected answer: {answer}")));
         for given in self.writer.promises.drain(..) {
             self.ledger.promised(given.request, given.promise);
         }

@@ -1,4 +1,4 @@
-//! Where an engine touches its disk: found by watching it, not from a list that would grow old.
+//! The places where an engine touches its disk, found by tracing it, so that no list has to be maintained.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// System calls on a file that cannot fail in a way that matters, or whose failure no disk causes. Among them `fcntl`:
-/// SQLite's locks are kept by the kernel of this machine, and a lock that could not be given back would stay for good.
+/// System calls on a file whose failure does not matter or is never caused by a disk. They include `fcntl`: this
+/// machine's kernel keeps SQLite's locks, and a lock that could not be released would stay forever.
 const HARMLESS: [&str; 7] = ["mmap", "munmap", "close", "execve", "fadvise64", "ioctl", "fcntl"];
 
 /// A system call on a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Site {
     pub(super) call: String,
-    /// Below the data directory; empty for the directory itself.
+    /// Path below the data directory; empty for the directory itself.
     pub(super) path: PathBuf,
 }
 
 impl Site {
-    /// The bytes of the log, without which nothing is durable.
+    /// A segment file of the log, which must be written for anything to be durable.
     pub(super) fn is_segment(&self) -> bool {
         self.path.starts_with("log") && self.path.extension().is_some_and(|ending| ending == "jsonl")
     }
@@ -37,13 +37,13 @@ impl fmt::Display for Site {
     }
 }
 
-/// How often each site is passed, in the thread that passes it most often: strace counts by thread. So a step that is
-/// tried again by a new thread fails again, until the tracer is gone.
+/// How often each site is hit, in the thread that hits it most often, because strace counts per thread. A step that a
+/// new thread retries therefore fails again, until the tracer is gone.
 pub(super) type Sites = BTreeMap<Site, u64>;
 
-// With -D the tracer stands beside the engine and not above it, so that it can be taken away from a running one.
+// With -D, the tracer is not the parent of the engine, so it can be removed from a running one.
 
-/// The words that make strace write down every call on files to `trace`.
+/// Command line that makes strace write every call on files to `trace`.
 pub(super) fn watching(trace: &Path) -> Vec<String> {
     let trace = trace.display().to_string();
     [
@@ -65,7 +65,7 @@ pub(super) fn watching(trace: &Path) -> Vec<String> {
     .to_vec()
 }
 
-/// The words that make strace fail calls at a site; `when` is strace's expression.
+/// Command line that makes strace fail calls at a site; `when` is strace's expression.
 pub(super) fn failing(site: &Site, data: &Path, error: &str, when: &str) -> Vec<String> {
     let path = match site.path.as_os_str().is_empty() {
         true => data.to_owned(),
@@ -79,7 +79,7 @@ pub(super) fn failing(site: &Site, data: &Path, error: &str, when: &str) -> Vec<
     words
 }
 
-/// Reads what strace wrote.
+/// Parses the output of strace.
 pub(super) fn read(trace: &Path, data: &Path) -> Result<Sites> {
     let text = fs::read(trace).with_context(|| format!("reading {}", trace.display()))?;
     Ok(found(&String::from_utf8_lossy(&text), &data.display().to_string()))
@@ -111,7 +111,7 @@ fn cut(line: &str) -> Option<(&str, &str, &str)> {
     (is_name && !HARMLESS.contains(&call)).then_some((thread, call, arguments))
 }
 
-/// Everything at or below the data directory that is named as a path or as what a descriptor stands for.
+/// All paths at or below the data directory, given as a path or as the target of a descriptor.
 fn paths(arguments: &str, data: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (open, close) in [('"', '"'), ('<', '>')] {

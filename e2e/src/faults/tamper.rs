@@ -1,4 +1,4 @@
-//! What somebody with the disk can do to a log, and what the engine says of it when it knows the anchor.
+//! Edits that an attacker with access to the disk can make to a log, and what an engine that knows the anchor reports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,32 +18,32 @@ use super::writers::{Load, Reply, Writer};
 
 /// Requests between two rotations.
 const REQUESTS: usize = 6;
-/// How long a verdict takes at most: these logs have a few dozen events.
+/// Longest time until a verdict: these logs have a few dozen events.
 const VERDICT_LIMIT: Duration = Duration::from_secs(20);
-/// What an engine says of a log that is what it was.
+/// Verdict for an unchanged log.
 const WHOLE: &str = "whole";
 
 /// Clean starts at a time: they wait more than they compute.
 const AT_ONCE: u64 = 4;
 
-/// Three logs to make others from.
+/// Three logs from which the tampered ones are made.
 #[derive(Debug)]
 struct Stage {
     /// Three segments, the first two sealed.
     log: PathBuf,
-    /// The same after its first segment.
+    /// The same log after its first segment.
     older: PathBuf,
-    /// The older one, which went on otherwise.
+    /// The older log, continued with different events.
     fork: PathBuf,
-    /// Of another engine.
+    /// The log of another engine.
     foreign: PathBuf,
-    /// What is known of `log`.
+    /// The anchor of `log`.
     anchor: PathBuf,
 }
 
 type Edit = fn(&Stage, &Path) -> Result<()>;
 
-/// Name, what the engine must say, what is done to a copy of the log.
+/// Name, accepted verdicts, and the edit applied to a copy of the log.
 const CLASSES: [(&str, &[&str], Edit); 28] = [
     ("nothing", &[WHOLE], |_, _| Ok(())),
     ("tail dropped", &["truncated"], |_, data| {
@@ -54,7 +54,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("tail dropped, checkpoint and tree left", &["truncated", "corrupt"], |_, data| {
+    ("tail dropped, checkpoint and tree kept", &["truncated", "corrupt"], |_, data| {
         let (name, bytes) = newest(data)?;
         let lines = history::lines(&bytes);
         Ok(fs::write(name, lines[..lines.len() - 2].concat())?)
@@ -67,7 +67,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
     }),
     ("middle segment removed", &["corrupt"], |_, data| {
         edit(data, |history| {
-            let name = history.segments.keys().nth(1).cloned().context("no middle")?;
+            let name = history.segments.keys().nth(1).cloned().context("no second segment")?;
             history.segments.remove(&name);
             Ok(())
         })
@@ -85,7 +85,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         })
     }),
     ("volume rolled back", &["truncated"], |stage, data| replace(&stage.older, data)),
-    ("went on from an older copy", &["forked"], |stage, data| replace(&stage.fork, data)),
+    ("continued from an older copy", &["forked"], |stage, data| replace(&stage.fork, data)),
     ("volume of another engine", &["foreign_log"], |stage, data| replace(&stage.foreign, data)),
     ("segment of another engine", &["corrupt"], |stage, data| {
         let foreign =
@@ -108,7 +108,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("line twice", &["corrupt"], |_, data| {
+    ("line duplicated", &["corrupt"], |_, data| {
         edit_lines(data, 1, |lines| {
             lines.insert(2, lines[2].clone());
             Ok(())
@@ -127,13 +127,13 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
             Ok(())
         })
     }),
-    ("payload edited, commitment made again", &["corrupt"], |_, data| {
+    ("payload edited, commitment recomputed", &["corrupt"], |_, data| {
         edit_lines(data, 1, |lines| {
             lines[2] = history::recommitted(&lines[2])?;
             Ok(())
         })
     }),
-    ("seal with other figures", &["corrupt"], |_, data| {
+    ("seal with other counts", &["corrupt"], |_, data| {
         edit(data, |history| history::resealed(history.segment(0)?, |seal| seal.events += 1))
     }),
     ("seal with another root", &["corrupt"], |_, data| {
@@ -151,7 +151,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         fs::copy(&from, data.join("log").join(from.file_name().context("no name")?))?;
         history::distrust(data)
     }),
-    ("compressed segment with one other bit", &["corrupt"], |_, data| {
+    ("compressed segment with one bit flipped", &["corrupt"], |_, data| {
         let path = compressed(data, 0)?;
         let mut bytes = fs::read(&path)?;
         let middle = bytes.len() / 2;
@@ -159,31 +159,31 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
         fs::write(path, bytes)?;
         history::distrust(data)
     }),
-    ("compressed segment cut short", &["corrupt"], |_, data| {
+    ("compressed segment truncated", &["corrupt"], |_, data| {
         let path = compressed(data, 0)?;
         let bytes = fs::read(&path)?;
         fs::write(path, &bytes[..bytes.len() / 2])?;
         history::distrust(data)
     }),
-    ("log id changed, all chained anew", &["foreign_log", "corrupt"], |_, data| {
+    ("log id changed, all rechained", &["foreign_log", "corrupt"], |_, data| {
         rewrite(data, |header, _| {
             header.log_id = "0".repeat(32);
             Ok(())
         })
     }),
-    ("event edited, all chained anew", &["rewritten"], |_, data| {
+    ("event edited, all rechained", &["rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines[3] = history::repaid(&lines[3])?;
             Ok(())
         })
     }),
-    ("two events swapped, all chained anew", &["rewritten"], |_, data| {
+    ("two events swapped, all rechained", &["rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines.swap(3, 4);
             Ok(())
         })
     }),
-    ("event removed, all chained anew", &["truncated", "rewritten"], |_, data| {
+    ("event removed, all rechained", &["truncated", "rewritten"], |_, data| {
         rewrite(data, |_, lines| {
             lines.remove(3);
             Ok(())
@@ -191,7 +191,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
     }),
 ];
 
-/// What does not touch the log: everything is served as before, and what was harmed is made again.
+/// Edits that do not touch the log: everything is served as before, and the damaged files are rebuilt.
 const HEALED: [(&str, Edit); 7] = [
     ("local checkpoint and tree removed", |_, data| history::distrust(data)),
     ("older local checkpoint", |stage, data| {
@@ -207,12 +207,12 @@ const HEALED: [(&str, Edit); 7] = [
         tree.iter_mut().step_by(7).for_each(|byte| *byte ^= 1);
         Ok(fs::write(data.join("log/tree"), tree)?)
     }),
-    ("tree cut short", |_, data| {
+    ("tree truncated", |_, data| {
         let tree = fs::read(data.join("log/tree"))?;
         Ok(fs::write(data.join("log/tree"), &tree[..tree.len() / 2])?)
     }),
     ("projection removed", |_, data| Ok(fs::remove_dir_all(data.join("projection"))?)),
-    ("files nobody asked for", |_, data| {
+    ("unexpected files", |_, data| {
         fs::create_dir_all(data.join("log/torn"))?;
         fs::write(data.join("log/torn/00000000000000000001-0.bin"), b"{\"event\":")?;
         Ok(fs::write(data.join("log/checkpoint.new"), b"junk")?)
@@ -249,7 +249,7 @@ fn rewrite(
     history::rechained(&header, &lines)?.write(data)
 }
 
-/// Sealed segments are compressed beside the writing.
+/// Sealed segments are compressed in the background.
 fn wait_for_compression(data: &Path) -> Result<()> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     let is_raw = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
@@ -294,20 +294,20 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The classes, against one engine.
+/// All classes, against one engine.
 #[derive(Debug)]
 pub(super) struct Tampering {
     pub(super) engine: PathBuf,
     pub(super) place: PathBuf,
-    /// Starts on an untouched log, which must not be called anything else.
+    /// Number of starts on an untouched log, which must report no fault.
     pub(super) opens: u64,
 }
 
 impl Tampering {
-    /// Runs every class and the clean starts; answers how many did not do as they should.
+    /// Runs every class and the clean starts; returns how many failed.
     ///
     /// # Errors
-    /// The surroundings fail.
+    /// The environment fails.
     pub(super) fn run(&self) -> Result<u64> {
         let stage = self.stage()?;
         let mut wrong = 0;
@@ -319,7 +319,7 @@ impl Tampering {
         }
         let alarms = self.false_alarms(&stage)?;
         println!(
-            "{} classes of tampering, {} harmless ones, {wrong} not told as they should be; {} clean starts, {alarms} false alarms",
+            "{} classes of tampering, {} harmless ones, {wrong} with a wrong verdict; {} clean starts, {alarms} false alarms",
             CLASSES.len() - 1,
             HEALED.len(),
             self.opens
@@ -369,7 +369,7 @@ impl Tampering {
         let (data, mut alarms) = (self.place.join(name), 0);
         copy(&stage.log, &data)?;
         for n in 0..starts {
-            // Now with what makes a start quick, now without.
+            // Alternates between keeping and removing the files that make a start quick.
             if n % 3 == 0 {
                 history::distrust(&data)?;
             }
@@ -383,8 +383,8 @@ impl Tampering {
         Ok(alarms)
     }
 
-    /// What the engine says of a log: [`WHOLE`], or the kind of fault. A log that is called faulty must not be written
-    /// to, one that is called whole must be.
+    /// The engine's verdict on a log: [`WHOLE`], or the kind of fault. A log reported as faulty must refuse writes; a
+    /// log reported as whole must accept them.
     fn verdict(&self, data: &Path, anchor: &Path) -> Result<String> {
         let mut launch = Launch::new(&self.engine, data);
         launch.arguments = vec!["--anchor".into(), anchor.display().to_string()];
@@ -401,7 +401,7 @@ impl Tampering {
         match (said.as_str(), written) {
             (WHOLE, Reply::Promised) => Ok(said),
             (WHOLE, _) => Ok("whole, and refuses writes".to_owned()),
-            (_, Reply::Promised) => Ok(format!("{said}, and takes writes")),
+            (_, Reply::Promised) => Ok(format!("{said}, but accepts writes")),
             _ => Ok(said),
         }
     }
@@ -421,7 +421,7 @@ impl Tampering {
         copy(&stage.log, &stage.older)?;
         copy(&stage.log, &stage.fork)?;
         let checkpoint = self.write(&stage.log, 2, 2)?;
-        // Longer than what it is held against: a shorter fork would be a dropped tail.
+        // Longer than the log it is compared with: a shorter fork would count as a dropped tail.
         self.write(&stage.fork, 3, 3)?;
         self.write(&stage.foreign, 4, 3)?;
         let part = |name: &str| checkpoint[name].clone();
@@ -431,7 +431,7 @@ impl Tampering {
         Ok(stage)
     }
 
-    /// Writes so many segments' worth of events, rotating after each; answers the checkpoint at the end.
+    /// Writes events for this many segments and rotates after each; returns the checkpoint at the end.
     fn write(&self, data: &Path, client: u32, segments: usize) -> Result<Value> {
         let mut engine = Engine::start(&Launch::new(&self.engine, data))?;
         let mut writer = Writer::new(client, &Dice::new(client.into()), Load::Small);
@@ -456,7 +456,7 @@ impl Tampering {
     }
 }
 
-/// Waits until the whole log was read: the kind of fault, or [`WHOLE`].
+/// Waits until the complete log was read; returns the kind of fault, or [`WHOLE`].
 fn judged(engine: &Engine) -> Result<String> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     loop {

@@ -1,12 +1,13 @@
-//! A file system of its own on a loop device, and the end of its power.
+//! A file system on a loop device whose power can be cut.
 //!
-//! The shutdown ioctl (`xfs_io -x -c shutdown`, which XFS and ext4 share) with the log not flushed stops every write
-//! from one moment on: what was only in the page cache or in the file system's own log buffer is gone, what a sync had
-//! returned for is on the device. The next mount replays the journal, as after a real cut.
+//! The shutdown ioctl (`xfs_io -x -c shutdown`, supported by XFS and ext4), used without flushing the log, stops all
+//! writes from one moment on. Data that was only in the page cache or in the file system's own log buffer is lost; data
+//! for which a sync had returned is on the device. The next mount replays the journal, as after a real power loss.
 //!
-//! With one difference: a sync that runs at the same time as the ioctl may return success without having done its work.
-//! A loop of `pwrite` and `fdatasync` shows it on both file systems. Real power takes the answer with it, so
-//! answers from that moment count as none. What is asked for once the ioctl has returned must not be acknowledged.
+//! There is one difference: a sync that runs at the same time as the ioctl may return success without having done its
+//! work. A loop of `pwrite` and `fdatasync` shows this on both file systems. A real power loss would take the answer
+//! with it, so answers from that moment on are not counted. Requests sent after the ioctl has returned must not be
+//! acknowledged.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use rustix::mount::{UnmountFlags, unmount};
 
-/// What lies on the device.
+/// File system on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FileSystem {
     /// ext4 in its default mode (ordered).
@@ -36,7 +37,7 @@ impl FileSystem {
     }
 }
 
-/// The smallest XFS there is has 300 MiB. The image is sparse: it costs what is written to it.
+/// XFS needs at least 300 MiB. The image is sparse: it uses only the space that is written.
 const IMAGE_BYTES: u64 = 512 << 20;
 
 /// An image with a file system, mounted below a directory.
@@ -48,7 +49,8 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Makes the image, the file system and the mount, in a folder that is this volume's own. The image must not lie there.
+    /// Creates the image, the file system and the mount, in this volume's own folder. The image must not lie in that
+    /// folder.
     pub(super) fn make(place: &Path, image: PathBuf, kind: FileSystem) -> Result<Volume> {
         let mounted_at = place.join("volume");
         std::fs::create_dir_all(&mounted_at)?;
@@ -63,7 +65,7 @@ impl Volume {
         &self.mounted_at
     }
 
-    /// Mounts; replays the journal after a cut. The loop device goes with the mount.
+    /// Mounts; replays the journal after a cut. The loop device is freed with the mount.
     pub(super) fn mount(&mut self) -> Result<()> {
         let words =
             [OsStr::new("-o"), OsStr::new("loop"), self.image.as_os_str(), self.mounted_at.as_os_str()];
@@ -72,7 +74,7 @@ impl Volume {
         Ok(())
     }
 
-    /// From when this returns on nothing reaches the device any more.
+    /// Once this returns, no write reaches the device any more.
     pub(super) fn cut(&self) -> Result<()> {
         run(
             "xfs_io",
@@ -84,7 +86,7 @@ impl Volume {
         )
     }
 
-    /// Unmounts; whatever used it has to be gone, and may still be going.
+    /// Unmounts. All users of the volume must have ended or be about to end.
     pub(super) fn unmount(&mut self) -> Result<()> {
         for _ in 0..500 {
             match unmount(&self.mounted_at, UnmountFlags::empty()) {
@@ -96,14 +98,14 @@ impl Volume {
                 Err(fault) => return Err(fault).context("unmounting the volume"),
             }
         }
-        bail!("the volume is in use for 5 s after the engine was killed")
+        bail!("the volume is still in use 5 s after the engine was killed")
     }
 }
 
 impl Drop for Volume {
     fn drop(&mut self) {
         if self.is_mounted {
-            // Lazily: what still holds it goes with this process's namespace.
+            // Lazy unmount: remaining references go with this process's namespace.
             let _gone = unmount(&self.mounted_at, UnmountFlags::DETACH);
         }
         let _gone = std::fs::remove_file(&self.image);

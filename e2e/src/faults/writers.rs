@@ -1,4 +1,4 @@
-//! Clients that write until the engine is gone, and keep what they were promised.
+//! Clients that write until the engine is gone and record what they were promised.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -12,12 +12,12 @@ use super::engine::Engine;
 use super::http::{Answer, Connection};
 use super::ledger::{Promise, Request};
 
-/// How large what the clients write is.
+/// Size of the payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
     /// Up to four events of a few hundred bytes.
     Small,
-    /// Up to four events of up to 192 KiB: segments of a mebibyte fill up within one round.
+    /// Up to four events of up to 192 KiB: segments of one mebibyte fill up within one round.
     Large,
 }
 
@@ -27,16 +27,16 @@ impl Load {
             Load::Small => dice.below(300),
             Load::Large => dice.below(192 << 10),
         };
-        let letter = char::from(b'a' + u8::try_from(dice.below(26)).expect("it is a letter"));
-        letter.to_string().repeat(usize::try_from(bytes).expect("it is small"))
+        let letter = char::from(b'a' + u8::try_from(dice.below(26)).expect("a letter"));
+        letter.to_string().repeat(usize::try_from(bytes).expect("a small number"))
     }
 }
 
-/// What came of one request.
+/// Result of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
     Promised,
-    /// A 503, or an answer nobody foresaw, which is kept.
+    /// A 503, or an unexpected answer, which is recorded.
     Refused,
     /// The connection ended.
     Nothing,
@@ -62,9 +62,9 @@ pub(super) struct Writer {
     body: Option<Vec<u8>>,
     pub(super) promises: Vec<Given>,
     pub(super) refusals: u64,
-    /// The last of them.
+    /// The last refusal.
     pub(super) refusal: String,
-    /// An answer nobody foresaw.
+    /// An unexpected answer.
     pub(super) surprise: Option<String>,
 }
 
@@ -75,13 +75,13 @@ impl Writer {
         Writer { client, dice, load, next: 0, body: None, promises, refusals: 0, refusal, surprise }
     }
 
-    /// Writes until it is told to stop, or the engine is gone.
+    /// Writes until `stop` is set or the engine is gone.
     pub(super) fn write(&mut self, engine: &Engine, stop: &AtomicBool) {
         let Ok(mut connection) = Connection::open(engine.api) else { return };
         while !stop.load(Ordering::Acquire) && self.write_one(&mut connection) != Reply::Nothing {}
     }
 
-    /// One request: the one that has no answer yet, else the next.
+    /// Sends one request: the one without an answer, else the next.
     pub(super) fn write_one(&mut self, connection: &mut Connection) -> Reply {
         let key = format!("{}/{}", self.client, self.next);
         let body = self.body.take().unwrap_or_else(|| self.request());
@@ -126,7 +126,7 @@ impl Writer {
 
 fn promise(answer: &Answer) -> Result<Promise> {
     let made = answer.json()?;
-    let number = |name: &str| made[name].as_u64().context("an acknowledgement without numbers");
+    let number = |name: &str| made[name].as_u64().context("an acknowledgement without sequence numbers");
     let hash = made["hash"].as_str().context("an acknowledgement without a hash")?.to_owned();
     Ok(Promise { first_seq: number("first_seq")?, last_seq: number("last_seq")?, hash, certain: true })
 }

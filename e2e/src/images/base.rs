@@ -1,4 +1,4 @@
-//! Root file systems of Debian packages, for machines that cannot fetch images.
+//! Root file systems built from Debian packages, for machines that cannot pull images.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,22 +11,22 @@ use crate::command;
 use crate::steps::Steps;
 
 const SUITE: &str = "bookworm";
-/// Some twenty megabytes from a mirror.
+/// About twenty megabytes from a mirror.
 const LIMIT: Duration = Duration::from_secs(300);
-/// What the package's own script would do: nothing is run inside the new root.
+/// Does the work of the package's maintainer script: nothing is run inside the new root.
 const TRUST_HOOK: &str = "--extract-hook=mkdir -p \"$1/etc/ssl/certs\" && \
      cat \"$1\"/usr/share/ca-certificates/mozilla/*.crt > \"$1/etc/ssl/certs/ca-certificates.crt\"";
 
-/// A root file system, by its packages.
+/// A root file system, defined by its packages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Base {
     packages: &'static str,
 }
 
-/// What a distroless base for Rust programs holds.
+/// Contents of a distroless base for Rust programs.
 pub(super) const PRODUCT: Base =
     Base { packages: "base-files,ca-certificates,libc6,libgcc-s1,netbase,tzdata" };
-/// What tests speak from.
+/// Base of the image that tests send requests from.
 pub(super) const TOOLS: Base = Base { packages: "base-files,busybox,ca-certificates,curl,netbase" };
 
 impl Base {
@@ -34,7 +34,7 @@ impl Base {
         super::key(&[SUITE.as_bytes(), self.packages.as_bytes(), TRUST_HOOK.as_bytes()])
     }
 
-    /// The archive, made once.
+    /// Returns the archive, and builds it if it does not exist.
     pub(super) async fn ensure(self, steps: &Steps) -> Result<PathBuf> {
         let archive = images_dir().join(format!("base-{}.tar", self.key()));
         if archive.exists() {
@@ -46,7 +46,7 @@ impl Base {
         let target = unfinished.display().to_string();
         // extract: unpack the packages, run none of their scripts.
         let arguments = ["--quiet", "--variant=extract", "--mode=root", &include, TRUST_HOOK, SUITE, &target];
-        command::run("mmdebstrap", &arguments, LIMIT).await.context("making a root file system")?;
+        command::run("mmdebstrap", &arguments, LIMIT).await.context("creating a root file system")?;
         fs::rename(&unfinished, &archive)?;
         Ok(archive)
     }

@@ -1,4 +1,4 @@
-//! buildah with a storage of its own that is removed afterwards: no layers pile up, nobody else's are touched.
+//! buildah with a temporary storage: no layers accumulate, and the user's storage is not touched.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::command;
 
-/// Nothing is fetched; copying some hundred megabytes is the longest step.
+/// Nothing is downloaded; the longest step copies some hundred megabytes.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A storage and the program that works on it.
@@ -23,7 +23,7 @@ impl Buildah {
         Ok(Self { storage: tempfile::Builder::new().prefix(".buildah-").tempdir_in(below)? })
     }
 
-    /// Makes an image of a root file system's archive and returns its name.
+    /// Creates an image from a root file system archive and returns the image's name.
     pub(super) async fn import(&self, archive: &Path) -> Result<&'static str> {
         const NAME: &str = "localhost/base:1";
         let container = self.run(&["from", "scratch"]).await?;
@@ -41,7 +41,7 @@ impl Buildah {
         self.run(&arguments).await.map(drop)
     }
 
-    /// Starts a program in the image, which ends at once: an image without a library that it needs is none.
+    /// Runs a program in the image that exits at once. Fails when the image lacks a library that the program needs.
     pub(super) async fn try_out(&self, image: &str, program: &str) -> Result<()> {
         let container = self.run(&["from", "--pull-never", image]).await?;
         self.run(&["run", container.trim(), "--", program, "--version"]).await?;
@@ -58,7 +58,7 @@ impl Buildah {
         let mut command = Command::new("buildah");
         command.arg("--root").arg(self.storage.path().join("root"));
         command.arg("--runroot").arg(self.storage.path().join("run"));
-        // Works in containers and virtual machines alike: no overlay on overlay, no user namespaces.
+        // Works in containers and virtual machines: no overlay on overlay, no user namespaces.
         command.env("BUILDAH_ISOLATION", "chroot").env("STORAGE_DRIVER", "vfs");
         command.args(arguments);
         command::output(command, LIMIT).await

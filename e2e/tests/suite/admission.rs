@@ -1,4 +1,5 @@
-//! Policies of the cluster that change what the operator applies: accepted and named, never fought.
+//! Cluster admission policies that change what the operator applies: the operator accepts the changes and names them in
+//! a condition, and does not fight them.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use crate::world::{READY_LIMIT, SOON, World, in_namespace, is_current};
 const GROUP: &str = "admissionregistration.k8s.io";
 /// How long a settled engine is watched for writes that change nothing.
 const WATCHED: Duration = Duration::from_secs(30);
-/// Longest from the first event to its anchor: the interval is ten seconds.
+/// Longest time from the first event to its anchor: the interval is ten seconds.
 const ANCHOR_LIMIT: Duration = Duration::from_secs(15);
 
-/// One policy: which resource it is about, when it acts, and what it does.
+/// One policy: the resource it matches, the operations, and the mutation.
 struct Policy {
     name: &'static str,
     group: &'static str,
@@ -28,7 +29,7 @@ struct Policy {
     patch: &'static str,
 }
 
-/// A field more, a list changed, a field changed, and one removed; of every kind that matters most.
+/// An added field, a changed list, a changed field and a removed field, for the kinds that matter most.
 fn policies() -> Vec<Policy> {
     let label = "has(object.metadata.labels) && 'app.kubernetes.io/name' in object.metadata.labels";
     let policy = |name, group, resource, when, patch| Policy { name, group, resource, when, patch };
@@ -73,7 +74,7 @@ fn policies() -> Vec<Policy> {
     ]
 }
 
-/// The version in which this cluster serves such policies, if it does.
+/// The API version in which this cluster serves mutating admission policies, if it does.
 async fn version(client: &Client) -> Result<Option<String>> {
     for version in ["v1", "v1beta1"] {
         let path = format!("/apis/{GROUP}/{version}");
@@ -91,7 +92,7 @@ fn api(world: &World, version: &str, kind: &str, plural: &str) -> Api<DynamicObj
     Api::all_with(world.client.clone(), &resource)
 }
 
-/// Policies and their bindings; names carry the namespace, because they are the cluster's.
+/// Creates the policies and their bindings. They are cluster-scoped, so their names contain the namespace.
 async fn install(world: &World, version: &str) -> Result<()> {
     let policies_api = api(world, version, "MutatingAdmissionPolicy", "mutatingadmissionpolicies");
     let bindings = api(world, version, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings");
@@ -139,7 +140,7 @@ async fn uninstall(world: &World, version: &str) -> Result<()> {
     Ok(())
 }
 
-/// Policies act some moments after they are made: waits until all of them do.
+/// Policies take effect some moments after they are created: waits until all of them do.
 async fn in_force(world: &World) -> Result<()> {
     let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = world.api();
     until("the policies are in force", SOON, async || {
@@ -151,13 +152,13 @@ async fn in_force(world: &World) -> Result<()> {
         Ok((label.as_deref() == Some("changed")).then_some(()))
     })
     .await?;
-    // Each of them is compiled by itself.
+    // Each policy is compiled separately.
     tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
 }
 
-/// What a policy makes of the objects is accepted: the engine is Ready and stays so, nothing is written for nothing,
-/// the first event is anchored in time, and the condition names what is not as it was applied.
+/// The operator accepts what a policy makes of its objects: the engine becomes and stays Ready, no write is repeated,
+/// the first event is anchored in time, and the condition names the fields that differ from what was applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_admission_makes_of_objects_is_accepted_and_named() {
     in_namespace("admission", async |world| {
@@ -205,18 +206,18 @@ async fn served_under_policies(world: &World) -> Result<()> {
         })
         .await?;
     println!("the first event was anchored after {:.1?}", since.elapsed());
-    // The anchor goes on to the claim and the ConfigMap.
+    // Time for the anchor to reach the claim and the ConfigMap.
     tokio::time::sleep(Duration::from_secs(3)).await;
     quiet(world).await?;
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     let message = condition(&engine, "Reconciling").context("a condition")?.message.clone();
     for part in ["StatefulSet/notes", "admission"] {
-        ensure!(message.contains(part), "the message does not say {part}: {message}");
+        ensure!(message.contains(part), "the message does not contain {part}: {message}");
     }
     Ok(())
 }
 
-/// Watches a settled engine: Ready all the time, and no write of any of its objects.
+/// Watches a settled engine: it stays Ready, and none of its objects is written.
 async fn quiet(world: &World) -> Result<()> {
     let mark = if world.cluster.is_local() { Some(audit::mark()?) } else { None };
     let end = tokio::time::Instant::now() + WATCHED;
@@ -234,11 +235,11 @@ async fn quiet(world: &World) -> Result<()> {
         })
         .map(|entry| entry.to_string())
         .collect();
-    ensure!(writes.is_empty(), "written for nothing in {WATCHED:?}: {writes:?}");
+    ensure!(writes.is_empty(), "unnecessary writes in {WATCHED:?}: {writes:?}");
     Ok(())
 }
 
-/// A policy that is made while an engine runs: no fight, and the engine serves on.
+/// A policy created while an engine runs: the operator does not fight it, and the engine continues to serve.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_comes_later_is_accepted_too() {
     in_namespace("admission-later", async |world| {

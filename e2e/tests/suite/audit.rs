@@ -1,4 +1,4 @@
-//! The API server's audit log: who did what, as the API server saw it. Local cluster only.
+//! The API server's audit log: each request with its user. Local cluster only.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result};
 use e2e::cluster;
 use serde::Deserialize;
 
-/// How the API server calls the operator.
+/// The operator's user name at the API server.
 pub(crate) const OPERATOR: &str = "system:serviceaccount:memory-system:memory-operator";
 
-/// One request, as far as these tests ask about it.
+/// One request, with the fields that these tests read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
@@ -54,17 +54,17 @@ struct Annotations {
 }
 
 impl Entry {
-    /// The API server did not let the user do it.
+    /// The API server denied the request to the user.
     pub(crate) fn denied(&self) -> bool {
         self.annotations.decision.as_deref() == Some("forbid")
     }
 
-    /// Changes something.
+    /// The request changes something.
     pub(crate) fn is_write(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
     }
 
-    /// The renewal of the Lease, which is the one write of an operator with nothing to do.
+    /// The renewal of the Lease, the only write of an idle operator.
     pub(crate) fn is_lease(&self) -> bool {
         self.object_ref.as_ref().is_some_and(|object| object.resource == "leases")
     }
@@ -78,7 +78,7 @@ impl Entry {
         };
         let permission = |verb: &str| (object.api_group.clone(), resource.clone(), verb.to_owned());
         let mut used = vec![permission(&self.verb)];
-        // Server-side apply of what does not exist: the API server asks for `create` besides, and logs one request.
+        // Server-side apply of a missing object: the API server also requires `create`, but logs one request.
         if self.verb == "patch"
             && self.response_status.as_ref().is_some_and(|answer| answer.code == Some(201))
         {
@@ -107,25 +107,25 @@ impl std::fmt::Display for Entry {
     }
 }
 
-/// A place in the log.
+/// A position in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
-/// Where the log begins.
+/// The start of the log.
 pub(crate) const BEGINNING: Mark = Mark(0);
 
-/// Where the log ends now.
+/// The current end of the log.
 pub(crate) fn mark() -> Result<Mark> {
     Ok(Mark(cluster::audit_log_path()?.metadata().context("the audit log")?.len()))
 }
 
-/// What a user asked for after `mark`, each request once it was answered.
+/// The requests of a user after `mark`, each listed once, when it was answered.
 pub(crate) fn requests_of(user: &str, mark: Mark) -> Result<Vec<Entry>> {
     let mut file = File::open(cluster::audit_log_path()?).context("the audit log")?;
     file.seek(SeekFrom::Start(mark.0))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    // Most lines are somebody else's: only those that name the user are worth reading.
+    // Most lines concern other users: parse only those that contain this user's name.
     let needle = format!("\"username\":\"{user}\"");
     let mut entries = Vec::new();
     for line in String::from_utf8_lossy(&text).split_inclusive('\n') {
@@ -139,7 +139,7 @@ pub(crate) fn requests_of(user: &str, mark: Mark) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What an operator at rest must not do in a window of the log.
+/// What an idle operator must not do in a part of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     pub(crate) writes: Vec<String>,
@@ -148,7 +148,7 @@ pub(crate) struct Activity {
     pub(crate) lease: usize,
 }
 
-/// Sums up what the operator asked for after `mark`.
+/// Summary of the operator's requests after `mark`.
 pub(crate) fn operator_activity(mark: Mark) -> Result<Activity> {
     let mut activity = Activity::default();
     for entry in requests_of(OPERATOR, mark)? {
@@ -163,7 +163,7 @@ pub(crate) fn operator_activity(mark: Mark) -> Result<Activity> {
     Ok(activity)
 }
 
-/// Everything the operator was allowed to do and did after `mark`.
+/// The permissions that the operator used successfully after `mark`.
 pub(crate) fn permissions_used(mark: Mark) -> Result<BTreeSet<Permission>> {
     let entries = requests_of(OPERATOR, mark)?;
     Ok(entries.iter().filter(|entry| !entry.denied()).flat_map(Entry::permissions).collect())

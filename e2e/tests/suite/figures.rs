@@ -1,4 +1,5 @@
-//! Figures with a limit, measured against a peer in the same run. More rounds: `cargo run -p e2e -- bench deploy`.
+//! Measurements with a limit, compared with a peer in the same run. For more rounds: `cargo run -p e2e -- bench
+//! deploy`.
 
 use anyhow::ensure;
 use e2e::figures::measure;
@@ -7,11 +8,11 @@ use e2e::steps::Steps;
 use crate::world::in_namespace;
 
 const ROUNDS: usize = 3;
-/// What the operator may cost, in times of a bare StatefulSet.
+/// Permitted ratio of the engine's time to that of a bare StatefulSet.
 const RATIO_MAX: f64 = 2.0;
 
-/// An engine is Ready in at most twice the time of a bare StatefulSet with the same image, probes and volume, and
-/// takes writes again as soon after its pod was deleted.
+/// An engine is Ready in at most twice the time of a bare StatefulSet with the same image, probes and volume. The same
+/// limit holds for the time from the deletion of its pod until it acknowledges writes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_is_ready_in_at_most_twice_the_time_of_a_bare_stateful_set() {
     in_namespace("figures", async |world| {

@@ -1,4 +1,4 @@
-//! Images that do not run, and namespaces that end (O1, O9).
+//! Images that do not run, and namespaces that are deleted.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Kstatus, TOOLS_IMAGE, World, in_namespace, kstatus, small};
 
-/// Longest wait for a namespace with a running engine to end: the engine drains first.
+/// Longest wait until a namespace with a running engine is deleted: the engine drains first.
 const END_LIMIT: Duration = Duration::from_secs(60);
 
 fn with_image(image: &str) -> Value {
@@ -21,18 +21,18 @@ fn with_image(image: &str) -> Value {
     spec
 }
 
-/// Waits until the obstacle is said, and until kstatus calls it failed.
+/// Waits until the condition reports the obstacle, and until kstatus reports a failure.
 async fn stalls(world: &World, reason: &str, says: &str) -> Result<()> {
     let message = world.condition("notes", "Stalled", "True", reason).await?;
-    ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+    ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
     let message = world.condition("notes", "Ready", "False", reason).await?;
-    ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+    ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     ensure!(kstatus(&engine) == Kstatus::Failed, "{:?}", kstatus(&engine));
     Ok(())
 }
 
-/// O1, O9: an image that cannot be pulled is said; corrected, the pod is replaced by nobody's hand.
+/// An image that cannot be pulled is reported. Once it is corrected, the pod is replaced without manual action.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_cannot_be_pulled_is_said_and_corrected() {
     in_namespace("unpullable", async |world| {
@@ -46,7 +46,7 @@ async fn an_image_that_cannot_be_pulled_is_said_and_corrected() {
     .await;
 }
 
-/// O1, L1: an upgrade to an image that ends at once is said and taken back; the memories are there as before.
+/// An upgrade to an image that exits at once is reported, and can be reverted; all memories are still there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_ends_at_once_is_said_and_corrected() {
     in_namespace("crashing", async |world| {
@@ -57,13 +57,13 @@ async fn an_image_that_ends_at_once_is_said_and_corrected() {
         world.apply("notes", small()).await?;
         world.ready("notes").await?;
         let after = world.memories("notes").read(&saved.id).await?;
-        ensure!(after.hash == saved.hash, "the memory is another one");
+        ensure!(after.hash == saved.hash, "the memory differs");
         Ok(())
     })
     .await;
 }
 
-/// O1: a namespace is deleted with everything in it; no finalizer and no operator holds it up, and nothing is left.
+/// A namespace is deleted with everything in it. No finalizer and no operator blocks the deletion, and nothing remains.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_with_a_running_engine_ends() {
     in_namespace("ends", async |world| {
@@ -80,7 +80,7 @@ async fn a_namespace_with_a_running_engine_ends() {
             Ok(now.is_none_or(|now| now.uid() != uid).then_some(()))
         })
         .await?;
-        // The class says Delete: the volume goes with its claim.
+        // The class has the reclaim policy Delete: the volume goes with its claim.
         let volumes: Api<PersistentVolume> = Api::all(world.client.clone());
         until("the volume is gone", END_LIMIT, async || {
             Ok(volumes.get_opt(&volume).await?.is_none().then_some(()))

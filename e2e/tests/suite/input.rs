@@ -1,4 +1,4 @@
-//! Bad input ends in a refusal or in a condition that says what to do; never in a crash, never in a hot loop.
+//! Bad input ends in a refusal or in a condition with instructions, never in a crash or a hot loop.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::world::{READY_LIMIT, World, in_namespace, refusal, small};
 
-/// How long an engine that cannot come up is watched for writes.
+/// How long an engine that cannot start is watched for writes.
 const WATCHED: Duration = Duration::from_secs(20);
-/// Writes about three stuck engines in that time, at most: the kubelet changes its words now and then.
+/// Most writes about three stuck engines in that time: the kubelet occasionally changes its messages.
 const WRITES_WATCHED_MAX: usize = 9;
-/// Writes from the first look at four engines to that time, at most: eight objects each, their statuses and events.
+/// Most writes for four engines from their first reconcile until then: eight objects each, with statuses and events.
 const WRITES_MAX: usize = 120;
 
-/// Sends a whole manifest as `kubectl create` does: unknown fields are not taken. Nothing is made.
+/// Sends a complete manifest like `kubectl create`, with strict field validation. Dry run: nothing is created.
 pub(crate) async fn checked(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
     let manifest = manifest(name, object)?;
     let path = format!("/apis/memoryengine.io/v1alpha1/namespaces/{}/memoryengines", world.namespace);
@@ -38,7 +38,7 @@ fn manifest(name: &str, object: &Value) -> Result<Value> {
     Ok(manifest)
 }
 
-/// Sends a changed manifest as a pipeline does that checks before it applies.
+/// Sends a changed manifest like a pipeline that validates before it applies.
 async fn changed(world: &World, name: &str, object: &Value) -> Result<MemoryEngine> {
     let params = PatchParams::apply("pipeline").dry_run();
     let manifest = Patch::Apply(manifest(name, object)?);
@@ -65,7 +65,7 @@ fn tolerations(count: usize) -> Value {
     json!({"spec": {"writer": {"tolerations": vec![json!({"key": "gpu", "operator": "Exists"}); count]}}})
 }
 
-/// Manifests that are refused, and what the refusal says.
+/// Manifests that are refused, and a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"spec": {"wrtier": {}}}), "unknown field \"spec.wrtier\""),
@@ -132,7 +132,7 @@ fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// The same places, filled rightly: it is the value that is refused above, not the field.
+/// The same fields with valid values: this shows that the cases above are refused for the value, not for the field.
 fn accepted() -> Vec<Value> {
     vec![
         json!({"spec": {}}),
@@ -154,7 +154,7 @@ fn accepted() -> Vec<Value> {
     ]
 }
 
-/// O9: what the schema can tell is refused by the API server, in words that name the field or what to do.
+/// The API server refuses what the schema can detect, with a message that names the field or the remedy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_manifest_is_refused_with_what_to_do() {
     in_namespace("refused", async |world| {
@@ -165,14 +165,14 @@ async fn a_bad_manifest_is_refused_with_what_to_do() {
         for (manifest, says) in refused() {
             let shown = manifest.to_string();
             let message = refusal(checked(world, "notes", &manifest).await).with_context(|| shown.clone())?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
         }
         Ok(())
     })
     .await;
 }
 
-/// O9: names that Services or labels could not bear are refused before anything is made.
+/// Names that are invalid for Services or labels are refused before anything is created.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_name_is_refused() {
     in_namespace("names", async |world| {
@@ -201,7 +201,7 @@ async fn create(world: &World, name: &str) -> Result<MemoryEngine> {
     Ok(world.api::<MemoryEngine>().create(&params, &engine).await?)
 }
 
-/// O9: what a volume cannot do is refused when it is asked for, not found out later.
+/// Changes that a volume cannot make are refused on the request, not discovered later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_a_volume_cannot_make_is_refused() {
     in_namespace("changes", async |world| {
@@ -214,7 +214,7 @@ async fn a_change_that_a_volume_cannot_make_is_refused() {
         for (change, says) in changes {
             let shown = change.to_string();
             let message = refusal(changed(world, "notes", &storage(&change)).await)?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
         }
         changed(world, "notes", &storage(&json!({"size": "65Mi"}))).await.context("a control")?;
         Ok(())
@@ -222,7 +222,7 @@ async fn a_change_that_a_volume_cannot_make_is_refused() {
     .await;
 }
 
-/// O9: every default comes from the schema, where `kubectl explain` shows it; a new engine is nobody's finished one.
+/// Every default comes from the schema, where `kubectl explain` shows it; a new engine does not count as reconciled.
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_are_filled_in_by_the_api_server() {
     in_namespace("defaults", async |world| {
@@ -242,7 +242,7 @@ async fn defaults_are_filled_in_by_the_api_server() {
         ensure!(engine["spec"] == wanted, "{}", engine["spec"]);
         ensure!(engine["status"]["observedGeneration"] == -1, "{}", engine["status"]);
 
-        // A status that somebody brings along is nobody's report.
+        // A status in the created object is ignored.
         let brought =
             json!({"spec": {}, "status": {"observedGeneration": 1, "phase": "Running", "version": "9"}});
         let engine = json!(checked(world, "notes", &brought).await?);
@@ -253,7 +253,7 @@ async fn defaults_are_filled_in_by_the_api_server() {
     .await;
 }
 
-/// Specs that only the cluster can find wanting: what each comes to, and what its message says.
+/// Specs that are wrong only with respect to the cluster: the resulting condition and a part of its message.
 fn hostile() -> [(&'static str, Value, &'static str, &'static str, &'static str); 3] {
     [
         ("priority", json!({"priorityClassName": "no-such-class"}), "", "PodRefused", "PriorityClass"),
@@ -273,8 +273,8 @@ fn hostile_spec(writer: &Value, image: &str) -> Value {
     spec
 }
 
-/// O1, O9: what only the cluster can tell becomes a condition that says what to do; the operator then waits in
-/// silence, serves the others, and goes on once the spec is right.
+/// Faults that only the cluster can reveal become a condition with instructions. The operator then waits without
+/// writes, serves the other engines, and continues once the spec is corrected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
     in_namespace("cannot-work", async |world| {
@@ -285,7 +285,7 @@ async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
         world.engine("healthy").await?;
         for (name, _, _, reason, says) in hostile() {
             let message = world.condition(name, "Ready", "False", reason).await?;
-            ensure!(message.contains(says), "{name}: the message does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{name}: the message does not contain `{says}`: {message}");
         }
         silence(world, earlier).await?;
         world.memories("healthy").save("the others do not matter here", None).await?;
@@ -303,23 +303,22 @@ async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
     .await;
 }
 
-/// Counts what the operator writes while nothing changes, and what it wrote before; earlier runs do not count.
+/// Counts the operator's writes while nothing changes, and those before; earlier test runs do not count.
 async fn silence(world: &World, earlier: Option<usize>) -> Result<()> {
     let (Some(earlier), Some(before)) = (earlier, operator_writes(world)?) else {
         println!("not counted: another cluster's audit log cannot be read");
         return Ok(());
     };
     tokio::time::sleep(WATCHED).await;
-    let after = operator_writes(world)?.context("the audit log is there no more")?;
+    let after = operator_writes(world)?.context("the audit log is missing")?;
     let (made, watched) = (before - earlier, after - before);
-    println!("writes: {made} to make four engines, {watched} in {WATCHED:?} of waiting");
-    ensure!((1..=WRITES_MAX).contains(&made), "{made} writes to make four engines");
+    println!("writes: {made} to create four engines, {watched} in {WATCHED:?} of waiting");
+    ensure!((1..=WRITES_MAX).contains(&made), "{made} writes to create four engines");
     ensure!(watched <= WRITES_WATCHED_MAX, "{watched} writes in {WATCHED:?}");
     Ok(())
 }
 
-/// Requests of the operator that were to change something in this namespace, whatever they came to; `None` where
-/// there is no audit log to read.
+/// The operator's write requests in this namespace, with any result; `None` without an audit log.
 fn operator_writes(world: &World) -> Result<Option<usize>> {
     if !world.cluster.is_local() {
         return Ok(None);

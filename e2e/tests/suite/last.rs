@@ -1,4 +1,4 @@
-//! What all the other tests left in the audit log. Run after them, on the same cluster.
+//! Checks of the audit log after all other tests, on the same cluster.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use kube::{Api, Client};
 
 use crate::audit::{self, BEGINNING, OPERATOR, Permission};
 
-/// O1, S: every permission that the operator has is one that it used, and nothing was denied to it.
+/// The operator used every permission that it has, and none of its requests was denied.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_used_every_permission_and_was_denied_nothing() -> Result<()> {
     let cluster = cluster::ensure_up().await?;
     if !cluster.is_local() {
-        println!("skipped: another cluster's audit log is not at hand");
+        println!("skipped: no access to another cluster's audit log");
         return Ok(());
     }
     let requests = audit::requests_of(OPERATOR, BEGINNING)?;
@@ -39,7 +39,7 @@ async fn the_operator_used_every_permission_and_was_denied_nothing() -> Result<(
     Ok(())
 }
 
-/// Everything that a binding gives to the operator's service account.
+/// All permissions that bindings grant to the operator's service account.
 async fn granted(client: &Client) -> Result<BTreeSet<Permission>> {
     let mut rules: Vec<PolicyRule> = Vec::new();
     let wide: Api<ClusterRoleBinding> = Api::all(client.clone());

@@ -1,5 +1,5 @@
-//! Every field there is, with values that mean nothing: each is refused by the API server, or by the operator in words;
-//! none is taken and then refused by Kubernetes when the operator makes objects of it.
+//! Every field with invalid values: the API server or the operator refuses each with a message. None is accepted and
+//! then refused by Kubernetes when the operator creates objects from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 use crate::input::checked;
 use crate::world::{World, in_namespace};
 
-/// Engines whose objects are made at one time.
+/// Engines whose objects are created at the same time.
 const BATCH: usize = 12;
-/// Longest wait for the operator's first look at a batch.
+/// Longest wait for the operator's first reconcile of a batch.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
-/// Kinds of bad values for each leaf, at least.
+/// Fewest kinds of bad values for each field.
 const KINDS_MIN: usize = 5;
 
-/// A leaf of the sample: where it stands, and what the definition says of it.
+/// A leaf field of the sample: its position, and its schema.
 struct Leaf<'a> {
     pointer: String,
     schema: &'a Value,
 }
 
-/// Leaves below this value, each path of the definition once; maps with free keys are leaves too.
+/// Leaf fields below this value, each schema path once; maps with free keys count as leaves.
 fn leaves<'a>(
     pointer: &str,
     path: &str,
@@ -146,7 +146,7 @@ fn bad_values(schema: &Value) -> Vec<Value> {
     }
 }
 
-/// Keys that are the operator's, in the maps that are added to objects.
+/// Keys reserved for the operator in the maps that are merged into objects.
 fn reserved() -> Vec<(&'static str, Value)> {
     let maps = ["/writer/podLabels", "/writer/podAnnotations", "/service/labels", "/service/annotations"];
     let keys = [
@@ -173,7 +173,7 @@ fn reserved() -> Vec<(&'static str, Value)> {
     all
 }
 
-/// Fields that mean nothing together, or without each other.
+/// Fields that are invalid together, or one without the other.
 fn relations() -> Vec<(&'static str, Value)> {
     let node =
         |operator: &str, values: &[&str]| json!([{"key": "a", "operator": operator, "values": values}]);
@@ -231,7 +231,7 @@ fn put(spec: &Value, pointer: &str, value: Value) -> Result<Value> {
     Ok(spec)
 }
 
-/// All bad specs, with what is bad in them.
+/// All bad specs, each with a description of its fault.
 fn bad_specs(spec: &Value) -> Result<Vec<(String, Value)>> {
     let definition = crds::memory_engine_crd();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
@@ -267,12 +267,12 @@ fn bad_specs(spec: &Value) -> Result<Vec<(String, Value)>> {
     Ok(all)
 }
 
-/// What Kubernetes refuses in objects of the operator is refused in the MemoryEngine: what the API server takes ends
-/// in no `ApplyRefused`.
+/// Values that Kubernetes refuses in the operator's objects are refused in the MemoryEngine: no accepted spec ends in
+/// `ApplyRefused`.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
     in_namespace("leaves", async |world| {
-        // Objects are made, pods are not.
+        // The quota permits no pods, so objects are created without them.
         let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: no-pods, namespace: t-leaves}\nspec: {hard: {pods: 0}}\n";
         deploy::apply(&world.cluster, quota).await?;
         let spec = sample()?;
@@ -289,18 +289,18 @@ async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
             faults.extend(refused_later(world, number * BATCH, batch).await?);
         }
         for (what, _) in &taken {
-            println!("taken: {what}");
+            println!("accepted: {what}");
         }
         println!("bad values {tried}, refused at once {}, refused later {}", tried + 1 - taken.len(), faults.len());
-        ensure!(faults.is_empty(), "taken and then refused:\n{}", faults.join("\n"));
+        ensure!(faults.is_empty(), "accepted and later refused:\n{}", faults.join("\n"));
         let must = must_be_refused(&taken);
-        ensure!(must.is_empty(), "taken, and means nothing:\n{}", must.join("\n"));
+        ensure!(must.is_empty(), "accepted although invalid:\n{}", must.join("\n"));
         Ok(())
     })
     .await;
 }
 
-/// Relations and reserved keys have to be refused whatever comes of them.
+/// Bad relations and reserved keys must be refused, even if no later failure follows.
 fn must_be_refused(taken: &[(String, Value)]) -> Vec<String> {
     let never: BTreeSet<String> = reserved()
         .into_iter()
@@ -310,8 +310,8 @@ fn must_be_refused(taken: &[(String, Value)]) -> Vec<String> {
     taken.iter().map(|(what, _)| what.clone()).filter(|what| never.contains(what)).collect()
 }
 
-/// Makes engines of these specs, and says which of them Kubernetes then refused. Each has a name of its own: claims
-/// stay.
+/// Creates engines with these specs, and returns those that Kubernetes refused later. Each has its own name, because
+/// claims are kept.
 async fn refused_later(world: &World, first: usize, batch: &[(String, Value)]) -> Result<Vec<String>> {
     let engines = world.api::<MemoryEngine>();
     let names: Vec<String> = (first..first + batch.len()).map(|number| format!("e{number}")).collect();
@@ -325,7 +325,7 @@ async fn refused_later(world: &World, first: usize, batch: &[(String, Value)]) -
     }
     let mut faults = Vec::new();
     for (name, (what, _)) in names.iter().zip(batch) {
-        let looked = until(&format!("{what}: the operator has looked"), LOOK_LIMIT, async || {
+        let looked = until(&format!("{what}: the operator has reconciled it"), LOOK_LIMIT, async || {
             let engine = engines.get(name).await?;
             let seen = engine.status.as_ref().and_then(|status| status.observed_generation);
             Ok((seen == engine.metadata.generation).then_some(engine))

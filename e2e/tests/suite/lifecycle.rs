@@ -1,4 +1,4 @@
-//! From apply to delete: the main job.
+//! From apply to delete: the main use case.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Kstatus, READY_LIMIT, SOON, World, in_namespace, kstatus, small};
 
-/// One change of an engine as a pipeline that waits saw it.
+/// One change of an engine as seen by a waiting pipeline.
 #[derive(Clone, Debug)]
 struct Seen {
     generation: i64,
@@ -23,7 +23,7 @@ struct Seen {
     ready: Option<String>,
 }
 
-/// Watches an engine from before it exists and keeps every state it was seen in.
+/// Watches an engine from before its creation and records every state that it was seen in.
 async fn watch(world: &World, name: &str) -> Result<(Arc<Mutex<Vec<Seen>>>, tokio::task::JoinHandle<()>)> {
     let engines = world.api::<MemoryEngine>();
     let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(200);
@@ -44,8 +44,8 @@ async fn watch(world: &World, name: &str) -> Result<(Arc<Mutex<Vec<Seen>>>, toki
     Ok((seen, task))
 }
 
-/// O9: a pipeline that waits by kstatus goes on neither before the operator has looked at a new resource, nor while an
-/// edit is being carried out.
+/// A pipeline that waits by kstatus does not proceed before the operator has reconciled a new resource, or while an
+/// edit is being rolled out.
 #[tokio::test(flavor = "multi_thread")]
 async fn kstatus_is_right_at_every_moment() {
     in_namespace("kstatus", async |world| {
@@ -63,7 +63,7 @@ async fn kstatus_is_right_at_every_moment() {
         spec["writer"]["drainSeconds"] = json!(33);
         world.apply("notes", spec).await?;
         world.ready("notes").await?;
-        // Told that it is done, a pipeline finds the pod replaced by one of the new spec.
+        // When kstatus reports completion, the pod has been replaced by one of the new spec.
         let pod = world.api::<Pod>().get("notes-0").await?;
         ensure!(pod.metadata.uid != uid, "the pod is the old one");
         let grace = pod.spec.and_then(|spec| spec.termination_grace_period_seconds);
@@ -84,16 +84,16 @@ async fn kstatus_is_right_at_every_moment() {
             let done = state.kstatus == Kstatus::Current;
             ensure!(
                 !done || state.ready.as_deref() == Some("True"),
-                "called done while not ready: {state:?}"
+                "reported as done while not ready: {state:?}"
             );
-            ensure!(state.kstatus != Kstatus::Failed, "called failed on the way: {state:?}");
+            ensure!(state.kstatus != Kstatus::Failed, "reported as failed meanwhile: {state:?}");
         }
         Ok(())
     })
     .await;
 }
 
-/// M1: agents in other pods reach the engine by its Service's name.
+/// Agents in other pods reach the engine by the name of its Service.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_memory_saved_from_another_pod_is_found_through_the_service() {
     in_namespace("another-pod", async |world| {
@@ -115,7 +115,7 @@ async fn a_memory_saved_from_another_pod_is_found_through_the_service() {
     .await;
 }
 
-/// L1: what was acknowledged is there after the pod was killed without grace, in the same log.
+/// Acknowledged memories are still there after the pod was killed without a grace period, in the same log.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_memory_survives_the_pod() {
     in_namespace("pod-killed", async |world| {
@@ -142,14 +142,17 @@ async fn every_acknowledged_memory_survives_the_pod() {
             let found = memories.read(&memory.id).await?;
             ensure!(found.content == format!("memory number {n}") && found.hash == memory.hash, "{found:?}");
         }
-        ensure!(memories.save("one more", None).await?.seq == before.seq + 1, "the sequence does not go on");
+        ensure!(
+            memories.save("one more", None).await?.seq == before.seq + 1,
+            "the sequence does not continue"
+        );
         world.ready("notes").await?;
         Ok(())
     })
     .await;
 }
 
-/// O1: a spec edited in place is carried out, also when a child is no longer wanted.
+/// A spec edited in place is applied, also when a child is no longer wanted.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
     in_namespace("edited", async |world| {
@@ -166,7 +169,7 @@ async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
         })
         .await?;
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == uid, "the pod was replaced for nothing");
+        ensure!(world.pod_uid("notes").await? == uid, "the pod was replaced unnecessarily");
 
         spec["exposure"] = json!({"networkPolicy": "Managed"});
         spec["logging"] = json!({"level": "debug"});
@@ -178,13 +181,13 @@ async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
         let limit =
             serde_json::to_value(&pod)?.pointer("/spec/containers/0/resources/limits/memory").cloned();
         ensure!(limit == Some(json!("256Mi")), "the pod's memory limit is {limit:?}");
-        ensure!(pod.metadata.uid != uid, "a new configuration did not make a new pod");
+        ensure!(pod.metadata.uid != uid, "a new configuration did not cause a new pod");
         Ok(())
     })
     .await;
 }
 
-/// O11: deleting an engine deletes no memory; an engine of the same name takes the volume over.
+/// Deleting an engine deletes no memory; an engine of the same name adopts the volume.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_engine_leaves_its_volume_and_the_next_one_finds_the_memories() {
     in_namespace("kept", async |world| {
@@ -207,10 +210,7 @@ async fn a_deleted_engine_leaves_its_volume_and_the_next_one_finds_the_memories(
         world.engine("notes").await?;
         let found = world.memories("notes").read(&saved.id).await?;
         ensure!(found.hash == saved.hash, "{found:?}");
-        ensure!(
-            claims.get("notes-data").await?.metadata.uid == claim.metadata.uid,
-            "the claim is another one"
-        );
+        ensure!(claims.get("notes-data").await?.metadata.uid == claim.metadata.uid, "the claim was replaced");
         Ok(())
     })
     .await;
@@ -226,8 +226,8 @@ where
     .await
 }
 
-/// O9: a wrong image, then the right one: from the moment the operator has seen the correction, a pipeline that waits
-/// by kstatus is not told that the engine has failed, although the pod of before still shows that it did.
+/// A wrong image, then the right one: once the operator has observed the correction, kstatus no longer reports the
+/// engine as failed, although the old pod still shows the failure.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_image_is_never_called_failed() {
     in_namespace("corrected", async |world| {
@@ -243,7 +243,10 @@ async fn a_corrected_image_is_never_called_failed() {
             let states: Vec<&Seen> = seen.iter().filter(|state| state.generation == corrected).collect();
             ensure!(!states.is_empty(), "generation {corrected} was not seen");
             for state in states {
-                ensure!(state.kstatus != Kstatus::Failed, "called failed after it was corrected: {state:?}");
+                ensure!(
+                    state.kstatus != Kstatus::Failed,
+                    "reported as failed after the correction: {state:?}"
+                );
             }
         }
         watching.abort();
@@ -252,7 +255,7 @@ async fn a_corrected_image_is_never_called_failed() {
     .await;
 }
 
-/// O9: the spec is edited as often as somebody likes: each edit is carried out, and nobody is accused of a fight.
+/// A spec edited many times: each edit is applied, and no conflict with another field manager is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_edits_of_the_spec_are_carried_out_at_once() {
     in_namespace("edits", async |world| {
@@ -263,7 +266,7 @@ async fn many_edits_of_the_spec_are_carried_out_at_once() {
             let mut spec = small();
             spec["logging"] = json!({"level": level});
             world.apply("notes", spec).await?;
-            until(&format!("edit {number} is carried out"), std::time::Duration::from_secs(5), async || {
+            until(&format!("edit {number} is applied"), std::time::Duration::from_secs(5), async || {
                 let config = maps.get("notes-config").await?.data.unwrap_or_default();
                 Ok(config.values().any(|text| text.contains(level)).then_some(()))
             })

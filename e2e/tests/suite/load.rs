@@ -1,4 +1,4 @@
-//! Writers that never stop, and an engine that is killed again and again (L1).
+//! Continuous writers, and an engine that is killed repeatedly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::world::{READY_LIMIT, World, in_namespace};
 
 const CLIENTS: usize = 8;
 const KILLS: usize = 20;
-/// Memories acknowledged between two kills, at least: each kill meets an engine at work.
+/// Fewest memories acknowledged between two kills, so that each kill hits a working engine.
 const ACKNOWLEDGED_BETWEEN: usize = 100;
-/// What one memory may take over a kill: the container's start, its back-off and its readiness.
+/// Longest time to save one memory across a kill: the container's start, its backoff and its readiness.
 const SAVE_LIMIT: Duration = Duration::from_secs(90);
-/// Between two attempts of one save.
+/// Delay between two attempts of one save.
 const RETRY: Duration = Duration::from_millis(50);
-/// Reads at once, at the end.
+/// Concurrent reads at the end.
 const READERS: usize = 16;
 const PAGE: u64 = 1000;
 
-/// What the clients share.
+/// State shared by the clients.
 #[derive(Default)]
 struct Load {
     stop: AtomicBool,
@@ -42,8 +42,8 @@ struct Saved {
     content: String,
 }
 
-/// L1: every acknowledged memory survives twenty kills of the process under load, and none is there twice, although
-/// each save was sent again under its idempotency key until it was answered.
+/// Every acknowledged memory survives twenty kills of the process under load. None is stored twice, although each save
+/// was repeated under its idempotency key until it was answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_under_load_lose_and_double_nothing() {
     in_namespace("load", async |world| {
@@ -69,7 +69,7 @@ async fn twenty_kills_under_load_lose_and_double_nothing() {
     .await;
 }
 
-/// Saves memory after memory; each is acknowledged in the end.
+/// Saves one memory after another; each is acknowledged eventually.
 async fn write(client: usize, memories: Memories, load: Arc<Load>) -> Result<Vec<Saved>> {
     let mut saved = Vec::new();
     while !load.stop.load(Ordering::Relaxed) {
@@ -100,7 +100,7 @@ async fn kill_again_and_again(world: &World, load: &Load) -> Result<()> {
             Ok((since >= ACKNOWLEDGED_BETWEEN).then_some(()))
         })
         .await?;
-        // The status names the container a moment after it has started.
+        // The status names the container shortly after it has started.
         let pids = until("the engine's process is known", READY_LIMIT, async || {
             let pids = world.engine_pids("notes").await?;
             Ok((!pids.is_empty()).then_some(pids))
@@ -130,7 +130,7 @@ async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
     let report: Value = serde_json::from_str(&report).with_context(|| report.clone())?;
     println!(
         "kills {KILLS}  restarts {restarts}  acknowledged {}  in the log {landed}  lost {}  doubled {}  \
-         answers that were none {}  chain ok {}",
+         failed attempts {}  chain ok {}",
         saved.len(),
         lost.len(),
         doubled.len(),
@@ -138,14 +138,14 @@ async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
         report["ok"]
     );
     ensure!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    ensure!(doubled.is_empty(), "there more than once: {doubled:?}");
+    ensure!(doubled.is_empty(), "saved more than once: {doubled:?}");
     ensure!(landed == saved.len(), "{landed} memories in the log, {} acknowledged", saved.len());
     ensure!(report["ok"] == true, "the chain does not verify: {report}");
     ensure!(restarts >= i32::try_from(KILLS)?, "the container restarted {restarts} times");
     Ok(())
 }
 
-/// The content of an acknowledged memory that cannot be read back as it was.
+/// The content of an acknowledged memory that cannot be read back unchanged.
 async fn lost<'a>(memories: &Memories, saved: &'a Saved) -> Result<Option<&'a str>> {
     let answer = memories.send("GET", &format!("/v1/memories/{}", saved.id), None, Vec::new()).await?;
     let same =
@@ -153,7 +153,7 @@ async fn lost<'a>(memories: &Memories, saved: &'a Saved) -> Result<Option<&'a st
     Ok((!same).then_some(saved.content.as_str()))
 }
 
-/// How often each content is in the log.
+/// Number of occurrences of each content in the log.
 async fn contents(memories: &Memories) -> Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     let mut after = 0;

@@ -1,5 +1,5 @@
-//! What is deployed, on a real cluster. Each test has a namespace of its own; tests in a module `alone` stop parts
-//! of the cluster or the operator, and run while nothing else does.
+//! Tests of the deployed system on a real cluster. Each test has its own namespace. Tests in a module `alone` stop
+//! parts of the cluster or the operator, and run while no other test runs.
 
 mod admission;
 mod alone;

@@ -1,4 +1,4 @@
-//! What a MemoryEngine says about memories holds for whoever talks to its engine.
+//! The memory settings of a MemoryEngine apply to all clients of its engine.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::deploy;
@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use crate::input::checked;
 use crate::world::{SOON, World, in_namespace, refusal, small};
 
-/// Keys of nobody, in two pieces: whole, they would be finds for who looks for keys in this repository.
+/// A key that was never issued, split in two: complete, it would trigger secret scanners on this repository.
 const KEY: &str = concat!("AKI", "AQWERTY234567ABCD");
 const REVIEWED_KEY: &str = concat!("AKI", "AREVIEWED2345672");
-/// A reviewed address, named by itself.
+/// A reviewed address, listed as an exception.
 const ADDRESS: &str = "help-desk-4711@example.org";
-/// A pod that talks to the engine as agents do.
+/// A pod that calls the engine as agents do.
 const AGENT: &str = "agent";
 
 fn exception(detector: &str, what: &Value) -> Value {
@@ -33,8 +33,8 @@ fn hashed(text: &str) -> Value {
     json!({"sha256": digest, "expires": "2999-01-01T00:00:00+01:00"})
 }
 
-/// Every section, at the bounds of the definition where nothing else is tried: what passes them, the engine starts
-/// with.
+/// Every section, with values at the schema's limits where no other value is tested: the engine starts with all values
+/// that the schema accepts.
 fn sections() -> Value {
     let mut hosts: Vec<String> = (0..61).map(|n| format!("host-{n}.example.org")).collect();
     hosts.extend(["memory.example.org", "a_b.example.org:65535", "[fd00::1]:1"].map(str::to_owned));
@@ -58,7 +58,7 @@ fn sections() -> Value {
     spec
 }
 
-/// M6, M8, M9, L10: policy, search, MCP and forgetting on an engine whose resource says so, and again after an edit.
+/// Policy, search, MCP and forgetting on an engine configured by its resource, and again after an edit.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_resource_says_of_memories_holds() {
     in_namespace("memory-api", async |world| {
@@ -77,7 +77,7 @@ async fn what_the_resource_says_of_memories_holds() {
     .await;
 }
 
-/// The code of a save that is refused; empty of one that is not.
+/// The error code of a refused save; empty if it was accepted.
 async fn refused_with(memories: &Memories, content: &str) -> Result<String> {
     let answer = memories.send("POST", "/v1/memories", None, serde_json::to_vec(&memory(content))?).await?;
     let body: Value = serde_json::from_str(&answer.body).with_context(|| answer.body.clone())?;
@@ -102,7 +102,7 @@ async fn secrets_are_refused_and_personal_data_is_redacted(memories: &Memories) 
     Ok(())
 }
 
-/// The id of the best memory for a query in the mode that an engine answers in when nothing is said.
+/// The id of the top memory for a query in the engine's default mode.
 async fn best(memories: &Memories, query: &str) -> Result<Option<String>> {
     let path = format!("/v1/search?q={}", query.replace(' ', "+"));
     let answer: SearchAnswer = memories.get(&path).await?;
@@ -115,7 +115,7 @@ async fn searches_find_by_words_and_by_meaning(memories: &Memories) -> Result<()
     let garden = memories.save("Tomatoes grow behind the greenhouse.", None).await?.id;
     memories.save("The invoice for the printer is not paid.", None).await?;
     for (query, id) in [("tomatoes greenhouse", &garden), ("when do we see a doctor", &doctor)] {
-        // The vectors of a project are loaded when it is first searched.
+        // The vectors of a project are loaded at its first search.
         until(&format!("{query:?} finds its memory first"), SOON, async || {
             Ok((best(memories, query).await?.as_ref() == Some(id)).then_some(()))
         })
@@ -124,8 +124,8 @@ async fn searches_find_by_words_and_by_meaning(memories: &Memories) -> Result<()
     Ok(())
 }
 
-/// One message to `/mcp` from another pod, under the name of the Service or another one. The status comes back with
-/// the answer.
+/// Sends one message to `/mcp` from another pod, with the Service's name or another one as host. Returns status and
+/// answer.
 async fn message(world: &World, host: Option<&str>, method: &str, params: &Value) -> Result<(u16, Value)> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let url = format!("http://notes.{}.svc:8080/mcp", world.namespace);
@@ -144,7 +144,7 @@ async fn message(world: &World, host: Option<&str>, method: &str, params: &Value
     Ok((status.parse()?, serde_json::from_str(answer).unwrap_or(Value::Null)))
 }
 
-/// The result of a message that is taken.
+/// The result of an accepted message.
 async fn result(world: &World, method: &str, params: &Value) -> Result<Value> {
     let (status, mut answer) = message(world, None, method, params).await?;
     ensure!(status == 200 && answer["error"].is_null(), "{method}: {status} {answer}");
@@ -170,11 +170,11 @@ async fn agents_talk_to_the_engine_under_its_names(world: &World) -> Result<()> 
 
     let (allowed, _) = message(world, Some("Host: memory.example.org"), "initialize", &hello).await?;
     let (foreign, _) = message(world, Some("Host: evil.example.org"), "initialize", &hello).await?;
-    ensure!((allowed, foreign) == (200, 403), "a name that is allowed {allowed}, another {foreign}");
+    ensure!((allowed, foreign) == (200, 403), "an allowed name {allowed}, another {foreign}");
     Ok(())
 }
 
-/// L10: who asks for a plan without rules gets one of these, and nothing goes.
+/// A request for a plan without rules gets a default plan of the resource, and nothing is forgotten.
 async fn a_plan_follows_the_rules_of_the_resource(memories: &Memories) -> Result<()> {
     let plan: Value = memories.post("/v1/retention/plan", None, &json!({})).await?;
     let rules = &plan["rules"];
@@ -205,7 +205,8 @@ async fn what_is_forgotten_is_gone(memories: &Memories) -> Result<()> {
     Ok(())
 }
 
-/// Who may read the objects around a resource, and not the resource, learns nothing of what its exceptions let through.
+/// A user who may read the objects around a resource, but not the resource itself, cannot learn the text of its
+/// exceptions.
 async fn the_text_of_an_exception_is_nowhere_else(world: &World) -> Result<()> {
     let namespace = world.namespace.as_str();
     let config = world.api::<ConfigMap>().get("notes-config").await?.data.unwrap_or_default();
@@ -236,14 +237,14 @@ async fn an_edited_spec_holds_in_another_pod(world: &World) -> Result<()> {
     let expected = format!("{KEY} belongs to [EMAIL], telephone +49 30 90182015");
     let found = stored(&memories, &with_key).await?;
     ensure!(found == expected, "{found}");
-    until("one address asks too often", SOON, async || {
+    until("one address exceeds its rate", SOON, async || {
         let answer = memories.send("GET", "/v1/log/head", None, Vec::new()).await?;
         Ok((answer.status == 429 && answer.body.contains("RATE_LIMITED")).then_some(()))
     })
     .await
 }
 
-/// Sections that are refused by the API server, and what the refusal says.
+/// Sections that the API server refuses, and a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     let both = exception("email", &json!({"value": ADDRESS, "sha256": "0".repeat(64)}));
     let late = exception("email", &json!({"value": ADDRESS, "expires": "soon"}));
@@ -269,8 +270,8 @@ fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// O9, M6: what the schema can tell is refused with what to do, what only the engine's tables can tell becomes a
-/// condition, and neither repeats the text of an exception.
+/// The API server refuses what the schema can detect, with a remedy. What only the engine's tables can detect becomes a
+/// condition. Neither repeats the text of an exception.
 #[tokio::test(flavor = "multi_thread")]
 async fn sections_that_mean_nothing_are_refused_or_said() {
     in_namespace("memory-specs", async |world| {
@@ -279,7 +280,7 @@ async fn sections_that_mean_nothing_are_refused_or_said() {
             let shown = section.to_string();
             let message = refusal(checked(world, "notes", &json!({"spec": section})).await)
                 .with_context(|| shown.clone())?;
-            ensure!(message.contains(says), "{shown}: the refusal does not say `{says}`: {message}");
+            ensure!(message.contains(says), "{shown}: the refusal does not contain `{says}`: {message}");
             ensure!(!message.contains(ADDRESS), "{shown}: the refusal repeats the text: {message}");
         }
         let mut spec = small();
@@ -290,7 +291,7 @@ async fn sections_that_mean_nothing_are_refused_or_said() {
         for says in
             ["spec.policy.block names \"github\"", "spec.policy.exceptions[0].detector names \"mail\""]
         {
-            ensure!(message.contains(says), "the message does not say `{says}`: {message}");
+            ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
         }
         ensure!(!message.contains(ADDRESS), "{message}");
         world.condition("notes", "Ready", "False", "InvalidSpec").await?;

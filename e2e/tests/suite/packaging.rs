@@ -1,4 +1,4 @@
-//! Chart and kustomize, rendered (O13).
+//! Rendered output of the chart and of kustomize.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ type Objects = BTreeMap<String, Value>;
 
 async fn helm_chart(cluster: &Cluster, verb: &[&str], more: &[&str]) -> Result<String> {
     let chart = chart();
-    let chart = chart.to_str().context("a path that is text")?;
+    let chart = chart.to_str().context("the path is not valid UTF-8")?;
     helm(cluster, &[verb, &[chart], more].concat()).await
 }
 
@@ -25,16 +25,16 @@ async fn rendered(cluster: &Cluster, values: &[&str]) -> Result<String> {
     helm_chart(cluster, &["template", RELEASE], &more).await
 }
 
-/// O13: kustomize makes the same objects as the chart with its default values.
+/// kustomize renders the same objects as the chart with its default values.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chart_and_kustomize_make_the_same_objects() -> Result<()> {
     let cluster = cluster::ensure_up().await?;
     let from_chart = objects(&rendered(&cluster, &[]).await?)?;
     let config = checkout_dir().join("config/default");
     let kustomized =
-        kubectl(&cluster, &["kustomize", config.to_str().context("a path that is text")?]).await?;
+        kubectl(&cluster, &["kustomize", config.to_str().context("the path is not valid UTF-8")?]).await?;
     let mut from_kustomize = objects(&kustomized)?;
-    // Helm makes the release's namespace itself.
+    // Helm creates the release's namespace itself.
     from_kustomize.retain(|key, _| !key.contains("/Namespace/"));
     ensure!(from_chart.len() >= 10, "only {} objects", from_chart.len());
     let names = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
@@ -52,7 +52,7 @@ async fn the_chart_and_kustomize_make_the_same_objects() -> Result<()> {
     Ok(())
 }
 
-/// The objects of a manifest by what names them, without what tells only which tool made them.
+/// The objects of a manifest by their identity, without labels and annotations specific to one tool.
 fn objects(manifest: &str) -> Result<Objects> {
     let mut objects = Objects::new();
     for document in serde_yaml::Deserializer::from_str(manifest) {
@@ -66,7 +66,7 @@ fn objects(manifest: &str) -> Result<Objects> {
         let namespace = metadata.get("namespace").map(word).unwrap_or_default();
         let name = metadata.get("name").map(word).unwrap_or_default();
         let key = format!("{}/{}/{namespace}/{name}", word(&object["apiVersion"]), word(&object["kind"]));
-        ensure!(objects.insert(key.clone(), object).is_none(), "{key} is there twice");
+        ensure!(objects.insert(key.clone(), object).is_none(), "{key} occurs twice");
     }
     Ok(objects)
 }
@@ -86,7 +86,7 @@ fn plain(metadata: &mut Map<String, Value>) {
     });
 }
 
-/// O13: the chart passes Helm's own check, warnings included.
+/// The chart passes `helm lint`, including warnings.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chart_passes_lint() -> Result<()> {
     let cluster = cluster::ensure_up().await?;
@@ -95,7 +95,7 @@ async fn the_chart_passes_lint() -> Result<()> {
     Ok(())
 }
 
-/// Values that are refused, and a word of the refusal: the key at fault.
+/// Refused values, and the key that the message must name.
 const REFUSED: [(&str, &str); 16] = [
     ("anchors.writesPerSecond=0", "writesPerSecond"),
     ("anchors.perSecond=5", "perSecond"),
@@ -115,7 +115,7 @@ const REFUSED: [(&str, &str); 16] = [
     ("networkPolicy.enabled=maybe", "enabled"),
 ];
 
-/// Values of the same keys that are good: a schema that refuses everything would pass the test of the bad ones.
+/// Valid values for the same keys: a schema that refuses everything would pass the test above.
 const ACCEPTED: [&str; 9] = [
     "anchors.writesPerSecond=200",
     "replicas=2",
@@ -128,7 +128,7 @@ const ACCEPTED: [&str; 9] = [
     "networkPolicy.enabled=false",
 ];
 
-/// O13: a slip in the values ends before anything is made, with the key's name.
+/// A mistake in the values fails before anything is created, with the name of the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn values_that_mean_nothing_are_refused_by_name() -> Result<()> {
     let cluster = cluster::ensure_up().await?;
@@ -138,7 +138,7 @@ async fn values_that_mean_nothing_are_refused_by_name() -> Result<()> {
     for (value, word) in REFUSED {
         match rendered(&cluster, &[value]).await {
             Ok(_) => anyhow::bail!("{value} was accepted"),
-            // The command line, with the value in it, is the first line of the message.
+            // The first line of the message is the command line, which contains the value.
             Err(error) => {
                 let said = format!("{error:#}");
                 let said = said.split_once('\n').map_or("", |(_, rest)| rest);

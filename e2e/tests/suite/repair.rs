@@ -1,4 +1,4 @@
-//! Drift is put right, and nothing of anybody else is touched.
+//! The operator corrects drift in its objects, and does not touch the objects of others.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
-/// Every child that is the engine's own; the claim is not.
+/// Every child that the engine owns; the claim is not among them.
 pub(crate) const CHILDREN: [(&str, &str, &str, &str); 8] = [
     ("", "ServiceAccount", "serviceaccounts", "notes"),
     ("", "ConfigMap", "configmaps", "notes-config"),
@@ -29,7 +29,7 @@ pub(crate) fn api(world: &World, group: &str, kind: &str, plural: &str) -> Api<D
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
 }
 
-/// A child deleted is made again; memories are not among what goes.
+/// A deleted child is recreated, and no memory is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_child_is_made_again() {
     in_namespace("child-deleted", async |world| {
@@ -45,19 +45,19 @@ async fn a_deleted_child_is_made_again() {
             })
             .await?;
         }
-        // The status may still speak of the pod that went with its StatefulSet: what counts is the memory.
+        // The status may still refer to the pod that was deleted with its StatefulSet, so this checks the memory.
         let found = until("the memory is served again", READY_LIMIT, async || {
             Ok(Some(world.memories("notes").read(&saved.id).await?))
         })
         .await?;
-        ensure!(found.hash == saved.hash, "the memory is another one");
+        ensure!(found.hash == saved.hash, "the memory differs");
         world.ready("notes").await?;
         Ok(())
     })
     .await;
 }
 
-/// What somebody changes in a child, and the field that tells. `kubectl edit` takes the field over: it is taken back.
+/// Edits of children, and the field to check. `kubectl edit` takes ownership of the field; the operator takes it back.
 fn edits() -> Vec<(usize, Value, &'static str)> {
     vec![
         (0, json!({"automountServiceAccountToken": true}), "/automountServiceAccountToken"),
@@ -96,7 +96,7 @@ fn field_of(object: &DynamicObject, field: &str) -> Result<Value> {
     Ok(serde_json::to_value(object)?.pointer(field).cloned().unwrap_or_default())
 }
 
-/// A child whose owner was taken off would outlive its engine; one without labels would be watched by nobody.
+/// A child without its owner reference would outlive its engine; one without labels would not be watched.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orphaned_child_is_taken_back() {
     in_namespace("orphaned", async |world| {
@@ -121,8 +121,8 @@ async fn an_orphaned_child_is_taken_back() {
     .await;
 }
 
-/// Objects of somebody else under names the engine needs: said in a condition, left alone, nothing half made; once
-/// they are out of the way, the engine comes up.
+/// Foreign objects under names that the engine needs are reported in a condition and left alone, and nothing is created
+/// partially. Once they are removed, the engine starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_object_is_left_alone() {
     in_namespace("foreign", async |world| {
@@ -134,7 +134,7 @@ async fn somebody_elses_object_is_left_alone() {
         let before = services.create(&Default::default(), &foreign).await?;
         world.apply("notes", small()).await?;
         let message = world.condition("notes", "Stalled", "True", "NameConflict").await?;
-        ensure!(message.contains("Service/notes"), "the message does not say which object: {message}");
+        ensure!(message.contains("Service/notes"), "the message does not name the object: {message}");
         let after = services.get("notes").await?;
         ensure!(
             after.metadata.resource_version == before.metadata.resource_version,
@@ -143,11 +143,11 @@ async fn somebody_elses_object_is_left_alone() {
         for (group, kind, plural, name) in CHILDREN.into_iter().filter(|child| child.2 != "services") {
             ensure!(
                 api(world, group, kind, plural).get_opt(name).await?.is_none(),
-                "{kind} {name} was made all the same"
+                "{kind} {name} was created nevertheless"
             );
         }
         let claims = world.api::<PersistentVolumeClaim>();
-        ensure!(claims.get_opt("notes-data").await?.is_none(), "a claim was made all the same");
+        ensure!(claims.get_opt("notes-data").await?.is_none(), "a claim was created nevertheless");
 
         services.delete("notes", &DeleteParams::default()).await?;
         world.ready("notes").await?;
@@ -158,13 +158,13 @@ async fn somebody_elses_object_is_left_alone() {
     .await;
 }
 
-/// Somebody who undoes every repair (a webhook, another controller) gets an answer at a bounded rate, not a race, and
-/// other engines notice nothing of it.
+/// When something undoes every repair (a webhook, another controller), the operator repairs at a bounded rate, without
+/// a race, and other engines are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fight_over_an_object_is_bounded() {
     in_namespace("fight", async |world| {
         if !world.cluster.is_local() {
-            println!("skipped: another cluster's audit log is not at hand");
+            println!("skipped: no access to another cluster's audit log");
             return Ok(());
         }
         world.engine("notes").await?;

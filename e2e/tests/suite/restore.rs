@@ -1,4 +1,4 @@
-//! Objects that come back: the claim on its kept volume, and every child from a saved manifest.
+//! Restored objects: the claim on its kept volume, and every child from a saved manifest.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::repair::{CHILDREN, api};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
-/// The claim is brought back in three ways: as somebody writes it, as a backup keeps it, and as Velero makes it again.
+/// The claim is restored in three forms: as written by hand, as saved in a backup, and as recreated by Velero.
 fn ways(saved: &Value, volume: &str) -> Vec<(&'static str, Value)> {
     let by_hand = json!({
         "metadata": {"name": "notes-data"},
@@ -33,8 +33,8 @@ fn ways(saved: &Value, volume: &str) -> Vec<(&'static str, Value)> {
     vec![("by hand", by_hand), ("from a manifest", manifest), ("by Velero", velero)]
 }
 
-/// The claim of an engine goes, its volume is kept, and the claim is made again on it: the engine goes on with every
-/// memory, and nobody is told to delete anything.
+/// An engine's claim is deleted, its volume is kept, and the claim is recreated on it. The engine continues with every
+/// memory, and no condition tells the user to delete anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_brought_back_on_its_kept_volume_is_taken_over() {
     in_namespace("claim-back", async |world| {
@@ -76,18 +76,18 @@ async fn lose_claim(world: &World, volume: &str, head: i64) -> Result<()> {
     world.api::<Pod>().delete("notes-0", &DeleteParams::default()).await?;
     let message = world.condition("notes", "Stalled", "True", "VolumeLost").await?;
     ensure!(!message.to_lowercase().contains("delete"), "{message}");
-    // What whoever brings it back does first: the volume forgets the claim that is gone.
+    // The first step of a restore: clear the reference to the deleted claim on the volume.
     let forget = json!({"spec": {"claimRef": {"uid": null, "resourceVersion": null}}});
     volumes(world).patch(volume, &PatchParams::default(), &Patch::Merge(&forget)).await?;
     Ok(())
 }
 
-/// Waits until the engine serves; it must not be told on the way that an object of its own is somebody else's.
+/// Waits until the engine serves. Meanwhile no condition may report one of its own objects as foreign.
 async fn serves_again(world: &World, way: &str) -> Result<MemoryEngine> {
     until(&format!("{way}: it serves again"), READY_LIMIT, async || {
         let engine = world.api::<MemoryEngine>().get("notes").await?;
         if let Some(stalled) = condition(&engine, "Stalled").filter(|c| c.reason == "NameConflict") {
-            return Ok(Some(Err(anyhow::anyhow!("{way}: called a stranger's: {}", stalled.message))));
+            return Ok(Some(Err(anyhow::anyhow!("{way}: reported as foreign: {}", stalled.message))));
         }
         Ok(crate::world::is_current(&engine).then_some(Ok(engine)))
     })
@@ -100,11 +100,11 @@ async fn taken_over(world: &World, way: &str) -> Result<()> {
     ensure!(integrity.status == "True", "{integrity:?}");
     let claim = world.api::<PersistentVolumeClaim>().get("notes-data").await?.metadata;
     ensure!(claim.owner_references.unwrap_or_default().is_empty(), "the claim would go with its engine");
-    ensure!(claim.labels.unwrap_or_default().contains_key("memoryengine.io/engine"), "it bears no mark");
+    ensure!(claim.labels.unwrap_or_default().contains_key("memoryengine.io/engine"), "it has no mark");
     Ok(())
 }
 
-/// What a backup keeps of an object.
+/// An object as a backup stores it.
 fn as_saved(object: &DynamicObject) -> Result<Value> {
     let mut saved = serde_json::to_value(object)?;
     saved.as_object_mut().context("an object")?.remove("status");
@@ -115,8 +115,8 @@ fn as_saved(object: &DynamicObject) -> Result<Value> {
     Ok(saved)
 }
 
-/// Every child comes back from a manifest before its engine does, as a restore makes them: with the owner of before,
-/// without any, with more labels, with fewer. The engine takes all of them over.
+/// Every child is restored from a manifest before its engine, as a restore does: with the previous owner, without an
+/// owner, with more labels, with fewer. The engine adopts all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn children_restored_from_manifests_are_taken_over() {
     type Change = fn(&mut Value);
@@ -179,8 +179,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// A claim of the name that an engine needs, with nothing that says whose it is: left alone, and nobody is told to
-/// delete it; handed over as the message says, it is taken.
+/// A claim under the name that an engine needs, without an indication of its owner, is left alone, and the user is not
+/// told to delete it. Once handed over as the message describes, it is adopted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_of_somebody_else_is_left_alone_until_it_is_handed_over() {
     in_namespace("claim-foreign", async |world| {
@@ -196,7 +196,7 @@ async fn a_claim_of_somebody_else_is_left_alone_until_it_is_handed_over() {
         ensure!(!message.to_lowercase().contains("delete"), "{message}");
         let now = claims.get("notes-data").await?;
         ensure!(now.metadata.labels == before.metadata.labels, "the foreign claim was written to");
-        ensure!(world.api::<Pod>().get_opt("notes-0").await?.is_none(), "an engine was made on it");
+        ensure!(world.api::<Pod>().get_opt("notes-0").await?.is_none(), "an engine was created on it");
 
         let labels = json!({"metadata": {"labels": {
             "memoryengine.io/engine": "notes", "app.kubernetes.io/managed-by": "memory-operator",

@@ -1,4 +1,4 @@
-//! The pod and what others do to it: sidecars, quotas, labels, volumes made by hand.
+//! The pod under external influence: sidecars, quotas, labels, volumes created by hand.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::world::{READY_LIMIT, SOON, TOOLS_IMAGE, World, in_namespace, small};
 
-/// An image that no node has and no registry.
+/// An image that no node and no registry has.
 const NO_IMAGE: &str = "localhost/no-such-image:1";
 
-/// A policy of the cluster that puts a container `daprd` into every pod of a namespace.
+/// A cluster policy that injects a container `daprd` into every pod of a namespace.
 fn injector(namespace: &str, image: &str) -> String {
     format!(
         r#"
@@ -58,7 +58,7 @@ async fn remove_injector(world: &World) {
     }
 }
 
-/// Waits until pods get this container: the API server takes up a policy after a while.
+/// Waits until pods get this container: the API server applies a policy with a delay.
 async fn until_injected(world: &World, image: &str) -> Result<()> {
     let probe: Pod = serde_json::from_value(json!({
         "metadata": {"name": "probe"},
@@ -78,7 +78,7 @@ async fn until_injected(world: &World, image: &str) -> Result<()> {
     .await
 }
 
-/// A sidecar whose name sorts before the engine's: what is wrong with which of them is told apart.
+/// A sidecar whose name sorts before the engine's: the condition names the container that has the fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_sidecar_and_with_the_engine_is_told_apart() {
     in_namespace("sidecar", async |world| {
@@ -112,7 +112,7 @@ async fn with_sidecar(world: &World) -> Result<()> {
     let message = world.condition("notes", "Stalled", "True", "SidecarFailed").await?;
     ensure!(message.contains("container daprd") && !message.contains("spec.image"), "{message}");
 
-    // Put right where it comes from; Kubernetes makes the pod anew once the broken one is gone.
+    // Corrected at the source; Kubernetes recreates the pod once the broken one is gone.
     deploy::apply(&world.cluster, &injector(&world.namespace, TOOLS_IMAGE)).await?;
     until_injected(world, TOOLS_IMAGE).await?;
     world.api::<Pod>().delete("notes-0", &DeleteParams::default()).await?;
@@ -120,7 +120,7 @@ async fn with_sidecar(world: &World) -> Result<()> {
     world.memories("notes").save("beside a sidecar", None).await.map(|_| ())
 }
 
-/// What the namespace allows pods is too little: the condition says which object says so, and what to do.
+/// The namespace permits too little for pods: the condition names the object that limits it, and the remedy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_or_a_limit_range_on_pods_is_named() {
     in_namespace("quota", async |world| {
@@ -134,11 +134,11 @@ async fn a_quota_or_a_limit_range_on_pods_is_named() {
         deploy::apply(&world.cluster, &quota("10m")).await?;
         world.apply("notes", small()).await?;
         let message = world.condition("notes", "Stalled", "True", "PodRefused").await?;
-        // The first words come before the event can be read.
+        // The first message appears before the event can be read.
         let named = said(world, "ResourceQuota team-compute").await.with_context(|| message)?;
         ensure!(named.contains("spec.writer") && named.contains("requests.cpu=50m"), "{named}");
 
-        // The quota has room now; a limit on single containers is next.
+        // The quota now has capacity; the next obstacle is a limit on single containers.
         deploy::apply(&world.cluster, &quota("1")).await?;
         let range = format!(
             "apiVersion: v1\nkind: LimitRange\nmetadata: {{name: small-pods, namespace: {}}}\nspec: {{limits: [{{type: \
@@ -166,7 +166,7 @@ async fn said(world: &World, words: &str) -> Result<String> {
     Ok(condition(&engine, "Stalled").map(|c| c.message.clone()).unwrap_or_default())
 }
 
-/// As the message of the condition says.
+/// Triggers another attempt, as the condition's message describes.
 async fn try_again(world: &World, value: &str) -> Result<()> {
     let word = format!("try-again={value}");
     let args = ["-n", &world.namespace, "annotate", "--overwrite", "statefulset", "notes", &word];
@@ -203,7 +203,8 @@ fn shaped() -> Value {
     spec
 }
 
-/// What a spec says of its pod and its Service is there, without a write afterwards, and goes when it is said no more.
+/// Settings of a spec for its pod and its Service are applied, cause no further writes, and are removed when they leave
+/// the spec.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_and_a_service_are_shaped_by_the_spec() {
     in_namespace("shape", async |world| {
@@ -221,7 +222,7 @@ async fn a_pod_and_a_service_are_shaped_by_the_spec() {
         ensure!(service.labels().get("team").is_some_and(|team| team == "search"), "{:?}", service.labels());
         steady(world).await?;
 
-        // Back to the operator's own: files of the other user are given to its group.
+        // Back to the operator's own user: its group gets access to the files of the other user.
         let mut spec = small();
         spec["writer"]["securityContext"] = json!({"fsGroupChangePolicy": "Always"});
         world.apply("notes", spec).await?;
@@ -236,7 +237,7 @@ async fn a_pod_and_a_service_are_shaped_by_the_spec() {
     .await;
 }
 
-/// Nothing is written to an engine that is as it should be.
+/// An up-to-date engine causes no writes.
 async fn steady(world: &World) -> Result<()> {
     let version = async || {
         let set = world.api::<StatefulSet>().get("notes").await?.metadata;
@@ -246,11 +247,11 @@ async fn steady(world: &World) -> Result<()> {
     let before = version().await?;
     tokio::time::sleep(std::time::Duration::from_secs(12)).await;
     let after = version().await?;
-    ensure!(before == after, "written again: {before:?}, {after:?}");
+    ensure!(before == after, "unnecessary write: {before:?}, {after:?}");
     Ok(())
 }
 
-/// A volume that somebody made by hand, in no class: `className: ""`.
+/// A volume created by hand without a class: `className: ""`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_made_by_hand_is_used() {
     in_namespace("static", async |world| {
@@ -260,7 +261,7 @@ async fn a_volume_made_by_hand_is_used() {
         world.apply("notes", without_class("64Mi")).await?;
         let message = world.condition("notes", "StorageReady", "False", "ClaimPending").await?;
         for part in ["PersistentVolume without a class", "64Mi", "ReadWriteOncePod"] {
-            ensure!(message.contains(part), "the message does not say `{part}`: {message}");
+            ensure!(message.contains(part), "the message does not contain `{part}`: {message}");
         }
         let by_hand = volume(world, name).await?;
         until("the volume of the earlier test is gone", SOON, async || {
@@ -288,7 +289,8 @@ fn without_class(size: &str) -> Value {
     json!({"writer": {"storage": {"size": size, "className": ""}}})
 }
 
-/// Takes a volume of the cluster's driver out of its class: what an administrator has who made it elsewhere.
+/// Removes the class from a volume of the cluster's driver, which gives a volume that an administrator created
+/// elsewhere.
 async fn volume(world: &World, name: &str) -> Result<PersistentVolume> {
     let claims = world.api::<PersistentVolumeClaim>();
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({

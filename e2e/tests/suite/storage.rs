@@ -1,4 +1,4 @@
-//! The volume: it grows under load, fills up and recovers, and what stands in its way is said.
+//! The volume: it grows under load, fills up and recovers; obstacles are reported.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Kstatus, READY_LIMIT, SOON, World, in_namespace, kstatus, refusal};
 
-/// Longest wait for a volume that was asked to grow, and for the writes after it.
+/// Longest wait until a volume has grown, and until the writes after it succeed.
 const GROWTH_LIMIT: Duration = Duration::from_secs(60);
 /// A memory of this size fills a small volume with few requests.
 const LARGE_BYTES: usize = 900 << 10;
@@ -30,7 +30,7 @@ fn in_class(class: &str, size: &str) -> Value {
     json!({"writer": {"storage": {"size": size, "className": class}}})
 }
 
-/// The engine's own report, which carries the size of its file system.
+/// The engine's health report, which contains the size of its file system.
 pub(crate) async fn health(world: &World, engine: &str) -> Result<Health> {
     let path = format!("/api/v1/namespaces/{}/pods/{engine}-0:8081/proxy/health", world.namespace);
     Ok(world.client.request(http::Request::get(path).body(Vec::new())?).await?)
@@ -46,7 +46,7 @@ async fn until_capacity(world: &World, engine: &str, bytes: u128) -> Result<()> 
     Ok(())
 }
 
-/// L6: nobody notices a volume growing: the same pod, no refused save.
+/// The growth of a volume is not noticeable: the same pod, no refused save.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_grows_while_memories_are_saved() {
     in_namespace("grows", async |world| {
@@ -69,9 +69,9 @@ async fn a_volume_grows_while_memories_are_saved() {
         let (saved, grown) = tokio::join!(saving, growing);
         grown?;
         let saved = saved?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
-        ensure!(health(world, "notes").await?.started_at == before.started_at, "another process");
-        // Growing takes a second or two; on a busy machine each save takes a good part of one.
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
+        ensure!(health(world, "notes").await?.started_at == before.started_at, "the process was restarted");
+        // Growing takes a second or two; on a busy machine a save can take almost a second.
         ensure!(saved.len() >= 3, "only {} memories were saved meanwhile", saved.len());
         ensure!(world.memories("notes").head().await?.seq >= saved.len() as u64, "the log is shorter");
         Ok(())
@@ -92,7 +92,7 @@ async fn grow_in_use(world: &World, before: u64) -> Result<()> {
     Ok(())
 }
 
-/// L1, L6: a full volume refuses writes and nothing else, says so, and goes on by itself once it is given room.
+/// A full volume refuses writes and nothing else, reports it, and recovers automatically once it is enlarged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_reads_on_and_recovers_by_growing() {
     in_namespace("full", async |world| {
@@ -106,7 +106,7 @@ async fn a_full_volume_reads_on_and_recovers_by_growing() {
         let (id, content) = writes_resume(world).await?;
         saved.insert(id, content);
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
         reads_work(world, &saved).await?;
         log_is_whole(world, saved.len()).await
     })
@@ -127,14 +127,14 @@ fn id_of(answer: &Answer) -> Result<String> {
     Ok(answer.success::<engine_core::wire::Saved>()?.id)
 }
 
-/// Saves until there is no room; what was acknowledged comes back, by id.
+/// Saves until the volume is full; returns the acknowledged memories by id.
 async fn fill(world: &World) -> Result<BTreeMap<String, String>> {
     let mut saved = BTreeMap::new();
     for number in 0..128 {
         let content = large(number);
         let answer = try_save(world, &content).await?;
         if answer.status == 503 {
-            ensure!(answer.body.contains("STORAGE_FULL"), "another refusal: {}", answer.body);
+            ensure!(answer.body.contains("STORAGE_FULL"), "unexpected refusal: {}", answer.body);
             ensure!(number > 5, "full after {number} memories");
             return Ok(saved);
         }
@@ -146,7 +146,7 @@ async fn fill(world: &World) -> Result<BTreeMap<String, String>> {
 async fn reads_work(world: &World, saved: &BTreeMap<String, String>) -> Result<()> {
     let memories = world.memories("notes");
     for (id, content) in saved {
-        ensure!(memories.read(id).await?.content == *content, "{id} is not what was saved");
+        ensure!(memories.read(id).await?.content == *content, "{id} differs from the saved memory");
     }
     let found = memories.search("filling3").await?;
     ensure!(found.items.len() == 1, "the search found {} memories", found.items.len());
@@ -163,12 +163,12 @@ async fn full_is_said(world: &World) -> Result<()> {
     let status = world.api::<Pod>().get("notes-0").await?.status.context("a status")?;
     let containers = status.container_statuses.unwrap_or_default();
     let ready = containers.iter().any(|container| container.name == "engine" && container.ready);
-    ensure!(ready, "the pod takes no requests any more");
+    ensure!(ready, "the pod accepts no more requests");
     Ok(())
 }
 
-/// Waits until a large memory fits. From the moment that the operator has seen the larger size, a pipeline that
-/// waits by kstatus must not be told that the engine has failed.
+/// Waits until a large memory fits. Once the operator has observed the larger size, kstatus must not report the engine
+/// as failed.
 async fn writes_resume(world: &World) -> Result<(String, String)> {
     let engines = world.api::<MemoryEngine>();
     let content = large(3000);
@@ -183,11 +183,11 @@ async fn writes_resume(world: &World) -> Result<(String, String)> {
     .await?;
     match id {
         Ok(id) => Ok((id, content)),
-        Err(stalled) => bail!("called failed while it grows: {stalled}"),
+        Err(stalled) => bail!("reported as failed while it grows: {stalled}"),
     }
 }
 
-/// Every event can be read, in order and to the head; every hash is right.
+/// Every event can be read, in order up to the head, and every hash is correct.
 async fn log_is_whole(world: &World, memories_min: usize) -> Result<()> {
     let memories = world.memories("notes");
     let head = memories.head().await?;
@@ -230,7 +230,7 @@ async fn remove_class(world: &World, name: &str) -> Result<()> {
     }
 }
 
-/// O9: a growth that cannot happen harms nobody, and both ways out that the message names lead out.
+/// A growth that cannot happen causes no harm, and both remedies in the message work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_cannot_grow_is_said_and_both_ways_out_work() {
     const CLASS: &str = "t-cannot-grow";
@@ -243,19 +243,19 @@ async fn a_class_that_cannot_grow_is_said_and_both_ways_out_work() {
         let pod = world.pod_uid("notes").await?;
         growth_is_refused(world, CLASS).await?;
 
-        // One way: take it back; less than the volume is still refused.
+        // The first remedy: revert it. A size below the volume's is still refused.
         let message = refusal(world.apply("notes", in_class(CLASS, "63Mi")).await)?;
         ensure!(message.contains("size cannot shrink"), "{message}");
         world.apply("notes", in_class(CLASS, "64Mi")).await?;
         world.ready("notes").await?;
 
-        // The other: the class allows it.
+        // The second remedy: the class permits expansion.
         growth_is_refused(world, CLASS).await?;
         let allow = json!({"allowVolumeExpansion": true});
         classes(world).patch(CLASS, &PatchParams::default(), &Patch::Merge(&allow)).await?;
         until_capacity(world, "notes", 96 << 20).await?;
         world.ready("notes").await?;
-        ensure!(world.pod_uid("notes").await? == pod, "another pod");
+        ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
         remove_class(world, CLASS).await
     })
     .await;
@@ -265,7 +265,7 @@ async fn growth_is_refused(world: &World, class: &str) -> Result<()> {
     world.apply("notes", in_class(class, "96Mi")).await?;
     let message = world.condition("notes", "StorageReady", "False", "ExpansionUnsupported").await?;
     for part in [class, "allowVolumeExpansion: true", "spec.writer.storage.size back to 64Mi"] {
-        ensure!(message.contains(part), "the message does not say `{part}`: {message}");
+        ensure!(message.contains(part), "the message does not contain `{part}`: {message}");
     }
     world.condition("notes", "Stalled", "True", "ExpansionUnsupported").await?;
     let saved = world.memories("notes").save("the engine goes on serving", None).await?;
@@ -273,7 +273,7 @@ async fn growth_is_refused(world: &World, class: &str) -> Result<()> {
     Ok(())
 }
 
-/// O9: a class that does not exist is said; once it does, the engine comes up with nothing else done.
+/// A missing class is reported; once it exists, the engine starts without further action.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_class_is_said_and_waited_for() {
     const CLASS: &str = "t-comes-later";
@@ -294,7 +294,7 @@ async fn a_missing_class_is_said_and_waited_for() {
     .await;
 }
 
-/// L6: whoever else claims the volume waits until its writer is gone: two writers never share a log.
+/// A second claimant of the volume waits until its writer is gone: two writers never share a log.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_pod_gets_the_volume() {
     in_namespace("one-pod", async |world| {
@@ -313,7 +313,7 @@ async fn no_second_pod_gets_the_volume() {
         }
         world.memories("notes").save("still written by the one writer", None).await?;
 
-        // Nothing but the writer was in its way.
+        // Only the writer was in its way.
         world.api::<MemoryEngine>().delete("notes", &DeleteParams::default()).await?;
         second.await.context("the volume of an engine that is gone")?;
         let segments = world.shell("second", "shell", "find /data -name '*.jsonl' | wc -l").await?;
@@ -323,8 +323,8 @@ async fn no_second_pod_gets_the_volume() {
     .await;
 }
 
-/// L6: somebody deletes the claim of a running engine: said at once, served on, and never replaced in silence by
-/// an empty volume.
+/// The claim of a running engine is deleted: this is reported at once, the engine continues to serve, and the claim is
+/// never silently replaced by an empty volume.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_deleted_in_use_is_said_and_never_replaced_by_an_empty_one() {
     in_namespace("claim-deleted", async |world| {
@@ -348,13 +348,13 @@ async fn a_claim_deleted_in_use_is_said_and_never_replaced_by_an_empty_one() {
         let message = world.condition("notes", "StorageReady", "False", "VolumeLost").await?;
         ensure!(message.contains(&format!("{} events", last.seq)), "{message}");
         tokio::time::sleep(Duration::from_secs(5)).await;
-        ensure!(claims.get_opt("notes-data").await?.is_none(), "an empty claim was made in its place");
+        ensure!(claims.get_opt("notes-data").await?.is_none(), "an empty claim replaced it");
         begin_again(world).await
     })
     .await;
 }
 
-/// The way out that the message of `VolumeLost` names.
+/// The remedy that the message of `VolumeLost` names.
 async fn begin_again(world: &World) -> Result<()> {
     let engines = world.api::<MemoryEngine>();
     engines.delete("notes", &DeleteParams::default()).await?;

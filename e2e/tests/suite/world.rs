@@ -1,4 +1,4 @@
-//! One test's part of the cluster: a namespace of its own, which is dumped when the test fails and deleted after it.
+//! A test's part of the cluster: a separate namespace, which is dumped when the test fails and deleted afterwards.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-/// Longest wait for an engine to become ready: several tests share two cores.
+/// Longest wait until an engine is ready: several tests share two cores.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// Longest wait for a change that needs no new pod.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ pub(crate) struct World {
     pub(crate) namespace: String,
 }
 
-/// Runs a test in a namespace of its own, named after it.
+/// Runs a test in a namespace named after it.
 pub(crate) async fn in_namespace<T>(name: &str, test: impl AsyncFnOnce(&World) -> Result<T>) -> T {
     let world = World::make(name).await.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     let result = test(&world).await;
@@ -72,7 +72,7 @@ impl World {
         let _ = namespaces.delete(&self.namespace, &DeleteParams::background()).await;
     }
 
-    /// What somebody who looks into a failure wants to see.
+    /// Information for the analysis of a failure.
     async fn dump(&self) -> String {
         let mut text = format!("---- {} ----\n", self.namespace);
         let show: [&[&str]; 4] = [
@@ -108,7 +108,7 @@ impl World {
         Memories::of(&self.cluster.plain_client(), &self.namespace, engine)
     }
 
-    /// Applies an engine as a pipeline does; fields left out are the pipeline's no more.
+    /// Applies an engine as a pipeline does; the pipeline gives up the fields that are left out.
     pub(crate) async fn apply(&self, name: &str, spec: Value) -> Result<MemoryEngine> {
         let engine = json!({
             "apiVersion": "memoryengine.io/v1alpha1",
@@ -126,12 +126,12 @@ impl World {
         self.ready(name).await
     }
 
-    /// Waits until an engine is ready for the spec it has.
+    /// Waits until an engine is ready for its current spec.
     pub(crate) async fn ready(&self, name: &str) -> Result<MemoryEngine> {
         self.until_engine(name, "it is Ready", READY_LIMIT, is_current).await
     }
 
-    /// Waits until an engine is as asked.
+    /// Waits until an engine satisfies the predicate.
     pub(crate) async fn until_engine(
         &self,
         name: &str,
@@ -170,18 +170,18 @@ impl World {
         Ok(condition(&engine, kind).map(|c| c.message.clone()).unwrap_or_default())
     }
 
-    /// Runs a shell command in a pod of this namespace; what it writes comes back.
+    /// Runs a shell command in a pod of this namespace; returns its output.
     pub(crate) async fn shell(&self, pod: &str, container: &str, command: &str) -> Result<String> {
         self.exec(pod, container, &["sh", "-c", command]).await
     }
 
-    /// Runs a program in a pod of this namespace; what it writes comes back.
+    /// Runs a program in a pod of this namespace; returns its output.
     pub(crate) async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
         let params = AttachParams::default().container(container).stderr(true);
         let mut process = self.api::<Pod>().exec(pod, command.iter().copied(), &params).await?;
         let mut output = String::new();
-        let mut stdout = process.stdout().context("a standard output")?;
-        let mut stderr = process.stderr().context("a standard error")?;
+        let mut stdout = process.stdout().context("standard output is not attached")?;
+        let mut stderr = process.stderr().context("standard error is not attached")?;
         let reading = async {
             stdout.read_to_string(&mut output).await?;
             let mut errors = String::new();
@@ -199,7 +199,7 @@ impl World {
         self.restricted_pod(name, json!(["sleep", "600"]), json!([])).await
     }
 
-    /// Starts a pod of the tools image, with a claim's volume under `/data`, or of several under `/data/CLAIM`.
+    /// Starts a pod of the tools image. Mounts one claim's volume under `/data`, or several under `/data/CLAIM`.
     pub(crate) async fn restricted_pod(&self, name: &str, command: Value, claims: Value) -> Result<()> {
         let claims: Vec<String> = serde_json::from_value(claims)?;
         let volumes: Vec<Value> = claims
@@ -238,13 +238,13 @@ impl World {
         .await
     }
 
-    /// The processes of an engine, as this machine numbers them, without the pause process.
+    /// Host process ids of an engine, without the pause process.
     pub(crate) async fn engine_pids(&self, engine: &str) -> Result<Vec<i32>> {
         let pod = self.api::<Pod>().get(&format!("{engine}-0")).await?;
         cluster::host_pids(&pod, Some("engine"))
     }
 
-    /// The uid of the writer's pod, while it has one that is not being ended.
+    /// The uid of the writer's pod; `None` without a pod, or while the pod is being deleted.
     pub(crate) async fn pod_uid(&self, engine: &str) -> Result<Option<String>> {
         let pod = self.api::<Pod>().get_opt(&format!("{engine}-0")).await?;
         Ok(pod
@@ -254,12 +254,12 @@ impl World {
     }
 }
 
-/// A spec for tests: a small volume, everything else by default.
+/// A spec for tests: a small volume, defaults for everything else.
 pub(crate) fn small() -> Value {
     json!({"writer": {"storage": {"size": "64Mi"}}})
 }
 
-/// What kstatus makes of a resource: the rules GitOps tools wait by.
+/// The kstatus result of a resource: the rules by which GitOps tools wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kstatus {
     InProgress,
@@ -282,12 +282,12 @@ pub(crate) fn kstatus(engine: &MemoryEngine) -> Kstatus {
     }
 }
 
-/// Ready, for the spec it has now, with nothing under way.
+/// Ready for its current spec, with no change in progress.
 pub(crate) fn is_current(engine: &MemoryEngine) -> bool {
     kstatus(engine) == Kstatus::Current && condition(engine, "Ready").is_some()
 }
 
-/// The API server's refusal of a request, which must be one.
+/// The API server's message for a request that must be refused.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T>) -> Result<String> {
     match result {
         Ok(accepted) => bail!("accepted: {accepted:?}"),

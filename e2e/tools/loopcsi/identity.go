@@ -54,7 +54,7 @@ func (identity) GetPluginCapabilities(context.Context, *csi.GetPluginCapabilitie
 	}}, nil
 }
 
-// logged writes one line per call that changes something, and every error.
+// logged writes one line per mutating call, and every error.
 func logged(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	response, err := handler(ctx, request)
 	name := info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]

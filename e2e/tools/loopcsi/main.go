@@ -1,5 +1,5 @@
-// Command loopcsi is a CSI driver whose volumes are files behind loop devices: each has a real size, fills up,
-// grows while in use and honours fsGroup. One node, no state of its own besides the files.
+// Command loopcsi is a CSI driver whose volumes are files behind loop devices: each has a real size, fills up, grows
+// while in use and honours fsGroup. It serves one node and keeps no state besides the files.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 		log.Fatal(err)
 	}
 	ended := make(chan error, 2)
-	// The CSI services first: the kubelet calls them as soon as it has seen the registration.
+	// The CSI services are served first: the kubelet calls them as soon as it has seen the registration.
 	serve(d.socket, ended, func(s *grpc.Server) {
 		csi.RegisterIdentityServer(s, identity{})
 		csi.RegisterControllerServer(s, d)
@@ -44,7 +44,7 @@ func main() {
 	log.Fatal(<-ended)
 }
 
-// serve listens on a unix socket; what ends the server is sent to ended.
+// serve listens on a unix socket; the error that ends the server is sent to ended.
 func serve(socket string, ended chan<- error, register func(*grpc.Server)) {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		log.Fatal(err)

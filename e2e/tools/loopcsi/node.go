@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// No program run here needs longer on a volume of the size allowed.
+// More than any program here needs for a volume of the permitted size.
 const commandLimit = 30 * time.Second
 
 func (d *driver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
@@ -34,8 +34,8 @@ func (d *driver) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRe
 	return &csi.NodeGetCapabilitiesResponse{Capabilities: capabilities}, nil
 }
 
-// NodePublishVolume mounts the file. `mount -o loop` marks the device to be freed with the last unmount, so
-// that no device outlives the node, however it ends.
+// NodePublishVolume mounts the file. `mount -o loop` marks the device to be freed with the last unmount, so that no
+// device outlives the node.
 func (d *driver) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
 	d.lock.Lock()
 	defer d.lock.Unlock()
@@ -67,7 +67,7 @@ func (d *driver) NodeUnpublishVolume(ctx context.Context, r *csi.NodeUnpublishVo
 			return nil, err
 		}
 	}
-	// Remove, not RemoveAll: if something is still mounted below, its files must not go.
+	// Remove, not RemoveAll: if something is still mounted below, its files must not be deleted.
 	if err := os.Remove(r.GetTargetPath()); err != nil && !os.IsNotExist(err) {
 		return nil, status.Errorf(codes.Internal, "%v", err)
 	}
@@ -116,7 +116,7 @@ func mounted(ctx context.Context, path string) bool {
 	return err == nil
 }
 
-// run runs a program to its end, within a bound.
+// run runs a program to completion within a time limit.
 func run(ctx context.Context, words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()

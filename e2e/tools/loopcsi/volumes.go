@@ -18,8 +18,8 @@ const (
 	sizeMaxBytes = 64 << 30 // files are sparse; this bounds a mistyped request
 )
 
-// driver is the controller and the node service. One lock: calls for a volume must not overlap, and on one
-// node nothing is gained by a lock per volume.
+// driver is the controller and the node service. It has one lock: calls for a volume must not overlap, and on a single
+// node a lock per volume would gain nothing.
 type driver struct {
 	csi.UnimplementedControllerServer
 	csi.UnimplementedNodeServer
@@ -40,8 +40,8 @@ func (d *driver) ControllerGetCapabilities(context.Context, *csi.ControllerGetCa
 	return &csi.ControllerGetCapabilitiesResponse{Capabilities: capabilities}, nil
 }
 
-// CreateVolume makes the file under another name and renames it: a file with the volume's name always
-// carries a whole file system, so that a call repeated after a crash may trust it.
+// CreateVolume creates the file under a temporary name and renames it. A file with the volume's name therefore always
+// contains a complete file system, and a call repeated after a crash can rely on it.
 func (d *driver) CreateVolume(ctx context.Context, r *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
 	d.lock.Lock()
 	defer d.lock.Unlock()
@@ -95,7 +95,7 @@ func (d *driver) ValidateVolumeCapabilities(_ context.Context, r *csi.ValidateVo
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: confirmed}, nil
 }
 
-// ControllerExpandVolume lengthens the file; the node service then tells the loop device and the file system.
+// ControllerExpandVolume extends the file; the node service then resizes the loop device and the file system.
 func (d *driver) ControllerExpandVolume(_ context.Context, r *csi.ControllerExpandVolumeRequest) (*csi.ControllerExpandVolumeResponse, error) {
 	d.lock.Lock()
 	defer d.lock.Unlock()
@@ -111,7 +111,7 @@ func (d *driver) ControllerExpandVolume(_ context.Context, r *csi.ControllerExpa
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "%v", err)
 	}
-	// Never shorter: truncation below the file system's size would destroy it.
+	// Never shrink: truncation below the file system's size would destroy it.
 	if info.Size() < size {
 		if err := os.Truncate(path, size); err != nil {
 			return nil, status.Errorf(codes.Internal, "%v", err)
@@ -152,7 +152,7 @@ func wantedSize(r *csi.CapacityRange) (int64, error) {
 	return size, nil
 }
 
-// fileSystem is the parameter of the storage class. XFS unless asked: ext4 grows while mounted only with
+// fileSystem is the parameter of the storage class. Default: XFS, because ext4 grows while mounted only with
 // CAP_SYS_RESOURCE, which containers and micro virtual machines often lack.
 func fileSystem(r *csi.CreateVolumeRequest) (string, error) {
 	fs := r.GetParameters()["fs"]
@@ -180,7 +180,7 @@ func format(ctx context.Context, path string, size int64, fs string) error {
 	}
 	mkfs := []string{"mkfs.ext4", "-q", "-F", unfinished}
 	if fs == "xfs" {
-		mkfs = []string{"mkfs.xfs", "-q", "-f", "--unsupported", unfinished} // below 300 MiB it wants to be told twice
+		mkfs = []string{"mkfs.xfs", "-q", "-f", "--unsupported", unfinished} // --unsupported: required below 300 MiB
 	}
 	if _, err := run(ctx, mkfs...); err != nil {
 		return err
@@ -191,7 +191,7 @@ func format(ctx context.Context, path string, size int64, fs string) error {
 	return nil
 }
 
-// usage of a mounted volume, which the kubelet publishes as metrics.
+// usage returns the usage of a mounted volume, which the kubelet publishes as metrics.
 func usage(path string) ([]*csi.VolumeUsage, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {

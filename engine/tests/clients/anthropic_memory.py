@@ -1,6 +1,6 @@
-"""The memory tool of the package `anthropic` with an engine behind it, beside the package's own with a directory.
+"""Compares the memory tool of the package `anthropic` on an engine with the package's own tool on a directory.
 
-Usage: anthropic_memory.py URL DIRECTORY. Prints how many commands were compared.
+Usage: anthropic_memory.py URL DIRECTORY. Prints the number of compared commands.
 """
 
 import random
@@ -25,13 +25,13 @@ def run(tool, command):
 
 
 def normal(answer):
-    """Without the sizes of directories, which are the file system's own affair."""
+    """Removes the sizes of directories, which depend on the file system."""
     kind, text = answer
     text = re.sub(r"^[0-9.]+[BKMG]\t(.*/|/memories[^\t\n]*)$", lambda line: "-\t" + line[1], text, count=1, flags=re.M)
     return kind, re.sub(r"^[0-9.]+[BKMG]\t(.*/)$", lambda line: "-\t" + line[1], text, flags=re.M)
 
 
-# Told by the package's own examples of what a model sends.
+# Commands from the package's own examples of what a model sends.
 STORY = [
     {"command": "view", "path": "/memories"},
     {"command": "create", "path": "/memories/notes.txt", "file_text": "Meeting notes:\n- Discussed project timeline\n- Next steps\n"},
@@ -80,7 +80,8 @@ STORY = [
     {"command": "create", "path": "/etc/passwd", "file_text": "x"},
 ]
 
-# Written by nobody: files of one directory, so that no directory is ever left empty, which only a disk knows.
+# Random commands on the files of one directory. No directory becomes empty, because empty directories exist only on a
+# disk.
 dice = random.Random(20250818)
 texts = ["", "one", "one\ntwo\n", "two\ntwo\nthree", "\n\n", "ä\r\nö\n", "x" * 2000]
 names = ["/memories/" + name for name in ("p", "q", "r.md", ".s")]
@@ -112,7 +113,7 @@ for number, command in enumerate(commands):
     kinds[our[0]] += 1
 assert min(kinds.values()) > 50, kinds
 
-# What a directory on a disk does not know.
+# Cases that a directory on a disk does not have.
 for path in ["/memories/%2e%2e/x", "/memories/..%2fx", "/memories/%252e%252e%252fx", "/memories/..\\x"]:
     kind, text = run(ours, {"command": "create", "path": path, "file_text": "x"})
     assert (kind, text) == ("error", f"Path {path} would escape /memories directory"), (kind, text)

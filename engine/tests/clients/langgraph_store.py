@@ -1,6 +1,6 @@
-"""The store client of the package `langgraph-sdk`, pointed at an engine.
+"""Runs the store client of the package `langgraph-sdk` against an engine.
 
-Usage: langgraph_store.py URL. Prints how many calls were made.
+Usage: langgraph_store.py URL. Prints the number of calls.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ calls = 0
 
 
 class Counted:
-    """Counts what is called, so that a script that calls nothing cannot pass."""
+    """Counts calls, so that a script that calls nothing cannot pass."""
 
     def __init__(self, store):
         self._store = store
@@ -52,7 +52,7 @@ assert store.delete_item(["users", "ana"], key="likes") is None
 assert store.delete_item(["users", "ana"], key="likes") is None, "what is not there is deleted already"
 assert store.get_item(["users", "ana"], key="likes") is None
 
-# Search by prefix, filter, words, page by page.
+# Search by prefix, filter and words, page by page.
 colours = ["red", "green", "blue"]
 for n in range(9):
     value = {"n": n, "colour": colours[n % 3], "text": f"the {colours[n % 3]} kettle number{n}", "in": {"half": n / 2}}
@@ -79,7 +79,7 @@ found = store.search_items(["docs"], query="where is kettle number7?", limit=3)[
 assert found[0]["key"] == "d7" and found[0]["score"] > found[1]["score"], found
 assert "score" not in store.search_items(["docs"], limit=1)["items"][0]
 assert all(0 <= item["score"] <= 1 for item in found), found
-# As in LangGraph, what is found comes first and the rest behind it, as far as the limit goes; sentences find what they mean.
+# As in LangGraph, matches come first, followed by other items up to the limit; sentences find items by meaning.
 assert sorted(keys("docs", query="unheard", limit=100)) == [f"d{n}" for n in range(9)]
 store.put_item(["users", "ana"], key="likes", value={"text": "Her favourite dish is pizza with olives", "n": 1})
 store.put_item(["users", "ana"], key="lives", value={"text": "She moved to Lisbon last spring", "n": 2})
@@ -96,7 +96,7 @@ assert [item["key"] for item in store.search_items(["users"], query="what does a
 for n in range(3):
     store.delete_item(["users", "ana"], key=["likes", "lives", "drives"][n])
 
-# What is indexed, and for how long an item lives.
+# Indexed fields, and the lifetime of an item.
 store.put_item(["index"], key="none", value={"a": "apple", "b": "pear"}, index=False)
 store.put_item(["index"], key="some", value={"a": "apple", "b": "pear"}, index=["b"])
 found = store.search_items(["index"], query="pear")["items"]
@@ -118,14 +118,14 @@ assert store.list_namespaces(suffix=["notes"])["namespaces"] == [["docs", "team0
 assert store.list_namespaces(prefix=["*", "team1"])["namespaces"] == [["docs", "team1"]]
 assert store.list_namespaces(prefix=["docs"], limit=1, offset=1)["namespaces"] == [["docs", "team0", "notes"]]
 
-# What breaks a rule is refused with a code.
+# A violated rule is refused with a code.
 assert refused(lambda: store.put_item([], key="k", value={})) == (400, "INVALID_ARGUMENT")
 assert refused(lambda: store.put_item(["a"], key="k", value=[1])) == (400, "INVALID_ARGUMENT")
 assert refused(lambda: store.put_item(["a"], key="k", value={"x": "y" * (1 << 20)})) == (413, "PAYLOAD_TOO_LARGE")
 assert refused(lambda: store.search_items([], filter={"n": {"$in": [1]}})) == (400, "INVALID_ARGUMENT")
 assert refused(lambda: store.put_item(["a"], key="k", value={}, ttl=-1)) == (400, "INVALID_ARGUMENT")
 
-# Projects are apart.
+# Projects are isolated.
 other = Counted(get_sync_client(url=url, api_key=None, headers={"x-memory-project": "other"}).store)
 assert other.search_items([])["items"] == []
 other.put_item(["docs"], key="own", value={"n": 1})
@@ -133,7 +133,7 @@ assert other.get_item(["docs"], key="own")["value"] == {"n": 1} and store.get_it
 
 
 async def asynchronously():
-    """The same five calls of the other client the package has."""
+    """The same five calls with the package's asynchronous client."""
     store = Counted(get_client(url=url, api_key=None).store)
     await store.put_item(["async"], key="k", value={"say": "kettle"})
     assert (await store.get_item(["async"], key="k"))["value"] == {"say": "kettle"}

@@ -1,4 +1,4 @@
-//! What clients send, from the useful to the hostile.
+//! Client requests, from useful to hostile.
 
 use serde_json::json;
 
@@ -132,7 +132,7 @@ fn what_breaks_a_rule_is_refused_by_name() {
         if !code.is_empty() {
             assert_eq!(answer.code(), code);
             let hint = &answer.json()["error"]["hint"];
-            assert!(!hint.as_str().unwrap().is_empty(), "what to do: {}", answer.body);
+            assert!(!hint.as_str().unwrap().is_empty(), "the remedy: {}", answer.body);
         }
     }
     let headers = [
@@ -243,7 +243,7 @@ fn the_admin_port_reports_and_measures() {
     assert_eq!(engine.get("/health").status, 404, "the clients' port has no admin routes");
 }
 
-/// One memory that repeats a word must not hold up those who look for it.
+/// One memory that repeats a word must not slow down searches for that word.
 #[test]
 fn a_word_repeated_a_hundred_thousand_times_is_found_at_once() {
     let data = tempfile::tempdir().unwrap();
@@ -256,7 +256,7 @@ fn a_word_repeated_a_hundred_thousand_times_is_found_at_once() {
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
 
-/// Slow senders of large bodies use up the room for large bodies and nothing else.
+/// Slow senders of large bodies use up the capacity for large bodies and nothing else.
 #[test]
 fn large_bodies_are_bounded_together_and_small_ones_go_on() {
     let data = tempfile::tempdir().unwrap();
@@ -273,7 +273,7 @@ fn large_bodies_are_bounded_together_and_small_ones_go_on() {
     assert!(refused.has_header("retry-after: 1"));
     assert_eq!(engine.save("small").status, 201);
     drop(slow);
-    crate::process::eventually("there is room again", || {
+    crate::process::eventually("there is capacity again", || {
         engine.post("/v1/memories", "", &" ".repeat(megabytes)).status == 400
     });
 }
@@ -294,7 +294,7 @@ fn no_word_of_a_memory_and_no_key_is_logged() {
     assert!(!engine.said().contains("canary"), "{}", engine.said());
 }
 
-/// Right after the answer the projection may not have it yet.
+/// Right after the answer, the projection may not contain the event yet.
 #[test]
 fn a_memory_reads_at_once_as_it_does_later() {
     let directory = tempfile::tempdir().unwrap();
@@ -340,7 +340,7 @@ fn a_memory_reads_at_once_as_it_does_later() {
         fresh.split(' ').next_back().is_some_and(|count| count.parse::<f64>().unwrap() > 10.0),
         "{fresh:?}"
     );
-    // What is not applied yet ends it all the same.
+    // An end that is not applied yet must still be effective.
     for _ in 0..50 {
         let saved =
             client.request("POST", "/v1/memories", "", r#"{"content":"short-lived"}"#).unwrap().json();

@@ -1,12 +1,12 @@
-//! What clients send in other types than it is described: taken where it means one thing, and null for what may be
-//! left out.
+//! Arguments of other types than the schema describes: accepted where the meaning is unambiguous, and null for optional
+//! fields.
 
 use serde_json::{Map, Value, json};
 
 use crate::mcp::{JSON, call, done, post};
 use crate::process::{Running, eventually};
 
-/// A value that fits an argument, by its name.
+/// A valid value for the argument of this name.
 fn fitting(name: &str, id: &str) -> Value {
     match name {
         "query" | "content" | "title" | "note" | "reason" => json!("kettle"),
@@ -25,7 +25,7 @@ fn fitting(name: &str, id: &str) -> Value {
     }
 }
 
-/// Other ways to write a value, as models and their clients do.
+/// Other spellings of a value, as models and their clients send them.
 fn spellings(value: &Value) -> Vec<Value> {
     match value {
         Value::Number(number) => {
@@ -75,7 +75,7 @@ fn every_argument_is_taken_in_every_way_models_write_it() {
         for (field, schema) in properties(tool) {
             let is_text = schema["type"].to_string().contains("string");
             let value = fitting(field, id);
-            // A name is any text, whatever it looks like.
+            // A name is any text, even one that looks like a number.
             let value = if is_text && value.is_number() { json!("1") } else { value };
             let mut forms = spellings(&value);
             if !base.contains_key(field) {
@@ -100,7 +100,7 @@ fn every_argument_is_taken_in_every_way_models_write_it() {
         assert!(said.contains("clientContext") && !said.contains("are not valid"), "{name}: {said}");
     }
     assert!(tried > 150, "{tried}");
-    // The arguments themselves as a text, as some models write them.
+    // The arguments object itself encoded as a string, as some models send it.
     let text = json!({ "name": "memory_search", "arguments": json!({ "query": "kettle" }).to_string() });
     let text = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": text }).to_string();
     let found = post(&engine, JSON, &text).json();
@@ -110,7 +110,7 @@ fn every_argument_is_taken_in_every_way_models_write_it() {
     assert!(refused["isError"] == true && said.contains("expected a list"), "{said}");
     let refused = call(&engine, "memory_as_of", &json!({ "as_of": "2026-01-02T03:04:05" }));
     let said = refused["content"][0]["text"].as_str().unwrap();
-    assert!(said.contains("2026-01-31T12:00:00Z"), "what a time is: {said}");
+    assert!(said.contains("2026-01-31T12:00:00Z"), "the message describes the format: {said}");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn the_graph_takes_arguments_in_every_way_too() {
     assert_eq!(found["structuredContent"]["entities"], expected, "{found}");
 }
 
-/// The schema itself where one refers to another.
+/// The schema, or the one that it refers to.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     let target = |schema: &Value| Some(schema["$ref"].as_str()?.trim_start_matches('#').to_owned());
     let mut schema = schema;
@@ -140,7 +140,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     target(schema).map_or(schema, |target| document.pointer(&target).unwrap())
 }
 
-/// Bodies with null in place of each field that may be left out, and the same without it.
+/// Bodies with null in place of each optional field, and the same bodies without the field.
 fn with_nulls(document: &Value, schema: &Value, body: &Value, found: &mut Vec<(String, Value, Value)>) {
     let schema = resolved(document, schema);
     let required = schema["required"].as_array().cloned().unwrap_or_default();
@@ -151,7 +151,7 @@ fn with_nulls(document: &Value, schema: &Value, body: &Value, found: &mut Vec<(S
             absent.as_object_mut().unwrap().remove(name);
             found.push((name.clone(), null, absent));
         }
-        // Objects in lists, and objects within.
+        // Objects in lists, and nested objects.
         let (inner, one) = match &body[name] {
             Value::Array(items) if items.first().is_some_and(Value::is_object) => {
                 (&property["items"], &items[0])
@@ -195,7 +195,7 @@ fn null_means_absent_for_every_optional_field() {
                         engine.connect().request(&method.to_uppercase(), &path, "", &body.to_string());
                     let answer = answer.unwrap();
                     let is_shape = answer.body.contains("the body is not valid");
-                    // Whether it is there and true still may depend on the one before.
+                    // Whether the object exists and is valid may depend on the previous request.
                     (answer.status == 400, is_shape, answer.body)
                 };
                 let (with_null, without) = (send(&null), send(&absent));
@@ -213,7 +213,7 @@ fn null_means_absent_for_every_optional_field() {
     }
     assert!(tried > 80, "{tried}");
     let unknown = engine.post("/v1/memories", "", r#"{"content":"x","colour":null}"#);
-    assert_eq!(unknown.status, 400, "what is not known is refused, whatever it is");
+    assert_eq!(unknown.status, 400, "an unknown field is refused with any value");
     let time = engine.post("/v1/memories", "", r#"{"content":"x","occurred_at":"2026-01-02T03:04:05"}"#);
     assert!(time.status == 400 && time.body.contains("2026-01-31T12:00:00Z"), "{time:?}");
 }
@@ -253,5 +253,9 @@ fn a_models_mistake_is_told_to_the_model() {
         listed.contains("deep in /memories/, excluding") && listed.ends_with("3B\t/memories//a"),
         "{listed}"
     );
-    assert_eq!(engine.post("/v1/adapters/anthropic-memory", "", "[]").status, 400, "no model's mistake");
+    assert_eq!(
+        engine.post("/v1/adapters/anthropic-memory", "", "[]").status,
+        400,
+        "not a mistake of the model"
+    );
 }

@@ -1,4 +1,4 @@
-//! The benchmark measures something of everything, also in a hurry.
+//! A short run of the benchmark still measures every part.
 
 use serde_json::Value;
 
@@ -44,5 +44,5 @@ fn each_figure_of_the_benchmark_stands_beside_its_limit() {
     assert_eq!(page.matches("\n| ").count(), rows.len() + 1, "a line for each figure: {page}");
     assert!(std::fs::read_to_string(file("PERFORMANCE.svg")).unwrap().ends_with("</svg>\n"));
     let left = std::fs::read_dir(directory.path()).unwrap().count();
-    assert_eq!(left, 3, "only what was asked for is left");
+    assert_eq!(left, 3, "only the requested parts are listed");
 }

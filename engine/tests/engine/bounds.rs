@@ -1,4 +1,4 @@
-//! Each bound alone answers in words; all abuses together leave a well-behaved client its time.
+//! Each limit alone gives a clear error; all abuses together do not slow a well-behaved client.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Answer, Client, Running, eventually};
 
-/// Where the well-behaved client is, and where abuse comes from.
+/// Address of the well-behaved client; abuse comes from other addresses.
 const HOME: [u8; 4] = [127, 0, 0, 1];
 const ABROAD: [u8; 4] = [127, 0, 0, 2];
 
@@ -24,7 +24,7 @@ fn with_config(data: &Path, config: &str) -> Running {
     engine
 }
 
-/// Sends what the engine may stop reading, and takes its answer.
+/// Sends bytes that the engine may stop reading, and returns its answer.
 fn answer_to(engine: &Running, bytes: &[u8]) -> Answer {
     let mut client = engine.connect();
     let _cut_off = client.raw(bytes);
@@ -86,7 +86,7 @@ fn who_sends_slowly_is_told_and_who_is_idle_is_let_go() {
         let body = scope
             .spawn(|| drip("POST /v1/memories HTTP/1.1\r\nhost: e\r\ncontent-length: 60000\r\n\r\n", b"["));
         let mut idle = engine.connect();
-        assert_eq!(idle.rest().unwrap(), b"", "an idle connection has nothing to be told");
+        assert_eq!(idle.rest().unwrap(), b"", "an idle connection gets no answer");
         assert!((Duration::from_secs(5)..Duration::from_secs(25)).contains(&started.elapsed()));
         assert_refused(&head.join().unwrap(), 408, "REQUEST_TIMEOUT");
         let body = body.join().unwrap();
@@ -95,7 +95,7 @@ fn who_sends_slowly_is_told_and_who_is_idle_is_let_go() {
     });
 }
 
-/// Proxies keep theirs for 60 s, and send on them until then.
+/// Proxies keep idle connections for 60 s and reuse them until then.
 #[test]
 fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -115,7 +115,7 @@ fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
     let rested = Instant::now();
     half.raw(b"GET /v1/log/head HTTP/1.1\r\nhost:").unwrap();
-    assert_eq!(brief.rest().unwrap(), b"", "closed without a word");
+    assert_eq!(brief.rest().unwrap(), b"", "closed without an answer");
     assert!(
         (Duration::from_secs(5)..Duration::from_secs(9)).contains(&rested.elapsed()),
         "{:?}",
@@ -132,7 +132,7 @@ fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
 }
 
-/// Bytes that could be sent of a body of a gibibyte, and the answer.
+/// Tries to send a body of one gibibyte; returns the number of bytes sent, and the answer.
 fn send_gibibyte(client: &mut Client, headers: &str, is_chunked: bool) -> (usize, io::Result<Answer>) {
     let head =
         format!("POST /v1/memories HTTP/1.1\r\nhost: e\r\ncontent-type: application/json\r\n{headers}\r\n");
@@ -182,7 +182,7 @@ fn what_is_in_a_body_is_bounded() {
     let cases = [
         (keys(JSON_KEYS_MAX), 201),
         (keys(JSON_KEYS_MAX + 1), 400),
-        // The body, its list, the event, its fields and the payload's list are values too.
+        // The body, its list, the event, its fields and the payload's list count as values too.
         (values(JSON_VALUES_MAX - 6), 201),
         (values(JSON_VALUES_MAX - 5), 400),
         (nested(JSON_DEPTH_MAX - 4), 201),
@@ -213,9 +213,9 @@ fn connections_are_bounded_for_one_address_and_for_all() {
     held.extend((3..6).flat_map(|last| (0..128).map(move |_| last)).map(|last| connect(last).unwrap()));
     let started = Instant::now();
     assert_refused(&refusal(6).unwrap(), 503, "OVERLOADED");
-    assert!(started.elapsed() < Duration::from_secs(5), "told at once, not left waiting");
+    assert!(started.elapsed() < Duration::from_secs(5), "refused at once, without waiting");
     drop(held);
-    eventually("there are places again", || {
+    eventually("connections are accepted again", || {
         connect(6)
             .and_then(|mut client| client.request("GET", "/v1/log/head", "", ""))
             .is_ok_and(|a| a.status == 200)
@@ -240,7 +240,7 @@ fn an_address_may_ask_as_often_as_the_configuration_says() {
     assert_eq!(ask().status, 200, "it works again after Retry-After");
 }
 
-/// Words of memories: a few hundred, so that every search finds many.
+/// Words of memories: a few hundred different ones, so that every search finds many memories.
 fn words(seed: u64, count: u64) -> String {
     let each = (0..count).map(|n| {
         let drawn = (seed * 31 + n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
@@ -249,7 +249,7 @@ fn words(seed: u64, count: u64) -> String {
     each.collect::<Vec<_>>().join(" ")
 }
 
-/// Times of saving, reading and searching, one after the other.
+/// Times of saving, reading and searching in sequence.
 fn behave(engine: &Running, seed: &AtomicU64, during: Duration) -> io::Result<Vec<Duration>> {
     let mut client = Client::connect_from(HOME, engine.api)?;
     let (mut times, started) = (Vec::new(), Instant::now());
@@ -278,8 +278,8 @@ fn p99(mut times: Vec<Duration>) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// Abuses until told to stop, each from an address of its own. Paced where the abuse is in what is asked and not in how
-/// often, so that this process does not take the processors itself.
+/// Runs all abuses until `stop` is set, each from its own address. Where the abuse lies in the content of the requests
+/// and not in their rate, requests are paced, so that this process does not use up the processors itself.
 fn abuse(engine: &Running, stop: &AtomicBool) {
     let from = |last: u8| Client::connect_from([127, 0, 0, last], engine.api);
     let until_stopped = |mut act: Box<dyn FnMut() + Send>, pause: u64| {
@@ -289,7 +289,7 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
         }
     };
     thread::scope(|scope| {
-        // Half heads on as many connections as there are, and more when some are ended.
+        // Incomplete request heads on as many connections as possible; closed connections are replaced.
         scope.spawn(|| {
             let mut held: Vec<Client> = Vec::new();
             until_stopped(
@@ -335,16 +335,17 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
     });
 }
 
-/// What two processors that others use too add by chance. With large answers written down on the threads that serve
-/// everybody, abuse added 200 to 350 ms.
+/// Random delay on two processors shared with other programs. When large answers were written on the threads that serve
+/// all requests, abuse added 200 to 350 ms.
 const NOISE: Duration = Duration::from_millis(30);
-/// Of one phase; there are two of each kind, in turns.
+/// Duration of one phase; there are two of each kind, alternating.
 const PHASE: Duration = Duration::from_secs(4);
 
 #[test]
 fn abuse_leaves_a_well_behaved_client_its_time() {
     let data = tempfile::tempdir().unwrap();
-    // Without a table of words: with one, all vectors are made anew when memories have doubled, whoever asks next.
+    // Without a word table: with one, all vectors are rebuilt when the number of memories has doubled, during the next
+    // request.
     let engine = with_config(data.path(), "embedding: {provider: hashing}\n");
     for n in 0..2 {
         let memories: Vec<Value> = (0..1000).map(|m| json!({"content": words(n * 1000 + m, 40)})).collect();
@@ -353,7 +354,7 @@ fn abuse_leaves_a_well_behaved_client_its_time() {
     }
     let seed = AtomicU64::new(1_000_000);
     let (mut alone, mut beset) = (Vec::new(), Vec::new());
-    // The first search makes the catalog of the project, which takes a program without optimisation its time.
+    // The first search builds the catalog of the project, which takes an unoptimised build some time.
     eventually("searches rank", || engine.get("/v1/search?project=default&q=w1+w2").status == 200);
     behave(&engine, &seed, Duration::from_millis(500)).unwrap();
     for _ in 0..2 {
@@ -374,7 +375,7 @@ fn abuse_leaves_a_well_behaved_client_its_time() {
     assert!(beset <= alone * 2 + NOISE, "p99 alone {alone:?}, under abuse {beset:?}");
 }
 
-/// That the test above could fail: without the bound on one address, one takes all the places.
+/// Proves that the test above can fail: without the limit per address, one address takes all connections.
 #[test]
 fn without_its_bound_one_address_keeps_all_others_out() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Clients of other products, as their packages are, pointed at a running engine.
+//! Published clients of other products against a running engine.
 
 use std::env;
 use std::io::{Read, Write};
@@ -22,7 +22,7 @@ fn run(script: &str, arguments: &[&str]) -> Output {
     Command::new(python()).arg(script).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap()
 }
 
-/// What it printed, which is how much it did.
+/// The number that a script printed: how many calls it made.
 fn count(output: &Output) -> u32 {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
@@ -41,11 +41,11 @@ fn the_real_client_of_langgraphs_store_finds_what_it_calls() {
     assert_eq!(
         kinds.iter().filter(|kind| **kind == "item.deleted").count(),
         5,
-        "what is not there needs no event"
+        "a missing item needs no event"
     );
 }
 
-/// Every answer is that of the package's own tool over a directory.
+/// Every answer equals that of the package's own tool on a directory.
 #[test]
 fn the_real_memory_tool_cannot_tell_an_engine_from_a_directory() {
     let (data, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -55,7 +55,7 @@ fn the_real_memory_tool_cannot_tell_an_engine_from_a_directory() {
     assert!(commands > 400, "{commands}");
 }
 
-/// The scripts fail where the routes are missing: at a server that answers every request with 404.
+/// The scripts must fail where the routes are missing: on a server that answers every request with 404.
 #[test]
 fn a_missing_route_fails_the_clients() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Killed, torn, damaged, stopped.
+//! Killed, torn, damaged and stopped engines.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use crate::process::{Client, Running, binary, eventually, segment, verify};
 const CLIENTS: usize = 8;
 const KILLS: usize = 20;
 
-/// What one client knows: numbers it was promised, and the one it does not know about.
+/// State of one client: the promised numbers, and the request without an answer.
 struct Writer {
     client: usize,
     next: usize,
@@ -21,8 +21,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Saves one memory after the other until the engine is gone. A request without an answer is repeated under the
-    /// same key.
+    /// Saves memories until the engine is gone. A request without an answer is repeated under the same key.
     fn write(&mut self, engine: &Running, stop: &AtomicBool) {
         let Ok(mut connection) = Client::connect(engine.api) else { return };
         while !stop.load(Ordering::Acquire) {
@@ -125,7 +124,7 @@ fn a_torn_tail_is_set_aside() {
     assert_eq!(aside, 3);
 }
 
-/// Two thirds of a batch are nothing: the client was never told.
+/// Two thirds of a batch count as nothing: the batch was never acknowledged.
 #[test]
 fn a_torn_batch_is_no_batch() {
     let data = tempfile::tempdir().unwrap();
@@ -133,7 +132,7 @@ fn a_torn_batch_is_no_batch() {
     let whole = fs::read(segment(data.path())).unwrap();
     let last_line = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     fs::write(segment(data.path()), &whole[..last_line]).unwrap();
-    // A crash in the middle of a batch comes before any checkpoint that covers it.
+    // A crash in the middle of a batch happens before a checkpoint covers it.
     fs::remove_file(data.path().join("log/checkpoint")).unwrap();
     let engine = Running::start(data.path());
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 5);

@@ -1,4 +1,4 @@
-//! One verb that says what is wrong, with an exit code.
+//! The `doctor` command reports what is wrong, with an exit code.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn doctor(data: &Path, flags: &[&str]) -> (Option<i32>, Value) {
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-/// Names of the checks that ended in this way.
+/// Names of the checks with this outcome.
 fn named(report: &Value, outcome: &str) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap_or_else(|| panic!("no checks: {report}"));
     let ended = checks.iter().filter(|check| check["outcome"] == outcome);
@@ -35,14 +35,14 @@ fn some_memories() -> tempfile::TempDir {
     data
 }
 
-/// Breaks something; the doctor names it and repairs it, and then there is nothing left to repair.
+/// Damages something. The doctor names and repairs it, and then finds nothing left to repair.
 fn check_mends(broken: &[&str], harm: impl FnOnce(&Path)) {
     let data = some_memories();
     harm(data.path());
     let (code, report) = doctor(data.path(), &[]);
     assert_eq!((code, named(&report, "broken")), (Some(1), broken.iter().map(|&name| name.into()).collect()));
     for check in report["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "broken") {
-        assert!(!check["hint"].as_str().unwrap().is_empty(), "what to do: {check}");
+        assert!(!check["hint"].as_str().unwrap().is_empty(), "the remedy: {check}");
     }
     let (code, report) = doctor(data.path(), &["--repair"]);
     assert_eq!((code, named(&report, "broken").len()), (Some(0), 0), "{report}");
@@ -74,7 +74,7 @@ fn a_healthy_directory_is_healthy() {
     }
 }
 
-/// The last line of the log is then a header, and its last event is in the segment before.
+/// The last line of the log is then a header, and its last event is in the previous segment.
 #[test]
 fn a_directory_is_healthy_right_after_a_rotation() {
     let data = some_memories();
@@ -150,5 +150,5 @@ fn beside_a_running_engine_it_looks_and_does_not_touch() {
     assert_eq!(engine.total("q=still"), 1);
     let nowhere = data.path().join("nowhere");
     assert_eq!(doctor(&nowhere, &[]).0, Some(2));
-    assert!(!nowhere.exists(), "nothing is made by looking");
+    assert!(!nowhere.exists(), "a check creates nothing");
 }

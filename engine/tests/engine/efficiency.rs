@@ -1,5 +1,5 @@
-//! The floors of M12 on a hundred labelled questions: what is asked for is found, contexts stay small, and every line
-//! of them can be proved.
+//! Retrieval quality on a hundred labelled questions: the expected memory is found, contexts stay small, and every line
+//! of them has a proof.
 
 use std::collections::BTreeMap;
 
@@ -49,12 +49,12 @@ const OTHERS: [&str; 8] = [
     "Latency of {} went up a little during the sale",
     "Certificates of the {} service were renewed",
 ];
-/// Recall at five of the labelled questions, at least.
+/// Minimum recall at five on the labelled questions.
 const RECALL_MIN: f64 = 0.90;
-/// Tokens of a context, at most.
+/// Maximum tokens of a context.
 const TOKENS_MAX: u64 = 5_000;
 
-/// What is saved, and what is asked about it in other words.
+/// The saved text, and a question about it in other words.
 fn facts() -> Vec<(String, String)> {
     let of = |(n, service): (usize, &str)| {
         let (port, hour) = (7_000 + 13 * n, n % 24);
@@ -129,7 +129,7 @@ fn a_hundred_questions_are_answered_from_small_contexts_with_citations() {
         tokens += used;
         let relevant = context["relevant"].as_array().unwrap();
         in_context += f64::from(u8::from(relevant.iter().any(|item| item["id"] == id.as_str())));
-        // Each line begins with a citation of one of the memories the answer lists.
+        // Each line begins with a citation of one of the memories in the answer.
         let cited: Vec<&str> = relevant.iter().map(|item| item["citation"].as_str().unwrap()).collect();
         for line in context["context"].as_str().unwrap().lines() {
             let citation = line.strip_prefix('[').and_then(|line| line.split_once(']')).unwrap().0;
@@ -146,8 +146,8 @@ fn a_hundred_questions_are_answered_from_small_contexts_with_citations() {
     );
     assert!(found / count >= RECALL_MIN, "{found}");
     assert!(in_context / count >= RECALL_MIN, "{in_context}");
-    assert!(by_words < found, "questions in other words are not to be found by all of their words");
-    // Citations are those of the log.
+    assert!(by_words < found, "a search for all words must not answer questions in other words");
+    // A citation is the sequence number and the first 12 digits of the hash in the log.
     for (citation, seq) in known.into_iter().take(20) {
         let proof = engine.get(&format!("/v1/log/proof/{seq}")).json();
         assert_eq!(citation, format!("{seq}:{}", &proof["hash"].as_str().unwrap()[..12]));
@@ -227,7 +227,7 @@ fn weights_are_changed_while_the_engine_runs_and_kept() {
     let found = asked(&engine);
     assert_eq!(found["weights"], changed.json()["version"]);
     let points = |name: &str| found["items"][0]["breakdown"][name]["points"].as_f64().unwrap();
-    // One memory alone: lanes are flat, and weights are divided by their sum.
+    // With a single memory all lanes are flat, and weights are divided by their sum.
     assert!(
         (points("lexical") - 0.5 * 2.0 / 3.0).abs() < 1e-9
             && found["items"][0]["breakdown"].as_object().unwrap().len() == 2
@@ -247,7 +247,7 @@ fn weights_are_changed_while_the_engine_runs_and_kept() {
     assert!(default["weights"].as_object().unwrap().len() > 10, "{default}");
 }
 
-/// A context held the answer, and the model was told to say that it is not known.
+/// Guards against a regression: a context held the answer, but the model was told to say that it does not know.
 #[test]
 fn what_had_to_go_in_counts_as_an_answer() {
     let data = tempfile::tempdir().unwrap();
@@ -259,7 +259,7 @@ fn what_had_to_go_in_counts_as_an_answer() {
     };
     let id =
         save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p", "type": "rule"}));
-    // The same again, and what is not asked for.
+    // The same memory again, and one that was not asked for.
     save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p"}));
     save(json!({"content": "The canteen closes at two.", "project": "p"}));
     let elsewhere =
@@ -284,7 +284,7 @@ fn what_had_to_go_in_counts_as_an_answer() {
     let answer = engine.post("/v1/checkout", "", &none.to_string()).json();
     assert_eq!(answer["answerability"]["verdict"], "unlikely", "{answer}");
 
-    // What is left out did not fit, or says something else.
+    // An elided memory did not fit or is about another topic.
     let body = json!({"project": "p", "query": query});
     let answer = engine.post("/v1/checkout", "", &body.to_string()).json();
     let others = answer["elided"].as_array().unwrap().iter().filter(|item| item["score"] == 0.0).count();

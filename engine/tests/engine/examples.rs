@@ -1,8 +1,7 @@
-//! The examples of the guide, as they stand there, against a running engine: `sh run` and `python run` blocks of a
-//! page in order.
+//! Runs the examples of the guide unchanged against a running engine: the `sh run` and `python run` blocks of a page,
+//! in order.
 //!
-//! A block `json` right behind one of them is what it answers, as far as it is told: what is left out with `…` is not
-//! compared.
+//! A `json` block directly after one of them is its expected answer. Parts replaced by `…` are not compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use serde_json::Value;
 use crate::clients::python;
 use crate::process::{Running, eventually};
 
-/// Pages that have to have examples which run.
+/// Pages that must have runnable examples.
 const PAGES: [&str; 5] =
     ["items-and-graph.md", "compatibility.md", "retrieval.md", "engine.md", "forgetting.md"];
 
@@ -21,7 +20,7 @@ fn guide() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide")
 }
 
-/// An example and what it answers.
+/// An example and its expected answer.
 #[derive(Debug)]
 struct Example {
     line: usize,
@@ -61,7 +60,7 @@ fn examples(page: &str) -> Vec<Example> {
     found
 }
 
-/// Where the engine is, in place of where the page says it is.
+/// Replaces the engine's address on the page with the real one.
 fn here(code: &str, engine: &Running) -> String {
     let address = engine.api.to_string();
     code.replace("notes.NAMESPACE.svc:8080", &address).replace("localhost:8080", &address)
@@ -70,7 +69,7 @@ fn here(code: &str, engine: &Running) -> String {
 fn run(example: &Example, engine: &Running) -> Output {
     let code = here(&example.code, engine);
     match example.language.as_str() {
-        // A request that is refused fails the example.
+        // A refused request fails the example.
         "sh run" => {
             let script =
                 format!("curl() {{ command curl --silent --show-error --fail-with-body \"$@\"; }}\n{code}");
@@ -78,7 +77,7 @@ fn run(example: &Example, engine: &Running) -> Output {
         }
         "python run" => {
             let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-            // As in a notebook: what waits may stand at the top, and the last value is shown.
+            // As in a notebook: top-level `await` is permitted, and the last value is shown.
             let notebook = "import ast, asyncio, inspect, json, sys\n\
                 tree = ast.parse(sys.argv[1])\n\
                 last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None\n\
@@ -101,7 +100,7 @@ fn run(example: &Example, engine: &Running) -> Output {
     }
 }
 
-/// Whether an answer is what the page says, as far as it says it.
+/// Whether an answer matches the page, except for the parts that the page leaves out.
 fn is_as_told(told: &Value, found: &Value) -> bool {
     match (told, found) {
         (Value::String(told), _) if told == "…" => true,
@@ -128,7 +127,7 @@ fn check(page: &str, text: &str, engine: &Running) -> usize {
         assert!(output.status.success(), "{place}: {said}{}", String::from_utf8_lossy(&output.stderr));
         if let Some(told) = &example.answer {
             let told: Value = serde_json::from_str(told).unwrap_or_else(|fault| panic!("{place}: {fault}"));
-            // Of several requests the last one is told.
+            // With several requests, the page shows the last answer.
             let answers = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
             let last = answers.last().unwrap_or_else(|| panic!("{place}: it said nothing"));
             let found = last.unwrap_or_else(|fault| panic!("{place}: {fault}: {said}"));
@@ -161,7 +160,7 @@ fn every_example_of_the_guide_runs() {
     }
 }
 
-/// Requests and code that nothing runs rot: what can run has to be marked.
+/// Requests and code that are never run become outdated: runnable blocks must be marked.
 #[test]
 fn every_example_that_can_run_does() {
     for entry in fs::read_dir(guide()).unwrap() {

@@ -1,4 +1,4 @@
-//! Addresses of both families: an engine that is told to listen on all of them is reached by each that there is.
+//! IPv4 and IPv6: an engine that listens on all addresses is reachable over each family that exists.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +7,8 @@ use std::process::Command;
 
 use crate::process::{Client, Running, eventually};
 
-/// Starts an engine in a network of its own, and asks it by each of these addresses. `setup` is a line of shell.
+/// Starts an engine in its own network namespace, and queries it at each of these addresses. `setup` is a line of
+/// shell.
 fn statuses(setup: &str, listen: &str, preload: Option<&Path>, hosts: &[&str]) -> Vec<String> {
     const SCRIPT: &str = r#"
         set -e
@@ -58,7 +59,7 @@ fn check(setup: &str, listen: &str, preload: Option<&Path>, expected: &[(&str, b
     }
 }
 
-/// On a cluster of IPv6 alone every probe was refused.
+/// Guards against a regression: on an IPv6-only cluster, every probe was refused.
 #[test]
 fn an_engine_is_reached_by_both_families() {
     let both = [("127.0.0.1", true), ("::1", true)];
@@ -67,7 +68,7 @@ fn an_engine_is_reached_by_both_families() {
     check("ip addr del 127.0.0.1/8 dev lo", "[::]", None, &[("::1", true), ("127.0.0.1", false)]);
 }
 
-/// A kernel that was told to have no IPv6 still makes sockets of it; one that was built or started without it does not.
+/// A kernel with IPv6 disabled by sysctl still creates IPv6 sockets; one built or started without IPv6 does not.
 #[test]
 fn an_engine_without_ipv6_is_reached_by_ipv4() {
     let off = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1";
@@ -100,8 +101,8 @@ fn an_address_of_one_family_is_what_it_says() {
     check("true", "[::1]", None, &[("127.0.0.1", false), ("::1", true)]);
 }
 
-/// Clients of IPv4 come as `::ffff:…` to a socket of both families: each is one client all the same, and not all of
-/// them one.
+/// IPv4 clients appear as `::ffff:…` on a dual-stack socket. Each must still count as a separate client, not all of
+/// them as one.
 #[test]
 fn clients_of_ipv4_are_told_apart_on_a_socket_of_both_families() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What is forgotten is in no file, whatever happens meanwhile.
+//! Forgotten content is in no file, whatever happens meanwhile.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn forget(engine: &Running, headers: &str, body: &Value) -> Answer {
     engine.post("/v1/forget", headers, &body.to_string())
 }
 
-/// Files under the data directory that hold this text, compressed ones decompressed.
+/// Files under the data directory that contain this text; compressed files are decompressed.
 fn holding(data: &Path, text: &str) -> Vec<String> {
     fn walk(dir: &Path, text: &[u8], found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -29,7 +29,7 @@ fn holding(data: &Path, text: &str) -> Vec<String> {
             }
             let Ok(mut bytes) = fs::read(&path) else { continue };
             if path.to_string_lossy().contains(".zst") {
-                // One that is still being written is looked through as it is.
+                // A file that is still being written is searched as it is.
                 bytes = zstd::decode_all(bytes.as_slice()).unwrap_or(bytes);
             }
             if bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text)) {
@@ -133,7 +133,7 @@ fn what_is_forgotten_is_in_no_file() {
     assert_eq!(holding(data.path(), "xyzzy"), Vec::<String>::new());
 }
 
-/// More at once than words are taken out one by one: a new projection takes the place of the one that has them.
+/// More memories than are removed word by word: a new projection replaces the one that contains them.
 #[test]
 fn words_of_many_memories_leave_the_index() {
     let data = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn words_of_many_memories_leave_the_index() {
             201
         );
     }
-    // Alone with its first letter, so that the index has it letter by letter.
+    // The only word with its first letter, so that the index stores it letter by letter.
     save(&engine, &json!({"content": "zzyzx", "project": "gone"}));
     assert!(
         holding(data.path(), "zzyzx").iter().any(|path| path.contains("projection")),
@@ -202,8 +202,7 @@ fn marks(data: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with("erasing")).count()
 }
 
-/// Killed at some moment of it, over and over: what was promised is finished by the next start, without being asked
-/// again.
+/// Killed at random moments, repeatedly: the next start completes an acknowledged request without being asked again.
 #[test]
 fn a_kill_in_the_middle_is_finished_by_the_next_start() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Names that hold personal data: the same name is the same thing, two are two, and nothing of them is on the disk.
+//! Names that contain personal data: equal names stay equal, different names stay different, and none of them is on
+//! disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use crate::process::{Answer, Running, eventually};
 
 const ANA: &str = "+1 415 555 0132";
 const BEN: &str = "+1 415 555 0133";
-/// As it stands in a URL.
+/// URL-encoded form.
 const ANA_IN_URL: &str = "%2B1%20415%20555%200132";
 const BEN_IN_URL: &str = "%2B1%20415%20555%200133";
 
@@ -34,7 +35,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Nothing of these is in any file.
+/// Asserts that no file contains any of these.
 #[track_caller]
 fn nowhere_raw(data: &Path, texts: &[&str]) {
     let mut all = Vec::new();
@@ -77,7 +78,7 @@ fn two_telephone_numbers_are_two_namespaces_and_each_is_found_by_its_name() {
             let found =
                 post(&engine, "/v1/items/search", &json!({"namespace_prefix": ["users", who]})).json();
             assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
-            assert_eq!(found["items"][0]["namespace"], json!(["users", who]), "as it was named");
+            assert_eq!(found["items"][0]["namespace"], json!(["users", who]), "under its original name");
             let versions =
                 engine.get(&format!("/v1/items/versions?namespace=users.{url}&key=profile")).json();
             assert_eq!(versions["versions"].as_array().unwrap().len(), 1);
@@ -107,8 +108,12 @@ fn two_telephone_numbers_are_two_people() {
         |name: &str, fact: &str| json!({"name": name, "entityType": "person", "observations": [fact]});
     let both = json!({"entities": [entity(ANA, "tall"), entity(BEN, "kind")]});
     let created = post(&engine, "/v1/entities", &both);
-    assert_eq!((created.status, &created.json()["entities"]), (201, &both["entities"]), "as they were named");
-    assert_eq!(post(&engine, "/v1/entities", &both).json()["entities"], json!([]), "they are there");
+    assert_eq!(
+        (created.status, &created.json()["entities"]),
+        (201, &both["entities"]),
+        "under their original names"
+    );
+    assert_eq!(post(&engine, "/v1/entities", &both).json()["entities"], json!([]), "they exist");
     let relation = json!({"from": ANA, "to": BEN, "relationType": "knows"});
     let related = post(&engine, "/v1/relations", &json!({"relations": [relation]})).json();
     assert_eq!(related["relations"], json!([relation]));
@@ -123,7 +128,7 @@ fn two_telephone_numbers_are_two_people() {
     let near = engine.get(&format!("/v1/graph/neighbours?name={ANA_IN_URL}")).json();
     assert!(
         near["neighbours"][0]["name"].as_str().unwrap().starts_with("[PHONE:"),
-        "nobody named it: {near}"
+        "not named in the request: {near}"
     );
     let found = engine.get(&format!("/v1/graph/search?q={ANA_IN_URL}")).json();
     assert_eq!(
@@ -173,13 +178,13 @@ fn files_of_two_numbers_are_two_files_in_two_directories() {
     for (who, text) in [(ANA, "tea"), (BEN, "coffee")] {
         let create = json!({"command": "create", "path": path(who), "file_text": text});
         assert_eq!(run(create.clone()), (format!("File created successfully at: {}", path(who)), false));
-        assert!(run(create).1, "it is there");
+        assert!(run(create).1, "it exists");
     }
     for (who, text) in [(ANA, "tea"), (BEN, "coffee")] {
         let (seen, failed) = run(json!({"command": "view", "path": path(who)}));
         assert!(!failed && seen.contains(text) && seen.contains(&path(who)), "{seen}");
         let (seen, _) = run(json!({"command": "view", "path": format!("/memories/people/{who}")}));
-        assert!(seen.contains(&path(who)), "below a directory that was named: {seen}");
+        assert!(seen.contains(&path(who)), "below a directory with an original name: {seen}");
     }
     let (seen, _) = run(json!({"command": "view", "path": "/memories"}));
     let token = seen.split('/').find(|part| part.starts_with("[PHONE:")).unwrap();
@@ -265,7 +270,7 @@ fn projects_sessions_actors_and_keys_are_found_by_their_names() {
         let found = search(filter, ANA_IN_URL);
         assert_eq!(found["items"].as_array().unwrap().len(), 1, "{filter}: {found}");
         for field in ["project", "session", "actor"] {
-            assert_eq!(found["items"][0][field], ANA, "{filter}: {field} as it was named");
+            assert_eq!(found["items"][0][field], ANA, "{filter}: original {field}");
         }
     }
     let all = engine.get("/v1/search?q=kettle").json();
@@ -326,7 +331,7 @@ fn a_name_with_personal_data_is_refused_where_that_is_wanted() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0);
 }
 
-/// Which names are tokens follows from the policy of the moment, on the way in and on the way out.
+/// The current policy decides which names are tokenised, for requests and for answers.
 #[test]
 fn what_was_kept_raw_is_found_again_when_names_are_kept_again_and_forgotten_either_way() {
     let data = tempfile::tempdir().unwrap();
@@ -338,14 +343,14 @@ fn what_was_kept_raw_is_found_again_when_names_are_kept_again_and_forgotten_eith
     assert!(engine.terminate().success());
     let at = format!("/v1/items?namespace=users.{ANA_IN_URL}&key=k");
     let engine = with_policy(data.path(), "");
-    assert_eq!(engine.get(&at).status, 404, "it stands under its raw name");
+    assert_eq!(engine.get(&at).status, 404, "it is stored under its raw name");
     assert_eq!(put(&engine, &item(2)).status, 201);
     assert_eq!(post(&engine, "/v1/memories", &memory).status, 201);
     assert!(engine.terminate().success());
     let hash = engine_core::digest::Hash::of(ANA.as_bytes());
     let excepted = format!("exceptions: [{{detector: phone, sha256: '{hash}', reason: r, reviewer: w}}]");
     let engine = with_policy(data.path(), &excepted);
-    assert_eq!(engine.get(&at).json()["value"], 1, "an exception names it as it is");
+    assert_eq!(engine.get(&at).json()["value"], 1, "an exception keeps its name");
     assert!(engine.terminate().success());
     let engine = with_policy(data.path(), "");
     assert_eq!(engine.get(&at).json()["value"], 2);
@@ -365,9 +370,9 @@ fn the_key_of_pseudonyms_is_made_at_the_first_start_for_its_owner_alone() {
     assert!(engine.terminate().success());
     fs::remove_file(key_file(data.path())).unwrap();
     assert_eq!(crate::process::verify(data.path()).0, Some(0));
-    assert!(!key_file(data.path()).exists(), "who only reads makes no key");
+    assert!(!key_file(data.path()).exists(), "a read creates no key");
     let engine = Running::start(data.path());
-    eventually("another one, as the log has no token yet", || key_file(data.path()).exists());
+    eventually("a new key, because the log has no token yet", || key_file(data.path()).exists());
     assert_ne!(fs::read(key_file(data.path())).unwrap(), before);
     drop(engine);
 }
@@ -377,8 +382,8 @@ fn a_lost_key_is_noticed_and_no_name_changes_in_silence() {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
     let item = json!({"namespace": ["users", ANA], "key": "k", "value": 1});
-    assert_eq!(put(&engine, &item).json()["version"], 2, "behind the event that names the key");
-    assert_eq!(put(&engine, &item).json()["version"], 3, "which is there once");
+    assert_eq!(put(&engine, &item).json()["version"], 2, "after the event that names the key");
+    assert_eq!(put(&engine, &item).json()["version"], 3, "which exists once");
     let events = engine.get("/v1/events").json();
     assert_eq!(events["events"][0]["type"], "log.pseudonyms_keyed");
     assert!(engine.terminate().success());
@@ -390,14 +395,14 @@ fn a_lost_key_is_noticed_and_no_name_changes_in_silence() {
             fs::write(key_file(data.path()), text).unwrap();
         }
         let engine = Running::start(data.path());
-        eventually("it is said", || engine.said().contains("pseudonyms is lost"));
-        assert!(lost.is_some() || !key_file(data.path()).exists(), "no other key is made");
+        eventually("it is reported", || engine.said().contains("pseudonyms is lost"));
+        assert!(lost.is_some() || !key_file(data.path()).exists(), "no other key is created");
         let at = format!("/v1/items?namespace=users.{ANA_IN_URL}&key=k");
         let read = engine.get(&at);
         assert_eq!((read.status, read.code().as_str()), (503, "PSEUDONYM_KEY_LOST"));
         assert_eq!(put(&engine, &item).code(), "PSEUDONYM_KEY_LOST");
         let plain = json!({"namespace": ["users", "ana"], "key": "k", "value": 1});
-        assert_eq!(put(&engine, &plain).status, 201, "other names go on");
+        assert_eq!(put(&engine, &plain).status, 201, "other names still work");
         let metrics = engine.admin("/metrics").body;
         assert!(
             metrics.lines().any(|line| line.starts_with("memory_pseudonym_key_lost") && line.ends_with(" 1"))
@@ -449,15 +454,19 @@ fn what_hangs_on_a_name_without_an_entity_ends_with_it() {
     let entity = |name: &str| json!({"name": name, "entityType": "person", "observations": []});
     post(&engine, "/v1/entities", &json!({"entities": [entity("Ana"), entity("Ben"), entity("Cem")]}));
     let graph = engine.get("/v1/graph").json();
-    assert_eq!(graph["relations"], json!([relation("Ben", "Cem")]), "made again, they are not back");
+    assert_eq!(
+        graph["relations"],
+        json!([relation("Ben", "Cem")]),
+        "created again, without the old contents"
+    );
     let future = json!({"relations": [relation("Dee", "Ana")], "valid_from": "2999-01-01T00:00:00Z"});
     assert_eq!(post(&engine, "/v1/relations", &future).status, 201);
-    assert_eq!(end(json!(["Dee"])), 1, "nor those that begin later");
+    assert_eq!(end(json!(["Dee"])), 1, "nor names that start later");
     let later = engine.get("/v1/graph/neighbours?name=Ana&as_of=2999-02-01T00:00:00Z").json();
     assert_eq!(later["neighbours"], json!([]));
 }
 
-/// A search is refused nothing, and must leave nothing of its names either.
+/// A search is never refused for its names, and must not store them either.
 #[test]
 fn a_project_that_was_only_asked_for_is_not_remembered() {
     let data = tempfile::tempdir().unwrap();
@@ -472,11 +481,11 @@ fn a_project_that_was_only_asked_for_is_not_remembered() {
     assert_eq!(fs::read_to_string(data.path().join("searched.json")).unwrap(), r#"["house"]"#);
     nowhere_raw(data.path(), &["14155550132"]);
 
-    // One that an earlier version has left is gone after the next stop.
+    // A file that an earlier version left is removed after the next stop.
     fs::write(data.path().join("searched.json"), r#"["whatsapp:+14155550132","house"]"#).unwrap();
     let engine = with_policy(data.path(), "identifiers: Refuse");
     assert_eq!(engine.get("/v1/search?q=tea&project=house").status, 200);
-    eventually("made before anybody asks", || {
+    eventually("created before the first request", || {
         engine.get("/v1/search?q=tea&project=whatsapp:%2B14155550132").status == 200
     });
     assert!(engine.terminate().success());

@@ -1,4 +1,4 @@
-//! Logs of Zaxy into an engine: once each, whatever happens in between, and verified on both sides.
+//! Import of Zaxy logs: each event once, whatever happens in between, and verified on both sides.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("core/tests/fixtures/zaxy")
 }
 
-/// Runs an import to its end; answers exit code and report.
+/// Runs an import to its end; returns exit code and report.
 pub(crate) fn import<A: AsRef<OsStr>>(arguments: &[A]) -> (i32, Value) {
     let Output { status, stdout, stderr } = binary().args(["import"]).args(arguments).output().unwrap();
     let report = serde_json::from_slice(&stdout).unwrap_or_default();
@@ -45,13 +45,13 @@ pub(crate) fn events(engine: &Running) -> Vec<Value> {
     }
 }
 
-/// Numbers, in their own log, of what was imported, in the order of the engine's log.
+/// Sequence numbers, in the source log, of the imported events, in the order of the engine's log.
 fn imported_seqs(engine: &Running) -> Vec<u64> {
     let imported = events(engine).into_iter().filter(|event| event["type"] != "memory.saved");
     imported.map(|event| event["payload"]["source"]["seq"].as_u64().unwrap()).collect()
 }
 
-/// Writes a log of the legacy form whose hashes are right, as fast as it can be written.
+/// Writes a log of the legacy form with valid hashes, as fast as possible.
 struct Writer<W> {
     out: W,
     seq: u64,
@@ -94,7 +94,7 @@ fn everything_the_package_wrote_is_imported_once() {
     assert_eq!(code, 0, "{report:#}");
     assert_eq!((&report["ok"], &report["totals"]["logs"]), (&json!(true), &json!(10)));
     let verified = report["totals"]["verified"].as_u64().unwrap();
-    // `golden` and the first events of `switched` are one log with two ends.
+    // `golden` and the first events of `switched` are the same log with two different ends.
     let golden = log_report(&report, "golden");
     assert_eq!(golden["imported"], 3);
     assert_eq!(golden["head"]["hash"], "085ad0614ba3788d899114b84a34af83f812f9ce17702f23be6706018ccf591b");
@@ -125,7 +125,7 @@ fn log_report<'a>(report: &'a Value, log: &str) -> &'a Value {
     report["logs"].as_array().unwrap().iter().find(|found| found["log"] == log).unwrap()
 }
 
-/// A log that grows is imported in parts, through either door.
+/// A log that grows is imported in parts, over the API or directly into the data directory.
 #[test]
 fn a_log_that_has_grown_is_gone_on_with() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -142,7 +142,8 @@ fn a_log_that_has_grown_is_gone_on_with() {
         (code, &report["totals"]["imported"], &report["totals"]["already_there"]),
         (0, &json!(1300), &json!(700))
     );
-    // The end of the source is gone: its own rules do not see it, what was imported does.
+    // The end of the source is missing: its own rules do not reveal this, but the comparison with the imported events
+    // does.
     fs::write(&log, &whole[..ends[1499]]).unwrap();
     let (code, report) = into_engine(&log, &engine, &[]);
     assert_eq!((code, &report["logs"][0]["refused"][0]["reason"]), (1, &json!("source_shorter")));
@@ -152,12 +153,12 @@ fn a_log_that_has_grown_is_gone_on_with() {
     assert_eq!(imported_seqs(&engine), (1..=2500).collect::<Vec<u64>>());
     assert_eq!(engine.total("q=note"), 2500, "each event's memory, once");
     assert_eq!(report["logs"][0]["proof"]["events"], 2500);
-    // Another project is another place.
+    // Another project is a separate destination.
     let (code, report) = into_engine(&log, &engine, &["--project", "other"]);
     assert_eq!((code, &report["totals"]["imported"]), (0, &json!(2500)));
 }
 
-/// A running import that writes, and how to stop it.
+/// Starts an import, which the caller can kill.
 fn spawned(log: &Path, place: &[&str]) -> Child {
     binary()
         .args(["import", "zaxy", "--from", log.to_str().unwrap()])
@@ -167,7 +168,7 @@ fn spawned(log: &Path, place: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Kills the import (or first the engine it writes to) while it writes to a running engine.
+/// Kills the import (or the engine first) while it writes to a running engine.
 fn kill_to_engine(data: &Path, log: &Path, more: u64, engine_first: bool) -> bool {
     let engine = Running::start(data);
     let seq = || engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
@@ -181,7 +182,7 @@ fn kill_to_engine(data: &Path, log: &Path, more: u64, engine_first: bool) -> boo
     ended_early(child)
 }
 
-/// Kills an import that is the engine too.
+/// Kills an import that writes to the data directory itself.
 fn kill_alone(data: &Path, log: &Path, more: u64) -> bool {
     let size = || fs::metadata(segment(data)).map_or(0, |file| file.len());
     let before = size();
@@ -195,14 +196,14 @@ fn ended_early(mut child: Child) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// The import is killed again and again, the engine too; then it is run to the end.
+/// The import is killed repeatedly, the engine too; then it runs to the end.
 #[test]
 fn kills_in_the_middle_lose_nothing_and_double_nothing() {
     const EVENTS: u64 = 8000;
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (data, log) = (data.path(), logs.path().join("notes.jsonl"));
     written(&log, EVENTS);
-    // Odd counts, so that kills fall between memories, and between these and their events.
+    // Odd counts, so that kills fall between memories, and between memories and their events.
     let early = [
         kill_to_engine(data, &log, 150, false),
         kill_alone(data, &log, 333),
@@ -221,7 +222,7 @@ fn kills_in_the_middle_lose_nothing_and_double_nothing() {
     assert_eq!(report["logs"][0]["proof"]["events"], EVENTS);
 }
 
-/// The report of an import that could not be finished says so, and what was done.
+/// An import that could not finish says so in its report, with what was done.
 #[test]
 fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -235,7 +236,7 @@ fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     eventually("it writes", || seq() > 2500);
     engine.kill();
     let mut code = None;
-    eventually("it gives up", || {
+    eventually("it stops", || {
         code = child.try_wait().unwrap();
         code.is_some()
     });
@@ -245,7 +246,7 @@ fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     assert!(report["totals"]["imported"].as_u64().unwrap() >= 1000, "{report:#}");
 }
 
-/// Two imports of one log at once: the second takes what the first has written as written.
+/// Two concurrent imports of one log: the second treats what the first has written as present.
 #[test]
 fn two_imports_at_once_are_one() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -287,7 +288,7 @@ fn a_broken_line_ends_the_import_of_its_log() {
     assert_eq!(
         (&broken["imported"], &report["logs"][1]["imported"]),
         (&json!(4), &json!(6)),
-        "`b` goes on where `a` ended"
+        "`b` continues where `a` ended"
     );
 
     let other = tempfile::tempdir().unwrap();
@@ -302,7 +303,7 @@ fn a_broken_line_ends_the_import_of_its_log() {
         (&json!(true), &json!(1))
     );
     assert_eq!(imported_seqs(&engine), [1, 2, 3, 4, 6, 7, 8, 9, 10]);
-    // Repaired later: that it is not there is said every time.
+    // Repaired later: every run reports that the event is missing.
     fs::write(&log, &whole).unwrap();
     let (code, report) = into_engine(&log, &engine, &[]);
     let found = &report["logs"][0];
@@ -313,7 +314,7 @@ fn a_broken_line_ends_the_import_of_its_log() {
     );
 }
 
-/// Zaxy itself cannot open such a log any more.
+/// Zaxy itself can no longer open such a log.
 #[test]
 fn a_torn_log_is_imported_up_to_the_tear() {
     let logs = tempfile::tempdir().unwrap();
@@ -330,7 +331,7 @@ fn a_torn_log_is_imported_up_to_the_tear() {
         );
         assert_eq!(found["not_read"], json!({"byte": whole.len(), "bytes": torn}));
     }
-    // Only the line feed is missing: the event is whole, its hash says so.
+    // Only the line feed is missing: the event is complete, as its hash proves.
     let data = tempfile::tempdir().unwrap();
     fs::write(&log, &whole[..whole.len() - 1]).unwrap();
     let (code, report) = into_data(&log, data.path());
@@ -340,7 +341,7 @@ fn a_torn_log_is_imported_up_to_the_tear() {
     );
 }
 
-/// Two logs that begin alike and go on differently: the second is not mixed into the first.
+/// Two logs with the same beginning and different continuations: the second is not merged into the first.
 #[test]
 fn a_fork_is_refused() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -359,7 +360,7 @@ fn a_fork_is_refused() {
     );
 }
 
-/// Whoever may write events may write some that look imported: they do not verify.
+/// A client that may write events can write some that look imported: they do not verify.
 #[test]
 fn a_forged_import_is_found() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -398,7 +399,7 @@ fn what_cannot_be_done_is_said_and_not_half_done() {
     }
 }
 
-/// The log is made while it is read, and is many times larger than what the import ever holds.
+/// The log is generated while it is read, and is many times larger than the memory of the import.
 #[test]
 fn a_large_log_needs_little_memory() {
     const BYTES: usize = 48 << 20;

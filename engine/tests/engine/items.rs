@@ -85,10 +85,10 @@ fn a_write_for_another_version_changes_nothing() {
     assert_eq!(refused(&delete(&engine, &gone(1))), conflict);
     assert_eq!(delete(&engine, &gone(2)).status, 201);
     assert_eq!(put(&engine, "", &item(json!(0))).json()["version"], 4);
-    assert_eq!(engine.get("/v1/log/head").json()["seq"], 4, "what was refused is not in the log");
+    assert_eq!(engine.get("/v1/log/head").json()["seq"], 4, "the refused write is not in the log");
 }
 
-/// Each of many clients adds one to a number, each by reading and writing what it read plus one: nothing is lost.
+/// Many clients increment a number, each by reading it and writing the value plus one: no increment is lost.
 #[test]
 fn writes_that_expect_a_version_lose_no_update() {
     let data = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ fn writes_that_expect_a_version_lose_no_update() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(engine.get("/v1/items?namespace=n&key=k").json()["value"], clients * each);
-    assert!(conflicts > 0, "nobody met anybody: the test shows nothing");
+    assert!(conflicts > 0, "no conflict occurred: the test proves nothing");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_has_had_its_time_is_not_there() {
         assert_eq!((found["items"].as_array().unwrap().len(), &found["items"][0]["key"]), (1, &json!("new")));
     }
     let made = json!({"namespace": ["n"], "key": "old", "value": 1, "if_version": 0});
-    assert_eq!(put(&engine, "", &made).status, 201, "what has had its time is none");
+    assert_eq!(put(&engine, "", &made).status, 201, "an expired item does not exist");
 }
 
 #[test]

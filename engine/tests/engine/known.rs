@@ -1,4 +1,4 @@
-//! The same text saved again.
+//! Saving the same text again.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn the_same_text_saved_again_is_named() {
     let (status, first) = save(&engine, "", &json!({"content": TEXT}));
     assert_eq!((status, &first["known_as"]), (201, &Value::Null));
     let known = |body: &Value| -> Value {
-        // A save waits only briefly to learn what is known.
+        // A save waits only briefly for the lookup of known texts.
         let mut answer = Value::Null;
         eventually("it is looked up", || {
             answer = save(&engine, "", body).1;
@@ -34,17 +34,17 @@ fn the_same_text_saved_again_is_named() {
     let batch = json!({"memories": [{"content": "one"}, {"content": TEXT}, {"content": "one"}]});
     let items = engine.post("/v1/memories/batch", "", &batch.to_string()).json()["items"].clone();
     assert_eq!((&items[0]["known_as"], &items[2]["known_as"]), (&Value::Null, &items[0]["id"]), "{items}");
-    eventually("a model is told", || {
+    eventually("the model is informed", || {
         let result = call(&engine, "memory_save", &json!({"content": TEXT}));
         let text = result["content"][0]["text"].as_str().unwrap();
         text.contains("known already as memory") && text.contains(first["id"].as_str().unwrap())
     });
-    // What is true no longer is not known.
+    // A text that is no longer valid does not count as known.
     let fact = save(&engine, "", &json!({"content": "The stove runs on gas."})).1;
     let end = format!("/v1/memories/{}/invalidate", fact["id"].as_str().unwrap());
     assert_eq!(engine.post(&end, "", "{}").status, 201);
     assert_eq!(save(&engine, "", &json!({"content": "The stove runs on gas."})).1["known_as"], Value::Null);
-    // And what is forgotten is not either.
+    // A forgotten text does not count as known either.
     let secret = save(&engine, "", &json!({"content": "A text to be forgotten."})).1;
     let forget = json!({"ids": [secret["id"]], "reason": "asked for"}).to_string();
     assert!(engine.post("/v1/forget", "", &forget).status < 300);
@@ -65,7 +65,7 @@ fn a_text_is_saved_once_where_that_is_wanted() {
     assert_eq!((status, &again["id"], &again["known_as"]), (200, &first["id"], &first["id"]));
     assert_eq!((&again["seq"], &again["hash"]), (&first["seq"], &first["hash"]));
     let (status, said) = save(&engine, "", &json!({"content": TEXT, "same_text": "say"}));
-    assert_eq!(status, 201, "a request has the last word: {said}");
+    assert_eq!(status, 201, "the request takes precedence: {said}");
     let batch = json!({"memories": [{"content": TEXT}, {"content": "new"}, {"content": "new"}, {"content": "newer"}]});
     for _ in 0..2 {
         let answer =
@@ -75,14 +75,14 @@ fn a_text_is_saved_once_where_that_is_wanted() {
         assert_eq!((&items[0]["id"], &items[1]["id"]), (&first["id"], &items[2]["id"]), "{answer}");
         assert!(items[3]["id"] != items[1]["id"] && items[1]["id"] != first["id"], "{answer}");
     }
-    assert_eq!(engine.get("/v1/log/head").json()["seq"], 4, "what is known is not in the log again");
+    assert_eq!(engine.get("/v1/log/head").json()["seq"], 4, "a known text is not in the log again");
     let other =
         engine.post("/v1/memories/batch", "idempotency-key: batch\r\n", r#"{"memories":[{"content":"x"}]}"#);
     assert_eq!(other.status, 422, "{other:?}");
     let told = call(&engine, "memory_save", &json!({"content": TEXT}));
     assert!(told["content"][0]["text"].as_str().unwrap().starts_with("Not saved a second time"), "{told}");
     assert_eq!(told["structuredContent"]["id"], first["id"]);
-    // Personal data is taken out before it is compared.
+    // Personal data is removed before the comparison.
     let phone = json!({"content": "Call Ana at +1 415 555 0132 on Monday."});
     let one = save(&engine, "", &phone).1;
     assert_eq!(save(&engine, "", &phone).1["id"], one["id"]);
@@ -128,7 +128,7 @@ fn a_context_holds_no_text_twice() {
     let context = answer["context"].as_str().unwrap();
     assert_eq!(context.matches(TEXT).count(), 1, "{context}");
     assert_eq!(context.matches("Answer in one sentence.").count(), 1, "{context}");
-    assert!(context.contains("two litres"), "the place of a repetition is another's: {context}");
+    assert!(context.contains("two litres"), "another memory takes the place of the repetition: {context}");
     let repeated = answer["repeated"].as_array().unwrap();
     assert_eq!(repeated.len(), 3, "{answer}");
     let of_text: Vec<&Value> = repeated.iter().filter(|item| ids.contains(&item["id"])).collect();

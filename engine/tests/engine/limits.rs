@@ -1,4 +1,4 @@
-//! docs/guide/limits.md says what the source says, and the memory tool's page what is true of its files.
+//! docs/guide/limits.md matches the source, and the memory tool's page matches the behaviour of its files.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::process::Running;
 
 const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
-/// Where the constants of the first table are.
+/// Sources with the constants of the first table.
 const SERVER: [&str; 9] = [
     include_str!("../../src/api/pace.rs"),
     include_str!("../../src/api/admission.rs"),
@@ -23,7 +23,7 @@ const SERVER: [&str; 9] = [
 const READS: [&str; 2] =
     [include_str!("../../projection/src/readers.rs"), include_str!("../../projection/src/shared.rs")];
 
-/// Constants of a source and their values, as the page writes them.
+/// Constants of a source and their values, in the notation of the page.
 fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for line in source.lines() {
@@ -44,7 +44,7 @@ fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String
     found
 }
 
-/// The value of an expression as limits are written.
+/// The value of an expression, in the notation of the limits.
 fn number(text: &str, known: &BTreeMap<String, u64>) -> Option<u64> {
     let text = text.trim().trim_start_matches("Duration::from_secs");
     let is_closed = |part: &str| part.matches('(').count() == part.matches(')').count();
@@ -91,7 +91,7 @@ fn rows(page: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What a page does not say as the source does.
+/// Differences between a page and the source.
 fn faults(page: &str) -> Vec<String> {
     let (mut known, mut server) = (BTreeMap::new(), BTreeMap::new());
     let limits = constants(LIMITS, &mut known);
@@ -135,7 +135,7 @@ fn a_file_has_a_mebibyte_of_text() {
             &json!({"command": "create", "path": path, "file_text": text}).to_string(),
         )
     };
-    // What is escaped in JSON counts as what it is.
+    // A JSON escape counts as the character that it stands for.
     for (name, text) in [
         ("plain", "a".repeat(1 << 20)),
         ("lines", "abc\n".repeat(1 << 18)),
@@ -145,7 +145,7 @@ fn a_file_has_a_mebibyte_of_text() {
         assert_eq!((created.status, &created.json()["is_error"]), (200, &json!(false)), "{name}");
     }
     let refused = create("larger", &"a".repeat((1 << 20) + 1));
-    // The model is told, which can write less.
+    // The model is told to write less.
     assert_eq!((refused.status, &refused.json()["is_error"]), (200, &json!(true)));
     assert!(refused.body.contains("1048577"), "{refused:?}");
 }

@@ -30,7 +30,7 @@ fn hash(value: &Value) -> Hash {
     Hash::from_hex(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
-/// L6: a receipt stands on its own, with nothing but the key.
+/// A receipt can be verified with nothing but the key.
 #[test]
 fn a_receipt_proves_an_event_and_a_later_checkpoint_extends_an_earlier_one() {
     let data = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ fn a_receipt_proves_an_event_and_a_later_checkpoint_extends_an_earlier_one() {
     verify_inclusion(&leaf(&hash(&receipt["hash"])), 7, checkpoint.size, &proof, &checkpoint.root).unwrap();
 }
 
-/// L3: reads, a restart and a check do not care how many segments there are, or which are compressed.
+/// Reads, a restart and a verification do not depend on how many segments there are or which are compressed.
 #[test]
 fn the_log_goes_on_through_segments() {
     let data = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn the_log_goes_on_through_segments() {
         let rotated = ask(&engine, "POST", "/rotate", "").json();
         assert_eq!(rotated, json!({"segment": round + 2, "first_seq": 3 * round + 4}));
     }
-    assert_eq!(ask(&engine, "POST", "/rotate", "").json()["segment"], 5, "one without events stays");
+    assert_eq!(ask(&engine, "POST", "/rotate", "").json()["segment"], 5, "a segment without events stays");
     engine.save("in the last one");
     eventually("sealed ones are compressed", || {
         fs::read_dir(data.path().join("log"))
@@ -123,7 +123,7 @@ fn the_log_goes_on_through_segments() {
     assert!(printed.contains("\"segment\": 6"), "nothing to seal: {printed}");
 }
 
-/// L6: what was recorded elsewhere is held against the log, before the first write and while it runs.
+/// The log is verified against an anchor recorded elsewhere, before the first write and while it runs.
 #[test]
 fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     let data = tempfile::tempdir().unwrap();
@@ -142,9 +142,9 @@ fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     let file = data.path().join("anchor.json");
     fs::write(&file, ahead.to_string()).unwrap();
     let engine = Running::spawn_with(data.path(), &["--anchor".as_ref(), file.as_os_str()]);
-    eventually("it says so", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
+    eventually("a fault", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
     assert_eq!(engine.save("x").code(), "LOG_CORRUPT");
-    eventually("reads go on", || engine.get("/v1/search?q=number").status == 200);
+    eventually("reads continue", || engine.get("/v1/search?q=number").status == 200);
     assert_eq!(engine.total("q=number"), 5);
     let accepted = json!({"number": 1, "from_size": 9, "from_root": checkpoint["root"], "to_size": 5,
                           "to_root": checkpoint["root"], "reason": "a test"});
@@ -163,7 +163,7 @@ fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     assert_eq!(engine.save("y").status, 201);
 }
 
-/// The log's own checkpoint knows a tail that somebody dropped.
+/// The log's own checkpoint reveals a dropped tail.
 #[test]
 fn a_tail_dropped_while_the_engine_is_stopped_is_noticed() {
     let data = tempfile::tempdir().unwrap();
@@ -176,12 +176,12 @@ fn a_tail_dropped_while_the_engine_is_stopped_is_noticed() {
     let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     fs::write(segment(data.path()), &whole[..last]).unwrap();
     let engine = Running::spawn(data.path());
-    eventually("it says so", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
+    eventually("a fault", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
     assert_eq!(engine.save("x").code(), "LOG_CORRUPT");
-    eventually("reads go on", || engine.get("/v1/events?after=3").status == 200);
+    eventually("reads continue", || engine.get("/v1/events?after=3").status == 200);
 }
 
-/// Two signatures once: who has the old key learns the new one.
+/// One checkpoint carries two signatures, so that a client with the old key learns the new one.
 #[test]
 fn a_new_key_is_signed_for_by_the_old_one() {
     let data = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_new_key_is_signed_for_by_the_old_one() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// L9, the log's part: the payload is nowhere, and the chain verifies.
+/// The payload is in no file of the log, and the chain verifies.
 #[test]
 fn what_is_erased_is_gone_and_the_chain_verifies() {
     let data = tempfile::tempdir().unwrap();

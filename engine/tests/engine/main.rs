@@ -1,4 +1,4 @@
-//! The real binary on real ports and real files.
+//! Tests of the real binary, with real ports and files.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod api;

@@ -1,4 +1,5 @@
-//! The Model Context Protocol as bytes on a connection: revisions, headers, who may connect, and what tools answer.
+//! The Model Context Protocol at the level of bytes on a connection: revisions, headers, access, and the answers of
+//! tools.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -48,7 +49,7 @@ fn modern(method: &str, name: Option<&str>) -> String {
     format!("{JSON}mcp-protocol-version: {NEWEST}\r\nmcp-method: {method}\r\n{name}")
 }
 
-/// A call as a client of the newest revision makes it.
+/// Calls a tool like a client of the newest revision.
 pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let params = json!({ "name": tool, "arguments": arguments, "_meta": meta(NEWEST) });
     let answer = post(engine, &modern("tools/call", Some(tool)), &request("tools/call", &params));
@@ -58,11 +59,11 @@ pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     answer.json()["result"].take()
 }
 
-/// Tools whose answers are content alone, as text or as JSON.
+/// Tools whose answers contain only content, as text or as JSON.
 const TEXTS: [&str; 6] =
     ["memory_search", "memory_get", "memory_checkout", "memory_as_of", "memory_timeline", "memory_explain"];
 
-/// What a call that works answers to a program.
+/// The structured answer of a successful call.
 pub(crate) fn done(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let mut arguments = arguments.clone();
     let is_text = TEXTS.contains(&tool);
@@ -128,7 +129,7 @@ fn tools_do_what_rest_does() {
 
     let around = done(&engine, "memory_timeline", &json!({ "id": id, "before": 2 }));
     let around: Vec<&Value> = around["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
-    assert_eq!(around, [&saved["id"], &green["id"]], "also what is true no longer");
+    assert_eq!(around, [&saved["id"], &green["id"]], "also memories that are no longer valid");
     let proof = done(&engine, "memory_proof", &json!({ "seq": 1 }));
     let digest: String = Sha256::digest(proof["envelope"].as_str().unwrap())
         .iter()
@@ -209,7 +210,7 @@ fn a_refusal_is_an_answer_the_model_reads() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "nothing was written");
 }
 
-/// No code: there is no such tool unless somebody asks for it.
+/// No error code: these tools exist only when configured.
 const NO_SUCH_TOOL: &str = "";
 
 #[test]
@@ -255,14 +256,14 @@ fn clients_of_earlier_revisions_are_served() {
         assert_eq!(saved["result"]["isError"], false, "{saved}");
         assert_eq!(saved["result"]["resultType"], Value::Null, "a field of a later revision: {saved}");
     }
-    // A client that asks for what nobody speaks is offered the newest revision that still begins in this way.
+    // A client that requests an unknown revision is offered the newest one that still starts with `initialize`.
     let hello = json!({ "protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let hello = post(&engine, JSON, &request("initialize", &hello)).json();
     assert_eq!(hello["result"]["protocolVersion"], "2025-11-25");
     assert_eq!(engine.total(""), 4);
 }
 
-/// The earliest revisions have lists of messages, and their servers have to take them.
+/// The earliest revisions have batches of messages, which their servers must accept.
 #[test]
 fn a_list_of_messages_is_answered_with_a_list() {
     let data = tempfile::tempdir().unwrap();
@@ -313,7 +314,7 @@ fn headers_have_to_say_what_the_body_says() {
     let refused = post(&engine, &unknown, &list(meta("2030-01-01")));
     check(&refused, 400, UNSUPPORTED_VERSION);
     assert!(refused.json()["error"]["data"]["supported"].as_array().unwrap().contains(&json!(NEWEST)));
-    // A draft that never was a revision.
+    // A draft that never became a revision.
     let old = modern("tools/list", None).replace(NEWEST, "2024-10-07");
     check(&post(&engine, &old, &list(meta("2024-10-07"))), 400, UNSUPPORTED_VERSION);
     let bare = format!("{JSON}mcp-protocol-version: 2030-01-01\r\n");
@@ -357,7 +358,7 @@ fn what_is_no_request_of_the_protocol_is_refused() {
     assert!((400..500).contains(&post(&engine, &headers, "{}").status));
     assert!((400..500).contains(&post(&engine, &headers, "").status));
     let reply = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-    assert_eq!(post(&engine, &headers, reply).status, 400, "nobody was asked");
+    assert_eq!(post(&engine, &headers, reply).status, 400, "no tool was called");
     for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
         let mut client = engine.connect();
         client.raw(format!("{method} /mcp HTTP/1.1\r\nhost: localhost\r\n{JSON}\r\n").as_bytes()).unwrap();
@@ -461,7 +462,7 @@ fn no_word_of_a_call_is_logged() {
     assert!(!engine.said().contains("canary"), "{}", engine.said());
 }
 
-/// They were answered 415, as if their type were wrong.
+/// Guards against a regression: these were answered with 415, as if their content type were wrong.
 #[test]
 fn what_is_no_message_is_a_bad_request() {
     let data = tempfile::tempdir().unwrap();

@@ -1,12 +1,12 @@
-//! Messages over HTTP in the ways clients send them: what could be served is served, and what cannot be read is
-//! answered.
+//! Variants of HTTP messages that clients send: everything that can be served is served, and everything unreadable gets
+//! an answer.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{JSON, PARSE_ERROR, check, post, request};
 use crate::process::Running;
 
-/// Whatever a client says that it accepts, as long as it is one of the two types, and at whichever of the two paths.
+/// Any `Accept` header that permits one of the two types, at either of the two paths.
 #[test]
 fn a_client_that_could_be_served_is_served() {
     let data = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ fn a_client_that_could_be_served_is_served() {
         format!("POST /mcp/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{JSON}\r\n{list}");
     client.raw(head.as_bytes()).unwrap();
     assert_eq!(client.answer().unwrap().status, 200, "with a slash at the end");
-    // Another revision in the header of the first message than in the message itself.
+    // The header of the first message names another revision than the message itself.
     let hello = json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let headers = format!("{JSON}mcp-protocol-version: 2025-11-25\r\n");
     let hello = post(&engine, &headers, &request("initialize", &hello));

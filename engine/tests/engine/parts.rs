@@ -1,11 +1,11 @@
-//! Answers of tools within what clients bear: in parts, once, and whole.
+//! Answers of tools stay within what clients accept: split into parts, each sent once, and complete together.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{call, done};
 use crate::process::{Running, eventually};
 
-/// What an answer may have, bytes.
+/// Maximum size of an answer, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
 fn size(result: &Value) -> usize {
@@ -29,7 +29,7 @@ fn a_long_memory_comes_in_parts_and_once() {
                 arguments["format"] = json!(format);
                 let result = call(&engine, tool, &arguments);
                 assert!(result["isError"] == false && size(&result) <= ANSWER_MAX, "{} bytes", size(&result));
-                assert_eq!(result["structuredContent"], Value::Null, "the text stands once");
+                assert_eq!(result["structuredContent"], Value::Null, "the text occurs once");
                 let text = result["content"][0]["text"].as_str().unwrap();
                 parts += 1;
                 let next = if format == "json" {
@@ -55,7 +55,7 @@ fn a_long_memory_comes_in_parts_and_once() {
     }
     let behind = call(&engine, "memory_get", &json!({ "id": saved["id"], "offset": 10_000_000 }));
     assert_eq!(behind["structuredContent"]["error"]["code"], "INVALID_ARGUMENT", "{behind}");
-    // A short one is whole, and says nothing of parts.
+    // A short answer is complete and does not mention parts.
     let short = done(&engine, "memory_save", &json!({ "content": "short" }));
     let read = call(&engine, "memory_get", &json!({ "id": short["id"] }));
     let text = read["content"][0]["text"].as_str().unwrap();
@@ -99,7 +99,7 @@ fn no_answer_of_a_tool_is_larger_than_a_client_bears() {
         offset = page["next_offset"].as_u64();
     }
     assert_eq!(found, 200, "page by page");
-    // The rest of a ranking is as far away as that of a search.
+    // The rest of a ranking is reached with an offset, as in a search.
     let ranks = done(&engine, "memory_explain", &json!({ "query": "kettle", "limit": 1000 }));
     let next = ranks["next_offset"].as_u64().unwrap();
     let more = done(&engine, "memory_explain", &json!({ "query": "kettle", "offset": next, "limit": 1 }));

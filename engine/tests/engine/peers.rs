@@ -1,4 +1,4 @@
-//! Programs of others that speak with the engine. `make setup` installs them.
+//! Third-party programs that talk to the engine. `make setup` installs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::mcp::{JSON, post};
 use crate::process::{Running, eventually};
 
-/// A program below the folder where setup puts what tests need.
+/// A program below the folder where `make setup` installs the test tools.
 pub(crate) fn tool(path: &str) -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
@@ -29,7 +29,7 @@ fn check(output: &Output) -> String {
     said
 }
 
-/// The client that the protocol's own project publishes for Python, in every revision it speaks.
+/// The official Python client of the protocol, in every revision that it supports.
 #[test]
 fn the_python_client_uses_every_tool_over_both_transports() {
     let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -43,11 +43,12 @@ fn the_python_client_uses_every_tool_over_both_transports() {
     run(&["stdio", binary, "--data", own.path().to_str().unwrap()]);
     run(&["stdio", binary, "--url", &url]);
     let said = run(&["http", &format!("{url}/mcp")]);
-    assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to begin: {said}");
+    assert!(said.contains("2026-07-28") && said.contains("2025-11-25"), "both ways to initialise: {said}");
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 20, "five writes, twice over each transport");
 }
 
-/// The same client with the tools of the MCP server `memory`, over both transports: shapes and texts are that server's.
+/// The same client with the tools of the MCP server `memory`, over both transports: shapes and texts equal that
+/// server's.
 #[test]
 fn clients_of_server_memory_find_what_they_call() {
     let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -64,12 +65,12 @@ fn clients_of_server_memory_find_what_they_call() {
     run(&["stdio", binary, "--url", &format!("http://{}", engine.api)]);
     run(&["http", &format!("http://{}/mcp", engine.api)]);
     let found = |project: &str| engine.get(&format!("/v1/graph?project={project}")).json()["entities"].take();
-    assert_eq!(found("known").as_array().unwrap().len(), 1, "what the script leaves");
+    assert_eq!(found("known").as_array().unwrap().len(), 1, "the entity that the script leaves");
     assert_eq!(found("default"), serde_json::json!([]), "one project's graph");
 }
 
-/// Schemas are plain JSON Schema: strict readers compile all of them, and one that knows every word of the standard
-/// finds no other.
+/// Schemas are plain JSON Schema: strict parsers compile all of them, and a parser that knows every keyword of the
+/// standard finds no unknown one.
 #[test]
 fn every_schema_is_one_to_a_strict_reader() {
     let data = tempfile::tempdir().unwrap();
@@ -100,9 +101,9 @@ fn every_schema_is_one_to_a_strict_reader() {
     }
 }
 
-/// Scenarios of the protocol's conformance suite that a server of tools can be put to, in the revision they run at. The
-/// others ask for prompts, resources, completion, logging, sampling or elicitation, which the engine does not claim to
-/// have, or call tools by the names they have in the suite's own server; docs/guide/mcp.md lists them.
+/// Scenarios of the protocol's conformance suite that apply to a server of tools, with the revision they run at. The
+/// others request prompts, resources, completion, logging, sampling or elicitation, which the engine does not declare,
+/// or call tools by the names in the suite's own server; docs/guide/mcp.md lists them.
 const CONFORMANCE: [(&str, &[&str]); 2] = [
     ("2025-11-25", &["server-initialize", "ping", "tools-list", "dns-rebinding-protection"]),
     (
@@ -118,7 +119,7 @@ const CONFORMANCE: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Checks within these scenarios that do not apply, and why the suite finds them failing.
+/// Checks within these scenarios that do not apply, and why they fail in the suite.
 const NOT_APPLICABLE: [(&str, &str); 7] = [
     ("sep-2575-server-rejects-undeclared-capability", "server does not list the diagnostic tool"),
     ("sep-2575-missing-capability-http-400", "server does not list the diagnostic tool"),
@@ -129,7 +130,7 @@ const NOT_APPLICABLE: [(&str, &str); 7] = [
     ("sep-2549-resources-templates-list-caching-hints", "-32601"),
 ];
 
-/// Checks of a scenario: how each went, its name, and what was wrong.
+/// Checks of a scenario: result, name and error.
 fn checks(said: &str) -> Vec<(String, String, String)> {
     let start = said.find("[\n").expect("a list of checks");
     let list = serde_json::Deserializer::from_str(&said[start..]).into_iter::<Vec<Value>>().next();
@@ -148,7 +149,7 @@ fn the_conformance_suite_finds_nothing() {
     let (mut passed, mut excused) = (0, 0);
     for (revision, scenarios) in CONFORMANCE {
         for scenario in scenarios {
-            // A file and not a pipe: the suite ends itself before a pipe has taken everything.
+            // A file, not a pipe: the suite exits before it has written everything to a pipe.
             let said = data.path().join("said");
             let status = Command::new(&node)
                 .arg(&suite)
@@ -174,7 +175,7 @@ fn the_conformance_suite_finds_nothing() {
                 match status.as_str() {
                     "SUCCESS" => passed += 1,
                     "FAILURE" if excuse => excused += 1,
-                    // What the server says that it does not have.
+                    // Features that the server declares not to have.
                     "SKIPPED" | "INFO" => {}
                     _ => panic!("{scenario} {revision}: {status} {id}: {message}"),
                 }
@@ -183,5 +184,5 @@ fn the_conformance_suite_finds_nothing() {
         }
     }
     println!("{passed} checks passed, {excused} do not apply");
-    assert_eq!(excused, NOT_APPLICABLE.len(), "an exception that is needed no longer");
+    assert_eq!(excused, NOT_APPLICABLE.len(), "an exception that is no longer needed");
 }

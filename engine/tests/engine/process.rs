@@ -1,4 +1,4 @@
-//! Starts the binary, talks HTTP to it, stops it one way or another.
+//! Starts the binary, sends HTTP requests to it, and stops it in different ways.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any operation here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running engine. Killed when dropped.
@@ -84,7 +84,7 @@ impl Running {
             .expect("it serves");
         let said = Arc::new(Mutex::new(String::new()));
         let heard = Arc::clone(&said);
-        // Read on, or the pipe fills up and the engine waits for us.
+        // Keep reading: otherwise the pipe fills up and blocks the engine.
         thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &line.unwrap_or_default()));
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
         Running { child, said, api: address("listen"), admin: address("admin_listen") }
@@ -97,7 +97,7 @@ impl Running {
         running
     }
 
-    /// What it has written to its log so far.
+    /// The log output so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
@@ -171,7 +171,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits for a condition, within bounds.
+/// Waits for a condition, with a limit.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
@@ -180,7 +180,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// One connection, kept open.
+/// One keep-alive connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -191,7 +191,7 @@ impl Client {
         Ok(Client(BufReader::new(stream)))
     }
 
-    /// From another address of this machine, as if from another machine.
+    /// Connects from another loopback address, as if from another machine.
     pub(crate) fn connect_from(local: [u8; 4], address: SocketAddr) -> io::Result<Client> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let stream = runtime.block_on(async {
@@ -205,14 +205,14 @@ impl Client {
         Ok(Client(BufReader::new(stream)))
     }
 
-    /// What came until the connection was closed.
+    /// Everything received until the connection was closed.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest)?;
         Ok(rest)
     }
 
-    /// `headers` are whole lines, each ended by CRLF.
+    /// `headers` are complete lines, each ended by CRLF.
     pub(crate) fn request(
         &mut self,
         method: &str,

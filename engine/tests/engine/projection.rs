@@ -1,4 +1,4 @@
-//! The projection is disposable: whatever happens to it, the log brings it back.
+//! The projection is disposable: after any damage it is rebuilt from the log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Running, binary, eventually};
 
-/// The database that answers.
+/// The active database.
 fn database(data: &Path) -> PathBuf {
     let mut all: Vec<PathBuf> =
         fs::read_dir(data.join("projection")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -16,7 +16,7 @@ fn database(data: &Path) -> PathBuf {
     all.remove(0)
 }
 
-/// Saves some memories, stops, does something to the projection, starts, and finds them all.
+/// Saves some memories, stops, damages the projection, starts, and finds all memories.
 fn check_survives(harm: impl FnOnce(&Path)) {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
@@ -35,7 +35,8 @@ fn check_survives(harm: impl FnOnce(&Path)) {
 
 fn execute(data: &Path, sql: &str) {
     let connection = rusqlite::Connection::open(database(data)).unwrap();
-    // The view behind the index asks the engine's own function. Of the words of these memories one has another stem.
+    // The view behind the index calls the engine's own SQL function. One of the words in these memories has a different
+    // stem.
     let flags = rusqlite::functions::FunctionFlags::SQLITE_UTF8;
     let terms = |call: &rusqlite::functions::Context<'_>| {
         Ok(call.get::<Option<String>>(0)?.map(|text| text.replace("memory", "memori")))
@@ -132,7 +133,7 @@ fn of_the_first_version() {
     });
 }
 
-/// Saves some memories, does something to the projection while it serves, and waits until it was noticed and healed.
+/// Saves some memories, damages the projection while it serves, and waits until the damage was detected and repaired.
 fn check_heals(reason: &str, harm: impl FnOnce(&Path)) {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
@@ -141,12 +142,12 @@ fn check_heals(reason: &str, harm: impl FnOnce(&Path)) {
     }
     harm(data.path());
     let line = format!("memory_projection_rebuilds_total{{reason=\"{reason}\",engine=\"\"}} 1");
-    eventually("the damage is noticed", || engine.admin("/metrics").body.contains(&line));
+    eventually("the damage is detected", || engine.admin("/metrics").body.contains(&line));
     eventually("all memories are found again", || {
         let answer = engine.get("/v1/search?q=number");
         answer.status == 200 && answer.json()["total"] == 200
     });
-    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    eventually("the check succeeds", || engine.health()["projection"]["checked_at"].is_string());
     assert_eq!(engine.save("one more").json()["seq"], 201);
     assert_eq!(engine.total("q=one+more"), 1);
     assert!(engine.terminate().success());
@@ -193,14 +194,14 @@ fn the_full_text_index_dropped_while_in_use() {
 #[test]
 fn cut_while_in_use() {
     check_heals("missing", |data| {
-        // The glance before has seen how long it was.
+        // The previous check recorded the file's length.
         execute(data, "PRAGMA wal_checkpoint(TRUNCATE)");
         std::thread::sleep(std::time::Duration::from_millis(2500));
         fs::OpenOptions::new().write(true).open(database(data)).unwrap().set_len(8192).unwrap();
     });
 }
 
-/// Garbage is noticed by a read, or else by the look that follows a start.
+/// Garbage is detected by a read, or otherwise by the check that follows a start.
 #[test]
 fn garbled_while_in_use() {
     check_heals("damaged", |data| {
@@ -211,7 +212,7 @@ fn garbled_while_in_use() {
     });
 }
 
-/// What was edited while the engine stood still looks whole to a start; the look that follows finds it.
+/// An edit made while the engine was stopped is not visible at a start; the check that follows finds it.
 #[test]
 fn a_row_edited_before_the_start() {
     let data = tempfile::tempdir().unwrap();
@@ -227,7 +228,8 @@ fn a_row_edited_before_the_start() {
     assert!(engine.said().contains("its rows have the digest"), "{}", engine.said());
 }
 
-/// The old one answers, writes included, until the new one takes its place; the log knows that they agree.
+/// The old projection serves requests, including writes, until the new one replaces it; the check against the log
+/// finds no mismatch.
 #[test]
 fn rebuilt_while_serving() {
     let data = tempfile::tempdir().unwrap();
@@ -251,21 +253,21 @@ fn rebuilt_while_serving() {
         assert!(saved > 0);
     }
     assert!(!before.exists(), "the old one is removed");
-    eventually("it is found sound", || engine.health()["projection"]["checked_at"].is_string());
+    eventually("the check succeeds", || engine.health()["projection"]["checked_at"].is_string());
     let metrics = engine.admin("/metrics").body;
     assert!(metrics.contains("memory_projection_mismatches_total{engine=\"\"} 0"), "{metrics}");
     assert!(engine.terminate().success());
     database(data.path());
 }
 
-/// The one that answered is compared with what the log gives, row by row, by their digests.
+/// The active projection is compared with what the log yields, row by row, by digest.
 #[test]
 fn a_rebuild_tells_that_the_one_before_was_wrong() {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
     engine.save("the kettle is blue");
     assert!(engine.terminate().success());
-    // With its digest made to fit, so that nothing but the log can tell.
+    // The digest is adjusted as well, so that only the log can reveal the edit.
     execute(data.path(), "UPDATE applied SET digest = zeroblob(32)");
     let rebuilt = binary().arg("rebuild").arg("--data").arg(data.path()).output().unwrap();
     let report: Value = serde_json::from_slice(&rebuilt.stdout).unwrap();
@@ -286,7 +288,7 @@ fn rebuilt_by_hand() {
     });
 }
 
-/// A client that reads the status alone has to see that nothing was saved.
+/// A client that only reads the status must see that nothing was saved.
 #[test]
 fn an_outage_is_no_answer_of_200() {
     let data = tempfile::tempdir().unwrap();
@@ -311,8 +313,8 @@ fn an_outage_is_no_answer_of_200() {
         }
         let statuses: Vec<Value> =
             answer.json()["items"].as_array().unwrap().iter().map(|item| item["status"].clone()).collect();
-        assert_eq!(statuses, ["saved", "refused"], "what is wrong with a document is said of it: {answer:?}");
+        assert_eq!(statuses, ["saved", "refused"], "the error names the document's fault: {answer:?}");
         true
     });
-    assert!(outages > 0, "it was asked before it could answer");
+    assert!(outages > 0, "it was queried before it was ready");
 }

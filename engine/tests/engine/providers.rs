@@ -1,4 +1,4 @@
-//! Models outside: used when they are there, missed and counted when they are not.
+//! External models: used while available; failures are counted and reported.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn start(data: &Path, config: &str) -> Running {
 
 fn embedding(service: &Service, model: &str) -> String {
     let url = format!("http://{}/v1/embeddings", service.address);
-    // Patient: the machine may be busy, and this is not about how fast it is.
+    // Generous timeouts: the machine may be busy, and this test is not about speed.
     format!(
         "embedding: {{provider: http, url: '{url}', model: {model}, batch: 2, timeoutSeconds: 10,
            queryTimeoutMillis: 5000, costPerMillionTokens: 0.5}}\n"
@@ -41,7 +41,7 @@ fn first(found: &Value) -> &str {
     found["items"][0]["snippet"].as_str().unwrap_or_default()
 }
 
-/// The memory that the lane of meaning holds for the best; what all lanes together make of it is up to the weights.
+/// The memory ranked first by the vector lane; the combined order depends on the weights.
 fn nearest(found: &Value) -> &str {
     let items = found["items"].as_array().unwrap();
     let alike = |item: &Value| {
@@ -81,7 +81,7 @@ fn a_service_is_used_missed_and_used_again() {
     let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
     let config = embedding(&service, "small");
     let engine = start(data.path(), &config);
-    assert_eq!(service.heard(), [], "nothing is sent before there is something to send");
+    assert_eq!(service.heard(), [], "no request without texts");
     save_three(&engine);
     wait_for(&engine, "small", 3);
     let found = search(&engine, "plinthoid");
@@ -111,7 +111,7 @@ fn a_service_is_used_missed_and_used_again() {
     wait_for(&engine, "small", 4);
     assert_eq!(nearest(&search(&engine, "plinthoid")), "the quux is in the attic");
     for text in ["in the shed", "in the attic", "in the cellar", "to the garage"] {
-        assert_eq!(service.times("small", text), 1, "{text} was paid for once");
+        assert_eq!(service.times("small", text), 1, "{text} was embedded once");
     }
 }
 
@@ -125,7 +125,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 
     service.hold(Some("larger"));
     let engine = start(data.path(), &embedding(&service, "larger"));
-    // Each asks something else, so that none is answered by what was kept.
+    // Each query is different, so that none is answered from the cache.
     let ask = |n: usize| search(&engine, &format!("plinthoid{n}"));
     let check = |n: usize| {
         let found = ask(n);
@@ -137,13 +137,13 @@ fn another_model_takes_over_without_an_unanswered_search() {
     };
     eventually("the old vectors are there", || engine.admin("/embedding").json()["previous"] == "small");
     (0..20).for_each(check);
-    assert!(service.times("small", "plinthoid") >= 20, "the old model makes the vectors of queries");
+    assert!(service.times("small", "plinthoid") >= 20, "the old model embeds queries");
     service.hold(None);
     let mut n = 20;
     eventually("the new model answers", || {
         let found = ask(n);
         n += 1;
-        // A search that was under way at the moment of the change may have had the vector of the other model.
+        // A search in progress at the moment of the change may have received the vector of the other model.
         let swapped = json!([{"lane": "vector", "reason": "embedding"}]);
         assert!(found["degraded"].is_null() || found["degraded"] == swapped, "{found}");
         assert_eq!(found["items"].as_array().map(Vec::len), Some(3), "{found}");
@@ -160,7 +160,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 fn one_refused_text_stops_no_other() {
     let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
     let engine = start(data.path(), &embedding(&service, "small"));
-    // The word is behind the half of a long text: the shortened one is taken.
+    // The refused word is in the second half of a long text: the shortened text is accepted.
     save(&engine, &format!("the quux is in the attic{}{REFUSED}", " and".repeat(600)));
     save(&engine, REFUSED);
     save(&engine, "the zorbl is in the shed");
@@ -187,8 +187,8 @@ fn what_is_forgotten_has_no_vector() {
             .map(|file| fs::read(file.unwrap().path()).unwrap())
             .any(|bytes| bytes.windows(pattern.len()).any(|window| window == pattern))
     };
-    assert!(holds(&pattern), "or the look finds nothing");
-    assert!(!holds(b"4711"), "texts are not kept");
+    assert!(holds(&pattern), "otherwise the check finds nothing");
+    assert!(!holds(b"4711"), "texts are not stored");
     let mut erase = binary();
     erase.args(["log", "erase", "--event", &secret, "--reason", "a test", "--data"]).arg(data.path());
     assert!(erase.output().unwrap().status.success());

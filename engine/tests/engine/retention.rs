@@ -1,4 +1,4 @@
-//! Retention: a plan first, then exactly that plan.
+//! Retention: first a plan, then exactly that plan.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn plan(engine: &Running, rules: &Value) -> Value {
     answer.json()
 }
 
-/// The request that carries this plan out.
+/// The request that executes this plan.
 fn request(plan: &Value) -> Value {
     json!({"plan_hash": plan["plan_hash"], "rules": plan["rules"], "as_of": plan["as_of"], "applied_seq": plan["applied_seq"]})
 }
@@ -55,7 +55,7 @@ fn exactly_the_plan_is_carried_out() {
     assert_eq!((&again["plan_hash"], again["ids"].as_array().unwrap().len()), (&made["plan_hash"], 2));
     assert_eq!(engine.total(""), 110, "a plan changes nothing");
 
-    // What is saved after the plan is not part of it, and changes nothing in it.
+    // Memories saved after the plan are not part of it and do not change it.
     fill(&engine, "a", 5);
     for (field, other) in [
         ("as_of", json!("2026-01-01T00:00:00Z")),
@@ -130,7 +130,7 @@ fn a_spike_is_refused_until_its_size_is_named() {
     assert_eq!(
         (&nothing["memories"], apply(&engine, &request(&nothing)).status),
         (&json!(0), 201),
-        "a run is on record"
+        "a run is recorded"
     );
 }
 
@@ -149,7 +149,7 @@ fn what_is_only_to_be_ended_stays_as_the_past() {
         (engine.total("project=a"), engine.total("project=a&known_at=100"), engine.total("project=kept")),
         (45, 50, 50)
     );
-    assert_eq!(plan(&engine, &rules)["memories"], 0, "what has ended is not ended again");
+    assert_eq!(plan(&engine, &rules)["memories"], 0, "an ended memory is not ended again");
     let refused = [
         json!({"rules": {}}),
         json!({}),

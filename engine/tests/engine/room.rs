@@ -1,4 +1,5 @@
-//! A project that outgrows the memory for searching is searched with less, says so, and the process does not grow.
+//! A project that exceeds the memory budget for searching is searched with fewer lanes, the answer reports this, and
+//! the process does not grow.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Running, eventually};
 
-/// Words of one memory: enough that a few hundred memories are too many for the least room there can be.
+/// Words of one memory: enough that a few hundred memories exceed the smallest budget that can be configured.
 const WORDS: usize = 1_000;
 
 fn content(n: usize) -> String {
@@ -22,16 +23,16 @@ fn fill(engine: &Running, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// Reasons a search gives for what it went without, by lane, and whether it found what was asked for.
+/// The degraded lanes of a search with their reasons, and whether it found the expected memory.
 fn searched(engine: &Running, n: usize, asked: &mut u32) -> (Vec<(String, String)>, bool) {
-    // Another question each time: an answer that was kept would say what was.
+    // A different query each time, because a cached answer would report an old state.
     *asked += 1;
     let path = format!("/v1/search?project=large&limit=5&q=kettle+number{n}+ask{asked}");
     let answer = engine.get(&path).json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let degraded = answer["degraded"].as_array().cloned().unwrap_or_default();
     let reasons = degraded.iter().map(|one| (text(&one["lane"]), text(&one["reason"]))).collect();
-    // A build without optimisation on a busy machine may need longer for one than a search may take.
+    // An unoptimised build on a busy machine may exceed the time limit of a search.
     let found = answer["items"].as_array().cloned().unwrap_or_default();
     (reasons, found.iter().any(|hit| text(&hit["snippet"]).contains(&format!("number{n} "))))
 }
@@ -45,14 +46,14 @@ fn a_project_that_outgrows_its_room_is_searched_with_less() {
     let engine = Running::spawn_with(&data, &[OsStr::new("--config"), config.as_os_str()]);
     let (mut asked, lane) = (0, |lane: &str| (lane.to_owned(), "memory".to_owned()));
     fill(&engine, 0..200);
-    eventually("all of a small project is held", || searched(&engine, 17, &mut asked) == (vec![], true));
+    eventually("a small project is held completely", || searched(&engine, 17, &mut asked) == (vec![], true));
     fill(&engine, 200..400);
     let words = (vec![lane("vector")], true);
-    eventually("words alone are held", || searched(&engine, 317, &mut asked) == words);
+    eventually("only words are held", || searched(&engine, 317, &mut asked) == words);
     fill(&engine, 400..620);
     let nothing = (vec![lane("vector"), lane("structure")], true);
     eventually("nothing is held", || searched(&engine, 617, &mut asked) == nothing);
-    // Another project has the room.
+    // Another project still has capacity.
     assert_eq!(engine.save("a small note about the teapot").status, 201);
     eventually("a small project is held beside it", || {
         asked += 1;

@@ -1,5 +1,4 @@
-//! A service that makes vectors or ranks, as servers of models do, which a test can take away, hold up and ask what it
-//! was sent.
+//! A fake model server for embeddings and reranking. A test can stop it, delay it, and query what was sent to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Each line has words that mean the same.
+/// The words of each line have the same meaning.
 const MEANINGS: [&[&str]; 3] = [&["zorbl", "florpish"], &["quux", "plinthoid"], &["wibble", "drangle"]];
 
 /// A request with this word in a text is refused.
@@ -20,9 +19,9 @@ pub(crate) const REFUSED: &str = "unspeakable";
 struct State {
     /// Connections are closed without an answer.
     down: AtomicBool,
-    /// Requests of this model wait.
+    /// Requests for this model wait.
     held: Mutex<Option<String>>,
-    /// Model and texts of every request that was answered.
+    /// Model and texts of every answered request.
     heard: Mutex<Vec<(String, Vec<String>)>>,
 }
 
@@ -52,7 +51,7 @@ impl Service {
         self.state.down.store(down, Ordering::SeqCst);
     }
 
-    /// Holds up requests of a model until another one, or none, is named.
+    /// Delays requests for this model; `None`, or another model, releases them.
     pub(crate) fn hold(&self, model: Option<&str>) {
         *self.state.held.lock().unwrap() = model.map(str::to_owned);
     }
@@ -97,11 +96,11 @@ impl Service {
     }
 }
 
-/// How much a text is about each meaning.
+/// The weight of each meaning in a text.
 pub(crate) fn meaning(model: &str, text: &str) -> Vec<f32> {
     let about = |words: &&[&str]| if words.iter().any(|word| text.contains(word)) { 1.0 } else { 0.0625 };
     let mut vector: Vec<f32> = MEANINGS.iter().map(about).collect();
-    // Another model has another dimension.
+    // The dimension differs between models.
     vector.extend(vec![0.03125; model.len()]);
     vector
 }
@@ -112,7 +111,7 @@ fn embedded(model: &str, texts: &[String]) -> Value {
     json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
 }
 
-/// The shortest is the best.
+/// The shortest text ranks first.
 fn ranked(_query: &str, texts: &[String]) -> Value {
     let score = |text: &String| 1.0 / f64::from(u32::try_from(text.len()).unwrap());
     let results: Vec<Value> = texts

@@ -1,10 +1,10 @@
-//! What one project holds changes nothing in what another is answered, and items are found as memories are.
+//! The contents of one project do not change the answers in another, and items are ranked like memories.
 
 use serde_json::{Value, json};
 
 use crate::process::Running;
 
-/// A conversation and questions, with what was computed of them elsewhere.
+/// A conversation and questions, with expected values computed by another program.
 const LABELLED: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
 
 const QUESTIONS: [&str; 5] = [
@@ -45,7 +45,7 @@ fn fill(engine: &Running, project: &str) {
     assert_eq!(engine.post("/v1/memories", "", &about.to_string()).status, 201);
 }
 
-/// Takes out what says where in the log something stands, wherever it is.
+/// Removes every field that depends on the position in the log.
 fn without_places(answer: &mut Value) {
     match answer {
         Value::Object(fields) => {
@@ -62,7 +62,7 @@ fn without_places(answer: &mut Value) {
     }
 }
 
-/// Every answer with scores that there is.
+/// Every kind of answer with scores.
 fn answers(engine: &Running, project: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for question in QUESTIONS {
@@ -87,7 +87,7 @@ fn answers(engine: &Running, project: &str) -> Vec<Value> {
     all
 }
 
-/// A thousand memories and some hundred items with the same words, told another way.
+/// A thousand memories and a few hundred items with the same words in another distribution.
 fn crowd(engine: &Running) {
     for batch in 0..10 {
         let memory = |n: usize| {
@@ -116,17 +116,17 @@ fn another_project_changes_no_score() {
     fill(&engine, "mine");
     let before = answers(&engine, "mine");
     crowd(&engine);
-    assert_eq!(answers(&engine, "mine"), before, "what comes after");
+    assert_eq!(answers(&engine, "mine"), before, "later contents");
     let other = Running::start(among.path());
     crowd(&other);
     fill(&other, "mine");
-    assert_eq!(answers(&other, "mine"), before, "what was there before");
-    // That a difference would show:
+    assert_eq!(answers(&other, "mine"), before, "earlier contents");
+    // Proves that a difference would be detected.
     put(&other, &json!({"project": "mine", "namespace": ["n"], "key": "more", "value": "one kettle more"}));
     assert_ne!(answers(&other, "mine"), before);
 }
 
-/// Without room for catalogs the words alone rank: those of the project.
+/// Without a budget for catalogs, the lexical lane alone ranks, with the statistics of the project.
 #[test]
 fn another_project_changes_no_score_where_memory_is_short() {
     let data = tempfile::tempdir().unwrap();
@@ -158,15 +158,14 @@ fn another_project_changes_no_score_where_memory_is_short() {
         all.iter_mut().for_each(without_places);
         all
     };
-    // Catalogs follow the log, and say a moment later than it that there is no room.
-    crate::process::eventually("no room for all of it", || asked()[0]["degraded"] != Value::Null);
+    // Catalogs follow the log with a delay, and so does the report that there is no budget.
+    crate::process::eventually("no capacity for all of it", || asked()[0]["degraded"] != Value::Null);
     let before = asked();
     crowd(&engine);
     assert_eq!(asked(), before);
 }
 
-/// The same turns as memories and as items, asked the same: the same are found, in the same order, with the same
-/// scores.
+/// The same turns as memories and as items, with the same queries: the same results, order and scores.
 #[test]
 fn items_are_found_as_memories_are() {
     let data = tempfile::tempdir().unwrap();
@@ -211,7 +210,7 @@ fn items_are_found_as_memories_are() {
     assert!(compared > 40, "{compared}");
 }
 
-/// A query as a URL has it.
+/// A query, URL-encoded.
 fn form(query: &str) -> String {
     query
         .bytes()
@@ -263,7 +262,7 @@ fn a_search_for_items_is_narrowed_and_sees_what_is_there_now() {
     assert_eq!(ask(&[], json!({})).len(), 3);
     assert_eq!(ask(&["users"], json!({"n": {"$gt": 1}})).len(), 1);
     assert_eq!(ask(&["users"], json!({"n": 3})), Vec::<String>::new());
-    // A new version, a deletion, the end of its time.
+    // A new version, a deletion, and an expiry.
     item(&["users", "ana"], "food", json!({"text": "Her favourite dish is sushi", "n": 1}));
     let first = |query: &str| found(&json!({"query": query, "namespace_prefix": ["users", "ana"]}));
     assert_eq!(first("sushi"), ["food"]);
@@ -305,10 +304,10 @@ fn a_read_gives_an_item_its_time_again() {
         (until("k"), engine.get("/v1/items?namespace=n&key=k").json()["updated_at"].clone());
     let pause = || std::thread::sleep(std::time::Duration::from_millis(1_600));
     assert_eq!(engine.get("/store/items?namespace=n&key=k").status, 200);
-    assert_eq!(until("k"), first, "it has nearly all of its time");
+    assert_eq!(until("k"), first, "nearly all of its lifetime is left");
     pause();
     assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=false").status, 200);
-    assert_eq!(until("k"), first, "nobody asked for more");
+    assert_eq!(until("k"), first, "no more was requested");
     assert_eq!(engine.get("/store/items?namespace=n&key=k").json()["value"], json!({"a": "kettle"}));
     let second = until("k");
     assert!(second > first, "{second} {first}");
@@ -319,7 +318,7 @@ fn a_read_gives_an_item_its_time_again() {
     let third = until("k");
     assert!(third > second, "{third} {second}");
     let after = engine.get("/v1/items?namespace=n&key=k").json();
-    assert_eq!((&after["version"], &after["updated_at"]), (&json!(1), &updated), "a read is no change");
+    assert_eq!((&after["version"], &after["updated_at"]), (&json!(1), &updated), "a read changes nothing");
     assert_eq!(until("dated"), "2999-01-01T00:00:00Z", "a date is a date");
     assert_eq!(engine.get("/store/items?namespace=n&key=k&refresh_ttl=maybe").status, 400);
 }

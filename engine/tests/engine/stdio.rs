@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::mcp::{INVALID_PARAMS, NEWEST, meta};
 use crate::process::{Running, binary};
 
-/// What a server on standard input and output says to these lines.
+/// The output of a stdio server for these lines.
 fn stdio(arguments: &[&str], lines: &[Value]) -> (Vec<Value>, String, Option<i32>) {
     let mut child = binary();
     let mut child = child.arg("mcp").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -16,13 +16,14 @@ fn stdio(arguments: &[&str], lines: &[Value]) -> (Vec<Value>, String, Option<i32
     let mut child = child.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     for line in lines {
-        // One that does not start reads nothing.
+        // A server that does not start reads nothing.
         let _gone = writeln!(input, "{line}");
     }
     drop(input);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let replies = said.lines().map(|line| serde_json::from_str(line).expect("only the protocol")).collect();
+    let replies =
+        said.lines().map(|line| serde_json::from_str(line).expect("only protocol messages")).collect();
     (replies, String::from_utf8(output.stderr).unwrap(), output.status.code())
 }
 
@@ -58,7 +59,7 @@ fn a_server_on_stdio_has_an_engine_of_its_own() {
     let (replies, said, code) = stdio(&["--data", directory], &[modern]);
     let found = replies[0]["result"]["content"][0]["text"].as_str().unwrap();
     assert!(code == Some(0) && found.contains("\"total\":1"), "{replies:?} {said}");
-    assert_eq!(stdio(&["--data", directory], &[]).2, Some(0), "nobody said anything");
+    assert_eq!(stdio(&["--data", directory], &[]).2, Some(0), "no output");
     let engine = Running::start(data.path());
     assert_eq!(engine.total("q=stdio"), 1);
     let (replies, said, code) = stdio(&["--data", directory], &conversation());
@@ -117,7 +118,7 @@ fn the_tools_of_server_memory_are_asked_for() {
     }
 }
 
-/// A key twice is refused before anybody has to choose.
+/// A duplicate key is refused, so that no reader has to choose between the values.
 #[test]
 fn a_line_with_two_meanings_is_refused() {
     let data = tempfile::tempdir().unwrap();
@@ -139,7 +140,7 @@ fn a_line_with_two_meanings_is_refused() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "{doubled}");
 }
 
-/// Whoever sent it waits for an answer with the id of the request, whatever it is that cannot be read.
+/// The client waits for an answer with the id of its request, whatever part of the request is unreadable.
 #[test]
 fn a_refused_line_is_answered_to_who_asked() {
     let data = tempfile::tempdir().unwrap();
@@ -163,7 +164,7 @@ fn a_refused_line_is_answered_to_who_asked() {
         long.as_bytes(),
     ];
     for (id, content) in (100..).zip(contents) {
-        // The id stands at the end, as Python's client writes it.
+        // The id comes last, as in messages of the Python client.
         let begins = br#"{"method":"tools/call","params":{"name":"memory_save","arguments":{"content":"#;
         let ends = format!("}}}},\"jsonrpc\":\"2.0\",\"id\":{id}}}\n");
         input.write_all(&[begins, content, ends.as_bytes()].concat()).unwrap();

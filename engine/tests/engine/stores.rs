@@ -1,4 +1,4 @@
-//! Stores of other products into an engine: once each, through the policy, with a report on what was kept, changed and
+//! Import of other products' stores: each record once, through the policy, with a report of what was kept, changed and
 //! refused.
 
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::import::{events, import};
 use crate::process::{Running, segment};
 
-/// A key of the form that the vendor gives out; the policy refuses it.
+/// A key in the vendor's format; the policy refuses it.
 const SECRET: &str = concat!("AK", "IA", "Q3EGR7WLPX5TZB2M");
 
 fn into(product: &str, from: &Path, data: &Path, more: &[&str]) -> (i32, Value) {
@@ -18,7 +18,7 @@ fn into(product: &str, from: &Path, data: &Path, more: &[&str]) -> (i32, Value) 
     import(&[&[product, "--from", from, "--data", data], more].concat())
 }
 
-/// Nothing of it is in the log.
+/// Whether the log does not contain this text.
 fn is_absent(data: &Path, words: &str) -> bool {
     !String::from_utf8_lossy(&fs::read(segment(data)).unwrap()).contains(words)
 }
@@ -68,7 +68,7 @@ fn a_graph_of_server_memory_is_imported_once() {
     );
     assert_eq!(again["target"], report["target"], "the second run wrote nothing");
 
-    // The product writes an entity's line anew when something is added to it.
+    // The product rewrites an entity's line when something is added to it.
     lines[0] = json!({"type": "entity", "name": "Ann", "entityType": "person", "observations": ["likes tea", "likes cake"]}).to_string();
     fs::write(&file, format!("{}\n{}\n", lines[0], lines[3])).unwrap();
     let (code, grown) = into("server-memory", store.path(), data.path(), &[]);
@@ -135,7 +135,7 @@ fn memories_of_mem0_are_imported_with_their_history() {
 
     let (code, report) = into("mem0", store.path(), data.path(), &["--project", "ann"]);
     assert_eq!(code, 1, "{report:#}");
-    // The files in the order of their names: what the export says of a memory comes before its history.
+    // The files are in the order of their names: the export's record of a memory comes before its history.
     let [all, history] = [&report["files"][0], &report["files"][1]];
     assert_eq!(
         (&all["imported"], &all["left_out"]),
@@ -156,7 +156,7 @@ fn memories_of_mem0_are_imported_with_their_history() {
     let engine = Running::start(data.path());
     let found = |query: &str| engine.total(&format!("project=ann&{query}"));
     assert_eq!((found("q=Oslo"), found("q=Rome"), found("q=tea"), found("q=dog")), (1, 0, 0, 1));
-    assert_eq!(found("q=Rome&as_of=2025-03-15T00:00:00Z"), 1, "what was true then");
+    assert_eq!(found("q=Rome&as_of=2025-03-15T00:00:00Z"), 1, "valid at that time");
     assert_eq!(found("q=tea&as_of=2025-04-15T00:00:00Z"), 1);
     assert_eq!(found("q=dog&session=r1"), 1);
 }
@@ -190,7 +190,7 @@ fn notes_of_basic_memory_are_imported_from_files_and_from_its_database() {
     );
     let (_, again) = into("basic-memory", &notes, data.path(), &[]);
     assert_eq!((&again["totals"]["imported"], &again["target"]), (&json!(0), &report["target"]), "{again:#}");
-    // The same notes as the database has them.
+    // The same notes as stored in the database.
     let path = store.path().join("memory.db");
     let database = Connection::open(&path).unwrap();
     database

@@ -1,4 +1,4 @@
-//! Memories by their tags, over every protocol.
+//! Memories by tag, over every protocol.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn engine(data: &std::path::Path) -> Running {
     engine
 }
 
-/// The first and last word of what is shown of each, in alphabetical order.
+/// The last word of the text shown for each, in alphabetical order.
 fn said(items: &Value, field: &str) -> Vec<String> {
     let mut said: Vec<String> = items
         .as_array()
@@ -31,7 +31,7 @@ fn said(items: &Value, field: &str) -> Vec<String> {
     said
 }
 
-/// Lists of tags, any and all, and what they leave.
+/// Values of `any` and `all`, and the memories that they select.
 fn cases() -> Vec<(Vec<&'static str>, Vec<&'static str>, Vec<&'static str>)> {
     vec![
         (vec![], vec![], vec!["blue", "cheap", "litres", "red"]),

@@ -1,11 +1,11 @@
-//! Tools of the Model Context Protocol: what they answer programs, and what they tell a model.
+//! MCP tools: the structured answer for programs, and the text for a model.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{call, done};
 use crate::process::Running;
 
-/// What a call says to a model.
+/// The text that a call returns to a model, and the structured answer.
 fn told(engine: &Running, tool: &str, arguments: &Value) -> (String, Value) {
     let mut result = call(engine, tool, arguments);
     let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();

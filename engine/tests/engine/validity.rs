@@ -1,4 +1,4 @@
-//! What was true when, and what was known when.
+//! Valid time and knowledge time of memories.
 
 use serde_json::{Value, json};
 
@@ -83,13 +83,13 @@ fn an_end_that_makes_no_sense_is_refused_with_what_to_do() {
     for (target, body, status, code) in refused {
         let answer = end(&engine, target, "", &body);
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
-        assert!(!answer.json()["error"]["hint"].as_str().unwrap().is_empty(), "what to do: {answer:?}");
+        assert!(!answer.json()["error"]["hint"].as_str().unwrap().is_empty(), "the remedy: {answer:?}");
     }
     let reserved = r#"{"events":[{"type":"memory.invalidated","payload":{}}]}"#;
     assert_eq!(engine.post("/v1/events", "", reserved).status, 400);
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 2, "nothing was written");
 
-    // An end ahead is an end; it can be made earlier and never later.
+    // An end in the future counts as an end; it can be moved earlier but never later.
     assert_eq!(end(&engine, &id, "", &json!({"valid_until": "2999-01-01T00:00:00Z"})).status, 201);
     assert_eq!(engine.get(&format!("/v1/memories/{id}")).json()["validity"]["until"], "2999-01-01T00:00:00Z");
     assert_eq!(end(&engine, &id, "", &json!({"valid_until": "2026-06-01T00:00:00Z"})).status, 201);
@@ -101,7 +101,7 @@ fn an_end_that_makes_no_sense_is_refused_with_what_to_do() {
     assert_eq!(end(&engine, &other, "", &json!({})).status, 201);
     assert_eq!(end(&engine, &other, "", &json!({})).status, 409);
     assert_eq!(engine.total(""), 0);
-    assert_eq!(engine.total("known_at=2"), 2, "nothing is ever gone");
+    assert_eq!(engine.total("known_at=2"), 2, "nothing is ever lost");
     for bad in ["as_of=yesterday", "as_of=5", "known_at=-1", "known_at=then", "known_at=", "min_seq=x"] {
         assert_eq!(engine.get(&format!("/v1/search?{bad}")).status, 400, "{bad}");
         assert_eq!(engine.get(&format!("/v1/memories/{id}?{bad}")).status, 400, "{bad}");
@@ -123,7 +123,7 @@ fn an_end_is_recorded_once_under_one_key() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 2);
 }
 
-/// Whoever has the answer to a write reads what was written, from any connection.
+/// A client that has the answer to a write can read the result from any connection.
 #[test]
 fn reads_see_writes() {
     let data = tempfile::tempdir().unwrap();
@@ -152,7 +152,7 @@ fn reads_see_writes() {
     assert_eq!(engine.get("/v1/search?min_seq=0").json()["applied_seq"], 200);
 }
 
-/// The usual "for ever" was refused as no time.
+/// Guards against a regression: the usual value for "for ever" was refused as an invalid time.
 #[test]
 fn the_end_of_the_calendar_is_a_time() {
     let data = tempfile::tempdir().unwrap();

@@ -126,7 +126,7 @@ fn a_timeline_is_around_its_anchor() {
     assert_eq!(engine.get(&format!("/v1/timeline?anchor={}", "0".repeat(32))).code(), "ENTRY_NOT_FOUND");
 }
 
-/// A byte order mark, the ends of lines, blanks at them and how characters are composed are no other text.
+/// A byte order mark, line endings, trailing blanks and the composition of characters do not make a different text.
 #[test]
 fn a_document_that_looks_the_same_is_unchanged() {
     let data = tempfile::tempdir().unwrap();
@@ -201,9 +201,9 @@ fn a_document_is_saved_once_and_a_new_version_replaces_it() {
         (&json!("updated"), Some(pieces.len() as u64))
     );
     assert_eq!((engine.total("q=blue&project=kitchen"), engine.total("q=red&project=kitchen")), (0, 1));
-    assert_eq!(engine.total(&format!("q=blue&known_at={}", pieces.len())), 1, "the past stays");
+    assert_eq!(engine.total(&format!("q=blue&known_at={}", pieces.len())), 1, "history is kept");
     let back = ingest(&engine, json!([{"source": "kettle.md", "content": text("blue")}]));
-    assert_eq!(back[0]["status"], "updated", "a version that comes back is saved again");
+    assert_eq!(back[0]["status"], "updated", "a reverted version is saved again");
     let other =
         post(&engine, "/v1/documents", &json!({"documents": [{"source": "cup.md", "content": "a cup"}]}))
             .json();
@@ -212,7 +212,7 @@ fn a_document_is_saved_once_and_a_new_version_replaces_it() {
     let gone = post(&engine, "/v1/forget", &json!({"source": "kettle.md", "reason": "a test"})).json();
     assert_eq!((gone["memories"].as_u64(), &gone["complete"]), (Some(3 * pieces.len() as u64), &json!(true)));
     let anew = ingest(&engine, json!([{"source": "kettle.md", "content": text("blue")}]));
-    assert_eq!(anew[0]["status"], "saved", "what was forgotten may be said again");
+    assert_eq!(anew[0]["status"], "saved", "a forgotten text may be saved again");
     assert_eq!(engine.total("q=blue&project=kitchen"), 1);
     assert_eq!(post(&engine, "/v1/documents", &json!({"documents": []})).status, 400);
     let unnamed = json!({"documents": [{"source": "a.md", "content": "a cup"}], "project": " "});

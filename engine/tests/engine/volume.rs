@@ -1,4 +1,4 @@
-//! A volume that is really full: a small tmpfs, for which one has to be root.
+//! A volume that is really full: a small tmpfs, which needs root.
 
 use std::fs;
 use std::io::Write;
@@ -49,7 +49,7 @@ fn check_full(engine: &Running, acknowledged: usize) {
     assert_eq!(health["storage"]["writable"], false);
     assert_eq!(health["storage"]["reason"], "volume_full");
     assert_eq!(engine.admin("/readyz").status, 200);
-    assert_eq!(engine.total("q=filler"), acknowledged as u64, "reads go on");
+    assert_eq!(engine.total("q=filler"), acknowledged as u64, "reads continue");
 }
 
 fn large() -> String {
@@ -58,9 +58,9 @@ fn large() -> String {
 
 fn check_heals(engine: &Running) {
     let grown = Instant::now();
-    eventually("writes work again", || engine.save("room again").status == 201);
+    eventually("writes work again", || engine.save("capacity again").status == 201);
     assert!(grown.elapsed() < Duration::from_secs(5));
-    eventually("it says so", || {
+    eventually("the condition is reported", || {
         engine.health()["status"] == "ok" && engine.health()["projection"]["lag"] == 0
     });
 }
@@ -72,7 +72,7 @@ fn writes_stop_when_it_is_full_and_resume_when_it_has_grown() {
     let mut acknowledged = 0;
     while engine.save(&large()).status == 201 {
         acknowledged += 1;
-        assert!(acknowledged < 1000, "it never fills up");
+        assert!(acknowledged < 1000, "the volume never fills up");
     }
     assert!(acknowledged > 10);
     check_full(&engine, acknowledged);
@@ -85,7 +85,7 @@ fn writes_stop_when_it_is_full_and_resume_when_it_has_grown() {
     assert_eq!(verify(volume.path()).0, Some(0));
 }
 
-/// Somebody else takes the last byte: neither the log nor SQLite can write.
+/// Another file takes the last byte: neither the log nor SQLite can write.
 #[test]
 fn a_volume_somebody_else_filled_keeps_what_was_acknowledged() {
     let Some(volume) = SmallVolume::mounted(8 << 20) else { return };
@@ -107,7 +107,7 @@ fn a_volume_somebody_else_filled_keeps_what_was_acknowledged() {
     check_full(&engine, 1);
     fs::remove_file(&ballast).unwrap();
     check_heals(&engine);
-    // Stopped in order, SQLite leaves no files behind that a start could use again.
+    // After a clean stop, SQLite leaves no files that a start could reuse.
     assert!(engine.terminate().success());
     assert!(fs::write(&ballast, vec![1; 16 << 20]).is_err());
     let engine = Running::start(volume.path());

@@ -1,4 +1,4 @@
-//! Logs that the real package writes now, imported and compared event by event (L7).
+//! Logs written by the real, current package, imported and compared event by event.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::import::{events, import};
 use crate::process::Running;
 
-/// The package with what a log needs of it, installed by `make setup`.
+/// Python with the package and the dependencies it needs for logs, installed by `make setup`.
 fn python() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").expect("a home directory")).join(".cache");
     let cache = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
@@ -19,7 +19,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// What the package reads back from its own logs, by name.
+/// The events that the package reads back from its own logs, by name of the log.
 fn read_back(logs: &Path) -> Vec<(String, Vec<Value>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(logs).unwrap() {
@@ -49,7 +49,7 @@ fn what_the_real_package_wrote_is_all_there() {
 
     let mut compared = 0;
     for (name, theirs) in read_back(logs.path()) {
-        // `switched` begins as `golden` does, and what is one event is imported once: found by its hash.
+        // `switched` begins like `golden`, and an event common to both is imported once: it is found by its hash.
         for their in &theirs {
             let ours: Vec<&Value> =
                 imported.iter().filter(|event| event["payload"]["source"]["hash"] == their["hash"]).collect();
@@ -68,7 +68,7 @@ fn what_the_real_package_wrote_is_all_there() {
     assert_eq!((code, &proof["ok"]), (0, &json!(true)), "{proof:#}");
 }
 
-/// A stored line as the package's reader gives it.
+/// A stored line in the form that the package's reader returns.
 fn normal(record: &Value) -> Value {
     let v1 = record.get("integrity").is_some();
     let field = |v1_name: &str, legacy_name: &str| record[if v1 { v1_name } else { legacy_name }].clone();

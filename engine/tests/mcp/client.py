@@ -3,7 +3,7 @@
   client.py http URL            over streamable HTTP
   client.py stdio COMMAND...    over standard input and output of `COMMAND mcp ...`
 
-The client checks every answer against the tool's output schema by itself.
+The client checks every answer against the tool's output schema.
 """
 
 import json
@@ -34,7 +34,7 @@ async def use(client, mode):
         assert result.content[0].text, result
         if tools[name].output_schema:
             return result.structured_content
-        # A tool that answers with texts of memories has them once, in its content, which programs ask for as JSON.
+        # A tool that answers with texts of memories sends them once, in its content, which programs request as JSON.
         assert result.structured_content is None, result
         again = await client.call_tool(name, arguments | {"format": "json"})
         return json.loads(again.content[0].text)

@@ -1,7 +1,7 @@
-// Compiles every schema of a list of tools with a strict reader, as JSON Schema of draft 7 and of 2020-12, and checks that it is
-// a schema at all.
+// Compiles every schema of a list of tools in strict mode, as JSON Schema draft 7 and 2020-12, and checks that each is
+// a valid schema.
 //
-//   node schemas.cjs NODE_MODULES TOOLS.json     prints how many schemas were compiled
+//   node schemas.cjs NODE_MODULES TOOLS.json     prints the number of compiled schemas
 
 const fs = require("fs");
 const path = require("path");
@@ -9,7 +9,7 @@ const path = require("path");
 const [modules, file] = process.argv.slice(2);
 const load = (name) => require(path.join(modules, name)).default;
 const readers = [load("ajv"), load("ajv/dist/2020")].map((Ajv) => (options) => new Ajv(options));
-// What says of itself that it is draft 7 is read as that alone.
+// A schema that declares draft 7 is compiled only as draft 7.
 const dialect = "http://json-schema.org/draft-07/schema#";
 
 let compiled = 0;

@@ -3,7 +3,7 @@
   server_memory.py http URL            over streamable HTTP
   server_memory.py stdio COMMAND...    over standard input and output of `COMMAND mcp ...`
 
-Leaves one entity behind. The client checks every answer against the tool's output schema by itself.
+Leaves one entity behind. The client checks every answer against the tool's output schema.
 """
 
 import json
@@ -50,7 +50,7 @@ async def use(client):
         return result.structured_content, result.content[0].text
 
     async def told(part, name, **arguments):
-        """Calls a tool whose text is the JSON of a part of the answer, spread over lines."""
+        """Calls a tool whose text is a part of the answer as indented JSON."""
         structured, text = await done(name, **arguments)
         wanted = structured if part is None else structured[part]
         said = json.loads(text)

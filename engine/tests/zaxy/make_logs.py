@@ -1,6 +1,6 @@
-"""Writes logs with the PyPI package zaxy-memory, and beside each what the package itself reads back from it.
+"""Writes logs with the PyPI package zaxy-memory, and beside each the events that the package reads back from it.
 
-make_logs.py DIRECTORY [EVENTS]: small logs of every kind; with EVENTS, also `long.jsonl` with so many.
+make_logs.py DIRECTORY [EVENTS]: small logs of every kind; with EVENTS, also `long.jsonl` with that many events.
 """
 
 import json
@@ -36,7 +36,7 @@ def odd_values(log):
 
 
 def legacy(log):
-    # A type with an underscore: the package then writes the legacy envelope, and stays with it.
+    # A type with an underscore makes the package write the legacy envelope for the rest of the log.
     log.append("memory.rolled_back", "user", {"reason": "café 😀", "weight": 1e22}, "t", START)
     odd_values(log)
 
@@ -79,7 +79,7 @@ def long_names(log):
 
 
 def compacted(log):
-    """What the command `zaxy compact` does; the command itself needs packages that a log does not."""
+    """Does the same as the command `zaxy compact`, which needs packages that a log does not."""
     log.append("goal.created", "user", {"title": "Ship it again"}, "c", START)
     log.append("config.recorded", "user", {"api_key": "sk-abcdefghij", "\U00010000": 1, "\uff61": 2}, "c", START)
     log.append("note.taken", "user", {"weight": 1338253595894726.25, "large": 10**30, "small": 1e-7}, "c", START)

@@ -1,4 +1,4 @@
-"""How often an engine was asked: a test that passes without asking says nothing about it."""
+"""Counts requests to the engine: a test that passes without a request proves nothing about it."""
 
 import httpx
 

@@ -1,6 +1,6 @@
-"""The memory tool of the package `anthropic` over an engine: in the place of its tools over a directory.
+"""The memory tool of the package `anthropic` on an engine: replaces its tools on a directory.
 
-The suite looks at the directory: after each command it is made to say what the engine has.
+The suite checks the directory, so after each command the directory is synchronised from the engine.
 """
 
 import os
@@ -42,7 +42,7 @@ class _Engine:
         return self._client.post("/store/items/search", json=body).raise_for_status().json()["items"]
 
     def _take_files(self):
-        """What a test wrote into the directory by itself is a file of the engine too."""
+        """Copies files that a test wrote directly into the directory to the engine."""
         there = {item["key"].removeprefix("/memories/").lstrip("/") for item in self._items()}
         for path in self.memory_root.rglob("*"):
             name = path.relative_to(self.memory_root).as_posix()

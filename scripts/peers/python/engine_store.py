@@ -1,6 +1,6 @@
-"""LangGraph's stores over an engine: in the place of InMemoryStore and SqliteStore.
+"""LangGraph's stores on an engine: replaces InMemoryStore and SqliteStore.
 
-A store is a project of its own. What the suites ask of a store's own database or vectors is not here.
+Each store is a separate project. Requests of the suites to a store's own database or vectors are not supported.
 """
 
 import os
@@ -20,7 +20,7 @@ from langgraph.store.base import (
 )
 
 TIMEOUT_S = 30.0
-# Stores of one file are one store.
+# Stores on the same file share one project.
 PROJECTS = {}
 
 

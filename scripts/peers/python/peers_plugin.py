@@ -1,4 +1,4 @@
-"""A plugin of pytest: before a suite is read, an engine stands where its own store stood."""
+"""A pytest plugin: replaces a suite's own store with an engine before the suite is loaded."""
 
 import os
 

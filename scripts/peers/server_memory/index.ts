@@ -1,6 +1,6 @@
-// In the place of server-memory's own index.ts: the same class over an engine's nine tools, spoken to as any client of the
-// Model Context Protocol speaks to them. A store is a data directory beside the file that the tests name; a manager made for
-// a file that is known starts the engine anew, so that what it reads was on the disk.
+// Replaces server-memory's own index.ts: the same class on top of an engine's nine tools, called over the Model Context
+// Protocol. A store is a data directory beside the file that the tests name. A manager for a known file restarts the
+// engine, so that everything it reads came from the disk.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { mkdtempSync } from 'node:fs';

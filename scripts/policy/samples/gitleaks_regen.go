@@ -1,4 +1,4 @@
-// Stands in for cmd/generate/secrets/regen.go of a local copy of gitleaks: the same secrets at every run.
+// Replaces cmd/generate/secrets/regen.go of a local copy of gitleaks: generates the same secrets at every run.
 package secrets
 
 import "github.com/lucasjones/reggen"

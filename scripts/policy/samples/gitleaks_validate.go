@@ -1,4 +1,4 @@
-// Stands in for cmd/generate/config/utils/validate.go of a local copy of gitleaks (`go run -overlay`): prints the samples of
+// Replaces cmd/generate/config/utils/validate.go of a local copy of gitleaks (`go run -overlay`): prints the samples of
 // each rule instead of checking the rule with them.
 package utils
 
@@ -12,8 +12,8 @@ import (
 	"github.com/zricethezav/gitleaks/v8/detect"
 )
 
-// With the name of a file of JSON strings, one a line, in the environment: prints which of all rules find something in
-// each text, and ends.
+// Environment variable with the name of a file of JSON strings, one per line. If set, prints which of all rules match
+// each text, and exits.
 const textsVariable = "PEER_TEXTS"
 
 func init() {
@@ -61,7 +61,7 @@ func show(rule config.Rule, name, text string, positive bool) {
 	if positive {
 		want = append(want, "")
 	}
-	// GenerateSemiGenericRegex begins with the name of the vendor in front of the secret.
+	// The output of GenerateSemiGenericRegex starts with the vendor's name in front of the secret.
 	words := rule.Regex != nil && strings.Contains(rule.Regex.String(), `[\w.-]{0,50}?(?`)
 	if err := json.NewEncoder(os.Stdout).Encode(sample{rule.RuleID, name, text, want, words}); err != nil {
 		panic(err)

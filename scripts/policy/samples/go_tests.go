@@ -1,10 +1,10 @@
-// Prints the cases of Go tests without running them: each element of a list of structs that have `input` and `want`
-// (or `wants`, `wantErr` aside), with the strings that it is made of put together.
+// Prints the cases of Go tests without running them: each element of a list of structs with `input` and `want`
+// (or `wants`; `wantErr` is ignored), with its strings evaluated.
 //
 //	go run scripts/policy/samples/go_tests.go DIRECTORY…
 //
 // Only the standard library is needed. Constants and variables of strings, `+`, fmt.Sprintf, strings.Repeat and
-// backquoted texts are evaluated; a case with anything else is counted as left out, and the last line says how many.
+// backquoted texts are evaluated; a case with anything else is skipped, and the last line reports how many.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// One case: the folder it comes from, the text, and what is to be found in it; an empty list if nothing is.
+// One case: its folder, the text, and the expected finds; an empty list if nothing must be found.
 type sample struct {
 	Rule  string   `json:"rule"`
 	Name  string   `json:"name"`
@@ -33,7 +33,7 @@ var errUnknown = errors.New("not a constant text")
 
 type scope map[string]ast.Expr
 
-// Most steps from a name to its text: a name may stand for another, and two for each other.
+// Maximum steps from a name to its text: a name may refer to another one, and two names may refer to each other.
 const depthMax = 20
 
 func main() {
@@ -60,7 +60,7 @@ func main() {
 	fmt.Fprintf(os.Stderr, "%d cases cannot be evaluated\n", leftOut)
 }
 
-// Whether a detector needs its name beside the secret, as its own source says.
+// Whether a detector needs its name beside the secret, according to its source.
 func needsWords(dir string) bool {
 	sources, _ := filepath.Glob(filepath.Join(dir, "*.go"))
 	for _, source := range sources {

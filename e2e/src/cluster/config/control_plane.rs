@@ -1,11 +1,11 @@
-//! API server and scheduler.
+//! Configuration of the API server and the scheduler.
 
 use serde_json::json;
 
 use super::pretty;
 use crate::cluster::layout::Layout;
 
-/// Who did what to which object, once per request: the tests read it.
+/// Records each request once: user, verb and object. The tests read this log.
 pub(super) fn audit_policy() -> String {
     pretty(&json!({
         "apiVersion": "audit.k8s.io/v1",
@@ -15,7 +15,7 @@ pub(super) fn audit_policy() -> String {
     }))
 }
 
-/// A pod that waits for a ReadWriteOncePod volume is tried again after a second, not after ten.
+/// Retries a pod that waits for a ReadWriteOncePod volume after one second instead of ten.
 pub(super) fn scheduler(layout: &Layout) -> String {
     pretty(&json!({
         "apiVersion": "kubescheduler.config.k8s.io/v1",

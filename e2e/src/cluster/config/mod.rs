@@ -1,4 +1,4 @@
-//! Configuration files of the components. Written as JSON where a component reads YAML: JSON is YAML.
+//! Configuration files of the components. They are written as JSON, which is valid YAML.
 
 mod control_plane;
 mod network;
@@ -13,8 +13,7 @@ use serde_json::json;
 use super::certificates::CLIENTS;
 use super::layout::Layout;
 
-/// Writes every configuration file, and the kubeconfig for people, who reach the API server at `port` of
-/// 127.0.0.1.
+/// Writes every configuration file, and the user's kubeconfig, which reaches the API server at `port` of 127.0.0.1.
 ///
 /// # Errors
 /// A file cannot be written.

@@ -1,4 +1,4 @@
-//! Pod network, service addresses and names.
+//! Configuration of the pod network, service addresses and DNS.
 
 use serde_json::json;
 
@@ -14,14 +14,14 @@ pub(super) fn proxy(layout: &Layout) -> String {
         "nftables": {"syncPeriod": "10s", "minSyncPeriod": "100ms"},
         "clusterCIDR": POD_CIDR,
         "hostnameOverride": NODE_NAME,
-        // 0: leave the machine's connection tracking as it is.
+        // 0 leaves the machine's connection tracking limits unchanged.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
     }))
 }
 
-/// No masquerading: there is no way out, so pods and node see each other's own addresses.
+/// No masquerading: there is no route out of the cluster, so pods and node see each other's real addresses.
 pub(super) fn cni(layout: &Layout) -> String {
     pretty(&json!({
         "cniVersion": "1.0.0",
@@ -41,7 +41,7 @@ pub(super) fn cni(layout: &Layout) -> String {
     }))
 }
 
-/// Names outside the cluster are refused at once instead of being asked of a server that cannot be reached.
+/// Names outside the cluster are refused at once instead of being forwarded to an unreachable server.
 pub(super) fn corefile(layout: &Layout) -> String {
     let kubeconfig = layout.text("config/coredns.kubeconfig");
     format!(

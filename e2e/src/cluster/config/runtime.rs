@@ -1,4 +1,4 @@
-//! kubelet and containerd.
+//! Configuration of the kubelet and containerd.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ pub(super) fn kubelet(layout: &Layout) -> String {
     pretty(&json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        // Machines with the old cgroup hierarchy still exist; on new ones this changes nothing.
+        // Some machines still use cgroup v1; on cgroup v2 this setting has no effect.
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", layout.name),
@@ -32,7 +32,8 @@ pub(super) fn kubelet(layout: &Layout) -> String {
         "podLogsDir": layout.text("log/pods"),
         "maxPods": 250,
         "serializeImagePulls": false,
-        // The disk is shared with everything else on the machine: images must not go when it is fairly full.
+        // The disk is shared with the rest of the machine: a fairly full disk must not trigger image garbage
+        // collection.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {
@@ -44,7 +45,8 @@ pub(super) fn kubelet(layout: &Layout) -> String {
         "kubeAPIBurst": 400,
         "eventRecordQPS": 0,
         "shutdownGracePeriod": "0s",
-        // A test kills a process twenty times: with the usual back-off (up to 5 min) it would wait for an hour.
+        // One test kills a process twenty times. With the default crash-loop backoff (up to 5 min) it would take an
+        // hour.
         "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},
         "featureGates": {"KubeletCrashLoopBackOffMax": true},
     }))
@@ -57,7 +59,7 @@ pub(super) fn containerd(layout: &Layout) -> String {
     let runc =
         ["/usr/sbin/runc", "/usr/bin/runc"].into_iter().find(|path| std::path::Path::new(path).exists());
     let runc = runc.unwrap_or("runc");
-    // restrict_oom_score_adj: without CAP_SYS_RESOURCE a sandbox that asks for a lower score dies at its start.
+    // restrict_oom_score_adj: without CAP_SYS_RESOURCE, a sandbox that requests a lower score fails to start.
     format!(
         r#"version = 3
 root = "{root}"

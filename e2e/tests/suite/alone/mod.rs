@@ -1,4 +1,4 @@
-//! What stops the operator or the node, or measures them: run while nothing else does.
+//! Tests that stop or measure the operator or the node. They run while no other test runs.
 
 mod node;
 mod operator;
@@ -15,10 +15,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
-/// Longest wait for an operator to lead: the Lease of one that was killed, and a start on a busy machine.
+/// Longest wait for a leader: the Lease of a killed operator must expire, and a start takes time on a busy machine.
 pub(crate) const LEADER_LIMIT: Duration = Duration::from_secs(60);
 
-/// The operator's pods that are not being ended.
+/// The operator's pods that are not being deleted.
 pub(crate) async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), OPERATOR_NAMESPACE);
     let named = ListParams::default().labels("app.kubernetes.io/name=memory-operator");
@@ -26,7 +26,7 @@ pub(crate) async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     Ok(all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
 }
 
-/// One figure of an operator's metrics; none while it does not answer.
+/// One metric of an operator pod; `None` while the pod does not answer.
 pub(crate) async fn metric(cluster: &Cluster, pod: &str, name: &str) -> Option<f64> {
     let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics");
     let request = http::Request::get(path).body(Vec::new()).ok()?;
@@ -37,7 +37,7 @@ pub(crate) async fn metric(cluster: &Cluster, pod: &str, name: &str) -> Option<f
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The names of the operator's pods that say that they lead.
+/// The names of the operator pods that report to be the leader.
 pub(crate) async fn leaders(cluster: &Cluster) -> Result<Vec<String>> {
     let mut leaders = Vec::new();
     for pod in operator_pods(cluster).await? {
@@ -49,7 +49,7 @@ pub(crate) async fn leaders(cluster: &Cluster) -> Result<Vec<String>> {
     Ok(leaders)
 }
 
-/// Waits until one pod leads that is not `than`.
+/// Waits until a pod other than `than` leads.
 pub(crate) async fn leader_other_than(cluster: &Cluster, than: &str) -> Result<String> {
     until("another operator leads", LEADER_LIMIT, async || {
         Ok(leaders(cluster).await?.into_iter().find(|leader| leader != than))

@@ -1,4 +1,4 @@
-//! The node's kubelet goes and comes back (O1, L1).
+//! The node's kubelet stops and comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::world::in_namespace;
 
-/// A restarted kubelet leaves the pod as it is, writes go on meanwhile, and the engine is Ready afterwards.
+/// A restarted kubelet leaves the pod unchanged, writes continue meanwhile, and the engine is Ready afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_kubelet_leaves_the_engine_serving() {
     in_namespace("kubelet", async |world| {
@@ -28,7 +28,7 @@ async fn a_restarted_kubelet_leaves_the_engine_serving() {
         let restarted = cluster::restart_component("kubelet").await;
         let (took, meanwhile) = (started.elapsed(), saved.load(Ordering::Relaxed));
         restarted?;
-        // What a kubelet does wrong with pods that it finds, it does in its first seconds.
+        // Faults of a kubelet with existing pods show in its first seconds.
         tokio::time::sleep(Duration::from_secs(10)).await;
         world.ready("notes").await?;
         stop.store(true, Ordering::Relaxed);
@@ -45,7 +45,7 @@ async fn a_restarted_kubelet_leaves_the_engine_serving() {
              restarts {restarts}"
         );
         ensure!(meanwhile > 0, "nothing was acknowledged while the kubelet was away");
-        ensure!(pod.metadata.uid == before, "the pod is another one");
+        ensure!(pod.metadata.uid == before, "the pod was replaced");
         ensure!(restarts == 0, "the container restarted {restarts} times");
         ensure!(pause < Duration::from_secs(5), "no write was acknowledged for {pause:?}");
         Ok(())
@@ -53,7 +53,7 @@ async fn a_restarted_kubelet_leaves_the_engine_serving() {
     .await;
 }
 
-/// Saves until told to stop; returns the longest time between two acknowledgements.
+/// Saves until `stop` is set; returns the longest time between two acknowledgements.
 async fn write(memories: Memories, stop: Arc<AtomicBool>, saved: Arc<AtomicUsize>) -> Result<Duration> {
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The operator stops, is killed, has a second one beside it (O1).
+//! The operator stops, is killed, or runs with a second replica.
 
 use std::time::{Duration, Instant};
 
@@ -18,19 +18,19 @@ use crate::audit;
 use crate::world::{World, in_namespace, small};
 
 const ENGINES: [&str; 3] = ["notes-a", "notes-b", "notes-c"];
-/// The Lease's 15 seconds, a renewal just before the end, a look each second.
+/// The Lease lasts 15 seconds and may be renewed just before the kill; the standby polls it every second.
 const TAKEOVER_AFTER_KILL: Duration = Duration::from_secs(17);
-/// A stopped leader gives the Lease back.
+/// A leader that stops in order releases the Lease.
 const TAKEOVER_AFTER_STOP: Duration = Duration::from_secs(3);
-/// Both as seen through the API server, by a test that asks ten times a second.
+/// Tolerance for both times: they are measured through the API server, which the test polls ten times a second.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// A new operator finds everything as it is and writes nothing: no child, no status, no event.
+/// A new operator finds everything up to date and writes nothing: no child, no status, no event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_operator_writes_nothing() {
     in_namespace("restart", async |world| {
         if !world.cluster.is_local() {
-            println!("skipped: another cluster's audit log is not at hand");
+            println!("skipped: no access to another cluster's audit log");
             return Ok(());
         }
         for name in ENGINES {
@@ -44,8 +44,8 @@ async fn a_restarted_operator_writes_nothing() {
         let mark = audit::mark()?;
         pods(world).delete(&old, &DeleteParams::default()).await?;
         let new = leader_other_than(&world.cluster, &old).await?;
-        // Each engine twice, so that the first look's work would be seen by the second.
-        let looks = until("the new operator has looked at every engine", LEADER_LIMIT, async || {
+        // Two reconciles of each engine, so that the second one would reveal writes of the first.
+        let looks = until("the new operator has reconciled every engine", LEADER_LIMIT, async || {
             let looks = metric(&world.cluster, &new, "memory_operator_reconcile_seconds_count").await;
             Ok(looks.filter(|looks| *looks >= 2.0 * ENGINES.len() as f64))
         })
@@ -53,7 +53,7 @@ async fn a_restarted_operator_writes_nothing() {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let activity = audit::operator_activity(mark)?;
         println!(
-            "operator restarted: looks {looks}  writes {}  lists {}  gets {}",
+            "operator restarted: reconciles {looks}  writes {}  lists {}  gets {}",
             activity.writes.len(),
             activity.lists.len(),
             activity.gets.len()
@@ -65,8 +65,8 @@ async fn a_restarted_operator_writes_nothing() {
     .await;
 }
 
-/// Of two operators one leads. The other takes over within 17 seconds after a kill and within 3 after a stop, never
-/// are there two, and an engine edited afterwards converges.
+/// One of two operators leads. The other takes over within 17 seconds after a kill and within 3 after a stop. Both
+/// never lead at the same time, and an engine edited afterwards converges.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_operators_leads_and_the_other_takes_over() {
     in_namespace("takeover", async |world| {
@@ -111,7 +111,7 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Kills the leader as a machine that loses its power does: it hears of nothing, and does not come back.
+/// Kills the leader like a machine that loses power: it cannot shut down in order and does not come back.
 async fn killed(world: &World) -> Result<Duration> {
     let leader = one_of_two(world).await?;
     let pods = pods(world);
@@ -121,8 +121,8 @@ async fn killed(world: &World) -> Result<Duration> {
         pids.push(Pid::from_raw(pid).context("a process id")?);
     }
     ensure!(!pids.is_empty(), "the leader has no process");
-    // Halted first: killed at once, it would be started again under its name and take its own Lease; with its pod
-    // deleted at once, it would be asked to stop, and give the Lease back.
+    // The processes are halted first. If killed at once, the leader would be restarted under the same name and take its
+    // own Lease again. If its pod were deleted at once, it would be asked to stop and release the Lease.
     for pid in &pids {
         kill_process(*pid, Signal::STOP)?;
     }
@@ -142,7 +142,7 @@ async fn stopped(world: &World) -> Result<Duration> {
     taken_over(world, &leader, started).await
 }
 
-/// Time until another one leads.
+/// Time until another pod leads.
 async fn taken_over(world: &World, old: &str, started: Instant) -> Result<Duration> {
     leader_other_than(&world.cluster, old).await?;
     let took = started.elapsed();

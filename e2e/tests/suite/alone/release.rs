@@ -1,4 +1,4 @@
-//! The operator's release comes, changes and goes; engines and volumes stay (O1, O13).
+//! The operator's Helm release is installed, upgraded and removed; engines and volumes stay.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{LEADER_LIMIT, leader_other_than, operator_pods};
 use crate::world::{READY_LIMIT, World, in_namespace, small};
 
-/// `helm upgrade` starts a new operator and leaves the pods of engines alone.
+/// `helm upgrade` starts a new operator and does not touch the pods of engines.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_restarts_no_engine() {
     in_namespace("upgrade", async |world| {
@@ -34,11 +34,11 @@ async fn an_upgrade_restarts_no_engine() {
 
 async fn undisturbed(world: &World, operator: &str, pod: Option<&str>) -> Result<()> {
     leader_other_than(&world.cluster, operator).await?;
-    // Long enough for the new operator to have looked at every engine.
+    // Enough time for the new operator to reconcile every engine.
     tokio::time::sleep(Duration::from_secs(12)).await;
     world.ready("notes").await?;
     let now = world.api::<Pod>().get("notes-0").await?.metadata.uid;
-    ensure!(now.as_deref() == pod, "the engine's pod is another one");
+    ensure!(now.as_deref() == pod, "the engine's pod was replaced");
     Ok(())
 }
 
@@ -47,8 +47,8 @@ async fn names_of_operators(world: &World) -> Result<String> {
     Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect::<Vec<_>>().concat())
 }
 
-/// `helm uninstall` leaves the definition, the engines, their claims and their pods, which go on serving; installed
-/// again, the operator carries on with them.
+/// `helm uninstall` leaves the CRD, the engines, their claims and their pods, which continue to serve. After a new
+/// installation the operator manages them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn engines_outlive_the_release() {
     in_namespace("uninstall", async |world| {
@@ -71,8 +71,8 @@ async fn engines_outlive_the_release() {
     .await;
 }
 
-/// Stopped first: a release's bindings go before its pod does, and an operator without rights cannot give its Lease
-/// back.
+/// Scaled down first: Helm deletes a release's role bindings before its pod, and an operator without permissions cannot
+/// release its Lease.
 async fn uninstall(world: &World) -> Result<()> {
     let deployment = format!("deployment/{RELEASE}");
     kubectl(&world.cluster, &["-n", OPERATOR_NAMESPACE, "scale", &deployment, "--replicas=0"]).await?;
@@ -95,16 +95,17 @@ async fn uids(world: &World) -> Result<Vec<Option<String>>> {
 
 async fn outlived(world: &World, before: &[Option<String>], memory: &str) -> Result<()> {
     ensure!(operator_pods(&world.cluster).await?.is_empty(), "the operator still runs");
-    // Long enough for a garbage collector that would take them.
+    // Enough time for the garbage collector, if it were to delete them.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    ensure!(uids(world).await? == before, "engine, claim or pod are other ones");
+    ensure!(uids(world).await? == before, "engine, claim or pod were replaced");
     let memories = world.memories("notes");
     memories.save("saved without an operator", None).await?;
-    ensure!(memories.read(memory).await?.content == "older than the release", "another memory");
+    ensure!(memories.read(memory).await?.content == "older than the release", "the memory differs");
     Ok(())
 }
 
-/// In namespaced scope the operator works in its namespace, has no right in any other, and leaves engines there alone.
+/// In namespaced scope, the operator works in its own namespace, has no permissions in any other, and ignores engines
+/// there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespaced_release_stays_in_its_namespace() {
     in_namespace("scoped", async |world| {
@@ -120,9 +121,9 @@ async fn a_namespaced_release_stays_in_its_namespace() {
         uninstall(world).await?;
         deploy::install(&world.cluster).await?;
         judged?;
-        // The operator of the whole cluster takes the other one up as well.
+        // The cluster-scoped operator manages the other engine as well.
         let engines: Api<MemoryEngine> = Api::namespaced(world.client.clone(), elsewhere);
-        until("the engine elsewhere is looked after", READY_LIMIT, async || {
+        until("the engine in the other namespace is reconciled", READY_LIMIT, async || {
             Ok(engines.get("notes").await?.status.and_then(|status| status.phase).map(|_| ()))
         })
         .await?;
@@ -141,7 +142,7 @@ async fn scoped(world: &World, elsewhere: &str) -> Result<()> {
     deploy::apply(&world.cluster, &engine.to_string()).await?;
     world.engine("notes").await?;
     let sets: Api<StatefulSet> = Api::namespaced(world.client.clone(), elsewhere);
-    ensure!(sets.get_opt("notes").await?.is_none(), "the engine elsewhere was given a StatefulSet");
+    ensure!(sets.get_opt("notes").await?.is_none(), "the engine in the other namespace has a StatefulSet");
     for (verb, resource) in [
         ("list", "memoryengines.memoryengine.io"),
         ("patch", "memoryengines.memoryengine.io/status"),
@@ -149,13 +150,19 @@ async fn scoped(world: &World, elsewhere: &str) -> Result<()> {
         ("list", "pods"),
         ("get", "configmaps"),
     ] {
-        ensure!(may(world, verb, resource, &world.namespace).await?, "may not {verb} {resource} at home");
-        ensure!(!may(world, verb, resource, elsewhere).await?, "may {verb} {resource} elsewhere");
+        ensure!(
+            may(world, verb, resource, &world.namespace).await?,
+            "no permission to {verb} {resource} in its own namespace"
+        );
+        ensure!(
+            !may(world, verb, resource, elsewhere).await?,
+            "has permission to {verb} {resource} in another namespace"
+        );
     }
     Ok(())
 }
 
-/// What the API server says about the operator's rights.
+/// The API server's answer to an access review of the operator's permissions.
 async fn may(world: &World, verb: &str, resource: &str, namespace: &str) -> Result<bool> {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
@@ -169,5 +176,8 @@ async fn may(world: &World, verb: &str, resource: &str, namespace: &str) -> Resu
         .header("Content-Type", "application/json")
         .body(serde_json::to_vec(&review)?)?;
     let answer: serde_json::Value = world.client.request(request).await?;
-    answer.pointer("/status/allowed").and_then(serde_json::Value::as_bool).context("no verdict")
+    answer
+        .pointer("/status/allowed")
+        .and_then(serde_json::Value::as_bool)
+        .context("no answer to the access review")
 }

@@ -1,4 +1,4 @@
-//! What an operator costs that has nothing to do.
+//! Cost of an idle operator.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::audit;
 use crate::world::in_namespace;
 
 const ENGINES: usize = 20;
-/// From the last engine's readiness until nothing of its start is under way any more.
+/// From the readiness of the last engine until its start has completely finished.
 const SETTLE: Duration = Duration::from_secs(30);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Twenty engines that nobody changes cost the API server nothing: the operator looks at each again and again, and
-/// asks only the engines themselves. The Lease is renewed.
+/// Twenty unchanged engines cause no load on the API server: the operator reconciles each periodically, but queries
+/// only the engines. The Lease is renewed.
 #[tokio::test(flavor = "multi_thread")]
 async fn unchanged_engines_cost_the_api_server_nothing() {
     in_namespace("steady", async |world| {
         if !world.cluster.is_local() {
-            println!("skipped: another cluster's audit log is not at hand");
+            println!("skipped: no access to another cluster's audit log");
             return Ok(());
         }
         let spec =
@@ -29,7 +29,7 @@ async fn unchanged_engines_cost_the_api_server_nothing() {
         let names: Vec<String> = (0..ENGINES).map(|number| format!("notes-{number}")).collect();
         try_join_all(names.iter().map(|name| world.apply(name, spec.clone()))).await?;
         try_join_all(names.iter().map(|name| world.ready(name))).await?;
-        // With an anchor each, for an empty log has none.
+        // One memory in each engine, because an empty log has no anchor.
         let memories: Vec<_> = names.iter().map(|name| world.memories(name)).collect();
         try_join_all(memories.iter().map(|memories| memories.save("anchored once", None))).await?;
         tokio::time::sleep(SETTLE).await;
@@ -51,9 +51,12 @@ async fn unchanged_engines_cost_the_api_server_nothing() {
         ensure!(activity.writes.is_empty(), "writes: {:#?}", activity.writes);
         ensure!(activity.lists.is_empty(), "lists: {:#?}", activity.lists);
         ensure!(activity.gets.is_empty(), "gets: {:#?}", activity.gets);
-        // Without these two, silence would say nothing.
-        ensure!(activity.lease > 0, "the Lease was not renewed: is the audit log the operator's?");
-        ensure!(reconciles >= 40.0, "the engines were looked at {reconciles} times only");
+        // Without these two checks, an empty result would prove nothing.
+        ensure!(
+            activity.lease > 0,
+            "the Lease was not renewed: does the audit log contain the operator's requests?"
+        );
+        ensure!(reconciles >= 40.0, "only {reconciles} reconciles");
         Ok(())
     })
     .await;

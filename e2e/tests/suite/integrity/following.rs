@@ -1,4 +1,4 @@
-//! The anchor follows the log, and outlives the resource (L6).
+//! The anchor follows the log and outlives the resource.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -11,17 +11,20 @@ use super::tampering::reads_only;
 use super::{alarmed, anchored, anchored_often, claim_note, given, log_of, save};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
-/// L6: status, claim, ConfigMap and engine know where the log stands, within seconds and without a restart; a claim
-/// that the operator makes is known to be new from the start.
+/// Status, claim, ConfigMap and engine know the position of the log within seconds and without a restart. A claim that
+/// the operator creates is known to be new from the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_anchor_follows_the_log() {
     in_namespace("anchor-follows", async |world| {
         world.apply("notes", anchored_often()).await?;
         world.ready("notes").await?;
-        ensure!(claim_note(world, "notes").await? == json!({"state": "new"}), "the claim is not called new");
+        ensure!(
+            claim_note(world, "notes").await? == json!({"state": "new"}),
+            "the claim is not recorded as new"
+        );
         ensure!(
             given(world, "notes").await? == json!({"state": "new"}),
-            "the engine is given something else"
+            "the engine received another anchor"
         );
         let pod = world.pod_uid("notes").await?;
         save(world, "notes", "anchored", 3).await?;
@@ -37,7 +40,7 @@ async fn the_anchor_follows_the_log() {
         );
         ensure!(world.pod_uid("notes").await? == pod, "an anchor restarted the engine");
 
-        // A pod that starts again goes on by itself.
+        // A pod that restarts continues without action.
         world.api::<Pod>().delete("notes-0", &DeleteParams::default().grace_period(0)).await?;
         until("another pod serves", READY_LIMIT, async || {
             let now = world.pod_uid("notes").await?;
@@ -45,7 +48,7 @@ async fn the_anchor_follows_the_log() {
             Ok((other && world.memories("notes").save("after the restart", None).await.is_ok()).then_some(()))
         })
         .await?;
-        ensure!(anchored(world, "notes").await?.size > second.size, "the anchor does not follow any more");
+        ensure!(anchored(world, "notes").await?.size > second.size, "the anchor no longer follows the log");
         Ok(())
     })
     .await;
@@ -53,7 +56,7 @@ async fn the_anchor_follows_the_log() {
 
 async fn delete_engine(world: &World) -> Result<()> {
     world.api::<MemoryEngine>().delete("notes", &DeleteParams::background()).await?;
-    until("the engine has gone", READY_LIMIT, async || {
+    until("the engine is deleted", READY_LIMIT, async || {
         let engine = world.api::<MemoryEngine>().get_opt("notes").await?;
         let pod = world.api::<Pod>().get_opt("notes-0").await?;
         Ok((engine.is_none() && pod.is_none()).then_some(()))
@@ -61,8 +64,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// L6: an engine made again over a kept volume is adopted from what the claim says; over one of which nothing is
-/// known it is refused, until somebody accepts what it holds.
+/// An engine recreated over a kept volume is adopted from the record on the claim. Over a volume without a record it is
+/// refused, until a user accepts the volume's contents.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_volume_is_adopted_or_refused_and_never_reset() {
     in_namespace("adopted", async |world| {
@@ -71,7 +74,10 @@ async fn a_kept_volume_is_adopted_or_refused_and_never_reset() {
         let saved = save(world, "notes", "kept", 3).await?;
         let before = anchored(world, "notes").await?;
         delete_engine(world).await?;
-        ensure!(claim_note(world, "notes").await?["size"].as_i64() == before.size, "the claim forgot");
+        ensure!(
+            claim_note(world, "notes").await?["size"].as_i64() == before.size,
+            "the claim lost its record"
+        );
 
         world.apply("notes", anchored_often()).await?;
         let engine = world.ready("notes").await?;
@@ -94,9 +100,9 @@ async fn nothing_is_known(world: &World, saved: &String) -> Result<()> {
     let message = alarmed(world, "notes", "AnchorMissing").await?;
     ensure!(
         given(world, "notes").await? == json!({"state": "missing"}),
-        "the engine is given something else"
+        "the engine received another anchor"
     );
-    ensure!(claim_note(world, "notes").await.is_err(), "the claim was called something");
+    ensure!(claim_note(world, "notes").await.is_err(), "the claim has a record");
     reads_only(world, Some(saved)).await?;
 
     let health = crate::storage::health(world, "notes").await?;

@@ -1,4 +1,4 @@
-//! Whether the log is what it was: anchors outside of the volume, and what tells when they do not fit (L6).
+//! Integrity of the log: anchors outside the volume, and the conditions raised when the log does not match them.
 
 mod following;
 mod rules;
@@ -24,7 +24,7 @@ fn log_of(engine: &MemoryEngine) -> Option<&LogStatus> {
     engine.status.as_ref()?.log.as_ref()
 }
 
-/// Waits until everything that was acknowledged is anchored, and everywhere; the status then.
+/// Waits until everything acknowledged is anchored in every place; returns the status.
 async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
     let head = i64::try_from(world.memories(name).head().await?.seq)?;
     let engine = world
@@ -34,7 +34,7 @@ async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
         })
         .await?;
     let log = log_of(&engine).cloned().context("a log")?;
-    e2e::wait::until("claim, ConfigMap and engine know the anchor", SOON, async || {
+    e2e::wait::until("claim, ConfigMap and engine have the anchor", SOON, async || {
         let known = [
             claim_note(world, name).await?["size"].as_i64(),
             given(world, name).await?["anchor"]["size"].as_i64(),
@@ -51,7 +51,7 @@ async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
     Ok(log)
 }
 
-/// What the claim says of its log.
+/// The record of the log on the claim.
 async fn claim_note(world: &World, name: &str) -> Result<Value> {
     let claim = world.api::<PersistentVolumeClaim>().get(&format!("{name}-data")).await?;
     let annotations = claim.metadata.annotations.unwrap_or_default();
@@ -59,14 +59,14 @@ async fn claim_note(world: &World, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(text)?)
 }
 
-/// What the engine is given at a start.
+/// The anchor that the engine receives at a start.
 async fn given(world: &World, name: &str) -> Result<Value> {
     let map = world.api::<ConfigMap>().get(&format!("{name}-anchor")).await?;
     let data = map.data.unwrap_or_default();
     Ok(serde_json::from_str(data.get("anchor.json").context("the ConfigMap has no anchor")?)?)
 }
 
-/// Saves memories; their ids.
+/// Saves memories; returns their ids.
 async fn save(world: &World, name: &str, what: &str, count: usize) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in 0..count {
@@ -75,16 +75,16 @@ async fn save(world: &World, name: &str, what: &str, count: usize) -> Result<Vec
     Ok(ids)
 }
 
-/// The longest that a tampered log may go unnoticed once its engine is back.
+/// Longest time until a tampered log is reported, once its engine is back.
 const ALARM_LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits until the condition says this, from when the engine's process runs; the message.
+/// Waits until the condition has this reason, counted from the start of the engine's process; returns the message.
 async fn alarmed(world: &World, name: &str, reason: &str) -> Result<String> {
     let pod = surgery::running_since(world, name).await?;
     let message = world.condition(name, "LogIntegrity", "False", reason).await?;
     let took = pod.elapsed();
-    println!("{reason}: said {took:.1?} after the engine was back");
-    ensure!(took < ALARM_LIMIT, "{reason} was said {took:?} after the engine was back");
+    println!("{reason}: reported {took:.1?} after the engine was back");
+    ensure!(took < ALARM_LIMIT, "{reason} was reported {took:?} after the engine was back");
     world.condition(name, "Ready", "False", reason).await?;
     world.condition(name, "Stalled", "True", reason).await?;
     Ok(message)

@@ -1,5 +1,5 @@
-//! The rules that guard the anchor, asked of the real API server. The definition is installed a second time under
-//! another name, so that no operator writes to what is tried out.
+//! The validation rules that guard the anchor, tested on a real API server. The CRD is installed a second time under
+//! another name, so that no operator writes to the tested objects.
 
 use anyhow::{Context as _, Result, ensure};
 use kube::Api;
@@ -12,7 +12,7 @@ const GROUP: &str = "rules.example.com";
 const PLURAL: &str = "guardedengines";
 const KIND: &str = "GuardedEngine";
 
-/// The definition of MemoryEngine under another name.
+/// The CRD of MemoryEngine under another name.
 fn definition() -> Value {
     let mut crd = crds::memory_engine_crd();
     crd["metadata"] = json!({"name": format!("{PLURAL}.{GROUP}")});
@@ -51,7 +51,7 @@ fn rollback(number: u32, to_size: u32, to_root: char) -> Value {
     })
 }
 
-/// The anchored log with some fields changed; null takes one away.
+/// The anchored log with some fields changed; null removes a field.
 #[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 fn with(changes: Value) -> Value {
     let mut log = anchored();
@@ -64,14 +64,14 @@ fn with(changes: Value) -> Value {
     json!({"observedGeneration": 1, "log": log})
 }
 
-/// The anchored log with a field that is there and null, as YAML lets people write it.
+/// The anchored log with a field that is explicitly null, which YAML permits.
 fn nulled(field: &str) -> Value {
     let mut status = with(json!({}));
     status["log"][field] = Value::Null;
     status
 }
 
-/// What may become of an anchored status.
+/// Permitted changes of an anchored status.
 fn accepted() -> Vec<Value> {
     let second = json!([rollback(1, 80, 'b'), rollback(2, 90, 'c')]);
     let same_size = json!([rollback(1, 80, 'b'), rollback(2, 100, 'c')]);
@@ -85,7 +85,7 @@ fn accepted() -> Vec<Value> {
     ]
 }
 
-/// What may not, and what the refusal says.
+/// Refused changes, and a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     let gap = json!([rollback(1, 80, 'b'), rollback(3, 90, 'c')]);
     let elsewhere = json!([rollback(1, 80, 'b'), rollback(2, 95, 'c')]);
@@ -125,7 +125,7 @@ fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// Replaces the whole status, as `kubectl replace --subresource=status` does. Nothing is kept.
+/// Replaces the complete status, like `kubectl replace --subresource=status`. Dry run: nothing is stored.
 async fn replaced(world: &World, status: &Value) -> Result<DynamicObject> {
     let mut engine = api(world).get("notes").await?;
     engine.data["status"] = status.clone();
@@ -140,13 +140,13 @@ async fn replaced(world: &World, status: &Value) -> Result<DynamicObject> {
     Ok(world.client.request(request).await?)
 }
 
-/// Patches the status, as a person with `kubectl patch --subresource=status` does. Nothing is kept.
+/// Patches the status, like `kubectl patch --subresource=status`. Dry run: nothing is stored.
 async fn patched(world: &World, status: Value) -> Result<DynamicObject> {
     let params = PatchParams { dry_run: true, ..PatchParams::default() };
     Ok(api(world).patch_status("notes", &params, &Patch::Merge(json!({"status": status}))).await?)
 }
 
-/// L6: whoever may write the status still cannot shrink, change or wipe the anchor, nor undo what was accepted.
+/// A user who may write the status still cannot shrink, change or remove the anchor, or undo an accepted rollback.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_guards_the_anchor() {
     in_namespace("rules", async |world| {
@@ -155,7 +155,7 @@ async fn the_api_server_guards_the_anchor() {
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": KIND, "metadata": {"name": "notes"}, "spec": {},
         });
         let made: DynamicObject = serde_json::from_value(engine)?;
-        e2e::wait::until("the definition is served", SOON, async || {
+        e2e::wait::until("the CRD is served", SOON, async || {
             Ok(Some(api(world).create(&Default::default(), &made).await?))
         })
         .await?;
@@ -175,7 +175,7 @@ async fn guarded(world: &World) -> Result<()> {
     }
     for (status, says) in refused() {
         let message = refusal(replaced(world, &status).await).with_context(|| status.to_string())?;
-        ensure!(message.contains(says), "{status}: the refusal does not say `{says}`: {message}");
+        ensure!(message.contains(says), "{status}: the refusal does not contain `{says}`: {message}");
     }
     for wipe in
         [Value::Null, json!({"log": null}), json!({"log": {"size": null}}), json!({"log": {"size": 1}})]

@@ -1,4 +1,5 @@
-//! Hands on a volume: its engine is kept from running, a pod with a shell takes the volume, the engine comes back.
+//! Manual changes to a volume: its engine is kept from running, a pod with a shell mounts the volume, the engine comes
+//! back.
 
 use std::time::Instant;
 
@@ -13,12 +14,12 @@ use crate::world::{READY_LIMIT, World};
 
 const SURGEON: &str = "surgeon";
 
-/// Keeps an engine from running: no node is as its spec asks.
+/// Keeps an engine from running: no node matches its spec.
 pub(super) async fn hold(world: &World, name: &str) -> Result<()> {
     let mut spec = anchored_often();
     spec["writer"]["nodeSelector"] = json!({"no-such": "node"});
     world.apply(name, spec).await?;
-    until("the engine's pod has gone", READY_LIMIT, async || {
+    until("the engine's pod is deleted", READY_LIMIT, async || {
         let pod = world.api::<Pod>().get_opt(&format!("{name}-0")).await?;
         Ok(pod.is_none_or(|pod| node_of(&pod).is_none()).then_some(()))
     })
@@ -29,13 +30,13 @@ fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-/// Runs shell commands on volumes whose engines are held. The first command that fails ends it.
+/// Runs shell commands on the volumes of stopped engines. Stops at the first command that fails.
 pub(super) async fn operate(world: &World, claims: &[&str], commands: &str) -> Result<String> {
     world.restricted_pod(SURGEON, json!(["sleep", "600"]), json!(claims)).await?;
     let said = world.shell(SURGEON, "shell", &format!("set -e; {commands}")).await;
     let pods = world.api::<Pod>();
     pods.delete(SURGEON, &DeleteParams::default().grace_period(0)).await?;
-    until("the surgeon has gone", READY_LIMIT, async || {
+    until("the surgery pod is deleted", READY_LIMIT, async || {
         Ok(pods.get_opt(SURGEON).await?.is_none().then_some(()))
     })
     .await?;
@@ -47,7 +48,7 @@ pub(super) async fn release(world: &World, name: &str) -> Result<()> {
     world.apply(name, anchored_often()).await.map(|_| ())
 }
 
-/// Waits until the engine's process runs; when it was seen to.
+/// Waits until the engine's process runs; returns the time at which it was seen.
 pub(super) async fn running_since(world: &World, name: &str) -> Result<Instant> {
     until("the engine's process runs", READY_LIMIT, async || {
         let Some(pod) = world.api::<Pod>().get_opt(&format!("{name}-0")).await? else { return Ok(None) };

@@ -1,5 +1,5 @@
-//! Volumes that are not what they were: each kind is told apart, stops the writing and nothing else, and is over as
-//! soon as the right volume is back.
+//! Volumes whose contents were changed: each kind of change is reported as such, stops writes and nothing else, and is
+//! resolved as soon as the right volume is back.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -14,9 +14,9 @@ use super::surgery::{hold, operate, release};
 use super::{alarmed, anchored, anchored_often, log_of, save};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
-/// Two engines: `notes`, and `fork`, whose log is a copy of an older state of it and went on in its own way. On the
-/// volume of `notes` are copies, made while nothing ran: `copies/older` with three memories, `copies/right` with six,
-/// `copies/fork` with eight, `copies/foreign` with another log.
+/// Prepares two engines: `notes`, and `fork`, whose log is a copy of an older state of `notes` with a different
+/// continuation. The volume of `notes` holds copies made while nothing ran: `copies/older` with three memories,
+/// `copies/right` with six, `copies/fork` with eight, `copies/foreign` with another log.
 async fn prepared(world: &World) -> Result<Vec<String>> {
     for name in ["notes", "fork"] {
         world.apply(name, anchored_often()).await?;
@@ -50,21 +50,21 @@ async fn prepared(world: &World) -> Result<Vec<String>> {
     Ok(saved)
 }
 
-/// Puts a copy in the place of the log, and does something to it.
+/// Replaces the log with a copy and then runs a command on it.
 async fn put(world: &World, copy: &str, and_then: &str) -> Result<()> {
     let commands = format!("cd /data; rm -rf log keys; cp -a copies/{copy}/. .; {and_then}");
     operate(world, &["notes-data"], &commands).await?;
     release(world, "notes").await
 }
 
-/// L6: dropped tail, older copy, fork, rewrite, another engine's log: each has its name within 10 s of the engine being
-/// back, refuses writes, serves what verifies; with the right volume all is well again.
+/// Dropped tail, older copy, fork, rewrite, another engine's log: each is reported by its kind within 10 s after the
+/// engine is back. The engine refuses writes and serves what verifies. With the right volume everything works again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_is_not_what_it_was_is_told_apart() {
     in_namespace("tampered", async |world| {
         let saved = prepared(world).await?;
         let last_segment = "$(ls log/*.jsonl | tail -1)";
-        // No two neighbours alike: what was said of the one before must not pass for what is said of this one.
+        // Neighbouring cases differ, so that the report of one case cannot pass for that of the next.
         let cases = [
             ("older", String::new(), "LogTruncated"),
             ("foreign", String::new(), "ForeignLog"),
@@ -90,11 +90,12 @@ async fn a_volume_that_is_not_what_it_was_is_told_apart() {
     .await;
 }
 
-/// Reads what was there before every copy; is refused a write, for the right reason.
+/// Reads a memory that every copy contains; expects a write to be refused for the right reason.
 pub(super) async fn reads_only(world: &World, id: Option<&String>) -> Result<()> {
     let memories = world.memories("notes");
     if let Some(id) = id {
-        until("what verifies is read", READY_LIMIT, async || Ok(Some(memories.read(id).await?))).await?;
+        until("events that verify are readable", READY_LIMIT, async || Ok(Some(memories.read(id).await?)))
+            .await?;
     }
     let body = serde_json::to_vec(&memory("refused"))?;
     until("a write is refused by the engine itself", READY_LIMIT, async || {
@@ -104,7 +105,7 @@ pub(super) async fn reads_only(world: &World, id: Option<&String>) -> Result<()>
         Ok((written || refused).then_some(refused))
     })
     .await
-    .and_then(|refused| if refused { Ok(()) } else { Err(anyhow::anyhow!("written to all the same")) })
+    .and_then(|refused| if refused { Ok(()) } else { Err(anyhow::anyhow!("the write was accepted")) })
 }
 
 fn accepting(size: u64, root: &str) -> serde_json::Value {
@@ -113,7 +114,7 @@ fn accepting(size: u64, root: &str) -> serde_json::Value {
     spec
 }
 
-/// L6: the way on with less is an explicit act that names exactly what is left; it is recorded everywhere and works
+/// Continuing with less data is an explicit act that names exactly what is left. It is recorded everywhere and works
 /// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_is_accepted_by_naming_what_is_left() {
@@ -143,7 +144,7 @@ async fn a_rollback_is_accepted_by_naming_what_is_left() {
         world.memories("notes").read(&saved[0]).await?;
         recorded(world, before.size).await?;
 
-        // What is left in the spec accepts nothing a second time.
+        // The acceptance that stays in the spec does not apply a second time.
         anchored(world, "notes").await?;
         drop_last_with(world, accepting(head.size, &head.root)).await?;
         alarmed(world, "notes", "LogTruncated").await.map(|_| ())
@@ -163,7 +164,7 @@ async fn drop_last_with(world: &World, spec: serde_json::Value) -> Result<()> {
     world.apply("notes", spec).await.map(|_| ())
 }
 
-/// In the status, in an event of the resource, and in the log itself.
+/// Recorded in the status, in an event of the resource, and in the log itself.
 async fn recorded(world: &World, given_up: Option<i64>) -> Result<()> {
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     let log = log_of(&engine).context("a log")?;
@@ -176,6 +177,6 @@ async fn recorded(world: &World, given_up: Option<i64>) -> Result<()> {
     }
     let page: EventPage = world.memories("notes").get("/v1/events?limit=100").await?;
     let marks: Vec<_> = page.events.iter().filter(|event| event.kind == "log.rollback_accepted").collect();
-    ensure!(marks.len() == 1, "{} marks in the log", marks.len());
+    ensure!(marks.len() == 1, "{} records in the log", marks.len());
     Ok(())
 }
