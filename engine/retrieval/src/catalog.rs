@@ -11,8 +11,8 @@ use engine_core::words::words;
 
 use super::model::Model;
 use super::names::{NONE, Names};
-use super::outside::Outside;
-use super::rank::is_somebodys;
+use super::external_vectors::ExternalVectors;
+use super::names::is_somebodys;
 use super::texts::Texts;
 use super::vectors::Vectors;
 use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
@@ -74,7 +74,7 @@ pub(super) struct Catalog {
     boundaries: BTreeSet<i64>,
     pub(super) vectors: Vectors,
     /// Where a model outside is configured.
-    pub(super) outside: Option<Outside>,
+    pub(super) outside: Option<ExternalVectors>,
     terms: Terms,
     /// Events looked at.
     pub(super) through: i64,
@@ -120,7 +120,7 @@ impl Catalog {
             ends: HashMap::new(),
             boundaries: BTreeSet::new(),
             vectors: Vectors::new(model),
-            outside: outside.then(Outside::default),
+            outside: outside.then(ExternalVectors::default),
             terms: Terms::default(),
             through: 0,
         }
@@ -149,7 +149,7 @@ impl Catalog {
             + 2 * self.pieces.len()
             + self.texts.bytes()
             + self.vectors.bytes()
-            + self.outside.as_ref().map_or(0, Outside::bytes)
+            + self.outside.as_ref().map_or(0, ExternalVectors::bytes)
     }
 
     /// Adds the next memory of the project.

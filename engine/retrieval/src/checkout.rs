@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::built_in::token_count;
 use super::provider_results::ProviderResults;
-use super::rank::Ranked;
+use super::query::Ranked;
 use super::search::Retrieval;
 use engine_projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
 

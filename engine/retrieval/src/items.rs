@@ -8,7 +8,8 @@ use engine_core::tags::Tags;
 use engine_core::wire::Degraded;
 use rusqlite::Connection;
 
-use super::rank::{Found, LANE_TOP, Narrow, Query};
+use super::query::{Found, Narrow, Query};
+use super::rank::LANE_TOP;
 use super::search::{MEMORY, Retrieval, lane, without_catalogs};
 use super::shared_catalog::{Extent, Of};
 use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};

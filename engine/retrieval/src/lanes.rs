@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use engine_core::retrieval::features::{Counted, LANES, min_max};
 
 use super::catalog::Catalog;
-use super::rank::{Narrow, Query};
+use super::query::{Narrow, Query};
 use super::texts::Word;
 use engine_projection::Bounds;
 

@@ -7,7 +7,7 @@ use engine_core::wire::{SearchAnswer, SearchMode};
 use engine_core::words::terms::number;
 
 use super::catalog::Catalog;
-use super::rank::Admission;
+use super::query::Admission;
 use super::search::{Retrieval, Scope};
 use super::shared_catalog::{Extent, Of};
 use engine_projection::{Best, applied_seq};

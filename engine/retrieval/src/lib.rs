@@ -9,7 +9,8 @@
 
 mod built_in;
 mod catalog;
-mod catalogs;
+mod catalog_cache;
+mod catalog_loader;
 mod checkout;
 mod directory;
 pub mod embeddings;
@@ -17,13 +18,14 @@ mod items;
 mod lanes;
 mod late_interaction;
 mod lexical;
-mod loader;
 mod metrics;
 mod model;
 mod names;
-mod outside;
+mod external_vectors;
+mod external_vectors_load;
 mod provider_results;
 pub mod providers;
+mod query;
 mod rank;
 mod recent;
 mod rows;
@@ -35,7 +37,7 @@ mod texts;
 mod vectors;
 
 pub use built_in::token_count;
-pub use catalogs::Catalogs;
+pub use catalog_cache::CatalogCache;
 pub use checkout::Checkout;
 pub use directory::{BadModel, DirectoryModel};
 pub use metrics::{ProviderMetrics, RetrievalMetrics};

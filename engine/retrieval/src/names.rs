@@ -1,6 +1,7 @@
 //! Names that many memories share, as small numbers.
 
 use std::collections::HashMap;
+use engine_core::limits::ACTOR_DEFAULT;
 
 /// Stands for no name.
 pub(super) const NONE: u32 = u32::MAX;
@@ -33,4 +34,9 @@ impl Names {
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
     }
+}
+
+/// Whether a name says who it was.
+pub(super) fn is_somebodys(actor: &str) -> bool {
+    actor != ACTOR_DEFAULT
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use engine_core::wire::Degraded;
 
-use super::rank::Ranked;
+use super::query::Ranked;
 use crate::embeddings::AskedOutside;
 
 /// Answers of services, and why there are none.

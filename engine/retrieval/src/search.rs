@@ -12,9 +12,10 @@ use engine_core::words::terms::Terms;
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::catalogs::{Catalogs, Missing};
+use super::catalog_cache::{CatalogCache, Missing};
 use super::provider_results::ProviderResults;
-use super::rank::{Found, LANE_TOP, Narrow, Query, Ranked};
+use super::query::{Found, Narrow, Query, Ranked};
+use super::rank::LANE_TOP;
 use super::shared_catalog::{Extent, Of};
 use crate::metrics::RetrievalMetrics;
 use engine_projection::{
@@ -33,7 +34,7 @@ const GRAPH_TOP: u32 = 100;
 /// What searches share.
 #[derive(Debug)]
 pub struct Retrieval {
-    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) catalogs: Arc<CatalogCache>,
     metrics: Arc<RetrievalMetrics>,
     /// The weights that were read last, and the event that set them.
     weights: Mutex<(i64, Arc<Weights>)>,
@@ -75,7 +76,7 @@ impl<'a> Scope<'a> {
 const RERANKED_BYTES_MAX: usize = 4 << 10;
 
 impl Retrieval {
-    pub fn new(catalogs: Arc<Catalogs>, metrics: Arc<RetrievalMetrics>) -> Retrieval {
+    pub fn new(catalogs: Arc<CatalogCache>, metrics: Arc<RetrievalMetrics>) -> Retrieval {
         Retrieval { catalogs, metrics, weights: Mutex::new((0, Arc::new(Weights::learned()))) }
     }
 

@@ -14,7 +14,7 @@ use engine_projection::{
 
 /// A catalog and who uses it.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct SharedCatalog {
     catalog: RwLock<State>,
     pub(super) used: AtomicU64,
     /// The thread is at it, or has been asked to be.
@@ -92,10 +92,10 @@ pub(super) enum Progress {
     TooLarge,
 }
 
-impl Held {
-    pub(super) fn new(model: Model, outside: bool) -> Held {
+impl SharedCatalog {
+    pub(super) fn new(model: Model, outside: bool) -> SharedCatalog {
         let catalog = Catalog::new(model, outside);
-        Held {
+        SharedCatalog {
             catalog: RwLock::new(State {
                 catalog,
                 extent: Extent::Everything,

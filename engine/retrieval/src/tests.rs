@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::catalog::{Catalog, embedded};
 use super::model::Model;
-use super::rank::{Found, Narrow, Query};
+use super::query::{Found, Narrow, Query};
 use engine_projection::{Bounds, MemoryRow};
 
 const REFERENCE: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");

@@ -22,7 +22,7 @@ use engine_log::{
 use engine_projection::{ProjectionShared, TraceFiles};
 use engine_retrieval::embeddings::Embeddings;
 use engine_retrieval::providers::Reranker;
-use engine_retrieval::{Catalogs, Retrieval};
+use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -54,7 +54,7 @@ pub(crate) struct Engine {
     pub(crate) embeddings: Option<Arc<Embeddings>>,
     /// The model outside that ranks, where one is configured.
     pub(crate) reranker: Option<Reranker>,
-    catalogs: Arc<Catalogs>,
+    catalogs: Arc<CatalogCache>,
     /// Who has copies of memories and is told when some are forgotten.
     pub(crate) forgotten: Listeners,
     pub(crate) traces: TraceFiles,

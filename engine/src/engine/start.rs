@@ -11,7 +11,7 @@ use engine_log::{
 use engine_projection::{ProjectionShared, Projector, Setting, TraceFiles};
 use engine_retrieval::embeddings::{self, Embeddings, Surroundings};
 use engine_retrieval::providers::Reranker;
-use engine_retrieval::{Catalogs, DirectoryModel, Model, Retrieval};
+use engine_retrieval::{CatalogCache, DirectoryModel, Model, Retrieval};
 use jiff::Timestamp;
 
 use super::Engine;
@@ -105,7 +105,7 @@ fn start_threads(
 
 /// What searches need beside the projection.
 struct Search {
-    catalogs: Arc<Catalogs>,
+    catalogs: Arc<CatalogCache>,
     embeddings: Option<Arc<Embeddings>>,
     reranker: Option<Reranker>,
 }
@@ -131,7 +131,7 @@ impl Search {
         let budget = settings.search_bytes_max;
         let budget = budget.unwrap_or_else(|| memory_limit::allowance() / 8 * CATALOGS_EIGHTHS);
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        let catalogs = Catalogs::start(model, embeddings.clone(), budget, (data, Arc::clone(projection)));
+        let catalogs = CatalogCache::start(model, embeddings.clone(), budget, (data, Arc::clone(projection)));
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         Ok(Search { catalogs: catalogs.map_err(failed)?, embeddings, reranker })
     }
@@ -153,7 +153,7 @@ fn model(
 
 /// Everything that keeps copies of memories in memory, and drops them when memories are forgotten. All copies go:
 /// forgetting is rare, and the next search makes them again.
-fn holders_of_copies(answers: &Arc<Answers>, catalogs: &Arc<Catalogs>, handles: &LogHandles) -> Listeners {
+fn holders_of_copies(answers: &Arc<Answers>, catalogs: &Arc<CatalogCache>, handles: &LogHandles) -> Listeners {
     let listeners = Listeners::default();
     let (answers, catalogs) = (Arc::clone(answers), Arc::clone(catalogs));
     let tail = Arc::clone(&handles.context.tail);

@@ -1,7 +1,8 @@
 //! The thread that gives every memory a vector, and takes those of forgotten memories away. It goes over all memories
 //! once at its start and then over what is new; what has the vector of its text already is left alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -9,8 +10,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
-use super::{Answering, Embeddings, Surroundings, sent};
-use crate::providers::{Batch, Client, Failure, Use, embed, wait_before};
+use super::external_model::{Answering, Embeddings, EmbeddingStatus, Surroundings, Told, sent};
+use crate::providers::{
+    Batch, Client, ClientError, EmbeddingService, Failure, Provider, Use, embed, wait_before,
+};
 use crate::token_count;
 use engine_log::Store;
 use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
@@ -82,6 +85,28 @@ pub(super) struct Filler {
     damaged: bool,
     /// Something was kept or removed since it was last told.
     changed: bool,
+}
+
+impl Embeddings {
+    /// Checks what can be checked and starts the thread. Nothing is sent yet.
+    pub fn start(service: EmbeddingService, around: Surroundings) -> Result<Arc<Embeddings>, ClientError> {
+        let metrics = Arc::clone(&around.metrics);
+        let provider = Provider::new("embedding", service.service.clone(), true, metrics)?;
+        let status = EmbeddingStatus { model: service.service.model.clone(), ..EmbeddingStatus::default() };
+        let (stop, stopped) = watch::channel(false);
+        let embeddings = Arc::new(Embeddings {
+            service,
+            client: Client::new(Arc::clone(&provider))?,
+            told: RwLock::new(Told { status, ..Told::default() }),
+            stop,
+            thread: Mutex::default(),
+        });
+        let filler = Filler::new(Arc::clone(&embeddings), Client::new(provider)?, around, stopped);
+        let thread = thread::Builder::new().name("embeddings".into()).spawn(move || filler.run());
+        *embeddings.thread.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(thread.map_err(ClientError::Thread)?);
+        Ok(embeddings)
+    }
 }
 
 impl Filler {

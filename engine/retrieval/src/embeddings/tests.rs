@@ -1,3 +1,6 @@
+use engine_projection::MemoryRow;
+
+use super::external_model::TEXT_BYTES_MAX;
 use super::*;
 
 fn row(title: &str, content: &str) -> MemoryRow {

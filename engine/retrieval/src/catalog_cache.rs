@@ -4,20 +4,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::loader::Loader;
 use super::model::Model;
-use super::outside;
+use super::external_vectors_load;
 use super::recent::{PROJECTS_MAX, Recent};
-use super::shared_catalog::{Extent, Held, Kind, Of, Progress, State};
+use super::shared_catalog::{Extent, SharedCatalog, Kind, Of, Progress, State};
 use crate::embeddings::{Answering, Embeddings, VectorStore};
-use engine_projection::{ProjectionShared, applied_seq};
+use engine_projection::applied_seq;
 
 /// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and
 /// searches go without the catalog meanwhile.
@@ -29,12 +28,10 @@ const WEIGH_INLINE_MAX: usize = 1_024;
 const WEIGH_INLINE_TOKENS_MAX: usize = 64 << 10;
 /// Vectors of an outside model that a search itself takes over: some ten milliseconds.
 const OUTSIDE_INLINE_MAX: usize = 1_024;
-/// Projects that wait for the thread. Who finds no room asks again with the next search.
-const REQUESTS_MAX: usize = 64;
 
-/// Catalogs by project and kind.
+/// CatalogCache by project and kind.
 #[derive(Debug)]
-pub struct Catalogs {
+pub struct CatalogCache {
     model: Model,
     embeddings: Option<Arc<Embeddings>>,
     /// All of them together, bytes.
@@ -44,15 +41,15 @@ pub struct Catalogs {
     clock: AtomicU64,
     pub(super) recent: Recent,
     requests: Mutex<Option<SyncSender<Of>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    stopping: Arc<AtomicBool>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     /// Of which projection they were made.
     path: Option<String>,
-    pub(super) catalogs: HashMap<Of, Arc<Held>>,
+    pub(super) catalogs: HashMap<Of, Arc<SharedCatalog>>,
 }
 
 /// Why a project's catalog cannot be used now.
@@ -64,17 +61,15 @@ pub(super) enum Missing {
     TooLarge,
 }
 
-impl Catalogs {
-    /// Starts the thread that makes large catalogs.
-    pub fn start(
-        model: Model,
-        embeddings: Option<Arc<Embeddings>>,
+impl CatalogCache {
+    /// The cache before its thread runs: the sender asks the thread for catalogs, which it makes until it is stopped.
+    pub(super) fn new(
+        (model, embeddings): (Model, Option<Arc<Embeddings>>),
         bytes_max: usize,
-        (data, projection): (&Path, Arc<ProjectionShared>),
-    ) -> std::io::Result<Arc<Catalogs>> {
-        let (requests, asked) = mpsc::sync_channel(REQUESTS_MAX);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let catalogs = Arc::new(Catalogs {
+        data: &Path,
+        requests: SyncSender<Of>,
+    ) -> CatalogCache {
+        CatalogCache {
             model,
             embeddings,
             bytes_max,
@@ -83,12 +78,8 @@ impl Catalogs {
             recent: Recent::below(data),
             requests: Mutex::new(Some(requests)),
             thread: Mutex::new(None),
-            stopping: Arc::clone(&stopping),
-        });
-        let loader = Loader { catalogs: Arc::clone(&catalogs), projection, stopping };
-        let thread = thread::Builder::new().name("catalogs".into()).spawn(move || loader.run(&asked))?;
-        *catalogs.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok(catalogs)
+            stopping: Arc::default(),
+        }
     }
 
     /// Ends the thread.
@@ -110,7 +101,7 @@ impl Catalogs {
     fn searched(&self) -> (Vec<String>, Vec<String>) {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let of_memories = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
-        let held: Vec<(String, Arc<Held>)> =
+        let held: Vec<(String, Arc<SharedCatalog>)> =
             of_memories.map(|(of, held)| (of.project.clone(), Arc::clone(held))).collect();
         // Nobody waits for a catalog with the shelf in his hands.
         drop(shelf);
@@ -143,7 +134,7 @@ impl Catalogs {
         &self,
         connection: &Connection,
         of: &Of,
-    ) -> rusqlite::Result<Result<Arc<Held>, Missing>> {
+    ) -> rusqlite::Result<Result<Arc<SharedCatalog>, Missing>> {
         let held = self.held(connection, of);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
@@ -194,7 +185,7 @@ impl Catalogs {
     }
 
     /// Takes over what vectors an outside model has made since, when they are few. What cannot be read is not there.
-    fn take_over(&self, held: &Held, of: &Of) {
+    fn take_over(&self, held: &SharedCatalog, of: &Of) {
         // A model outside is given memories alone.
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
         let is_current = |state: &State| {
@@ -204,7 +195,7 @@ impl Catalogs {
             return;
         }
         let more =
-            outside::load(&mut held.write().catalog, &of.project, (&answering, &store), OUTSIDE_INLINE_MAX);
+            external_vectors_load::load(&mut held.write().catalog, &of.project, (&answering, &store), OUTSIDE_INLINE_MAX);
         match more {
             Ok(true) => self.ask_for(&held.asked_for_vectors, of),
             Ok(false) => {}
@@ -222,7 +213,7 @@ impl Catalogs {
         }
     }
 
-    pub(super) fn held(&self, connection: &Connection, of: &Of) -> Arc<Held> {
+    pub(super) fn held(&self, connection: &Connection, of: &Of) -> Arc<SharedCatalog> {
         let path = connection.path().map(str::to_owned);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         // Another projection may hold other rows, if the one before was wrong.
@@ -232,7 +223,7 @@ impl Catalogs {
         if let Some(held) = shelf.catalogs.get(of) {
             return Arc::clone(held);
         }
-        let held = Arc::new(Held::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
+        let held = Arc::new(SharedCatalog::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
         shelf.catalogs.insert(of.clone(), Arc::clone(&held));
         drop(shelf);
         self.make_room(Some(of));

@@ -1,10 +1,8 @@
 //! Vectors of a project's memories that a model outside made, as far as they are there.
 
-use rusqlite::Result;
 
-use super::catalog::Catalog;
 use super::rows::Rows;
-use crate::embeddings::{Answering, VectorStore, digest, sent};
+use crate::embeddings::{Answering, digest, sent};
 use engine_projection::MemoryRow;
 
 /// Memories without a vector, one in so many: of more the lane of meaning would know too little, and the built-in
@@ -14,21 +12,21 @@ const MISSING_ONE_IN: usize = 20;
 const GONE: u64 = 0;
 
 #[derive(Debug, Default)]
-pub(super) struct Outside {
+pub(super) struct ExternalVectors {
     /// Which model made them; 0 while none has.
-    model: i64,
-    rows: Rows,
+    pub(super) model: i64,
+    pub(super) rows: Rows,
     /// The beginning of the digest of each memory's text: a vector of another text is not taken for one of this.
-    digests: Vec<u64>,
+    pub(super) digests: Vec<u64>,
     /// Which memories have their vector.
-    has: Vec<bool>,
-    present: usize,
-    gone: usize,
+    pub(super) has: Vec<bool>,
+    pub(super) present: usize,
+    pub(super) gone: usize,
     /// The last vector that was looked at.
-    through: i64,
+    pub(super) through: i64,
 }
 
-impl Outside {
+impl ExternalVectors {
     /// The next memory of the project.
     pub(super) fn push(&mut self, row: &MemoryRow) {
         self.digests.push(beginning(&digest(&sent(row))));
@@ -59,7 +57,7 @@ impl Outside {
         (self.model == model && enough).then_some(&self.rows)
     }
 
-    fn begin(&mut self, answering: &Answering) {
+    pub(super) fn begin(&mut self, answering: &Answering) {
         if self.model != answering.model {
             let places = self.digests.len();
             self.model = answering.model;
@@ -72,40 +70,7 @@ impl Outside {
 }
 
 /// Never the mark of what is gone.
-fn beginning(digest: &[u8; 32]) -> u64 {
+pub(super) fn beginning(digest: &[u8; 32]) -> u64 {
     let beginning = digest.first_chunk().map_or(GONE, |bytes| u64::from_le_bytes(*bytes));
     if beginning == GONE { 1 } else { beginning }
-}
-
-/// Takes over at most so many vectors that were kept since the last time. Whether there are more.
-pub(super) fn load(
-    catalog: &mut Catalog,
-    project: &str,
-    (answering, store): (&Answering, &VectorStore),
-    limit: usize,
-) -> Result<bool> {
-    let Some(mut outside) = catalog.outside.take() else { return Ok(false) };
-    outside.begin(answering);
-    let mut ahead = false;
-    let more = store.load(answering.model, project, outside.through, limit, |stored| {
-        // Of a memory that this catalog does not know yet: the next time.
-        ahead = stored.memory > catalog.through;
-        if ahead {
-            return false;
-        }
-        outside.through = stored.id;
-        let place = catalog.number(stored.memory).map(|number| number as usize);
-        if let Some(place) = place.filter(|place| outside.digests[*place] == beginning(&stored.digest)) {
-            outside.rows.place(place, stored.cells, stored.scale);
-            outside.present += usize::from(!std::mem::replace(&mut outside.has[place], true));
-        }
-        true
-    });
-    if let Ok(false) = more
-        && !ahead
-    {
-        outside.through = outside.through.max(answering.last);
-    }
-    catalog.outside = Some(outside);
-    more
 }

@@ -1,26 +1,53 @@
 //! The thread that makes catalogs which take too long for a search.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::catalog::embedded;
-use super::catalogs::Catalogs;
-use super::outside;
+use super::catalog_cache::CatalogCache;
+use super::model::Model;
+use crate::embeddings::Embeddings;
+use super::external_vectors_load;
 use super::recent::PROJECTS_MAX;
-use super::shared_catalog::{Extent, Held, Kind, Of, Progress};
+use super::shared_catalog::{Extent, SharedCatalog, Kind, Of, Progress};
 use engine_projection::{ProjectionShared, item_projects, projects};
 
 /// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
 const STEP_MEMORIES: usize = 512;
 
+/// Projects that wait for the thread. A search that finds the queue full asks again the next time.
+const REQUESTS_MAX: usize = 64;
+
 /// Makes what takes too long for a search.
 pub(super) struct Loader {
-    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) catalogs: Arc<CatalogCache>,
     pub(super) projection: Arc<ProjectionShared>,
     pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl CatalogCache {
+    /// Starts the thread that makes large catalogs.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn start(
+        model: Model,
+        embeddings: Option<Arc<Embeddings>>,
+        bytes_max: usize,
+        (data, projection): (&Path, Arc<ProjectionShared>),
+    ) -> std::io::Result<Arc<CatalogCache>> {
+        let (requests, asked) = mpsc::sync_channel(REQUESTS_MAX);
+        let catalogs = Arc::new(CatalogCache::new((model, embeddings), bytes_max, data, requests));
+        let stopping = Arc::clone(&catalogs.stopping);
+        let loader = Loader { catalogs: Arc::clone(&catalogs), projection, stopping };
+        let thread = thread::Builder::new().name("catalogs".into()).spawn(move || loader.run(&asked))?;
+        *catalogs.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(catalogs)
+    }
 }
 
 impl Loader {
@@ -106,11 +133,11 @@ impl Loader {
     }
 
     /// Vectors of an outside model, step by step.
-    fn take_over(&self, held: &Held, of: &Of) {
+    fn take_over(&self, held: &SharedCatalog, of: &Of) {
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
             let more =
-                outside::load(&mut held.write().catalog, &of.project, (&answering, &store), STEP_MEMORIES);
+                external_vectors_load::load(&mut held.write().catalog, &of.project, (&answering, &store), STEP_MEMORIES);
             if !more.unwrap_or(false) || self.is_stopping() {
                 return;
             }
@@ -118,7 +145,7 @@ impl Loader {
     }
 
     /// Beside the vectors that answer meanwhile: only the last step keeps searches waiting.
-    fn weigh_anew(&self, held: &Held, of: &Of) {
+    fn weigh_anew(&self, held: &SharedCatalog, of: &Of) {
         let (mut vectors, seqs) = {
             let mut state = held.write();
             if !state.catalog.vectors.is_outgrown() {

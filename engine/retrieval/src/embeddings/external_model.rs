@@ -1,0 +1,151 @@
+//! The external embedding model, as searches and the health report see it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use engine_log::Published;
+use engine_projection::{MemoryRow, ProjectionShared};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::store::VectorStore;
+use crate::metrics::ProviderMetrics;
+use crate::providers::{Batch, Client, EmbeddingService, Failure, Use, embed};
+
+/// Bytes of a text that are sent: models take some thousands of tokens, and a byte is a token at the worst.
+pub(super) const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Where vectors lie in a data directory.
+pub fn directory(data: &Path) -> PathBuf {
+    data.join("vectors")
+}
+
+/// The part of a memory that is sent to the model.
+pub fn sent(row: &MemoryRow) -> String {
+    let MemoryRow { title, content, .. } = row;
+    let mut text = if title.is_empty() { content.clone() } else { format!("{title}\n{content}") };
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text
+}
+
+/// A vector of what is looked for, and the model that made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskedOutside {
+    pub model: i64,
+    pub vector: Vec<f32>,
+}
+
+/// The model whose vectors answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answering {
+    pub model: i64,
+    pub dimension: usize,
+    /// The vector that was kept last.
+    pub last: i64,
+    pub(super) name: String,
+    pub(super) dimensions: Option<usize>,
+}
+
+/// How far the vectors are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EmbeddingStatus {
+    /// The model that is configured.
+    pub model: String,
+    /// Numbers in its vectors; absent until the first was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<usize>,
+    /// Memories that have a vector of it.
+    pub embedded: u64,
+    pub total: u64,
+    /// The model that answers until all have one: another one outside, or the one that is built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// Why no more are made at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// What the thread tells.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) store: Option<Arc<VectorStore>>,
+    pub(super) answering: Option<Answering>,
+    pub(super) status: EmbeddingStatus,
+    /// How often something of it changed that an answer depends on.
+    pub(super) version: u64,
+}
+
+/// The model outside, as the rest of the engine sees it.
+#[derive(Debug)]
+pub struct Embeddings {
+    pub(super) service: EmbeddingService,
+    pub(super) client: Client,
+    pub(super) told: RwLock<Told>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread works with.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where the side file lies.
+    pub directory: PathBuf,
+    pub projection: Arc<ProjectionShared>,
+    pub published: Published,
+    pub metrics: Arc<ProviderMetrics>,
+}
+
+impl Embeddings {
+    /// Ends the thread; a request it has sent is given up.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the embeddings had panicked");
+        }
+    }
+
+    /// Whether the thread lives.
+    pub fn is_alive(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    pub(super) fn told(&self) -> std::sync::RwLockReadGuard<'_, Told> {
+        self.told.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub fn status(&self) -> EmbeddingStatus {
+        self.told().status.clone()
+    }
+
+    /// Changes whenever the same question could have another answer.
+    pub fn version(&self) -> u64 {
+        self.told().version
+    }
+
+    /// The model whose vectors answer, and the file that has them; none while the built-in one answers.
+    pub fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
+        let told = self.told();
+        told.answering.clone().zip(told.store.clone())
+    }
+
+    /// The vector of what is looked for, by the model whose vectors answer; none while there is none.
+    pub async fn ask(&self, text: &str) -> Result<Option<AskedOutside>, Failure> {
+        let Some(Answering { model, dimension, name, dimensions, .. }) = self.told().answering.clone() else {
+            return Ok(None);
+        };
+        let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+        let batch = Batch { model: &name, dimensions, texts: &[text] };
+        let vectors = embed(&self.client, batch, Use::Asking, self.service.query_timeout).await?;
+        match vectors.into_iter().next() {
+            Some(vector) if vector.len() == dimension => Ok(Some(AskedOutside { model, vector })),
+            _ => Err(Failure::Malformed("a vector of another dimension than those it made before")),
+        }
+    }
+}
