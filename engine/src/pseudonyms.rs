@@ -8,11 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use engine_core::event::{Draft, LOG_PSEUDONYMS_KEYED, PROJECT_OF_THE_LOG, PseudonymsKeyedPayload};
 use engine_core::policy::PseudonymKey;
-use engine_core::wire::ErrorCode;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::refusal::Refusal;
 use engine_log::Clock;
 use engine_log::storage::{Privacy, Storage, read_small, replace};
 use engine_log::{Key, list};
@@ -38,25 +36,6 @@ pub(crate) enum KeyFault {
     /// What the log says about its key is not known yet.
     #[error("the projection does not say yet which key the log has")]
     Unknown,
-}
-
-impl From<KeyFault> for Refusal {
-    fn from(fault: KeyFault) -> Refusal {
-        let (code, hint) = match fault {
-            KeyFault::Lost => (
-                ErrorCode::PseudonymKeyLost,
-                "restore the file from a backup of the volume; what has no personal data in its names is served meanwhile, \
-                 and so is what is asked for by its token",
-            ),
-            KeyFault::Volume => {
-                (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
-            }
-            KeyFault::Unknown => {
-                (ErrorCode::ProjectionUnavailable, "repeat it after Retry-After seconds; nothing was written")
-            }
-        };
-        Refusal::new(code, fault.to_string()).hint(hint)
-    }
 }
 
 /// The key of one log, once it is known to be that.

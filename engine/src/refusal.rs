@@ -1,13 +1,11 @@
 //! Errors on their way to a client: what it may know, and what it can do.
 
-use axum::Json;
-use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
 use engine_core::identity::Told;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::policy_gate::WriteError;
+use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 use engine_projection::Unreadable;
 
@@ -68,18 +66,6 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after_s();
-        let mut response = (status, Json(self.into_body())).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Refusal {
         let innermost = match &refused {
@@ -104,6 +90,25 @@ impl From<WriteError> for Refusal {
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
                 .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
         }
+    }
+}
+
+impl From<KeyFault> for Refusal {
+    fn from(fault: KeyFault) -> Refusal {
+        let (code, hint) = match fault {
+            KeyFault::Lost => (
+                ErrorCode::PseudonymKeyLost,
+                "restore the file from a backup of the volume; what has no personal data in its names is served meanwhile, \
+                 and so is what is asked for by its token",
+            ),
+            KeyFault::Volume => {
+                (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
+            }
+            KeyFault::Unknown => {
+                (ErrorCode::ProjectionUnavailable, "repeat it after Retry-After seconds; nothing was written")
+            }
+        };
+        Refusal::new(code, fault.to_string()).hint(hint)
     }
 }
 
@@ -177,15 +182,4 @@ impl From<std::io::Error> for Refusal {
 pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%fault, "a request met a fault of the engine");
     Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")
-}
-
-pub(crate) async fn not_found(uri: Uri) -> Refusal {
-    // A path is short (the server bounds the head) and came from the client itself.
-    Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
-        .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
-}
-
-pub(crate) async fn method_not_allowed() -> Refusal {
-    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
-        .hint("see the Allow header for those it knows")
 }

@@ -7,17 +7,15 @@ use engine_core::policy::Form;
 use engine_core::query::snippet;
 use engine_core::row::microseconds;
 use engine_core::tags::Tags;
-use engine_core::wire::{
-    EntriesAnswer, EntryNotValid, TimelineAnswer, TimelineItem, Validity,
-};
+use engine_core::wire::{EntriesAnswer, EntryNotValid, TimelineAnswer, TimelineItem, Validity};
 use engine_core::words::terms::Terms;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::memory_view::view;
-use super::values::{list, time_of_text};
-use super::values::sql;
 use super::validity::{Bounds, Moment, validity};
+use super::values::sql;
+use super::values::{list, time_of_text};
 
 /// Characters of a memory that a snippet is cut out of.
 const SNIPPET_SOURCE_CHARS: usize = 300;

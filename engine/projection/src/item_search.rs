@@ -11,9 +11,9 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::best::Best;
 use super::items::{applied, columns, standing, view};
-use super::values::malformed;
 use super::texts::Texts;
 use super::validity::{Bounds, Moment};
+use super::values::malformed;
 
 /// A checked search for items.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use engine_core::wire::{ItemVersion, ItemVersions, ItemView, NamespacesAnswer};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use serde_json::value::RawValue;
 
-use super::values::{IDS, malformed, time_of};
 use super::validity::{Bounds, Moment};
+use super::values::{IDS, malformed, time_of};
 
 /// Where an item is, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use engine_core::digest::Hash;
 use engine_core::row::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::values::malformed;
 use super::validity::{Bounds, Moment, TRUE_THEN};
+use super::values::malformed;
 
 /// A text of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,10 +9,10 @@ use engine_core::retrieval::voice::Voice;
 use engine_core::words::terms::{Terms, number};
 use engine_core::words::words;
 
-use super::model::Model;
-use super::names::{NONE, Names};
 use super::external_vectors::ExternalVectors;
+use super::model::Model;
 use super::names::is_somebodys;
+use super::names::{NONE, Names};
 use super::texts::Texts;
 use super::vectors::Vectors;
 use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::model::Model;
 use super::external_vectors_load;
+use super::model::Model;
 use super::recent::{PROJECTS_MAX, Recent};
-use super::shared_catalog::{Extent, SharedCatalog, Kind, Of, Progress, State};
+use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog, State};
 use crate::embeddings::{Answering, Embeddings, VectorStore};
 use engine_projection::applied_seq;
 
@@ -194,8 +194,12 @@ impl CatalogCache {
         if is_current(&held.read()) || held.asked_for_vectors.load(Ordering::Acquire) {
             return;
         }
-        let more =
-            external_vectors_load::load(&mut held.write().catalog, &of.project, (&answering, &store), OUTSIDE_INLINE_MAX);
+        let more = external_vectors_load::load(
+            &mut held.write().catalog,
+            &of.project,
+            (&answering, &store),
+            OUTSIDE_INLINE_MAX,
+        );
         match more {
             Ok(true) => self.ask_for(&held.asked_for_vectors, of),
             Ok(false) => {}
@@ -223,7 +227,8 @@ impl CatalogCache {
         if let Some(held) = shelf.catalogs.get(of) {
             return Arc::clone(held);
         }
-        let held = Arc::new(SharedCatalog::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
+        let held =
+            Arc::new(SharedCatalog::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
         shelf.catalogs.insert(of.clone(), Arc::clone(&held));
         drop(shelf);
         self.make_room(Some(of));

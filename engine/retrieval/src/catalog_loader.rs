@@ -1,7 +1,7 @@
 //! The thread that makes catalogs which take too long for a search.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::catalog::embedded;
 use super::catalog_cache::CatalogCache;
-use super::model::Model;
-use crate::embeddings::Embeddings;
 use super::external_vectors_load;
+use super::model::Model;
 use super::recent::PROJECTS_MAX;
-use super::shared_catalog::{Extent, SharedCatalog, Kind, Of, Progress};
+use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog};
+use crate::embeddings::Embeddings;
 use engine_projection::{ProjectionShared, item_projects, projects};
 
 /// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
@@ -136,8 +136,12 @@ impl Loader {
     fn take_over(&self, held: &SharedCatalog, of: &Of) {
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
-            let more =
-                external_vectors_load::load(&mut held.write().catalog, &of.project, (&answering, &store), STEP_MEMORIES);
+            let more = external_vectors_load::load(
+                &mut held.write().catalog,
+                &of.project,
+                (&answering, &store),
+                STEP_MEMORIES,
+            );
             if !more.unwrap_or(false) || self.is_stopping() {
                 return;
             }

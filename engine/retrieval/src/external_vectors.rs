@@ -1,6 +1,5 @@
 //! Vectors of a project's memories that a model outside made, as far as they are there.
 
-
 use super::rows::Rows;
 use crate::embeddings::{Answering, digest, sent};
 use engine_projection::MemoryRow;

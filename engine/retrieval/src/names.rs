@@ -1,7 +1,7 @@
 //! Names that many memories share, as small numbers.
 
-use std::collections::HashMap;
 use engine_core::limits::ACTOR_DEFAULT;
+use std::collections::HashMap;
 
 /// Stands for no name.
 pub(super) const NONE: u32 = u32::MAX;

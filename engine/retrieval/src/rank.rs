@@ -13,10 +13,10 @@ use jiff::tz::TimeZone;
 use super::catalog::Catalog;
 use super::lanes::{Lanes, NEAR_MATCH};
 use super::late_interaction::Late;
+use super::query::{Admission, Found, Narrow, Query, Ranked};
 use super::rows::AskedVector;
 use crate::embeddings::{AskedOutside, VectorStore};
 use engine_projection::Best;
-use super::query::{Admission, Found, Narrow, Query, Ranked};
 
 /// Memories each lane puts forward.
 pub(super) const LANE_TOP: usize = 250;

@@ -15,10 +15,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Api;
 use super::body::Checked;
 use super::items::place;
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::NamedItem;
 use crate::refusal::Refusal;
 

@@ -15,16 +15,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Api, aside};
+use super::blocking::run_blocking;
+use super::body_budget::BodyBudget;
+use super::state::Api;
 use crate::operations::{SentKey, bind};
 use crate::refusal::Refusal;
-
-/// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
-const BODIES_KIB_MAX: usize = 64 << 10;
-
-/// A body up to this size needs no room: the bound on connections bounds them all, and a few slow senders of large
-/// bodies must not keep everybody else from saving a memory.
-pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 
 /// How long a body may take beside what its bytes need at the lowest rate.
 const BODY_GRACE: Duration = Duration::from_secs(5);
@@ -33,27 +28,6 @@ const BODY_GRACE: Duration = Duration::from_secs(5);
 const BODY_BYTES_PER_SECOND_MIN: usize = 32 << 10;
 /// What is read of a refused body, so that its client meets the answer.
 const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
-
-/// Room for bodies. Whoever finds none is told to come back, before a byte is read.
-#[derive(Debug)]
-pub(super) struct BodyBudget(Arc<Semaphore>);
-
-impl BodyBudget {
-    pub(super) fn new() -> BodyBudget {
-        BodyBudget(Arc::new(Semaphore::new(BODIES_KIB_MAX)))
-    }
-
-    fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        if bytes <= SMALL_BODY_BYTES {
-            return Ok(None);
-        }
-        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0).try_acquire_many_owned(kib).map(Some).map_err(|_| {
-            Refusal::new(ErrorCode::Overloaded, "too many bytes are being received")
-                .hint("nothing was written; repeat it after Retry-After seconds")
-        })
-    }
-}
 
 /// A body read into its type, the idempotency key it came with, and its room in memory.
 #[derive(Debug)]
@@ -76,7 +50,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
             }
         };
         let (body, room) = admit(&api.bodies, &head.headers, body).await?;
-        let request: T = aside(body.len() > SMALL_BODY_BYTES, || parse(&body))?;
+        let request: T = run_blocking(body.len() > SMALL_BODY_BYTES, || parse(&body))?;
         let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
         Ok(Checked { request, key, _room: room })
     }

@@ -13,10 +13,10 @@ use engine_core::wire::{
     TimelineAnswer,
 };
 
-use super::Api;
 use super::body::Checked;
 use super::memories::{created, id, moment};
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
 use engine_projection::{Anchor, Timeline};

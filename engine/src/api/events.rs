@@ -7,10 +7,10 @@ use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{AppendEvents, EventPage};
 
-use super::Api;
 use super::body::Checked;
 use super::memories::created;
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::{EventFilter, SEQ_MAX};
 use crate::refusal::Refusal;
 

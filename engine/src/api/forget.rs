@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine_core::wire::ForgetMemories;
 
-use super::Api;
 use super::body::Checked;
+use super::state::Api;
 use crate::refusal::Refusal;
 
 /// 200 with the report, whether or not it was done before under the same key.

@@ -13,11 +13,11 @@ use engine_core::wire::{
 };
 use serde::Serialize;
 
-use super::Api;
 use super::body::Checked;
 use super::items::small;
 use super::memories::{created, moment};
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::{SEQ_MAX, Written};
 use crate::refusal::Refusal;
 

@@ -9,10 +9,10 @@ use engine_core::wire::{
     DeleteItem, ItemVersions, ItemView, ItemsAnswer, ListNamespaces, NamespacesAnswer, PutItem, SearchItems,
 };
 
-use super::Api;
 use super::body::Checked;
 use super::memories::{created, known};
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::{NamedItem, SEQ_MAX};
 use crate::refusal::Refusal;
 

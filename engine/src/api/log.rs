@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use engine_core::request::{Refused, number};
 use engine_core::wire::{ConsistencyAnswer, InclusionAnswer, LogHead};
 
-use super::Api;
 use super::parameters::Parameters;
+use super::state::Api;
 use crate::operations::SEQ_MAX;
 use crate::refusal::Refusal;
 

@@ -14,8 +14,10 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::body::{SMALL_BODY_BYTES, admit};
-use super::{Api, aside};
+use super::blocking::run_blocking;
+use super::body::admit;
+use super::body_budget::SMALL_BODY_BYTES;
+use super::state::Api;
 use crate::mcp::{BYTE_ORDER_MARK, Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
 use crate::refusal::Refusal;
 
@@ -91,7 +93,7 @@ async fn in_form(form: Form, response: Response) -> Response {
 async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
     // Without a body only what is no POST makes sense, and gets the library's answer.
     if (head.method == Method::POST || !body.is_empty())
-        && let Err(unreadable) = aside(body.len() > SMALL_BODY_BYTES, || check(&body))
+        && let Err(unreadable) = run_blocking(body.len() > SMALL_BODY_BYTES, || check(&body))
     {
         return unread(&unreadable, &body);
     }

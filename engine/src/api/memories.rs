@@ -9,9 +9,10 @@ use engine_core::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_M
 use engine_core::request::{self, Refused};
 use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 
+use super::blocking::run_blocking;
 use super::body::Checked;
 use super::parameters::Parameters;
-use super::{Api, aside};
+use super::state::Api;
 use crate::operations::{Operations, SEQ_MAX, Written};
 use crate::refusal::Refusal;
 use engine_projection::{Known, Moment, Search};
@@ -53,7 +54,7 @@ const ITEMS_LONG: usize = 100;
 pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Result<Response, Refusal> {
     let (search, min_seq) = checked_search(&api.operations, parameters)?;
     let answer = api.operations.search(search, min_seq).await?;
-    Ok(aside(answer.items.len() > ITEMS_LONG, || Json(&*answer).into_response()))
+    Ok(run_blocking(answer.items.len() > ITEMS_LONG, || Json(&*answer).into_response()))
 }
 
 const SEARCH_PARAMETERS: &[&str] = &[

@@ -3,7 +3,9 @@
 mod adapters;
 mod admin;
 mod admission;
+mod blocking;
 mod body;
+mod body_budget;
 mod entries;
 mod events;
 mod forget;
@@ -16,9 +18,11 @@ mod openapi;
 mod pace;
 mod parameters;
 mod rate;
+mod refusals;
 mod retention;
 mod retrieval;
 mod server;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -30,7 +34,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use engine_core::wire::ErrorCode;
-use tokio::runtime::RuntimeFlavor;
 
 pub(crate) use admission::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT};
 pub(crate) use pace::REST_DEFAULT;
@@ -40,21 +43,14 @@ pub(crate) use server::{Serving, serve};
 use crate::engine::Engine;
 use crate::mcp::Access;
 use crate::operations::Operations;
-use crate::refusal::{self, Refusal};
-use body::BodyBudget;
+use crate::refusal::Refusal;
+use body_budget::BodyBudget;
 use engine_projection::ClientAddress;
 use rate::Buckets;
+use state::Api;
 
 /// From the last byte of the head to the first of the answer, the body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What handlers work with.
-#[derive(Debug, Clone)]
-pub(crate) struct Api {
-    engine: Arc<Engine>,
-    operations: Operations,
-    bodies: Arc<BodyBudget>,
-}
 
 /// The clients' port; each address may ask as often as the rate says.
 pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -> Router {
@@ -110,8 +106,8 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .route("/v1/log/proof/{seq}", get(log::proof))
         .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi::serve))
-        .fallback(refusal::not_found)
-        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .fallback(refusals::not_found)
+        .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
         .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
@@ -132,17 +128,10 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/anchor", post(admin::anchor))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
-        .fallback(refusal::not_found)
-        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .fallback(refusals::not_found)
+        .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(bound_time))
         .with_state(engine)
-}
-
-/// Does what takes a processor for some time where no other request waits for it.
-fn aside<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
-    // A runtime of one thread has nobody to pass its work on to.
-    let has_others = tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    if is_long && has_others { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Says whose request it is to everything that works on it.

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 use engine_core::wire::{ApplyRetention, PlanRetention, RetentionPlan};
 
-use super::Api;
 use super::body::Checked;
 use super::memories::created;
+use super::state::Api;
 use crate::refusal::Refusal;
 
 pub(super) async fn plan(

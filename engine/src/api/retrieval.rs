@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine_core::wire::{CheckoutRequest, SetWeights, WeightsView};
 
-use super::Api;
 use super::body::Checked;
 use super::memories::created;
+use super::state::Api;
 use crate::refusal::Refusal;
 
 pub(super) async fn checkout(

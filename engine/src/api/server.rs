@@ -21,14 +21,9 @@ use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Place};
 use super::pace::{HEAD_TIMEOUT, Pace, Watched};
-use super::stream::{Stream, last_words, see_out};
+use super::stream::{HEAD_BYTES_MAX, Stream, last_words, see_out};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
-
-/// The longest query string and ordinary headers.
-pub(crate) const HEAD_BYTES_MAX: usize = 96 << 10;
-/// Headers of one request, as the HTTP library bounds them: a proxy or two add a dozen.
-pub(crate) const HEADERS_MAX: usize = 100;
 
 /// A port being served.
 #[derive(Debug)]

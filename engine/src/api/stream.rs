@@ -14,6 +14,11 @@ use tokio::net::TcpStream;
 use super::pace::Pace;
 use crate::refusal::Refusal;
 
+/// The longest query string and ordinary headers.
+pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
+/// Headers of one request, as the HTTP library bounds them: a proxy or two add a dozen.
+pub(super) const HEADERS_MAX: usize = 100;
+
 /// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the
 /// answer.
 const LINGER_MAX: Duration = Duration::from_secs(1);
@@ -94,8 +99,7 @@ fn instead_of(written: &[u8]) -> Option<Refusal> {
             ErrorCode::HeadTooLarge,
             format!(
                 "the request line and headers are longer than {} bytes, or there are more than {} headers",
-                super::server::HEAD_BYTES_MAX,
-                super::server::HEADERS_MAX
+                HEAD_BYTES_MAX, HEADERS_MAX
             ),
         )
         .hint("send long texts in the body: POST /v1/checkout takes a query of any allowed length"),

@@ -10,10 +10,11 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
+use super::context::Bench;
+use super::limits;
 use super::process::Serving;
 use super::row::{Row, Sample, median};
 use super::text::Texts;
-use super::{Bench, limits};
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 

@@ -3,6 +3,7 @@
 
 mod append;
 mod connection;
+mod context;
 mod limits;
 mod limits_of_search;
 mod process;
@@ -19,6 +20,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use context::Bench;
 use report::Report;
 use row::Row;
 
@@ -46,35 +48,6 @@ pub(crate) struct BenchArgs {
     /// Write docs/PERFORMANCE.md and its chart beside it from the figures
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-}
-
-/// What every measurement needs to know.
-#[derive(Debug)]
-pub(super) struct Bench {
-    /// An own, empty directory on the volume to measure.
-    directory: PathBuf,
-    /// Of one measurement of a rate.
-    duration: Duration,
-    rounds: u32,
-    events: u64,
-    progress: ProgressBar,
-}
-
-impl Bench {
-    fn step(&self, what: &str) {
-        self.progress.set_message(what.to_owned());
-        self.progress.inc(1);
-    }
-
-    /// An own subdirectory, empty.
-    fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let directory = self.directory.join(name);
-        if directory.try_exists()? {
-            std::fs::remove_dir_all(&directory)?;
-        }
-        std::fs::create_dir_all(&directory)?;
-        Ok(directory)
-    }
 }
 
 /// Measures everything and prints the table.

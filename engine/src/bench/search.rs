@@ -9,8 +9,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::Bench;
 use super::connection::Connection;
+use super::context::Bench;
 use super::limits_of_search::{FullText, Scans};
 use super::process::Serving;
 use super::row::{Row, Sample};

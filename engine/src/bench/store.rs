@@ -10,11 +10,12 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
+use super::context::Bench;
+use super::limits;
 use super::process::{self, Serving};
 use super::row::{Row, Sample};
 use super::search::{Filled, SMALL, append_beside};
 use super::text::Texts;
-use super::{Bench, limits};
 
 /// Memories of one request while the log is filled: each is an event of its own.
 const FILLERS: u64 = 32;

@@ -153,7 +153,11 @@ fn model(
 
 /// Everything that keeps copies of memories in memory, and drops them when memories are forgotten. All copies go:
 /// forgetting is rare, and the next search makes them again.
-fn holders_of_copies(answers: &Arc<Answers>, catalogs: &Arc<CatalogCache>, handles: &LogHandles) -> Listeners {
+fn holders_of_copies(
+    answers: &Arc<Answers>,
+    catalogs: &Arc<CatalogCache>,
+    handles: &LogHandles,
+) -> Listeners {
     let listeners = Listeners::default();
     let (answers, catalogs) = (Arc::clone(answers), Arc::clone(catalogs));
     let tail = Arc::clone(&handles.context.tail);

@@ -7,8 +7,8 @@ use engine_core::wire::{EventView, LogHead};
 use engine_core::zaxy::{Verifier, is_imported, read_payload};
 use serde::Serialize;
 
-use super::report::TargetReport;
 use super::target::Target;
+use super::target_report::TargetReport;
 
 /// Breaches that are listed; more are counted.
 const BREACHES_MAX: usize = 20;

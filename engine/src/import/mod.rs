@@ -7,36 +7,33 @@
 //! imported   what the target has, read back and verified again: where to go on, and the proof at the end
 //! ```
 
+mod arguments;
 mod batch;
 mod imported;
 mod peers;
 mod report;
 mod source;
 mod target;
+mod target_report;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_core::limits::PROJECT_DEFAULT;
 use engine_core::request;
-use serde::Serialize;
 
+use arguments::{PeerArgs, REFUSED, Where, publish};
 use imported::Imported;
-use peers::Product;
-use report::{Report, TargetReport};
+use peers::product::Product;
+use report::Report;
 use target::Target;
+use target_report::TargetReport;
 use transfer::Transfer;
-
-/// Something was refused, or does not verify.
-const REFUSED: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -86,55 +83,6 @@ struct ZaxyArgs {
     /// Write the report there instead of to standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct PeerArgs {
-    /// What to import: a file, or the directory it is in
-    #[arg(long, value_name = "PATH")]
-    from: PathBuf,
-    #[command(flatten)]
-    place: Where,
-    /// Project everything belongs to from now on
-    #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
-    project: String,
-    /// Read and report; write nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Write the report there instead of to standard output
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-struct Place {
-    /// A running engine, such as http://127.0.0.1:8080
-    #[arg(long, value_name = "URL")]
-    to: Option<String>,
-    /// Data directory of an engine that does not run
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct Where {
-    #[command(flatten)]
-    place: Place,
-    /// How long the engine may be away or busy before this gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    patience: u64,
-}
-
-impl Where {
-    fn open(&self) -> anyhow::Result<Target> {
-        let patience = Duration::from_secs(self.patience);
-        match (&self.place.to, &self.place.data) {
-            (Some(url), None) => Target::running(url, patience),
-            (None, Some(data)) => Target::stopped(data, patience),
-            _ => bail!("say where: --to URL of a running engine, or --data DIR of a stopped one"),
-        }
-    }
 }
 
 /// Runs one of the imports.
@@ -202,13 +150,4 @@ async fn verify(place: &Where) -> anyhow::Result<ExitCode> {
     let verified = imported.verified(head?);
     publish(&verified, None)?;
     Ok(if verified.ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
-}
-
-fn publish(report: &impl Serialize, file: Option<&std::path::Path>) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(report)?;
-    text.push(b'\n');
-    match file {
-        Some(file) => fs::write(file, text).with_context(|| format!("cannot write the report {file:?}")),
-        None => Ok(io::Write::write_all(&mut io::stdout(), &text)?),
-    }
 }

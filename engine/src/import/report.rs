@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine_core::digest::Hash;
-use engine_core::wire::LogHead;
 use engine_core::zaxy::{Translated, Verified};
 use serde::Serialize;
 
 use super::imported::{Imported, Proof};
 use super::source::{Skipped, SourceLog};
+use super::target_report::TargetReport;
 
 /// Refused lines that are listed one by one; more are counted.
 const REFUSED_MAX: usize = 100;
@@ -33,14 +33,6 @@ pub(super) struct Report {
     completeness: &'static str,
     pub(super) logs: Vec<LogReport>,
     skipped: Vec<Skipped>,
-}
-
-/// The engine's log, as it is at the end.
-#[derive(Debug, Serialize)]
-pub(super) struct TargetReport {
-    log_id: String,
-    head_seq: u64,
-    head_hash: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -120,12 +112,6 @@ pub(super) struct NotRead {
     /// Where it starts: the refused line is part of it.
     pub(super) byte: u64,
     pub(super) bytes: u64,
-}
-
-impl TargetReport {
-    pub(super) fn of(head: LogHead) -> TargetReport {
-        TargetReport { log_id: head.log_id, head_seq: head.seq, head_hash: head.hash }
-    }
 }
 
 impl Report {

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::tool::IDEMPOTENCY_KEY;
+/// Argument of every tool that writes.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// Schema of arguments.
 pub(super) fn input<T: JsonSchema>() -> JsonObject {

@@ -115,10 +115,10 @@ impl ServerHandler for Server {
                 let mut arguments = request.arguments.unwrap_or_default();
                 let given = given(server_memory.as_ref());
                 if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
-                    tool.run(operations, arguments).await
+                    tool.run(operations, tools::fitted_arguments(tool, arguments)).await
                 } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
                     arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
-                    tool.run_as_given(operations, arguments).await
+                    tool.run_as_given(operations, tools::fitted_arguments(tool, arguments)).await
                 } else {
                     let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
                     let names = names.join(", ");

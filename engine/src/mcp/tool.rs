@@ -1,10 +1,8 @@
 //! What a tool is. Adding one is a file in `tools` and its entry in `tools::ALL`.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::LazyLock;
 
-use engine_core::arguments::{Fitted, fitted};
+use engine_core::arguments::Fitted;
 use engine_core::limits::TOOL_ANSWER_BYTES_MAX;
 use engine_core::request::{Refused, idempotency_key};
 use engine_core::wire::ErrorCode;
@@ -13,8 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::schema;
-use super::tools::{self, server_memory};
+use super::schema::{self, IDEMPOTENCY_KEY};
 use crate::operations::{Operations, SentKey, bind};
 use crate::refusal::{Refusal, internal};
 
@@ -126,12 +123,6 @@ fn bounded(result: CallToolResult) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// Schemas of arguments by the names of tools, made once.
-static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
-    let tools = tools::ALL.iter().chain(server_memory::TOOLS);
-    tools.map(|tool| (tool.name, Value::Object(tool.arguments()))).collect()
-});
-
 /// Arguments that were ignored and are named in an answer, and the length of a name in it.
 const IGNORED_NAMED: usize = 8;
 const IGNORED_CHARS: usize = 64;
@@ -146,8 +137,8 @@ fn note(ignored: &[String]) -> String {
 
 impl Tool {
     /// Calls it. What the operation refuses is an answer too: the model reads the reason and may correct itself.
-    pub(super) async fn run(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
-        let Fitted { mut arguments, ignored } = self.fitted(arguments);
+    pub(super) async fn run(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
+        let Fitted { mut arguments, ignored } = arguments;
         let as_json = match self.output {
             Output::Text => arguments.remove(FORMAT).is_some_and(|format| format == "json"),
             Output::Structured(_) => false,
@@ -169,17 +160,9 @@ impl Tool {
         bounded(result)
     }
 
-    /// Arguments as the schema has them, however a model or its client wrote them.
-    fn fitted(&self, arguments: JsonObject) -> Fitted {
-        match INPUTS.get(self.name) {
-            Some(schema) => fitted(schema, arguments),
-            None => Fitted { arguments, ignored: Vec::new() },
-        }
-    }
-
     /// Calls it as a tool of somebody else's: a refusal is a text alone, which fits any output schema.
-    pub(super) async fn run_as_given(&self, operations: Operations, arguments: JsonObject) -> CallToolResult {
-        let Fitted { arguments, .. } = self.fitted(arguments);
+    pub(super) async fn run_as_given(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
+        let Fitted { arguments, .. } = arguments;
         match (self.call)(operations, Arguments(arguments)).await {
             Ok(answer) => bounded(answer.into_result(self.output, false)),
             Err(refusal) => CallToolResult::error(vec![ContentBlock::text(refusal.message())]),
@@ -187,7 +170,7 @@ impl Tool {
     }
 
     /// JSON Schema of its arguments, with those that the server itself reads.
-    fn arguments(&self) -> JsonObject {
+    pub(super) fn arguments(&self) -> JsonObject {
         let schema = (self.input)();
         match self.output {
             Output::Structured(_) => schema,
@@ -269,9 +252,6 @@ impl Arguments {
         Ok((request, key))
     }
 }
-
-/// Argument of every tool that writes.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// Characters of a fault that are told: it may quote what was sent.
 const FAULT_CHARS_MAX: usize = 300;

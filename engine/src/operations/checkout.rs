@@ -11,7 +11,7 @@ use engine_core::row::microseconds;
 use engine_core::tags::Tags;
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 
-use super::Operations;
+use super::handle::Operations;
 use crate::cache::Answer;
 use crate::refusal::Refusal;
 use engine_projection::{Known, Search};

@@ -10,7 +10,7 @@ use engine_core::wire::{
 };
 use engine_core::words::make_normal;
 
-use super::Operations;
+use super::handle::Operations;
 use crate::refusal::Refusal;
 use engine_log::Key;
 use engine_projection::{Stored, document};

@@ -9,8 +9,9 @@ use engine_core::wire::{
     TimelineAnswer,
 };
 
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use super::memories::{known_id, saved, unknown};
-use super::{Operations, SentKey, Written};
 use crate::refusal::{Refusal, internal, log_corrupt};
 use engine_projection::{Known, Timeline, citation, entries, history, project_of};
 
@@ -63,7 +64,7 @@ impl Operations {
         };
         let lines = tokio::task::spawn_blocking(read).await.map_err(|fault| internal(&fault))??;
         let event = |line: &Vec<u8>| {
-            let event = super::view(line.trim_ascii_end()).map_err(|_| log_corrupt())?;
+            let event = super::events::view(line.trim_ascii_end()).map_err(|_| log_corrupt())?;
             let hash = Hash::from_hex(event.hash.as_bytes()).unwrap_or(Hash::ZERO);
             Ok(HistoryEvent { citation: citation(event.seq, &hash.0), event })
         };

@@ -7,9 +7,11 @@ use engine_core::limits::{EVENTS_LIMIT_MAX, EVENTS_PAGE_BYTES_MAX, EVENTS_SCAN_M
 use engine_core::wire::{EventPage, EventView};
 use serde_json::value::RawValue;
 
-use super::Operations;
+use super::handle::Operations;
 use super::log::{durable_head, unreadable};
 use crate::refusal::{Refusal, internal, log_corrupt};
+use engine_core::identity::{Identified, Visit};
+use engine_core::policy::Form;
 use engine_log::LogReader;
 
 /// What a page is narrowed to.
@@ -29,6 +31,13 @@ impl EventFilter {
         self.project.as_ref().is_none_or(|project| *project == event.project)
             && self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
             && self.session.as_ref().is_none_or(|session| event.session.as_ref() == Some(session))
+    }
+}
+
+impl Identified for EventFilter {
+    fn identifiers(&mut self, visit: &mut Visit<'_>) {
+        let EventFilter { project, session, kind } = self;
+        [project, session, kind].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
     }
 }
 

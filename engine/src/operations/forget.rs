@@ -10,8 +10,9 @@ use engine_core::wire::{
     ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
 };
 
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use super::memories::unknown;
-use super::{Operations, SentKey, Written};
 use crate::refusal::{Refusal, internal};
 use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, Searched, is_marked, search_log};
 use engine_projection::{Selected, others_saying, rows_left, select};

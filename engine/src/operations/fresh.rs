@@ -7,7 +7,7 @@ use engine_core::row::microseconds;
 use engine_core::wire::{MemoryView, Validity};
 use jiff::Timestamp;
 
-use super::{Operations, SEQ_MAX};
+use super::handle::{Operations, SEQ_MAX};
 
 impl Operations {
     /// The memory, when its event is durable but not applied yet and nothing else that is not applied could change how

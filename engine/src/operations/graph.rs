@@ -18,9 +18,10 @@ use engine_core::wire::{
 };
 use engine_core::words::normal_form;
 
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use super::items::too_large;
 use super::named::tell;
-use super::{Operations, SentKey, Written};
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{

@@ -9,7 +9,8 @@ use engine_core::wire::{
 };
 use serde_json::value::RawValue;
 
-use super::{Operations, SentKey, Written};
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use crate::engine::Engine;
 use crate::refusal::{Refusal, internal, log_corrupt};
 use engine_log::{Head, stored_envelope};

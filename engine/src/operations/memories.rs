@@ -8,7 +8,8 @@ use engine_core::row::microseconds;
 use engine_core::wire::{ErrorCode, InvalidateMemory, MemoryView, Saved, Validity};
 use jiff::Timestamp;
 
-use super::{Operations, SEQ_MAX, SentKey, Written};
+use super::handle::{Operations, SEQ_MAX, Written};
+use super::idempotency::SentKey;
 use crate::refusal::{Refusal, log_corrupt};
 use engine_log::Receipt;
 use engine_projection::{Found, Known, Moment, Target, memory, target};

@@ -11,7 +11,8 @@ use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, Memor
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{NamedItem, Operations};
+use super::handle::Operations;
+use super::items::NamedItem;
 use crate::refusal::Refusal;
 use engine_projection::{ItemFile, files};
 

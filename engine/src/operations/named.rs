@@ -6,27 +6,14 @@ use engine_core::policy::{Counts, Form};
 use jiff::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::{EventFilter, Operations, Written};
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
 use engine_log::Key;
 
 /// Names with more bytes than this together are looked at where no other request waits: longer than a millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;
-
-/// An idempotency key as a client sent it, bound to its request. It is no [`Key`] before it went through
-/// [`Operations::stored_key`].
-#[derive(Debug)]
-pub(crate) struct SentKey {
-    key: String,
-    request: Vec<u8>,
-}
-
-impl SentKey {
-    pub(super) fn new(key: String, request: Vec<u8>) -> SentKey {
-        SentKey { key, request }
-    }
-}
 
 impl Operations {
     /// Turns the identifiers of a request into those that things are stored under; the answer is to be told with what
@@ -75,12 +62,5 @@ impl<T: Identified> Identified for Written<T> {
 
     fn compared(&mut self, visit: &mut dyn FnMut(&mut String)) {
         self.answer.compared(visit);
-    }
-}
-
-impl Identified for EventFilter {
-    fn identifiers(&mut self, visit: &mut Visit<'_>) {
-        let EventFilter { project, session, kind } = self;
-        [project, session, kind].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
     }
 }

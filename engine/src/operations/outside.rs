@@ -3,7 +3,7 @@
 use engine_core::retrieval::question::Question;
 use engine_core::wire::{Degraded, SearchMode};
 
-use super::Operations;
+use super::handle::Operations;
 use crate::refusal::Refusal;
 use engine_projection::Search;
 use engine_retrieval::ProviderResults;

@@ -15,7 +15,8 @@ use engine_core::wire::{
 };
 use jiff::Timestamp;
 
-use super::{Operations, SentKey, Written};
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use crate::config::Retention;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};

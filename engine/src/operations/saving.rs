@@ -8,7 +8,8 @@ use engine_core::request;
 use engine_core::wire::{ErrorCode, SameText, SaveMemories, SaveMemory, Saved, SavedMemories};
 use serde::Deserialize;
 
-use super::{Operations, SentKey, Written};
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use crate::policy_gate::Passed;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};

@@ -6,7 +6,7 @@ use engine_core::row::microseconds;
 use engine_core::wire::SearchAnswer;
 use jiff::Timestamp;
 
-use super::Operations;
+use super::handle::Operations;
 use crate::cache::{Answer, AnswerKey};
 use crate::refusal::Refusal;
 use engine_projection::{Moment, Search};

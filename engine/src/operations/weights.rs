@@ -7,7 +7,8 @@ use engine_core::request::{self, Refused};
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{SetWeights, WeightsSet, WeightsView};
 
-use super::{Operations, SentKey, Written};
+use super::handle::{Operations, Written};
+use super::idempotency::SentKey;
 use crate::refusal::{Refusal, internal};
 use engine_projection::applied_seq;
 

@@ -9,10 +9,11 @@ use crate::process::Running;
 const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
 /// Sources with the constants of the first table.
-const SERVER: [&str; 9] = [
+const SERVER: [&str; 10] = [
     include_str!("../../src/api/pace.rs"),
     include_str!("../../src/api/admission.rs"),
     include_str!("../../src/api/body.rs"),
+    include_str!("../../src/api/body_budget.rs"),
     include_str!("../../src/api/mod.rs"),
     include_str!("../../src/api/server.rs"),
     include_str!("../../src/api/stream.rs"),

@@ -20,9 +20,9 @@
 mod dice;
 mod disk;
 mod fail_point;
-mod interface;
 #[cfg(test)]
 pub mod faulty;
+mod interface;
 
 use std::fmt::Debug;
 use std::io::{self, Read};

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::external_model::{Answering, EmbeddingStatus, Embeddings, Surroundings, Told, sent};
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
-use super::external_model::{Answering, Embeddings, EmbeddingStatus, Surroundings, Told, sent};
 use crate::providers::{
     Batch, Client, ClientError, EmbeddingService, Failure, Provider, Use, embed, wait_before,
 };

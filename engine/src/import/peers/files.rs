@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use engine_core::limits::{IMPORT_DEPTH_MAX, IMPORT_FILES_MAX};
 use serde::Serialize;
 
-use super::Product;
+use super::product::Product;
 
 /// How every database of SQLite begins.
 const DATABASE: &[u8] = b"SQLite format 3\0";

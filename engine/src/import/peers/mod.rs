@@ -7,6 +7,7 @@
 //! ```
 
 mod files;
+pub(super) mod product;
 mod report;
 mod sender;
 mod sqlite;
@@ -25,32 +26,15 @@ use engine_core::request;
 use serde_json::Value;
 
 use self::files::{Kind, Source};
+use self::product::Product;
 use self::report::{FileReport, Report};
 use self::sender::Sender;
-use super::report::TargetReport;
+use super::arguments::{PeerArgs, REFUSED, publish};
 use super::source::Lines;
-use super::{PeerArgs, REFUSED, publish};
+use super::target_report::TargetReport;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 18;
-
-/// Whose store it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Product {
-    ServerMemory,
-    Mem0,
-    BasicMemory,
-}
-
-impl Product {
-    fn name(self) -> &'static str {
-        match self {
-            Product::ServerMemory => "server-memory",
-            Product::Mem0 => "mem0",
-            Product::BasicMemory => "basic-memory",
-        }
-    }
-}
 
 pub(super) async fn import(product: Product, args: &PeerArgs) -> anyhow::Result<ExitCode> {
     request::filter("--project", &args.project)?;

@@ -7,7 +7,7 @@ use engine_core::peers::Refused;
 use serde::Serialize;
 
 use super::files::{Kind, Skipped, Source};
-use crate::import::report::TargetReport;
+use crate::import::target_report::TargetReport;
 
 /// Refused records of one file that are listed one by one; more are counted.
 const REFUSED_MAX: usize = 100;

@@ -14,6 +14,13 @@ pub(super) mod server_memory;
 mod status;
 mod timeline;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use engine_core::arguments::{Fitted, fitted};
+use rmcp::model::JsonObject;
+use serde_json::Value;
+
 use super::tool::Tool;
 
 /// All of them, in the order clients see them: first what is used most.
@@ -31,6 +38,20 @@ pub(super) const ALL: &[&Tool] = &[
     &proof::TOOL,
     &status::TOOL,
 ];
+
+/// Schemas of arguments by the names of tools, made once.
+static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
+    let tools = ALL.iter().chain(server_memory::TOOLS);
+    tools.map(|tool| (tool.name, Value::Object(tool.arguments()))).collect()
+});
+
+/// Arguments of a call as the tool's schema has them, however a model or its client wrote them.
+pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> Fitted {
+    match INPUTS.get(tool.name) {
+        Some(schema) => fitted(schema, arguments),
+        None => Fitted { arguments, ignored: Vec::new() },
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,17 +7,19 @@ use engine_core::wire::{
     EndRelations, Entity, ErrorCode, GraphView, NewObservations, ObservationDeletion, OpenNodes, Relation,
 };
 use rmcp::model::JsonObject;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::Refusal;
 use engine_projection::{Known, Moment};
 
+mod knowledge_graph;
 mod part;
 
+use knowledge_graph::{KnowledgeGraph, told};
 use part::{Cursor, Part, part, shortened};
 
 /// Argument that says which project's graph it is. The server adds it; a client's own is replaced.
@@ -201,12 +203,6 @@ fn taken<T: DeserializeOwned>(arguments: &mut Arguments, name: &str) -> Result<(
     Ok((taken, arguments.required(PROJECT)?))
 }
 
-/// The answer as that server gives it: its text is JSON of a part of it, spread over lines.
-fn told(structured: &impl Serialize, part: &impl Serialize) -> Result<Answer, Refusal> {
-    let text = serde_json::to_string_pretty(part).map_err(|fault| internal(&fault))?;
-    Answer::new(structured, text)
-}
-
 fn done(message: &str) -> Result<Answer, Refusal> {
     Answer::new(&json!({ "success": true, "message": message }), message.to_owned())
 }
@@ -379,13 +375,6 @@ async fn delete_relations(operations: Operations, mut arguments: Arguments) -> R
         operations.end_relations(request, None).await?;
     }
     done("Relations deleted successfully")
-}
-
-/// A graph as that server answers it.
-#[derive(Debug, Default, Serialize)]
-struct KnowledgeGraph {
-    entities: Vec<Entity>,
-    relations: Vec<Relation>,
 }
 
 async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {

@@ -3,7 +3,7 @@
 use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{Entity, ErrorCode};
 
-use super::{KnowledgeGraph, told};
+use super::knowledge_graph::{KnowledgeGraph, told};
 use crate::mcp::tool::{Answer, Arguments};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;

@@ -1,0 +1,31 @@
+//! Refusals as HTTP responses.
+
+use axum::Json;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use engine_core::wire::ErrorCode;
+
+use crate::refusal::Refusal;
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after_s();
+        let mut response = (status, Json(self.into_body())).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> Refusal {
+    // A path is short (the server bounds the head) and came from the client itself.
+    Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
+        .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
+}
+
+pub(super) async fn method_not_allowed() -> Refusal {
+    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
+        .hint("see the Allow header for those it knows")
+}

@@ -1,0 +1,74 @@
+//! Arguments that several imports have, and the report that each prints.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use engine_core::limits::PROJECT_DEFAULT;
+use serde::Serialize;
+
+use super::target::Target;
+
+/// Something was refused, or does not verify.
+pub(super) const REFUSED: u8 = 1;
+
+#[derive(Debug, Args)]
+pub(super) struct PeerArgs {
+    /// What to import: a file, or the directory it is in
+    #[arg(long, value_name = "PATH")]
+    pub(super) from: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
+    /// Project everything belongs to from now on
+    #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
+    pub(super) project: String,
+    /// Read and report; write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Write the report there instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Place {
+    /// A running engine, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    pub(super) to: Option<String>,
+    /// Data directory of an engine that does not run
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// How long the engine may be away or busy before this gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(super) patience: u64,
+}
+
+impl Where {
+    pub(super) fn open(&self) -> anyhow::Result<Target> {
+        let patience = Duration::from_secs(self.patience);
+        match (&self.place.to, &self.place.data) {
+            (Some(url), None) => Target::running(url, patience),
+            (None, Some(data)) => Target::stopped(data, patience),
+            _ => bail!("say where: --to URL of a running engine, or --data DIR of a stopped one"),
+        }
+    }
+}
+
+pub(super) fn publish(report: &impl Serialize, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    match file {
+        Some(file) => fs::write(file, text).with_context(|| format!("cannot write the report {file:?}")),
+        None => Ok(io::Write::write_all(&mut io::stdout(), &text)?),
+    }
+}

@@ -1,0 +1,19 @@
+//! Products whose stores are imported.
+
+/// Whose store it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::import) enum Product {
+    ServerMemory,
+    Mem0,
+    BasicMemory,
+}
+
+impl Product {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Product::ServerMemory => "server-memory",
+            Product::Mem0 => "mem0",
+            Product::BasicMemory => "basic-memory",
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine's log at the end of an import.
+
+use engine_core::wire::LogHead;
+use serde::Serialize;
+
+/// The engine's log, as it is at the end.
+#[derive(Debug, Serialize)]
+pub(super) struct TargetReport {
+    log_id: String,
+    head_seq: u64,
+    head_hash: String,
+}
+
+impl TargetReport {
+    pub(super) fn of(head: LogHead) -> TargetReport {
+        TargetReport { log_id: head.log_id, head_seq: head.seq, head_hash: head.hash }
+    }
+}
