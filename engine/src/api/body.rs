@@ -1,6 +1,5 @@
 //! Request bodies: bounded one by one and all together.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,11 +11,11 @@ use engine_core::wire::ErrorCode;
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::blocking::run_blocking;
-use super::body_budget::BodyBudget;
+use super::body_budget::{BodyBudget, SMALL_BODY_BYTES};
 use super::state::Api;
 use crate::operations::{SentKey, bind};
 use crate::refusal::Refusal;
