@@ -15,10 +15,10 @@ use crate::content::Table;
 use crate::event::{
     ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT,
 };
-use crate::fold::{Unfoldable, shaped};
 use crate::format::EventLine;
 use crate::limits::{PHRASE_SOURCE_WORDS_MAX, PHRASE_WORDS_MAX};
 use crate::row::{Row, Value, integer, microseconds, named, optional};
+use crate::unfoldable::{Unfoldable, shaped};
 use crate::words::normal_form;
 
 /// Payload of an [`ENTITY_PUT`] event.

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 
 use crate::content::Table;
 use crate::event::{ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
-use crate::fold::{Unfoldable, shaped};
 use crate::format::EventLine;
 use crate::row::{Row, Value, integer, microseconds, named};
+use crate::unfoldable::{Unfoldable, shaped};
 
 /// Payload of an [`ITEM_PUT`] event.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::content::{Cell, Table, row_hash};
 use crate::digest::Hash;
-use crate::fold::{Feedback, Forgotten, Invalidation, Memory, Request, Setting};
+use crate::records::{Feedback, Forgotten, Invalidation, Memory, Request, Setting};
 use crate::words::normal_form;
 
 /// One value of a row.

@@ -4,24 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use thiserror::Error;
 
 use crate::limits::JSON_DEPTH_MAX;
 
 mod count;
+mod not_strict;
 mod plain;
 
+pub use not_strict::NotStrict;
 pub(crate) use plain::plain_len;
-
-/// Why a text is not strict JSON. Never quotes the text, which may be part of a memory.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{reason} (at byte {byte})")]
-pub struct NotStrict {
-    /// What is wrong.
-    pub reason: String,
-    /// Approximate offset, in bytes.
-    pub byte: usize,
-}
 
 /// Checks that `bytes` are one JSON value in UTF-8 with nothing after it, without duplicate keys in an object, with
 /// finite numbers, and nested at most [`JSON_DEPTH_MAX`] levels deep.

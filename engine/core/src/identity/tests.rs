@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::event::*;
 use crate::event::{Draft, RESERVED};
+use crate::identifier_fields::*;
+use crate::memory_tool;
 use crate::wire::{CreateEntities, PutItem, SearchItems};
 
 static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);

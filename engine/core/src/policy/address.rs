@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::detector::{behind, is_word, stands_alone};
+use super::boundary::{behind, is_word, stands_alone};
 
 /// A capitalised word, or an abbreviation with a full stop.
 macro_rules! word {

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use regex::bytes::Regex;
 
+use super::boundary::is_word;
 use super::connector::{self, VALUE_BYTES_MAX, Value};
-use super::detector::is_word;
 use super::value::{Said, is_password, is_token};
 
 /// Names of passwords.

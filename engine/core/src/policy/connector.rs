@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::detector::is_word;
+use super::boundary::is_word;
 use super::value::Said;
 
 /// How far after a name to look for its value, bytes.

@@ -1,18 +1,9 @@
-//! Detectors, and how all of them are run over a text.
+//! What a detector is, and what it finds.
 
 use std::fmt;
 use std::ops::Range;
 
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
-
-use super::{personal, secret, vendor};
-
-/// Largest compiled size of one pattern, bytes: limits what a new pattern can cost every engine.
-const COMPILED_BYTES_MAX: usize = 2 << 20;
-/// Largest compiled size of all triggers together, bytes.
-const TRIGGERS_BYTES_MAX: usize = 4 << 20;
-/// Cache of the lazy automaton of one pattern during a search, bytes.
-const CACHE_BYTES_MAX: usize = 1 << 20;
+use regex::bytes::Regex;
 
 /// A kind of personal data. Matches are replaced by [`Kind::placeholder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,105 +138,4 @@ impl fmt::Debug for Detector {
             .field("finds", &self.finds)
             .finish_non_exhaustive()
     }
-}
-
-/// All detectors, secrets first.
-pub fn detectors() -> impl Iterator<Item = &'static Detector> {
-    secret::DETECTORS.iter().chain(vendor::DETECTORS).chain(personal::DETECTORS)
-}
-
-/// Compiled detectors.
-pub(super) struct Compiled {
-    triggers: RegexSet,
-    detectors: Vec<(&'static Detector, Regex)>,
-}
-
-/// A detector, and the range of the view it matched.
-pub(super) type Found = (&'static Detector, Range<usize>);
-
-impl Compiled {
-    pub(super) fn new(chosen: impl Iterator<Item = &'static Detector>) -> Compiled {
-        let detectors: Vec<_> = chosen.map(|detector| (detector, compile(detector))).collect();
-        let triggers = RegexSetBuilder::new(detectors.iter().map(|(detector, _)| detector.trigger))
-            .unicode(false)
-            .size_limit(TRIGGERS_BYTES_MAX)
-            .build()
-            .expect("the triggers are constants, and a test compiles all of them");
-        Compiled { triggers, detectors }
-    }
-
-    /// Calls `visit` for every match, in the order of the table.
-    pub(super) fn run(&self, text: &[u8], mut visit: impl FnMut(Found)) {
-        for index in &self.triggers.matches(text) {
-            let (detector, regex) = &self.detectors[index];
-            match detector.how {
-                How::Pattern(_, check) => matches(text, regex, check, |found| visit((detector, found))),
-                How::Scan(_, scan) => {
-                    scan(text, regex).into_iter().for_each(|found| visit((detector, found)));
-                }
-            }
-        }
-    }
-}
-
-fn compile(detector: &Detector) -> Regex {
-    let (How::Pattern(pattern, _) | How::Scan(pattern, _)) = detector.how;
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(COMPILED_BYTES_MAX)
-        .dfa_size_limit(CACHE_BYTES_MAX)
-        .build()
-        .unwrap_or_else(|fault| {
-            panic!("{}: the pattern is a constant, and a test compiles it: {fault}", detector.name)
-        })
-}
-
-fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range<usize>)) {
-    let grouped = regex.captures_len() > 1;
-    let mut at = 0;
-    while at <= text.len() {
-        let Some(whole) = regex.find_at(text, at) else { return };
-        let group = if grouped {
-            regex.captures_at(text, whole.start()).and_then(|groups| groups.get(1))
-        } else {
-            None
-        };
-        let part = group.map_or(whole.range(), |group| group.range());
-        // A rejected match may hide another one that starts inside it, so the search continues inside. Starts in the
-        // middle of a run of letters and digits are skipped: no detector accepts them, and texts can be full of them.
-        let inside = |at: usize| text[at - 1].is_ascii_alphanumeric() && text[at].is_ascii_alphanumeric();
-        at = whole.start() + 1;
-        while at < text.len() && inside(at) {
-            at += 1;
-        }
-        if let Some(found) = check(text, part).filter(|found| !found.is_empty()) {
-            at = found.end.max(whole.start() + 1);
-            visit(found);
-        }
-    }
-}
-
-/// Whether a byte is part of a word.
-pub(super) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// The byte before a part.
-pub(super) fn before(text: &[u8], part: &Range<usize>) -> Option<u8> {
-    part.start.checked_sub(1).map(|at| text[at])
-}
-
-/// The byte after a part.
-pub(super) fn behind(text: &[u8], part: &Range<usize>) -> Option<u8> {
-    text.get(part.end).copied()
-}
-
-/// Whether a part is not inside a longer word.
-pub(super) fn stands_alone(text: &[u8], part: &Range<usize>) -> bool {
-    !before(text, part).is_some_and(is_word) && !behind(text, part).is_some_and(is_word)
-}
-
-/// Accepts every match that is not inside a longer word.
-pub(super) fn alone(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    stands_alone(text, &found).then_some(found)
 }

@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::bytes::Regex;
 
-use super::detector::is_word;
+use super::boundary::is_word;
 use super::value::{is_placeholder, is_row, is_template, mixed};
 
 /// Fewest base64 characters that count as the start of a key. The shortest key, an Ed25519 key, has 64.

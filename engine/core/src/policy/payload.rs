@@ -4,18 +4,19 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use regex::bytes::{Regex, RegexBuilder};
+use serde_json::value::RawValue;
 
+use super::checker::Policy;
+use super::finding::{Blocked, Counts, Redacted};
+use super::identifier::{Form, NotNamed, PseudonymKey};
 use super::pair::{Data, Pair};
-use super::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
+use crate::event::Draft;
+use crate::identifier_fields::{identifiers_of, is_path};
 
 /// Longest key that is included in field names and that can describe the value under it, bytes.
 const KEY_BYTES_MAX: usize = 64;
 /// Longest field name, bytes: nested objects with long keys would fill logs.
 const FIELD_BYTES_MAX: usize = 256;
-
-/// Keys that describe their value. Values under other keys are searched without their key, which is cheaper.
-pub(super) const TELLING_KEYS: &str = r"(?i)phone|mobile|^tel|fax|cell|ssn|social|tax|birth|dob|born|passport|licen[sc]e|iban|account|acct|routing|sort|card|pan$|address|street|zip|post|wallet|eth|pass|pwd|secret|token|key|credential|auth|name";
 
 /// An object or a list that is being read.
 struct Open {
@@ -35,7 +36,7 @@ struct Open {
 
 /// Which fields of a payload are identifiers, and the key for the tokens that replace personal data in them.
 #[derive(Default)]
-pub(super) struct Names<'a> {
+struct Names<'a> {
     /// Field names in the form used here, such as `namespace[]`.
     pub(super) rows: &'static [&'static str],
     pub(super) key: Option<&'a PseudonymKey>,
@@ -56,7 +57,7 @@ struct Walk<'a> {
     counts: Counts,
 }
 
-pub(super) fn judge(
+fn judge(
     policy: &Policy,
     field: &str,
     json: &str,
@@ -286,10 +287,43 @@ fn decoded(literal: &str) -> Cow<'_, str> {
     }
 }
 
-/// Compiles [`TELLING_KEYS`].
-pub(super) fn telling_keys() -> Regex {
-    RegexBuilder::new(TELLING_KEYS)
-        .unicode(false)
-        .build()
-        .expect("the pattern is a constant, and every test of a policy compiles it")
+impl Policy {
+    /// Checks a JSON text: every string, every key of an object, and numbers under keys that describe them. The text
+    /// must be in the strict form; what is not redacted stays byte for byte.
+    ///
+    /// A redacted key stays different from the other keys of its object.
+    pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
+        let judged = judge(self, field, json, &Names::default(), now);
+        judged.map_err(|fault| match fault {
+            NotNamed::Blocked(blocked) => blocked,
+            NotNamed::NoKey => unreachable!("without identifiers nothing takes a key"),
+        })
+    }
+
+    /// Checks an event before it is written. The fields listed by [`identifiers_of`] and type, actor, project and
+    /// session are checked by [`Policy::judge_identifier`]; the rest of the payload is redacted.
+    pub fn judge_draft(
+        &self,
+        draft: Draft,
+        key: Option<&PseudonymKey>,
+        now: Timestamp,
+    ) -> Result<(Draft, Counts), NotNamed> {
+        let Draft { kind, actor, project, session, causes, payload } = draft;
+        let mut counts = Counts::default();
+        let mut named = |field: &str, name: String| {
+            let stored = self.judge_identifier(key, (field, Form::Whole), &name, now, &mut counts)?;
+            Ok::<String, NotNamed>(stored.unwrap_or(name))
+        };
+        let names = Names { rows: identifiers_of(&kind), key, is_path: is_path(&kind, &payload) };
+        let kind = named("type", kind)?;
+        let project = named("project", project)?;
+        let session = session.map(|session| named("session", session)).transpose()?;
+        let actor = named("actor", actor)?;
+        let judged = judge(self, "", payload.get(), &names, now)?;
+        counts.merge(&judged.counts);
+        let payload = judged.changed.map_or(payload, |json| {
+            RawValue::from_string(json).expect("only strings of valid JSON were replaced, by strings")
+        });
+        Ok((Draft { kind, actor, project, session, causes, payload }, counts))
+    }
 }

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+use super::boundary::{alone, before, behind, is_word, stands_alone};
 use super::checks::{base58check_version, digits, is_bech32, is_card, is_iban, may_be_card};
-use super::detector::{
-    Check, Detector, Finds, How, Kind, Scan, alone, before, behind, is_word, stands_alone,
-};
+use super::detector::{Check, Detector, Finds, How, Kind, Scan};
 use super::{address, phone};
 
 const fn row(

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use regex::bytes::Regex;
 
-use super::detector::is_word;
+use super::boundary::is_word;
 
 /// Words that make the following number a telephone number, up to the number. A few words may follow a noun, but only a
 /// person and a preposition may follow a verb: "call 5 times" is not about a telephone number, but ten digits after

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::boundary::{alone, stands_alone};
 use super::checks::{base58check_version, base62_crc, base64, base64url, entropy_bits, is_jwt};
-use super::detector::{Check, Detector, Finds, How, Scan, alone, stands_alone};
+use super::detector::{Check, Detector, Finds, How, Scan};
 use super::value::{
     ENTROPY_OF_TOKEN, TOKEN_CHARS_MIN, form, is_placeholder, is_row, is_template, is_words, mixed,
     mixed_form, random, random_letters,

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::detector::{Detector, Finds, Kind, detectors};
+use super::detector::{Detector, Finds, Kind};
+use super::detectors::detectors;
 use super::identifier::Identifiers;
 use crate::digest::Hash;
 

@@ -2,8 +2,15 @@
 
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::checker::*;
+use super::detectors::*;
+use super::finding::*;
 use super::*;
 use crate::digest::Hash;
+use crate::event::Draft;
 
 mod examples;
 mod identifiers;

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use super::boundary::{alone, before, behind, is_word};
 use super::checks::{base64, base64url};
-use super::detector::{Detector, alone, before, behind, is_word};
+use super::detector::Detector;
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
 

@@ -1,9 +1,9 @@
 //! Verifies that one line follows from the previous one.
 
+use super::fault::Fault;
 use crate::digest::Hash;
 use crate::format::{Envelope, Header, Seal};
 use crate::limits::BATCH_EVENTS_MAX;
-use crate::recovery::Fault;
 
 /// End of a chain, from which the next line must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Counts values and keys before parsing: a million keys cost more to compare than to send.
 
-use super::NotStrict;
+use super::not_strict::NotStrict;
 use super::plain::plain_len;
 use crate::limits::{JSON_DEPTH_MAX, JSON_KEYS_MAX, JSON_VALUES_MAX};
 

@@ -7,6 +7,7 @@
 mod fold;
 mod script;
 pub mod terms;
+mod units;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use std::sync::LazyLock;
 
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
+use units::units;
 
 pub use fold::{make_normal, normal_form};
 use script::{Class, class_of, is_word_part};
@@ -49,7 +51,7 @@ pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     pieces(text, |_, piece| match piece {
         Piece::Plain(word) => each(word),
         Piece::Joined(run) | Piece::Hangul(run) => {
-            terms::units(run).windows(2).for_each(|unit| each(&run[unit[0]..unit[1]]));
+            units(run).windows(2).for_each(|unit| each(&run[unit[0]..unit[1]]));
         }
     });
 }
@@ -137,7 +139,7 @@ fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usiz
 
 /// Words of a run of one script, in order, as the dictionary segments it.
 fn dictionary_words(run: &str, mut each: impl FnMut(Range<usize>)) {
-    let units = terms::units(run);
+    let units = units(run);
     let mut rest = 0;
     while rest < run.len() {
         let chunk = &run[rest..];

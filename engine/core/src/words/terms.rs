@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::script::{Class, class_of, is_arabic};
+use super::units::units;
 use super::{Piece, dictionary_words, pieces};
 use crate::embedding::hashing::fnv1a;
 
@@ -33,12 +33,6 @@ static STOP: LazyLock<BTreeSet<&str>> = LazyLock::new(|| STOP_WORDS.lines().coll
 /// Korean particles; a particle comes before its own suffixes.
 const PARTICLES: &str = include_str!("particles.txt");
 static PARTICLE: LazyLock<Vec<&str>> = LazyLock::new(|| PARTICLES.lines().collect());
-
-/// Letters that belong to the same unit as the preceding letter: the vowel that Thai and Lao write as one letter with a
-/// mark.
-const BEHIND: [char; 2] = ['\u{e33}', '\u{eb3}'];
-/// Marks after which the next letter is written below (Khmer, Myanmar).
-const STACKS: [char; 2] = ['\u{17d2}', '\u{1039}'];
 
 /// Whether a word in normal form is a stop word.
 pub fn is_stop_word(word: &str) -> bool {
@@ -227,21 +221,6 @@ fn kind(word: &str) -> Class {
 /// In scripts without spaces, a single character is usually a particle.
 fn is_more_than_a_letter(word: &str) -> bool {
     kind(word) == Class::Plain || units(word).len() > 2
-}
-
-/// Start offsets of the units of a word, and the end of the last one. A unit is a character with its marks.
-pub(super) fn units(word: &str) -> Vec<usize> {
-    let mut starts = Vec::with_capacity(word.len() / 3 + 2);
-    let mut before = '\0';
-    for (at, character) in word.char_indices() {
-        let is_mark = character.general_category_group() == GeneralCategoryGroup::Mark;
-        if at == 0 || !(is_mark || BEHIND.contains(&character) || STACKS.contains(&before)) {
-            starts.push(at);
-        }
-        before = character;
-    }
-    starts.push(word.len());
-    starts
 }
 
 /// Characters of a word, each with its marks.
