@@ -37,6 +37,9 @@ use volume::FileSystem;
 /// Of the runs of a control, so many percent must be flagged.
 const CONTROL_PERCENT: u64 = 95;
 
+/// Names the engine's binary where a script has built it already, as `.ci/test` has.
+const ENGINE: &str = "E2E_ENGINE";
+
 /// What to do to an engine.
 #[derive(Debug, Subcommand)]
 pub enum Faults {
@@ -68,7 +71,7 @@ pub enum Faults {
         #[arg(long)]
         control: bool,
         /// The engine's binary [default: this checkout's, built first]
-        #[arg(long)]
+        #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
     /// Edit a log as somebody with the disk could, and hear what the engine says of it when it knows the anchor
@@ -77,7 +80,7 @@ pub enum Faults {
         #[arg(long, default_value_t = 300)]
         opens: u64,
         /// The engine's binary [default: this checkout's, built first]
-        #[arg(long)]
+        #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
     /// Give the parsers bytes nobody would write (libFuzzer), and plant a fault that has to be found
@@ -104,7 +107,7 @@ pub struct Cuts {
     #[arg(long)]
     control: bool,
     /// The engine's binary [default: this checkout's, built first]
-    #[arg(long)]
+    #[arg(long, env = ENGINE)]
     engine: Option<PathBuf>,
 }
 
