@@ -34,6 +34,10 @@ const MEMORIES: [&str; 5] = [
 pub async fn run(steps: &Steps) -> Result<()> {
     steps.say("1/7  a cluster, and the images on it (seconds, unless they have to be built)");
     images::build_all(steps).await?;
+    if !cluster::is_local() {
+        // Prints how the images get there: without them the next step waits in vain.
+        cluster::up(steps).await?;
+    }
     let cluster = cluster::ensure_up().await?;
     steps.say("2/7  the operator, installed with its Helm chart");
     install(&cluster).await?;
