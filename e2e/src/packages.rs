@@ -40,7 +40,7 @@ pub(crate) async fn ensure(packages: &[Package], steps: &Steps) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("these programs are missing and there is no apt-get to install them: {list}");
     }
-    steps.say(&format!("installing Debian packages: {list} (about 30 s)"));
+    steps.say(&format!("installing Debian packages: {list} (about 1 min)"));
     apt_get(&["update", "-q"]).await?;
     let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
     arguments.extend(&missing);

@@ -1,18 +1,26 @@
 //! What a person sees while something runs: one line per step, with the time since the start.
 
-use std::time::{Duration, Instant};
+use std::env;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 at which a script started that ends in this program, such as `.ci/demo`. Its lines and this
+/// program's then share one clock.
+const STARTED: &str = "E2E_STARTED";
 
 /// Prints steps as they happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
     started: Instant,
+    /// Time that the script took before this program started.
+    before: Duration,
 }
 
 impl Steps {
-    /// Starts the clock.
+    /// Starts the clock, or goes on with that of the script which started this program.
     #[must_use]
     pub fn start() -> Self {
-        Self { started: Instant::now() }
+        let script = env::var(STARTED).unwrap_or_default();
+        Self { started: Instant::now(), before: since(&script, SystemTime::now()) }
     }
 
     /// Prints one line with the time since the start.
@@ -23,8 +31,15 @@ impl Steps {
     /// Time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.before + self.started.elapsed()
     }
+}
+
+/// Time between a moment, in seconds since 1970, and now. Zero when the moment is missing, unreadable or in the future.
+fn since(epoch_s: &str, now: SystemTime) -> Duration {
+    let started =
+        epoch_s.parse().ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    started.and_then(|started| now.duration_since(started).ok()).unwrap_or_default()
 }
 
 /// A duration as people say it: `45 s`, `4 min 45 s`, `2 h 3 min`.
@@ -41,6 +56,15 @@ pub fn spoken(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_of_a_script_goes_on() {
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        assert_eq!(since("940", now), Duration::from_secs(60));
+        for unusable in ["", "yesterday", "-1", "2000", "18446744073709551615"] {
+            assert_eq!(since(unusable, now), Duration::ZERO, "{unusable}");
+        }
+    }
 
     #[test]
     fn durations_are_spoken() {

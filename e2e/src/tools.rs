@@ -5,6 +5,7 @@
 //! build goes to another folder, which is renamed at its end.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,9 @@ const MODULES: [Module; 7] = [
     module("helm", "tool", &["helm"], 235),
 ];
 
+/// What is used on clusters that somebody else made.
+const CLIENTS: [&str; 2] = ["helm", "kubectl"];
+
 /// A cold build on a slow machine; a hang must still end.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -107,18 +111,26 @@ pub async fn ensure(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The path of a built program, such as `helm` or `kubectl`.
+/// The path of a program, such as `helm` or `kubectl`: the built one. The clients may also be the installed ones, so
+/// that nothing has to be built for another cluster.
 ///
 /// # Errors
 /// No module makes such a program, or it is not built yet.
 pub fn program(name: &str) -> Result<PathBuf> {
     let module = MODULES.iter().find(|module| module.programs.contains(&name));
     let module = module.with_context(|| format!("{name} is none of the tools"))?;
-    let path = module_dir(module)?.join("bin").join(name);
-    if !path.exists() {
-        bail!("{name} is not built yet: run `cargo run -p e2e -- tools`");
+    let built = module_dir(module)?.join("bin").join(name);
+    if built.exists() {
+        return Ok(built);
     }
-    Ok(path)
+    let installed = if CLIENTS.contains(&name) { installed(name) } else { None };
+    installed.with_context(|| format!("{name} is not built yet: run `cargo run -p e2e -- tools`"))
+}
+
+/// A program of this name on the search path.
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 fn missing() -> Result<Vec<(&'static Module, PathBuf)>> {
@@ -295,6 +307,15 @@ mod tests {
         assert_ne!(first, key(&tagged, dir.path()).unwrap());
         fs::write(dir.path().join("main.go"), "package main").unwrap();
         assert_ne!(first, key(&plain, dir.path()).unwrap());
+    }
+
+    #[test]
+    fn clients_are_built_or_installed() {
+        for client in CLIENTS {
+            assert!(MODULES.iter().any(|module| module.programs.contains(&client)), "{client}");
+        }
+        assert!(installed("sh").is_some());
+        assert_eq!(installed("a-program-that-nobody-has"), None);
     }
 
     #[test]

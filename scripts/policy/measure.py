@@ -116,7 +116,7 @@ def with_addresses(text, labels):
 def judge(program, texts, kinds):
     """The policy's finds in each text."""
     given = "".join(json.dumps(text) + "\n" for text in texts)
-    ran = subprocess.run([program, *kinds], input=given, capture_output=True, text=True, check=True)
+    ran = subprocess.run([program, *kinds], input=given, capture_output=True, text=True, check=True, timeout=1800)
     found = [json.loads(line) for line in ran.stdout.splitlines()]
     assert len(found) == len(texts), "expected one line for each text"
     return found

@@ -211,7 +211,7 @@ def presidio(copy):
 
 def judge(program, cases):
     given = "".join(json.dumps(case["text"]) + "\n" for case in cases)
-    ran = subprocess.run([program, "all"], input=given, capture_output=True, text=True, check=True)
+    ran = subprocess.run([program, "all"], input=given, capture_output=True, text=True, check=True, timeout=1800)
     for case, line in zip(cases, ran.stdout.splitlines(), strict=True):
         case["finds"] = json.loads(line)
 

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from datetime import datetime, timezone
@@ -64,8 +65,11 @@ def start(program, folder):
         stderr=subprocess.PIPE,
         text=True,
     )
+    limit = threading.Timer(60, process.kill)
+    limit.start()
     for said in map(json.loads, process.stderr):
         if said.get("message") == "serving":
+            limit.cancel()
             return process, f"http://{said['listen']}"
     sys.exit("the engine did not start")
 

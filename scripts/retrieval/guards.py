@@ -50,7 +50,7 @@ def manpages(package):
     """(name line, description) of the pages of one package."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True, timeout=120)
         for path in sorted(Path(folder).rglob("*.gz")):
             if path.is_symlink():
                 continue

@@ -22,6 +22,8 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// The target with a planted fault, which must be found.
 const PLANTED: &str = "planted";
+/// A shorter run takes the profile that is built sooner (fuzz/Cargo.toml).
+const SHORT_S: u32 = 60;
 /// One for each processor of a small machine.
 const AT_ONCE: usize = 2;
 /// Limit for a single input; a slower one is a finding.
@@ -41,7 +43,7 @@ impl Fuzzing {
     /// # Errors
     /// They do not build or cannot be started.
     pub(super) fn run(&self) -> Result<usize> {
-        let programs = build()?;
+        let programs = build(if self.seconds < SHORT_S { "short" } else { "release" })?;
         let only = self.only.as_deref().unwrap_or_default();
         let targets: Vec<String> = targets()?.into_iter().filter(|name| name.contains(only)).collect();
         if targets.is_empty() {
@@ -108,17 +110,19 @@ fn targets() -> Result<Vec<String>> {
 }
 
 /// Builds all targets into a separate folder, because the flags would rebuild everything else. Returns the folder.
-fn build() -> Result<PathBuf> {
+fn build(profile: &str) -> Result<PathBuf> {
     let beside = std::env::current_exe()?;
     let output = beside.ancestors().nth(2).context("the program's path has too few parents")?.join("fuzz");
     let host = host()?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--locked", "--release", "--target", &host]).env("RUSTFLAGS", FLAGS);
+    cargo
+        .args(["build", "--quiet", "--locked", "--profile", profile, "--target", &host])
+        .env("RUSTFLAGS", FLAGS);
     cargo.arg("--target-dir").arg(&output).current_dir(paths::checkout_dir().join("fuzz"));
     if !cargo.stdin(Stdio::null()).status().context("`cargo` cannot be started")?.success() {
         bail!("the fuzz targets do not build");
     }
-    Ok(output.join(host).join("release"))
+    Ok(output.join(host).join(profile))
 }
 
 /// The host triple, passed explicitly so that build scripts are not instrumented.

@@ -37,6 +37,9 @@ use volume::FileSystem;
 /// Percentage of a control's runs that must be flagged.
 const CONTROL_PERCENT: u64 = 95;
 
+/// Names the engine's binary where a script has built it already, as `.ci/test` has.
+const ENGINE: &str = "E2E_ENGINE";
+
 /// The fault campaign to run.
 #[derive(Debug, Subcommand)]
 pub enum Faults {
@@ -68,7 +71,7 @@ pub enum Faults {
         #[arg(long)]
         control: bool,
         /// The engine's binary [default: this checkout's, built first]
-        #[arg(long)]
+        #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
     /// Edit a log as an attacker with access to the disk could, and check what an engine that knows the anchor reports
@@ -77,7 +80,7 @@ pub enum Faults {
         #[arg(long, default_value_t = 300)]
         opens: u64,
         /// The engine's binary [default: this checkout's, built first]
-        #[arg(long)]
+        #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
     /// Feed malformed bytes to the parsers (libFuzzer), and plant a fault that must be found
@@ -104,7 +107,7 @@ pub struct Cuts {
     #[arg(long)]
     control: bool,
     /// The engine's binary [default: this checkout's, built first]
-    #[arg(long)]
+    #[arg(long, env = ENGINE)]
     engine: Option<PathBuf>,
 }
 

@@ -40,7 +40,7 @@ impl Base {
         if archive.exists() {
             return Ok(archive);
         }
-        steps.say(&format!("fetching Debian packages for images: {}", self.packages));
+        steps.say(&format!("fetching Debian packages for images: {} (about 30 s)", self.packages));
         let unfinished = images_dir().join(format!(".base-{}.tar", self.key()));
         let include = format!("--include={}", self.packages);
         let target = unfinished.display().to_string();

@@ -5,6 +5,7 @@
 mod base;
 mod buildah;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -32,7 +33,7 @@ const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
 /// The images that tests and demo need on any cluster.
 pub const NAMES: [&str; 3] = [ENGINE_IMAGE, OPERATOR_IMAGE, TOOLS_IMAGE];
 
-/// A release build from nothing on two busy cores; a hang must still end.
+/// A build from nothing on two busy cores; a hang must still end.
 const CARGO_LIMIT: Duration = Duration::from_secs(3600);
 const LOCK_LIMIT: Duration = CARGO_LIMIT;
 /// Marks, below the state folder, which archives the running cluster has.
@@ -50,7 +51,7 @@ pub async fn build_all(steps: &Steps) -> Result<()> {
         build_tools(steps).await?;
     }
     // Not under the lock: it may take minutes, and `cluster up` needs the lock for an instant.
-    let [engine, operator] = release_binaries(steps).await?;
+    let [engine, operator] = binaries(steps).await?;
     {
         let _lock = lock().await?;
         build_product(ENGINE_IMAGE, "engine", &engine, steps).await?;
@@ -125,11 +126,16 @@ async fn lock() -> Result<Lock> {
 }
 
 /// Engine and operator, built by cargo, where cargo says they are.
-async fn release_binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
-    steps.say("building memory-engine and memory-operator (release; minutes the first time)");
+async fn binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
+    let profile = profile();
+    steps.say(&format!(
+        "building memory-engine and memory-operator (profile {profile}; the first time up to about 8 min on two cores)"
+    ));
     let mut command = Command::new("cargo");
-    command.current_dir(paths::checkout_dir()).args(["build", "--release", "--locked"]);
+    command.current_dir(paths::checkout_dir()).args(["build", "--locked", "--profile", &profile]);
     command.args(["--package", "memory-engine", "--package", "memory-operator"]);
+    // .ci/test compiles tests with clippy, whose code is not optimised as the profile says.
+    command.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("CLIPPY_ARGS");
     command.arg("--message-format=json-render-diagnostics");
     // People follow cargo's own progress.
     command.stdin(Stdio::null()).stderr(Stdio::inherit()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -142,6 +148,11 @@ async fn release_binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
     Ok([executable(&messages, "memory-engine")?, executable(&messages, "memory-operator")?])
 }
 
+/// The cargo profile of the programs in the images: `release`, unless a test run chooses another (Cargo.toml says why).
+fn profile() -> String {
+    env::var("E2E_IMAGES_PROFILE").unwrap_or_else(|_| "release".to_owned())
+}
+
 /// Finds an executable in cargo's messages, one JSON object per line.
 fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -150,7 +161,7 @@ fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     named.next().with_context(|| format!("cargo built no {name}"))
 }
 
-/// An image of a release binary, by the Containerfile that platform teams use.
+/// An image of one of the programs, by the Containerfile that platform teams use.
 async fn build_product(image: &str, target: &str, binary: &Path, steps: &Steps) -> Result<()> {
     let containerfile = paths::checkout_dir().join("Containerfile");
     let base = base::PRODUCT;
