@@ -180,7 +180,7 @@ impl Attestation {
             let needed = anchor::needed_root(given).filter(|needed| *needed <= size);
             facts.root_at_anchor = needed.map(|needed| context.tree.root_at(needed)).transpose()?;
             let taken = state.held.take(given, &facts);
-            tracing::info!(?given, ?taken, "the log was held against an anchor");
+            tracing::info!(?given, ?taken, "the log was verified against an anchor");
             if let Taken::Extends(acceptance) = taken {
                 accepted = acceptance;
             }
@@ -191,7 +191,7 @@ impl Attestation {
             own.and_then(|claim| contradiction(claim, &LogFacts { root_at_anchor: claim_root, ..facts }));
         let fault = state.held.fault().cloned().or(own);
         if let Some(fault) = &fault {
-            tracing::error!(?fault, "the log is not what it was: nothing is written until somebody decides");
+            tracing::error!(?fault, "the log contradicts its anchor or checkpoint: writes are disabled");
             context.metrics.integrity_faults.inc();
         } else {
             state.claim = None;

@@ -110,7 +110,7 @@ pub enum CommitError {
     Full,
     #[error("the volume failed")]
     Failing,
-    #[error("the log is not what it was")]
+    #[error("the log failed verification")]
     Corrupt,
     #[error("the idempotency key was used with another request")]
     Conflict,

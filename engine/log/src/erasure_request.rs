@@ -45,15 +45,18 @@ pub enum EraseError {
     Unknown(String),
     #[error("event {0} is of type {1}, which the log needs to verify")]
     Needed(String, String),
-    #[error("the event that says so is not durable: {0}")]
+    #[error("the erasure event is not durable: {0}")]
     NotRecorded(#[from] CommitError),
-    #[error("writing a segment anew failed: {0}; the next start goes on with it")]
+    #[error("rewriting a segment failed: {0}; the next start continues the erasure")]
     Io(#[from] io::Error),
 }
 
 impl Writer {
     /// Makes the erasure events durable. The keeper then removes the payloads from the files. `through` is the number
     /// of the last event whose payload is erased.
+    ///
+    /// # Errors
+    /// The log cannot be written, or the key was used with another request.
     pub fn begin_erasure(
         &mut self,
         drafts: Vec<Draft>,

@@ -61,7 +61,7 @@ impl Frames {
         if lines.len() == raw_len {
             Ok(lines)
         } else {
-            Err(invalid("a frame has another length than its index says"))
+            Err(invalid("the length of a frame differs from its index"))
         }
     }
 }

@@ -160,7 +160,7 @@ impl Keeper {
                 {
                     tracing::warn!(
                         segment = segment.name(),
-                        "a sealed segment was touched: it is read again"
+                        "a sealed segment was modified: it is read again"
                     );
                     self.known.remove(&segment.first_seq);
                     self.complete = false;
@@ -223,7 +223,7 @@ impl Keeper {
 
     fn found(&self, fault: IntegrityFault) {
         if self.handles.context.published.fault().as_ref() != Some(&fault) {
-            tracing::error!(?fault, "the log is not what it was: nothing is written any more");
+            tracing::error!(?fault, "the log failed verification: writes are disabled");
             self.handles.context.metrics.integrity_faults.inc();
         }
         self.handles.context.published.set_corrupt(fault);
@@ -391,7 +391,7 @@ impl Keeper {
             }
             Ok(None) => {}
             Err(fault) => {
-                tracing::error!(%fault, "the log's own checkpoint could not be written: the next start reads more");
+                tracing::error!(%fault, "the local checkpoint could not be written: the next start reads more");
                 self.handles.context.metrics.storage_failures.with_label_values(&["checkpoint"]).inc();
             }
         }
@@ -412,7 +412,7 @@ impl Keeper {
         match self.compress(segment) {
             Ok(done) => done,
             Err(fault) => {
-                tracing::error!(segment = segment.name(), %fault, "compressing a segment failed; it stays as it is");
+                tracing::error!(segment = segment.name(), %fault, "compressing a segment failed; it stays raw");
                 self.handles.context.metrics.storage_failures.with_label_values(&["compress"]).inc();
                 self.compress_after = Some(Instant::now() + PATIENCE);
                 false

@@ -61,7 +61,7 @@ impl Keyring {
         if storage.status(&path).is_ok() {
             tracing::error!(
                 path,
-                "this is no key of this log: it is set aside, and checkpoints have a new key"
+                "this is not a key of this log: it is set aside, and checkpoints get a new key"
             );
             storage.rename(&path, &self::path(UNUSABLE))?;
         }

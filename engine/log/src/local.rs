@@ -49,7 +49,7 @@ pub(super) fn read(storage: &dyn Storage, keyring: Option<&Keyring>) -> io::Resu
     match Checkpoint::open(&note, &keyring.verifiers()) {
         Ok((checkpoint, _)) => Ok(Some(checkpoint)),
         Err(fault) => {
-            tracing::warn!(%fault, "the log's own checkpoint cannot be used: everything is read");
+            tracing::warn!(%fault, "the local checkpoint cannot be used: the complete log is read");
             Ok(None)
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn resume(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segm
     match fit(storage, claim, segments) {
         Ok(resume) => Some(resume),
         Err(why) => {
-            tracing::warn!(why = %why, size = claim.size, "the log's own checkpoint does not fit: everything is read");
+            tracing::warn!(why = %why, size = claim.size, "the local checkpoint does not match: the complete log is read");
             None
         }
     }
@@ -115,7 +115,7 @@ pub(super) fn header_of(storage: &dyn Storage, segment: Segment) -> io::Result<(
     contents::whole(storage, segment, None)?.take(HEADER_BYTES_MAX).read_until(b'\n', &mut line)?;
     let (header, hash) = Header::decode(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(invalid)?;
     let named = header.prev_seq.checked_add(1) == Some(segment.first_seq);
-    if named { Ok((header, hash)) } else { Err(invalid("the file has another name than its header says")) }
+    if named { Ok((header, hash)) } else { Err(invalid("the file name does not match its header")) }
 }
 
 fn invalid(fault: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

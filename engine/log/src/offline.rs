@@ -41,7 +41,7 @@ pub enum OfflineError {
     Open(#[from] OpenError),
     #[error("cannot define the metrics: {0}")]
     LogMetrics(#[from] prometheus::Error),
-    #[error("the log is not what it was: {0}")]
+    #[error("the log failed verification: {0}")]
     Corrupt(String),
     #[error("the log cannot be written: {0}")]
     Commit(#[from] CommitError),

@@ -137,7 +137,7 @@ fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
 
 fn gone(size: u64) -> Unopened {
     let message = format!(
-        "there is no log, although its checkpoint says that it had {size} events: restore the volume from a backup"
+        "there is no log, although its checkpoint records {size} events: restore the volume from a backup"
     );
     let kind = IntegrityFaultKind::Truncated;
     let fault = IntegrityFault { kind, message, seq: 1, segment: None, line: None, byte: None };

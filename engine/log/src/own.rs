@@ -99,6 +99,6 @@ fn key_id(verifier: &str) -> &str {
 }
 
 fn failed(step: &'static str, fault: &std::io::Error) -> CommitError {
-    tracing::error!(step, %fault, "changing the signing key failed; it goes on from there");
+    tracing::error!(step, %fault, "the key rotation failed; it is continued later");
     CommitError::Failing
 }

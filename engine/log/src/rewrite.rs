@@ -126,7 +126,7 @@ fn check(storage: &dyn Storage, segment: Segment, unfinished: &str) -> io::Resul
     };
     match chain(&new) == chain(&old) && new.breaches.count == 0 {
         true => Ok(()),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "the segment written anew does not verify")),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "the rewritten segment does not verify")),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Res
     if !same(contents::whole(storage, raw, None)?, back)? {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "the compressed segment reads back otherwise",
+            "the compressed segment differs from the raw one",
         ));
     }
     storage.rename(&unfinished, &compressed.path())?;

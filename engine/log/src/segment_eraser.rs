@@ -77,7 +77,7 @@ impl Eraser {
             None => self.find(asked, &head, &segments),
         };
         stepped.unwrap_or_else(|fault| {
-            tracing::error!(%fault, "payloads that are forgotten are still in a file: it is tried again");
+            tracing::error!(%fault, "erased payloads are still in a file: the erasure is retried");
             self.handles.context.metrics.storage_failures.with_label_values(&["erase"]).inc();
             self.try_after = Some(Instant::now() + self.patience);
             self.looked_at = None;
@@ -143,7 +143,7 @@ impl Eraser {
             tracing::info!(
                 events = targets.len(),
                 segments = files.segments.len(),
-                "payloads were taken out of the log"
+                "payloads were erased from the log"
             );
             self.handles.erasures.finished(after + 1, files);
             return Ok(Step::Done(None));
@@ -157,14 +157,14 @@ impl Eraser {
             if space.available < space.reserve() + len {
                 return Err(io::Error::new(
                     io::ErrorKind::StorageFull,
-                    "a segment written anew needs more space",
+                    "rewriting a segment needs more space",
                 ));
             }
             rewrite::rewrite(storage, segment, &erasure.targets)?;
             if rewrite::holds_any(storage, segment, &erasure.targets)? > 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "a segment written anew has the payloads still",
+                    "a rewritten segment still contains the payloads",
                 ));
             }
         }

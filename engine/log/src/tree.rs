@@ -106,7 +106,7 @@ impl Tree {
     /// Discards the file because it does not match the log. The writer rebuilds it from the lines.
     pub fn distrust(&self, storage: &dyn Storage) {
         let removed = ignore_missing(storage.remove(PATH));
-        tracing::error!(?removed, "the stored tree does not fit the log: it is built anew");
+        tracing::error!(?removed, "the stored tree does not match the log: it is rebuilt");
         self.state().failed = Some(io::ErrorKind::InvalidData);
     }
 
@@ -187,7 +187,7 @@ impl State {
                 self.pending.clear();
             }
             Err(fault) => {
-                tracing::error!(%fault, "writing the tree failed: it will be opened anew");
+                tracing::error!(%fault, "writing the tree failed: it will be reopened");
                 self.failed = Some(fault.kind());
             }
         }

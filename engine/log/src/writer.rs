@@ -125,7 +125,7 @@ impl Writer {
             Err(Unopened::Io(fault)) => self.close("open", &fault),
             Err(Unopened::Corrupt(damage)) => {
                 let Damage { fault, readable } = *damage;
-                tracing::error!(?fault, "the log does not verify: nothing is written any more");
+                tracing::error!(?fault, "the log does not verify: writes are disabled");
                 if let Some(Readable { head, segments }) = readable.filter(|_| self.durable.is_none()) {
                     self.handles.context.published.opened(head, segments);
                 }
@@ -140,7 +140,7 @@ impl Writer {
         let Opened { active, head_hash, segments, torn_bytes, epoch, verified_through } = opened;
         let (log_id, seq) = (active.header.log_id.clone(), active.link.seq);
         if torn_bytes > 0 {
-            tracing::warn!(torn_bytes, seq, "a write had not finished: its bytes were set aside");
+            tracing::warn!(torn_bytes, seq, "an unfinished write was cut off: its bytes were set aside");
             self.handles.context.published.add_torn(torn_bytes);
         }
         if self.durable.is_none() {
@@ -171,7 +171,7 @@ impl Writer {
             true => (Store::Full, CommitError::Full),
             false => (Store::Failing, CommitError::Failing),
         };
-        tracing::error!(step, %fault, "the volume failed: no acknowledgement until the log is open again");
+        tracing::error!(step, %fault, "the volume failed: nothing is acknowledged until the log is reopened");
         self.handles.context.metrics.storage_failures.with_label_values(&[step]).inc();
         self.handles.context.published.set_store(store);
         self.active = None;

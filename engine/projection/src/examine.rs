@@ -58,7 +58,7 @@ pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>
     };
     let words = exclusive.then(|| match looked {
         Ok(Finding::Sound(digest)) => words(digest),
-        _ => Err("not looked at: pages or rows are damaged".into()),
+        _ => Err("not checked: pages or rows are damaged".into()),
     });
     Ok(Some(Examined { database, place, rows, words }))
 }

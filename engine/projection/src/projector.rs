@@ -270,7 +270,7 @@ impl Projector {
         files::remove_all_but(&directory, Some(generation))?;
         let differs = replaced.is_some_and(|replaced| replaced != digest);
         if differs {
-            tracing::error!(%digest, ?replaced, seq, "the projection that answered had other rows than the log gives");
+            tracing::error!(%digest, ?replaced, seq, "the replaced projection had rows that differ from the log");
             self.setting.metrics.mismatches.inc();
         }
         tracing::info!(%cause, seq, %digest, differs, "the new projection answers");
@@ -335,11 +335,11 @@ impl Projector {
             match live.watch.glance(live.store.foreign_changes()?) {
                 Glance::Unchanged => {}
                 Glance::Touched => {
-                    tracing::warn!("somebody else wrote to the projection: it is looked over");
+                    tracing::warn!("another process wrote to the projection: it is scrubbed");
                     self.scrubber.hurry();
                 }
                 Glance::Gone(why) => {
-                    tracing::error!(why, "the projection changed behind the engine");
+                    tracing::error!(why, "the projection was changed by another process");
                     self.give_up(Cause::Missing);
                     return Ok(());
                 }
@@ -356,7 +356,7 @@ impl Projector {
                 self.shared().set_checked(digest);
             }
             Some(Finding::Wrong(cause, why)) => {
-                tracing::error!(%cause, why, "the projection is not what was written: it is built again");
+                tracing::error!(%cause, why, "the projection differs from what was written: it is rebuilt");
                 self.setting.metrics.scrubs.with_label_values(&["wrong"]).inc();
                 self.give_up(cause);
             }
@@ -371,7 +371,7 @@ impl Projector {
         match reserve::take(&self.setting.directory) {
             Ok(()) => self.reserved = true,
             Err(fault) => {
-                tracing::warn!(%fault, "no space could be put by for a start on a full volume");
+                tracing::warn!(%fault, "the disk reserve for a start on a full volume could not be allocated");
                 self.retry_at = Instant::now() + RETRY;
             }
         }
@@ -395,7 +395,7 @@ impl Projector {
 
     /// Closes every connection. The next step reopens the same files.
     fn let_go(&mut self) {
-        tracing::warn!("the projection's files are opened again");
+        tracing::warn!("the projection's files are reopened");
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;
         self.opened = false;

@@ -145,7 +145,7 @@ impl Scrubber {
     }
 
     fn postpone(&mut self, fault: &StoreError) {
-        tracing::warn!(%fault, "the projection could not be looked over now");
+        tracing::warn!(%fault, "the projection could not be scrubbed now");
         self.due = Instant::now() + AGAIN_AFTER;
     }
 }
@@ -179,7 +179,7 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
     }
     let (written, found) = (read_applied(&moment)?.digest, digest_of(&moment)?);
     if written != found {
-        let why = format!("its rows have the digest {found}, {written} was written");
+        let why = format!("its rows have the digest {found}, but {written} was written");
         return Ok(Finding::Wrong(Cause::Edited, why));
     }
     for (rows, index) in [("memories", "memories_fts"), ("items_current", "items_fts")] {
@@ -203,7 +203,7 @@ pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Lo
         match transaction.execute(&check, []) {
             Ok(_) => {}
             Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                let why = format!("the full-text index {index} does not fit its rows");
+                let why = format!("the full-text index {index} does not match its rows");
                 return Ok(Finding::Wrong(Cause::Index, why));
             }
             Err(fault) => return Err(fault.into()),

@@ -57,7 +57,7 @@ impl Identified for Search {
             limit: _,
             offset: _,
         } = self;
-        // Questions name things, so their words are looked up in the stored form.
+        // Identifiers in the query are replaced like those in stored memories, so that they still match.
         visit(words, Form::Whole);
         let names = [project, kind, session].into_iter().flatten();
         names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));

@@ -64,7 +64,7 @@ pub struct Rebuilt {
 pub enum Unreadable {
     #[error("the projection is not built yet")]
     NotReady,
-    #[error("the projection has applied event {applied}, {wanted} was asked for")]
+    #[error("the projection has applied event {applied}, but event {wanted} was requested")]
     Behind { applied: u64, wanted: u64 },
     #[error("the read took longer than {READ_MAX:?}")]
     TooLong,
@@ -241,7 +241,7 @@ impl ProjectionShared {
                 return Unreadable::TooLong;
             }
             if is_damage(&fault) {
-                tracing::error!(%fault, "the projection cannot be read: it will be built again");
+                tracing::error!(%fault, "the projection cannot be read: it will be rebuilt");
                 self.suspect.store(true, Ordering::Release);
             }
             Unreadable::Failed(fault)

@@ -220,7 +220,7 @@ pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreErro
             })
         })
         .optional()?;
-    row.ok_or_else(|| StoreError::Damaged("it does not say how far it is".into()))
+    row.ok_or_else(|| StoreError::Damaged("it does not contain its position".into()))
 }
 
 fn check_applied(applied: &Applied, log: &LogView<'_>) -> Result<(), StoreError> {

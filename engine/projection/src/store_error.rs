@@ -22,7 +22,7 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
     #[error("event {0} cannot follow what was applied")]
     OutOfOrder(u64),
-    #[error("told to stop")]
+    #[error("stopped")]
     Stopped,
 }
 
@@ -56,7 +56,7 @@ impl StoreError {
     }
 }
 
-/// Whether a failure of the volume passes without damage to the projection.
+/// Whether a failure is temporary and leaves the projection intact.
 pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
     matches!(
         fault.sqlite_error_code(),

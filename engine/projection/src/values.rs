@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// A row that differs from what the projection writes.
 #[derive(Debug, Error)]
-#[error("a row has a value of another form")]
+#[error("a row has a value of an unexpected type")]
 pub(super) struct MalformedRow;
 
 /// A list of texts as a statement parameter.
