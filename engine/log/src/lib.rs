@@ -50,7 +50,6 @@ mod rotation;
 mod segment;
 mod segment_compression;
 mod segment_eraser;
-/// The file system interface of the log.
 pub mod storage;
 mod tail;
 mod torn;

@@ -10,7 +10,7 @@
 //! - Reading: [`shared`] is the interface for the rest of the engine; [`readers`] holds connections; [`turns`] shares
 //!   them fairly among client addresses, which are set in [`client_address`]; [`heads`] tells whether cached answers
 //!   are current.
-//! - Queries: [`search`], [`entries`], [`memory_view`], [`known`] and [`validity`] for memories; [`items`],
+//! - Queries: [`search`], [`mod@entries`], [`memory_view`], [`known`] and [`validity`] for memories; [`items`],
 //!   [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph; [`recall`] for
 //!   the retrieval's catalogs; [`texts`] and [`best`] rank; [`retention`] finds candidates for removal.
 //! - Forgetting: [`targets`] selects memories, [`forgetting`] removes their rows, [`trace_files`] searches for

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::search::CITATION_DIGITS;
 
-/// Maximum number of memories promoted for one title.
+/// Maximum number of candidates whose titles are compared with a query.
 const TITLED_MAX: usize = 20;
 
 /// A memory as a catalog row. Times are microseconds since 1970.
