@@ -21,7 +21,8 @@ CREATE TABLE memories (
     valid_from INTEGER NOT NULL, known INTEGER NOT NULL,
     content TEXT NOT NULL
 ) STRICT;
--- The beginning of a digest of project and content: what was saved before is found by it. Not of the digest; it follows from the rows.
+-- A truncated digest of project and content, by which identical earlier texts are found. It is derived from the rows,
+-- so it is not part of the digest of the rows.
 CREATE TABLE memory_texts (seq INTEGER PRIMARY KEY, digest INTEGER NOT NULL) STRICT;
 CREATE TABLE invalidations (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
@@ -75,12 +76,12 @@ CREATE TABLE mentions (
     memory INTEGER NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL,
     folded TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (memory, place)
 ) STRICT, WITHOUT ROWID;
--- Items as they are now, for the words they are found by: earlier versions are not found.
+-- The latest version of each item that has words. Earlier versions are not searchable.
 CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
 );
--- What texts are found by is cut by the program; FTS5 cuts at the blanks between. The views say it again for those who
--- compare the index with the rows.
+-- The engine tokenizes texts with `terms`; FTS5 only splits at the blanks between terms. The views return the same
+-- terms, so that FTS5 can compare the index with the rows.
 CREATE VIEW items_terms AS SELECT seq, terms(words) AS words FROM items_current;
 CREATE VIEW memories_terms AS SELECT
     seq, terms(title) AS title, terms(content) AS content, terms(tags) AS tags FROM memories;
@@ -95,7 +96,8 @@ CREATE VIRTUAL TABLE memories_fts USING fts5 (
 /// Indexes used by reads only. They are created after a load, when each costs one sort.
 const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
--- Memories that became true after they were saved: the few that a read of now has to look at one by one.
+-- Memories that became valid after they were saved: the few that a read at the current time has to check
+-- individually.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
 CREATE INDEX memory_texts_by_digest ON memory_texts (digest, seq);
 CREATE INDEX settings_by_name ON settings (name, seq);
