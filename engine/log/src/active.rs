@@ -1,4 +1,4 @@
-//! The segment that is being written.
+//! The segment at the end of the log, to which the writer appends.
 
 use std::io;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use jiff::Timestamp;
 use super::segment::{DIRECTORY, Segment};
 use crate::storage::{Access, FailPoint, Privacy, Storage, StoredFile};
 
-/// An open segment at the end of the log. Everything it says is durable.
+/// The open segment at the end of the log. All of its fields describe durable state.
 #[derive(Debug)]
 pub(super) struct Active {
     file: Arc<dyn StoredFile>,
     pub(super) header: Header,
-    /// Bytes.
+    /// Durable length in bytes.
     pub(super) len: u64,
-    /// The last line.
+    /// The last line of the segment.
     pub(super) link: Link,
 }
 
-/// Where a log ended: everything that was ever acknowledged by this process, and a seal behind it.
+/// The durable end of the log: everything this process has acknowledged, plus a seal if one follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Durable {
-    /// Of the segment.
+    /// First event number of the last segment.
     pub first_seq: u64,
-    /// Bytes of it.
+    /// Durable bytes of that segment.
     pub len: u64,
     pub link: Link,
 }
 
 impl Active {
-    /// Takes a segment that was read and verified up to this end, which is the end of the file.
+    /// Opens a segment that was read and verified up to this end. The end must be the end of the file.
     pub(super) fn resume(storage: &dyn Storage, header: Header, len: u64, link: Link) -> io::Result<Active> {
         let path = Segment::raw(header.prev_seq + 1).path();
         let file = storage.open(&path, Access::Write)?;
-        // A killed process leaves whole lines that no sync has covered yet, and names as well.
+        // A killed process can leave complete lines, and file names, that no sync has covered yet.
         file.sync()?;
         storage.sync_directory(DIRECTORY)?;
         Ok(Active { file, header, len, link })
     }
 
-    /// Makes a segment, in an order in which a crash anywhere leaves either no segment or one without a whole header.
+    /// Creates a segment. A crash at any point leaves either no segment or one without a complete header.
     pub(super) fn create(storage: &dyn Storage, header: Header) -> io::Result<Active> {
         let path = Segment::raw(header.prev_seq + 1).path();
         let file = match storage.create(&path, Privacy::Group) {
@@ -52,7 +52,7 @@ impl Active {
             }
             created => created?,
         };
-        // One that was there has no whole header: its bytes were looked at, and set aside.
+        // An existing file has no complete header here. Its bytes were already inspected and set aside.
         if file.size()? > 0 {
             file.truncate(0)?;
         }
@@ -75,12 +75,12 @@ impl Active {
         Durable { first_seq: self.first_seq(), len: self.len, link: self.link }
     }
 
-    /// Whether there is anything but the header.
+    /// Whether the segment contains events after its header.
     pub(super) fn has_events(&self) -> bool {
         self.link.seq > self.header.prev_seq
     }
 
-    /// Writes lines behind the last one and makes them durable: the commit. `end` is the chain's end with them.
+    /// Commits lines: appends them to the segment and syncs it. `end` is the end of the chain after them.
     pub(super) fn append(&mut self, storage: &dyn Storage, lines: &[u8], end: Link) -> io::Result<()> {
         self.file.write_at(lines, self.len)?;
         storage.reached(FailPoint::GroupWritten)?;
@@ -90,7 +90,7 @@ impl Active {
         storage.reached(FailPoint::GroupDurable)
     }
 
-    /// Writes the last line and makes it durable; answers what the next header follows from.
+    /// Writes the seal as the last line and syncs it. Returns the link that the next header must follow.
     pub(super) fn seal(&mut self, root: Hash, now: Timestamp) -> io::Result<SegmentEnd> {
         let seal = Seal {
             segment: self.header.segment,

@@ -1,4 +1,4 @@
-//! What the engine says of its log under its signature, and what it was told about it from outside.
+//! Signed checkpoints of the log, and verification of the log against checkpoints and anchors recorded elsewhere.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,11 +15,11 @@ use super::keyring::Keyring;
 use super::local;
 use crate::storage::FailPoint;
 
-/// How far the checkpoint of the report may be behind the head: signing one for every look would cost more than it
-/// tells.
+/// Maximum age of the checkpoint in a health report. Signing a new one for every report would cost more than it is
+/// worth.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// Keys, the newest checkpoint, and the anchor. Set by the writer, read by everybody.
+/// Signing keys, the newest checkpoint and the anchor. The writer updates them; all threads read them.
 #[derive(Debug, Default)]
 pub struct Attestation(Mutex<State>);
 
@@ -27,24 +27,24 @@ pub struct Attestation(Mutex<State>);
 struct State {
     keyring: Option<Keyring>,
     newest: Option<(Instant, CheckpointView)>,
-    /// What was given last, also before the log was open.
+    /// The last anchor received, including one received before the log was open.
     given: Option<GivenAnchor>,
     held: Held,
-    /// What the log's own checkpoint said when the log was opened.
+    /// The log's own local checkpoint, as found when the log was opened.
     claim: Option<Checkpoint>,
-    /// Size of the largest checkpoint that this log's key signed and the log matches.
+    /// Size of the largest checkpoint that this log's key signed and that the log matches.
     signed_size: u64,
-    /// To be recorded in the log.
+    /// An accepted rollback that the log does not record yet.
     acceptance: Option<AcceptedRollback>,
 }
 
 impl Attestation {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under the lock panics half-way through a change.
+        // No code panics half-way through a change while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the keys of the log that was opened; mints one if need be.
+    /// Loads the keys of the opened log. Generates a key if there is none.
     pub(super) fn keys_of(
         &self,
         context: &LogContext,
@@ -61,12 +61,12 @@ impl Attestation {
 
 /// Checkpoints.
 impl Attestation {
-    /// A checkpoint for the head of the log, signed now if none is that new. None before the log is open.
+    /// A checkpoint of the current head. Signs a new one if the cached one is older. `None` before the log is open.
     pub fn head(&self, context: &LogContext) -> Option<CheckpointView> {
         self.no_older_than(context, Duration::ZERO)
     }
 
-    /// A checkpoint for a head of no more than a second ago.
+    /// A checkpoint of a head that is at most one second old.
     pub fn recent(&self, context: &LogContext) -> Option<CheckpointView> {
         self.no_older_than(context, REPORT_AGE_MAX)
     }
@@ -85,9 +85,9 @@ impl Attestation {
         Some(view)
     }
 
-    /// Writes the checkpoint the next start begins at. Answers its size.
+    /// Writes the local checkpoint from which the next start reads the log. Returns its size in events.
     pub(super) fn write_local(&self, context: &LogContext) -> io::Result<Option<u64>> {
-        // The head first: the tree has everything up to it, and may have more.
+        // Read the head first: the tree then covers at least everything up to it.
         let Some((head, segments)) = context.published.extent() else { return Ok(None) };
         let Some(segment) = segments.last() else { return Ok(None) };
         context.tree.sync()?;
@@ -123,7 +123,7 @@ fn sign(keyring: &Keyring, size: u64, root: Hash, position: Option<Position>) ->
 
 /// Keys.
 impl Attestation {
-    /// Mints the key that is to come; which one it is and which one it follows.
+    /// Generates the next key. Returns the current and the next verifier key.
     pub(super) fn prepare_key(&self, context: &LogContext) -> io::Result<Option<KeyRotated>> {
         let mut state = self.state();
         let Some(keyring) = &mut state.keyring else { return Ok(None) };
@@ -131,12 +131,12 @@ impl Attestation {
         Ok(keyring.rotation())
     }
 
-    /// A change of keys that has not come to its end.
+    /// A key rotation that was begun and is not complete.
     pub(super) fn key_rotation_begun(&self) -> Option<KeyRotated> {
         self.state().keyring.as_ref().and_then(Keyring::rotation)
     }
 
-    /// The log says so: the next key is the key.
+    /// Makes the next key the current one, after the log has recorded the rotation.
     pub(super) fn promote_key(&self, context: &LogContext) -> io::Result<()> {
         let mut state = self.state();
         state.newest = None;
@@ -146,19 +146,19 @@ impl Attestation {
 
 /// Anchors.
 impl Attestation {
-    /// Takes what was recorded of the log elsewhere; it counts with the next [`Attestation::judge`].
+    /// Stores an anchor recorded outside the log. The next [`Attestation::judge`] uses it.
     pub(super) fn give(&self, given: Option<GivenAnchor>) {
         if given.is_some() {
             self.state().given = given;
         }
     }
 
-    /// Takes what the log's own checkpoint says of it.
+    /// Stores the log's own local checkpoint for the next [`Attestation::judge`].
     pub(super) fn claim(&self, claim: Option<Checkpoint>) {
         self.state().claim = claim;
     }
 
-    /// Holds the log that is open against what was recorded of it, by others and by itself.
+    /// Verifies the open log against its anchor and its own local checkpoint.
     pub(super) fn judge(&self, context: &LogContext) -> io::Result<()> {
         let mut state = self.state();
         let state = &mut *state;
@@ -180,18 +180,18 @@ impl Attestation {
             let needed = anchor::needed_root(given).filter(|needed| *needed <= size);
             facts.root_at_anchor = needed.map(|needed| context.tree.root_at(needed)).transpose()?;
             let taken = state.held.take(given, &facts);
-            tracing::info!(?given, ?taken, "the log was held against an anchor");
+            tracing::info!(?given, ?taken, "the log was verified against an anchor");
             if let Taken::Extends(acceptance) = taken {
                 accepted = acceptance;
             }
         }
-        // Who accepted that events are lost has accepted that the log's own checkpoint knew them.
+        // An accepted rollback also covers the events that the local checkpoint knew.
         let own = state.claim.as_ref().filter(|_| accepted.is_none());
         let own =
             own.and_then(|claim| contradiction(claim, &LogFacts { root_at_anchor: claim_root, ..facts }));
         let fault = state.held.fault().cloned().or(own);
         if let Some(fault) = &fault {
-            tracing::error!(?fault, "the log is not what it was: nothing is written until somebody decides");
+            tracing::error!(?fault, "the log contradicts its anchor or checkpoint: writes are disabled");
             context.metrics.integrity_faults.inc();
         } else {
             state.claim = None;
@@ -201,7 +201,7 @@ impl Attestation {
         Ok(())
     }
 
-    /// A decision that the log does not record yet.
+    /// An accepted rollback that the log does not record yet.
     pub(super) fn acceptance(&self) -> Option<AcceptedRollback> {
         self.state().acceptance.clone()
     }
@@ -211,7 +211,8 @@ impl Attestation {
     }
 }
 
-/// What the log's own checkpoint says against it: it is never written ahead of the log.
+/// The contradiction between the local checkpoint and the log, if any. The checkpoint is never written ahead of the
+/// log.
 fn contradiction(claim: &Checkpoint, facts: &LogFacts) -> Option<IntegrityFault> {
     let (origin, root) = (claim.origin.clone(), claim.root.to_string());
     let anchor = Anchor { origin, size: claim.size, root, rollbacks: 0 };

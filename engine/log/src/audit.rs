@@ -1,4 +1,4 @@
-//! Reads segments back, each by itself, and puts the findings together.
+//! Reads segments back in parallel and combines the findings.
 
 use std::io::{self, Read};
 use std::thread;
@@ -11,17 +11,19 @@ use super::segment::Segment;
 use super::walk::unreadable;
 use crate::storage::Storage;
 
-/// Segments that are read at the same time: what a small machine has cores for.
+/// Segments read at the same time; sized for the cores of a small machine.
 const AT_ONCE: usize = 2;
 
-/// A segment to read, up to `end` if it is the one being written.
+/// A segment to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
+    /// The segment.
     pub segment: Segment,
+    /// Offset at which to stop, in bytes. Set for the segment that is being written.
     pub end: Option<u64>,
 }
 
-/// Reads segments to their ends, side by side; `progress` is told of bytes as they are read.
+/// Reads segments to their ends in parallel. Calls `progress` with the number of bytes as they are read.
 pub fn audit(
     storage: &dyn Storage,
     tasks: &[Task],
@@ -51,7 +53,7 @@ fn audit_one(storage: &dyn Storage, task: Task, progress: &(dyn Fn(u64) + Sync))
     }
 }
 
-/// The findings on a file that cannot be taken apart.
+/// Findings for a file that cannot be parsed.
 fn unread(breach: Breach) -> Survey {
     Survey {
         header: None,

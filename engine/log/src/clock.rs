@@ -1,31 +1,32 @@
-//! Time and randomness, so that a simulation can have its own.
+//! Time and randomness, replaceable so that simulations are deterministic.
 
 use jiff::Timestamp;
 
-/// Where the log's clock and random bytes come from.
+/// Source of the log's timestamps and random bytes.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The kernel.
+    /// The operating system.
     System,
-    /// A seed: the same calls answer the same.
+    /// A seeded generator: the same sequence of calls returns the same values.
     #[cfg(test)]
     Seeded(std::sync::Arc<std::sync::Mutex<crate::storage::faulty::Dice>>),
 }
 
 impl Clock {
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System => Timestamp::now(),
             #[cfg(test)]
             Clock::Seeded(dice) => {
-                // One length, whatever the digits: the places of later bytes do not depend on them.
+                // Constant length: the offsets of later bytes must not depend on the digits.
                 let ms = 1_800_000_000_000 + dice.lock().unwrap().roll(1_000_000) / 10 * 10 + 1;
                 Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap()
             }
         }
     }
 
-    /// Fresh random bytes.
+    /// New random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match self {

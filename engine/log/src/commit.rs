@@ -1,4 +1,4 @@
-//! What the writer is asked for, and what it answers.
+//! Orders sent to the writer, and its answers.
 
 use engine_core::digest::Hash;
 use engine_core::event::Draft;
@@ -7,91 +7,101 @@ use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// What the writer can be asked for.
+/// An order for the writer.
 #[derive(Debug)]
 pub enum Order {
     /// Make events durable.
     Commit(Commit),
-    /// Go on in a new segment.
+    /// Seal the segment and continue in a new one.
     Rotate(Answer<Rotated>),
-    /// Sign with a new key from now on.
+    /// Switch to a new signing key.
     RotateKey(Answer<KeyRotated>),
-    /// Forget payloads.
+    /// Erase payloads.
     Erase(Erase),
-    /// Hold the log against this.
+    /// Verify the log against this anchor.
     Anchor(GivenAnchor, oneshot::Sender<IntegrityHealth>),
 }
 
-/// Where an answer of the writer goes.
+/// Channel on which the writer sends an answer.
 pub type Answer<T> = oneshot::Sender<Result<T, CommitError>>;
 
-/// The log goes on in a new segment.
+/// Result of a rotation to a new segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rotated {
     /// Number of the segment that is being written now.
     pub segment: u64,
-    /// The event it will begin with.
+    /// Number of the first event in it.
     pub first_seq: u64,
 }
 
-/// Checkpoints have a new key.
+/// Result of a signing key rotation.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeyRotated {
-    /// Verifier key of before.
+    /// The previous verifier key.
     pub old: String,
-    /// Verifier key from now on.
+    /// The new verifier key.
     pub new: String,
 }
 
-/// A request to forget payloads.
+/// A request to erase payloads.
 #[derive(Debug)]
 pub struct Erase {
-    /// The events that say so.
+    /// The events that record the erasure.
     pub drafts: Vec<Draft>,
-    /// Number of the last event whose payload goes.
+    /// Number of the last event whose payload is erased.
     pub through: u64,
+    /// Idempotency key, if the client sent one.
     pub key: Option<Key>,
+    /// Where the answer goes.
     pub reply: Reply,
 }
 
-/// A request to make events durable, all or none.
+/// A request to make events durable atomically.
 #[derive(Debug)]
 pub struct Commit {
+    /// The events.
     pub drafts: Vec<Draft>,
+    /// Idempotency key, if the client sent one.
     pub key: Option<Key>,
+    /// Where the answer goes.
     pub reply: Reply,
 }
 
 pub(crate) type Reply = Answer<Receipt>;
 
-/// An idempotency key and the request it is bound to, in a form in which equal requests are equal bytes.
+/// An idempotency key and the request it is bound to.
 #[derive(Debug)]
 pub struct Key {
+    /// The key.
     pub key: String,
+    /// The request in canonical form: equal requests have equal bytes.
     pub request: Vec<u8>,
 }
 
-/// The events are durable.
+/// Acknowledgement of durable events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Id of the last event.
     pub id: String,
+    /// Number of the first event.
     pub first_seq: u64,
+    /// Number of the last event.
     pub last_seq: u64,
     /// Hash of the last event.
     pub hash: Hash,
-    /// They were already, under the same idempotency key.
+    /// Whether an earlier request with the same idempotency key had already made them durable.
     pub replayed: bool,
 }
 
 impl Receipt {
+    /// The receipt of this request.
     pub fn of(request: &Request, replayed: bool) -> Receipt {
         let Request { id, first_seq, last_seq, hash, .. } = request.clone();
         Receipt { id, first_seq, last_seq, hash, replayed }
     }
 }
 
-/// Why events are not durable, or not known to be.
+/// Why events are not durable, or not known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CommitError {
     #[error("too many requests are waiting to be written")]
@@ -100,7 +110,7 @@ pub enum CommitError {
     Full,
     #[error("the volume failed")]
     Failing,
-    #[error("the log is not what it was")]
+    #[error("the log failed verification")]
     Corrupt,
     #[error("the idempotency key was used with another request")]
     Conflict,
@@ -110,18 +120,20 @@ pub enum CommitError {
     Stopping,
 }
 
-/// A durable group on its way to the projection.
+/// A durable group of events for the projection to apply.
 #[derive(Debug)]
 pub struct Applying {
-    /// Whole lines.
+    /// Complete lines of the log.
     pub lines: Vec<u8>,
+    /// Number of the first event.
     pub first_seq: u64,
 }
 
-/// Keys of everything the projection has applied.
+/// Lookup of the idempotency keys of all events that the projection has applied.
 pub trait AppliedKeys: Send + Sync {
-    /// Up to which event all keys are known.
+    /// Number of the last applied event. All keys up to it are known.
     fn applied_seq(&self) -> u64;
-    /// Looks a key up; `None` when the projection cannot answer, else how far it had applied and what it has.
+    /// Looks up a key. Returns the last applied event and the request with this key, if any; `None` when the projection
+    /// cannot answer.
     fn find(&self, key: &str) -> Option<(u64, Option<Request>)>;
 }

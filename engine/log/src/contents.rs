@@ -1,4 +1,4 @@
-//! What is in a segment, raw or compressed: from its start, or from an event on.
+//! Reads the contents of a segment, raw or compressed, from its start or from a given event.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use super::frame_file::Frames;
 use super::segment::{Form, Segment};
 use crate::storage::{Access, Reading, Storage, StoredFile};
 
-/// Bisecting stops when so little is left that reading it is no slower.
+/// Bisection stops below this many bytes, because reading them sequentially is as fast.
 const WINDOW_BYTES: u64 = 32 << 10;
-/// A read for a line's first bytes, or for the end of the line before it.
+/// Bytes per read while searching for the start of a line.
 const PROBE_BYTES: usize = 4 << 10;
-/// What stands before the number of an event.
+/// The fixed text of a line before its event number.
 const BEFORE_SEQ: &[u8] = br#"{"event":{"seq":"#;
 
-/// The bytes of a segment as JSON Lines.
+/// The contents of a segment as JSON Lines.
 pub(super) type Contents = BufReader<Box<dyn Read + Send>>;
 
-/// A whole segment from its first byte, up to `end` if that is given.
+/// A complete segment from its first byte, up to offset `end` if given.
 pub(super) fn whole(storage: &dyn Storage, segment: Segment, end: Option<u64>) -> io::Result<Contents> {
     from_offset(storage, segment, 0, end)
 }
 
-/// A raw segment from some byte on, or a compressed one from its start.
+/// A raw segment from a byte offset, or a compressed one from its start.
 pub(super) fn from_offset(
     storage: &dyn Storage,
     segment: Segment,
@@ -37,7 +37,7 @@ pub(super) fn from_offset(
     Ok(BufReader::with_capacity(1 << 18, reading))
 }
 
-/// The lines of a segment from this event on.
+/// The lines of a segment, starting at this event.
 pub(super) fn lines_from(
     storage: &dyn Storage,
     segment: Segment,
@@ -60,14 +60,14 @@ pub(super) fn lines_from(
     skip_to(BufReader::with_capacity(1 << 16, reading), seq)
 }
 
-/// Reads on until the next line is this event, or there is none.
+/// Skips lines until the next one is this event or the end is reached.
 fn skip_to(mut lines: Contents, seq: u64) -> io::Result<Contents> {
     loop {
         let start = lines.fill_buf()?;
         if start.is_empty() || start.starts_with(b"{\"seal\"") {
             return Ok(lines);
         }
-        // A line's first bytes may lie across the end of the buffer.
+        // The first bytes of a line may cross the end of the buffer.
         let mut first = start[..start.len().min(PROBE_BYTES)].to_vec();
         if first.len() < 64 && !first.contains(&b'\n') {
             let known = first.len();
@@ -88,7 +88,7 @@ fn skip_to(mut lines: Contents, seq: u64) -> io::Result<Contents> {
     }
 }
 
-/// Offset of some line at or before the one of this event, and near it.
+/// Offset of a line at or shortly before the line of this event.
 fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
     let (mut low, mut high) = (0, end);
     while high - low > WINDOW_BYTES {
@@ -101,7 +101,8 @@ fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
     Ok(low)
 }
 
-/// First line that starts after this offset and before `end`: where, and which event it is if it is one.
+/// Finds the first line that starts after this offset and before `end`. Returns its offset, and its event number if it
+/// is an event.
 fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<Option<(u64, Option<u64>)>> {
     let mut reader = BufReader::with_capacity(PROBE_BYTES, Reading::new(Arc::clone(file), offset, end));
     let start = offset + reader.skip_until(b'\n')? as u64;
@@ -113,7 +114,7 @@ fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<O
     Ok(Some((start, seq_of(&first))))
 }
 
-/// Number of the event whose line begins so.
+/// Event number of the line that begins with these bytes.
 pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
     let digits = line.strip_prefix(BEFORE_SEQ)?;
     let count = digits.iter().position(|byte| !byte.is_ascii_digit())?;

@@ -10,27 +10,27 @@ use crate::storage::Storage;
 use crate::tail::Tail;
 use crate::tree::Tree;
 
-/// Where the log is stored, what is known of it, and when it is rotated. Clones share everything.
+/// Storage, shared state and settings of the log. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct LogContext {
     /// The data directory.
     pub storage: Arc<dyn Storage>,
-    /// State that readers see.
+    /// State visible to readers.
     pub published: Published,
     /// Merkle tree over all events.
     pub tree: Arc<Tree>,
-    /// The newest lines, in memory.
+    /// The newest lines, cached in memory.
     pub tail: Arc<Tail>,
-    /// Counters of the log.
+    /// Metrics of the log.
     pub metrics: Arc<LogMetrics>,
-    /// Time and random bytes.
+    /// Source of time and random bytes.
     pub clock: Clock,
     /// When a segment is sealed.
     pub rotation: Rotation,
 }
 
 impl LogContext {
-    /// The context of a log that is not open yet.
+    /// Creates the context of a log that is not open yet.
     #[must_use]
     pub fn new(
         storage: Arc<dyn Storage>,

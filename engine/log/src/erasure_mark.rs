@@ -1,4 +1,4 @@
-//! The mark of an erasure that is under way: an empty file in `log/` whose name says which event it follows.
+//! Marker of an erasure in progress: an empty file in `log/` whose name contains the number of the event before it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,12 +8,12 @@ use crate::storage::{FailPoint, Privacy, Storage};
 
 const MARK: &str = "erasing-";
 
-/// Path of the mark of a forgetting that stands behind this event.
+/// Path of the marker of the erasure that follows this event.
 pub(super) fn mark_path(after: u64) -> String {
     format!("{DIRECTORY}/{MARK}{after:020}")
 }
 
-/// The events behind which a forgetting was begun.
+/// Event numbers after which an erasure was begun.
 pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
     let names = match storage.list(DIRECTORY) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -24,7 +24,7 @@ pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
 
 pub(super) fn create(storage: &dyn Storage, after: u64) -> io::Result<()> {
     match storage.create(&mark_path(after), Privacy::Group) {
-        // Left by one that was not recorded.
+        // Left by an erasure that was never recorded.
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
         created => created?.sync()?,
     }
@@ -32,7 +32,7 @@ pub(super) fn create(storage: &dyn Storage, after: u64) -> io::Result<()> {
     storage.reached(FailPoint::ErasureMarked)
 }
 
-/// Whether an erasure whose first event has this number is still under way, according to the files.
+/// Whether the erasure whose first event has this number is still in progress, according to the marker files.
 ///
 /// # Errors
 /// The directory cannot be listed.

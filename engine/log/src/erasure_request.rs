@@ -1,9 +1,10 @@
-//! Forgetting payloads, the writer's part: a mark, the event that says so, and a new segment if need be.
+//! The writer's part of an erasure: it creates a marker, commits the erasure events and rotates the segment if needed.
 //!
-//! The mark is an empty file whose name says behind which event the forgetting stands; it is durable before that event
-//! is and goes when no file holds the payloads any more ([`super::segment_eraser`]). So a start knows what was begun without
-//! reading the log, and a mark without its event says that nothing was. Payloads in the segment that is being written
-//! would have to be taken out under the writer's hand: it is sealed instead, and sealed segments are the keeper's.
+//! The marker is an empty file whose name contains the number of the event before the erasure. It becomes durable
+//! before the erasure event and is removed when no file contains the payloads any more ([`super::segment_eraser`]). A
+//! start therefore finds unfinished erasures without reading the log. A marker without its event means that the erasure
+//! was not recorded. Payloads in the active segment cannot be removed while the writer appends to it: the writer seals
+//! it, and the keeper rewrites sealed segments.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,20 +23,20 @@ use super::segment;
 use super::writer::Writer;
 use crate::storage::Storage;
 
-/// What was forgotten.
+/// Result of an erasure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Erased {
-    /// Id of the event that says so.
+    /// Id of the event that records the erasure.
     pub event: String,
-    /// Its number.
+    /// Number of that event.
     pub seq: u64,
-    /// Events without payload now.
+    /// Ids of the events whose payloads were erased.
     pub targets: BTreeSet<String>,
-    /// Files that were written anew.
+    /// Segments that the erasure examined or rewrote.
     pub segments: Vec<ErasedSegment>,
 }
 
-/// Why payloads were not forgotten, or not all of them.
+/// Why payloads were not erased, or not all of them.
 #[derive(Debug, Error)]
 pub enum EraseError {
     #[error("name 1 to {BATCH_EVENTS_MAX} events")]
@@ -44,15 +45,18 @@ pub enum EraseError {
     Unknown(String),
     #[error("event {0} is of type {1}, which the log needs to verify")]
     Needed(String, String),
-    #[error("the event that says so is not durable: {0}")]
+    #[error("the erasure event is not durable: {0}")]
     NotRecorded(#[from] CommitError),
-    #[error("writing a segment anew failed: {0}; the next start goes on with it")]
+    #[error("rewriting a segment failed: {0}; the next start continues the erasure")]
     Io(#[from] io::Error),
 }
 
 impl Writer {
-    /// Makes the events durable that say what is forgotten; taking it out of the files is the keeper's work from then
-    /// on. `through` is the number of the last event whose payload goes.
+    /// Makes the erasure events durable. The keeper then removes the payloads from the files. `through` is the number
+    /// of the last event whose payload is erased.
+    ///
+    /// # Errors
+    /// The log cannot be written, or the key was used with another request.
     pub fn begin_erasure(
         &mut self,
         drafts: Vec<Draft>,
@@ -79,14 +83,14 @@ impl Writer {
         Ok(receipt)
     }
 
-    /// Goes on in a new segment if this event is in the one that is being written.
+    /// Rotates to a new segment if this event is in the active one.
     fn seal_through(&mut self, seq: u64) {
         if self.refusal().is_none() && self.active.as_ref().is_some_and(|active| active.first_seq() <= seq) {
             self.rotate();
         }
     }
 
-    /// The same for what was begun before a crash: which payloads it names is read later.
+    /// Seals the active segment for an erasure that was begun before a crash. Its targets are read from the log later.
     pub(super) fn seal_what_is_marked(&mut self) {
         match marks(&*self.handles.context.storage) {
             Ok(marks) => {
@@ -99,7 +103,10 @@ impl Writer {
         }
     }
 
-    /// Where these events are, for whoever knows no more than their ids: reads the whole log.
+    /// Finds the position of events by their ids. Reads the complete log.
+    ///
+    /// # Errors
+    /// The number of ids is out of range, the log cannot be read, or an event is missing or must not be erased.
     pub fn locate(&self, ids: &BTreeSet<String>) -> Result<Vec<Target>, EraseError> {
         if ids.is_empty() || ids.len() > BATCH_EVENTS_MAX {
             return Err(EraseError::Count);

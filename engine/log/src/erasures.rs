@@ -1,4 +1,4 @@
-//! Progress of erasures, shared by the writer, the keeper and the requests that wait for one.
+//! Progress of erasures, shared by the writer, the keeper and requests that wait for completion.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,40 +7,42 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// Outcomes that are remembered for the requests that wait for them.
+/// Number of outcomes kept for waiting requests.
 const OUTCOMES_MAX: usize = 256;
 
-/// A segment that holds payloads no longer.
+/// A segment from which payloads were erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErasedSegment {
     /// File name in `log/`.
     pub file: String,
-    /// Events of it that were named and have no payload, as read back from the file.
+    /// Number of target events found without payload when the file was read back.
     pub events: usize,
-    /// Whether it was written anew; else nothing of them was left in it.
+    /// Whether the file was rewritten. `false` when it no longer contained any of the payloads.
     pub rewritten: bool,
 }
 
-/// Files that payloads were taken out of.
+/// Files from which payloads were erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ErasedFiles {
+    /// The segments.
     pub segments: Vec<ErasedSegment>,
-    /// Files with torn bytes that were removed.
+    /// Number of removed files with torn bytes.
     pub torn: usize,
 }
 
-/// What has been asked for and what is done, between the writer, the keeper and whoever waits.
+/// Requested and completed erasures, shared by the writer, the keeper and waiting requests.
 #[derive(Debug)]
 pub struct Erasures(watch::Sender<State>);
 
 #[derive(Debug, Default)]
 struct State {
     asked: u64,
-    /// By the number of the first event that says so.
+    /// Outcomes with the number of the first event of the erasure.
     done: VecDeque<(u64, Arc<ErasedFiles>)>,
 }
 
 impl Erasures {
+    /// No erasures requested or completed.
     pub fn new() -> Erasures {
         Erasures(watch::Sender::new(State::default()))
     }
@@ -67,7 +69,7 @@ impl Erasures {
         self.0.borrow().done.back().map(|(_, files)| Arc::clone(files))
     }
 
-    /// What became of a forgetting by its first event, once it is done; `None` when it is not by then.
+    /// Waits up to `at_most` for the erasure with this first event. Returns `None` if it is not complete by then.
     pub async fn outcome(&self, first_seq: u64, at_most: Duration) -> Option<Arc<ErasedFiles>> {
         let mut states = self.0.subscribe();
         let of = |state: &State| {

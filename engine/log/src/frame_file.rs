@@ -1,4 +1,4 @@
-//! Compressed segments: independent zstd frames of whole lines, and an index behind them in a skippable frame.
+//! Compressed segments: independent zstd frames of complete lines, followed by an index in a skippable frame.
 
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use zstd::zstd_safe::CParameter;
 
 use crate::storage::StoredFile;
 
-/// Ratio within a few percent of the slow levels for this kind of text, at a tenth of their cost.
+/// The ratio is within a few percent of the slow levels for this kind of text, at a tenth of their cost.
 const LEVEL: i32 = 3;
 const EVENT: &[u8] = br#"{"event":"#;
 
@@ -33,7 +33,7 @@ impl Frames {
         Ok(Frames { file, spans })
     }
 
-    /// The frame an event would be in.
+    /// Index of the frame that would contain this event.
     pub(super) fn frame_of(&self, seq: u64) -> usize {
         self.spans.partition_point(|span| span.first_seq <= seq).saturating_sub(1)
     }
@@ -47,12 +47,12 @@ impl Frames {
         Ok(lines.split_off(start))
     }
 
-    /// Reads from this frame to the last.
+    /// Reads from this frame to the last one.
     pub(super) fn reading(self, first: usize) -> FrameReading {
         FrameReading { frames: self, next: first, lines: io::Cursor::new(Vec::new()) }
     }
 
-    /// One frame's lines.
+    /// The lines of one frame.
     fn lines(&self, span: &FrameSpan) -> io::Result<Vec<u8>> {
         let len = |range: &Range<u64>| usize::try_from(range.end - range.start).map_err(io::Error::other);
         let (raw_len, mut compressed) = (len(&span.raw)?, vec![0; len(&span.file)?]);
@@ -61,7 +61,7 @@ impl Frames {
         if lines.len() == raw_len {
             Ok(lines)
         } else {
-            Err(invalid("a frame has another length than its index says"))
+            Err(invalid("the length of a frame differs from its index"))
         }
     }
 }
@@ -86,7 +86,7 @@ impl Read for FrameReading {
     }
 }
 
-/// Compresses a whole segment, whose first event has this number, into an empty file. Does not sync it.
+/// Compresses a complete segment that starts at this event number into an empty file. Does not sync the file.
 pub(super) fn compress(mut lines: impl BufRead, first_seq: u64, file: &dyn StoredFile) -> io::Result<()> {
     let mut compressor = Compressor::new(LEVEL)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;

@@ -1,4 +1,4 @@
-//! Events that will become durable with one write and one sync.
+//! Group commit: events that become durable with one write and one sync.
 
 use engine_core::digest::{Hash, Salt, time_ordered_id};
 use engine_core::event::{Draft, Idempotency};
@@ -9,15 +9,15 @@ use engine_core::recovery::Link;
 use super::commit::{Key, Receipt, Reply};
 use crate::clock::Clock;
 
-/// A group larger than this makes the first of its clients wait for bytes of others.
+/// Maximum bytes per group. In a larger group the first client would wait too long for the bytes of others.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Same, for the projection's transaction.
+/// Maximum events per group, to limit the projection's transaction.
 const GROUP_EVENTS_MAX: usize = 4096;
 
 /// Lines that will become durable together.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// The durable end they follow.
+    /// Number of the last durable event before the group.
     durable_seq: u64,
     pub(super) link: Link,
     pub(super) lines: Vec<u8>,
@@ -36,7 +36,7 @@ impl Group {
         self.lines.len() < GROUP_BYTES_MAX && self.hashes.len() < GROUP_EVENTS_MAX
     }
 
-    /// Appends one batch; answers its receipt, and what to remember under its key.
+    /// Appends one batch. Returns its receipt and the request to remember under its key.
     pub(super) fn push(
         &mut self,
         drafts: &[Draft],

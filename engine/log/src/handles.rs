@@ -1,4 +1,4 @@
-//! Everything that the threads of one log share.
+//! Handles shared by the threads of one log.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use crate::attestation::Attestation;
 use crate::context::LogContext;
 use crate::erasures::Erasures;
 
-/// The context of a log, and the state that its writer and its keeper change together. Clones share everything.
+/// The context of a log, and the state that both its writer and its keeper change. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct LogHandles {
     /// Storage, published state, tree, clock.
     pub context: LogContext,
     /// Signing keys, checkpoints and the anchor.
     pub attestation: Arc<Attestation>,
-    /// Progress of erasing forgotten payloads.
+    /// Progress of erasures.
     pub erasures: Arc<Erasures>,
 }
 
 impl LogHandles {
-    /// The handles of a log that is not open yet.
+    /// Creates the handles of a log that is not open yet.
     #[must_use]
     pub fn new(context: LogContext) -> LogHandles {
         LogHandles {

@@ -1,4 +1,4 @@
-//! Looks at a log without taking it: beside a running engine, or without one.
+//! Reads a log without locking it, with or without a running engine.
 
 use std::io::{self, BufRead, Write};
 
@@ -15,25 +15,31 @@ use super::segment::{self, Form};
 use super::tree;
 use crate::storage::{Access, Storage, read_small};
 
-/// One segment, as `log ls` shows it.
+/// One segment, as listed by `log ls`.
 #[derive(Debug, Serialize)]
 pub struct SegmentView {
     /// File name in `log/`.
     pub file: String,
     /// Number of the segment.
     pub segment: u64,
+    /// Epoch in its header.
     pub epoch: u64,
+    /// Number of its first event.
     pub first_seq: u64,
-    /// Last event, once it is sealed.
+    /// Number of the last event, if the segment is sealed.
     pub last_seq: Option<u64>,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
+    /// Whether the file is compressed.
     pub compressed: bool,
-    /// Root of the tree up to its end, once it is sealed.
+    /// Merkle root at its end, if the segment is sealed.
     pub root: Option<String>,
 }
 
-/// Every segment, in order.
+/// Lists all segments in order.
+///
+/// # Errors
+/// A segment cannot be read.
 pub fn list_segments(storage: &dyn Storage) -> io::Result<Vec<SegmentView>> {
     let view = |segment: segment::Segment| {
         let (header, _) = local::header_of(storage, segment)?;
@@ -53,7 +59,10 @@ pub fn list_segments(storage: &dyn Storage) -> io::Result<Vec<SegmentView>> {
     segment::list(storage)?.segments.into_iter().map(view).collect()
 }
 
-/// Writes the lines of events as they are stored, after this one and at most so many. How many there were.
+/// Writes at most `count` stored event lines after this event. Returns the number of lines written.
+///
+/// # Errors
+/// The log cannot be read, or `out` cannot be written.
 pub fn write_lines(storage: &dyn Storage, after: u64, count: u64, out: &mut dyn Write) -> io::Result<u64> {
     let segments = segment::list(storage)?.segments;
     let first = segments.partition_point(|segment| segment.first_seq <= after + 1).saturating_sub(1);
@@ -61,7 +70,7 @@ pub fn write_lines(storage: &dyn Storage, after: u64, count: u64, out: &mut dyn 
     for segment in segments.into_iter().skip(first) {
         let mut lines = contents::lines_from(storage, segment, next, None)?;
         while left > 0 && lines.read_until(b'\n', &mut line)? > 0 {
-            // The end of a log may be a write that is under way; it ends there for us.
+            // The last line may be a write in progress; stop before it.
             let is_next = line.strip_suffix(b"\n").and_then(|line| EventLine::decode(line).ok());
             if is_next.is_some_and(|event| event.envelope.seq == next) {
                 out.write_all(&line)?;
@@ -73,8 +82,11 @@ pub fn write_lines(storage: &dyn Storage, after: u64, count: u64, out: &mut dyn 
     Ok(count - left)
 }
 
-/// The newest checkpoint on the disk, as signed, and what it says. Whether its signature is right is for whoever has
-/// the key.
+/// The newest checkpoint on disk: the signed text and its parsed contents. The signature is not verified, because that
+/// needs the key.
+///
+/// # Errors
+/// The checkpoint is missing, unreadable or malformed.
 pub fn stored_checkpoint(storage: &dyn Storage) -> io::Result<(String, Checkpoint)> {
     let note = read_small(storage, local::PATH, NOTE_BYTES_MAX as u64)?;
     let invalid =
@@ -84,7 +96,10 @@ pub fn stored_checkpoint(storage: &dyn Storage) -> io::Result<(String, Checkpoin
     Ok((String::from_utf8(note).map_err(|fault| invalid(&fault))?, checkpoint))
 }
 
-/// Inclusion proof in the stored tree of this size; none when it does not have the event.
+/// Inclusion proof in the stored tree of this size. `None` when that tree does not contain the event.
+///
+/// # Errors
+/// The tree or the log cannot be read.
 pub fn stored_inclusion(
     storage: &dyn Storage,
     seq: u64,
@@ -94,7 +109,7 @@ pub fn stored_inclusion(
     merkle::inclusion_proof(seq.saturating_sub(1), size, |position| tree::read_hash(&*file, position))
 }
 
-/// The bytes the hash of an event covers: the first value after the line's fixed text.
+/// The bytes covered by the hash of an event: the first value after the fixed prefix of the line.
 pub fn stored_envelope(line: &[u8]) -> Option<String> {
     let start = line.iter().skip(1).position(|byte| *byte == b'{')? + 1;
     let mut values = serde_json::Deserializer::from_slice(line.get(start..)?).into_iter::<Box<RawValue>>();

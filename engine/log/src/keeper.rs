@@ -1,5 +1,5 @@
-//! The thread that keeps an eye on the log: reads everything back, notices within seconds when a file is touched by
-//! somebody else, compresses what is sealed, and writes the checkpoint the next start begins at.
+//! The background thread of the log. It reads the log back, detects within seconds that another process changed a file,
+//! compresses sealed segments, erases payloads and writes the checkpoint used by the next start.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,27 +22,27 @@ use super::segment_eraser::{Eraser, Step};
 use super::walk::corrupt;
 use crate::storage::Status;
 
-/// How often files are looked at, and the new end of the log is read back.
+/// Interval between file checks and between reads of newly appended lines.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How much the log may grow before its checkpoint is written anew: the next start reads no more than about this.
+/// Log growth in bytes after which a new checkpoint is written. It limits what the next start has to read.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
-/// And how long it may be out of date.
+/// Maximum age of the checkpoint while the log grows.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(30);
-/// After a failure the same is not tried at once.
+/// Delay before a failed operation is retried.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Segments that are read back before files are looked at again.
+/// Segments read back per step, between two file checks.
 const AUDIT_AT_ONCE: usize = 2;
 
-/// Owns the background work. See [`Keeper::run`].
+/// Runs the background work. See [`Keeper::run`].
 #[derive(Debug)]
 pub struct Keeper {
     handles: LogHandles,
     verify_interval: Option<Duration>,
-    /// Sealed segments that were read back, by their first event.
+    /// Sealed segments that were read back, by first event number.
     known: BTreeMap<u64, Known>,
     tail: Option<Tail>,
     looked_at: Option<Instant>,
-    /// When reading everything back was begun.
+    /// Start of the current full verification.
     began: Option<Instant>,
     complete: bool,
     written: Option<Written>,
@@ -57,19 +57,19 @@ struct Known {
     survey: Survey,
 }
 
-/// The segment being written, as far as it was read back.
+/// How far the active segment was read back.
 #[derive(Debug, Clone)]
 struct Tail {
     first_seq: u64,
     status: Status,
-    /// The head at the last look.
+    /// The head at the last check.
     seen: (u64, u64),
     header: Option<(Header, engine_core::digest::Hash)>,
     link: Option<Link>,
     offset: u64,
 }
 
-/// The checkpoint that was written last.
+/// The last checkpoint written.
 #[derive(Debug, Clone, Copy)]
 struct Written {
     at: Instant,
@@ -81,6 +81,7 @@ struct Written {
 type Extent = (Head, Arc<[Segment]>);
 
 impl Keeper {
+    /// Creates the keeper. `verify_interval` is the time between full verifications, if they repeat.
     pub fn new(handles: LogHandles, verify_interval: Option<Duration>) -> Keeper {
         Keeper {
             eraser: Eraser::new(handles.clone()),
@@ -97,7 +98,7 @@ impl Keeper {
         }
     }
 
-    /// The same, without waiting for anything.
+    /// Makes the keeper check files at every step, without waiting for the interval.
     #[cfg(test)]
     pub(super) fn looking_always(self) -> Keeper {
         let mut keeper = Keeper { look_every: Duration::ZERO, ..self };
@@ -105,7 +106,7 @@ impl Keeper {
         keeper
     }
 
-    /// Works until told to stop, then writes a last checkpoint. A message says that there is something to do at once.
+    /// Works until the channel closes, then writes a last checkpoint. A message on the channel wakes it immediately.
     pub fn run(mut self, stop: &Receiver<()>) {
         loop {
             let wait = if self.step() { Duration::ZERO } else { LOOK_EVERY };
@@ -116,7 +117,7 @@ impl Keeper {
         self.write_checkpoint();
     }
 
-    /// Does one bounded piece of work; true when there is more to do at once.
+    /// Does one bounded unit of work. Returns true when more work is due immediately.
     pub(super) fn step(&mut self) -> bool {
         let Some(extent) = self.handles.context.published.extent() else { return false };
         if self.looked_at.is_none_or(|at| at.elapsed() >= self.look_every) {
@@ -131,25 +132,25 @@ impl Keeper {
         self.audit_some(&extent) || self.compress_one(&extent)
     }
 
-    /// Takes payloads that are forgotten out of one segment; false when there are none to take out.
+    /// Erases payloads from one segment. Returns false when there is nothing to erase.
     fn erase_some(&mut self) -> bool {
         let Step::Done(rewritten) = self.eraser.step() else { return false };
         if let Some(segment) = rewritten {
-            // Another file: it is read back like one that was not read yet.
+            // The file was replaced: it has to be read back like a new one.
             self.known.remove(&segment.first_seq);
             self.complete = false;
         }
         true
     }
 
-    /// Takes payloads that are forgotten out of all of them. Which segments had any.
+    /// Erases the payloads of all requested erasures. Returns the segments that contained target events.
     pub(super) fn erase_all(&mut self) -> io::Result<Vec<ErasedSegment>> {
         self.eraser.patience = Duration::ZERO;
         while self.erase_some() {}
         self.eraser.taken_out()
     }
 
-    /// Looks at every file without reading it.
+    /// Checks the metadata of every file without reading it.
     fn look(&mut self, (head, segments): &Extent) {
         let Some((last, sealed)) = segments.split_last() else { return };
         for segment in sealed {
@@ -159,7 +160,7 @@ impl Keeper {
                 {
                     tracing::warn!(
                         segment = segment.name(),
-                        "a sealed segment was touched: it is read again"
+                        "a sealed segment was modified: it is read again"
                     );
                     self.known.remove(&segment.first_seq);
                     self.complete = false;
@@ -195,7 +196,8 @@ impl Keeper {
                         head.seq + 1,
                     );
                 } else if tail.seen == seen && tail.status != status {
-                    // Somebody else wrote, or the writer is about to: reading it all again tells.
+                    // Another process wrote to the file, or the writer is about to. Reading it again from the start
+                    // decides.
                     *tail = Tail { header: None, link: None, offset: 0, ..tail.clone() };
                 }
                 if let Some(tail) = &mut self.tail {
@@ -209,7 +211,7 @@ impl Keeper {
         }
     }
 
-    /// A file is not what it has to be. What of it can still be read is up to the events before `seq`.
+    /// Reports that a file is missing or changed. Events before `seq` remain readable.
     fn missing(&self, segment: Segment, kind: IntegrityFaultKind, what: &str, seq: u64) {
         let name = segment.name();
         let message = format!(
@@ -221,13 +223,13 @@ impl Keeper {
 
     fn found(&self, fault: IntegrityFault) {
         if self.handles.context.published.fault().as_ref() != Some(&fault) {
-            tracing::error!(?fault, "the log is not what it was: nothing is written any more");
+            tracing::error!(?fault, "the log failed verification: writes are disabled");
             self.handles.context.metrics.integrity_faults.inc();
         }
         self.handles.context.published.set_corrupt(fault);
     }
 
-    /// Reads what was appended since the last time.
+    /// Reads the lines appended since the last call.
     fn read_tail(&mut self, (head, segments): &Extent) {
         let Some(last) = segments.last() else { return };
         let Some(tail) = self.tail.clone().filter(|tail| tail.first_seq == last.first_seq) else { return };
@@ -262,7 +264,7 @@ impl Keeper {
         self.tell_verified(&(head.clone(), Arc::clone(segments)));
     }
 
-    /// Everything up to the head is verified once all sealed segments are and the tail is.
+    /// Publishes the head as verified once all sealed segments and the tail are verified.
     fn tell_verified(&self, (head, segments): &Extent) {
         let tail_read = self.tail.as_ref().is_some_and(|tail| tail.offset >= head.len);
         if self.complete && tail_read && self.known.len() + 1 >= segments.len() {
@@ -270,7 +272,7 @@ impl Keeper {
         }
     }
 
-    /// Reads segments that were not read yet, or not for long; true when there are more.
+    /// Reads segments that were never verified or whose verification is old. Returns true when more remain.
     fn audit_some(&mut self, extent: &Extent) -> bool {
         let Some(interval) = self.verify_interval else { return false };
         if self.began.is_none_or(|began| self.complete && began.elapsed() >= interval) {
@@ -297,7 +299,7 @@ impl Keeper {
 
     fn audit_these(&mut self, todo: &[Segment]) {
         let storage = &*self.handles.context.storage;
-        // The state first: what changes while it is read is seen at the next look.
+        // Read the file status first: changes during the read are then detected by the next check.
         let states: Vec<_> = todo.iter().map(|segment| storage.status(&segment.path())).collect();
         let tasks: Vec<Task> = todo.iter().map(|segment| Task { segment: *segment, end: None }).collect();
         let surveys = audit(storage, &tasks, &|_| {});
@@ -313,7 +315,7 @@ impl Keeper {
         }
     }
 
-    /// Reads the segment being written as well, and holds all of them against each other.
+    /// Reads the active segment too, and verifies all segments against each other.
     fn conclude(&mut self, head: &Head, segments: &[Segment]) {
         let Some(last) = segments.last() else { return };
         let task = Task { segment: *last, end: Some(head.len) };
@@ -324,7 +326,7 @@ impl Keeper {
         }
     }
 
-    /// Whether these segments, the last of them given if it is being written, verify together.
+    /// Whether these segments verify as one log. `last` is the survey of the active segment, if it is included.
     fn judge(&self, head: &Head, segments: &[Segment], last: Option<Survey>) -> bool {
         let complete = last.is_some();
         let mut surveys: Vec<(u64, Survey)> = segments
@@ -335,7 +337,7 @@ impl Keeper {
             .collect();
         surveys.extend(last.map(|survey| (segments.last().map_or(0, |segment| segment.first_seq), survey)));
         let joined = join(surveys);
-        // What accounts for a missing payload may stand in a segment that was not read yet.
+        // The event that accounts for a missing payload may be in a segment that was not read yet.
         let counts = |fault: &Fault| complete || *fault != Fault::Erasure;
         if let Some((place, breach)) = joined.breaches.kept.iter().find(|(_, breach)| counts(&breach.reason))
         {
@@ -353,7 +355,7 @@ impl Keeper {
         true
     }
 
-    /// The lines are right: a tree that says otherwise is wrong, and is built anew.
+    /// Compares the tree with the verified lines. If it differs, the tree is discarded and rebuilt.
     fn check_tree(&self, computed: &engine_core::merkle::Frontier) {
         match self.handles.context.tree.root_at(computed.size()) {
             Ok(root) if root == computed.root() => {}
@@ -376,7 +378,7 @@ impl Keeper {
         }
     }
 
-    /// Writes a checkpoint for the head of now, unless the log is not what it was.
+    /// Writes a checkpoint of the current head, unless the log has an integrity fault.
     pub(super) fn write_checkpoint(&mut self) {
         let Some((head, segments)) = self.handles.context.published.extent() else { return };
         if self.handles.context.published.fault().is_some() {
@@ -389,15 +391,15 @@ impl Keeper {
             }
             Ok(None) => {}
             Err(fault) => {
-                tracing::error!(%fault, "the log's own checkpoint could not be written: the next start reads more");
+                tracing::error!(%fault, "the local checkpoint could not be written: the next start reads more");
                 self.handles.context.metrics.storage_failures.with_label_values(&["checkpoint"]).inc();
             }
         }
-        // Tried again when it is due again, also after a failure.
+        // Recorded after a failure too: the next attempt waits until a checkpoint is due again.
         self.written = Some(Written { at: Instant::now(), first_seq, len: head.len, seq: head.seq });
     }
 
-    /// Compresses a sealed segment that was read back; true when it did.
+    /// Compresses one sealed segment that was read back. Returns true when it did.
     fn compress_one(&mut self, (_, segments): &Extent) -> bool {
         let waiting = self.compress_after.is_some_and(|after| Instant::now() < after);
         if waiting || self.handles.context.published.fault().is_some() {
@@ -410,7 +412,7 @@ impl Keeper {
         match self.compress(segment) {
             Ok(done) => done,
             Err(fault) => {
-                tracing::error!(segment = segment.name(), %fault, "compressing a segment failed; it stays as it is");
+                tracing::error!(segment = segment.name(), %fault, "compressing a segment failed; it stays raw");
                 self.handles.context.metrics.storage_failures.with_label_values(&["compress"]).inc();
                 self.compress_after = Some(Instant::now() + PATIENCE);
                 false

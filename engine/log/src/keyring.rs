@@ -1,11 +1,11 @@
-//! The keys that sign checkpoints, and how one takes the place of another.
+//! The keys that sign checkpoints, and their rotation.
 //!
-//! | file in `keys/` | |
+//! | file in `keys/` | contents |
 //! |---|---|
-//! | `checkpoint.key` | signs |
-//! | `checkpoint.key.next` | is about to: the log may or may not say so yet; the change is completed by the next start |
-//! | `checkpoint.key.previous` | signed until now; signs one more checkpoint together with its successor |
-//! | `checkpoint.key.unusable` | was found under the first name and is no key of this log |
+//! | `checkpoint.key` | the current signing key |
+//! | `checkpoint.key.next` | the next key; the log may not record it yet; the next start completes the rotation |
+//! | `checkpoint.key.previous` | the previous key; signs one more checkpoint together with its successor |
+//! | `checkpoint.key.unusable` | a file found at `checkpoint.key` that is not a key of this log |
 
 use std::io;
 
@@ -21,27 +21,27 @@ const KEY: &str = "checkpoint.key";
 const NEXT: &str = "checkpoint.key.next";
 const PREVIOUS: &str = "checkpoint.key.previous";
 const UNUSABLE: &str = "checkpoint.key.unusable";
-/// No key file this engine wrote is larger.
+/// Maximum size in bytes of a key file that this engine writes.
 const KEY_BYTES_MAX: u64 = 4096;
 
 /// The keys of one log.
 #[derive(Debug)]
 pub(super) struct Keyring {
     pub(super) current: SignerKey,
-    /// Signs the next checkpoint too.
+    /// Also signs the next checkpoint.
     pub(super) previous: Option<SignerKey>,
-    /// Becomes the current one once the log says so.
+    /// Becomes the current key once the log records the rotation.
     pub(super) next: Option<SignerKey>,
 }
 
 impl Keyring {
-    /// Reads the keys there are; `None` when there is none that can be used.
+    /// Reads the stored keys. `None` when no key is usable.
     pub(super) fn load(storage: &dyn Storage) -> io::Result<Option<Keyring>> {
         let Some(current) = read(storage, KEY)? else { return Ok(None) };
         Ok(Some(Keyring { current, previous: read(storage, PREVIOUS)?, next: read(storage, NEXT)? }))
     }
 
-    /// The keys of this log: those that were loaded if they are, else a new one.
+    /// The keys of this log: the loaded keys if they belong to it, otherwise a new key.
     pub(super) fn of_log(
         storage: &dyn Storage,
         loaded: Option<Keyring>,
@@ -61,7 +61,7 @@ impl Keyring {
         if storage.status(&path).is_ok() {
             tracing::error!(
                 path,
-                "this is no key of this log: it is set aside, and checkpoints have a new key"
+                "this is not a key of this log: it is set aside, and checkpoints get a new key"
             );
             storage.rename(&path, &self::path(UNUSABLE))?;
         }
@@ -71,7 +71,7 @@ impl Keyring {
         Ok(Keyring { current, previous: None, next: None })
     }
 
-    /// Mints the next key, unless one waits already.
+    /// Generates the next key, unless one is already waiting.
     pub(super) fn prepare(&mut self, storage: &dyn Storage, sources: &Clock) -> io::Result<()> {
         if self.next.is_none() {
             let next = fresh(self.current.verifier().name(), sources)?;
@@ -82,13 +82,13 @@ impl Keyring {
         Ok(())
     }
 
-    /// The change of keys that was begun.
+    /// The key rotation that was begun, if any.
     pub(super) fn rotation(&self) -> Option<KeyRotated> {
         let next = self.next.as_ref()?;
         Some(KeyRotated { old: self.current.verifier().to_string(), new: next.verifier().to_string() })
     }
 
-    /// Makes the next key the current one: the log says so.
+    /// Makes the next key the current one, after the log has recorded the rotation.
     pub(super) fn promote(&mut self, storage: &dyn Storage) -> io::Result<()> {
         let Some(next) = self.next.take() else { return Ok(()) };
         let promoted = self.write_promotion(storage);
@@ -101,14 +101,14 @@ impl Keyring {
 
     fn write_promotion(&self, storage: &dyn Storage) -> io::Result<()> {
         storage.reached(FailPoint::NextKeyRecorded)?;
-        // The old one is there under its new name before it loses the old one: it signs once more.
+        // Store the old key under its new name before replacing it: it signs once more.
         write(storage, PREVIOUS, &self.current)?;
         storage.rename(&path(NEXT), &path(KEY))?;
         storage.sync_directory(DIRECTORY)?;
         storage.reached(FailPoint::NextKeyNamed)
     }
 
-    /// The old key has signed together with its successor: it is needed no more.
+    /// Deletes the previous key, after it has signed together with its successor.
     pub(super) fn retire_previous(&mut self, storage: &dyn Storage) -> io::Result<()> {
         if self.previous.is_some() {
             ignore_missing(storage.remove(&path(PREVIOUS)))?;
@@ -117,12 +117,12 @@ impl Keyring {
         Ok(())
     }
 
-    /// Those that sign now.
+    /// Keys that sign the next checkpoint.
     pub(super) fn signers(&self) -> Vec<&SignerKey> {
         [Some(&self.current), self.previous.as_ref()].into_iter().flatten().collect()
     }
 
-    /// Those whose signatures count.
+    /// Keys whose signatures are accepted.
     pub(super) fn verifiers(&self) -> Vec<VerifierKey> {
         self.signers().into_iter().map(|key| key.verifier().clone()).collect()
     }

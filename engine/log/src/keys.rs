@@ -1,11 +1,11 @@
-//! Idempotency keys the projection may not know yet.
+//! Idempotency keys that the projection may not have applied yet.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use engine_core::fold::Request;
 
-/// Keys of events that are being written, or durable and not yet applied. Together with the projection they are all
-/// keys there ever were, as long as the projection has applied everything up to [`RecentKeys::floor`].
+/// Keys of events that are being written, or that are durable and not applied yet. Together with the projection this
+/// covers every key, as long as the projection has applied everything up to [`RecentKeys::floor`].
 #[derive(Debug)]
 pub(super) struct RecentKeys {
     by_key: BTreeMap<String, Request>,
@@ -13,16 +13,16 @@ pub(super) struct RecentKeys {
     floor: u64,
 }
 
-/// More than this are not kept while the projection stands still: keyed writes are refused instead.
+/// Maximum number of keys kept while the projection is stalled. Beyond it, keyed writes are refused.
 const RECENT_MAX: usize = 100_000;
 
 impl RecentKeys {
-    /// Knows nothing about events up to `head_seq`: the projection must.
+    /// Starts without keys of events up to `head_seq`. The projection must know those.
     pub(super) fn new(head_seq: u64) -> RecentKeys {
         RecentKeys { by_key: BTreeMap::new(), in_order: VecDeque::new(), floor: head_seq }
     }
 
-    /// The projection must have applied this much to complete what is known here.
+    /// Event up to which the projection must have applied the log for lookups to be complete.
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }
@@ -41,7 +41,7 @@ impl RecentKeys {
         self.by_key.insert(key, request);
     }
 
-    /// The projection knows these now.
+    /// Drops keys that the projection has applied.
     pub(super) fn forget_through(&mut self, applied_seq: u64) {
         while let Some((last_seq, key)) = self.in_order.pop_front_if(|(last_seq, _)| *last_seq <= applied_seq)
         {
@@ -50,7 +50,7 @@ impl RecentKeys {
         }
     }
 
-    /// These never became durable.
+    /// Drops keys of events that never became durable.
     pub(super) fn forget_after(&mut self, durable_seq: u64) {
         while let Some((_, key)) = self.in_order.pop_back_if(|(last_seq, _)| *last_seq > durable_seq) {
             self.by_key.remove(&key);

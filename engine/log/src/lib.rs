@@ -1,8 +1,24 @@
-//! The log on disk.
+//! The append-only, hash-chained log on disk.
 //!
-//! One thread writes it ([`writer`]) through [`active`], the segment at its end; [`open`] recovers it. [`keeper`] is
-//! the thread that reads everything back, compresses what is sealed and keeps the checkpoint the next start begins at.
-//! [`erasure_request`] and [`segment_eraser`] forget; [`reader`] answers reads; [`attestation`] signs and judges.
+//! One writer thread appends events; one keeper thread verifies, compresses and erases in the background. Read the
+//! modules in this order:
+//!
+//! - Files: [`storage`] abstracts the file system; [`segment`] names and lists the segment files; [`frame_file`] and
+//!   [`segment_compression`] are their compressed form; [`contents`] reads both forms.
+//! - Shared state: [`handles`], [`context`] and [`published`] are shared by the threads; [`clock`] provides time and
+//!   random bytes; [`metrics`] counts.
+//! - Opening: [`open`] recovers a log into [`opened`]. It uses [`walk`] to read segments, [`torn`] to cut unfinished
+//!   writes and [`local`] for the checkpoint at which reading starts.
+//! - Writing: [`writer`] serves the orders of [`commit`]; [`group`] batches them, [`active`] appends them, [`keys`]
+//!   detects repeated requests, [`rotation`] decides when a segment is sealed, and [`own`] records the engine's own
+//!   events.
+//! - Reading: [`reader`] reads durable events; [`tail`] caches the newest.
+//! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
+//!   the log against anchors.
+//! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back.
+//! - Erasure: [`erasure_request`] records it under an [`erasure_mark`]; [`segment_eraser`] and [`rewrite`] remove the
+//!   payloads; [`erasures`] tracks progress; [`traces`] and [`trace_search`] look for remaining copies.
+//! - Tools: [`inspect`] reads a log without locking it; [`offline`] changes the log of a stopped engine.
 
 mod active;
 mod attestation;

@@ -1,7 +1,7 @@
-//! The checkpoint a log keeps for itself: where the next start begins to read.
+//! The local checkpoint of a log: the place from which the next start reads.
 //!
-//! It is written after everything it speaks of is durable, so it is never ahead of the log: a log that is shorter than
-//! its own checkpoint has lost its tail.
+//! It is written only after everything it covers is durable, so it is never ahead of the log. A log that is shorter
+//! than its own checkpoint has lost its tail.
 
 use std::io::{self, BufRead, Read};
 
@@ -22,22 +22,22 @@ use crate::storage::{Access, FailPoint, Privacy, Storage, StoredFile, read_small
 const NAME: &str = "checkpoint";
 /// Path in the data directory.
 pub(super) const PATH: &str = "log/checkpoint";
-/// No header this engine wrote is longer.
+/// Maximum bytes of a header line that this engine writes.
 const HEADER_BYTES_MAX: u64 = 4096;
 
-/// Where to go on reading.
+/// Where reading resumes.
 #[derive(Debug)]
 pub(super) struct Resume {
     pub(super) stored: Stored,
-    /// Which segment, counted from the first.
+    /// Index of the segment, counted from the first.
     pub(super) place: usize,
-    /// What of it need not be read.
+    /// The part of that segment that need not be read.
     pub(super) begin: Begin,
-    /// What its header follows from.
+    /// What the segment's header follows.
     pub(super) follows: Follows,
 }
 
-/// Reads the checkpoint; `None` when there is none that one of these keys signed.
+/// Reads the checkpoint. `None` when there is none, or when none of these keys signed it.
 pub(super) fn read(storage: &dyn Storage, keyring: Option<&Keyring>) -> io::Result<Option<Checkpoint>> {
     let Some(keyring) = keyring else { return Ok(None) };
     let note = match read_small(storage, PATH, NOTE_BYTES_MAX as u64) {
@@ -49,24 +49,24 @@ pub(super) fn read(storage: &dyn Storage, keyring: Option<&Keyring>) -> io::Resu
     match Checkpoint::open(&note, &keyring.verifiers()) {
         Ok((checkpoint, _)) => Ok(Some(checkpoint)),
         Err(fault) => {
-            tracing::warn!(%fault, "the log's own checkpoint cannot be used: everything is read");
+            tracing::warn!(%fault, "the local checkpoint cannot be used: the complete log is read");
             Ok(None)
         }
     }
 }
 
-/// Puts a checkpoint in the place of the one before.
+/// Replaces the stored checkpoint.
 pub(super) fn write(storage: &dyn Storage, note: &str) -> io::Result<()> {
     replace(storage, DIRECTORY, NAME, Privacy::Group, note.as_bytes())?;
     storage.reached(FailPoint::CheckpointWritten)
 }
 
-/// Where to go on reading after this checkpoint; `None` when it does not fit what is there.
+/// Where to resume reading after this checkpoint. `None` when the checkpoint does not match the files.
 pub(super) fn resume(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> Option<Resume> {
     match fit(storage, claim, segments) {
         Ok(resume) => Some(resume),
         Err(why) => {
-            tracing::warn!(why = %why, size = claim.size, "the log's own checkpoint does not fit: everything is read");
+            tracing::warn!(why = %why, size = claim.size, "the local checkpoint does not match: the complete log is read");
             None
         }
     }
@@ -97,7 +97,7 @@ fn fit(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> io::R
     Ok(Resume { stored, place, begin, follows })
 }
 
-/// Holds headers and seals of these segments against each other; what follows the last of them.
+/// Verifies the headers and seals of these segments against each other. Returns the link after the last segment.
 fn joints(storage: &dyn Storage, segments: &[Segment]) -> io::Result<Follows> {
     let mut follows = Follows::Start;
     for segment in segments {
@@ -115,7 +115,7 @@ pub(super) fn header_of(storage: &dyn Storage, segment: Segment) -> io::Result<(
     contents::whole(storage, segment, None)?.take(HEADER_BYTES_MAX).read_until(b'\n', &mut line)?;
     let (header, hash) = Header::decode(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(invalid)?;
     let named = header.prev_seq.checked_add(1) == Some(segment.first_seq);
-    if named { Ok((header, hash)) } else { Err(invalid("the file has another name than its header says")) }
+    if named { Ok((header, hash)) } else { Err(invalid("the file name does not match its header")) }
 }
 
 fn invalid(fault: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -132,7 +132,7 @@ pub(super) fn last_line(storage: &dyn Storage, segment: Segment) -> io::Result<V
     }
 }
 
-/// Last event and hash of a line behind which a segment may go on.
+/// Last event number and hash of a line after which a new segment may start.
 fn end_of(line: &[u8]) -> Option<(u64, Hash)> {
     let line = line.strip_suffix(b"\n")?;
     match EventLine::decode(line) {
@@ -141,7 +141,7 @@ fn end_of(line: &[u8]) -> Option<(u64, Hash)> {
     }
 }
 
-/// The line that ends at this offset, with its line feed.
+/// The line that ends at this offset, including its line feed.
 fn line_before(file: &dyn StoredFile, end: u64) -> io::Result<Vec<u8>> {
     let mut window = 4096_u64;
     loop {

@@ -4,22 +4,28 @@ use engine_core::metrics::table;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use service::{Family, MetricsError, Registry};
 
-/// What the log's threads count and measure.
+/// Metrics updated by the log's threads.
 #[derive(Debug)]
 pub struct LogMetrics {
+    /// Events appended.
     pub appends: IntCounter,
+    /// Duration of commits' syncs, in seconds.
     pub sync_seconds: Histogram,
+    /// Failures of the volume.
     pub storage_failures: Family<IntCounterVec>,
+    /// Size of the local checkpoint, in events.
     pub checkpoint_size: IntGauge,
+    /// Integrity faults found.
     pub integrity_faults: IntCounter,
+    /// Segments compressed.
     pub segments_compressed: IntCounter,
 }
 
 impl LogMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// One of their names is taken.
+    /// One of the metric names is already registered.
     pub fn new(registry: &Registry) -> Result<LogMetrics, MetricsError> {
         Ok(LogMetrics {
             appends: registry.counter(table::APPENDS)?,

@@ -1,4 +1,4 @@
-//! A log without an engine around it: for commands that work while the engine is stopped.
+//! Opens the log of a stopped engine, for offline commands.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,26 +22,26 @@ use crate::metrics::LogMetrics;
 use crate::rotation::Rotation;
 use service::Registry;
 
-/// Groups that wait for a projection nobody builds here: more than any command writes.
+/// Capacity of the queue to the projection. No projection runs here, so it exceeds what any command writes.
 const GROUPS_MAX: usize = 16;
 
-/// The log of a stopped engine, held by this process.
+/// The log of a stopped engine, locked by this process.
 pub struct Offline {
     writer: Writer,
     keeper: Keeper,
     _applied: Receiver<Applying>,
-    // Last, so that it is let go of last.
+    // Last field, so that it is dropped last.
     _directory: LogDirectory,
 }
 
-/// Why a command could not do its work.
+/// Why an offline command failed.
 #[derive(Debug, Error)]
 pub enum OfflineError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("cannot define the metrics: {0}")]
     LogMetrics(#[from] prometheus::Error),
-    #[error("the log is not what it was: {0}")]
+    #[error("the log failed verification: {0}")]
     Corrupt(String),
     #[error("the log cannot be written: {0}")]
     Commit(#[from] CommitError),
@@ -49,7 +49,7 @@ pub enum OfflineError {
     Erase(#[from] EraseError),
 }
 
-/// The only keys used here are of the engine's own events, which carry what makes them new.
+/// No idempotency lookup: only the engine's own events are written here, and their keys are unique by content.
 struct NoKeys;
 
 impl AppliedKeys for NoKeys {
@@ -63,7 +63,10 @@ impl AppliedKeys for NoKeys {
 }
 
 impl Offline {
-    /// Takes the lock and opens the log, as an engine would.
+    /// Takes the lock and opens the log like the engine does.
+    ///
+    /// # Errors
+    /// The log is locked, or it cannot be opened for writing.
     pub fn open(data: &Path) -> Result<Offline, OfflineError> {
         let directory = LogDirectory::lock(data)?;
         let metrics = Arc::new(LogMetrics::new(&Registry::new(&[])?)?);
@@ -80,29 +83,38 @@ impl Offline {
         Ok(Offline { writer, keeper, _applied: applied, _directory: directory })
     }
 
-    /// Seals the segment at the end and begins a new one.
+    /// Seals the active segment and begins a new one.
+    ///
+    /// # Errors
+    /// The log cannot be written.
     pub fn rotate(&mut self) -> Result<Rotated, OfflineError> {
         Ok(self.writer.rotate_on_command()?)
     }
 
-    /// Signs with a new key from now on.
+    /// Switches to a new signing key.
+    ///
+    /// # Errors
+    /// The log or the keys cannot be written.
     pub fn rotate_key(&mut self) -> Result<KeyRotated, OfflineError> {
         Ok(self.writer.rotate_key()?)
     }
 
-    /// Forgets the payloads of these events.
+    /// Erases the payloads of these events.
+    ///
+    /// # Errors
+    /// An event is not in the log, or the erasure cannot be recorded or completed.
     pub fn erase(&mut self, targets: &BTreeSet<String>, reason: &str) -> Result<Erased, OfflineError> {
         let located = self.writer.locate(targets)?;
         let through = located.iter().map(|target| target.seq).max().unwrap_or_default();
         let drafts = forgetting::drafts(&located, reason, ACTOR);
         let receipt = self.writer.begin_erasure(drafts, through, None).map_err(EraseError::from)?;
-        // A volume that failed at the new segment may work again.
+        // The volume may have recovered from a failure at the new segment.
         self.writer.look_at_storage();
         let segments = self.keeper.erase_all().map_err(EraseError::from)?;
         Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
     }
 
-    /// Leaves a checkpoint behind, for the next start.
+    /// Writes a checkpoint for the next start.
     pub fn close(mut self) {
         self.keeper.write_checkpoint();
     }

@@ -1,7 +1,7 @@
-//! Opening a log, at start and again after a failed write: the same path.
+//! Opens a log at start and reopens it after a failed write. Both use the same code.
 //!
-//! With a local checkpoint that holds, only what is behind it is read; else everything. The background verification
-//! reads the rest afterwards.
+//! With a valid local checkpoint only the lines after it are read, otherwise everything. The background verification
+//! reads the rest later.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,15 @@ use super::segment::{self, DIRECTORY, Segment};
 use super::walk::Walk;
 use crate::storage::{Access, DiskStorage, Storage, create_directory};
 
-/// The directory of a log, held by this process alone.
+/// The directory of a log, locked by this process.
 #[derive(Debug)]
 pub struct LogDirectory {
     data: PathBuf,
-    // Held, never read: the kernel lets go of it when the process ends, however it ends.
+    // Never read. The kernel releases the lock when the process ends, however it ends.
     _lock: std::fs::File,
 }
 
-/// Why there is no log to use.
+/// Why the log directory cannot be used.
 #[derive(Debug, Error)]
 pub enum OpenError {
     #[error("cannot open the data directory {path:?}: {source}")]
@@ -37,7 +37,10 @@ pub enum OpenError {
 }
 
 impl LogDirectory {
-    /// Makes `data/log` if need be and takes the lock on it.
+    /// Creates `data/log` if needed and locks it.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or another process has locked it.
     pub fn lock(data: &Path) -> Result<LogDirectory, OpenError> {
         let path = data.join(DIRECTORY);
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
@@ -52,13 +55,14 @@ impl LogDirectory {
         }
     }
 
+    /// The storage of the data directory.
     pub fn storage(&self) -> Arc<dyn Storage> {
         Arc::new(DiskStorage::new(self.data.clone()))
     }
 }
 
-/// Opens, recovers, syncs and verifies. With `durable`, first goes back to it: what came after was never acknowledged.
-/// `epoch` is the one this process already has, or 0.
+/// Opens, recovers, syncs and verifies the log. With `durable`, first truncates the log to it, because later bytes were
+/// never acknowledged. `epoch` is the epoch of this process, or 0 if it has none yet.
 pub(super) fn open(handles: &LogHandles, durable: Option<Durable>, epoch: u64) -> Result<Opened, Unopened> {
     let storage = &*handles.context.storage;
     if let Some(durable) = durable {
@@ -88,7 +92,7 @@ pub(super) fn open(handles: &LogHandles, durable: Option<Durable>, epoch: u64) -
     }
 }
 
-/// Takes away what followed the last acknowledged byte.
+/// Truncates the log after the last acknowledged byte.
 fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
     let segment = Segment::raw(durable.first_seq);
     let file = match storage.open(&segment.path(), Access::Write) {
@@ -103,7 +107,7 @@ fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
     }
     file.truncate(durable.len)?;
     file.sync()?;
-    // A rotation that failed may have begun the next segment. What of it reached the disk is not known.
+    // A failed rotation may have begun the next segment. How much of it reached the disk is unknown.
     for later in segment::list(storage)?.segments.iter().filter(|later| later.first_seq > durable.first_seq) {
         storage.remove(&later.path())?;
         storage.sync_directory(DIRECTORY)?;
@@ -111,7 +115,7 @@ fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
     Ok(())
 }
 
-/// Whether a log does not end with what was acknowledged.
+/// Whether the log ends differently from what was acknowledged.
 fn is_other(durable: Durable, active: &Active) -> bool {
     let (was, is) = (durable.link, active.link);
     was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)
@@ -133,7 +137,7 @@ fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
 
 fn gone(size: u64) -> Unopened {
     let message = format!(
-        "there is no log, although its checkpoint says that it had {size} events: restore the volume from a backup"
+        "there is no log, although its checkpoint records {size} events: restore the volume from a backup"
     );
     let kind = IntegrityFaultKind::Truncated;
     let fault = IntegrityFault { kind, message, seq: 1, segment: None, line: None, byte: None };

@@ -1,4 +1,4 @@
-//! What opening a log comes to.
+//! Results of opening a log.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::active::Active;
 use super::published::Head;
 use super::segment::Segment;
 
-/// A log that verifies, as far as it was read, and whose every byte is durable.
+/// An open log. It verifies as far as it was read, and all of its bytes are durable.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) active: Active,
@@ -18,25 +18,25 @@ pub(super) struct Opened {
     pub(super) segments: Vec<Segment>,
     pub(super) torn_bytes: u64,
     pub(super) epoch: u64,
-    /// Everything up to here was read: nothing unless all of it was.
+    /// Number of the last verified event; 0 unless the complete log was read.
     pub(super) verified_through: u64,
 }
 
-/// What of a damaged log can be read.
+/// The readable part of a damaged log.
 #[derive(Debug)]
 pub(super) struct Readable {
     pub(super) head: Head,
     pub(super) segments: Vec<Segment>,
 }
 
-/// What is wrong with a log, and what of it is not.
+/// The integrity fault of a log, and the part that is still readable.
 #[derive(Debug)]
 pub(super) struct Damage {
     pub(super) fault: IntegrityFault,
     pub(super) readable: Option<Readable>,
 }
 
-/// Why a log could not be opened now.
+/// Why a log could not be opened.
 #[derive(Debug)]
 pub(super) enum Unopened {
     /// It does not verify.

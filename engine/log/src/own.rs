@@ -1,4 +1,4 @@
-//! Events the engine writes about its own log.
+//! Events that the engine writes about its own log.
 
 use engine_core::anchor::rollback_key;
 use engine_core::event::{Draft, LOG_KEY_ROTATED, LOG_ROLLBACK_ACCEPTED, PROJECT_OF_THE_LOG};
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::commit::{Commit, CommitError, Key, KeyRotated, Receipt};
 use super::writer::Writer;
 
-/// Who writes these events.
+/// Actor of these events.
 pub(super) const ACTOR: &str = "memory-engine";
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Rotation<'a> {
 }
 
 impl Writer {
-    /// Makes a new key, says so in the log, and signs the next checkpoint with both.
+    /// Generates a new key, records it in the log and signs the next checkpoint with both keys.
     pub(super) fn rotate_key(&mut self) -> Result<KeyRotated, CommitError> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
@@ -32,7 +32,7 @@ impl Writer {
         self.complete_key_rotation(rotated)
     }
 
-    /// Goes on with a change of keys that was begun. Every step may have happened before.
+    /// Completes a key rotation that was begun. Every step is idempotent.
     fn complete_key_rotation(&mut self, rotated: KeyRotated) -> Result<KeyRotated, CommitError> {
         let payload = Rotation { old: &rotated.old, new: &rotated.new };
         self.record(LOG_KEY_ROTATED, Some(format!("key-{}", key_id(&rotated.new))), &payload)?;
@@ -47,13 +47,13 @@ impl Writer {
         Ok(rotated)
     }
 
-    /// Does what was begun before a crash, or asked for with an anchor.
+    /// Completes key rotations and erasures begun before a crash, and records rollbacks accepted with an anchor.
     pub(super) fn finish_what_was_begun(&mut self) {
         if self.refusal().is_some() {
             return;
         }
         if let Some(rotated) = self.handles.attestation.key_rotation_begun() {
-            // What fails is tried again with the next look.
+            // A failure is retried at the next check.
             drop(self.complete_key_rotation(rotated));
         }
         if let Some(accepted) = self.handles.attestation.acceptance() {
@@ -69,7 +69,7 @@ impl Writer {
         }
     }
 
-    /// Writes one event of the engine's own, once for each key.
+    /// Writes one of the engine's own events, at most once per key.
     pub(super) fn record(
         &mut self,
         kind: &str,
@@ -93,12 +93,12 @@ impl Writer {
     }
 }
 
-/// The part of a verifier key that tells keys of one name apart.
+/// The part of a verifier key that distinguishes keys with the same name.
 fn key_id(verifier: &str) -> &str {
     verifier.split('+').nth(1).unwrap_or_default()
 }
 
 fn failed(step: &'static str, fault: &std::io::Error) -> CommitError {
-    tracing::error!(step, %fault, "changing the signing key failed; it goes on from there");
+    tracing::error!(step, %fault, "the key rotation failed; it is continued later");
     CommitError::Failing
 }

@@ -1,4 +1,4 @@
-//! What the rest of the engine may know about the log: only what is durable.
+//! The published state of the log. It covers only durable events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,31 +9,33 @@ use jiff::Timestamp;
 use super::segment::{Form, Segment};
 use crate::storage::Space;
 
-/// End of the durable log.
+/// The end of the durable log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
+    /// Id of the log.
     pub log_id: String,
+    /// Number of the last durable event.
     pub seq: u64,
     /// Hash of that event, or of the first header when there is none.
     pub hash: Hash,
-    /// Hash of the last line, which is that of a header when the last segment has no events.
+    /// Hash of the last line. It is a header's hash when the last segment has no events.
     pub line: Hash,
     /// Durable bytes of the last segment.
     pub len: u64,
 }
 
-/// Whether the log takes events.
+/// Whether the log accepts events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
     /// Not read yet.
     Opening,
-    /// Yes.
+    /// Accepts events.
     Writable,
-    /// No space; resumes by itself.
+    /// No space left. Resumes automatically.
     Full,
-    /// The volume failed; resumes by itself.
+    /// The volume failed. Resumes automatically.
     Failing,
-    /// Never again without a decision or a repair.
+    /// Read-only until an operator decides or repairs the log.
     Corrupt(IntegrityFault),
 }
 
@@ -47,17 +49,18 @@ struct State {
     verified_through: u64,
     verified_at: Option<Timestamp>,
     anchor: Option<Anchor>,
-    /// The log does not verify in itself: for good.
+    /// The log does not verify. Permanent.
     corrupt: Option<IntegrityFault>,
-    /// It contradicts what was recorded elsewhere: until somebody decides.
+    /// The log contradicts its anchor or its local checkpoint. Stays until an operator decides.
     contradicted: Option<IntegrityFault>,
 }
 
-/// Shared between the writer, who sets it, and everybody who reads.
+/// Published state. The writer and the keeper update it; all threads read it.
 #[derive(Debug, Clone)]
 pub struct Published(Arc<Mutex<State>>);
 
 impl Published {
+    /// The state of a log that is not open yet.
     pub fn new() -> Published {
         let state = State {
             head: None,
@@ -79,40 +82,40 @@ impl Published {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The durable end; absent until the log has been opened.
+    /// The durable end. `None` until the log has been opened.
     pub fn head(&self) -> Option<Head> {
         self.state().head.clone()
     }
 
-    /// Number of the last event that can be read: of the durable end, or of what stands before the place that does not
-    /// verify.
+    /// Number of the last readable event: the durable end, or the last event before an integrity fault.
     pub fn head_seq(&self) -> u64 {
         let state = self.state();
         state.head.as_ref().map_or(0, |head| head.seq).min(state.readable_through())
     }
 
-    /// The durable end and the files it is in, of one moment.
+    /// A consistent snapshot of the durable end and the segments.
     pub fn extent(&self) -> Option<(Head, Arc<[Segment]>)> {
         let state = self.state();
         state.head.clone().map(|head| (head, Arc::clone(&state.segments)))
     }
 
-    /// Whether the log takes events; a fault of its integrity comes before everything else.
+    /// Whether the log accepts events. An integrity fault takes precedence over every other state.
     pub fn store(&self) -> Store {
         let state = self.state();
         state.fault().map_or_else(|| state.store.clone(), Store::Corrupt)
     }
 
-    /// Why nothing is written.
+    /// The integrity fault that blocks writes, if any.
     pub fn fault(&self) -> Option<IntegrityFault> {
         self.state().fault()
     }
 
-    /// The last event that may be read: everything, or what is before the place that does not verify.
+    /// Number of the last event that may be read: unlimited, or the last one before an integrity fault.
     pub fn readable_through(&self) -> u64 {
         self.state().readable_through()
     }
 
+    /// Integrity state for the health report.
     pub fn integrity(&self) -> IntegrityHealth {
         let state = self.state();
         IntegrityHealth {
@@ -123,10 +126,12 @@ impl Published {
         }
     }
 
+    /// Size of the volume at the last check.
     pub fn space(&self) -> Space {
         self.state().space
     }
 
+    /// Bytes of unfinished writes that were cut off.
     pub fn torn_bytes(&self) -> u64 {
         self.state().torn_bytes
     }
@@ -143,21 +148,21 @@ impl Published {
         self.state().torn_bytes += bytes;
     }
 
-    /// A log was opened, or what of it verifies.
+    /// Records that a log was opened, completely or up to its readable part.
     pub(super) fn opened(&self, head: Head, segments: Vec<Segment>) {
         let mut state = self.state();
         state.head = Some(head);
         state.segments = segments.into();
     }
 
-    /// Events became durable.
+    /// Records that events became durable.
     pub(super) fn advance(&self, seq: u64, hash: Hash, len: u64) {
         if let Some(head) = &mut self.state().head {
             (head.seq, head.hash, head.line, head.len) = (seq, hash, hash, len);
         }
     }
 
-    /// The log goes on in a new segment.
+    /// Records that the log continues in a new segment.
     pub(super) fn rotated(&self, segment: Segment, line: Hash, len: u64) {
         let mut state = self.state();
         state.segments = state.segments.iter().copied().chain([segment]).collect();
@@ -166,7 +171,7 @@ impl Published {
         }
     }
 
-    /// A sealed segment is stored in another way now.
+    /// Records that a sealed segment is now compressed.
     pub(super) fn compressed(&self, first_seq: u64) {
         let mut state = self.state();
         let form = |segment: &Segment| match segment.first_seq == first_seq {
@@ -176,14 +181,15 @@ impl Published {
         state.segments = state.segments.iter().map(form).collect();
     }
 
-    /// Everything up to this event was read back and verifies.
+    /// Records that everything up to this event was read back and verifies.
     pub(super) fn verified(&self, through: u64, complete_at: Option<Timestamp>) {
         let mut state = self.state();
         state.verified_through = state.verified_through.max(through);
         state.verified_at = complete_at.or(state.verified_at);
     }
 
-    /// The log does not verify in itself. The first such finding stays, unless a later one is further ahead in the log.
+    /// Records that the log does not verify. Keeps the first fault, unless a later one is nearer to the start of the
+    /// log.
     pub(super) fn set_corrupt(&self, fault: IntegrityFault) {
         let mut state = self.state();
         state.verified_through = state.verified_through.min(fault.seq.saturating_sub(1));
@@ -192,7 +198,7 @@ impl Published {
         }
     }
 
-    /// The log was held against an anchor.
+    /// Records the result of verifying the log against its anchor.
     pub(super) fn judged(&self, anchor: Option<Anchor>, fault: Option<IntegrityFault>) {
         let mut state = self.state();
         state.anchor = anchor;

@@ -1,5 +1,4 @@
-//! Reads durable events back, as the bytes they are. Keeps no index of the log: an event is found by bisecting its
-//! segment.
+//! Reads durable events as their stored bytes. There is no index: events are found by bisecting their segment.
 
 use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
@@ -12,17 +11,17 @@ use super::published::Published;
 use super::segment::Segment;
 use crate::storage::Storage;
 
-/// How often a segment is looked for again: it may be compressed, once, between the look at the list and the opening.
+/// Attempts to open a segment. It may be compressed, once, between the listing and the open.
 const ATTEMPTS: usize = 3;
 
-/// Reads segments through its own descriptors, up to the durable end and never past it.
+/// Reads segments through its own file descriptors, never past the durable end.
 #[derive(Debug, Clone)]
 pub struct LogReader {
     storage: Arc<dyn Storage>,
     published: Published,
 }
 
-/// Whole lines of events, and what is left of the request.
+/// Complete event lines, and the remaining limits of the request.
 struct Page {
     lines: Vec<u8>,
     next_seq: u64,
@@ -31,12 +30,16 @@ struct Page {
 }
 
 impl LogReader {
+    /// A reader of the log in this storage.
     pub fn new(storage: Arc<dyn Storage>, published: Published) -> LogReader {
         LogReader { storage, published }
     }
 
-    /// Whole lines of the events after this one: at most `count`, and at most `bytes` unless the first alone has more.
-    /// Ends before the first event that does not verify.
+    /// Complete lines of the events after this one: at most `count` lines and at most `bytes` bytes, but always one
+    /// line. Ends before the first event that does not verify.
+    ///
+    /// # Errors
+    /// A segment cannot be read.
     pub fn lines_after(&self, after: u64, count: usize, bytes: usize) -> io::Result<Vec<u8>> {
         let last = self.published.head_seq();
         let count = count.min(usize::try_from(last.saturating_sub(after)).unwrap_or(usize::MAX));
@@ -47,7 +50,7 @@ impl LogReader {
         Ok(page.lines)
     }
 
-    /// Adds what one segment has; ends the page when there is nothing more to add.
+    /// Appends the lines of one segment to the page. Ends the page when nothing more fits.
     fn read_segment(&self, page: &mut Page) -> io::Result<()> {
         for attempt in 1.. {
             let Some((segment, end)) = self.segment_of(page.next_seq) else { break };
@@ -60,7 +63,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// The segment an event is in, and where its durable bytes end if it is the one being written.
+    /// The segment that contains an event, and its durable length if it is the active one.
     fn segment_of(&self, seq: u64) -> Option<(Segment, Option<u64>)> {
         let (head, segments) = self.published.extent()?;
         let after = segments.partition_point(|segment| segment.first_seq <= seq);
@@ -69,7 +72,10 @@ impl LogReader {
         Some((segments[place], is_last.then_some(head.len)))
     }
 
-    /// Hash of one event; absent when the log does not have it.
+    /// Hash of one event. `None` when the log does not contain it.
+    ///
+    /// # Errors
+    /// The segment cannot be read.
     pub fn hash_of(&self, seq: u64) -> io::Result<Option<Hash>> {
         let Some(before) = seq.checked_sub(1) else { return Ok(None) };
         let line = self.lines_after(before, 1, 0)?;
@@ -86,7 +92,7 @@ impl Page {
             let read = lines.read_until(b'\n', &mut self.lines)?;
             if read == 0 || self.lines[before..].starts_with(b"{\"seal\"") {
                 self.lines.truncate(before);
-                // A segment that ends before the event it should have is not this reader's to explain.
+                // The segment ends before an expected event. The keeper reports that; the reader only stops.
                 self.count = if self.next_seq > first { self.count } else { 0 };
                 return Ok(());
             }

@@ -1,7 +1,7 @@
-//! Segments written anew without payloads that are to be forgotten.
+//! Rewrites segments without erased payloads.
 //!
-//! The event that says so is durable before the first payload goes. Each segment is replaced whole; a crash leaves it
-//! as it was or as it is to be, and doing it again finishes what was begun.
+//! The event that records the erasure is durable before the first payload is removed. Each segment file is replaced
+//! atomically: a crash leaves the old or the new file, and repeating the rewrite completes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,13 +16,13 @@ use super::frame_file::{Frames, compress};
 use super::segment::{DIRECTORY, Form, Segment, UNFINISHED};
 use crate::storage::{Access, FailPoint, Privacy, Reading, Storage, StoredFile, ignore_missing};
 
-/// Written in pieces of this size.
+/// Bytes per write.
 const COPY_BYTES: usize = 1 << 20;
 
-/// Events whose payloads go: number, id, and the event that says so.
+/// Events whose payloads are erased, by number: their id, and the id of the event that records the erasure.
 pub(super) type Targets = BTreeMap<u64, (String, Arc<str>)>;
 
-/// Which of these events are in a segment, with their payload or without, and what kind they are.
+/// Finds which of these events are in a segment, whether they have a payload, and their kind.
 pub(super) fn locate(
     storage: &dyn Storage,
     segment: Segment,
@@ -41,7 +41,7 @@ pub(super) fn locate(
     Ok(found)
 }
 
-/// How many of these events have their payload in a segment.
+/// Number of these events that still have their payload in a segment.
 pub(super) fn holds_any(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<usize> {
     let (mut lines, mut line, mut found) = (contents::whole(storage, segment, None)?, Vec::new(), 0);
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -54,21 +54,21 @@ pub(super) fn holds_any(storage: &dyn Storage, segment: Segment, targets: &Targe
     Ok(found)
 }
 
-/// How many of these events a segment has.
+/// Number of these events that belong to a segment.
 pub(super) fn named_in(targets: &Targets, segment: Segment, segments: &[Segment]) -> usize {
     let after = segments.partition_point(|other| other.first_seq <= segment.first_seq);
     let end = segments.get(after).map_or(u64::MAX, |next| next.first_seq);
     targets.range(segment.first_seq..end).count()
 }
 
-/// The event of a line, and the one that says it is forgotten, if it is one of these. Other lines are not taken apart.
+/// The parsed event of a line and the event that erases it, if the line is a target. Other lines are not parsed.
 fn named<'a, 'b>(line: &'a [u8], targets: &'b Targets) -> Option<(EventLine<'a>, &'b str)> {
     let (id, by) = targets.get(&contents::seq_of(line)?)?;
     let event = EventLine::decode(line).ok()?;
     (event.envelope.id == id.as_str()).then_some((event, &**by))
 }
 
-/// Puts a segment without the payloads of these events in the place of the one with them.
+/// Replaces a segment with a copy without the payloads of these events.
 pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<()> {
     let unfinished = segment.path() + UNFINISHED;
     ignore_missing(storage.remove(&unfinished))?;
@@ -90,7 +90,7 @@ pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets
     storage.reached(FailPoint::RewriteNamed)
 }
 
-/// A compression that was interrupted leaves both forms, and the other one has the payloads as well.
+/// Removes the other form of a segment. An interrupted compression leaves both forms, and both contain the payloads.
 pub(super) fn remove_other_form(storage: &dyn Storage, segment: Segment) -> io::Result<()> {
     let other = match segment.form {
         Form::Raw => Segment::compressed(segment.first_seq),
@@ -111,7 +111,7 @@ fn copy(mut from: impl Read, to: &dyn StoredFile) -> io::Result<()> {
     }
 }
 
-/// Reads the new segment back: the same events in the same chain, and nothing wrong.
+/// Reads the new segment back and verifies that it has the same events in the same chain.
 fn check(storage: &dyn Storage, segment: Segment, unfinished: &str) -> io::Result<()> {
     let file = storage.open(unfinished, Access::Read)?;
     let new: Box<dyn Read + Send> = match segment.form {
@@ -126,11 +126,11 @@ fn check(storage: &dyn Storage, segment: Segment, unfinished: &str) -> io::Resul
     };
     match chain(&new) == chain(&old) && new.breaches.count == 0 {
         true => Ok(()),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "the segment written anew does not verify")),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "the rewritten segment does not verify")),
     }
 }
 
-/// The lines of a segment, some of them without their payload.
+/// The lines of a segment, with the target payloads removed.
 struct Forgetting {
     lines: Contents,
     ready: io::Cursor<Vec<u8>>,
@@ -138,7 +138,7 @@ struct Forgetting {
 }
 
 impl Forgetting {
-    /// Reads the next line; an empty one at the end.
+    /// Reads the next line. Empty at the end.
     fn next_line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         self.lines.read_until(b'\n', &mut line)?;

@@ -1,13 +1,13 @@
-//! When the log goes on in a new segment.
+//! When the log rotates to a new segment.
 
 use std::time::Duration;
 
-/// When the log goes on in a new file.
+/// Limits that trigger a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// Before a segment would have more bytes than this.
+    /// Maximum bytes of a segment. The writer rotates before exceeding it.
     pub segment_bytes_max: u64,
-    /// When a segment with events in it is older than this.
+    /// Maximum age of a segment that contains events.
     pub segment_age_max: Duration,
 }
 

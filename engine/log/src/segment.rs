@@ -1,4 +1,4 @@
-//! The files a log consists of.
+//! The files of a log.
 
 use std::io;
 
@@ -6,39 +6,42 @@ use engine_core::format::segment_file_name;
 
 use crate::storage::Storage;
 
-/// Directory of the log in a data directory.
+/// Directory of the log inside the data directory.
 pub(crate) const DIRECTORY: &str = "log";
-/// Suffix of a file that is being made: never part of the log, removed by the next start.
+/// Suffix of unfinished files. They are never part of the log, and the next start removes them.
 pub(super) const UNFINISHED: &str = ".tmp";
 const COMPRESSED: &str = ".zst";
 
 /// How a segment is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As JSON Lines.
+    /// JSON Lines.
     Raw,
-    /// The same in zstd frames, with an index.
+    /// The same lines in zstd frames, with an index.
     Compressed,
 }
 
 /// One file of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// The event after its header has this number, or would have it.
+    /// Number of the first event after the header, even if it is not written yet.
     pub first_seq: u64,
+    /// How it is stored.
     pub form: Form,
 }
 
 impl Segment {
+    /// A raw segment.
     pub fn raw(first_seq: u64) -> Segment {
         Segment { first_seq, form: Form::Raw }
     }
 
+    /// A compressed segment.
     pub fn compressed(first_seq: u64) -> Segment {
         Segment { first_seq, form: Form::Compressed }
     }
 
-    /// File name, without the directory.
+    /// File name without the directory.
     pub fn name(self) -> String {
         let name = segment_file_name(self.first_seq);
         match self.form {
@@ -47,7 +50,7 @@ impl Segment {
         }
     }
 
-    /// Path in the data directory.
+    /// Path relative to the data directory.
     pub fn path(self) -> String {
         format!("{DIRECTORY}/{}", self.name())
     }
@@ -62,17 +65,20 @@ impl Segment {
     }
 }
 
-/// What is in the directory of a log.
+/// Contents of a log directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// In order, one for each first number. Where a segment is there in both forms it was being compressed: the raw one
-    /// stands.
+    /// Segments in order, one per first event number. A segment present in both forms was being compressed: the raw
+    /// form is used.
     pub segments: Vec<Segment>,
-    /// Names of files whose making was interrupted.
+    /// Names of unfinished files.
     pub unfinished: Vec<String>,
 }
 
-/// Lists a log; empty when there is none.
+/// Lists the files of a log. Empty when there is no log.
+///
+/// # Errors
+/// The directory cannot be listed.
 pub fn list(storage: &dyn Storage) -> io::Result<Listing> {
     let names = match storage.list(DIRECTORY) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),

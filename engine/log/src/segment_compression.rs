@@ -1,4 +1,4 @@
-//! Puts the compressed form of a sealed segment in the place of the raw one, once it has been read back whole.
+//! Replaces a raw sealed segment with its compressed form, after reading that back completely.
 
 use std::io::{self, BufRead};
 
@@ -7,7 +7,7 @@ use super::frame_file::{Frames, compress};
 use super::segment::{DIRECTORY, Segment, UNFINISHED};
 use crate::storage::{Access, FailPoint, Privacy, Storage, ignore_missing};
 
-/// Writes the compressed form and reads it back. It has its name afterwards; the raw one is still there.
+/// Writes the compressed form, reads it back and gives it its final name. The raw form remains.
 pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Result<()> {
     let (raw, compressed) = (Segment::raw(first_seq), Segment::compressed(first_seq));
     let unfinished = compressed.path() + UNFINISHED;
@@ -21,7 +21,7 @@ pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Res
     if !same(contents::whole(storage, raw, None)?, back)? {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "the compressed segment reads back otherwise",
+            "the compressed segment differs from the raw one",
         ));
     }
     storage.rename(&unfinished, &compressed.path())?;
@@ -29,14 +29,14 @@ pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Res
     storage.reached(FailPoint::CompressedNamed)
 }
 
-/// Takes the raw form away; the compressed one has its durable name.
+/// Removes the raw form. The compressed form must have its durable name.
 pub(super) fn remove_raw(storage: &dyn Storage, first_seq: u64) -> io::Result<()> {
     storage.remove(&Segment::raw(first_seq).path())?;
     storage.sync_directory(DIRECTORY)?;
     storage.reached(FailPoint::RawRemoved)
 }
 
-/// Whether two streams have the same bytes.
+/// Whether two streams contain the same bytes.
 fn same(mut one: Contents, mut other: Contents) -> io::Result<bool> {
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);

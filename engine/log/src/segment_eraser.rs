@@ -1,7 +1,7 @@
-//! Forgetting payloads, the keeper's part: takes out of the files what the log says is forgotten.
+//! The keeper's part of an erasure: removes the erased payloads from the files.
 //!
-//! Files with torn bytes go first, as nobody can say what they hold; then each sealed segment is written anew; the
-//! mark goes last. A crash anywhere leaves the mark, and all of it is done again.
+//! Files with torn bytes are removed first, because their contents are unknown. Then each affected sealed segment is
+//! rewritten. The marker is removed last. A crash leaves the marker, and the complete erasure is repeated.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,33 +22,33 @@ use super::segment::{DIRECTORY, Segment};
 use super::torn;
 use crate::storage::{FailPoint, Storage, ignore_missing};
 
-/// After a failure the same is not tried at once: a full volume stays full for a while.
+/// Delay before a failed step is retried, because a full volume stays full for a while.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A forgetting that the log speaks of.
+/// An erasure recorded in the log.
 #[derive(Debug)]
 struct Erasure {
     after: u64,
     targets: Targets,
-    /// Segments not looked at yet, by their first event, the last one first.
+    /// First event numbers of the segments still to process, last one first.
     left: Vec<u64>,
     files: ErasedFiles,
 }
 
-/// What one step did.
+/// Result of one step.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// There is nothing to do now.
+    /// No work is due now.
     Nothing,
-    /// Something; perhaps this segment has another file now.
+    /// Work was done. Contains the segment whose file was replaced, if any.
     Done(Option<Segment>),
 }
 
-/// Takes payloads out of files, a segment at a time.
+/// Removes payloads from files, one segment at a time.
 #[derive(Debug)]
 pub(super) struct Eraser {
     handles: LogHandles,
-    /// How often was asked when marks were looked for last.
+    /// The request counter at the last search for markers.
     looked_at: Option<u64>,
     current: Option<Erasure>,
     try_after: Option<Instant>,
@@ -60,16 +60,16 @@ impl Eraser {
         Eraser { handles, looked_at: None, current: None, try_after: None, patience: PATIENCE }
     }
 
-    /// Whether there is something to do that is not waited with.
+    /// Whether work is due immediately.
     pub(super) fn is_due(&self) -> bool {
         let waiting = self.try_after.is_some_and(|after| Instant::now() < after);
         let asked = self.looked_at != Some(self.handles.erasures.asked());
         !waiting && (asked || self.current.is_some()) && self.handles.context.published.fault().is_none()
     }
 
-    /// Does one bounded piece of work. What fails is tried again later.
+    /// Does one bounded unit of work. A failure is retried later.
     pub(super) fn step(&mut self) -> Step {
-        // In this order: whoever asks has begun a new segment before.
+        // Read the counter first: a request is counted after its new segment has begun.
         let asked = self.handles.erasures.asked();
         let Some((head, segments)) = self.handles.context.published.extent() else { return Step::Nothing };
         let stepped = match self.current.take() {
@@ -77,7 +77,7 @@ impl Eraser {
             None => self.find(asked, &head, &segments),
         };
         stepped.unwrap_or_else(|fault| {
-            tracing::error!(%fault, "payloads that are forgotten are still in a file: it is tried again");
+            tracing::error!(%fault, "erased payloads are still in a file: the erasure is retried");
             self.handles.context.metrics.storage_failures.with_label_values(&["erase"]).inc();
             self.try_after = Some(Instant::now() + self.patience);
             self.looked_at = None;
@@ -85,18 +85,18 @@ impl Eraser {
         })
     }
 
-    /// Looks for a mark whose events are durable.
+    /// Looks for a marker whose events are durable.
     fn find(&mut self, asked: u64, head: &Head, segments: &[Segment]) -> io::Result<Step> {
         let sealed_through = segments.last().map_or(0, |last| last.first_seq.saturating_sub(1));
         for after in marks(&*self.handles.context.storage)?.into_iter().filter(|after| *after < head.seq) {
             let targets = self.targets(after)?;
             if targets.is_empty() {
-                // Its event never became durable: another stands in its place.
+                // The erasure event never became durable; another event has its number.
                 self.unmark(after)?;
                 continue;
             }
             if targets.keys().next_back().is_some_and(|seq| *seq > sealed_through) {
-                // The writer begins a new segment first, and asks then.
+                // The writer rotates to a new segment first, and requests the erasure after that.
                 continue;
             }
             let holds = |place: &usize| {
@@ -114,7 +114,7 @@ impl Eraser {
         Ok(Step::Nothing)
     }
 
-    /// What the events behind this one say; nothing when they say nothing of the kind.
+    /// The targets of the erasure recorded after this event. Empty when those events are no erasure.
     fn targets(&self, after: u64) -> io::Result<Targets> {
         let log =
             LogReader::new(Arc::clone(&self.handles.context.storage), self.handles.context.published.clone());
@@ -143,7 +143,7 @@ impl Eraser {
             tracing::info!(
                 events = targets.len(),
                 segments = files.segments.len(),
-                "payloads were taken out of the log"
+                "payloads were erased from the log"
             );
             self.handles.erasures.finished(after + 1, files);
             return Ok(Step::Done(None));
@@ -157,14 +157,14 @@ impl Eraser {
             if space.available < space.reserve() + len {
                 return Err(io::Error::new(
                     io::ErrorKind::StorageFull,
-                    "a segment written anew needs more space",
+                    "rewriting a segment needs more space",
                 ));
             }
             rewrite::rewrite(storage, segment, &erasure.targets)?;
             if rewrite::holds_any(storage, segment, &erasure.targets)? > 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "a segment written anew has the payloads still",
+                    "a rewritten segment still contains the payloads",
                 ));
             }
         }
@@ -175,7 +175,7 @@ impl Eraser {
         Ok(Step::Done(rewritten.then_some(segment)))
     }
 
-    /// What the last one came to, if nothing is left to do.
+    /// The result of the last erasure, if no work remains.
     pub(super) fn taken_out(&self) -> io::Result<Vec<ErasedSegment>> {
         match (marks(&*self.handles.context.storage)?.is_empty(), self.handles.erasures.newest()) {
             (true, Some(files)) => Ok(files.segments.clone()),
@@ -185,7 +185,7 @@ impl Eraser {
 
     fn unmark(&self, after: u64) -> io::Result<()> {
         let storage = &*self.handles.context.storage;
-        // A name that was changed by an attempt that failed must not be lost once the mark is.
+        // A rename by a failed attempt must be durable before the marker is removed.
         storage.sync_directory(DIRECTORY)?;
         storage.reached(FailPoint::ErasureDone)?;
         ignore_missing(storage.remove(&mark_path(after)))?;

@@ -1,12 +1,12 @@
-//! The newest events, for who cannot wait until the projection has them.
+//! In-memory cache of the newest events, for readers that cannot wait for the projection.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of events that are held. Of more the projection is waited for.
+/// Maximum bytes of cached events. For older events, readers wait for the projection.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Durable groups, the newest last, without a gap.
+/// Durable groups without gaps, newest last.
 #[derive(Debug, Default)]
 pub struct Tail(Mutex<VecDeque<Group>>);
 
@@ -18,7 +18,7 @@ struct Group {
 }
 
 impl Tail {
-    /// Adds a group; what the projection has applied, and what is too much, goes.
+    /// Adds a group. Drops groups that the projection has applied or that exceed the limit.
     pub(super) fn push(&self, first_seq: u64, last_seq: u64, lines: &[u8], applied_seq: u64) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while groups.front().is_some_and(|group| group.last_seq <= applied_seq) {
@@ -36,8 +36,8 @@ impl Tail {
         }
     }
 
-    /// Whole lines of all events after this one up to that one, and perhaps some more on both sides; nothing when any
-    /// is missing.
+    /// Complete lines of all events after `after` up to `through`, possibly with more on both sides. `None` when any is
+    /// missing.
     pub fn between(&self, after: u64, through: u64) -> Option<Vec<Arc<[u8]>>> {
         let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = groups.iter().filter(|group| group.last_seq > after && group.first_seq <= through);
@@ -52,7 +52,7 @@ impl Tail {
         (next > through).then_some(found)
     }
 
-    /// Drops everything: what is to be forgotten must not be in memory either.
+    /// Drops all lines: erased payloads must not stay in memory either.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!((between(&tail, 6, 9), between(&tail, 7, 9).unwrap().len()), (None, BYTES_MAX));
         tail.push(10, 10, &vec![b'x'; BYTES_MAX + 1], 0);
         assert_eq!(between(&tail, 9, 10), None);
-        // The one before the gap is not taken for one without it.
+        // A group before the gap must not be returned as contiguous.
         tail.push(11, 11, b"k ", 0);
         assert_eq!((between(&tail, 8, 11), between(&tail, 10, 11).unwrap()), (None, b"k ".to_vec()));
     }

@@ -1,4 +1,4 @@
-//! Bytes of unfinished writes: cut off, and kept for whoever wants to know.
+//! Torn bytes of unfinished writes. They are cut off and a copy is kept for diagnosis.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use super::segment::{DIRECTORY, Segment};
 use crate::storage::{Access, FailPoint, Privacy, Storage, ignore_missing};
 
 const TORN: &str = "log/torn";
-/// Names for the torn bytes of one offset that are tried: more crashes at one byte than this are no accident.
+/// File names tried for the torn bytes of one offset. More crashes at one byte are not plausible.
 const ATTEMPTS: u32 = 10_000;
 const COPY_BYTES: usize = 1 << 16;
 
-/// Cuts a segment, with a durable copy of what follows kept outside of the log. How many bytes that is.
+/// Truncates a segment after keeping a durable copy of the removed bytes outside the log. Returns their number.
 pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Result<u64> {
     let file = storage.open(&segment.path(), Access::Write)?;
     let torn = file.size()?.saturating_sub(len);
@@ -24,7 +24,7 @@ pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Resu
     Ok(torn)
 }
 
-/// Removes every copy there is; how many there were.
+/// Removes all copies. Returns how many there were.
 pub(super) fn remove_all(storage: &dyn Storage) -> io::Result<usize> {
     let paths = paths(storage)?;
     for path in &paths {
@@ -36,7 +36,7 @@ pub(super) fn remove_all(storage: &dyn Storage) -> io::Result<usize> {
     Ok(paths.len())
 }
 
-/// Where they are.
+/// Paths of the copies.
 pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
     let names = match storage.list(TORN) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -45,13 +45,13 @@ pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
     Ok(names.iter().map(|name| format!("{TORN}/{name}")).collect())
 }
 
-/// Keeps a durable copy of everything from this offset on.
+/// Keeps a durable copy of everything from this offset.
 fn set_aside(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<()> {
     storage.create_directory(TORN)?;
     let path = unused(storage, segment, from)?;
     let copied = copy(storage, segment, from, &path);
     if copied.is_err() {
-        // Half a copy is worth nothing and may be what fills the volume.
+        // A partial copy is useless, and it may be what fills the volume.
         storage.remove(&path)?;
     }
     copied?;
@@ -73,7 +73,7 @@ fn copy(storage: &dyn Storage, segment: Segment, mut from: u64, path: &str) -> i
     }
 }
 
-/// Makes an empty file; answers its path.
+/// Creates an empty file with an unused name. Returns its path.
 fn unused(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<String> {
     for attempt in 0..ATTEMPTS {
         let path = format!("{TORN}/{:020}-{from:020}-{attempt}.bin", segment.first_seq);

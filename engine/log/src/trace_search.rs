@@ -1,4 +1,4 @@
-//! The search of a file for what should have been erased from it.
+//! Searches a file for data that should have been erased.
 
 use std::fs::File;
 use std::io;
@@ -6,21 +6,24 @@ use std::os::unix::fs::FileExt;
 
 use engine_core::forgetting::{TRACE_BYTES_MAX, Traces};
 
-/// Bytes that are read at a time.
+/// Bytes per read.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// What a search for traces came to.
+/// Result of a search for traces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Searched {
+    /// Files searched.
     pub files: u64,
+    /// Bytes searched.
     pub bytes: u64,
+    /// Traces found.
     pub found: usize,
-    /// There was more than may be read.
+    /// Whether the search stopped at its byte limit.
     pub cut: bool,
 }
 
 impl Searched {
-    /// Takes this many bytes out of what may be read; false when it is more.
+    /// Charges this many bytes against the limit `max`. Returns false when they exceed it.
     pub fn admit(&mut self, bytes: u64, max: u64) -> bool {
         let fits = self.bytes + bytes <= max;
         if fits {
@@ -44,7 +47,7 @@ pub fn found_in(file: &File, traces: &Traces) -> io::Result<usize> {
         if read == 0 {
             return Ok(found + traces.found_in(&piece[..end]));
         }
-        // A trace that begins in the last bytes may go on in the next piece.
+        // A trace that starts in the last bytes may continue in the next piece.
         let whole = end.saturating_sub(TRACE_BYTES_MAX);
         found += traces.found_within(&piece[..end], whole);
         piece.copy_within(whole..end, 0);

@@ -1,4 +1,4 @@
-//! The search for payloads in the files of a log, whatever form they have.
+//! Searches the files of a log for payloads, in raw and compressed form.
 
 use std::io::{self, BufRead};
 
@@ -10,11 +10,14 @@ use super::torn;
 use crate::storage::{Storage, read_small};
 use crate::trace_search::Searched;
 
-/// Looks for traces in every segment, compressed ones included, and in the torn bytes that were set aside; in at most
-/// so many bytes of files.
+/// Searches every segment, including compressed ones, and the saved torn bytes for traces. Searches at most `bytes_max`
+/// bytes of files.
+///
+/// # Errors
+/// The log cannot be listed or read.
 pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
     let mut searched = Searched::default();
-    // The newest first: where there is too much, what was written anew last is looked through.
+    // Newest first, so that the most recent rewrites are searched when the limit is reached.
     for segment in segment::list(storage)?.segments.into_iter().rev() {
         searched = search_segment(storage, segment, traces, bytes_max, searched)?;
     }
@@ -26,7 +29,7 @@ pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io:
     Ok(searched)
 }
 
-/// Looks through one segment. Between the look at the list and this one it may have been compressed, once.
+/// Searches one segment. It may have been compressed, once, since it was listed.
 fn search_segment(
     storage: &dyn Storage,
     segment: Segment,

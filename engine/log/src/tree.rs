@@ -1,7 +1,7 @@
-//! The Merkle tree over the log, kept in a file that can be built anew from the log at any time.
+//! The Merkle tree over the log. Its file can be rebuilt from the log at any time.
 //!
-//! Only what is durable is in it. It is written lazily: what a power cut takes from it, the next start computes again
-//! from the lines behind the last local checkpoint.
+//! It contains only durable events and is written lazily. After a power cut the next start recomputes the lost hashes
+//! from the lines after the last local checkpoint.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use crate::storage::{Access, Privacy, Storage, StoredFile, ignore_missing};
 /// Path in the data directory.
 pub(crate) const PATH: &str = "log/tree";
 const HASH_BYTES: u64 = 32;
-/// Hashes that wait in memory before they are written: 128 KiB.
+/// Hashes buffered in memory before they are written: 128 KiB.
 const PENDING_MAX: usize = 4096;
 
-/// Shared between the writer, who extends it, and everybody who proves something.
+/// The tree. The writer extends it; all threads read proofs from it.
 #[derive(Debug)]
 pub struct Tree(Mutex<State>);
 
@@ -26,15 +26,15 @@ pub struct Tree(Mutex<State>);
 struct State {
     file: Option<Arc<dyn StoredFile>>,
     frontier: Frontier,
-    /// Hashes in the file.
+    /// Number of hashes in the file.
     written: u64,
-    /// Those after them.
+    /// Hashes after those in the file.
     pending: Vec<Hash>,
-    /// A full volume is another thing than a broken one: the kind of the failure is kept.
+    /// Kind of the last failure, to distinguish a full volume from a broken one.
     failed: Option<io::ErrorKind>,
 }
 
-/// The edge of a stored tree, to be continued.
+/// The frontier of a stored tree, from which it is extended.
 #[derive(Debug)]
 pub(super) struct Stored {
     file: Arc<dyn StoredFile>,
@@ -42,14 +42,14 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Reads the edge of a tree of this size. `NotFound` or `UnexpectedEof` when it is not there.
+    /// Reads the frontier of a tree of this size. `NotFound` or `UnexpectedEof` when the file does not contain it.
     pub(super) fn load(storage: &dyn Storage, size: u64) -> io::Result<Stored> {
         let file = storage.open(PATH, Access::Write)?;
         let frontier = Frontier::load(size, |position| read_hash(&*file, position))?;
         Ok(Stored { file, frontier })
     }
 
-    /// A tree of nothing, its file made if need be.
+    /// An empty tree. Creates its file if needed.
     pub(super) fn empty(storage: &dyn Storage) -> io::Result<Stored> {
         let file = match storage.open(PATH, Access::Write) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -64,17 +64,18 @@ impl Stored {
 }
 
 impl Tree {
+    /// An empty tree without a file.
     pub fn new() -> Tree {
         let frontier = Frontier::empty();
         Tree(Mutex::new(State { file: None, frontier, written: 0, pending: Vec::new(), failed: None }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under the lock panics half-way through a change.
+        // No code panics half-way through a change while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on from a stored tree: whatever is in its file behind that is of another life.
+    /// Continues a stored tree. Later contents of its file are stale and are discarded.
     pub(super) fn resume(&self, stored: Stored) -> io::Result<()> {
         let Stored { file, frontier } = stored;
         let written = stored_count(frontier.size());
@@ -85,7 +86,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds durable events. A failure is kept for [`Tree::failed`]: the events are durable all the same.
+    /// Adds durable events. A failure is kept for [`Tree::failed`], because the events are durable regardless.
     pub(super) fn extend(&self, events: impl IntoIterator<Item = Hash>) {
         let mut state = self.state();
         let state = &mut *state;
@@ -97,30 +98,30 @@ impl Tree {
         }
     }
 
-    /// Why the file has to be opened anew, when it has: a write or sync of it failed.
+    /// The failed write or sync because of which the file must be reopened, if any.
     pub(super) fn failed(&self) -> Option<io::Error> {
         self.state().failed.map(io::Error::from)
     }
 
-    /// It does not fit the log: its file goes, and the writer builds another from the lines.
+    /// Discards the file because it does not match the log. The writer rebuilds it from the lines.
     pub fn distrust(&self, storage: &dyn Storage) {
         let removed = ignore_missing(storage.remove(PATH));
-        tracing::error!(?removed, "the stored tree does not fit the log: it is built anew");
+        tracing::error!(?removed, "the stored tree does not match the log: it is rebuilt");
         self.state().failed = Some(io::ErrorKind::InvalidData);
     }
 
-    /// Events in the tree.
+    /// Number of events in the tree.
     pub fn size(&self) -> u64 {
         self.state().frontier.size()
     }
 
-    /// Root of the tree of all events.
+    /// Size and root of the tree of all events.
     pub fn head(&self) -> (u64, Hash) {
         let state = self.state();
         (state.frontier.size(), state.frontier.root())
     }
 
-    /// Makes everything so far durable.
+    /// Makes all hashes so far durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         let file = {
             let mut state = self.state();
@@ -138,16 +139,26 @@ impl Tree {
     }
 
     /// Root of the tree of the first `size` events.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn root_at(&self, size: u64) -> io::Result<Hash> {
         merkle::root_at(size, |position| self.read(position))
     }
 
-    /// Proof that the event after `index` others is in the tree of the first `size` events.
+    /// Proof that the event at position `index`, from 0, is in the tree of the first `size` events. `None` when it is
+    /// not.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn inclusion(&self, index: u64, size: u64) -> io::Result<Option<Vec<Hash>>> {
         merkle::inclusion_proof(index, size, |position| self.read(position))
     }
 
-    /// Proof that the tree of the first `new` events begins with that of the first `old`.
+    /// Proof that the tree of the first `new` events extends the tree of the first `old` events.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn consistency(&self, old: u64, new: u64) -> io::Result<Option<Vec<Hash>>> {
         merkle::consistency_proof(old, new, |position| self.read(position))
     }
@@ -176,7 +187,7 @@ impl State {
                 self.pending.clear();
             }
             Err(fault) => {
-                tracing::error!(%fault, "writing the tree failed: it will be opened anew");
+                tracing::error!(%fault, "writing the tree failed: it will be reopened");
                 self.failed = Some(fault.kind());
             }
         }

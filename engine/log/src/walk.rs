@@ -1,4 +1,4 @@
-//! Reads the segments of a log one after the other, the tree being extended on the way, and makes its end writable.
+//! Reads the segments of a log in order, extends the tree and makes the end of the log writable.
 
 use std::io;
 
@@ -21,19 +21,19 @@ use super::torn;
 use super::tree::Stored;
 use crate::storage::Access;
 
-/// A log that was read to its end, and in which nothing is wrong but perhaps its last write.
+/// A log that was read to its end. Nothing in it is wrong except possibly its last write.
 pub(super) struct Walk {
     segments: Vec<Segment>,
-    /// What the last segment follows from.
+    /// What the header of the last segment follows.
     follows: Follows,
     /// The last segment.
     last: Option<Scan>,
-    /// Whether every byte was read.
+    /// Whether the complete log was read.
     from_start: bool,
 }
 
 impl Walk {
-    /// Reads everything, or what is behind a checkpoint.
+    /// Reads the complete log, or the part after a checkpoint.
     pub(super) fn through(
         context: &LogContext,
         segments: &[Segment],
@@ -56,13 +56,13 @@ impl Walk {
         Ok(Walk { segments: segments.to_vec(), follows: walk_follows, last, from_start })
     }
 
-    /// Whether there is no log yet: no segment, or a first one without a whole header.
+    /// Whether there is no log yet: no segment, or a first one without a complete header.
     pub(super) fn is_empty(&self) -> bool {
         let has_header = self.last.as_ref().is_some_and(|scan| scan.header.is_some());
         !has_header && self.follows == Follows::Start
     }
 
-    /// Cuts what a crash left, and opens or makes the segment the next event goes to.
+    /// Cuts torn bytes, then opens or creates the segment for the next event.
     pub(super) fn finish(self, context: &LogContext, epoch: u64) -> Result<Opened, Unopened> {
         let storage = &*context.storage;
         let Walk { mut segments, follows, last, from_start } = self;
@@ -80,7 +80,8 @@ impl Walk {
             }
             _ => {
                 if let (Some(_), Some(segment)) = (&sealed, segments.last()) {
-                    // A killed process leaves a whole seal that no sync has covered yet. The next header names it.
+                    // A killed process can leave a complete seal that no sync has covered yet. The next header refers
+                    // to it.
                     storage.open(&segment.path(), Access::Write)?.sync()?;
                 }
                 let header = match (sealed, follows) {
@@ -109,10 +110,10 @@ impl Walk {
     }
 }
 
-/// The epoch of this process: its own once it has one, else larger than any before it. It stands in the headers this
-/// process writes, so it first shows where a segment begins. What it fences: of two writers that went on from the same
-/// end, as after a volume was attached twice or copied, each wrote a header of its own; the log with the larger epoch
-/// is that of the successor, and a log that goes back to a smaller one does not verify.
+/// The epoch of this process: its own if it has one, otherwise larger than any before. It is written to the headers of
+/// this process, so it first appears at the start of a segment. It fences diverged writers: when a volume was attached
+/// twice or copied, each of the two writers continued from the same end with a header of its own. The log with the
+/// larger epoch belongs to the successor. A log whose epoch decreases does not verify.
 fn takeover(epoch: u64, found: u64) -> u64 {
     if epoch > 0 { epoch } else { found + 1 }
 }
@@ -131,7 +132,7 @@ pub(super) fn header_after(end: &SegmentEnd, epoch: u64, now: Timestamp) -> Head
     }
 }
 
-/// Reads one segment; what it has is in the tree afterwards.
+/// Reads one segment and adds its events to the tree.
 fn scan_one(
     context: &LogContext,
     segments: &[Segment],
@@ -176,7 +177,7 @@ fn scan_one(
     }
 }
 
-/// What can be read of a log that is damaged in this segment: everything before.
+/// The readable part of a log that is damaged in this segment: everything before the damage.
 fn readable(
     context: &LogContext,
     segments: &[Segment],
@@ -185,7 +186,7 @@ fn readable(
 ) -> io::Result<Option<Readable>> {
     let (log_id, seq, line) = match scan.and_then(|scan| Some((scan.header.as_ref()?, scan.head?))) {
         Some(((header, _), head)) => (header.log_id.clone(), head.seq, head.hash),
-        // Nothing of this one: all of those before.
+        // Nothing of this segment is readable, only the ones before it.
         None => match place.checked_sub(1) {
             Some(_) => (String::new(), segments[place].first_seq.saturating_sub(1), Hash::ZERO),
             None => return Ok(None),
@@ -197,7 +198,7 @@ fn readable(
     Ok(Some(Readable { head: Head { log_id, seq, hash, line, len }, segments }))
 }
 
-/// What a breach means to whoever runs the engine.
+/// The integrity fault reported to the operator for a breach.
 pub(super) fn corrupt(segment: Segment, breach: &Breach) -> IntegrityFault {
     let (name, label) = (segment.name(), breach.reason.label());
     let message = format!(
@@ -214,7 +215,7 @@ pub(super) fn corrupt(segment: Segment, breach: &Breach) -> IntegrityFault {
     }
 }
 
-/// A file whose frames or index are not what they should be is damaged; any other failure is the volume's.
+/// Separates damage from volume failures: invalid frames or an invalid index are a breach, other errors stay errors.
 pub(super) fn unreadable(fault: io::Error) -> io::Result<Breach> {
     match fault.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -225,7 +226,7 @@ pub(super) fn unreadable(fault: io::Error) -> io::Result<Breach> {
     }
 }
 
-/// Hash of an event; none when there is no such event.
+/// Hash of an event. `None` when there is no such event.
 fn event_hash(
     context: &LogContext,
     segments: &[Segment],
@@ -241,7 +242,7 @@ fn event_hash(
     Ok(EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line)).ok().map(|event| event.hash))
 }
 
-/// Number a segment's file has to have.
+/// Expected first event number of a segment's file.
 trait FirstSeq {
     fn first_seq(&self) -> Option<u64>;
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes the log: takes what is waiting, writes it as one group, syncs once, acknowledges.
+//! The writer thread of the log. It drains the queue, writes one group, syncs once and acknowledges.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,26 +21,25 @@ use super::segment::Segment;
 use super::walk::header_after;
 use crate::storage::{FailPoint, Storage, is_full};
 
-/// How often a failed volume is tried again, and free space looked at: well within the five seconds after which
-/// writes have to work again.
+/// Interval for retrying a failed volume and for checking free space. Writes have to work again within five seconds.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Owns the log. See [`Writer::run`].
+/// Owns the log for writing. See [`Writer::run`].
 pub struct Writer {
     pub(super) handles: LogHandles,
     applied: Arc<dyn AppliedKeys>,
     applying: SyncSender<Applying>,
     pub(super) mode: Mode,
-    /// The end of the log, while it is open.
+    /// The active segment, while the log is open.
     pub(super) active: Option<Active>,
-    /// What this process has acknowledged; absent until the log was opened once.
+    /// What this process has acknowledged. `None` until the log was opened once.
     durable: Option<Durable>,
-    /// Of the headers this process writes.
+    /// Epoch of the headers that this process writes.
     epoch: u64,
     keys: RecentKeys,
     /// Orders taken from the queue and not served yet.
     waiting: VecDeque<Order>,
-    /// Bytes of the last group there was no space for.
+    /// Bytes of the last group that did not fit the volume.
     wanted: u64,
     retry: Duration,
 }
@@ -48,16 +47,17 @@ pub struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Mode {
     Open,
-    /// Until the log could be opened again.
+    /// Closed until it can be reopened.
     Closed {
         retry_at: Instant,
         answer: CommitError,
     },
-    /// For good.
+    /// Permanently read-only.
     Corrupt,
 }
 
 impl Writer {
+    /// Creates the writer of a log that is not open yet.
     pub fn new(
         handles: LogHandles,
         applied: Arc<dyn AppliedKeys>,
@@ -80,13 +80,13 @@ impl Writer {
         }
     }
 
-    /// The same, with another patience.
+    /// Changes the retry interval.
     #[cfg(test)]
     pub(super) fn retrying_every(self, retry: Duration) -> Writer {
         Writer { retry, ..self }
     }
 
-    /// Serves the queue until its last sender is gone and it is empty.
+    /// Serves the queue until it is empty and its last sender is dropped.
     pub fn run(mut self, queue: &Receiver<Order>) {
         loop {
             self.look_at_storage();
@@ -98,7 +98,7 @@ impl Writer {
         }
     }
 
-    /// Opens a closed log when it is time, and does what is due without being asked.
+    /// Reopens a closed log when a retry is due, and does other scheduled work.
     pub(super) fn look_at_storage(&mut self) {
         if let Mode::Closed { retry_at, .. } = self.mode
             && Instant::now() >= retry_at
@@ -125,7 +125,7 @@ impl Writer {
             Err(Unopened::Io(fault)) => self.close("open", &fault),
             Err(Unopened::Corrupt(damage)) => {
                 let Damage { fault, readable } = *damage;
-                tracing::error!(?fault, "the log does not verify: nothing is written any more");
+                tracing::error!(?fault, "the log does not verify: writes are disabled");
                 if let Some(Readable { head, segments }) = readable.filter(|_| self.durable.is_none()) {
                     self.handles.context.published.opened(head, segments);
                 }
@@ -140,7 +140,7 @@ impl Writer {
         let Opened { active, head_hash, segments, torn_bytes, epoch, verified_through } = opened;
         let (log_id, seq) = (active.header.log_id.clone(), active.link.seq);
         if torn_bytes > 0 {
-            tracing::warn!(torn_bytes, seq, "a write had not finished: its bytes were set aside");
+            tracing::warn!(torn_bytes, seq, "an unfinished write was cut off: its bytes were set aside");
             self.handles.context.published.add_torn(torn_bytes);
         }
         if self.durable.is_none() {
@@ -159,7 +159,7 @@ impl Writer {
         self.seal_what_is_marked();
     }
 
-    /// Holds the log against what is recorded of it. Not to know whether it is the log it was is no reason to write.
+    /// Verifies the log against its anchor and checkpoint. If that fails to run, the log is not written.
     fn judge(&mut self) {
         if let Err(fault) = self.handles.attestation.judge(&self.handles.context) {
             self.close("judge", &fault);
@@ -171,14 +171,14 @@ impl Writer {
             true => (Store::Full, CommitError::Full),
             false => (Store::Failing, CommitError::Failing),
         };
-        tracing::error!(step, %fault, "the volume failed: no acknowledgement until the log is open again");
+        tracing::error!(step, %fault, "the volume failed: nothing is acknowledged until the log is reopened");
         self.handles.context.metrics.storage_failures.with_label_values(&[step]).inc();
         self.handles.context.published.set_store(store);
         self.active = None;
         self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
     }
 
-    /// Serves an order, and commits that wait behind it together with it.
+    /// Serves an order, together with commits waiting behind it.
     pub(super) fn serve(&mut self, first: Order, queue: &Receiver<Order>) {
         self.waiting.push_back(first);
         while let Some(order) = self.waiting.pop_front() {
@@ -194,7 +194,7 @@ impl Writer {
         }
     }
 
-    /// Why nothing can be written now.
+    /// Why nothing can be written now, if so.
     pub(super) fn refusal(&self) -> Option<CommitError> {
         match (self.mode, self.handles.context.published.fault()) {
             (Mode::Closed { answer, .. }, None) => Some(answer),
@@ -224,12 +224,12 @@ impl Writer {
         self.commit(durable.seq, group);
     }
 
-    /// Gives a request its place in the group, or its answer.
+    /// Adds a request to the group, or answers it.
     fn add(&mut self, commit: Commit, group: &mut Group) {
         let Commit { drafts, key, reply } = commit;
         match key.as_ref().map_or(Ok(None), |key| self.done_before(key)) {
             Err(refusal) => drop(reply.send(Err(refusal))),
-            // Known is not durable: the first request with this key may be in this very group.
+            // A known key does not mean durable: the first request with it may be in this group.
             Ok(Some(receipt)) => group.acks.push((reply, receipt)),
             Ok(None) => {
                 let (receipt, request) = group.push(&drafts, key, &self.handles.context.clock);
@@ -266,7 +266,7 @@ impl Writer {
         if !space.admits(bytes) {
             self.handles.context.published.set_space(space);
             self.handles.context.published.set_store(Store::Full);
-            // Small events may still fit; the volume counts as full until an ordinary large one would.
+            // Smaller events may still fit. The volume counts as full until an ordinary large event would fit.
             self.wanted = bytes.min(CONTENT_BYTES_MAX as u64);
             return self.abandon(group.acks, durable_seq, CommitError::Full);
         }
@@ -288,32 +288,33 @@ impl Writer {
         Ok(())
     }
 
-    /// Answers the clients of a durable group, then hands it to the projection.
+    /// Acknowledges a durable group to its clients, then sends it to the projection.
     fn tell(&mut self, group: Group, durable_seq: u64) {
         let Group { link, lines, hashes, acks, .. } = group;
         let len = self.active.as_ref().map_or(0, |active| active.len);
         self.handles.context.metrics.appends.inc_by(hashes.len() as u64);
-        // Before the answers: a client may ask for the proof of its event at once.
+        // Extend the tree before acknowledging: a client may request the proof of its event immediately.
         self.handles.context.tree.extend(hashes);
-        // Before the head: who sees it finds the events behind it here, until the projection has them.
+        // Update the tail before publishing the head: readers of the new head find its events here until the projection
+        // has them.
         self.handles.context.tail.push(durable_seq + 1, link.seq, &lines, self.applied.applied_seq());
         self.handles.context.published.advance(link.seq, link.hash, len);
         acknowledge(acks);
-        // Waits for a projection that is far behind, so that it never falls behind further. Were its thread gone, the
-        // events are durable all the same.
+        // Blocks while the projection is far behind, so that the lag stays bounded. If its thread has ended, the events
+        // are durable regardless.
         drop(self.applying.send(Applying { lines, first_seq: durable_seq + 1 }));
     }
 
     fn abandon(&mut self, acks: Vec<(Reply, Receipt)>, durable_seq: u64, answer: CommitError) {
         self.keys.forget_after(durable_seq);
         for (reply, receipt) in acks {
-            // What was durable before this group stays true.
+            // Receipts of events that were durable before this group remain valid.
             let old = receipt.replayed && receipt.last_seq <= durable_seq;
             drop(reply.send(if old { Ok(receipt) } else { Err(answer) }));
         }
     }
 
-    /// Makes events of the engine's own durable, outside of any queue.
+    /// Commits the engine's own events without the queue.
     pub(super) fn commit_own(&mut self, commit: Commit) {
         let Some(active) = self.active.as_ref().filter(|_| self.refusal().is_none()) else {
             return refuse(commit, self.refusal().unwrap_or(CommitError::Failing));
@@ -361,7 +362,7 @@ impl Writer {
         }
     }
 
-    /// Seals the segment and goes on in a new one. One without events stays.
+    /// Seals the segment and continues in a new one. Does nothing if the segment has no events.
     pub(super) fn rotate(&mut self) {
         let Some(active) = self.active.take() else { return };
         if !active.has_events() {
@@ -388,7 +389,7 @@ impl Writer {
             return Err(std::io::Error::other("the tree is behind the log"));
         }
         let end = active.seal(root, now)?;
-        // From here on going back means going back to the seal: the next segment's header names it.
+        // From here on a recovery goes back to the seal, because the next segment's header refers to it.
         self.durable = Some(active.durable());
         storage.reached(FailPoint::SegmentSealed)?;
         Active::create(storage, header_after(&end, self.epoch, now))
@@ -401,7 +402,7 @@ pub(super) fn refuse(commit: Commit, answer: CommitError) {
 
 fn acknowledge(acks: Vec<(Reply, Receipt)>) {
     for (reply, receipt) in acks {
-        // A client that went away does not need the answer; its events stay.
+        // The client may have disconnected. Its events stay.
         drop(reply.send(Ok(receipt)));
     }
 }

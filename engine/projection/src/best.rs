@@ -1,18 +1,18 @@
-//! The best of many, without keeping the many.
+//! Keeps the best of many matches in bounded memory.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// The best of many matches, and how many there were.
+/// The best matches, and the number of all matches.
 #[derive(Debug)]
 pub struct Best {
     count: usize,
     total: u64,
-    /// The worst on top.
+    /// The worst match on top.
     kept: BinaryHeap<Reverse<Scored>>,
 }
 
-/// Better ones are greater: by score, then the newer memory.
+/// Ordered by score, then by age: the better match, or the newer of two equals, is greater.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Scored {
     score: f64,
@@ -34,10 +34,12 @@ impl Ord for Scored {
 }
 
 impl Best {
+    /// Keeps at most `count` matches.
     pub fn of(count: usize) -> Best {
         Best { count, total: 0, kept: BinaryHeap::with_capacity(count + 1) }
     }
 
+    /// Adds a match. Drops the worst one if there are too many.
     pub fn put(&mut self, seq: i64, score: f64) {
         self.total += 1;
         let scored = Scored { score, seq };
@@ -49,12 +51,12 @@ impl Best {
         }
     }
 
-    /// How many were put, kept or not.
+    /// Number of matches added, kept or not.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Best first.
+    /// The kept matches, best first.
     pub fn in_order(self) -> impl Iterator<Item = (i64, f64)> {
         self.kept.into_sorted_vec().into_iter().map(|Reverse(Scored { score, seq })| (seq, score))
     }

@@ -1,4 +1,4 @@
-//! A projection built from the whole log, beside whatever answers meanwhile.
+//! Builds a new projection from the complete log while the current one keeps serving.
 
 use std::fs;
 use std::io;
@@ -17,32 +17,32 @@ use super::store_error::StoreError;
 use engine_log::storage::{create_directory, space};
 use engine_log::{LogReader, Published};
 
-/// Lines that are read and taken apart at a time.
+/// Lines read and parsed at a time.
 const READ_EVENTS: usize = 4096;
 const READ_BYTES: usize = 4 << 20;
-/// What waits between the thread that reads and the one that inserts.
+/// Batches buffered between the reading and the inserting thread.
 const READ_AHEAD: usize = 3;
-/// Events of one transaction. Nobody waits for it, and each ends with a sorted run of words that has to be merged
-/// later.
+/// Events per transaction. No reader waits for it, and each transaction ends with a sorted run of words that has to be
+/// merged later.
 const LOAD_EVENTS: usize = 65_536;
-/// Space that must be left while loading, beside what the log keeps for itself: the log comes first.
+/// Bytes that must stay free while loading, in addition to the log's reserve: the log takes precedence.
 const SPARE_BYTES: u64 = 1 << 20;
 
-/// A projection being built.
+/// A projection that is being built.
 #[derive(Debug)]
 pub(super) struct Build {
     pub(super) cause: Cause,
     job: Job<Result<(), StoreError>>,
 }
 
-/// What a build needs to know.
+/// Inputs of a build.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) directory: PathBuf,
     pub(super) log: LogReader,
     pub(super) published: Published,
     pub(super) log_id: String,
-    /// Last event in the new projection.
+    /// Last event applied to the new projection.
     pub(super) progress: Arc<AtomicU64>,
 }
 
@@ -56,27 +56,27 @@ impl Build {
         self.job.is_finished()
     }
 
-    /// Whether there is a file to publish now.
+    /// Waits for the build. On success there is a file to publish.
     pub(super) fn finish(self) -> Result<(), StoreError> {
         self.job.finish().unwrap_or_else(|| Err(io::Error::other("the building thread panicked").into()))
     }
 }
 
 impl Source {
-    /// Leaves a closed database that is as far as the log was a moment ago.
+    /// Builds a closed database that is almost up to date with the log.
     fn build(&self, stop: &Stop) -> Result<(), StoreError> {
         create_directory(&self.directory)?;
         let path = files::building(&self.directory);
         remove(&path)?;
         let built = self.load(&path, stop).and_then(|()| self.follow(&path, stop));
         if built.is_err() {
-            // A half-built file is worth nothing and may be what fills the volume.
+            // A partial file is useless, and it may be what fills the volume.
             remove(&path)?;
         }
         built
     }
 
-    /// One thread reads and takes lines apart, this one inserts: the second is the slower one and never waits.
+    /// Another thread reads and parses lines; this one inserts them. Inserting is slower, so it never waits.
     fn load(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
         let mut store = ProjectionStore::create(path, &self.log_id)?;
         let (batches, read) = sync_channel(READ_AHEAD);
@@ -142,7 +142,7 @@ impl Source {
         }
     }
 
-    /// Applies what became durable during the load, so that next to nothing is left for the projector's own thread.
+    /// Applies events that became durable during the load, so that little is left for the projector's own thread.
     fn follow(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
         let head_seq = self.published.head_seq();
         let hash_of = |seq| self.log.hash_of(seq);

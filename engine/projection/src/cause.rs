@@ -4,29 +4,29 @@ use std::fmt;
 
 use super::store_error::StoreError;
 
-/// A few fixed words, for metrics and `/health`.
+/// Causes with stable labels for metrics and `/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// There is none, or its file is gone.
+    /// No projection exists, or its file was removed.
     Missing,
-    /// Another version made it.
+    /// Another version of the engine built it.
     Version,
     /// It belongs to another log or another history.
     Foreign,
     /// SQLite cannot read it, or tables are missing.
     Damaged,
-    /// Its rows are not those that were written.
+    /// Its rows differ from those that were written.
     Edited,
-    /// Its full-text index does not fit its rows.
+    /// Its full-text index does not match its rows.
     Index,
-    /// Somebody asked for it.
+    /// A client requested it.
     Asked,
-    /// Its full-text index has words of what is forgotten.
+    /// Its full-text index contains words of forgotten memories.
     Forgotten,
 }
 
 impl Cause {
-    /// Stable word for metrics and `/health`.
+    /// Stable label for metrics and `/health`.
     pub const fn label(self) -> &'static str {
         match self {
             Cause::Missing => "missing",
@@ -40,7 +40,7 @@ impl Cause {
         }
     }
 
-    /// What a failure says about the projection that failed.
+    /// The cause that a failure of the current projection implies.
     pub(super) fn of(fault: &StoreError) -> Cause {
         match fault {
             StoreError::Missing => Cause::Missing,

@@ -1,20 +1,21 @@
-//! On whose behalf something is done: the address a request came from.
+//! The client address on whose behalf work is done.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Leading bits of an IPv6 address that tell networks apart; the rest anybody in the network can make up.
+/// Prefix length of IPv6 networks. A client can choose the remaining bits freely.
 const IPV6_PREFIX_BITS: u32 = 64;
 
 tokio::task_local! {
     static CURRENT: ClientAddress;
 }
 
-/// An address as bounds count it.
+/// A client address, reduced to the unit to which limits apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
+    /// The address of this peer; an IPv6 address is reduced to its network.
     pub fn new(peer: IpAddr) -> ClientAddress {
         ClientAddress(match peer.to_canonical() {
             IpAddr::V6(address) => {
@@ -25,12 +26,12 @@ impl ClientAddress {
         })
     }
 
-    /// Does something on behalf of this address.
+    /// Runs work on behalf of this address.
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
     }
 
-    /// Of the request that is being worked on; none where the engine works for itself.
+    /// Address of the request being served. `None` for the engine's own work.
     pub fn current() -> Option<ClientAddress> {
         CURRENT.try_with(|address| *address).ok()
     }

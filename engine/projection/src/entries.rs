@@ -1,4 +1,4 @@
-//! Many memories by their ids, memories around a place, and what is known about one.
+//! Memories by id, timelines around an anchor, and the history of one memory.
 
 use engine_core::digest::hex;
 use engine_core::identity::{Identified, Visit};
@@ -17,10 +17,13 @@ use super::validity::{Bounds, Moment, validity};
 use super::values::sql;
 use super::values::{list, time_of_text};
 
-/// Characters of a memory that a snippet is cut out of.
+/// Characters of a memory from which a snippet is cut.
 const SNIPPET_SOURCE_CHARS: usize = 300;
 
-/// Memories by their ids, in that order, each once; `None` when their contents are more than an answer may have.
+/// Memories by id, in the given order, each once. `None` when their contents exceed the size limit of an answer.
+///
+/// # Errors
+/// A query fails.
 pub fn entries(
     connection: &Connection,
     ids: &[String],
@@ -70,26 +73,30 @@ fn applied(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))
 }
 
-/// What a timeline is around.
+/// The anchor of a timeline.
 #[derive(Debug, Clone)]
 pub enum Anchor {
-    /// A memory.
+    /// Id of a memory.
     Id(String),
-    /// An event.
+    /// Number of an event.
     Seq(u64),
-    /// The last memory that was accepted by then is the last one before it.
+    /// A time. The last memory accepted by then is the last one before the anchor.
     Time(Timestamp),
 }
 
-/// A checked request for a timeline.
+/// A validated request for a timeline.
 #[derive(Debug, Clone)]
 pub struct Timeline {
+    /// Centre of the timeline.
     pub anchor: Anchor,
+    /// Maximum number of memories before the anchor.
     pub before: u32,
+    /// Maximum number of memories after the anchor.
     pub after: u32,
     pub project: Option<String>,
     pub session: Option<String>,
     pub tags: Tags,
+    /// Time at which memories must be valid and known.
     pub moment: Moment,
 }
 
@@ -102,7 +109,10 @@ impl Identified for Timeline {
 }
 
 impl Timeline {
-    /// Memories around the anchor; `None` when it names no memory.
+    /// Memories around the anchor. `None` when the anchor is not a memory.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn run(&self, connection: &Connection) -> rusqlite::Result<Option<TimelineAnswer>> {
         let moment = connection.unchecked_transaction()?;
         let bounds = self.moment.bounds(&moment)?;
@@ -120,7 +130,7 @@ impl Timeline {
         Ok(Some(TimelineAnswer { items, anchor, applied_seq }))
     }
 
-    /// The last place before the anchor and the first one after it.
+    /// The last position before the anchor and the first one after it.
     fn borders(&self, connection: &Connection, bounds: Bounds) -> rusqlite::Result<Option<(i64, i64)>> {
         let around = |seq: i64| (seq.saturating_sub(1), seq.saturating_add(1));
         match &self.anchor {
@@ -148,7 +158,7 @@ impl Timeline {
     ) -> rusqlite::Result<Vec<TimelineItem>> {
         let mut clauses = vec![place, "seq <= ?", "known <= ?"];
         let mut values: Vec<&dyn ToSql> = vec![&seq, &bounds.known_seq, &bounds.known_time];
-        // Each a clause of its own, so that its index is used.
+        // Separate clauses, so that SQLite uses their indexes.
         if let Some(project) = &self.project {
             clauses.push("project = ?");
             values.push(project);
@@ -198,12 +208,15 @@ fn item(connection: &Connection, bounds: Bounds, row: &Row<'_>) -> rusqlite::Res
     })
 }
 
-/// `SEQ:HASH` with the first 12 hex digits.
+/// Citation of an event: `SEQ:HASH`, with the first 12 hex digits of the hash.
 pub fn citation(seq: u64, hash: &[u8; 32]) -> String {
     format!("{seq}:{}", hex(&hash[..6]))
 }
 
-/// What a memory belongs to; `None` when there is no such memory.
+/// Project of a memory. `None` when there is no such memory.
+///
+/// # Errors
+/// The query fails.
 pub fn project_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT project FROM memories WHERE id = ?1")?
@@ -211,7 +224,11 @@ pub fn project_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<
         .optional()
 }
 
-/// Numbers of the events that saved, ended, rated or forgot a memory, in order, at most one more than a history has.
+/// Numbers of the events that saved, ended, rated or forgot a memory, in order. Returns at most one more than the limit
+/// of a history.
+///
+/// # Errors
+/// The query fails.
 pub fn history(connection: &Connection, id: &str) -> rusqlite::Result<Vec<u64>> {
     let statement = format!(
         "WITH memory AS (SELECT seq FROM memories WHERE id = ?1)
@@ -227,17 +244,22 @@ pub fn history(connection: &Connection, id: &str) -> rusqlite::Result<Vec<u64>> 
     statement.query_map([id], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))?.collect()
 }
 
-/// What there is of a document.
+/// The stored pieces of a document.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// SHA-256 and ids of the pieces that no event has ended, in order.
+    /// SHA-256 of the document, if its pieces are of one version and complete.
     pub sha256: Option<String>,
+    /// Ids of the pieces that no event has ended, in order.
     pub ids: Vec<String>,
-    /// Changes whenever pieces are saved or anything is forgotten: two requests that see the same do the same.
+    /// Changes whenever pieces are saved or anything is forgotten. Requests that see the same version have the same
+    /// effect.
     pub version: (i64, i64),
 }
 
-/// Looks a document up. Pieces of several versions count as none of them.
+/// Looks up a document. Pieces of several versions do not count as a complete document.
+///
+/// # Errors
+/// The query fails.
 pub fn document(connection: &Connection, project: &str, uri: &str) -> rusqlite::Result<Stored> {
     let moment = connection.unchecked_transaction()?;
     let mut stored = Stored {
@@ -261,7 +283,7 @@ pub fn document(connection: &Connection, project: &str, uri: &str) -> rusqlite::
         versions.insert(row.get::<_, String>(1)?);
         pieces = row.get::<_, i64>(2)?.unsigned_abs();
     }
-    // Of one version, and whole.
+    // The pieces are of one version and complete.
     if versions.len() == 1 && pieces == stored.ids.len() as u64 {
         stored.sha256 = versions.pop_first();
     }

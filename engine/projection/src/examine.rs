@@ -1,4 +1,4 @@
-//! A projection looked over by somebody who does not run it.
+//! Offline check of a projection by another process.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,35 @@ use super::scrub::{Finding, Looked, look_at_rows, look_at_words};
 use super::store::read_applied;
 use super::store_error::StoreError;
 
-/// What was found. Each part is looked at whatever the others say; an error is a sentence.
+/// Result of the checks. The checks are independent; an error is a readable sentence.
 #[derive(Debug)]
 pub struct Examined {
+    /// Path of the database.
     pub database: PathBuf,
-    /// What it says of itself.
+    /// Its log and position, as stored in the database.
     pub place: Result<Place, String>,
-    /// Pages and rows: their digest.
+    /// Digest of the rows, after checking pages and rows.
     pub rows: Result<String, String>,
-    /// The full-text index against the rows; absent while an engine runs, whose writes would have to wait.
+    /// Full-text index compared with the rows. `None` while an engine runs, because the check would block its writes.
     pub words: Option<Result<(), String>>,
 }
 
-/// Which log a projection was built from, and how far.
+/// The log from which a projection was built, and the last applied event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// Id of the log.
     pub log_id: String,
+    /// Number of the last applied event.
     pub seq: u64,
-    /// Hash of that event; absent before the first.
+    /// Hash of that event. `None` before the first.
     pub hash: Option<String>,
 }
 
-/// Looks at the newest projection in this directory; `None` when there is none. Changes nothing. `exclusive` says that
-/// no engine runs on it.
+/// Checks the newest projection in this directory without changing it. `None` when there is none. `exclusive` means
+/// that no engine uses it.
+///
+/// # Errors
+/// The directory or its files cannot be read.
 pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>> {
     let Some(generation) = files::newest(directory)? else { return Ok(None) };
     let database = files::database(directory, generation);
@@ -52,7 +58,7 @@ pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>
     };
     let words = exclusive.then(|| match looked {
         Ok(Finding::Sound(digest)) => words(digest),
-        _ => Err("not looked at: pages or rows are damaged".into()),
+        _ => Err("not checked: pages or rows are damaged".into()),
     });
     Ok(Some(Examined { database, place, rows, words }))
 }

@@ -1,5 +1,5 @@
-//! The projection's files. A database is built under one name and published under a new one each time, so that the
-//! files of an old one, which readers may still have open, are never mistaken for those of the new one.
+//! File names of the projection. A database is built under a temporary name and published under a new name each time.
+//! Old files, which readers may still have open, are therefore never mistaken for new ones.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 
 use engine_log::storage::sync_directory;
 
-/// Where the projection lies in a data directory.
+/// Directory of the projection inside a data directory.
 pub fn directory(data: &Path) -> PathBuf {
     data.join("projection")
 }
 
-/// The database that answers, by the number of its making.
+/// Path of the published database with this generation number.
 pub(super) fn database(directory: &Path, generation: u64) -> PathBuf {
     directory.join(format!("memories-{generation}.sqlite"))
 }
 
-/// The database that is being built.
+/// Path of the database that is being built.
 pub(super) fn building(directory: &Path) -> PathBuf {
     directory.join("building.sqlite")
 }
 
-/// The newest database that was published.
+/// Generation of the newest published database.
 pub(super) fn newest(directory: &Path) -> io::Result<Option<u64>> {
     let mut newest = None;
     for name in names(directory)? {
@@ -43,7 +43,7 @@ fn generation(name: &str) -> Option<u64> {
     name.strip_prefix("memories-")?.strip_suffix(".sqlite")?.parse().ok()
 }
 
-/// Makes the database that was built the newest one. After a power cut it is that, or it is not there at all.
+/// Publishes the built database as this generation. After a power cut it is either published or absent.
 pub(super) fn publish(directory: &Path, generation: u64) -> io::Result<PathBuf> {
     let (from, to) = (building(directory), database(directory, generation));
     // It was written without syncs.
@@ -53,7 +53,7 @@ pub(super) fn publish(directory: &Path, generation: u64) -> io::Result<PathBuf> 
     Ok(to)
 }
 
-/// Removes every database but this one: old ones, half-built ones, those of older versions.
+/// Removes every other database: old, partial and of older versions.
 pub(super) fn remove_all_but(directory: &Path, keep: Option<u64>) -> io::Result<()> {
     let kept = keep.map(|generation| format!("memories-{generation}.sqlite"));
     for name in names(directory)? {

@@ -1,4 +1,4 @@
-//! Rows of payloads that were removed from the log go from the projection too.
+//! Removes the rows of erased payloads from the projection.
 
 use engine_core::content::{ContentDigest, Table};
 use engine_core::digest::{Hash, Salt};
@@ -9,7 +9,7 @@ use super::row_digest::hash_of;
 use super::schema;
 use super::values::IDS;
 
-/// Tables whose rows are each of one event and stand for themselves.
+/// Tables in which each row belongs to exactly one event and no other row depends on it.
 const SINGLE: [Table; 6] = [
     Table::Refreshes,
     Table::Entities,
@@ -19,14 +19,14 @@ const SINGLE: [Table; 6] = [
     Table::Mentions,
 ];
 
-/// Memories whose words are taken out of the pages of the index one by one, a fraction of a second of work. With more
-/// a new projection without them is built beside this one. Merging the index would not do: FTS5 keeps some words it
-/// has marked.
+/// Maximum number of memories whose words are removed from the pages of the index individually, which takes a fraction
+/// of a second. For more, a new projection without them is built beside this one. Merging the index is not enough: FTS5
+/// keeps some of the words it has marked as deleted.
 const AT_ONCE_MAX: i64 = 32;
 
-/// Leaves the rows that a log without these payloads gives. Deleted cells and pages are overwritten (`secure_delete`).
-/// The write-ahead log has them until it is emptied, which is the projector's next step; the index has words of many
-/// memories until a new one takes its place.
+/// Leaves the rows that a log without these payloads produces. Deleted cells and pages are overwritten
+/// (`secure_delete`). The write-ahead log contains the payloads until the projector's next step empties it. With many
+/// memories the index contains their words until a new index replaces it.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
@@ -34,7 +34,7 @@ pub(super) fn forget(
 ) -> rusqlite::Result<()> {
     let ids = serde_json::to_string(ids).expect("a list of strings is always JSON");
     let named = format!("id IN {IDS}");
-    // Ends first: they are found by the memories they belong to. The end of what never was is none.
+    // Delete ends first, because they are found through their memories. An end without a memory has no row.
     let memories = format!("(SELECT seq FROM memories WHERE {named})");
     let about = format!("id IN {IDS} OR memory IN {memories}");
     take_out(transaction, digest, Table::Invalidations, &about, &ids)?;
@@ -51,7 +51,7 @@ pub(super) fn forget(
     if count > AT_ONCE_MAX {
         schema::set_words_leave_at_once(transaction, false)?;
     }
-    // The index takes words out only when it is told which.
+    // FTS5 removes words only if they are passed to it.
     let words = format!(
         "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
          SELECT 'delete', seq, terms(title), terms(content), terms(tags) FROM memories WHERE {named}"
@@ -70,7 +70,7 @@ pub(super) fn forget(
         delete(transaction, digest, table, &named, &ids)?;
     }
 
-    // A key stays taken. Without its salt no request can be shown to be the one that took it.
+    // The key stays taken. Without its salt no request can be matched to it.
     for hash in hashes(transaction, Table::Requests, &named, &ids)? {
         digest.remove(hash);
     }

@@ -1,4 +1,4 @@
-//! Entities, observations and relations: what is true of them when, and what is near.
+//! Queries of the graph: entities, observations and relations valid at a time, and their neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use rusqlite::{Connection, Row};
 
 use super::validity::{Bounds, Moment, TRUE_THEN};
 
-/// What was known of the rows of this name.
+/// Condition: the row with this alias was known.
 macro_rules! known {
     ($rows:literal) => {
         concat!($rows, ".seq <= :known_seq AND ", $rows, ".known <= :known_time")
     };
 }
 
-/// No end of this kind, known and reached, came after the row.
+/// Condition: no known and effective end of this kind follows the row.
 macro_rules! not_ended {
     ($rows:literal, $what:literal, $subject:expr) => {
         concat!(
@@ -37,7 +37,7 @@ macro_rules! not_ended {
     };
 }
 
-/// Entities `e` that are.
+/// Condition: entity `e` is valid.
 const ENTITY: &str = concat!(
     "e.valid_from <= :since AND ",
     known!("e"),
@@ -45,7 +45,7 @@ const ENTITY: &str = concat!(
     not_ended!("e", "entity", "d.subject = e.name")
 );
 
-/// Observations `o` that are true. The end of an entity ends what was observed of it.
+/// Condition: observation `o` is valid. The end of an entity also ends its observations.
 const OBSERVATION: &str = concat!(
     "o.valid_from <= :since AND ",
     known!("o"),
@@ -55,7 +55,7 @@ const OBSERVATION: &str = concat!(
     not_ended!("o", "entity", "d.subject = o.entity")
 );
 
-/// Relations `r` that are true. The end of an entity ends those from and to it.
+/// Condition: relation `r` is valid. The end of an entity also ends its relations.
 const RELATION: &str = concat!(
     "r.valid_from <= :since AND ",
     known!("r"),
@@ -70,12 +70,12 @@ struct View<'a> {
     connection: &'a Connection,
     project: &'a str,
     bounds: Bounds,
-    /// What begins later is not there yet.
+    /// Rows that begin later are not visible.
     since: i64,
 }
 
 impl View<'_> {
-    /// Runs a statement with those of our parameters that it names, and these.
+    /// Runs a statement with `more` and those of the view's parameters that the statement uses.
     fn each<T>(
         &self,
         sql: &str,
@@ -103,7 +103,7 @@ impl View<'_> {
         Ok(answer)
     }
 
-    /// Entities and their kinds; of those with one name the latest.
+    /// Entities and their kinds. Of several rows with one name the latest counts.
     fn entities(&self, which: &str, more: &[(&str, &dyn ToSql)]) -> rusqlite::Result<Vec<Entity>> {
         let sql = format!(
             "SELECT e.name, e.kind, max(e.seq) FROM entities e
@@ -114,7 +114,7 @@ impl View<'_> {
         })
     }
 
-    /// Gives each its observations; whether they fit into one answer.
+    /// Adds the observations to each entity. Returns whether they fit into one answer.
     fn observe(&self, entities: &mut [Entity]) -> rusqlite::Result<bool> {
         let sql = format!(
             "SELECT o.content FROM observations o WHERE o.project = :project AND o.entity = :entity AND {OBSERVATION}
@@ -132,7 +132,8 @@ impl View<'_> {
         Ok(true)
     }
 
-    /// Relations at these entities: those that start there, and those that end there if wanted. One more than fit.
+    /// Relations that start at these entities, and also those that end there if `both_ways`. Returns up to one more
+    /// than fit into an answer.
     fn relations(&self, names: &BTreeSet<&str>, both_ways: bool) -> rusqlite::Result<Vec<Relation>> {
         let one_way = |end: &str| {
             format!(
@@ -165,8 +166,7 @@ impl View<'_> {
         Ok(Graph::Found(GraphView { entities, relations, next, applied_seq }))
     }
 
-    /// Everything within so many relations of these entities, they included, nearest first; at most
-    /// [`GRAPH_NODES_MAX`].
+    /// The entities within `depth` relations of these, including these, nearest first. At most [`GRAPH_NODES_MAX`].
     fn walk(
         &self,
         seeds: impl IntoIterator<Item = String>,
@@ -204,19 +204,20 @@ fn json(value: impl serde::Serialize) -> String {
     serde_json::to_string(&value).expect("texts and numbers are always JSON")
 }
 
-/// What a question about the graph comes to.
+/// Result of a graph query.
 #[derive(Debug)]
 pub enum Graph {
     Found(GraphView),
-    /// More relations or observations than an answer may hold.
+    /// More relations or observations than fit into an answer.
     TooLarge,
 }
 
-/// Which page of entities, in the order of their names.
+/// A page of entities, ordered by name.
 #[derive(Debug, Clone)]
 pub struct Pages {
-    /// The name before.
+    /// Last name of the previous page.
     pub after: Option<String>,
+    /// Maximum number of entities.
     pub limit: u32,
 }
 
@@ -225,7 +226,10 @@ fn seen<'a>(connection: &'a Connection, project: &'a str, asked: &Moment) -> rus
     Ok(View { connection, project, bounds, since: bounds.as_of })
 }
 
-/// A page of the whole graph.
+/// A page of the complete graph.
+///
+/// # Errors
+/// A query fails.
 pub fn graph(
     connection: &Connection,
     project: &str,
@@ -240,7 +244,10 @@ pub fn graph(
     view.answer(entities, pages.limit, false)
 }
 
-/// The entities of these names.
+/// The entities with these names.
+///
+/// # Errors
+/// A query fails.
 pub fn opened(
     connection: &Connection,
     project: &str,
@@ -252,7 +259,10 @@ pub fn opened(
     view.answer(view.named(names)?, GRAPH_NODES_MAX, true)
 }
 
-/// A page of the entities whose name, kind or observations have this text in them, whatever its case.
+/// A page of the entities whose name, kind or observations contain this text, ignoring case.
+///
+/// # Errors
+/// A query fails.
 pub fn searched(
     connection: &Connection,
     project: &str,
@@ -266,8 +276,7 @@ pub fn searched(
     let wanted = lower(text);
     let has = |text: &str| lower(text).contains(&wanted);
     let mut found = BTreeSet::new();
-    // SQLite knows the case of ASCII alone, so every text is looked at here; the bound on the time of a read bounds
-    // this.
+    // SQLite folds the case of ASCII only, so every text is compared here. The time limit of reads bounds this.
     let entities = format!("SELECT e.name, e.kind FROM entities e WHERE e.project = :project AND {ENTITY}");
     view.each(&entities, &[], |row| {
         let name: String = row.get(0)?;
@@ -298,8 +307,11 @@ impl View<'_> {
     }
 }
 
-/// Entities within so many relations of these, whichever way the relations lead, with how many, nearest first; those
-/// asked for are among them with 0. At most [`GRAPH_NODES_MAX`].
+/// Entities within a number of relations of these, in either direction, with their distance, nearest first. The start
+/// entities are included with distance 0. At most [`GRAPH_NODES_MAX`].
+///
+/// # Errors
+/// A query fails.
 pub fn neighbours(
     connection: &Connection,
     project: &str,
@@ -311,11 +323,14 @@ pub fn neighbours(
     seen(&moment, project, asked)?.walk(seeds.iter().cloned(), depth)
 }
 
-/// Memories near what a question names: sequence number of the memory and 1/(1 + relations between an entity the
-/// question names and the nearest one the memory is about), best first and of equals the newest first, at most `limit`.
+/// Memories near the entities named in a question: sequence number of the memory and 1/(1 + relations between a named
+/// entity and the nearest entity of the memory). Best first, the newest first among equals, at most `limit`.
 ///
-/// An entity is named when the words of its name stand in the question in a row, whatever their case. Names that
-/// memories give count as well as those of entities. Without a project, each is walked by itself.
+/// An entity is named when the words of its name occur consecutively in the question, ignoring case. Entity names that
+/// occur only in memories count too. Without a project, each project is searched separately.
+///
+/// # Errors
+/// A query fails.
 pub fn memories_near(
     connection: &Connection,
     project: Option<&str>,
@@ -328,7 +343,10 @@ pub fn memories_near(
     memories_near_at(&moment, project, question, depth, asked, limit)
 }
 
-/// The same as of the moment that the connection reads.
+/// Like [`memories_near`], within the transaction of the caller.
+///
+/// # Errors
+/// A query fails.
 pub fn memories_near_at(
     moment: &Connection,
     project: Option<&str>,
@@ -337,7 +355,7 @@ pub fn memories_near_at(
     asked: &Moment,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
-    // Most engines are told of no entity.
+    // Most engines have no entities.
     if !moment.prepare_cached("SELECT 1 FROM mentions LIMIT 1")?.exists([])? {
         return Ok(Vec::new());
     }
@@ -352,7 +370,7 @@ pub fn memories_near_at(
     Ok(near.into_iter().map(|(memory, hops)| (memory, 1.0 / (1.0 + f64::from(hops)))).collect())
 }
 
-/// The names that stand in a question, by project.
+/// Entity names that occur in a question, by project.
 fn named_in(
     view: &View<'_>,
     project: Option<&str>,
@@ -373,13 +391,13 @@ fn named_in(
 }
 
 impl View<'_> {
-    /// Memories that are true and about these entities, with the distance of the nearest.
+    /// Valid memories about these entities, with the distance of the nearest entity.
     fn mentioning(&self, near: &[(String, u32)], limit: u32) -> rusqlite::Result<Vec<(i64, u32)>> {
         let near: Vec<(String, &str, u32)> = near
             .iter()
             .map(|(name, hops)| (engine_core::graph::folded(name), name.as_str(), *hops))
             .collect();
-        // Names that have no words in them are only themselves.
+        // Names without words match only themselves.
         let sql = format!(
             "SELECT m.seq, min(json_extract(n.value, '$[2]')) AS hops FROM json_each(:near) n
              JOIN mentions t ON t.project = :project AND t.folded = json_extract(n.value, '$[0]')
@@ -391,19 +409,20 @@ impl View<'_> {
     }
 }
 
-/// The entities a memory is about.
+/// The entities that a memory mentions.
 pub(super) fn mentioned(connection: &Connection, memory: i64) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT name FROM mentions WHERE memory = ?1 ORDER BY place";
     connection.prepare_cached(sql)?.query_map([memory], |row| row.get(0))?.collect()
 }
 
-/// What is there of what a write is about.
+/// The existing rows that a write refers to.
 #[derive(Debug, Default)]
 pub struct Standing {
+    /// Names of existing entities.
     pub entities: BTreeSet<String>,
-    /// Names at which something stands: an entity, an observation, a relation from or to it.
+    /// Names to which a row belongs: an entity, an observation, or a relation from or to it.
     pub attached: BTreeSet<String>,
-    /// Entity and what was observed of it.
+    /// Entity and content of each observation.
     pub observations: BTreeSet<(String, String)>,
     pub relations: BTreeSet<Relation>,
     /// Whether the idempotency key was seen before.
@@ -411,7 +430,10 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Looks up these, of one moment. What begins later counts as being there.
+    /// Looks up the `wanted` rows in one snapshot. Rows that begin later count as existing.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn read(
         connection: &Connection,
         project: &str,

@@ -1,4 +1,4 @@
-//! Items, entities and relations against naive models, without an engine around them.
+//! Items, entities and relations of the projection compared with naive models, without an engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use super::{
     neighbours, opened, searched,
 };
 
-/// One of every event about items and the graph.
+/// One event of every type for items and the graph.
 pub(super) fn some_items_and_entities(lines: &mut Lines) {
     let item = |key: &str| json!({"namespace": ["a", "b"], "key": key, "value": {"say": "kettle", "n": 1.5}});
     lines.push(ITEM_PUT, 30, &item("one"), None);
@@ -49,7 +49,7 @@ pub(super) fn some_items_and_entities(lines: &mut Lines) {
     lines.push(MEMORY_SAVED, 37, &memory, None);
 }
 
-/// One step of a history; names are few, so that steps meet.
+/// One step of a history. Few names exist, so that steps interact.
 #[derive(Debug, Clone)]
 enum Act {
     Put(u8, Option<i64>),
@@ -125,7 +125,7 @@ fn said(word: u8) -> String {
     format!("said {word}")
 }
 
-/// When a step is recorded: two in a row have one time.
+/// Time of a step. Every two consecutive steps share one time.
 fn at(place: usize) -> i64 {
     place as i64 / 2
 }
@@ -148,7 +148,7 @@ fn view(answer: Graph) -> GraphView {
     view
 }
 
-/// The graph as lists tell it: what was put by an event that was known and not ended by a later one.
+/// A naive model of the graph: rows added by known events and not ended by later ones.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Told {
     entities: BTreeMap<String, String>,
@@ -233,7 +233,7 @@ fn found(connection: &Connection, words: &str, moment: Moment) -> Vec<(String, u
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Entities, observations and relations in two times: what lists would answer.
+    /// Entities, observations and relations in both time dimensions match the naive lists.
     #[test]
     fn the_graph_is_what_lists_say(
         acts in prop::collection::vec(act(), 1..30),
@@ -248,14 +248,14 @@ proptest! {
         let true_at = as_of.unwrap_or(now_at.max(latest));
         let asked = Moment { as_of: as_of.map(second), known: known.map(|seq| Known::Through(seq as u64)), ..now(now_at) };
         let mut expected = told_by_lists(&acts, true_at, known.unwrap_or(usize::MAX));
-        // The graph tells of entities; what was said of names that are none is not shown.
+        // The graph lists entities only; observations of names without an entity are not shown.
         let entities = expected.entities.clone();
         expected.observations.retain(|(entity, _)| entities.contains_key(entity));
         expected.relations.retain(|(from, _)| entities.contains_key(from));
         prop_assert_eq!(told_by(&connection, &asked), expected);
     }
 
-    /// The latest version counts, a deletion is none, time runs out, and words find what is there now and nothing else.
+    /// The latest version counts, deletion hides an item, expiry works, and words find exactly the current items.
     #[test]
     fn items_are_what_a_list_says(acts in prop::collection::vec(act(), 1..30), now_at in 0..40_i64) {
         let place = Place::new();
@@ -297,8 +297,8 @@ proptest! {
         }
     }
 
-    /// Whether payloads were there when a projection was built makes no difference once the log says that they are
-    /// gone; grouping makes none either, and rows and words stay in step with their digests.
+    /// A projection does not depend on whether erased payloads were still present when it was built, nor on how events
+    /// were grouped. Rows and words stay consistent with their digests.
     #[test]
     fn forgotten_items_and_entities_were_never_there(
         acts in prop::collection::vec(act(), 1..25),
@@ -325,7 +325,7 @@ proptest! {
         prop_assert_eq!(Place::new().load(&lines, &[3]), before);
     }
 
-    /// Steps between entities are those a list of pairs gives.
+    /// Distances between entities match a walk over a list of pairs.
     #[test]
     fn what_is_near_is_what_a_walk_over_lists_finds(
         pairs in prop::collection::vec((0..7_u8, 0..7_u8), 0..12),

@@ -1,4 +1,4 @@
-//! What a batch of events made of the graph, and how much it ended.
+//! What a batch of events added to the graph, and how much it ended.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,10 @@ use super::graph::relation;
 /// First and last event of a batch.
 pub(crate) type Batch = (i64, i64);
 
-/// The entities a batch made, with what it observed of them.
+/// The entities created by a batch, with its observations of them.
+///
+/// # Errors
+/// A query fails.
 pub fn entities_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Vec<Entity>> {
     let moment = connection.unchecked_transaction()?;
     let mut observed: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -27,19 +30,28 @@ pub fn entities_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Ve
     statement.query_map(batch, entity)?.collect()
 }
 
-/// The observations a batch made, each with its entity.
+/// The observations created by a batch, each with its entity.
+///
+/// # Errors
+/// The query fails.
 pub fn observations_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = "SELECT entity, content FROM observations WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq, place";
     connection.prepare_cached(sql)?.query_map(batch, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// The relations a batch made.
+/// The relations created by a batch.
+///
+/// # Errors
+/// The query fails.
 pub fn relations_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Vec<Relation>> {
     let sql = "SELECT source, target, kind FROM relations WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
     connection.prepare_cached(sql)?.query_map(batch, relation)?.collect()
 }
 
-/// How many things a batch ended.
+/// Number of entities, observations and relations that a batch ended.
+///
+/// # Errors
+/// The query fails.
 pub fn ended_in(connection: &Connection, batch: Batch) -> rusqlite::Result<u64> {
     let sql = "SELECT count(*) FROM graph_ends WHERE seq BETWEEN ?1 AND ?2";
     connection.prepare_cached(sql)?.query_row(batch, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)

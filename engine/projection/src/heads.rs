@@ -1,13 +1,13 @@
-//! Which event last changed what: so that an answer that was kept is known to be as good as a new one.
+//! The last event that changed each project, to decide whether a cached answer is still current.
 
 use std::collections::HashMap;
 
 use engine_core::event::PROJECT_OF_THE_LOG;
 
-/// Projects that are remembered one by one. With more, all of them count as changed when one is.
+/// Projects tracked individually. With more, a change of one counts as a change of all.
 const PROJECTS_MAX: usize = 10_000;
 
-/// What a group of events has changed, as far as answers depend on it.
+/// What a group of events changed, as far as cached answers depend on it.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     projects: HashMap<String, u64>,
@@ -16,9 +16,9 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    /// An event of a project; `alters` says that it changes what was there before, and not only adds to it.
+    /// Adds an event of a project. `alters` means that it changes existing rows instead of only adding rows.
     pub(super) fn add(&mut self, project: &str, seq: u64, alters: bool) {
-        // Weights, and memories that were forgotten: what the engine writes for itself may concern every project.
+        // Weights and forgotten memories: the engine's own events may concern every project.
         if project == PROJECT_OF_THE_LOG {
             self.everything = Some(seq);
         }
@@ -36,7 +36,7 @@ impl Touched {
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     projects: HashMap<String, u64>,
-    /// Of projects that are not there, and of all.
+    /// Last event that changed everything, and default for projects not tracked.
     everything: u64,
     altered: u64,
 }
@@ -53,7 +53,7 @@ impl Heads {
         }
     }
 
-    /// Everything may have changed up to this event.
+    /// Treats everything as changed up to this event.
     pub(super) fn begin_at(&mut self, seq: u64) {
         *self = Heads { projects: HashMap::new(), everything: seq, altered: seq };
     }
@@ -62,7 +62,7 @@ impl Heads {
         self.projects.get(project).copied().unwrap_or(0).max(self.everything)
     }
 
-    /// The last event that changed a memory which was there before it.
+    /// The last event that changed an existing memory.
     pub(super) fn altered(&self) -> u64 {
         self.altered
     }

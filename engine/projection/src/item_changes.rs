@@ -1,4 +1,4 @@
-//! What catalogs of items read: what came after an event.
+//! Changes of items after an event, for the catalogs of the retrieval.
 
 use engine_core::query::any_of;
 use rusqlite::{Connection, Row, named_params};
@@ -6,17 +6,21 @@ use rusqlite::{Connection, Row, named_params};
 use super::items::EXPIRES;
 use super::recall::{EndRow, MemoryRow};
 
-/// A change of the items of a project, as a catalog takes it.
+/// A change of a project's items.
 #[derive(Debug)]
 pub struct ItemChange {
+    /// Number of the event.
     pub seq: i64,
-    /// The version that was there before it.
+    /// The version that it replaces.
     pub replaces: Option<i64>,
-    /// The item, when it has words and is there as it was put by this change, and until when.
+    /// The item stored by this change and its expiry, if the item still exists in this version and has words.
     pub put: Option<(MemoryRow, Option<i64>)>,
 }
 
-/// At most so many changes of a project's items that came after an event, in order. Whether there are more.
+/// At most `limit` changes of a project's items after an event, in order. Also returns whether there are more.
+///
+/// # Errors
+/// The query fails.
 pub fn item_changes_after(
     connection: &Connection,
     project: &str,
@@ -27,7 +31,10 @@ pub fn item_changes_after(
     changes(connection, project, "1", (after, limit), each)
 }
 
-/// The same of what is there now and has words.
+/// Like [`item_changes_after`], for existing items with words only.
+///
+/// # Errors
+/// The query fails.
 pub fn items_after(
     connection: &Connection,
     project: &str,
@@ -79,13 +86,13 @@ fn changes(
     Ok(false)
 }
 
-/// An item as a catalog takes it: its namespace is its kind.
+/// An item as a catalog row, with its namespace as the kind.
 fn item_row(row: &Row<'_>, words: String) -> rusqlite::Result<MemoryRow> {
     let known: i64 = row.get(1)?;
     Ok(MemoryRow {
         seq: row.get(0)?,
         known,
-        // When it is there is said by its versions alone.
+        // Only the versions of an item decide when it exists.
         valid_from: i64::MIN,
         occurred: known,
         actor: row.get(3)?,
@@ -97,7 +104,10 @@ fn item_row(row: &Row<'_>, words: String) -> rusqlite::Result<MemoryRow> {
     })
 }
 
-/// More time that was given to items by events after this one, of all projects: the version, and until when.
+/// Extensions of item lifetimes by events after this one, in all projects: the version and its new expiry.
+///
+/// # Errors
+/// The query fails.
 pub fn refreshes_after(
     connection: &Connection,
     after: i64,
@@ -112,7 +122,10 @@ pub fn refreshes_after(
     Ok(())
 }
 
-/// Items that have any of these terms, of all projects, in the order of the log.
+/// Items of all projects that contain any of these terms, in log order.
+///
+/// # Errors
+/// The query fails.
 pub fn items_having_any(
     connection: &Connection,
     terms: &[String],
@@ -128,7 +141,10 @@ pub fn items_having_any(
     Ok(())
 }
 
-/// Projects that have items, those with the most versions first.
+/// Projects with items, those with the most versions first.
+///
+/// # Errors
+/// The query fails.
 pub fn item_projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT project FROM items GROUP BY project ORDER BY count(*) DESC, 1 LIMIT ?1";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! Searches for items: what is there, what a filter asks for, and an answer that is filled with what was ranked.
+//! Searches for items: current items, filters, and answers built from ranked results.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ use super::texts::Texts;
 use super::validity::{Bounds, Moment};
 use super::values::malformed;
 
-/// A checked search for items.
+/// A validated search for items.
 #[derive(Debug, Clone)]
 pub struct ItemSearch {
     pub project: String,
-    /// With full stops between its segments; empty for all.
+    /// Namespace prefix, with full stops between its segments. Empty for all namespaces.
     pub prefix: String,
     pub filter: Filter,
     pub words: Option<String>,
@@ -28,25 +28,28 @@ pub struct ItemSearch {
     pub offset: u32,
 }
 
-/// What a search for items comes to.
+/// Result of an item search.
 #[derive(Debug)]
 pub enum Items {
     Found(ItemsAnswer),
-    /// The values asked for are more than an answer may hold.
+    /// The values of the result exceed the size limit of an answer.
     TooLarge,
-    /// More items would have to be looked at than any search may.
+    /// More items would have to be examined than a search may.
     TooMany,
 }
 
 impl ItemSearch {
-    /// The words, when there are any.
+    /// The words of the query, if any.
     pub fn asked(&self) -> Option<&str> {
         self.words.as_deref().map(str::trim).filter(|words| !words.is_empty())
     }
 
-    /// Answers from the moment that the connection reads, without words: the last changed first.
+    /// Answers without words, last changed first, in the transaction of the caller.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn newest(&self, connection: &Connection) -> rusqlite::Result<Items> {
-        // Where every item counts, no more are needed than are told.
+        // Without a filter every item counts, so no more are needed than are returned.
         let told = self.offset as usize + self.limit as usize;
         let most =
             if self.filter.is_empty() { told.min(ITEM_CANDIDATES_MAX) } else { ITEM_CANDIDATES_MAX } + 1;
@@ -61,9 +64,11 @@ impl ItemSearch {
         if many { Ok(Items::TooMany) } else { page.ended() }
     }
 
-    /// Answers with these, best first, as far as a catalog or the words themselves have ranked them; with others
-    /// behind them, the last changed first, when all are wanted: what has words with the score 0, what has none
-    /// without one.
+    /// Answers with `ranked` items, best first. With `all_are_wanted` the other items follow, last changed first: those
+    /// with words get the score 0, those without words get none.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn ranked(
         &self,
         connection: &Connection,
@@ -72,7 +77,7 @@ impl ItemSearch {
     ) -> rusqlite::Result<Items> {
         let mut page = Page::new(self, connection)?;
         for (seq, score) in ranked {
-            // A filter was asked before they were ranked.
+            // The filter was applied before ranking.
             if page.put(*seq, Some(*score), false)? == Full::Yes {
                 return page.ended();
             }
@@ -96,7 +101,10 @@ impl ItemSearch {
         page.ended()
     }
 
-    /// The items that the filter asks for, in the order of the log; nothing when it asks for nothing.
+    /// The items that match the filter, in log order. `None` when the filter is empty.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn filtered(&self, connection: &Connection) -> rusqlite::Result<Option<Filtered>> {
         if self.filter.is_empty() {
             return Ok(None);
@@ -117,7 +125,10 @@ impl ItemSearch {
         Ok(Some(Filtered::These(fitting)))
     }
 
-    /// The best by their words alone, of those that have any of them: where there is no catalog.
+    /// Ranks the items that contain any of the words by their texts alone, for use without a catalog.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn best_by_texts(
         &self,
         connection: &Connection,
@@ -145,7 +156,7 @@ impl ItemSearch {
         let of: i64 = connection.prepare_cached(of)?.query_row([&self.project], |row| row.get(0))?;
         let mut best = Best::of(count);
         texts.ranked(of.unsigned_abs(), &mut best);
-        // BM25 has no upper end, and scores lie below 1.
+        // BM25 is unbounded; scores must lie below 1.
         Ok(best.in_order().map(|(seq, score)| (seq, score / (1.0 + score))).collect())
     }
 
@@ -157,7 +168,7 @@ impl ItemSearch {
         Ok(self.filter.matches(&value))
     }
 
-    /// What is there now, the last changed first; without the values, which may be large.
+    /// Current items, last changed first, without their values, which may be large.
     fn standing(&self, connection: &Connection, most: usize) -> rusqlite::Result<Vec<i64>> {
         let standing = standing(&self.prefix);
         let sql = format!("SELECT i.seq FROM items i WHERE {standing} ORDER BY i.seq DESC LIMIT :most");
@@ -170,7 +181,7 @@ impl ItemSearch {
         Ok(found)
     }
 
-    /// Runs a statement with those of our parameters that it names, and these.
+    /// Runs a statement with `more` and those of the search's parameters that the statement uses.
     fn each(
         &self,
         connection: &Connection,
@@ -200,11 +211,11 @@ impl ItemSearch {
     }
 }
 
-/// What a filter leaves.
+/// Result of a filter.
 #[derive(Debug)]
 pub enum Filtered {
     These(Vec<i64>),
-    /// More items would have to be looked at than any search may.
+    /// More items would have to be examined than a search may.
     TooMany,
 }
 
@@ -233,7 +244,7 @@ impl<'a> Page<'a> {
         Ok(Page { search, connection, bounds, skipped, bytes, items, more: false, is_too_large: false })
     }
 
-    /// Adds the next one, if it is what the filter asks for. Whether the answer ends here.
+    /// Adds an item if it matches the filter. Returns whether the answer is complete.
     fn put(&mut self, seq: i64, score: Option<f64>, filters: bool) -> rusqlite::Result<Full> {
         let filters = filters && !self.search.filter.is_empty();
         if !filters && self.skipped < self.search.offset {

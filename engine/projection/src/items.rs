@@ -1,4 +1,4 @@
-//! Items: the words they are found by, and the queries.
+//! Items: their search words, and their queries.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use serde_json::value::RawValue;
 use super::validity::{Bounds, Moment};
 use super::values::{IDS, malformed, time_of};
 
-/// Where an item is, as it is stored.
+/// Address of an item, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemPlace {
     pub project: String,
-    /// With full stops between its segments.
+    /// Segments joined with full stops.
     pub namespace: String,
     pub key: String,
 }
@@ -29,7 +29,7 @@ impl ItemPlace {
         [&self.project, &self.namespace, &self.key]
     }
 
-    /// The latest version before this event and its words.
+    /// The latest version before this event, and its words.
     fn latest(
         &self,
         connection: &Connection,
@@ -57,9 +57,9 @@ fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> 
     connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
 }
 
-/// A version was inserted: it is found by its words, and the one before no longer.
+/// Indexes the words of an inserted version and removes those of the previous version.
 pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::Result<()> {
-    // As `engine_core::item` makes it.
+    // Column order of `engine_core::item`.
     let [
         Value::Integer(seq),
         _,
@@ -79,7 +79,7 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
     give_words(transaction, Some((*seq, words)))
 }
 
-/// Takes the words of the items out that lose a version; answers which items these are.
+/// Removes the words of items that lose a version. Returns these items.
 pub(super) fn unindex(transaction: &Transaction<'_>, ids: &str) -> rusqlite::Result<Vec<ItemPlace>> {
     let named = format!("SELECT DISTINCT project, namespace, key FROM items WHERE id IN {IDS}");
     let mut statement = transaction.prepare_cached(&named)?;
@@ -93,12 +93,12 @@ pub(super) fn unindex(transaction: &Transaction<'_>, ids: &str) -> rusqlite::Res
     Ok(places)
 }
 
-/// The version before counts again.
+/// Indexes the previous version again.
 pub(super) fn reindex(transaction: &Transaction<'_>, places: &[ItemPlace]) -> rusqlite::Result<()> {
     places.iter().try_for_each(|place| give_words(transaction, place.latest(transaction, i64::MAX)?))
 }
 
-/// Reads what [`columns`] says.
+/// Reads the columns listed by [`columns`].
 pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -> rusqlite::Result<ItemView> {
     let (seq, namespace, value): (i64, String, String) = (row.get(0)?, row.get(3)?, row.get(7)?);
     let first =
@@ -124,27 +124,32 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -
     })
 }
 
-/// Until when a version `i` is there: what was said last.
+/// Expiry of a version `i`, as set last.
 pub(super) const EXPIRES: &str = "ifnull((SELECT r.expires FROM refreshes r
         WHERE r.item = i.seq AND r.seq <= :known_seq AND r.known <= :known_time ORDER BY r.seq DESC LIMIT 1), i.expires)";
 
-/// What [`view`] reads of a version `i`.
+/// Columns of a version `i` that [`view`] reads.
 pub(super) fn columns() -> String {
     format!("i.seq, i.id, i.hash, i.namespace, i.key, i.known, {EXPIRES}, i.value, i.project")
 }
 
 const AT_PLACE: &str = "i.project = :project AND i.namespace = :namespace AND i.key = :key";
 
-/// A version of an item that has a time to live.
+/// A version of an item with a time to live.
 #[derive(Debug, Clone, Copy)]
 pub struct Timed {
+    /// Number of the version's event.
     pub version: u64,
-    /// Until when it is there, and how long it is after each read that gives it more time; microseconds.
+    /// Expiry, in microseconds since 1970.
     pub until: i64,
+    /// Time to live in microseconds; a read that extends the lifetime restarts it.
     pub ttl: i64,
 }
 
-/// Which of these versions have a time to live.
+/// Those of these versions that have a time to live.
+///
+/// # Errors
+/// The query fails.
 pub fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<Timed>> {
     let versions = serde_json::to_string(versions).expect("a list of numbers is always JSON");
     let sql = format!(
@@ -165,7 +170,10 @@ pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(seq.unsigned_abs())
 }
 
-/// The item as it was known at a moment. Asked about the past, an item is told with its end instead of being left out.
+/// The item as known at a moment. For a moment in the past, an ended item is returned with its end.
+///
+/// # Errors
+/// A query fails.
 pub fn item(
     connection: &Connection,
     place: &ItemPlace,
@@ -200,7 +208,10 @@ pub fn item(
     Ok(found.flatten())
 }
 
-/// Every version of an item that the log still has, latest first.
+/// All versions of an item that the log still has, latest first.
+///
+/// # Errors
+/// A query fails.
 pub fn item_versions(
     connection: &Connection,
     place: &ItemPlace,
@@ -239,7 +250,10 @@ pub fn item_versions(
     Ok(ItemVersions { versions, more, applied_seq: applied(&moment)? })
 }
 
-/// The versions these items have now, 0 for none, and whether the idempotency key was seen before.
+/// The current versions of these items (0 if an item does not exist), and whether the idempotency key was seen before.
+///
+/// # Errors
+/// A query fails.
 pub fn standing_items(
     connection: &Connection,
     places: &[ItemPlace],
@@ -273,11 +287,12 @@ pub fn standing_items(
     Ok((versions, repeated))
 }
 
-/// Items `i` that are there now.
+/// Condition: item `i` currently exists.
 pub(super) fn standing(prefix: &str) -> String {
     let below = match prefix {
         "" => "",
-        // Everything between the full stop and the character after it begins with the prefix and a full stop.
+        // '/' is the character after the full stop, so this range holds everything that begins with the prefix and a
+        // full stop.
         _ => "AND (i.namespace = :prefix OR i.namespace > :prefix || '.' AND i.namespace < :prefix || '/')",
     };
     format!(
@@ -289,6 +304,9 @@ pub(super) fn standing(prefix: &str) -> String {
 }
 
 /// Namespaces that have items now, in alphabetical order.
+///
+/// # Errors
+/// The query fails.
 pub fn namespaces(
     connection: &Connection,
     query: &NamespaceQuery,
@@ -312,22 +330,28 @@ pub fn namespaces(
     Ok(NamespacesAnswer { namespaces, more, applied_seq: applied(&moment)? })
 }
 
-/// An item that holds a text, by its key.
+/// An item that stores a text, addressed by its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemFile {
     pub key: String,
+    /// Number of the version's event.
     pub version: u64,
-    /// Bytes of its text.
+    /// Size of its text in bytes.
     pub bytes: u64,
 }
 
 impl ItemFile {
+    /// An item without its size.
     pub fn at(key: String, version: u64) -> ItemFile {
         ItemFile { key, version, bytes: 0 }
     }
 }
 
-/// The items of a namespace whose keys begin with this, in alphabetical order; one more than a command takes.
+/// Items of a namespace whose keys begin with `prefix`, in alphabetical order. Returns up to one more than a command
+/// accepts.
+///
+/// # Errors
+/// The query fails.
 pub fn files(
     connection: &Connection,
     project: &str,

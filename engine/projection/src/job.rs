@@ -1,11 +1,11 @@
-//! Work beside the projector: one thread that can be told to stop, and whose end is noticed.
+//! A background job: a thread that can be stopped and whose end is detected.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Whether the work is to end early. Looked at between steps that take milliseconds.
+/// Stop flag of a job, checked between steps of a few milliseconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop(Arc<AtomicBool>);
 
@@ -19,7 +19,7 @@ impl Stop {
     }
 }
 
-/// A piece of work under way. Dropped, it is told to stop and waited for.
+/// A running job. Dropping it stops the thread and waits for it.
 #[derive(Debug)]
 pub(super) struct Job<T> {
     thread: Option<JoinHandle<T>>,
@@ -38,7 +38,7 @@ impl<T: Send + 'static> Job<T> {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Its result; absent when it panicked.
+    /// Waits for the result. `None` when the job panicked.
     pub(super) fn finish(mut self) -> Option<T> {
         self.thread.take()?.join().ok()
     }
@@ -48,7 +48,7 @@ impl<T> Drop for Job<T> {
     fn drop(&mut self) {
         self.stop.set();
         if let Some(thread) = self.thread.take() {
-            // A panic of the work was reported by the thread itself.
+            // The thread itself has already reported a panic.
             let _ended = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Texts that were saved before in their project.
+//! Finds earlier memories with identical text in a project.
 
 use engine_core::digest::Hash;
 use engine_core::row::Value;
@@ -14,7 +14,7 @@ pub struct Text {
     pub content: String,
 }
 
-/// A memory that has it.
+/// A memory with the same text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
     pub seq: u64,
@@ -22,11 +22,11 @@ pub struct Earlier {
     pub hash: Hash,
 }
 
-/// Places of project and content in the row of a memory.
+/// Column indexes of project and content in a memory row.
 const PROJECT: usize = 3;
 const CONTENT: usize = 13;
 
-/// What a text is found by. Texts are compared whole afterwards.
+/// Lookup digest of a text. Matches are then compared completely.
 fn digest(project: &str, content: &str) -> i64 {
     let hash = Hash::of(&[project.as_bytes(), b"\0", content.as_bytes()].concat());
     let mut first = [0; 8];
@@ -34,9 +34,9 @@ fn digest(project: &str, content: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// A memory was inserted.
+/// Indexes an inserted memory.
 pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::Result<()> {
-    // As `engine_core::fold` makes it.
+    // Column order of `engine_core::fold`.
     let (Some(Value::Integer(seq)), Some(Value::Text(project)), Some(Value::Text(content))) =
         (row.first(), row.get(PROJECT), row.get(CONTENT))
     else {
@@ -46,8 +46,11 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
     transaction.prepare_cached(insert)?.execute((seq, digest(project, content))).map(drop)
 }
 
-/// For each of these texts the first memory of its project that has it and is true now; and whether the idempotency
-/// key was seen before.
+/// For each text, the first valid memory of its project with this text. Also returns whether the idempotency key was
+/// seen before.
+///
+/// # Errors
+/// A query fails.
 pub fn earlier(
     connection: &Connection,
     texts: &[Text],

@@ -1,9 +1,21 @@
-//! The projection: SQLite tables built from the log, disposable at any time.
+//! The projection: SQLite tables built from the log. It can be deleted and rebuilt at any time.
 //!
-//! [`projector`] is the thread that keeps it in step with the log; [`store`] writes, [`rows`] and [`schema`] say what;
-//! [`build`] makes a new one beside the one that answers, [`files`] swaps them; [`scrub`] looks it over while it
-//! serves; [`readers`] reads, [`search`], [`validity`], [`items`], [`item_search`], [`item_changes`] and [`graph`]
-//! hold the queries; [`shared`] is what the rest of the engine sees.
+//! - Writing: [`projector`] is the thread that follows the log; [`store`] writes, [`rows`] turns events into rows,
+//!   [`schema`] defines the tables, [`values`] converts values, [`mod@text`] adds an SQL function.
+//! - Building: [`build`] makes a new projection while the current one serves, for a [`cause`], in a background [`job`];
+//!   [`mod@files`] publishes it; [`reserve`] keeps disk space for a start on a full volume; [`store_error`] classifies
+//!   failures.
+//! - Checking: [`scrub`] verifies a projection while it serves, [`mod@examine`] from another process; [`row_digest`]
+//!   computes the digest of the rows.
+//! - Reading: [`shared`] is the interface for the rest of the engine; [`readers`] holds connections; [`turns`] shares
+//!   them fairly among client addresses, which are set in [`client_address`]; [`heads`] tells whether cached answers
+//!   are current.
+//! - Queries: [`search`], [`mod@entries`], [`memory_view`], [`known`] and [`validity`] for memories; [`items`],
+//!   [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph; [`recall`] for
+//!   the retrieval's catalogs; [`texts`] and [`best`] rank; [`retention`] finds candidates for removal.
+//! - Forgetting: [`targets`] selects memories, [`forgetting`] removes their rows, [`trace_files`] searches for
+//!   remaining copies.
+//! - [`metrics`] counts.
 
 mod best;
 mod build;

@@ -1,4 +1,4 @@
-//! A memory as clients see it, read from its row.
+//! Converts a memory row into the view that clients get.
 
 use engine_core::digest::Hash;
 use engine_core::wire::{FeedbackSummary, MemoryView};
@@ -35,7 +35,7 @@ pub(super) fn view(
     })
 }
 
-/// What was said about the use of a memory, as far as was known.
+/// Feedback about a memory, as known at the requested moment.
 fn feedback(
     connection: &Connection,
     memory: i64,

@@ -1,9 +1,9 @@
-//! The thread that keeps the projection in step with the log.
+//! The thread that keeps the projection up to date with the log.
 //!
-//! In step, it applies each group as it comes. Out of step (the volume is full, the projection is damaged) it reads
-//! what it missed from the log: a projection that cannot write never turns a durable event into an error. What has to
-//! be built anew is built by a thread of its own, beside the projection that answers as long as that one is not known
-//! to be wrong, and takes its place when it has caught up.
+//! Normally it applies each group as it arrives. After a failure (full volume, damaged projection) it reads the missed
+//! events from the log, so a projection that cannot write never turns a durable event into an error. Rebuilds run in a
+//! separate thread. The current projection keeps serving unless it is known to be wrong, and is replaced when the new
+//! one has caught up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,30 +25,31 @@ use crate::metrics::ProjectionMetrics;
 use engine_log::storage::space;
 use engine_log::{Applying, LogReader, Published, Store};
 
-/// How soon a projection that failed is tried again, and how late at most when building it keeps failing.
+/// First delay before a failed projection is retried, and maximum delay when building keeps failing.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// Same when only a lock was in the way.
+/// Delay when another connection held a lock.
 const BUSY: Duration = Duration::from_millis(5);
-/// How long a group is waited for before looking whether something else is to be done.
+/// Maximum wait for a group before other work is checked.
 const IDLE: Duration = Duration::from_millis(200);
-/// Same while there is something to wait for: a log being opened, a projection being built.
+/// Maximum wait while the log is being opened or a projection is being built.
 const BUILDING: Duration = Duration::from_millis(5);
-/// Events of one transaction while catching up.
+/// Events per transaction while catching up.
 const CATCH_UP_EVENTS: usize = 4096;
 const CATCH_UP_BYTES: usize = 8 << 20;
-/// Groups of one transaction while in step: what came in during the last one.
+/// Groups per transaction when up to date: those that arrived during the last one.
 const GROUPS_MAX: usize = 64;
 
-/// What a projector works on and with.
+/// Inputs of a projector.
 #[derive(Debug)]
 pub struct Setting {
+    /// Directory of the projection.
     pub directory: PathBuf,
     pub log: LogReader,
     pub published: Published,
     pub shared: Arc<ProjectionShared>,
     pub metrics: Arc<ProjectionMetrics>,
-    /// Time between two looks at all of it.
+    /// Time between two full scrubs.
     pub scrub_interval: Duration,
 }
 
@@ -56,21 +57,21 @@ pub struct Setting {
 #[derive(Debug)]
 pub struct Projector {
     setting: Setting,
-    /// The one that answers, or will as soon as it has caught up.
+    /// The projection that serves, or will serve as soon as it has caught up.
     live: Option<Live>,
     build: Option<Build>,
-    /// Why one has to be built, until it is.
+    /// Cause of a pending rebuild.
     wanted: Option<Cause>,
-    /// Whether what is on the disk was looked at.
+    /// Whether the files on disk were checked.
     opened: bool,
     scrubber: Scrubber,
     retry_at: Instant,
-    /// When to try to build again, and how often it has failed in a row.
+    /// When to build again, and the number of consecutive failures.
     build_at: Instant,
     failures: u32,
-    /// Whether the reserve is on the volume.
+    /// Whether the disk reserve is allocated.
     reserved: bool,
-    /// When to try again to remove what is forgotten from the write-ahead log.
+    /// When to try again to empty the write-ahead log after an erasure.
     traces_at: Instant,
 }
 
@@ -81,6 +82,7 @@ struct Live {
 }
 
 impl Projector {
+    /// Creates a projector that has not opened its files yet.
     pub fn new(setting: Setting) -> Projector {
         Projector {
             live: None,
@@ -97,7 +99,7 @@ impl Projector {
         }
     }
 
-    /// Serves the writer until it is gone and everything it sent is applied or left to the next start.
+    /// Serves the writer until it ends. Everything received is then applied, or left to the next start.
     pub fn run(mut self, groups: &Receiver<Applying>) {
         loop {
             let wait = match self.step() {
@@ -114,15 +116,15 @@ impl Projector {
         self.close();
     }
 
-    /// Everybody else's connections first: the last one to close folds the write-ahead log into the database, and can
-    /// only if it may write.
+    /// Closes the readers' connections first: the last connection to close checkpoints the write-ahead log, and it must
+    /// be writable.
     fn close(mut self) {
         self.build = None;
         self.scrubber.begin_anew();
         let served = self.shared().state() == ProjectionState::Ready;
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;
-        // Used up by this start, it has to be there for the next one.
+        // This start may have used the reserve; restore it for the next one.
         let has_room = || space(&self.setting.directory).is_ok_and(|space| space.admits(0));
         if served && !self.reserved && has_room() {
             let _best_effort = reserve::take(&self.setting.directory);
@@ -150,7 +152,7 @@ impl Projector {
         }
     }
 
-    /// Does one step towards the head of the log; true when there is another to do at once.
+    /// Does one step towards the head of the log. Returns true when more work is due immediately.
     fn step(&mut self) -> bool {
         if self.shared().take_suspicion() {
             self.give_up(Cause::Damaged);
@@ -200,7 +202,7 @@ impl Projector {
         Ok(false)
     }
 
-    /// Takes what is on the disk, or wants it built.
+    /// Opens the projection on disk, or requests a rebuild.
     fn open(&mut self, log_id: &str, head_seq: u64) -> Result<(), StoreError> {
         let directory = &self.setting.directory;
         let generation = files::newest(directory)?;
@@ -243,7 +245,7 @@ impl Projector {
         Ok(())
     }
 
-    /// Puts what was built in the place of what answers.
+    /// Replaces the current projection with the one that was built.
     fn adopt(&mut self, build: Build, log_id: &str) -> Result<(), StoreError> {
         let cause = build.cause;
         build.finish()?;
@@ -264,11 +266,11 @@ impl Projector {
         self.live = Some(live);
         self.scrubber.begin_anew();
         self.failures = 0;
-        // Readers that are still at it keep the old files open; new ones cannot get to them.
+        // Active readers keep the old files open; new readers cannot reach them.
         files::remove_all_but(&directory, Some(generation))?;
         let differs = replaced.is_some_and(|replaced| replaced != digest);
         if differs {
-            tracing::error!(%digest, ?replaced, seq, "the projection that answered had other rows than the log gives");
+            tracing::error!(%digest, ?replaced, seq, "the replaced projection had rows that differ from the log");
             self.setting.metrics.mismatches.inc();
         }
         tracing::info!(%cause, seq, %digest, differs, "the new projection answers");
@@ -276,7 +278,7 @@ impl Projector {
         Ok(())
     }
 
-    /// Digest of what answers, as of this event; absent when it cannot get there.
+    /// Digest of the current projection at this event. `None` when it cannot reach the event.
     fn replaced(&mut self, seq: u64) -> Option<engine_core::content::ContentDigest> {
         let live = self.live.as_mut()?;
         while live.store.applied_seq() < seq {
@@ -287,7 +289,7 @@ impl Projector {
         (live.store.applied_seq() == seq).then(|| live.store.digest())
     }
 
-    /// Lets readers in, once there is everything to read.
+    /// Admits readers once everything is applied.
     fn serve_readers(&mut self, head_seq: u64) -> Result<(), StoreError> {
         let Some(live) = &self.live else { return Ok(()) };
         let readable = head_seq.min(self.setting.published.head_seq());
@@ -302,9 +304,9 @@ impl Projector {
         Ok(())
     }
 
-    /// After something was forgotten: empties the write-ahead log. Reads end within seconds, so this works at one of
-    /// the next steps; a look over all rows would take longer and is begun again. What is in the index itself takes a
-    /// new projection.
+    /// Empties the write-ahead log after an erasure. Reads end within seconds, so this succeeds in one of the next
+    /// steps. A scrub of all rows would hold it up longer; it is stopped and restarted. Words in the index itself
+    /// require a new projection.
     fn remove_traces(&mut self) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
         if Instant::now() < self.traces_at || self.build.is_some() {
@@ -333,17 +335,17 @@ impl Projector {
             match live.watch.glance(live.store.foreign_changes()?) {
                 Glance::Unchanged => {}
                 Glance::Touched => {
-                    tracing::warn!("somebody else wrote to the projection: it is looked over");
+                    tracing::warn!("another process wrote to the projection: it is scrubbed");
                     self.scrubber.hurry();
                 }
                 Glance::Gone(why) => {
-                    tracing::error!(why, "the projection changed behind the engine");
+                    tracing::error!(why, "the projection was changed by another process");
                     self.give_up(Cause::Missing);
                     return Ok(());
                 }
             }
         }
-        // What is about to be replaced needs no look, and the build the processor.
+        // A projection about to be replaced needs no scrub, and the build needs the processor.
         if self.build.is_some() {
             return Ok(());
         }
@@ -354,7 +356,7 @@ impl Projector {
                 self.shared().set_checked(digest);
             }
             Some(Finding::Wrong(cause, why)) => {
-                tracing::error!(%cause, why, "the projection is not what was written: it is built again");
+                tracing::error!(%cause, why, "the projection differs from what was written: it is rebuilt");
                 self.setting.metrics.scrubs.with_label_values(&["wrong"]).inc();
                 self.give_up(cause);
             }
@@ -369,7 +371,7 @@ impl Projector {
         match reserve::take(&self.setting.directory) {
             Ok(()) => self.reserved = true,
             Err(fault) => {
-                tracing::warn!(%fault, "no space could be put by for a start on a full volume");
+                tracing::warn!(%fault, "the disk reserve for a start on a full volume could not be allocated");
                 self.retry_at = Instant::now() + RETRY;
             }
         }
@@ -385,23 +387,23 @@ impl Projector {
         self.retry_at = Instant::now() + RETRY;
         match fault.needs_rebuild() {
             true => self.give_up(Cause::of(fault)),
-            // A volume that takes the log's writes takes these too: it is the connections that do not.
+            // The volume accepts the log's writes, so the fault lies with these connections.
             false if fault.sticks() && self.setting.published.store() == Store::Writable => self.let_go(),
             false => self.make_do(),
         }
     }
 
-    /// Closes every connection; the next step opens the same files again.
+    /// Closes every connection. The next step reopens the same files.
     fn let_go(&mut self) {
-        tracing::warn!("the projection's files are opened again");
+        tracing::warn!("the projection's files are reopened");
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;
         self.opened = false;
         self.scrubber.begin_anew();
     }
 
-    /// What answers is as good as before; a new one is tried again later, each time later still: a build costs minutes
-    /// of reading.
+    /// The current projection stays usable. The build is retried with increasing delays, because it costs minutes of
+    /// reading.
     fn build_failed(&mut self, cause: Cause, fault: &StoreError) {
         tracing::error!(%cause, %fault, "building the projection failed");
         self.setting.metrics.failures.inc();
@@ -412,7 +414,7 @@ impl Projector {
         self.make_do();
     }
 
-    /// When nobody reads at all: what was put by is for this.
+    /// Releases the disk reserve when no reads are possible at all.
     fn make_do(&mut self) {
         if self.shared().state() == ProjectionState::Ready {
             return;
@@ -424,13 +426,13 @@ impl Projector {
         }
     }
 
-    /// What there is is known to be wrong: it answers no more and makes room for the next.
+    /// The current projection is known to be wrong: stops serving it and frees its space for the next one.
     fn give_up(&mut self, cause: Cause) {
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.shared().replace(0);
         self.live = None;
         self.scrubber.begin_anew();
-        // One that is being built already is as good as one begun now.
+        // A build already in progress is as good as a new one.
         if self.build.is_none() {
             self.wanted = Some(cause);
             if let Err(fault) = files::remove_all_but(&self.setting.directory, None) {
@@ -447,7 +449,7 @@ impl Live {
     }
 }
 
-/// Applies some of what is missing; whether there was any to be had.
+/// Applies some of the missing events. Returns whether there were any.
 fn catch_up(log: &LogReader, store: &mut ProjectionStore) -> Result<bool, StoreError> {
     let lines = log.lines_after(store.applied_seq(), CATCH_UP_EVENTS, CATCH_UP_BYTES)?;
     if lines.is_empty() {

@@ -1,4 +1,4 @@
-//! Connections that only read, each read within a bounded time.
+//! Read-only connections with a time limit for each read.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::text;
 
-/// The longest read. A search for words that a million memories have would take longer; it is refused rather than
-/// let it hold a thread that others wait for.
+/// Maximum duration of a read. A search for words that a million memories contain would take longer; it is refused so
+/// that it does not hold a thread that others wait for.
 pub(super) const READ_MAX: Duration = Duration::from_secs(3);
-/// Steps of SQLite between two looks at the clock: well below a millisecond.
+/// SQLite steps between two checks of the clock: well below a millisecond.
 const STEPS: i32 = 2_000;
 
-/// Idle connections to one database. Each costs a page cache, so there are never more than reads at one time.
+/// Idle connections to one database. Each costs a page cache, so there are never more than concurrent reads.
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Opens one connection at once, so that a volume that fills up later does not keep readers out.
+    /// Opens one connection immediately, so that a volume that fills up later does not block readers.
     pub(super) fn open(path: PathBuf) -> rusqlite::Result<Readers> {
         let readers = Readers { path, idle: Mutex::new(Vec::new()) };
         let first = readers.connect()?;
@@ -32,13 +32,13 @@ impl Readers {
         Ok(readers)
     }
 
-    /// A connection of one's own.
+    /// Takes a connection out of the pool.
     pub(super) fn take(&self) -> rusqlite::Result<Connection> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| self.connect(), Ok)
     }
 
-    /// Reads, and keeps the connection for the next one.
+    /// Runs a read and returns the connection to the pool.
     pub(super) fn read<T>(
         &self,
         mut connection: Connection,
@@ -47,7 +47,7 @@ impl Readers {
         let ends_at = Instant::now() + READ_MAX;
         connection.progress_handler(STEPS, Some(move || Instant::now() >= ends_at))?;
         let answer = read(&connection);
-        // A connection that failed may be the reason.
+        // A failed connection may itself be the cause, so it is not reused.
         if answer.is_ok() {
             self.put_back(connection);
         }
@@ -61,9 +61,9 @@ impl Readers {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        // Folding the write-ahead log in is the projector's business, also when this one closes last.
+        // Only the projector checkpoints the write-ahead log, even when this connection closes last.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        // A statement is planned once and not anew for other values: planning took a third of the time of a search.
+        // Plan each statement once, not again for other values: planning took a third of the time of a search.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(

@@ -1,4 +1,4 @@
-//! What the retrieval's catalogs read: the rows of one project that came after an event.
+//! Rows that the retrieval's catalogs read: changes after an event.
 
 use engine_core::digest::is_id;
 use engine_core::query::any_of;
@@ -9,13 +9,14 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::search::CITATION_DIGITS;
 
-/// Memories of one title that are put forward.
+/// Maximum number of candidates whose titles are compared with a query.
 const TITLED_MAX: usize = 20;
 
-/// A memory as a catalog takes it. Times are microseconds.
+/// A memory as a catalog row. Times are microseconds since 1970.
 #[derive(Debug, Clone)]
 pub struct MemoryRow {
     pub seq: i64,
+    /// When the engine accepted it.
     pub known: i64,
     pub valid_from: i64,
     pub occurred: i64,
@@ -23,22 +24,27 @@ pub struct MemoryRow {
     pub kind: String,
     pub session: Option<String>,
     pub title: String,
-    /// A list as JSON: its words are what counts.
+    /// A list as JSON; only its words count.
     pub tags: String,
     pub content: String,
 }
 
-/// An end of a memory's validity. Times are microseconds.
+/// An end of a memory's validity. Times are microseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct EndRow {
     pub seq: i64,
     /// Sequence number of the memory.
     pub memory: i64,
+    /// End of its validity.
     pub until: i64,
+    /// When the engine accepted the end.
     pub known: i64,
 }
 
-/// At most so many memories of a project that came after an event, in order. Whether there are more.
+/// At most `limit` memories of a project after an event, in order. Also returns whether there are more.
+///
+/// # Errors
+/// The query fails.
 pub fn memories_after(
     connection: &Connection,
     project: &str,
@@ -63,8 +69,11 @@ pub fn memories_after(
     Ok(false)
 }
 
-/// At most so many memories of all projects that came after an event, in order, each with its project. Whether there
+/// At most `limit` memories of all projects after an event, in order, each with its project. Also returns whether there
 /// are more.
+///
+/// # Errors
+/// The query fails.
 pub fn memories_of_all_after(
     connection: &Connection,
     after: i64,
@@ -88,7 +97,10 @@ pub fn memories_of_all_after(
     Ok(false)
 }
 
-/// Memories of all projects.
+/// Number of memories in all projects.
+///
+/// # Errors
+/// The query fails.
 pub fn memory_count(connection: &Connection) -> rusqlite::Result<u64> {
     let count: i64 =
         connection.prepare_cached("SELECT count(*) FROM memories")?.query_row([], |row| row.get(0))?;
@@ -112,7 +124,10 @@ fn memory(row: &Row<'_>) -> rusqlite::Result<MemoryRow> {
     })
 }
 
-/// Ends of validity that came after an event, of all projects.
+/// Ends of validity after an event, in all projects.
+///
+/// # Errors
+/// The query fails.
 pub fn ends_after(
     connection: &Connection,
     after: i64,
@@ -127,7 +142,10 @@ pub fn ends_after(
     Ok(())
 }
 
-/// Memories that were taken out by events after this one, of all projects.
+/// Memories that events after this one removed, in all projects.
+///
+/// # Errors
+/// The query fails.
 pub fn forgotten_after(
     connection: &Connection,
     after: i64,
@@ -142,12 +160,18 @@ pub fn forgotten_after(
     Ok(())
 }
 
-/// The last event the projection reflects.
+/// The last event that the projection has applied.
+///
+/// # Errors
+/// The query fails.
 pub fn applied_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))
 }
 
-/// Projects and how many memories each has, the largest first.
+/// Projects with their number of memories, the largest first.
+///
+/// # Errors
+/// The query fails.
 pub fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(String, u64)>> {
     let mut statement = connection.prepare_cached(
         "SELECT project, count(*) FROM memories GROUP BY project ORDER BY 2 DESC, 1 LIMIT ?1",
@@ -156,7 +180,10 @@ pub fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(
     statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
 }
 
-/// What was set last under a name: sequence number and id of the event, and its payload.
+/// The latest setting with this name: sequence number and id of the event, and its payload.
+///
+/// # Errors
+/// The query fails.
 pub fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<(i64, String, String)>> {
     connection
         .prepare_cached("SELECT seq, id, value FROM settings WHERE name = ?1 ORDER BY seq DESC LIMIT 1")?
@@ -164,7 +191,10 @@ pub fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<(
         .optional()
 }
 
-/// Memories that a query is, word for word: by id or by citation.
+/// Memories whose id or citation is exactly the query.
+///
+/// # Errors
+/// The query fails.
 pub fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<Vec<i64>> {
     let query = query.trim();
     if is_id(query) {
@@ -183,12 +213,15 @@ pub fn exactly(connection: &Connection, query: &str) -> rusqlite::Result<Vec<i64
     Ok(Vec::new())
 }
 
-/// What titles are compared by.
+/// Normalised form in which titles are compared.
 pub fn title_form(title: &str) -> String {
     normal_form(title.trim()).to_lowercase()
 }
 
-/// Those of these memories whose title is the query, in whatever case of letters.
+/// Those of these memories whose title equals the query, ignoring case.
+///
+/// # Errors
+/// A query fails.
 pub fn titled(
     connection: &Connection,
     query: &str,
@@ -205,7 +238,10 @@ pub fn titled(
     Ok(found)
 }
 
-/// Memories that have any of these terms, in the order of the log.
+/// Memories that contain any of these terms, in log order.
+///
+/// # Errors
+/// The query fails.
 pub fn having_any(
     connection: &Connection,
     terms: &[String],

@@ -1,4 +1,4 @@
-//! Which memories retention rules may remove: whole projects are never read, only what an index says is old or surplus.
+//! Finds memories that retention rules may remove. Uses indexes on age and count instead of reading complete projects.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,16 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::values::sql;
 
-/// Candidates of one moment of the log.
+/// Candidates at one position of the log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Candidates {
+    /// Candidates by project.
     pub states: Vec<ProjectState>,
-    /// There are more than were asked for: these are the oldest of each project.
+    /// Whether there are more than requested. The result then has the oldest of each project.
     pub more: bool,
 }
 
-/// Memories that are not ended yet when they are to be ended; all of them when they are to be forgotten.
+/// Condition: for invalidation, memories that have not ended; for forgetting, all memories.
 fn standing(action: RetentionAction) -> &'static str {
     match action {
         RetentionAction::Forget => "TRUE",
@@ -27,7 +28,10 @@ fn standing(action: RetentionAction) -> &'static str {
     }
 }
 
-/// What these rules may remove of the log up to this event, at most so many memories.
+/// At most `max` memories that these rules may remove, in the log up to this event.
+///
+/// # Errors
+/// A query fails.
 pub fn candidates(
     connection: &Connection,
     rules: &RetentionRules,
@@ -52,8 +56,8 @@ pub fn candidates(
     );
     let mut found = Candidates::default();
     let mut left = max;
-    // The clock may have been set back between two events, so age does not follow from the number; the index on age
-    // says how far to look.
+    // The clock may have been set back between two events, so the event number does not determine the age. The index on
+    // age limits how far to look.
     let mut last_old = BTreeMap::new();
     for project in projects(&moment)? {
         let limits = limits(rules, &project, as_of);
@@ -109,7 +113,7 @@ pub fn candidates(
     Ok(found)
 }
 
-/// All projects, by one step of the index for each.
+/// All projects, with one index step each.
 fn projects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE each (project) AS (

@@ -1,11 +1,11 @@
-//! The digest of rows, as the tables hold them.
+//! The digest over the rows of the tables.
 
 use engine_core::content::{Cell, ContentDigest, Table, row_hash};
 use engine_core::digest::Hash;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-/// The digest of the rows that are there, from the rows alone.
+/// Computes the digest from the existing rows only.
 pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDigest> {
     let mut digest = ContentDigest::EMPTY;
     for table in Table::ALL {
@@ -19,7 +19,7 @@ pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDige
     Ok(digest)
 }
 
-/// What a row of this table adds to the digest.
+/// The hash of a row, as included in the digest.
 pub(super) fn hash_of(table: Table, row: &Row<'_>, columns: usize) -> rusqlite::Result<Hash> {
     let cells = (0..columns).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>()?;
     Ok(row_hash(table, cells.into_iter().map(cell)))

@@ -1,4 +1,4 @@
-//! Rows on their way into the tables and back out: the digest follows them both ways.
+//! Writes and removes rows, and updates the digest with every change.
 
 use std::io;
 use std::sync::LazyLock;
@@ -16,12 +16,12 @@ use rusqlite::{OptionalExtension, ToSql, Transaction, params_from_iter};
 use super::store_error::StoreError;
 use super::{forgetting, items, known};
 
-/// An event as the tables take it.
+/// An event converted into row changes.
 #[derive(Debug)]
 pub(super) struct Folded {
     pub(super) seq: u64,
     pub(super) hash: Hash,
-    /// Its time, microseconds.
+    /// Time of the event, in microseconds since 1970.
     pub(super) known: i64,
     pub(super) project: String,
     steps: Vec<Step>,
@@ -29,22 +29,22 @@ pub(super) struct Folded {
 
 #[derive(Debug)]
 enum Step {
-    /// With its hash and, of a memory, the terms of its title, content and tags.
+    /// A row with its hash and, for a memory, the terms of its title, content and tags.
     Put(Row, Hash, Option<[String; 3]>),
-    /// Its target is looked up among the rows.
+    /// An end. Its target is looked up among the rows.
     End(Box<Invalidation>),
-    /// Its target is looked up among the rows.
+    /// Feedback. Its target is looked up among the rows.
     Rate(Feedback),
-    /// Ids of events.
+    /// Event ids to forget.
     Forget(Vec<String>),
 }
 
 impl Folded {
-    /// Reads one line without its line feed.
+    /// Parses one line without its line feed.
     pub(super) fn read(line: &[u8]) -> Result<Folded, StoreError> {
         let event =
             EventLine::decode(line).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
-        // Building again would meet the same event: one unreadable memory must not cost all the others.
+        // A rebuild would meet the same event again: one unreadable memory must not make all others unavailable.
         let changes = fold(&event).unwrap_or_else(|unfoldable| {
             tracing::error!(%unfoldable, "event not applied");
             Vec::new()
@@ -55,7 +55,7 @@ impl Folded {
         Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, project, steps })
     }
 
-    /// Whether it changes what was there before it, and does not only add to it.
+    /// Whether it changes existing rows instead of only adding rows.
     pub(super) fn alters(&self) -> bool {
         let adds = |step: &Step| match step {
             Step::Put(row, ..) => {
@@ -66,17 +66,17 @@ impl Folded {
         !self.steps.iter().all(adds)
     }
 
-    /// Reads whole lines.
+    /// Parses complete lines.
     pub(super) fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Folded, StoreError>> {
         lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Folded::read)
     }
 
-    /// Whether rows go that were there.
+    /// Whether it removes existing rows.
     pub(super) fn forgets(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Forget(_)))
     }
 
-    /// Writes what follows from the event.
+    /// Writes the changes of the event.
     pub(super) fn write(
         self,
         transaction: &Transaction<'_>,
@@ -117,7 +117,7 @@ impl Step {
     }
 }
 
-/// What a memory is found by: cut when its line is read, by a thread that does not write.
+/// Search terms of a memory. Computed while parsing, outside the writing thread.
 fn terms_of(row: &Row) -> Option<[String; 3]> {
     static TERMS: LazyLock<Terms> = LazyLock::new(Terms::default);
     let terms = |column: usize| match &row.values[column] {
@@ -132,7 +132,7 @@ fn end_validity(
     digest: &mut ContentDigest,
     end: Invalidation,
 ) -> rusqlite::Result<()> {
-    // The end of what never was changes nothing.
+    // An end without a memory changes nothing.
     let Some(target) = memory_of(transaction, &end.target)? else { return Ok(()) };
     let row = end.into_row(target);
     let hash = row.hash();
@@ -165,7 +165,7 @@ fn put(
     hash: Hash,
     terms: Option<&[String; 3]>,
 ) -> rusqlite::Result<()> {
-    // A log has each id and each key once. Were one twice, the first is the one that was promised.
+    // Ids and keys are unique in a log. If one occurred twice, the first was the acknowledged one.
     let insert = match row.table {
         Table::Memories => "INSERT OR IGNORE INTO memories VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",

@@ -1,4 +1,4 @@
-//! The tables, and how a connection to them is set up.
+//! Tables, indexes and connection settings.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use engine_core::words::terms::Terms;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Error, MAIN_DB};
 
-/// What rows are written into. The columns are those of `engine_core::row`.
+/// Tables. Their columns are those of `engine_core::row`.
 const TABLES: &str = "
 CREATE TABLE applied (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -21,7 +21,8 @@ CREATE TABLE memories (
     valid_from INTEGER NOT NULL, known INTEGER NOT NULL,
     content TEXT NOT NULL
 ) STRICT;
--- The beginning of a digest of project and content: what was saved before is found by it. Not of the digest; it follows from the rows.
+-- A truncated digest of project and content, by which identical earlier texts are found. It is derived from the rows,
+-- so it is not part of the digest of the rows.
 CREATE TABLE memory_texts (seq INTEGER PRIMARY KEY, digest INTEGER NOT NULL) STRICT;
 CREATE TABLE invalidations (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, memory INTEGER NOT NULL,
@@ -75,12 +76,12 @@ CREATE TABLE mentions (
     memory INTEGER NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL,
     folded TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (memory, place)
 ) STRICT, WITHOUT ROWID;
--- Items as they are now, for the words they are found by: earlier versions are not found.
+-- The latest version of each item that has words. Earlier versions are not searchable.
 CREATE VIEW items_current AS SELECT seq, words FROM items i WHERE words IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM items l WHERE l.project = i.project AND l.namespace = i.namespace AND l.key = i.key AND l.seq > i.seq
 );
--- What texts are found by is cut by the program; FTS5 cuts at the blanks between. The views say it again for those who
--- compare the index with the rows.
+-- The engine tokenizes texts with `terms`; FTS5 only splits at the blanks between terms. The views return the same
+-- terms, so that FTS5 can compare the index with the rows.
 CREATE VIEW items_terms AS SELECT seq, terms(words) AS words FROM items_current;
 CREATE VIEW memories_terms AS SELECT
     seq, terms(title) AS title, terms(content) AS content, terms(tags) AS tags FROM memories;
@@ -92,10 +93,11 @@ CREATE VIRTUAL TABLE memories_fts USING fts5 (
 );
 ";
 
-/// What only reads need: made after a load, when each costs one sort.
+/// Indexes used by reads only. They are created after a load, when each costs one sort.
 const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
--- Memories that became true after they were saved: the few that a read of now has to look at one by one.
+-- Memories that became valid after they were saved: the few that a read at the current time has to check
+-- individually.
 CREATE INDEX memories_late ON memories (valid_from) WHERE valid_from > known;
 CREATE INDEX memory_texts_by_digest ON memory_texts (digest, seq);
 CREATE INDEX settings_by_name ON settings (name, seq);
@@ -124,8 +126,8 @@ pub(super) fn create_indexes(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(INDEXES)
 }
 
-/// Whether every table and index is there as this version makes them, and nothing else (a trigger would change rows
-/// behind the projector's back). Reads the schema alone.
+/// Whether exactly the tables and indexes of this version exist. Anything else is rejected; a trigger, for example,
+/// could change rows unnoticed. Reads the schema only.
 pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
     let model = Connection::open_in_memory()?;
     create_tables(&model)?;
@@ -139,8 +141,7 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Gives a connection the function `terms`, of which the full-text indexes are made: the terms of a text, a blank
-/// between two.
+/// Registers the SQL function `terms`, used by the full-text indexes: the terms of a text, separated by blanks.
 pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -152,15 +153,15 @@ pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// A connection that writes while others read.
+/// A writing connection that allows concurrent reads.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
     add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
-    // NORMAL: a power cut may cost the last transactions, which the log has. Temporary tables in memory: there is no
-    // /tmp in a container with a read-only root. A lock is waited for briefly: events that are not applied now are
-    // read from the log later. What is deleted is overwritten, always: a page that was freed with words
-    // on it and taken again for something else may keep them behind what is written there.
+    // NORMAL: a power cut may lose the last transactions, which the log has. Temporary tables in memory: a container
+    // with a read-only root has no /tmp. The lock timeout is short: events that are not applied now are read from the
+    // log later. Deleted data is always overwritten: otherwise a freed page that is reused could keep old words behind
+    // its new contents.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;
@@ -169,8 +170,8 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite settles for reading when it may not write at the moment: a connection that would fail at every write from
-/// then on, when the next try would do.
+/// SQLite falls back to read-only when the file is temporarily not writable. Every later write on such a connection
+/// would fail, although a new attempt could succeed; so a read-only connection is an error.
 fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     if connection.is_readonly(MAIN_DB)? {
@@ -181,8 +182,8 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The only connection to a file that nobody reads and that is thrown away if its making does not end: no journal
-/// and no sync until it is whole.
+/// The only connection to a file that is not published and is discarded if its build fails. No journal and no syncs
+/// until it is complete.
 pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
     add_terms(&connection)?;
@@ -195,8 +196,8 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How words of what is forgotten leave the index: out of its pages at once, which costs some ten milliseconds for each
-/// memory, or not at all: marks hide them until there is a new index. That this is due is kept with the index.
+/// How words of forgotten memories leave the index: immediately, which costs about ten milliseconds per memory, or not
+/// at all, in which case marks hide them until there is a new index. The pending rebuild is recorded with the index.
 pub(super) fn set_words_leave_at_once(connection: &Connection, at_once: bool) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO memories_fts (memories_fts, rank) VALUES ('secure-delete', ?1)")?
@@ -204,7 +205,7 @@ pub(super) fn set_words_leave_at_once(connection: &Connection, at_once: bool) ->
         .map(|_| ())
 }
 
-/// Whether words of what is forgotten are still in the index.
+/// Whether words of forgotten memories are still in the index.
 pub(super) fn has_words_of_forgotten(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT NOT coalesce((SELECT v FROM memories_fts_config WHERE k = 'secure-delete'), 0)",
@@ -213,7 +214,7 @@ pub(super) fn has_words_of_forgotten(connection: &Connection) -> rusqlite::Resul
     )
 }
 
-/// Words gathered in memory before they are written as one sorted run, while loading and otherwise, bytes. Larger
+/// Bytes of words buffered in memory before they are written as one sorted run, during a load and otherwise. Larger
 /// runs need less merging.
 const LOADING_WORDS_BYTES: u32 = 16 << 20;
 const USUAL_WORDS_BYTES: u32 = 1 << 20;
@@ -221,14 +222,14 @@ const USUAL_WORDS_BYTES: u32 = 1 << 20;
 /// The full-text indexes.
 pub(super) const WORDS: [&str; 2] = ["memories_fts", "items_fts"];
 
-/// Prepares the full-text indexes for a load, and afterwards for small writes again.
+/// Prepares the full-text indexes for a load, or afterwards for small writes again.
 pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::Result<()> {
     let (words, automerge) = if loading { (LOADING_WORDS_BYTES, 0) } else { (USUAL_WORDS_BYTES, 4) };
     for index in WORDS {
         let mut set = connection.prepare(&format!("INSERT INTO {index} ({index}, rank) VALUES (?1, ?2)"))?;
         set.execute(("hashsize", words))?;
         set.execute(("automerge", automerge))?;
-        // Items are few: their words leave the index's own pages at once. For memories that costs too much with each
+        // There are few items, so their words leave the index pages immediately. For memories that costs too much per
         // write.
         if index != "memories_fts" {
             set.execute(("secure-delete", 1))?;

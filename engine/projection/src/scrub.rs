@@ -1,4 +1,4 @@
-//! Looks a projection over from end to end while it serves: pages, rows against their digest, words against rows.
+//! Scrubs a projection while it serves: pages, rows against their digest, and the full-text index against the rows.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,37 +13,37 @@ use super::schema::{WORDS, add_terms};
 use super::store::read_applied;
 use super::store_error::{StoreError, is_of_the_volume};
 
-/// From the first answer to the first look: a start has other things to read.
+/// Delay from the first answer to the first scrub, because a start reads other data.
 const FIRST_AFTER: Duration = Duration::from_secs(2);
-/// Before a look that could not be finished is begun again.
+/// Delay before an unfinished scrub is restarted.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Without a write for this long, the words are looked at: that takes the lock that writes need.
+/// The full-text index is checked after this time without a write, because the check takes the write lock.
 const QUIET: Duration = Duration::from_secs(1);
-/// Steps of SQLite between two looks at whether to go on, and how long each look rests: a scrub never has a whole
-/// processor, nor the disk, for itself.
+/// SQLite steps between two checks of the stop flag, and the pause at each check. The pause limits the scrub's share of
+/// processor and disk.
 const STEPS: i32 = 50_000;
 const REST: Duration = Duration::from_millis(1);
 
-/// What a look found.
+/// Result of a scrub.
 #[derive(Debug)]
 pub(super) enum Finding {
     /// Everything is as it was written.
     Sound(ContentDigest),
-    /// It must not answer any longer.
+    /// The projection must not serve any longer.
     Wrong(Cause, String),
 }
 
-/// A look that failed for a reason that is not the projection's, or was stopped.
+/// Result of a scrub, or an error when it was stopped or failed for a reason outside the projection.
 pub(super) type Looked = Result<Finding, StoreError>;
 
 #[derive(Debug)]
 enum Look {
     Rows(Job<Looked>),
-    /// With the digest of the rows.
+    /// Contains the digest of the rows.
     Words(Job<Looked>, ContentDigest),
 }
 
-/// Decides when to look, and runs one look at a time.
+/// Schedules scrubs and runs one at a time.
 #[derive(Debug)]
 pub(super) struct Scrubber {
     interval: Duration,
@@ -59,18 +59,18 @@ impl Scrubber {
         Scrubber { interval, due: now + FIRST_AFTER, rows: None, look: None, written_at: now }
     }
 
-    /// Another projection answers now.
+    /// Restarts the schedule for a new projection.
     pub(super) fn begin_anew(&mut self) {
         *self = Scrubber::new(self.interval);
     }
 
-    /// Something was seen that a look may explain.
+    /// Schedules a scrub immediately after a suspicious observation.
     pub(super) fn hurry(&mut self) {
         self.due = Instant::now();
         self.rows = None;
     }
 
-    /// A write is coming: gives it the lock.
+    /// Releases the write lock for a pending write.
     pub(super) fn give_way(&mut self) {
         self.written_at = Instant::now();
         if let Some(Look::Words(job, _)) = &self.look {
@@ -78,14 +78,14 @@ impl Scrubber {
         }
     }
 
-    /// What is in the files has to be overwritten: gives up its view of them.
+    /// Stops a running scrub and its snapshot, so that file contents can be overwritten.
     pub(super) fn stand_aside(&mut self) {
         if let Some(Look::Rows(job) | Look::Words(job, _)) = &self.look {
             job.stop.set();
         }
     }
 
-    /// Begins what is due and hands over what was found.
+    /// Starts a scrub that is due. Returns the result of a finished one.
     pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
         if self.look.is_none() {
             self.begin(path);
@@ -137,7 +137,7 @@ impl Scrubber {
                 self.due = Instant::now() + self.interval;
                 return Some(finding);
             }
-            // Writes come first, and the rows need no second look.
+            // Writes take precedence, and the rows need no second check.
             Err(_) => self.rows = Some(rows),
         }
         self.written_at = Instant::now();
@@ -145,12 +145,12 @@ impl Scrubber {
     }
 
     fn postpone(&mut self, fault: &StoreError) {
-        tracing::warn!(%fault, "the projection could not be looked over now");
+        tracing::warn!(%fault, "the projection could not be scrubbed now");
         self.due = Instant::now() + AGAIN_AFTER;
     }
 }
 
-/// What SQLite calls damage is a finding and not a failure.
+/// Turns damage reported by SQLite into a finding instead of a failure.
 fn judged(looked: Looked) -> Looked {
     match looked {
         Err(StoreError::Sqlite(fault)) if !is_of_the_volume(&fault) => {
@@ -168,7 +168,7 @@ fn rest(stop: &Stop) -> impl FnMut() -> bool + Send + 'static {
     }
 }
 
-/// Pages first, then rows: every row is read once, in one moment of the database.
+/// Checks pages, then rows. Every row is read once, in one snapshot of the database.
 pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
@@ -179,7 +179,7 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
     }
     let (written, found) = (read_applied(&moment)?.digest, digest_of(&moment)?);
     if written != found {
-        let why = format!("its rows have the digest {found}, {written} was written");
+        let why = format!("its rows have the digest {found}, but {written} was written");
         return Ok(Finding::Wrong(Cause::Edited, why));
     }
     for (rows, index) in [("memories", "memories_fts"), ("items_current", "items_fts")] {
@@ -193,7 +193,7 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
     Ok(Finding::Sound(found))
 }
 
-/// The full-text index against the rows, word by word. SQLite offers this only under the lock for writing.
+/// Compares the full-text index with the rows, word by word. SQLite offers this only under the write lock.
 pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Looked {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
@@ -203,7 +203,7 @@ pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Lo
         match transaction.execute(&check, []) {
             Ok(_) => {}
             Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                let why = format!("the full-text index {index} does not fit its rows");
+                let why = format!("the full-text index {index} does not match its rows");
                 return Ok(Finding::Wrong(Cause::Index, why));
             }
             Err(fault) => return Err(fault.into()),
@@ -221,7 +221,7 @@ fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Sees at a glance that the file is not the one that was opened, or that somebody else wrote to it.
+/// Detects cheaply that the file was replaced or that another process wrote to it.
 #[derive(Debug)]
 pub(super) struct Watch {
     path: PathBuf,
@@ -231,16 +231,16 @@ pub(super) struct Watch {
     at: Instant,
 }
 
-/// How often to glance: a few system calls.
+/// Interval between checks, which cost a few system calls.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What a glance saw.
+/// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Glance {
     Unchanged,
     /// Another process has changed rows.
     Touched,
-    /// The file is gone, another one, or shorter than it was.
+    /// The file is missing, replaced or shorter than before.
     Gone(&'static str),
 }
 
@@ -254,7 +254,7 @@ impl Watch {
         self.at.elapsed() >= GLANCE
     }
 
-    /// `changes` is what [`super::store::ProjectionStore::foreign_changes`] says now.
+    /// `changes` is the current value of [`super::store::ProjectionStore::foreign_changes`].
     pub(super) fn glance(&mut self, changes: i64) -> Glance {
         self.at = Instant::now();
         let (inode, len) = match identity(&self.path) {
@@ -262,13 +262,13 @@ impl Watch {
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
                 return Glance::Gone("its file was removed");
             }
-            // Cannot be seen now: nothing is said about the file.
+            // The file cannot be checked now, so nothing is reported.
             Err(_) => return Glance::Unchanged,
         };
         if inode != self.inode {
             return Glance::Gone("its file was replaced");
         }
-        // It is never vacuumed: it only grows.
+        // The database is never vacuumed, so it only grows.
         if len < self.len {
             return Glance::Gone("its file was cut");
         }

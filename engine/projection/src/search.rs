@@ -1,4 +1,4 @@
-//! The queries.
+//! Search queries over memories.
 
 use engine_core::digest::hex;
 use engine_core::identity::{Identified, Visit};
@@ -17,25 +17,26 @@ use super::texts::Texts;
 use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
 use super::values::{list, tags, time_of_text};
 
-/// Characters of a memory that are looked through for the words it was found by.
+/// Characters of a memory searched for matching words when a snippet is cut.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
-/// What a word in the title and one among the tags count beside one in the text.
+/// Weight of a word in the title, relative to a word in the text.
 pub const TITLE_WEIGHT: f64 = 4.0;
+/// Weight of a word among the tags, relative to a word in the text.
 pub const TAG_WEIGHT: f64 = 2.0;
-/// Hex digits of a hash in a citation: enough to tell events apart, short enough to be written down.
+/// Hex digits of a hash in a citation: enough to distinguish events, short enough to write down.
 pub(super) const CITATION_DIGITS: usize = 12;
 
-/// A checked search.
+/// A validated search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// Words; none finds everything, newest first.
+    /// Query words. If empty, everything matches, newest first.
     pub words: String,
     pub project: Option<String>,
     pub kind: Option<String>,
     pub session: Option<String>,
     pub tags: Tags,
     pub mode: SearchMode,
-    /// Whether each hit says what its score is made of.
+    /// Whether each hit explains its score.
     pub explain: bool,
     pub moment: Moment,
     pub limit: u32,
@@ -56,7 +57,7 @@ impl Identified for Search {
             limit: _,
             offset: _,
         } = self;
-        // A question names things: it asks for them by the names they are stored under.
+        // Identifiers in the query are replaced like those in stored memories, so that they still match.
         visit(words, Form::Whole);
         let names = [project, kind, session].into_iter().flatten();
         names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
@@ -66,13 +67,13 @@ impl Identified for Search {
 const FILTER: &str = "(:project IS NULL OR m.project = :project) AND (:kind IS NULL OR m.kind = :kind)
      AND (:session IS NULL OR m.session = :session)";
 
-/// Memories `m` that have the tags of a filter, which are lists as JSON.
+/// Condition: memory `m` matches the tag filters, which are lists as JSON.
 pub(super) const TAGGED: &str = "(:tags_any = '[]' OR EXISTS (SELECT 1 FROM json_each(m.tags) t
         WHERE t.value IN (SELECT value FROM json_each(:tags_any))))
      AND NOT EXISTS (SELECT 1 FROM json_each(:tags_all) w
         WHERE w.value NOT IN (SELECT value FROM json_each(m.tags)))";
 
-/// What [`Search::hit`] reads.
+/// Columns that [`Search::hit`] reads.
 fn columns() -> String {
     format!(
         "m.id, m.seq, m.hash, m.title, m.project, m.kind, m.tags, m.created_at, m.valid_from,
@@ -80,7 +81,7 @@ fn columns() -> String {
     )
 }
 
-/// Matches, named `f`, and what narrows them.
+/// The matches, with alias `f`, and their conditions.
 struct Matches {
     from: String,
     query: Option<String>,
@@ -88,7 +89,10 @@ struct Matches {
 }
 
 impl Search {
-    /// Answers from the moment that the connection reads.
+    /// Runs the search in the transaction of the caller.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn run(&self, connection: &Connection) -> rusqlite::Result<SearchAnswer> {
         let moment = connection;
         let applied: i64 = moment.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
@@ -97,7 +101,7 @@ impl Search {
         let (items, total) = match (query, self.words.trim().is_empty()) {
             (Some(query), _) => self.by_words(moment, &self.matches(Some(query), bounds))?,
             (None, true) => self.newest(moment, &self.matches(None, bounds))?,
-            // Marks only: nothing has them as words.
+            // Only punctuation: no memory contains it as a word.
             (None, false) => (Vec::new(), 0),
         };
         let total_max = u64::from(SEARCH_TOTAL_MAX);
@@ -112,8 +116,11 @@ impl Search {
         })
     }
 
-    /// The memories that have any of these terms, best first by the words of these memories alone: of many the newest
-    /// are ranked.
+    /// Memories that contain any of these terms, best first, ranked by the words of these memories alone. Of many
+    /// matches the newest are ranked.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn best_having_any(
         &self,
         connection: &Connection,
@@ -126,7 +133,10 @@ impl Search {
         Ok(best.in_order().map(|(seq, _)| seq).collect())
     }
 
-    /// Memories as an answer shows them, in this order, with their scores.
+    /// Search hits for these memories, in this order, with their scores.
+    ///
+    /// # Errors
+    /// A query fails.
     pub fn shown(
         &self,
         connection: &Connection,
@@ -141,8 +151,8 @@ impl Search {
         hits.filter_map(Result::transpose).collect()
     }
 
-    // Without a filter, or with no other than the project, indexes alone rank: the rows of thousands of memories stay
-    // unread. The index is named, for the planner would rather find one row by its number than one entry of an index.
+    // Without filters other than the project, indexes alone rank the matches, so the rows of thousands of memories stay
+    // unread. The index is named explicitly, because the planner prefers one row lookup over one index entry.
     fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
         const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
              WHERE p.project = :project AND p.seq = f.rowid)";
@@ -167,7 +177,7 @@ impl Search {
         Matches { from, query, bounds }
     }
 
-    /// Runs a statement with those of our parameters that it names.
+    /// Runs a statement with those of the search's parameters that it uses.
     fn each<T>(
         &self,
         connection: &Connection,
@@ -183,7 +193,7 @@ impl Search {
         Ok(answer)
     }
 
-    /// The same, and nothing is kept.
+    /// Like [`Search::each`], without collecting the results.
     fn walk(
         &self,
         connection: &Connection,
@@ -218,7 +228,7 @@ impl Search {
         Ok(())
     }
 
-    /// Counts to one more than the most that is told.
+    /// Counts matches, up to one more than the highest number reported.
     fn count(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<u64> {
         let from = &matches.from;
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT {SEARCH_TOTAL_MAX} + 1)");
@@ -226,7 +236,7 @@ impl Search {
         Ok(counted.first().map_or(0, |total| total.unsigned_abs()))
     }
 
-    /// Ranks and counts in one walk through the matches. A word in the title says more than one in the text.
+    /// Ranks and counts matches in one pass. A word in the title weighs more than one in the text.
     fn ranked(&self, connection: &Connection, matches: &Matches, count: usize) -> rusqlite::Result<Best> {
         let sql = format!("SELECT f.rowid FROM {} ORDER BY f.rowid DESC", matches.from);
         let text = format!(
@@ -256,8 +266,11 @@ impl Search {
         Ok(best)
     }
 
-    /// Numbers of the memories of all projects that have every one of the words, in the order of the log; what narrows
-    /// the search otherwise is not looked at.
+    /// Numbers of the memories of all projects that contain all words, in log order. Ignores the other filters of the
+    /// search.
+    ///
+    /// # Errors
+    /// The query fails.
     pub fn having_all(&self, connection: &Connection, each: &mut dyn FnMut(i64)) -> rusqlite::Result<()> {
         let Some(query) = full_text(&Terms::default(), &self.words) else { return Ok(()) };
         let sql = "SELECT rowid FROM memories_fts WHERE memories_fts MATCH ?1 ORDER BY rowid";
@@ -269,7 +282,7 @@ impl Search {
         Ok(())
     }
 
-    /// Columns of rows that are not asked for are never made.
+    /// Columns that are not requested are never computed.
     fn by_words(
         &self,
         connection: &Connection,
@@ -289,8 +302,8 @@ impl Search {
         Ok((self.each(connection, matches, &sql, hit)?, total))
     }
 
-    // Not FTS5's own snippet(): its time grows with the square of how often a word occurs, and one memory that
-    // repeats a word a thousand times would hold up every search that finds it.
+    // FTS5's own snippet() is not used: its time grows with the square of a word's frequency, and one memory that
+    // repeats a word a thousand times would delay every search that finds it.
     fn hit(
         &self,
         connection: &Connection,
@@ -321,7 +334,7 @@ impl Search {
     }
 }
 
-/// A memory as a context shows it.
+/// A memory as shown in a context.
 #[derive(Debug, Clone)]
 pub struct Shown {
     pub seq: i64,
@@ -329,7 +342,7 @@ pub struct Shown {
     pub citation: String,
     pub title: String,
     pub content: String,
-    /// RFC 3339.
+    /// RFC 3339 time.
     pub occurred_at: String,
 }
 
@@ -349,14 +362,20 @@ impl Shown {
     }
 }
 
-/// One memory, whole.
+/// One memory with its complete content.
+///
+/// # Errors
+/// The query fails.
 pub fn shown_whole(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Shown>> {
     let sql = format!("{SHOWN} WHERE m.seq = ?1");
     connection.prepare_cached(&sql)?.query_row([seq], Shown::read).optional()
 }
 
-/// The memories of these types, and these, as far as they are true and of the search's project; one more than may be
-/// asked for at most.
+/// Memories of these types and with these ids that are valid and in the search's project. Returns up to one more than
+/// the limit of such memories.
+///
+/// # Errors
+/// A query fails.
 pub fn shown_of_types(
     connection: &Connection,
     search: &Search,
@@ -384,18 +403,21 @@ pub fn shown_of_types(
     found.collect()
 }
 
-/// What there is under an id.
+/// Result of a lookup by id.
 #[derive(Debug)]
 pub enum Found {
-    /// A memory that is true at the moment asked about.
+    /// A memory valid at the requested moment.
     Valid(Box<MemoryView>),
-    /// A memory that is true at other times.
+    /// A memory valid at other times.
     NotValid(Validity),
-    /// Nothing, as far as was known.
+    /// No such memory was known.
     Unknown,
 }
 
-/// One memory by its id.
+/// Looks up one memory by its id.
+///
+/// # Errors
+/// A query fails.
 pub fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusqlite::Result<Found> {
     let moment = connection.unchecked_transaction()?;
     let bounds = asked.bounds(&moment)?;

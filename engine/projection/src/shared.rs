@@ -1,4 +1,4 @@
-//! What the rest of the engine may know about the projection.
+//! State of the projection as seen by the rest of the engine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -22,15 +22,15 @@ use super::turns::ReadTurns;
 use crate::client_address::ClientAddress;
 use engine_log::AppliedKeys;
 
-/// How long a read waits for what was durable before it came. Applying takes milliseconds; what takes longer than this
-/// is a projection in trouble, and its client does better to come back.
+/// Maximum time a read waits for events that were durable before it started. Applying takes milliseconds. If it takes
+/// longer the projection has a problem, and the client should retry later.
 const APPLIED_MAX: Duration = Duration::from_secs(2);
 
-/// Shared between the projector, who sets it, and everybody who reads.
+/// Shared state. The projector updates it; all threads read it.
 #[derive(Debug)]
 pub struct ProjectionShared {
     applied: watch::Sender<u64>,
-    /// Nothing that was forgotten up to this event is in any file.
+    /// No file contains anything forgotten up to this event.
     traceless: watch::Sender<u64>,
     suspect: AtomicBool,
     requested: AtomicBool,
@@ -47,24 +47,24 @@ struct Report {
     checked: Option<(ContentDigest, Timestamp)>,
 }
 
-/// A projection that was built and took the place of another.
+/// A completed rebuild that replaced another projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
     pub cause: Cause,
     pub applied_seq: u64,
     pub digest: ContentDigest,
-    /// Digest of the one that had answered, as of the same event.
+    /// Digest of the replaced projection at the same event.
     pub replaced: Option<ContentDigest>,
-    /// The one that had answered was wrong.
+    /// Whether the replaced projection was wrong.
     pub differs: bool,
 }
 
-/// Why a read has no answer.
+/// Why a read failed.
 #[derive(Debug, Error)]
 pub enum Unreadable {
     #[error("the projection is not built yet")]
     NotReady,
-    #[error("the projection has applied event {applied}, {wanted} was asked for")]
+    #[error("the projection has applied event {applied}, but event {wanted} was requested")]
     Behind { applied: u64, wanted: u64 },
     #[error("the read took longer than {READ_MAX:?}")]
     TooLong,
@@ -75,6 +75,7 @@ pub enum Unreadable {
 }
 
 impl ProjectionShared {
+    /// The state before a projection is opened.
     pub fn new() -> ProjectionShared {
         ProjectionShared {
             applied: watch::Sender::new(0),
@@ -88,25 +89,27 @@ impl ProjectionShared {
         }
     }
 
+    /// Number of the last applied event.
     pub fn applied_seq(&self) -> u64 {
         *self.applied.borrow()
     }
 
-    /// Tells whenever more events are applied, or another projection answers.
+    /// Notifies whenever more events are applied or another projection serves.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
     }
 
+    /// Whether the projection can be read.
     pub fn state(&self) -> ProjectionState {
         self.state.read().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Asks for a new projection, built beside the one that answers.
+    /// Requests a new projection, built while the current one serves.
     pub fn request_rebuild(&self) {
         self.requested.store(true, Ordering::Release);
     }
 
-    /// How far a new projection is, while there is one; `head_seq` is where it has to get to.
+    /// Progress of a rebuild, if one is running. `head_seq` is its target.
     pub fn rebuild(&self, head_seq: u64) -> Option<RebuildHealth> {
         let report = self.report();
         let (cause, progress) = report.rebuild.as_ref()?;
@@ -114,12 +117,12 @@ impl ProjectionShared {
         Some(RebuildHealth { applied_seq, head_seq, reason: cause.label().to_owned() })
     }
 
-    /// What the last one ended with.
+    /// Result of the last rebuild.
     pub fn rebuilt(&self) -> Option<Rebuilt> {
         self.report().rebuilt.clone()
     }
 
-    /// The digest of the rows and when they were last found to have it.
+    /// Digest of the rows, and when the last scrub confirmed it.
     pub fn checked(&self) -> Option<(ContentDigest, Timestamp)> {
         self.report().checked
     }
@@ -128,14 +131,14 @@ impl ProjectionShared {
         self.applied.send_replace(seq);
     }
 
-    /// What the events up to this one have changed.
+    /// Publishes the changes of the events up to this one.
     pub(super) fn advance(&self, seq: u64, touched: Touched) {
-        // First what is newer than answers that were kept, then that there is something newer.
+        // Publish the changes first, which invalidate cached answers, and then the new position.
         self.heads().touch(touched);
         self.set_applied(seq);
     }
 
-    /// Another projection answers: nothing is known of what it changed.
+    /// Another projection serves now. Everything counts as changed.
     pub(super) fn replace(&self, seq: u64) {
         self.heads().begin_at(seq);
         self.set_applied(seq);
@@ -145,12 +148,12 @@ impl ProjectionShared {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last event that changed what there is of a project, or of anything.
+    /// The last event that changed a project, or anything if `None`.
     pub fn version(&self, project: Option<&str>) -> u64 {
         project.map_or_else(|| self.applied_seq(), |project| self.heads().of(project))
     }
 
-    /// The last event that changed a memory which was there before it.
+    /// The last event that changed an existing memory.
     pub fn altered(&self) -> u64 {
         self.heads().altered()
     }
@@ -159,8 +162,8 @@ impl ProjectionShared {
         self.traceless.send_replace(seq);
     }
 
-    /// Waits until the files of the projection hold nothing that was forgotten up to this event; whether that is so by
-    /// then.
+    /// Waits up to `at_most` until the projection's files contain nothing that was forgotten up to this event. Returns
+    /// whether that was reached.
     pub async fn forgot(&self, seq: u64, at_most: Duration) -> bool {
         let mut traceless = self.traceless.subscribe();
         let reached = traceless.wait_for(|through| *through >= seq);
@@ -192,12 +195,12 @@ impl ProjectionShared {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a read met damage since the last time this was asked.
+    /// Whether a read found damage since the last call.
     pub(super) fn take_suspicion(&self) -> bool {
         self.suspect.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether somebody asked for a new projection since the last time this was asked.
+    /// Whether a rebuild was requested since the last call.
     pub(super) fn take_request(&self) -> bool {
         self.requested.swap(false, Ordering::AcqRel)
     }
@@ -207,7 +210,7 @@ impl ProjectionShared {
         state.1.clone().ok_or(Unreadable::NotReady)
     }
 
-    /// A connection to the projection that answers now. It may be swapped between the look at it and the opening.
+    /// A connection to the current projection. The projection may be replaced between its lookup and the open.
     fn connection(&self) -> Result<(Arc<Readers>, Connection), Unreadable> {
         let readers = self.readers()?;
         match readers.take() {
@@ -220,7 +223,10 @@ impl ProjectionShared {
         }
     }
 
-    /// Reads at once, on this thread: for threads of the engine, which may wait.
+    /// Runs a read immediately on this thread. For the engine's own threads, which may block.
+    ///
+    /// # Errors
+    /// The projection is not ready, or the read fails or takes too long.
     pub fn read_blocking<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -235,19 +241,22 @@ impl ProjectionShared {
                 return Unreadable::TooLong;
             }
             if is_damage(&fault) {
-                tracing::error!(%fault, "the projection cannot be read: it will be built again");
+                tracing::error!(%fault, "the projection cannot be read: it will be rebuilt");
                 self.suspect.store(true, Ordering::Release);
             }
             Unreadable::Failed(fault)
         })
     }
 
-    /// Waits until the projection has applied this event, within a bound.
+    /// Waits for a limited time until the projection has applied this event.
+    ///
+    /// # Errors
+    /// The projection is not ready, or it does not reach the event in time.
     pub async fn wait_for(&self, wanted: u64) -> Result<(), Unreadable> {
         if self.applied_seq() >= wanted {
             return Ok(());
         }
-        // Nothing to wait for: building takes longer than any client waits.
+        // Do not wait for a build: it takes longer than any client waits.
         self.readers()?;
         let mut applied = self.applied.subscribe();
         let reached = tokio::time::timeout(APPLIED_MAX, applied.wait_for(|applied| *applied >= wanted)).await;
@@ -257,7 +266,10 @@ impl ProjectionShared {
         }
     }
 
-    /// Runs a read off the runtime's threads, in its turn, on everything up to this event at least.
+    /// Runs a read off the runtime's threads when its turn comes, on a state that includes this event.
+    ///
+    /// # Errors
+    /// The projection is not ready or too far behind, or the read fails or takes too long.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         wanted: u64,
@@ -266,7 +278,7 @@ impl ProjectionShared {
         self.wait_for(wanted).await?;
         let turn = self.turns.take(ClientAddress::current()).await.map_err(|_| Unreadable::NotReady)?;
         let shared = Arc::clone(self);
-        // The turn is the thread's: a client that has gone leaves its read running.
+        // The turn belongs to the thread: a read continues after its client disconnects.
         tokio::task::spawn_blocking(move || {
             let answer = shared.read_now(read);
             drop(turn);
@@ -283,7 +295,7 @@ impl AppliedKeys for ProjectionShared {
 
     fn find(&self, key: &str) -> Option<(u64, Option<Request>)> {
         self.read_now(|connection| {
-            // One transaction, so that "not there" and "up to here" speak of the same moment.
+            // One transaction, so that "not there" and "up to here" refer to the same snapshot.
             let transaction = connection.unchecked_transaction()?;
             let applied: i64 = transaction.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             let found = transaction

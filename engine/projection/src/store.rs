@@ -1,4 +1,4 @@
-//! The writing side: one connection, one transaction for each group of events.
+//! Writes the projection with one connection and one transaction per group of events.
 
 use std::fs;
 use std::io;
@@ -15,14 +15,14 @@ use super::schema;
 use super::store_error::StoreError;
 use super::values::sql;
 
-/// A database up to this size is looked through before it is used, bytes.
+/// Databases up to this size in bytes are fully checked before use.
 const CHECKED_BYTES_MAX: u64 = 16 << 20;
 
-/// What a projection must agree with to be used.
+/// The log state that a projection must match.
 pub(super) struct LogView<'a> {
     pub(super) log_id: &'a str,
     pub(super) head_seq: u64,
-    /// Hash of an event of the log.
+    /// Looks up the hash of an event of the log.
     pub(super) hash_of: &'a dyn Fn(u64) -> io::Result<Option<Hash>>,
 }
 
@@ -32,34 +32,34 @@ pub(super) struct ProjectionStore {
     connection: Connection,
     path: PathBuf,
     applied: Applied,
-    /// What was changed since this was last asked.
+    /// Changes since the last [`ProjectionStore::take_touched`].
     touched: Touched,
-    /// Whether the index or the write-ahead log may hold what is forgotten.
+    /// Whether the index or the write-ahead log may contain forgotten data.
     traces: bool,
 }
 
-/// The one row of the table `applied`: what a transaction made true together with its rows.
+/// The single row of the table `applied`, committed in the same transaction as the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
     pub(super) version: u32,
     pub(super) log_id: String,
     pub(super) seq: u64,
-    /// Of the last event; absent before the first.
+    /// Hash of the last event. `None` before the first.
     pub(super) hash: Option<Hash>,
     pub(super) digest: ContentDigest,
-    /// The latest time of an event, microseconds.
+    /// The latest event time, in microseconds since 1970.
     pub(super) known: i64,
 }
 
 impl ProjectionStore {
-    /// Opens what is there if it can be trusted as far as can be seen at once: tables, version, and the last applied
-    /// event against the log. Rows are looked at later, while it serves.
+    /// Opens an existing projection after quick checks: tables, version, and the last applied event against the log.
+    /// Rows are scrubbed later, while it serves.
     pub(super) fn open(path: &Path, log: &LogView<'_>) -> Result<ProjectionStore, StoreError> {
         if !path.try_exists()? {
             return Err(StoreError::Missing);
         }
         let connection = schema::connect(path)?;
-        // Before the schema: an older version has other tables, and that is no damage.
+        // Check the version before the schema: an older version has other tables, which is not damage.
         let version: Option<u32> =
             connection.query_row("SELECT version FROM applied", [], |row| row.get(0)).optional()?;
         if version != Some(PROJECTION_VERSION) {
@@ -68,7 +68,7 @@ impl ProjectionStore {
         if !schema::is_current(&connection)? {
             return Err(StoreError::Damaged("tables or indexes are missing or changed".into()));
         }
-        // A small file is read as a whole in milliseconds; a large one while it serves.
+        // A small file is checked completely in milliseconds; a large one while it serves.
         if fs::metadata(path)?.len() <= CHECKED_BYTES_MAX {
             let pages: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
             if pages != "ok" {
@@ -77,7 +77,7 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        // Nobody knows whether the process before got to it.
+        // The previous process may not have completed the removal.
         let traces = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten)", [], |row| row.get(0))?;
         Ok(ProjectionStore {
             connection,
@@ -88,7 +88,7 @@ impl ProjectionStore {
         })
     }
 
-    /// Begins a new one, to be loaded.
+    /// Creates a new projection for loading.
     pub(super) fn create(path: &Path, log_id: &str) -> Result<ProjectionStore, StoreError> {
         let mut connection = schema::connect_for_loading(path)?;
         let transaction = connection.transaction()?;
@@ -110,7 +110,7 @@ impl ProjectionStore {
         })
     }
 
-    /// Ends the load: makes the indexes and closes the file. Nothing of it is synced yet.
+    /// Ends the load: creates the indexes and closes the file. Nothing is synced yet.
     pub(super) fn finish_loading(self) -> Result<Applied, StoreError> {
         schema::set_loading(&self.connection, false)?;
         schema::create_indexes(&self.connection)?;
@@ -130,22 +130,22 @@ impl ProjectionStore {
         self.applied.digest
     }
 
-    /// What was changed since this was last asked.
+    /// Returns and clears the changes since the last call.
     pub(super) fn take_touched(&mut self) -> Touched {
         std::mem::take(&mut self.touched)
     }
 
-    /// Changes whenever another connection has changed the database; only then.
+    /// A counter that changes if and only if another connection has changed the database.
     pub(super) fn foreign_changes(&self) -> Result<i64, StoreError> {
         Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
-    /// Applies whole lines of the log, all or none of them.
+    /// Applies complete lines of the log atomically.
     pub(super) fn apply<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
         self.apply_folded(lines.flat_map(Folded::read_all))
     }
 
-    /// Applies events in their order, all or none of them, and with them their digest and place.
+    /// Applies events in order and atomically, together with the digest and the position.
     pub(super) fn apply_folded(
         &mut self,
         events: impl Iterator<Item = Result<Folded, StoreError>>,
@@ -178,13 +178,12 @@ impl ProjectionStore {
         Ok(())
     }
 
-    /// Whether the index or the write-ahead log may hold what is forgotten.
+    /// Whether the index or the write-ahead log may contain forgotten data.
     pub(super) fn has_traces(&self) -> bool {
         self.traces
     }
 
-    /// Folds the write-ahead log into the database and empties it, unless words of what is forgotten are in the index
-    /// itself.
+    /// Checkpoints and empties the write-ahead log, unless the index itself contains words of forgotten memories.
     pub(super) fn remove_traces(&mut self) -> Result<Traces, StoreError> {
         if schema::has_words_of_forgotten(&self.connection)? {
             return Ok(Traces::InIndex);
@@ -195,25 +194,25 @@ impl ProjectionStore {
     }
 }
 
-/// What is left of what is forgotten.
+/// Remaining traces of forgotten data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Traces {
-    /// Nothing, in no file.
+    /// None in any file.
     None,
-    /// Words that only a new index is without.
+    /// Words in the index, which only a new index removes.
     InIndex,
-    /// What a reader holds on to.
+    /// Data in the write-ahead log that a reader still uses.
     InUse,
 }
 
-/// Reads the one row of `applied`.
+/// Reads the single row of `applied`.
 pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreError> {
     let row = connection
         .query_row("SELECT version, log_id, seq, hash, digest, known FROM applied", [], |row| {
             Ok(Applied {
                 version: row.get(0)?,
                 log_id: row.get(1)?,
-                // A negative place is ahead of every log.
+                // A negative position is treated as ahead of every log.
                 seq: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(u64::MAX),
                 hash: row.get::<_, Option<[u8; 32]>>(3)?.map(Hash),
                 digest: ContentDigest(row.get(4)?),
@@ -221,7 +220,7 @@ pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreErro
             })
         })
         .optional()?;
-    row.ok_or_else(|| StoreError::Damaged("it does not say how far it is".into()))
+    row.ok_or_else(|| StoreError::Damaged("it does not contain its position".into()))
 }
 
 fn check_applied(applied: &Applied, log: &LogView<'_>) -> Result<(), StoreError> {

@@ -1,11 +1,11 @@
-//! Why the projection cannot be read or written, and what helps.
+//! Errors of the projection, and how to recover from them.
 
 use std::io;
 
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// A step that failed.
+/// A failed step.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     #[error("there is no projection")]
@@ -22,13 +22,12 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
     #[error("event {0} cannot follow what was applied")]
     OutOfOrder(u64),
-    #[error("told to stop")]
+    #[error("stopped")]
     Stopped,
 }
 
 impl StoreError {
-    /// Whether the projection itself is at fault, so that it has to be built again; else the volume is, and trying
-    /// again is enough.
+    /// Whether the projection itself is faulty and must be rebuilt. Otherwise the volume failed, and a retry is enough.
     pub(super) fn needs_rebuild(&self) -> bool {
         match self {
             StoreError::Missing
@@ -41,8 +40,8 @@ impl StoreError {
         }
     }
 
-    /// Whether SQLite keeps the failure for as long as any connection to the file is open: what it once could not open
-    /// for writing, or a lock it could not give back.
+    /// Whether SQLite repeats the failure while any connection to the file is open: a file it could not open for
+    /// writing, or a lock it could not release.
     pub(super) fn sticks(&self) -> bool {
         let code = match self {
             StoreError::Sqlite(fault) => fault.sqlite_error_code(),
@@ -51,13 +50,13 @@ impl StoreError {
         matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed))
     }
 
-    /// Whether somebody else had the database locked, which passes at once.
+    /// Whether another connection held a lock. Such a failure is short-lived.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, StoreError::Sqlite(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 }
 
-/// Whether a failure goes away by itself, with the projection as good as before.
+/// Whether a failure is temporary and leaves the projection intact.
 pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
     matches!(
         fault.sqlite_error_code(),
@@ -76,14 +75,14 @@ pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether a read says that the file is not what it should be. Narrower than for writes: what a client asks for must
-/// never cost the projection.
+/// Whether an error of a read means that the file is damaged. Stricter than for writes: a client's request must never
+/// cause a rebuild.
 pub fn is_damage(fault: &rusqlite::Error) -> bool {
     let missing = |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
     matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || match fault {
             rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => true,
-            // The queries are ours and known to fit the schema: something was dropped.
+            // The engine's queries match the schema, so a table or column was dropped.
             rusqlite::Error::SqliteFailure(_, Some(text)) => missing(text),
             rusqlite::Error::SqlInputError { msg, .. } => missing(msg),
             _ => false,

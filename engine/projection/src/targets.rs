@@ -1,4 +1,4 @@
-//! Which memories are to be forgotten, and what else speaks of them.
+//! Selects the memories to forget, and the events that refer to them.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,28 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use super::values::sql;
 
-/// Memories whose text is looked for in the files afterwards: with more a search finds nothing else.
+/// Memories whose text is searched for in the files afterwards. More would take all the time of the search.
 const TRACED_MAX: usize = 1000;
 
-/// What a request to forget means.
+/// Result of resolving a forget request.
 #[derive(Debug, Default)]
 pub struct Selected {
-    /// In the order of the log.
+    /// The memories, in log order.
     pub memories: Vec<Target>,
-    /// Ends and feedback of those: they may repeat what the memory says.
+    /// Ends and feedback of these memories, which may repeat their text.
     pub about: Vec<Target>,
     /// Bytes of content.
     pub bytes: u64,
     /// Beginnings of some of the contents.
     pub texts: Vec<String>,
-    /// Ids that were named and are of no memory.
+    /// Requested ids that are not memories.
     pub unknown: Vec<String>,
 }
 
-/// Looks up what is meant, of one moment; at most one memory more than `max`.
+/// Resolves a request in one snapshot. Returns at most one memory more than `max`.
+///
+/// # Errors
+/// A query fails.
 pub fn select(connection: &Connection, which: &Which, max: usize) -> rusqlite::Result<Selected> {
     let moment = connection.unchecked_transaction()?;
     let mut selected = Selected::default();
@@ -66,7 +69,7 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { seq: row.get::<_, i64>(0)?.unsigned_abs(), id: row.get(1)? })
 }
 
-// Each filter as a clause of its own, so that its index is used.
+// Separate clauses per filter, so that SQLite uses their indexes.
 fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
     let (mut clauses, mut values): (Vec<&str>, Vec<Box<dyn ToSql>>) = (Vec::new(), Vec::new());
     match which {
@@ -97,7 +100,10 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
     (clauses.join(" AND "), values)
 }
 
-/// How many memories begin with one of these texts: what was forgotten may have been said more than once.
+/// Number of memories that begin with one of these texts, because forgotten text may have been saved more than once.
+///
+/// # Errors
+/// The query fails.
 pub fn others_saying(connection: &Connection, texts: &[String]) -> rusqlite::Result<u64> {
     let texts = serde_json::to_string(texts).expect("a list of strings is always JSON");
     let statement = format!(
@@ -107,7 +113,10 @@ pub fn others_saying(connection: &Connection, texts: &[String]) -> rusqlite::Res
     connection.query_row(&statement, [texts], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
-/// How many rows there are of these events.
+/// Number of remaining rows of these events.
+///
+/// # Errors
+/// The query fails.
 pub fn rows_left(connection: &Connection, targets: &[Target]) -> rusqlite::Result<u64> {
     let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).expect("a list of strings is always JSON");

@@ -1,10 +1,10 @@
-//! Texts as SQLite has them and its own functions do not: `substr`, `length`, `LIKE` and `printf` take a text to end
-//! at its first NUL.
+//! SQL functions for texts that contain NUL. SQLite's `substr`, `length`, `LIKE` and `printf` end a text at its first
+//! NUL.
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-/// Adds `beginning(text, n)`, the first n characters of a text, NULs among them.
+/// Registers `beginning(text, n)`: the first n characters of a text, including NULs.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;

@@ -1,5 +1,5 @@
-//! Ranks what the full-text index has found where there is no catalog, by the texts themselves. Not by the index's own
-//! figures: those are of all projects, and what one writes must not change the order in another.
+//! Ranks full-text matches by their texts when there is no catalog. The index's own statistics are not used: they cover
+//! all projects, and writes to one project must not change the order in another.
 
 use engine_core::retrieval::bm25::{Asked, idf};
 use engine_core::words::terms::{Term, Terms, number};
@@ -7,23 +7,23 @@ use engine_core::words::words;
 
 use super::best::Best;
 
-/// Texts that are looked at, and bytes of them all together: those that come after keep the order in which they come.
+/// Limits on the number of scored texts and on their total bytes. Later matches keep their order.
 const TEXTS_MAX: usize = 16_384;
 const TEXTS_BYTES_MAX: usize = 16 << 20;
 
-/// Texts that were looked at.
+/// Matches with the texts scored so far.
 pub(super) struct Texts {
     cutter: Terms,
     asked: Vec<String>,
     terms: Vec<Term>,
     looked: Vec<(i64, Vec<f64>, f64)>,
-    /// Found, and not looked at.
+    /// Matches that were not scored.
     others: Vec<i64>,
     bytes: usize,
 }
 
 impl Texts {
-    /// For what somebody looks for.
+    /// Starts the scoring for a query.
     pub(super) fn new(asked: &str) -> Texts {
         let (cutter, mut all) = (Terms::default(), Vec::new());
         words(asked, |word| cutter.of_word(word, |term| all.push(term.to_owned())));
@@ -33,12 +33,12 @@ impl Texts {
         Texts { cutter, asked: all, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
     }
 
-    /// The terms that are asked for.
+    /// The terms of the query.
     pub(super) fn asked(&self) -> &[String] {
         &self.asked
     }
 
-    /// Whether the next one has to be looked at; what is not is told with [`Texts::pass`].
+    /// Whether the next text must be scored. Report others with [`Texts::pass`].
     pub(super) fn has_room(&self) -> bool {
         self.looked.len() < TEXTS_MAX && self.bytes < TEXTS_BYTES_MAX
     }
@@ -47,7 +47,7 @@ impl Texts {
         self.others.push(seq);
     }
 
-    /// Looks at a text in parts, each with what a word in it counts.
+    /// Scores a text in parts, each with the weight of its words.
     pub(super) fn look(&mut self, seq: i64, parts: &[(&str, f64)]) {
         let (mut counts, mut length) = (vec![0.0; self.terms.len()], 0.0);
         for (text, weight) in parts {
@@ -62,7 +62,7 @@ impl Texts {
         self.looked.push((seq, counts, length));
     }
 
-    /// All of them by BM25, of a project that has so many; those that were not looked at last.
+    /// Ranks all matches by BM25 in a project of `of` texts. Matches that were not scored come last.
     pub(super) fn ranked(&self, of: u64, best: &mut Best) {
         let frequency =
             |place: usize| self.looked.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();

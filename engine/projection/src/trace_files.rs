@@ -1,4 +1,4 @@
-//! The search of the projection's files for what should have been erased from them.
+//! Searches the projection's files for data that should have been erased.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,17 +15,21 @@ use crate::files;
 #[derive(Debug)]
 pub struct TraceFiles {
     directory: PathBuf,
-    /// What SQLite has open must not be closed by anybody else in the process: that would let go of SQLite's locks. One
-    /// descriptor for each file stays open as long as its name is there.
+    /// Open descriptors, one per existing file. Closing a file that SQLite has open would release SQLite's locks in
+    /// this process, so they stay open as long as the name exists.
     open: Mutex<BTreeMap<PathBuf, File>>,
 }
 
 impl TraceFiles {
+    /// The projection's files in this data directory.
     pub fn new(data: &Path) -> TraceFiles {
         TraceFiles { directory: files::directory(data), open: Mutex::default() }
     }
 
-    /// Looks for traces in every file of the projection, at most so many bytes of them.
+    /// Searches every file of the projection for traces, reading at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// A file cannot be read.
     pub fn search(&self, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut paths = Vec::new();
@@ -37,7 +41,7 @@ impl TraceFiles {
         for path in paths {
             if !open.contains_key(&path) {
                 match File::open(&path) {
-                    // Gone since the listing.
+                    // Removed since the listing.
                     Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
                     file => drop(open.insert(path.clone(), file?)),
                 }
@@ -55,7 +59,7 @@ impl TraceFiles {
 mod tests {
     use super::*;
 
-    /// More than is read of a file at a time.
+    /// Larger than one read of a file.
     const PIECE_BYTES: usize = 1 << 20;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whose read is next: no client gets all the processors, and memory is bounded.
+//! Fair scheduling of reads: no client gets all the processors, and memory is bounded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +7,13 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::client_address::ClientAddress;
 
-/// Reads at the same time. More than there are processors only adds memory.
+/// Maximum number of concurrent reads. More than the number of processors only adds memory.
 const READS_MAX: usize = 8;
-/// Fewest reads at the same time that one address may have: one that is slow must not hold up another.
+/// Minimum number of concurrent reads per address, so that a slow read does not block the next one.
 const READS_PER_ADDRESS_MIN: usize = 2;
 
-/// Turns of reads. One address has as many as there are processors: with more of them it would only wait for itself,
-/// and whoever else reads meanwhile would wait with it.
+/// Turns of reads. One address gets as many as there are processors: with more it would only compete with itself and
+/// delay other clients.
 #[derive(Debug)]
 pub(super) struct ReadTurns {
     all: Arc<Semaphore>,
@@ -21,7 +21,7 @@ pub(super) struct ReadTurns {
     waiting: Mutex<HashMap<ClientAddress, Arc<Semaphore>>>,
 }
 
-/// A read's turn; over when dropped.
+/// The turn of a read, released when dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     _own: Option<OwnedSemaphorePermit>,
@@ -38,7 +38,7 @@ impl ReadTurns {
         ReadTurns { all: Arc::new(Semaphore::new(READS_MAX)), per_address, waiting: Mutex::default() }
     }
 
-    /// Waits for a turn: first among the reads of the same address, then among all.
+    /// Waits for a turn, first among the reads of the same address, then among all.
     pub(super) async fn take(&self, address: Option<ClientAddress>) -> Result<Turn, AcquireError> {
         let own = match address {
             Some(address) => Some(self.own(address).acquire_owned().await?),
@@ -52,7 +52,7 @@ impl ReadTurns {
         if let Some(own) = waiting.get(&address) {
             return Arc::clone(own);
         }
-        // Who has no read under way needs nothing remembered.
+        // Addresses without a running read need no entry.
         waiting.retain(|_, own| Arc::strong_count(own) > 1);
         let own = Arc::new(Semaphore::new(self.per_address));
         waiting.insert(address, Arc::clone(&own));

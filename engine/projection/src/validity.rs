@@ -1,4 +1,4 @@
-//! Two times: when a memory is true, and when the engine knew of it.
+//! Bitemporal validity: when a memory is true, and when the engine knew of it.
 
 use engine_core::row::microseconds;
 use engine_core::wire::Validity;
@@ -7,18 +7,18 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::values::{sql, time_of};
 
-/// What a read asks about.
+/// The moment that a read refers to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
-    /// The clock.
+    /// The current time.
     pub now: Timestamp,
-    /// True at this time; now, when absent.
+    /// Time at which memories must be valid. `None` means now.
     pub as_of: Option<Timestamp>,
-    /// As the log stood then; as it stands now, when absent.
+    /// State of the log to use. `None` means the current one.
     pub known: Option<Known>,
 }
 
-/// A state of the log.
+/// A past state of the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Known {
     /// With this event as its last.
@@ -27,19 +27,22 @@ pub enum Known {
     At(Timestamp),
 }
 
-/// The same as the queries take it: times are microseconds.
+/// A moment as query parameters. Times are microseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub as_of: i64,
     pub known_seq: i64,
     pub known_time: i64,
-    /// Asks about now, as everybody does who says nothing: every row was known and most are true.
+    /// Whether the moment is now, the default. Then every row is known and most are valid.
     pub is_now: bool,
 }
 
 impl Moment {
-    /// Reads the clock for whom the caller cannot: a clock that was set back must not hide what was just saved, so
-    /// now is never before the latest event.
+    /// Converts the moment for queries. After a clock was set back, recently saved memories must stay visible, so now
+    /// is never before the latest event.
+    ///
+    /// # Errors
+    /// The query fails.
     pub fn bounds(&self, connection: &Connection) -> rusqlite::Result<Bounds> {
         let latest: i64 =
             connection.prepare_cached("SELECT known FROM applied")?.query_row([], |row| row.get(0))?;
@@ -54,7 +57,7 @@ impl Moment {
     }
 }
 
-/// Ends that were known, of the memory whose sequence number stands in this column.
+/// Condition: a known end exists for the memory whose sequence number is in this column.
 macro_rules! ended {
     ($column:literal) => {
         concat!(
@@ -65,21 +68,21 @@ macro_rules! ended {
     };
 }
 
-/// What is true now, judged without reading the rows of the matches `f`: only memories that became true after they
-/// were saved, and ends, are looked at.
+/// Condition: match `f` is valid now. It does not read the rows of the matches; it reads only ends, and memories that
+/// became valid after they were saved.
 pub(super) const TRUE_NOW: &str = concat!(
     "f.rowid NOT IN (SELECT seq FROM memories INDEXED BY memories_late WHERE valid_from > known AND valid_from > :as_of)
      AND NOT ",
     ended!("f.rowid")
 );
 
-/// What was true and known, judged by the rows `m`.
+/// Condition: row `m` was valid and known at the moment.
 pub(super) const TRUE_THEN: &str = concat!(
     "m.valid_from <= :as_of AND m.seq <= :known_seq AND m.known <= :known_time AND NOT ",
     ended!("m.seq")
 );
 
-/// When a memory is true, as far as was known.
+/// The validity of a memory, as known at the moment.
 pub(super) fn validity(
     connection: &Connection,
     seq: i64,
@@ -114,18 +117,21 @@ pub(super) fn validity(
     Ok(ended.unwrap_or(open))
 }
 
-/// A memory that somebody wants to end.
+/// A memory to be ended by a request.
 #[derive(Debug)]
 pub struct Target {
     pub project: String,
     pub validity: Validity,
-    /// Whether the memory that is to follow exists.
+    /// Whether the succeeding memory exists.
     pub successor: bool,
-    /// Whether the idempotency key of the request was seen before: then the answer is that of before.
+    /// Whether the idempotency key of the request was seen before. The earlier answer is then repeated.
     pub repeated: bool,
 }
 
-/// Everything that decides about the end of a memory, of one moment.
+/// Reads everything that decides about the end of a memory, in one snapshot.
+///
+/// # Errors
+/// A query fails.
 pub fn target(
     connection: &Connection,
     id: &str,

@@ -1,4 +1,4 @@
-//! Values on their way into statements and out of rows.
+//! Conversion of values into statements and out of rows.
 
 use engine_core::wire::moment::LAST;
 use jiff::Timestamp;
@@ -6,12 +6,12 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 use thiserror::Error;
 
-/// A row that is not as the projection wrote it.
+/// A row that differs from what the projection writes.
 #[derive(Debug, Error)]
-#[error("a row has a value of another form")]
+#[error("a row has a value of an unexpected type")]
 pub(super) struct MalformedRow;
 
-/// A list of texts as the statements take it.
+/// A list of texts as a statement parameter.
 pub(super) fn list(values: &[String]) -> String {
     serde_json::to_string(values).expect("a list of strings is always JSON")
 }
@@ -30,16 +30,16 @@ pub(super) fn malformed(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(MalformedRow))
 }
 
-/// SQLite's integers are signed; at a million events a second a log would take 292,000 years to get there.
+/// SQLite's integers are signed. At a million events per second a log would take 292,000 years to exceed them.
 pub(super) fn sql(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 pub(super) fn time_of(microseconds: i64) -> rusqlite::Result<Timestamp> {
-    // A log may have a later one, of the same second.
+    // A log may contain a later time within the same second.
     Timestamp::from_microsecond(microseconds.min(LAST.as_microsecond()))
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(MalformedRow)))
 }
 
-/// The events, as a table: one pass over each of ours, however many they are.
+/// The event ids as a table: one pass over each table, for any number of ids.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";

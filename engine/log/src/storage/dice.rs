@@ -1,10 +1,11 @@
-//! Numbers from a seed.
+//! Seeded random numbers.
 
-/// A generator of numbers: splitmix64.
+/// The splitmix64 generator.
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);
 
 impl Dice {
+    /// A number from 0 up to, not including, `below`.
     pub fn roll(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -13,6 +14,7 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % below.max(1)
     }
 
+    /// True with a probability of one half.
     pub fn half(&mut self) -> bool {
         self.roll(2) == 0
     }

@@ -1,4 +1,4 @@
-//! Files on a file system.
+//! Storage on a real file system.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,6 +15,7 @@ pub struct DiskStorage {
 }
 
 impl DiskStorage {
+    /// Storage in this directory.
     pub fn new(root: PathBuf) -> DiskStorage {
         DiskStorage { root }
     }
@@ -23,7 +24,7 @@ impl DiskStorage {
 impl Storage for DiskStorage {
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join(directory))?;
-        // A name that is not UTF-8 is none of ours.
+        // The engine never writes names that are not UTF-8.
         entries
             .filter_map(|entry| entry.map(|entry| entry.file_name().into_string().ok()).transpose())
             .collect()
@@ -98,7 +99,7 @@ impl StoredFile for File {
     }
 }
 
-/// Makes a directory whose entry survives a power cut.
+/// Creates a directory durably: its entry survives a power cut.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -107,7 +108,7 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Size of the file system this path is on.
+/// Size of the file system that contains this path.
 pub(super) fn space(path: &Path) -> io::Result<Space> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(Space { capacity: stat.f_blocks * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })

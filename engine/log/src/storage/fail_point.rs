@@ -1,16 +1,16 @@
-//! Places in the code where a crash is most telling.
+//! Points in the code at which tests inject crashes.
 
 macro_rules! fail_points {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// A place between two steps that together have to look like one. A test ends the world at each of them, and
-        /// another checks that none is left out.
+        /// A point between two steps that have to appear atomic. One test crashes at each point; another verifies that
+        /// none is skipped.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum FailPoint {
             $($(#[$doc])* $name,)+
         }
 
         impl FailPoint {
-            /// All of them.
+            /// All fail points.
             #[cfg(test)]
             pub const ALL: &[FailPoint] = &[$(FailPoint::$name,)+];
         }
@@ -18,44 +18,44 @@ macro_rules! fail_points {
 }
 
 fail_points! {
-    /// A group was written, not synced.
+    /// A group was written and not synced.
     GroupWritten,
-    /// A group is durable, nobody knows yet.
+    /// A group is durable and not acknowledged.
     GroupDurable,
-    /// Torn bytes were copied, not cut off.
+    /// Torn bytes were copied and not cut off.
     TornSetAside,
     /// Torn bytes were cut off.
     TornCut,
-    /// The seal is durable, there is no next segment.
+    /// The seal is durable; the next segment does not exist.
     SegmentSealed,
-    /// The next segment has a name and nothing in it.
+    /// The next segment exists and is empty.
     SegmentCreated,
-    /// The next segment has its header, which is durable; its name is not.
+    /// The header of the next segment is durable; its name is not.
     HeaderDurable,
-    /// The next segment is there for good; the writer still holds the old one.
+    /// The next segment is durable; the writer still uses the old one.
     SegmentNamed,
-    /// A compressed segment is durable under a name of its own.
+    /// A compressed segment is durable under a temporary name.
     CompressedWritten,
-    /// The compressed segment has its name beside the raw one.
+    /// The compressed segment has its final name beside the raw one.
     CompressedNamed,
-    /// The raw segment is gone.
+    /// The raw segment was removed.
     RawRemoved,
-    /// The mark of a forgetting is durable, the event that says so is not written.
+    /// The marker of an erasure is durable; its event is not written.
     ErasureMarked,
-    /// No file holds what is forgotten any more; the mark is still there.
+    /// No file contains the erased payloads any more; the marker still exists.
     ErasureDone,
-    /// A segment without forgotten payloads is durable under a name of its own.
+    /// A rewritten segment is durable under a temporary name.
     RewriteWritten,
-    /// It has taken the place of the one before.
+    /// The rewritten segment has replaced the old one.
     RewriteNamed,
-    /// The tree's hashes are durable, the checkpoint that needs them is not written.
+    /// The tree's hashes are durable; the checkpoint that needs them is not written.
     TreeDurable,
     /// The new local checkpoint is in place.
     CheckpointWritten,
-    /// The next signing key is durable under a name of its own.
+    /// The next signing key is durable under a temporary name.
     NextKeyWritten,
-    /// The log says which key comes next.
+    /// The log records the next signing key.
     NextKeyRecorded,
-    /// The next key is the key.
+    /// The next signing key has become the current one.
     NextKeyNamed,
 }

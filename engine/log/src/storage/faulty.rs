@@ -1,4 +1,4 @@
-//! A file system in memory that fails, forgets and loses power, all from a seed.
+//! An in-memory file system with seeded failures and power cuts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use super::dice::Dice;
 use super::{Access, FailPoint, Privacy, Space, Status, Storage, StoredFile};
 
-/// Calls that can fail.
+/// Kinds of calls that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Open,
@@ -21,27 +21,27 @@ pub enum Step {
     SyncDirectory,
 }
 
-/// How a call fails.
+/// How much of a failed call takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// Nothing of it happened.
+    /// None of it.
     Lost,
-    /// Half of it happened.
+    /// Half of it.
     Half,
-    /// All of it happened, the caller does not know.
+    /// All of it, although the caller gets an error.
     Kept,
 }
 
-/// What is to go wrong.
+/// The failure to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// The n-th next call that changes something, of this kind if one is given, fails so.
+    /// The n-th next call that changes something (of this kind, if given) fails this way.
     Fail { step: Option<Step>, nth: u64, failure: Failure, kind: io::ErrorKind },
-    /// At the n-th next call that changes something the power goes; it happens so far.
+    /// The power goes at the n-th next call that changes something, which takes effect this far.
     Cut { nth: u64, failure: Failure },
-    /// The power goes where the code passes this point.
+    /// The power goes when the code passes this point.
     CutAt(FailPoint),
-    /// The code fails where it passes this point.
+    /// The code fails when it passes this point.
     FailAt(FailPoint),
 }
 
@@ -55,7 +55,7 @@ enum Change {
 struct Node {
     visible: Vec<u8>,
     durable: Vec<u8>,
-    /// Since the last sync.
+    /// Changes since the last sync.
     changes: Vec<Change>,
     changed: i128,
 }
@@ -78,7 +78,7 @@ struct Disk {
     clock: i128,
     plan: Vec<Plan>,
     dead: bool,
-    /// Syncs succeed and do nothing: the control of the simulation.
+    /// Syncs succeed and do nothing. Negative control of the simulation.
     lies: bool,
     available: u64,
     calls: u64,
@@ -97,6 +97,7 @@ struct FaultyFile {
 }
 
 impl FaultyStorage {
+    /// An empty file system without failures.
     pub fn new() -> FaultyStorage {
         let disk = Disk { available: 1 << 30, ..Disk::default() };
         FaultyStorage(Arc::new(Mutex::new(disk)))
@@ -106,58 +107,64 @@ impl FaultyStorage {
         self.0.lock().unwrap()
     }
 
+    /// Sets the next failure.
     pub fn plan(&self, plan: Plan) {
         self.disk().plan.push(plan);
     }
 
-    /// Nothing more goes wrong.
+    /// Cancels the planned failure.
     pub fn behave(&self) {
         self.disk().plan.clear();
     }
 
-    /// From now on no sync makes anything durable.
+    /// From now on, syncs make nothing durable.
     pub fn lie_about_syncs(&self) {
         self.disk().lies = true;
     }
 
+    /// Sets the available space in bytes.
     pub fn set_available(&self, bytes: u64) {
         self.disk().available = bytes;
     }
 
+    /// Whether the power is off.
     pub fn is_dead(&self) -> bool {
         self.disk().dead
     }
 
-    /// Calls that changed something so far.
+    /// Number of calls so far that changed something.
     pub fn calls(&self) -> u64 {
         self.disk().calls
     }
 
+    /// Whether a file was synced again after a failed sync.
     pub fn synced_after_a_failed_sync(&self) -> bool {
         self.disk().sync_after_failure
     }
 
+    /// Fail points passed so far.
     pub fn points_reached(&self) -> BTreeSet<FailPoint> {
         self.disk().reached.clone()
     }
 
-    /// What a power cut now would certainly leave of a file.
+    /// The bytes of a file that would certainly survive a power cut now.
     pub fn durable_bytes(&self, path: &str) -> Vec<u8> {
         let disk = self.disk();
         disk.durable.get(path).map(|inode| disk.nodes[inode].durable.clone()).unwrap_or_default()
     }
 
-    /// Every file there is.
+    /// Paths of all files.
     pub fn paths(&self) -> Vec<String> {
         self.disk().visible.keys().cloned().collect()
     }
 
+    /// The bytes of a file as a reader sees them.
     pub fn visible_bytes(&self, path: &str) -> Option<Vec<u8>> {
         let disk = self.disk();
         disk.visible.get(path).map(|inode| disk.nodes[inode].visible.clone())
     }
 
-    /// Somebody else changes a file, durably.
+    /// Another process changes a file durably.
     pub fn tamper(&self, path: &str, bytes: Vec<u8>) {
         let mut disk = self.disk();
         let inode = disk.visible[path];
@@ -167,14 +174,14 @@ impl FaultyStorage {
         *node = Node { visible: bytes.clone(), durable: bytes, changed, ..Node::default() };
     }
 
-    /// Somebody else removes a file, durably.
+    /// Another process removes a file durably.
     pub fn tamper_away(&self, path: &str) {
         let mut disk = self.disk();
         disk.visible.remove(path);
         disk.durable.remove(path);
     }
 
-    /// The machine comes back: of what was not synced, any part is there.
+    /// The machine restarts after a power cut. Any part of the unsynced changes may survive.
     pub fn power_cut(&self, dice: &mut Dice) {
         let mut disk = self.disk();
         let disk = &mut *disk;
@@ -196,14 +203,14 @@ impl FaultyStorage {
         disk.clock += 1;
     }
 
-    /// A process is killed: the kernel goes on, nothing is lost.
+    /// The process is killed. The kernel keeps running and nothing is lost.
     pub fn kill(&self) {
         let mut disk = self.disk();
         disk.dead = false;
         disk.plan.clear();
     }
 
-    /// Decides about a call and carries it out as far as it goes.
+    /// Decides whether a call fails, and applies the part that takes effect.
     fn step(&self, step: Step, act: impl FnOnce(&mut Disk, Failure) -> io::Result<()>) -> io::Result<()> {
         let mut disk = self.disk();
         if disk.dead {
@@ -235,7 +242,7 @@ impl FaultyStorage {
         match outcome {
             None => act(&mut disk, Failure::Kept),
             Some((failure, kind)) => {
-                // What cannot even be tried fails as it would without our doing.
+                // A call that is invalid anyway fails with its own error.
                 act(&mut disk, failure)?;
                 disk.dead |= kind.is_none();
                 Err(kind.map_or_else(|| io::Error::other("the power goes"), io::Error::from))
@@ -293,7 +300,7 @@ fn put(bytes: &mut Vec<u8>, offset: usize, new: &[u8]) {
     bytes[offset..offset + new.len()].copy_from_slice(new);
 }
 
-/// A change that was never synced: all of it is there, nothing, or some sectors.
+/// Applies a change that was never synced: all of it, none, or some sectors.
 fn apply_some(bytes: &mut Vec<u8>, change: Change, dice: &mut Dice) {
     match (change, dice.roll(4)) {
         (_, 0) => {}
@@ -307,7 +314,7 @@ fn apply_some(bytes: &mut Vec<u8>, change: Change, dice: &mut Dice) {
     }
 }
 
-/// The length arrived; of the sectors some did.
+/// Applies the new length and some of the sectors.
 fn apply_sectors(bytes: &mut Vec<u8>, offset: usize, new: &[u8], dice: &mut Dice) {
     let end = offset + new.len();
     if bytes.len() < end {
@@ -478,7 +485,7 @@ impl StoredFile for FaultyFile {
             let node = disk.node(self.inode);
             match failure {
                 Failure::Kept => node.durable.clone_from(&node.visible),
-                // The kernel forgets the pages: what was written is gone, or half of it.
+                // The kernel drops the dirty pages: the written data is lost, or half of it.
                 Failure::Lost => node.visible.clone_from(&node.durable),
                 Failure::Half => {
                     let kept = usize::midpoint(node.durable.len(), node.visible.len());

@@ -1,4 +1,4 @@
-//! What a file system has to offer for a log to be kept on it.
+//! The file system operations that a log needs.
 
 use std::fmt::Debug;
 use std::io;
@@ -9,90 +9,96 @@ use super::fail_point::FailPoint;
 /// Size of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
-    /// All of it, bytes.
+    /// Total size in bytes.
     pub capacity: u64,
-    /// What an unprivileged process may still write, bytes.
+    /// Bytes that an unprivileged process may still write.
     pub available: u64,
 }
 
 impl Space {
-    /// Kept free of events, so that cutting a tail, a checkpoint of SQLite and a start still work on a full volume:
-    /// a twentieth of a small volume, 8 MiB of a large one.
+    /// Bytes kept free of events, so that truncation, a SQLite checkpoint and a start still work on a full volume: a
+    /// twentieth of a small volume, 8 MiB of a large one.
     pub fn reserve(self) -> u64 {
         (self.capacity / 20).min(8 << 20)
     }
 
-    /// Whether this many bytes of events may be written. An event costs its line, its rows and its words: about
-    /// four times its size until SQLite's write-ahead log is folded in.
+    /// Whether this many bytes of events may be written. An event costs its line, its rows and its words: about four
+    /// times its size until SQLite's write-ahead log is checkpointed.
     pub fn admits(self, bytes: u64) -> bool {
         self.available >= self.reserve().saturating_add(bytes.saturating_mul(4))
     }
 }
 
-/// What tells one state of a file from another without reading it.
+/// Metadata that identifies one state of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Status {
-    /// Bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// Another file under the same name has another one.
+    /// Inode number. It differs when another file has the same name.
     pub inode: u64,
-    /// Last change of the bytes, ns since 1970.
+    /// Last change of the contents, in nanoseconds since 1970.
     pub modified_ns: i128,
-    /// Last change of anything about it; unlike the above nobody can set it back. ns since 1970.
+    /// Last change of contents or metadata, in nanoseconds since 1970. Unlike `modified_ns` it cannot be set back.
     pub changed_ns: i128,
 }
 
-/// What a file is opened for.
+/// Access mode of an opened file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Reading alone.
+    /// Read only.
     Read,
-    /// Reading and writing.
+    /// Read and write.
     Write,
 }
 
-/// Who may read a new file.
+/// Permissions of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Privacy {
-    /// Owner and group: memories are nobody else's business on a shared machine.
+    /// Owner and group. Other users of a shared machine must not read memories.
     Group,
-    /// The owner alone: keys.
+    /// Owner only, for keys.
     Owner,
 }
 
-/// A directory tree that holds a log.
+/// A directory tree that stores a log.
+///
+/// # Errors
+/// Every method returns the error of the file system call that failed.
 pub trait Storage: Send + Sync + Debug {
-    /// Names in a directory, in no particular order.
+    /// File names in a directory, in no particular order.
     fn list(&self, directory: &str) -> io::Result<Vec<String>>;
-    /// Looks at a file without opening it.
+    /// Metadata of a file, without opening it.
     fn status(&self, path: &str) -> io::Result<Status>;
-    /// Opens a file that is there.
+    /// Opens an existing file.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn StoredFile>>;
-    /// Makes a file; fails when the name is taken.
+    /// Creates a file. Fails when the name is taken.
     fn create(&self, path: &str, privacy: Privacy) -> io::Result<Arc<dyn StoredFile>>;
-    /// Makes a directory unless it is there.
+    /// Creates a directory unless it exists.
     fn create_directory(&self, path: &str) -> io::Result<()>;
-    /// Gives a file another name; what had that name is gone.
+    /// Renames a file, replacing any file with the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Takes a name away.
+    /// Removes a file.
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &str) -> io::Result<()>;
     /// Size of the volume.
     fn space(&self) -> io::Result<Space>;
-    /// Called where a crash is most telling. Does nothing on a disk; a test fails or ends the world here.
+    /// Called at each fail point. Does nothing on a disk; tests inject a failure or a crash here.
     fn reached(&self, _point: FailPoint) -> io::Result<()> {
         Ok(())
     }
 }
 
 /// An open file.
+///
+/// # Errors
+/// Every method returns the error of the file system call that failed.
 pub trait StoredFile: Send + Sync + Debug {
-    /// Its length, bytes.
+    /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
-    /// Reads at an offset; 0 at the end and beyond.
+    /// Reads at an offset. Returns 0 at or after the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Fills the buffer from an offset on; `UnexpectedEof` when the file ends before.
+    /// Fills the buffer from an offset. `UnexpectedEof` when the file ends first.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -103,10 +109,11 @@ pub trait StoredFile: Send + Sync + Debug {
         }
         Ok(())
     }
-    /// Writes all of it.
+    /// Writes all bytes at an offset.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts it, or lengthens it with zeros.
+    /// Truncates the file, or extends it with zeros.
     fn truncate(&self, len: u64) -> io::Result<()>;
-    /// Makes its bytes and its length durable. Never called again after it failed: the file is opened anew.
+    /// Makes contents and length durable. After a failure it is never called again on this handle: the file is
+    /// reopened.
     fn sync(&self) -> io::Result<()>;
 }

@@ -1,20 +1,20 @@
-//! The one seam between the log and a file system, so that tests can make the file system fail.
+//! The interface between the log and a file system. Tests replace the file system to inject failures.
 //!
-//! Paths are relative to the data directory. What a call leaves behind:
+//! Paths are relative to the data directory. Effects of each call:
 //!
 //! | after | a reader sees | a power cut leaves |
 //! |---|---|---|
 //! | [`Storage::create`] | an empty file | the file, or no such name |
 //! | [`StoredFile::write_at`] succeeded | the bytes | any part of them, holes of zeros included |
-//! | [`StoredFile::write_at`] failed | any start of them | any part of them |
+//! | [`StoredFile::write_at`] failed | any prefix of them | any part of them |
 //! | [`StoredFile::truncate`] | the first `len` bytes | the old length or the new one |
 //! | [`StoredFile::sync`] succeeded | everything | everything in the file; its name only if the directory was synced |
-//! | [`StoredFile::sync`] failed | unknown | unknown: nothing since the last sync may be relied on |
-//! | [`Storage::rename`], [`Storage::remove`] | the new names | the old names or the new ones, each by itself |
+//! | [`StoredFile::sync`] failed | unknown | unknown: nothing since the last sync can be relied on |
+//! | [`Storage::rename`], [`Storage::remove`] | the new names | the old names or the new ones, independently |
 //! | [`Storage::sync_directory`] succeeded | the new names | the new names |
 //!
-//! A call that failed may have happened, in part or as a whole. [`disk`] is the real one; `faulty` does all of the
-//! above in memory, from a seed.
+//! A failed call may have taken effect partly or completely. [`disk`] is the real implementation; `faulty` simulates
+//! all of the above in memory, from a seed.
 
 #[cfg(test)]
 mod dice;
@@ -33,7 +33,7 @@ pub use disk::DiskStorage;
 pub use fail_point::FailPoint;
 pub use interface::{Access, Privacy, Space, Status, Storage, StoredFile};
 
-/// Reads a part of a file from its start to its end.
+/// Reads a range of a file sequentially.
 #[derive(Debug)]
 pub struct Reading {
     file: Arc<dyn StoredFile>,
@@ -42,7 +42,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// From `offset` up to `end`, or to the end of the file if that comes first.
+    /// Reads from `offset` up to `end`, or to the end of the file if that comes first.
     pub fn new(file: Arc<dyn StoredFile>, offset: u64, end: u64) -> Reading {
         Reading { file, offset, end }
     }
@@ -58,7 +58,10 @@ impl Read for Reading {
     }
 }
 
-/// Reads a small file; refuses one that is larger than anything this engine writes there.
+/// Reads a small file. Refuses a file larger than the engine ever writes there.
+///
+/// # Errors
+/// The file is missing, unreadable or larger than `bytes_max`.
 pub fn read_small(storage: &dyn Storage, path: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = storage.open(path, Access::Read)?;
     let len = file.size()?;
@@ -70,7 +73,10 @@ pub fn read_small(storage: &dyn Storage, path: &str, bytes_max: u64) -> io::Resu
     Ok(bytes)
 }
 
-/// Puts a small file in place of another, whole or not at all, durably. `directory` holds both.
+/// Replaces a small file atomically and durably. `directory` contains both names.
+///
+/// # Errors
+/// A file system call fails. The old file may already be replaced.
 pub fn replace(
     storage: &dyn Storage,
     directory: &str,
@@ -88,7 +94,10 @@ pub fn replace(
     storage.sync_directory(directory)
 }
 
-/// What is not there need not be removed.
+/// Treats a missing file as removed.
+///
+/// # Errors
+/// The outcome is an error other than `NotFound`.
 pub fn ignore_missing(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -96,22 +105,31 @@ pub fn ignore_missing(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Makes a directory whose entry survives a power cut.
+/// Creates a directory durably: its entry survives a power cut.
+///
+/// # Errors
+/// A file system call fails.
 pub fn create_directory(path: &Path) -> io::Result<()> {
     disk::create_directory(path)
 }
 
 /// Makes the entries of a directory durable.
+///
+/// # Errors
+/// The directory cannot be opened or synced.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     disk::sync_directory(path)
 }
 
-/// Size of the file system this path is on.
+/// Size of the file system that contains this path.
+///
+/// # Errors
+/// The file system cannot be queried.
 pub fn space(path: &Path) -> io::Result<Space> {
     disk::space(path)
 }
 
-/// Whether this failure goes away when there is space again.
+/// Whether this error is caused by a lack of space.
 pub fn is_full(fault: &io::Error) -> bool {
     matches!(
         fault.kind(),

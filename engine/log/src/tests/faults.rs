@@ -1,4 +1,4 @@
-//! Each call that changes something, failed once: lost, half done, or done without anybody knowing.
+//! Fails every changing call once: lost, half done, or done but reported as failed.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::writer::Mode;
 const FAILURES: [Failure; 3] = [Failure::Lost, Failure::Half, Failure::Kept];
 const SEGMENT: &str = "log/00000000000000000001.jsonl";
 
-/// A little of everything.
+/// Runs a short workload that covers every operation.
 fn live(world: &mut World) {
     for n in 0..3 {
         drop(world.commit(n, 1 + n as usize, 20));
@@ -79,7 +79,7 @@ fn a_power_cut_anywhere_costs_nothing_that_was_promised() {
     }
 }
 
-/// A client with a key repeats until it has an answer: nothing is doubled while the process lives.
+/// A client with a key retries until it is answered: no event is duplicated while the process lives.
 #[test]
 fn no_failure_of_a_write_doubles_an_event() {
     for step in [Step::Open, Step::Write, Step::Sync, Step::Truncate] {
@@ -125,7 +125,7 @@ fn the_last_of_the_space_is_kept() {
     assert_eq!(world.numbers(), [0, 1]);
 }
 
-/// Somebody cuts acknowledged events off while a failed volume is being opened again.
+/// Another process cuts acknowledged events off while a failed volume is being reopened.
 #[test]
 fn a_log_that_lost_what_was_acknowledged_is_not_written_to() {
     let mut world = World::new(1, 1 << 20);
@@ -156,7 +156,7 @@ fn a_key_is_kept_through_a_failure_and_a_conflict_is_one() {
     assert_eq!(world.numbers(), [0, 0, 1]);
 }
 
-/// A sealed segment that is compressed reads the same, by number and as a whole.
+/// A compressed segment returns the same lines as before, by number and completely.
 #[test]
 fn what_was_compressed_is_read_as_before() {
     let mut world = World::new(3, 3000);
@@ -177,8 +177,8 @@ fn what_was_compressed_is_read_as_before() {
     assert_eq!(world.broken_invariant(), None);
 }
 
-/// A seal that was written and not synced when the process was killed is whole for the next one, which goes on behind
-/// it.
+/// A seal was written and not synced when the process was killed. The next process sees it as complete and appends
+/// after it, so it must survive a power cut.
 #[test]
 fn a_seal_that_no_sync_covered_survives_the_power() {
     for seed in 0..40 {
@@ -200,8 +200,7 @@ fn a_seal_that_no_sync_covered_survives_the_power() {
     }
 }
 
-/// Somebody touches a file of the log while the engine runs: it is seen at the next look, and nothing is written any
-/// more.
+/// Another process changes a log file while the engine runs: the next check detects it, and writes stop.
 #[test]
 fn a_file_that_is_touched_is_noticed_at_the_next_look() {
     type Touch = fn(&mut World, Vec<String>);
@@ -250,7 +249,7 @@ fn a_file_that_is_touched_is_noticed_at_the_next_look() {
     }
 }
 
-/// Reading goes on up to the event before the breach.
+/// Events before a breach remain readable.
 #[test]
 fn what_stands_before_a_breach_is_read() {
     let mut world = World::new(5, 1 << 20);

@@ -1,4 +1,4 @@
-//! The log on a file system that fails, forgets and loses power.
+//! Tests of the log on a simulated file system with failures and power cuts.
 
 mod faults;
 mod simulation;

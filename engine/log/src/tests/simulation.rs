@@ -1,6 +1,6 @@
-//! Lives of a log, from seeds: everything it does, with a failure or a power cut anywhere, over and over.
+//! Seeded simulations of a log: all operations, with failures and power cuts at any point.
 //!
-//! `SIM_SEED=n` replays one, `SIM_SEEDS=n` runs so many of each test.
+//! `SIM_SEED=n` replays one seed, `SIM_SEEDS=n` runs that many seeds per test.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,7 +10,7 @@ use crate::commit::Order;
 use crate::storage::FailPoint;
 use crate::storage::faulty::{Dice, Failure, Plan};
 
-/// Seeds of one of the four tests.
+/// Seeds per test, of four tests.
 const SEEDS: u64 = 500;
 
 struct Story {
@@ -27,7 +27,7 @@ impl Story {
         Story { world, dice, next: 0, points: BTreeSet::new() }
     }
 
-    /// Lives it; what was broken, if anything was.
+    /// Runs the simulation. Returns the invariant that was broken, if any.
     fn live(&mut self) -> Option<String> {
         self.trouble();
         self.world.start();
@@ -45,7 +45,7 @@ impl Story {
         self.end()
     }
 
-    /// Something may go wrong soon.
+    /// Possibly plans a failure.
     fn trouble(&mut self) {
         let dice = &mut self.dice;
         let failure = [Failure::Lost, Failure::Half, Failure::Kept][usize::try_from(dice.roll(3)).unwrap()];
@@ -82,7 +82,7 @@ impl Story {
 
     fn commit(&mut self, events: usize, bytes: usize) {
         self.next += 1;
-        // Refused is an answer; what was promised is kept in the world.
+        // A refusal is a valid answer; the world records what was acknowledged.
         drop(self.world.commit(self.next, events, bytes));
     }
 
@@ -99,7 +99,7 @@ impl Story {
         }
     }
 
-    /// The process ends: killed, stopped, or with the power. It starts again, perhaps with trouble in the middle.
+    /// Ends the process by kill, stop or power cut, and restarts it, possibly with another failure during the start.
     fn crash(&mut self, dead: bool) -> Option<String> {
         if !dead && self.dice.half() {
             self.world.stop();
@@ -184,7 +184,7 @@ fn every_invariant_holds_through_every_life_four_and_every_fail_point_is_passed(
     assert!(missed.is_empty() || std::env::var("SIM_SEED").is_ok(), "never passed: {missed:?}");
 }
 
-/// The control: were acknowledgements given before anything is durable, this simulation would see it.
+/// Negative control: the simulation must detect acknowledgements before durability.
 #[test]
 fn a_writer_that_acknowledges_before_the_sync_is_caught() {
     let caught = (0..100)

@@ -1,4 +1,4 @@
-//! An engine's log without its threads, on a disk in memory: one call after the other, so that a seed is a story.
+//! The log of an engine without threads, on an in-memory disk. Calls run sequentially, so a seed is reproducible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver};
@@ -27,7 +27,7 @@ use crate::storage::faulty::{Dice, FaultyStorage};
 use crate::writer::{Mode, Writer};
 use crate::{keyring, local, segment};
 
-/// A projection that has applied everything and seen no key: what is replayed comes from the writer's own memory.
+/// A projection that has applied everything and knows no keys. Replays come from the writer's own memory.
 struct NoKeys;
 
 impl AppliedKeys for NoKeys {
@@ -40,10 +40,10 @@ impl AppliedKeys for NoKeys {
     }
 }
 
-/// Whether something holds, given the log as it was read back.
+/// A property of the log as it was read back.
 type Invariant = fn(&mut World, &Joined) -> bool;
 
-/// What runs until the power goes.
+/// A simulated process. It ends with the power.
 pub(super) struct Process {
     pub(super) writer: Writer,
     pub(super) keeper: Keeper,
@@ -51,18 +51,18 @@ pub(super) struct Process {
     idle: Receiver<Order>,
 }
 
-/// A disk, what runs on it, and what clients were promised.
+/// A disk, the process that runs on it, and what clients were acknowledged.
 pub(super) struct World {
     pub(super) storage: FaultyStorage,
     pub(super) process: Option<Process>,
     sources: Clock,
     segment_bytes_max: u64,
-    /// Events of each batch by its number, and where they are if that was acknowledged.
+    /// Number of events per batch, by batch number. Acknowledged positions are kept apart.
     sent: BTreeMap<u64, usize>,
     acknowledged: BTreeMap<u64, Receipt>,
     /// Batches whose payload may be missing.
     pub(super) forgotten: BTreeSet<u64>,
-    /// Those of which it was acknowledged that it will.
+    /// Batches whose erasure was acknowledged.
     promised: BTreeSet<u64>,
 }
 
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// Starts what a data directory holds.
+    /// Starts a process on the data directory.
     pub(super) fn start(&mut self) {
         let rotation = Rotation { segment_bytes_max: self.segment_bytes_max, ..Rotation::default() };
         let metrics = Arc::new(LogMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
@@ -103,7 +103,7 @@ impl World {
         self.process().writer.handles.clone()
     }
 
-    /// Whether the log is open: it is tried as often as a patient writer would.
+    /// Whether the log opens, with as many attempts as a patient writer would make.
     pub(super) fn opens(&mut self) -> bool {
         let process = self.process();
         for _ in 0..20 {
@@ -115,7 +115,7 @@ impl World {
         process.writer.mode == Mode::Open
     }
 
-    /// Sends a batch once; `n` is its key as well.
+    /// Sends a batch once. `n` is also its key.
     pub(super) fn commit(&mut self, n: u64, events: usize, bytes: usize) -> Result<Receipt, CommitError> {
         let payload = format!("{{\"n\":{n},\"text\":\"{}\"}}", marker(n, bytes));
         let draft = Draft {
@@ -142,7 +142,7 @@ impl World {
         while process.applied.try_recv().is_ok() {}
     }
 
-    /// As a client with a key does it: repeats until it has an answer. How it was refused meanwhile.
+    /// Retries like a client with a key until it is answered. Also returns the refusals before that.
     pub(super) fn commit_until_done(&mut self, n: u64, events: usize) -> (Receipt, Vec<CommitError>) {
         let mut refusals = Vec::new();
         for _ in 0..50 {
@@ -155,13 +155,13 @@ impl World {
         panic!("it never heals: {refusals:?}");
     }
 
-    /// Batches of one event that were acknowledged.
+    /// Acknowledged batches of one event.
     pub(super) fn single_batches(&self) -> Vec<u64> {
         let single = |n: &&u64| self.sent.get(n) == Some(&1);
         self.acknowledged.keys().filter(single).copied().collect()
     }
 
-    /// Asks for the payload of a batch of one event to be forgotten; whether that was promised.
+    /// Requests the erasure of a one-event batch. Returns whether it was acknowledged.
     pub(super) fn forget(&mut self, n: u64) -> bool {
         let Some(receipt) = self.acknowledged.get(&n) else { return false };
         let target = Target { id: receipt.id.clone(), seq: receipt.last_seq };
@@ -174,8 +174,8 @@ impl World {
         promised
     }
 
-    /// Asks again for what was never promised; a batch whose payload is in some file all the same once the keeper has
-    /// nothing to do. What was promised before any crash is not asked for again.
+    /// Repeats erasures that were never acknowledged. Returns a batch whose payload is still in a file once the keeper
+    /// is idle. Erasures acknowledged before a crash are not repeated.
     pub(super) fn forgotten_and_found(&mut self) -> Option<u64> {
         for n in self.forgotten.difference(&self.promised.clone()).copied().collect::<Vec<_>>() {
             assert!(self.forget(n), "nothing is in the way");
@@ -192,7 +192,7 @@ impl World {
         self.forgotten.iter().copied().find(found)
     }
 
-    /// Numbers of the batches in the log, once for each event.
+    /// Batch numbers in the log, once per event.
     pub(super) fn numbers(&mut self) -> Vec<u64> {
         self.events().into_iter().filter_map(|(.., n)| n).collect()
     }
@@ -202,7 +202,7 @@ impl World {
         LogReader::new(Arc::clone(&handles.context.storage), handles.context.published).hash_of(seq).unwrap()
     }
 
-    /// The process ends as it should.
+    /// Stops the process cleanly.
     pub(super) fn stop(&mut self) {
         self.process().keeper.write_checkpoint();
         self.process = None;
@@ -212,7 +212,7 @@ impl World {
         self.acknowledged.iter().map(|(n, receipt)| (*n, receipt.clone())).collect()
     }
 
-    /// Everything that has to hold once the log is open again; the name of what does not.
+    /// Checks all invariants of the reopened log. Returns the name of a broken one.
     pub(super) fn broken_invariant(&mut self) -> Option<String> {
         if let Some(fault) = self.handles().context.published.fault() {
             return Some(format!("no_false_verdict: {}", fault.message));
@@ -262,7 +262,7 @@ impl World {
     }
 }
 
-/// A text that is nowhere but in this batch.
+/// A text that occurs only in this batch.
 pub(super) fn marker(n: u64, bytes: usize) -> String {
     format!("batch-{n:06}-{}", "x".repeat(bytes))
 }
@@ -289,7 +289,7 @@ fn no_batch_is_half_there(world: &mut World, _: &Joined) -> bool {
     }
     let whole = |(n, events): (&u64, &usize)| {
         let found = found.get(n).copied().unwrap_or(0);
-        // After a crash a client may send a batch again, whose first life was durable and never acknowledged.
+        // After a crash a client may resend a batch that was durable but never acknowledged.
         found.is_multiple_of(*events)
             && (found > 0 || !world.acknowledged.contains_key(n) || world.forgotten.contains(n))
     };

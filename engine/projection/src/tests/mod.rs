@@ -1,4 +1,4 @@
-//! The projection against a naive model, without an engine around it.
+//! The projection compared with a naive model, without an engine.
 
 mod retention;
 
@@ -23,7 +23,7 @@ use crate::scrub::{Finding, look_at_rows, look_at_words};
 use crate::store::ProjectionStore;
 use crate::{Found, Known, Moment, Search, cause::Cause, memory, target};
 
-/// A second of the histories here.
+/// The n-th second of the test histories.
 pub(super) fn second(n: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + n).unwrap()
 }
@@ -32,7 +32,7 @@ pub(super) fn id(seq: u64) -> String {
     hex(&u128::from(seq).to_be_bytes())
 }
 
-/// Lines of a log, made without one.
+/// Log lines generated without a log.
 pub(super) struct Lines {
     link: Link,
     pub(super) all: Vec<Vec<u8>>,
@@ -103,7 +103,7 @@ impl Place {
         self.directory.path().join("memories-1.sqlite")
     }
 
-    /// Loads these lines in transactions of these sizes, over and over.
+    /// Loads these lines in transactions of these sizes, repeated in a cycle.
     pub(super) fn load(&self, lines: &Lines, sizes: &[usize]) -> ContentDigest {
         let _none_yet = std::fs::remove_file(self.path());
         let mut store = ProjectionStore::create(&self.path(), "log").unwrap();
@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-/// One of everything the fold knows.
+/// One event of every type that the fold handles.
 fn some_of_everything() -> Lines {
     let mut lines = Lines::new();
     for n in 0..20 {
@@ -141,14 +141,14 @@ fn some_of_everything() -> Lines {
     lines
 }
 
-/// A changed digest of the same log is a changed fold: it needs a new `PROJECTION_VERSION`.
+/// If the digest of the same log changes, the fold has changed: increase `PROJECTION_VERSION`.
 #[test]
 fn the_digest_of_a_known_log_is_known() {
     let digest = Place::new().load(&some_of_everything(), &[7]);
     assert_eq!(digest.to_string(), "41e0889d758ebd71f0f6569864ff5ae6ec6904b9922c6de842fe68425f5c4839");
 }
 
-/// The same for the log that is opened by tests for ever.
+/// The same for the permanent log fixture.
 #[test]
 fn the_digest_of_the_fixture_is_known() {
     let fixture = include_bytes!("../../../core/tests/fixtures/format-v1/00000000000000000001.jsonl");
@@ -157,7 +157,7 @@ fn the_digest_of_the_fixture_is_known() {
     assert_eq!(digest.to_string(), "a54317683567b5629ccfadfff8f3926cc4e6dfef4850e62a03b075f00d4d07f4");
 }
 
-/// What is done to rows behind the projector's back, and what is said about it.
+/// Rows changed without the projector are detected and reported.
 #[test]
 fn rows_that_were_not_written_are_found() {
     let harms = [
@@ -197,7 +197,7 @@ fn rows_that_were_not_written_are_found() {
         place.connection().execute_batch(harm).unwrap();
         let found = looked(&place);
         match (&found, expected) {
-            // What has no table is no finding of the rows but of whoever runs the look.
+            // A missing table is reported as an error of the check, not as a finding about rows.
             (Err(fault), Cause::Damaged) => assert!(fault.to_string().contains("no such table"), "{fault}"),
             (Ok(Finding::Wrong(cause, _)), expected) => assert_eq!(*cause, expected, "{harm}"),
             _ => panic!("{harm}: {found:?}"),
@@ -205,7 +205,7 @@ fn rows_that_were_not_written_are_found() {
     }
 }
 
-/// One step of a history: when it was recorded follows from its place.
+/// One step of a history. Its position determines its time.
 #[derive(Debug, Clone)]
 enum Act {
     Save { valid_from: Option<i64>, occurred_at: Option<i64> },
@@ -220,19 +220,19 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A history and the naive reading of it: nothing but lists.
+/// A history and its naive model, made of lists only.
 #[derive(Default)]
 struct Model {
-    /// Sequence number, when known, when true.
+    /// Sequence number, time known, valid from.
     memories: Vec<(u64, i64, i64)>,
-    /// Sequence number, when known, target, end.
+    /// Sequence number, time known, target, end.
     ends: Vec<(u64, i64, u64, i64)>,
 }
 
 impl Model {
     fn play(&mut self, acts: &[Act], lines: &mut Lines) {
         for act in acts {
-            // Two events in a row have one time.
+            // Every two consecutive events share one time.
             let at = lines.all.len() as i64 / 2;
             match act {
                 Act::Save { valid_from, occurred_at } => {
@@ -254,7 +254,7 @@ impl Model {
         }
     }
 
-    /// The end of a memory, as far as was known, and the event it is known from.
+    /// The known end of a memory, and the event that reported it.
     fn end(&self, memory: u64, known: impl Fn(u64, i64) -> bool) -> Option<(i64, u64)> {
         let known = self.ends.iter().filter(|(seq, at, target, _)| *target == memory && known(*seq, *at));
         known.map(|(seq, _, _, until)| (*until, *seq)).min()
@@ -286,7 +286,7 @@ fn found_by(connection: &Connection, words: &str, project: Option<&str>, moment:
     found
 }
 
-/// Asks in every way there is and compares.
+/// Runs all kinds of queries and compares the answers.
 fn check(
     model: &Model,
     connection: &Connection,
@@ -334,7 +334,7 @@ fn check(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Nothing depends on how events were grouped, and the digest of the rows is the one that was kept.
+    /// The result does not depend on the grouping of events, and the digest of the rows equals the stored one.
     #[test]
     fn any_grouping_gives_the_same_digest(
         acts in prop::collection::vec(act(), 1..25),
@@ -350,7 +350,7 @@ proptest! {
         prop_assert_eq!(place.load(&lines, &[lines.all.len()]), one_by_one);
     }
 
-    /// Two times, any history, any question: what a list would answer.
+    /// Bitemporal queries on any history match the naive list.
     #[test]
     fn what_was_true_and_known_is_what_a_list_says(
         acts in prop::collection::vec(act(), 1..25),
@@ -372,8 +372,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whether payloads were there when a projection was built makes no difference once the log says that they are
-    /// gone.
+    /// A projection does not depend on whether erased payloads were still present when it was built.
     #[test]
     fn what_is_forgotten_was_never_there(
         acts in prop::collection::vec(act(), 1..20),
@@ -424,7 +423,7 @@ fn what_decides_about_an_end_is_of_one_moment() {
     assert_eq!((ended.successor, ended.repeated, ended.validity.until), (true, true, Some(second(5))));
 }
 
-/// A search that takes too long ends, and the next one has a connection that works.
+/// A search that takes too long is stopped, and the next read gets a working connection.
 #[test]
 fn a_read_is_bounded_in_time() {
     let place = Place::new();
