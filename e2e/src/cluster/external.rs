@@ -6,22 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use kube::config::Kubeconfig;
 
-use super::layout::Layout;
-use super::{install_crypto, objects};
-use crate::images;
+use super::crypto::install_crypto;
+use super::objects;
+use crate::images::archive::{NAMES, built};
 use crate::steps::Steps;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// The file that `KUBECONFIG` names, unless it is the local cluster's own.
-///
-/// # Errors
-/// The cluster's name is not valid.
-pub(super) fn kubeconfig() -> Result<Option<PathBuf>> {
-    let given = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let own = Layout::from_env()?.kubeconfig();
-    Ok(given.filter(|path| *path != own))
-}
 
 /// Queries the cluster's version and prints how to load images. Creates nothing.
 pub(super) async fn check(kubeconfig: &Path, steps: &Steps) -> Result<()> {
@@ -41,9 +31,8 @@ pub(super) async fn check(kubeconfig: &Path, steps: &Steps) -> Result<()> {
 /// The command that makes the images of this checkout available on that cluster.
 pub(super) fn image_hint(kubeconfig: &Path) -> String {
     let current = Kubeconfig::read_from(kubeconfig).ok().and_then(|config| config.current_context);
-    let commands = images::NAMES.map(|image| {
-        let archive =
-            images::built(image).map_or_else(|_| "ARCHIVE".to_owned(), |path| path.display().to_string());
+    let commands = NAMES.map(|image| {
+        let archive = built(image).map_or_else(|_| "ARCHIVE".to_owned(), |path| path.display().to_string());
         way(current.as_deref().unwrap_or_default(), image, &archive)
     });
     format!(

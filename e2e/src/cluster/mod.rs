@@ -8,31 +8,38 @@ mod certificates;
 mod cgroups;
 mod components;
 mod config;
+pub(crate) mod containerd;
 mod control;
+mod crypto;
 mod down;
 mod external;
 mod forwarder;
+pub(crate) mod given;
 mod layout;
 mod network;
 mod node;
 mod objects;
 mod probes;
+mod program;
 mod report;
 mod status;
+mod supervise;
 mod supervisor;
 mod up;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::crypto::install_crypto;
+use self::program::e2e_program;
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
 
+pub use given::{is_local, kubeconfig_path};
 pub(crate) use layout::Layout;
 
-use crate::command;
-use crate::images;
+use crate::images::archive::built;
 use crate::lock::Lock;
 use crate::steps::Steps;
 use crate::tools;
@@ -141,23 +148,6 @@ pub async fn client() -> Result<Client> {
     objects::client(&kubeconfig_path()?).await
 }
 
-/// The kubeconfig of the cluster in use. The local one exists while the cluster is up.
-///
-/// # Errors
-/// The cluster's name is not valid.
-pub fn kubeconfig_path() -> Result<PathBuf> {
-    Ok(match external::kubeconfig()? {
-        Some(given) => given,
-        None => Layout::from_env()?.kubeconfig(),
-    })
-}
-
-/// False when `KUBECONFIG` names a cluster other than the local one.
-#[must_use]
-pub fn is_local() -> bool {
-    matches!(external::kubeconfig(), Ok(None))
-}
-
 /// The API server's audit log: one JSON object (`audit.k8s.io/v1` Event, level Metadata) per line, written before the
 /// request is answered. Local cluster only.
 ///
@@ -207,15 +197,7 @@ pub fn tool_path(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// The cluster is not up, or the file is not an image archive.
 pub async fn load_image(archive: &Path) -> Result<()> {
-    import(&Layout::from_env()?, archive).await
-}
-
-pub(crate) async fn import(layout: &Layout, archive: &Path) -> Result<()> {
-    let (socket, archive) = (layout.containerd_socket(), archive.display().to_string());
-    let ctr = tools::program("ctr")?.display().to_string();
-    let socket = socket.display().to_string();
-    let arguments = ["-a", &socket, "-n", "k8s.io", "images", "import", &archive];
-    command::run(&ctr, &arguments, Duration::from_secs(60)).await.map(drop)
+    containerd::import(&Layout::from_env()?, archive).await
 }
 
 /// Runs as the first process of the node. Only `up` calls this, in new namespaces.
@@ -232,23 +214,7 @@ pub fn node_init() -> Result<()> {
 /// The supervisor's own set-up failed. Components that end are reported, not returned as errors.
 pub async fn supervise() -> Result<()> {
     install_crypto();
-    supervisor::supervise(Layout::from_env()?).await
-}
-
-/// Path of the `e2e` program: this executable, or the one beside it when this is a test.
-pub(crate) fn e2e_program() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    if own.file_name().is_some_and(|name| name == "e2e") {
-        return Ok(own);
-    }
-    // target/debug/deps/suite-0123 → target/debug/e2e
-    let program = own.ancestors().nth(2).map(|dir| dir.join("e2e")).filter(|path| path.exists());
-    program.context("the program `e2e` is not built: `cargo build -p e2e`")
-}
-
-/// Installs the TLS provider for all clients in this process. A second call finds the same provider installed.
-fn install_crypto() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    supervise::supervise(Layout::from_env()?).await
 }
 
 fn require_machine() -> Result<()> {
@@ -272,6 +238,6 @@ pub async fn load(image: &str) -> Result<()> {
         bail!("KUBECONFIG names another cluster.\n{}", external::image_hint(&kubeconfig_path()?));
     }
     let path = Path::new(image);
-    let archive = if path.exists() { path.to_owned() } else { images::built(image)? };
+    let archive = if path.exists() { path.to_owned() } else { built(image)? };
     load_image(&archive).await
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::components::{self, Component, OBJECTS};
 use super::layout::Layout;
 use super::report::{ComponentState, Phase, Report};
-use super::{control, forwarder, objects, probes};
+use super::{objects, probes};
 
 /// From the start of a component until it is ready, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -36,26 +36,8 @@ pub(super) struct Supervisor {
     running: watch::Sender<BTreeMap<&'static str, u32>>,
 }
 
-/// Runs until it is killed.
-///
-/// # Errors
-/// The set-up is incomplete: no listener, no configuration, or a missing program.
-pub(super) async fn supervise(layout: Layout) -> Result<()> {
-    let listener = forwarder::inherited_listener()?;
-    let supervisor = Arc::new(Supervisor::new(layout).await?);
-    tokio::spawn(forwarder::forward(listener));
-    let control = tokio::spawn(control::serve(Arc::clone(&supervisor)));
-    let started = Arc::clone(&supervisor).start_all().await;
-    let phase = match started {
-        Ok(()) => Phase::Ready,
-        Err(error) => Phase::Failed(format!("{error:#}")),
-    };
-    supervisor.change(|report| report.phase = phase);
-    control.await?
-}
-
 impl Supervisor {
-    async fn new(layout: Layout) -> Result<Self> {
+    pub(super) async fn new(layout: Layout) -> Result<Self> {
         let components = components::all(&layout)?;
         let api = objects::client(&layout.at("config/admin.kubeconfig")).await?;
         let report = Report::new(components.iter().map(|component| component.name), Timestamp::now());
@@ -71,7 +53,7 @@ impl Supervisor {
     }
 
     /// Starts everything concurrently; each component waits for its dependencies.
-    async fn start_all(self: Arc<Self>) -> Result<()> {
+    pub(super) async fn start_all(self: Arc<Self>) -> Result<()> {
         let starts = self.components.iter().map(|component| self.start_in_turn(component));
         let steps = async {
             self.wait_for(&["kube-apiserver"]).await?;
@@ -189,7 +171,7 @@ impl Supervisor {
         self.change(|report| report.set(name, state, Timestamp::now()));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Report)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Report)) {
         let mut report = self.report();
         change(&mut report);
         if let Err(error) = report.write(&self.layout) {

@@ -104,7 +104,7 @@ fn launch(layout: &Layout, listener: TcpListener, port: u16) -> Result<()> {
     command.args(["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]);
     // Mounts made inside are not visible outside; mounts the machine makes later are visible inside.
     command.args(["--propagation", "slave", "--"]);
-    command.arg(super::e2e_program()?).args(["cluster", "node-init"]);
+    command.arg(super::program::e2e_program()?).args(["cluster", "node-init"]);
     command.env("MEMORYENGINE_CLUSTER", &layout.name);
     command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(log.try_clone()?).stderr(log);
     // A separate process group: Ctrl-C at the terminal ends `up`, not the cluster.

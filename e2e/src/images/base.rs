@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::images_dir;
+use super::archive::images_dir;
 use crate::command;
 use crate::steps::Steps;
 
@@ -31,7 +31,7 @@ pub(super) const TOOLS: Base = Base { packages: "base-files,busybox,ca-certifica
 
 impl Base {
     pub(super) fn key(self) -> String {
-        super::key(&[SUITE.as_bytes(), self.packages.as_bytes(), TRUST_HOOK.as_bytes()])
+        super::archive::key(&[SUITE.as_bytes(), self.packages.as_bytes(), TRUST_HOOK.as_bytes()])
     }
 
     /// Returns the archive, and builds it if it does not exist.

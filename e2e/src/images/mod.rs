@@ -2,6 +2,7 @@
 //!
 //! An archive's name carries a hash of what it was made from, so that unchanged images cost nothing.
 
+pub(crate) mod archive;
 mod base;
 mod buildah;
 
@@ -15,23 +16,18 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use crate::cluster::{self, Layout};
+use crate::cluster::Layout;
+use crate::cluster::containerd;
+use crate::cluster::given;
 use crate::command;
 use crate::lock::Lock;
 use crate::packages;
 use crate::paths;
 use crate::steps::Steps;
+pub(crate) use archive::OPERATOR_IMAGE;
+use archive::{ENGINE_IMAGE, PAUSE_IMAGE, TOOLS_IMAGE, current_file, images_dir, key, short};
+pub use archive::{NAMES, built};
 use buildah::Buildah;
-
-/// Holds the namespaces of each pod.
-pub(crate) const PAUSE_IMAGE: &str = "localhost/pause:1";
-const ENGINE_IMAGE: &str = "localhost/memory-engine:dev";
-/// The operator, as tests and demo deploy it.
-pub(crate) const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
-const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
-
-/// The images that tests and demo need on any cluster.
-pub const NAMES: [&str; 3] = [ENGINE_IMAGE, OPERATOR_IMAGE, TOOLS_IMAGE];
 
 /// A build from nothing on two busy cores; a hang must still end.
 const CARGO_LIMIT: Duration = Duration::from_secs(3600);
@@ -58,7 +54,7 @@ pub async fn build_all(steps: &Steps) -> Result<()> {
         build_product(OPERATOR_IMAGE, "operator", &operator, steps).await?;
     }
     let layout = Layout::from_env()?;
-    if cluster::is_local() && layout.containerd_socket().exists() {
+    if given::is_local() && layout.containerd_socket().exists() {
         load_built(&layout, steps).await?;
     }
     Ok(())
@@ -84,41 +80,12 @@ pub(crate) async fn load_built(layout: &Layout, steps: &Steps) -> Result<()> {
         let Ok(archive) = built(image) else { continue };
         let mark = marks.join(archive.file_name().unwrap_or_default());
         if !mark.exists() {
-            cluster::import(layout, &archive).await.with_context(|| format!("loading {image}"))?;
+            containerd::import(layout, &archive).await.with_context(|| format!("loading {image}"))?;
             fs::write(&mark, image)?;
             steps.say(&format!("loaded {image}"));
         }
     }
     Ok(())
-}
-
-/// The archive of an image, by the image's name.
-///
-/// # Errors
-/// It is none of the images, or not built.
-pub fn built(image: &str) -> Result<PathBuf> {
-    let current = fs::read_to_string(current_file(image));
-    let current =
-        current.with_context(|| format!("{image} is no file and not built: `cargo run -p e2e -- images`"))?;
-    let archive = images_dir().join(current.trim());
-    if !archive.exists() {
-        bail!("{} is gone: `cargo run -p e2e -- images`", archive.display());
-    }
-    Ok(archive)
-}
-
-fn images_dir() -> PathBuf {
-    paths::cache_dir().join("images")
-}
-
-/// `localhost/memory-engine:dev` → `memory-engine`.
-fn short(image: &str) -> &str {
-    let name = image.rsplit('/').next().unwrap_or(image);
-    name.split(':').next().unwrap_or(name)
-}
-
-fn current_file(image: &str) -> PathBuf {
-    images_dir().join(format!("{}.current", short(image)))
 }
 
 async fn lock() -> Result<Lock> {
@@ -235,29 +202,9 @@ async fn build_if_new(
     Ok(())
 }
 
-fn key(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_shortened() {
-        assert_eq!(short(ENGINE_IMAGE), "memory-engine");
-        assert_eq!(short(PAUSE_IMAGE), "pause");
-    }
-
-    #[test]
-    fn the_key_does_not_confuse_parts() {
-        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
-    }
 
     #[test]
     fn executables_are_found_in_cargos_messages() {

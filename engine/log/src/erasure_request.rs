@@ -21,7 +21,6 @@ use super::erasures::ErasedSegment;
 use super::rewrite;
 use super::segment;
 use super::writer::Writer;
-use crate::storage::Storage;
 
 /// Result of an erasure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -26,6 +26,7 @@ use service::Registry;
 const GROUPS_MAX: usize = 16;
 
 /// The log of a stopped engine, locked by this process.
+#[derive(Debug)]
 pub struct Offline {
     writer: Writer,
     keeper: Keeper,

@@ -20,7 +20,7 @@ use super::reader::LogReader;
 use super::rewrite::{self, Targets};
 use super::segment::{DIRECTORY, Segment};
 use super::torn;
-use crate::storage::{FailPoint, Storage, ignore_missing};
+use crate::storage::{FailPoint, ignore_missing};
 
 /// Delay before a failed step is retried, because a full volume stays full for a while.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! The writer thread of the log. It drains the queue, writes one group, syncs once and acknowledges.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::opened::{Damage, Opened, Readable, Unopened};
 use super::published::{Head, Store};
 use super::segment::Segment;
 use super::walk::header_after;
-use crate::storage::{FailPoint, Storage, is_full};
+use crate::storage::{FailPoint, is_full};
 
 /// Interval for retrying a failed volume and for checking free space. Writes have to work again within five seconds.
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,6 +43,15 @@ pub struct Writer {
     /// Bytes of the last group that did not fit the volume.
     wanted: u64,
     retry: Duration,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("epoch", &self.epoch)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

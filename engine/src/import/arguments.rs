@@ -35,7 +35,7 @@ pub(super) struct PeerArgs {
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-struct Place {
+pub(super) struct Place {
     /// A running engine, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
@@ -47,7 +47,7 @@ struct Place {
 #[derive(Debug, Args)]
 pub(super) struct Where {
     #[command(flatten)]
-    pub(super) place: Place,
+    place: Place,
     /// How long the engine may be away or busy before this gives up
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(super) patience: u64,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::pretty;
+use super::pretty::pretty;
 use crate::cluster::layout::Layout;
 
 /// Records each request once: user, verb and object. The tests read this log.

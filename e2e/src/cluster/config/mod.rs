@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod network;
+mod pretty;
 mod runtime;
 
 use std::fs;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use super::certificates::CLIENTS;
 use super::layout::Layout;
+use pretty::pretty;
 
 /// Writes every configuration file, and the user's kubeconfig, which reaches the API server at `port` of 127.0.0.1.
 ///
@@ -45,10 +47,6 @@ fn kubeconfig(layout: &Layout, client: &str, server: &str) -> String {
         "contexts": [{"name": layout.name, "context": {"cluster": layout.name, "user": client}}],
         "current-context": layout.name,
     }))
-}
-
-fn pretty(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

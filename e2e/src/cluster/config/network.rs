@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::pretty;
+use super::pretty::pretty;
 use crate::cluster::layout::{Layout, NODE_IP, NODE_NAME, NODE_POD_CIDR, POD_CIDR};
 
 pub(super) fn proxy(layout: &Layout) -> String {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::pretty;
+use super::pretty::pretty;
 use crate::cluster::layout::{Layout, NODE_IP};
-use crate::images::PAUSE_IMAGE;
+use crate::images::archive::PAUSE_IMAGE;
 
 pub(super) fn kubelet(layout: &Layout) -> String {
     pretty(&json!({

@@ -1,0 +1,5 @@
+//! Configuration as text.
+
+pub(super) fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
