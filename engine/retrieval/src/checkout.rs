@@ -59,7 +59,7 @@ impl Candidate {
     }
 }
 
-/// Texts seen so far, each with the id of the first memory that had it, which is the best-ranked one.
+/// Texts seen so far, each with the id of the first memory that had it: a mandatory one, or the best-ranked one.
 #[derive(Debug, Default)]
 struct Texts {
     met: HashMap<String, String>,
