@@ -204,7 +204,7 @@ impl CatalogCache {
         match more {
             Ok(true) => self.ask_for(&held.asked_for_vectors, of),
             Ok(false) => {}
-            Err(fault) => tracing::warn!(%fault, "the vector file cannot be read; searches go on with the vectors already in memory"),
+            Err(fault) => tracing::warn!(%fault, "the vector file cannot be read; no new vectors are used"),
         }
     }
 

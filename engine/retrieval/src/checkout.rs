@@ -30,7 +30,9 @@ pub struct Checkout {
     /// The query; its limit is the most optional memories in the context.
     pub search: Search,
     pub token_budget: u32,
+    /// Types of memories that must be in the context.
     pub mandatory_types: Vec<String>,
+    /// Ids of memories that must be in the context.
     pub mandatory_ids: Vec<String>,
 }
 

@@ -19,9 +19,11 @@ pub struct RetrievalMetrics {
 pub struct ProviderMetrics {
     pub requests: Family<IntCounterVec>,
     pub retries: Family<IntCounterVec>,
+    /// Tokens that providers processed.
     pub tokens: Family<IntCounterVec>,
     /// In the currency of the configured price.
     pub cost: Family<CounterVec>,
+    /// Duration of requests.
     pub seconds: Family<HistogramVec>,
     /// 1 while the circuit breaker of the provider is open.
     pub breaker: Family<IntGaugeVec>,

@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(places, scores(&mut alone.iter().map(|(_, place)| *place)));
         assert!(
             found.iter().any(|(place, _)| *place as usize > ROWS_OF_A_THREAD),
-            "both parts are scanned"
+            "both parts of the rows contribute"
         );
     }
 }

@@ -32,6 +32,7 @@ pub fn sent(row: &MemoryRow) -> String {
 /// The vector of a query, and the id of the model that made it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AskedOutside {
+    /// Id of the model in the vector file.
     pub model: i64,
     pub vector: Vec<f32>,
 }
@@ -39,6 +40,7 @@ pub struct AskedOutside {
 /// The model whose vectors searches use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answering {
+    /// Id of the model in the vector file.
     pub model: i64,
     pub dimension: usize,
     /// Id of the last stored vector.

@@ -191,8 +191,8 @@ impl Filler {
         }
         match trouble {
             Trouble::Stopping | Trouble::Projection(Unreadable::NotReady) => {}
-            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "memories are not embedded"),
-            _ => tracing::warn!(%trouble, "memories are not embedded at the moment; searches go on without new vectors"),
+            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "embedding failed again"),
+            _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
         }
         if !matches!(trouble, Trouble::Stopping) {
             self.embeddings.tell(|told| told.status.failure = Some(trouble.to_string()));
@@ -392,7 +392,8 @@ impl Filler {
         Ok(vectors)
     }
 
-    /// The vector of the longest prefix that the model accepts, halving the text; empty if it refuses all.
+    /// The vector of the text, halved until the model accepts it; empty if the model refuses all halves down to
+    /// `SHORTENED_BYTES_MIN`.
     async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, Trouble> {
         let mut length = text.len();
         loop {

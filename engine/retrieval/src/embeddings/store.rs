@@ -72,9 +72,13 @@ pub(super) struct NewVector<'a> {
 /// A stored vector in its quantised form.
 #[derive(Debug)]
 pub struct Stored<'a> {
+    /// Ascends in the order in which vectors were stored.
     pub id: i64,
+    /// Sequence number of the memory.
     pub memory: i64,
+    /// Digest of the embedded text.
     pub digest: TextDigest,
+    /// Factor that turns `cells` into the unit vector.
     pub scale: f32,
     /// Signed bytes; empty when there is no vector.
     pub cells: &'a [u8],
@@ -106,7 +110,7 @@ impl VectorStore {
         let writer = match found {
             Some(writer) => writer,
             None => {
-                tracing::warn!("the vector file is damaged or of another version: all vectors are computed again");
+                tracing::warn!("the vector file is damaged or of another version; vectors are recomputed");
                 remove(&path).map_err(cannot)?;
                 begin(&path)?.ok_or(rusqlite::Error::InvalidQuery)?
             }

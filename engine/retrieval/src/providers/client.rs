@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub enum ClientError {
     #[error(transparent)]
     Key(#[from] secret::BadKey),
-    #[error("cannot read CA certificates to verify {0}: {1}; mount a CA bundle and set SSL_CERT_FILE to its path")]
+    #[error("cannot read CA certificates to verify {0}: {1}; set SSL_CERT_FILE to a CA bundle")]
     Certificates(Uri, std::io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -62,7 +62,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Name in metrics and in `degraded` of answers.
+    /// The outcome in metrics; with a prefix, the reason in `degraded`.
     pub fn label(self) -> &'static str {
         match self {
             Failure::Timeout(_) => "timeout",

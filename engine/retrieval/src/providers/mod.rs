@@ -1,7 +1,7 @@
 //! Client for external models: embedding services and rerankers, used if the configuration names them.
 //!
 //! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
-//! breaker, [`backoff`] the retry delay; [`secret`] is the API key. [`embed`] and [`rerank`] are the two request
+//! breaker, [`backoff`] the retry delay; [`secret`] is the API key. [`mod@embed`] and [`rerank`] are the two request
 //! formats. No error contains a text or a key.
 
 mod backoff;
@@ -41,6 +41,7 @@ pub struct Service {
     /// Timeout of a request.
     pub timeout: Duration,
     pub requests_per_minute: NonZeroU32,
+    /// No limit if absent.
     pub tokens_per_minute: Option<NonZeroU32>,
     /// Price of a million tokens, in millionths of the currency unit.
     pub price_per_million: u64,

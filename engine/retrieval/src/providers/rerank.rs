@@ -11,7 +11,8 @@ use super::limits::Use;
 use crate::metrics::ProviderMetrics;
 use crate::token_count;
 
-/// Bytes of an answer per document, besides the text of the document, which some servers return unasked.
+/// Bytes of an answer per document: index, score and punctuation. The texts, which some servers return unasked, count
+/// separately.
 const RESULT_BYTES_MAX: usize = 512;
 /// Bytes of an answer besides its results.
 const ANSWER_BYTES: usize = 64 << 10;
