@@ -24,7 +24,7 @@ const TERMS_MAX: usize = 12_288;
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
 /// Tokens of a memory that late interaction compares.
 const PIECES_MAX: usize = 512;
-/// Removed memories that never cause a rebuild.
+/// Up to this many removed memories never cause a rebuild.
 const EMPTY_MIN: usize = 1_024;
 /// Start of validity of a memory that was removed.
 const NEVER: i64 = i64::MAX;
