@@ -1,5 +1,5 @@
-//! What is kept in memory of one project's memories, so that they can be ranked without reading them: who said what
-//! when in which conversation, which words it has, and its vector. Built from the projection, at any time again.
+//! The in-memory index of the memories (or items) of one project, so that they can be ranked without reading them:
+//! actor, time, session, words and vector of each. It is derived from the projection and can be rebuilt at any time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -17,66 +17,71 @@ use super::texts::Texts;
 use super::vectors::Vectors;
 use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
 
-/// Terms of a memory that are kept, beside stop words. What stands behind them is found by the full-text index all the
-/// same. Scripts without blanks have some two and a half for each character.
+/// Content terms stored of a memory. The full-text index also finds the terms beyond this limit. Scripts without spaces
+/// have about two and a half terms per character.
 const TERMS_MAX: usize = 12_288;
-/// Bytes of a memory that are made a vector of: the mean of more says nothing any more.
+/// Bytes of a memory that are embedded: the mean vector of more text carries no information.
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
-/// Tokens of a memory that are compared one by one.
+/// Tokens of a memory that late interaction compares.
 const PIECES_MAX: usize = 512;
-/// Empty places that nobody minds.
+/// Up to this many removed memories never cause a rebuild.
 const EMPTY_MIN: usize = 1_024;
-/// Never true.
+/// Start of validity of a memory that was removed.
 const NEVER: i64 = i64::MAX;
 
-/// The memories of one project in the order of the log.
+/// The memories of one project in log order. The index of a memory in these columns is its *number*.
 #[derive(Debug)]
 pub(super) struct Catalog {
+    /// Sequence number of the event that wrote each memory, ascending.
     seqs: Vec<i64>,
+    /// When each was written. Times are microseconds since 1970.
     known: Vec<i64>,
     valid_from: Vec<i64>,
     pub(super) occurred: Vec<i64>,
     pub(super) actor: Vec<u32>,
     kind: Vec<u32>,
-    /// What their titles are found by; 0 for those without one.
+    /// Hash of the title; 0 without a title.
     title: Vec<u32>,
+    /// Session number, or `NONE`.
     session: Vec<u32>,
-    /// Which of its session each is.
+    /// Index of the memory in its session.
     place: Vec<u32>,
-    /// All terms, those of stop words too.
+    /// Number of terms, stop words included.
     pub(super) words: Vec<u32>,
-    /// How many of them are the title's and, at the end, the tags'.
+    /// How many of these terms belong to the title (the first ones) and to the tags (the last ones).
     title_words: Vec<u16>,
     tag_words: Vec<u16>,
-    /// Numbers of the tags of all of them in a row, and where those of each begin.
+    /// Tag numbers of all memories, and where those of each memory begin.
     tag_numbers: Vec<u32>,
     tag_starts: Vec<usize>,
     tags: Names,
-    /// Those that were taken out. They keep their places and count for nothing.
+    /// Count of removed memories. They keep their numbers and match nothing.
     gone: usize,
     pub(super) voices: Vec<Voice>,
-    /// Tokens of all memories in a row, as the built-in table has them, and where those of each begin.
+    /// Tokens of all memories, in the vocabulary of the built-in table, and where those of each memory begin.
     pieces: Vec<u16>,
     piece_starts: Vec<usize>,
-    /// Words that say something.
+    /// Content words of each memory.
     pub(super) texts: Texts,
     words_total: u64,
-    /// Same, of those in sessions.
+    /// The same, of memories in sessions.
     session_words: u64,
     actors: Names,
-    /// Words of each actor's name, and whether it begins with a capital.
+    /// Words of the name of each actor, and whether the name is capitalised.
     actor_words: Vec<(Vec<String>, bool)>,
     kinds: Names,
     sessions: Names,
+    /// Memories of each session, in order.
     members: Vec<Vec<u32>>,
+    /// Ends of validity, by memory.
     ends: HashMap<u32, Vec<End>>,
-    /// Moments at which something becomes or stops being true by itself.
+    /// Times at which a memory starts or stops being valid.
     boundaries: BTreeSet<i64>,
     pub(super) vectors: Vectors,
-    /// Where a model outside is configured.
+    /// Set if an external model is configured.
     pub(super) outside: Option<ExternalVectors>,
     terms: Terms,
-    /// Events looked at.
+    /// Last event that was applied.
     pub(super) through: i64,
 }
 
@@ -126,22 +131,22 @@ impl Catalog {
         }
     }
 
-    /// Places, of what was taken out too.
+    /// Numbers in use, those of removed memories included.
     pub(super) fn len(&self) -> usize {
         self.seqs.len()
     }
 
-    /// Those that are there.
+    /// Memories that were not removed.
     pub(super) fn count(&self) -> usize {
         self.seqs.len() - self.gone
     }
 
-    /// Whether more places are empty than are not, so that making it anew is worth the work.
+    /// Whether removed memories outnumber the others, so that a rebuild pays off.
     pub(super) fn is_mostly_empty(&self) -> bool {
         self.gone > self.count().max(EMPTY_MIN)
     }
 
-    /// Bytes of memory, about.
+    /// Approximate memory used, bytes.
     pub(super) fn bytes(&self) -> usize {
         72 * self.seqs.len()
             + 8 * (self.piece_starts.len() + self.tag_starts.len())
@@ -152,7 +157,7 @@ impl Catalog {
             + self.outside.as_ref().map_or(0, ExternalVectors::bytes)
     }
 
-    /// Adds the next memory of the project.
+    /// Appends the next memory of the project.
     pub(super) fn push(&mut self, row: &MemoryRow) {
         let number = u32::try_from(self.seqs.len()).unwrap_or(NONE);
         self.seqs.push(row.seq);
@@ -221,14 +226,14 @@ impl Catalog {
     }
 
     fn push_tags(&mut self, tags: &str) {
-        // What is no list has none: the projection writes lists alone.
+        // Anything but a list counts as no tags; the projection writes only lists.
         let tags: Vec<String> =
             if tags == "[]" { Vec::new() } else { serde_json::from_str(tags).unwrap_or_default() };
         self.tag_numbers.extend(tags.iter().map(|tag| self.tags.add(tag)));
         self.tag_starts.push(self.tag_numbers.len());
     }
 
-    /// The end of a memory's validity. One of a memory of another project changes nothing.
+    /// Records an end of validity. Ignores memories of other projects.
     pub(super) fn end(&mut self, row: &EndRow) {
         if let Some(number) = self.number(row.memory) {
             self.boundaries.insert(row.until);
@@ -240,7 +245,7 @@ impl Catalog {
         }
     }
 
-    /// The moment until which something is there, in place of what was said of it before; for good without one.
+    /// Replaces the end of validity of a memory; `None` removes it.
     pub(super) fn set_end(&mut self, memory: i64, known: i64, until: Option<i64>) {
         if let Some(number) = self.number(memory) {
             self.ends.remove(&number);
@@ -250,12 +255,12 @@ impl Catalog {
         }
     }
 
-    /// An empty one of the same kind.
+    /// An empty catalog with the same models.
     pub(super) fn anew(&self) -> Catalog {
         Catalog::new(self.vectors.model(), self.outside.is_some())
     }
 
-    /// Takes a memory out, words and vector.
+    /// Removes a memory, its words and its vector.
     pub(super) fn forget(&mut self, seq: i64) {
         let Some(number) = self.number(seq) else { return };
         let number = number as usize;
@@ -278,15 +283,15 @@ impl Catalog {
         }
     }
 
-    /// The number of a memory, when it is one of this project.
+    /// The number of a memory, if it belongs to this project.
     pub(super) fn number(&self, seq: i64) -> Option<u32> {
         self.seqs.binary_search(&seq).ok().and_then(|number| u32::try_from(number).ok())
     }
 
-    /// The same for who asks in the order of the log: looks from the place where the last one was found.
+    /// The same for lookups in ascending order: searches from where the last lookup ended.
     pub(super) fn number_from(&self, from: &mut usize, seq: i64) -> Option<u32> {
         let rest = &self.seqs[*from..];
-        // In steps that double: the next one is most often near.
+        // Galloping search: the next one is usually near.
         let mut reach = 1;
         while rest.get(reach - 1).is_some_and(|last| *last < seq) {
             reach *= 2;
@@ -301,7 +306,8 @@ impl Catalog {
         &self.seqs
     }
 
-    /// Takes vectors made of the first `count` memories; those that came since keep theirs until the next time.
+    /// Installs vectors that were recomputed for the first `count` memories; newer memories keep their vectors until
+    /// the next recomputation.
     pub(super) fn replace_vectors(&mut self, mut vectors: Vectors, count: usize) {
         vectors.take_rest(&self.vectors, count);
         for number in 0..count {
@@ -312,7 +318,7 @@ impl Catalog {
         self.vectors = vectors;
     }
 
-    /// Memories that may have this title, the newest first.
+    /// Memories that may have this title (hashes match), newest first.
     pub(super) fn titled(&self, title: &str) -> impl Iterator<Item = i64> {
         let wanted = title_number(title);
         let all = self.title.iter().zip(&self.seqs).rev();
@@ -323,7 +329,7 @@ impl Catalog {
         self.seqs[number as usize]
     }
 
-    /// Whether a memory is true and known at the moment asked about.
+    /// Whether a memory is valid and known at the requested time.
     pub(super) fn is_true(&self, number: u32, bounds: &Bounds) -> bool {
         let at = number as usize;
         let begun = self.valid_from[at] != NEVER
@@ -336,39 +342,39 @@ impl Catalog {
         begun && !self.ends.get(&number).is_some_and(|ends| ends.iter().any(over))
     }
 
-    /// Whether a memory was known at the moment asked about, true or not.
+    /// Whether a memory was known at the requested time, valid or not.
     pub(super) fn was_known(&self, number: u32, bounds: &Bounds) -> bool {
         let at = number as usize;
         self.seqs[at] <= bounds.known_seq && self.known[at] <= bounds.known_time
     }
 
-    /// Words of the actors' names, by number; none for who is not said to be anybody.
+    /// Words of the name of each actor, by number; none for the default actor.
     pub(super) fn actor_words(&self) -> &[(Vec<String>, bool)] {
         &self.actor_words
     }
 
-    /// Whether an actor is somebody.
+    /// Whether the actor identifies somebody.
     pub(super) fn is_somebody(&self, actor: u32) -> bool {
         self.actor_words.get(actor as usize).is_some_and(|(words, _)| !words.is_empty())
     }
 
-    /// Whether a memory is a turn of a conversation that asks something.
+    /// Whether a memory is a turn of a conversation and asks a question.
     pub(super) fn is_question(&self, number: u32) -> bool {
         let at = number as usize;
         self.voices[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
     }
 
-    /// The next moment after this one at which something becomes or stops being true by itself.
+    /// The next time after this one at which a memory starts or stops being valid.
     pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
         self.boundaries.range(now + 1..).next().copied()
     }
 
-    /// The number of a kind of memory; one that no memory has is no kind.
+    /// The number of a kind; `None` if no memory has it.
     pub(super) fn kind_number(&self, kind: &str) -> Option<u32> {
         self.kinds.number(kind)
     }
 
-    /// Which kinds are called so or lie below that name, a full stop between.
+    /// By kind number: whether the kind is `prefix` or lies below it, separated by a full stop.
     pub(super) fn kinds_below(&self, prefix: &str) -> Vec<bool> {
         let below = |name: &str| {
             let rest = name.strip_prefix(prefix);
@@ -386,7 +392,7 @@ impl Catalog {
         self.kind[number as usize]
     }
 
-    /// The number of a tag; what nothing is tagged with has one that is never met.
+    /// The number of a tag; an unused tag gets a number that never matches.
     pub(super) fn tag_number(&self, tag: &str) -> u32 {
         self.tags.number(tag).unwrap_or(NONE)
     }
@@ -397,7 +403,8 @@ impl Catalog {
         &self.tag_numbers[self.tag_starts[at]..self.tag_starts[at + 1]]
     }
 
-    /// Adds how often each of these words occurs in a memory, those of its title and its tags for more than one.
+    /// Adds the occurrences of each of these words in a memory to `counts`, with higher weights in the title and the
+    /// tags.
     pub(super) fn count_weighed(&self, number: u32, asked: &[u32], counts: &mut [f64]) {
         let at = number as usize;
         let title = u32::from(self.title_words[at]);
@@ -431,7 +438,7 @@ impl Catalog {
         &self.members[session as usize]
     }
 
-    /// The memory so many places after this one in its session.
+    /// The memory at this distance in the same session.
     pub(super) fn neighbour(&self, number: u32, distance: i64) -> Option<u32> {
         let session = self.session_of(number)?;
         let place = i64::from(self.place[number as usize]) + distance;
@@ -443,12 +450,12 @@ impl Catalog {
         &self.pieces[self.piece_range(number as usize)]
     }
 
-    /// Tokens of all memories.
+    /// Count of the tokens of all memories.
     pub(super) fn tokens(&self) -> usize {
         self.pieces.len()
     }
 
-    /// Nothing of a model that has no tokens.
+    /// Empty for a model without tokens.
     fn piece_range(&self, at: usize) -> Range<usize> {
         self.piece_starts.get(at + 1).map_or(0..0, |end| self.piece_starts[at]..*end)
     }
@@ -459,7 +466,7 @@ impl Catalog {
         total / count
     }
 
-    /// Words of a session, on average.
+    /// Mean words of a session.
     pub(super) fn mean_session_words(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
         let (total, count) = (self.session_words as f64, self.members.len().max(1) as f64);
@@ -471,14 +478,14 @@ impl Catalog {
     }
 }
 
-/// What a title is found by, in whatever case of letters; 0 is no title.
+/// Case-insensitive hash of a title; 0 for an empty one.
 fn title_number(title: &str) -> u32 {
     let hash = fnv1a(title_form(title).as_bytes());
     let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
     if title.is_empty() { 0 } else { number.max(1) }
 }
 
-/// Words of somebody's name in lower case, and whether it begins with a capital.
+/// Words of an actor name in lower case (none for the default name), and whether the name is capitalised.
 fn name_words(actor: &str) -> (Vec<String>, bool) {
     let mut found = Vec::new();
     if is_somebodys(actor) {
@@ -487,7 +494,7 @@ fn name_words(actor: &str) -> (Vec<String>, bool) {
     (found, actor.starts_with(char::is_uppercase))
 }
 
-/// The part of a memory its vector is made of.
+/// The text of a memory that is embedded.
 pub(super) fn embedded(row: &MemoryRow) -> String {
     let content = &row.content[..row.content.floor_char_boundary(EMBEDDED_BYTES_MAX)];
     match row.title.is_empty() {

@@ -1,5 +1,5 @@
-//! The catalogs of all projects that are searched: made when they are first asked for, kept up with the projection by
-//! the searches themselves, dropped when memory runs short.
+//! The catalogs of all searched projects: built on first use, updated from the projection by the searches, evicted when
+//! the memory limit is reached.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,26 +18,26 @@ use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog, State};
 use crate::embeddings::{Answering, Embeddings, VectorStore};
 use engine_projection::applied_seq;
 
-/// How long a search itself adds memories to a catalog: some ten thousand of them. More are added by a thread, and
-/// searches go without the catalog meanwhile.
+/// How long a search itself updates a catalog: enough for about ten thousand memories. Beyond that the background
+/// thread continues, and searches run without the catalog until it is ready.
 const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
-/// Memories that are added between two looks at the clock: each may be long.
+/// Memories added between two checks of the clock; each may be long.
 const INLINE_STEP: usize = 8;
-/// Memories whose vectors a search itself makes anew, and tokens of theirs: some ten milliseconds.
+/// Largest catalog, in memories and in tokens, whose vectors a search itself recomputes: about ten milliseconds.
 const WEIGH_INLINE_MAX: usize = 1_024;
 const WEIGH_INLINE_TOKENS_MAX: usize = 64 << 10;
-/// Vectors of an outside model that a search itself takes over: some ten milliseconds.
+/// Vectors of an external model that a search itself copies: about ten milliseconds.
 const OUTSIDE_INLINE_MAX: usize = 1_024;
 
-/// CatalogCache by project and kind.
+/// Catalogs by project and kind.
 #[derive(Debug)]
 pub struct CatalogCache {
     model: Model,
     embeddings: Option<Arc<Embeddings>>,
-    /// All of them together, bytes.
+    /// Memory limit of all catalogs together, bytes.
     pub(super) bytes_max: usize,
     pub(super) shelf: Mutex<Shelf>,
-    /// Which project was searched when; 0 is never.
+    /// Logical clock of searches; 0 in `used` means never.
     clock: AtomicU64,
     pub(super) recent: Recent,
     requests: Mutex<Option<SyncSender<Of>>>,
@@ -47,22 +47,22 @@ pub struct CatalogCache {
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    /// Of which projection they were made.
+    /// Path of the projection that the catalogs were built from.
     path: Option<String>,
     pub(super) catalogs: HashMap<Of, Arc<SharedCatalog>>,
 }
 
-/// Why a project's catalog cannot be used now.
+/// Why the catalog of a project cannot be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// It is being made.
+    /// It is being built.
     Loading,
-    /// There is no room for it.
+    /// It exceeds the memory limit.
     TooLarge,
 }
 
 impl CatalogCache {
-    /// The cache before its thread runs: the sender asks the thread for catalogs, which it makes until it is stopped.
+    /// A cache without its thread. `requests` sends the thread the catalogs to build.
     pub(super) fn new(
         (model, embeddings): (Model, Option<Arc<Embeddings>>),
         bytes_max: usize,
@@ -82,28 +82,28 @@ impl CatalogCache {
         }
     }
 
-    /// Ends the thread.
+    /// Stops the thread and saves the list of recent projects.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the catalogs had panicked");
+            tracing::error!("the thread that builds catalogs panicked");
         }
-        // The next start is slower without it, and nothing else.
+        // Without the list only the next start is slower.
         let (searched, empty) = self.searched();
         if let Err(fault) = self.recent.put_first(searched, &empty) {
-            tracing::warn!(%fault, "which projects were searched last is not kept");
+            tracing::warn!(%fault, "the list of recently searched projects could not be saved; the next start loads catalogs later");
         }
     }
 
-    /// Projects that were searched and are still held, the last one first; and those held that have no memory.
+    /// Projects that were searched and are in memory, most recent first; and those in memory that have no memories.
     fn searched(&self) -> (Vec<String>, Vec<String>) {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let of_memories = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
         let held: Vec<(String, Arc<SharedCatalog>)> =
             of_memories.map(|(of, held)| (of.project.clone(), Arc::clone(held))).collect();
-        // Nobody waits for a catalog with the shelf in his hands.
+        // Release the map before waiting for the lock of a catalog.
         drop(shelf);
         let (empty, held): (Vec<_>, Vec<_>) =
             held.into_iter().partition(|(_, held)| held.read().catalog.count() == 0);
@@ -114,7 +114,7 @@ impl CatalogCache {
         (searched, empty.into_iter().map(|(project, _)| project).collect())
     }
 
-    /// Whether the thread lives.
+    /// Whether the thread is running.
     pub fn is_alive(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -124,12 +124,12 @@ impl CatalogCache {
         self.model
     }
 
-    /// The outside model whose vectors answer, and where they are kept.
+    /// The external model whose vectors are used, and their store.
     pub(super) fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
         self.embeddings.as_ref()?.answering()
     }
 
-    /// The catalog as of the moment the connection reads.
+    /// The catalog, brought up to date with the snapshot that the connection reads.
     pub(super) fn current(
         &self,
         connection: &Connection,
@@ -138,7 +138,7 @@ impl CatalogCache {
         let held = self.held(connection, of);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
-        // The thread holds it nearly all the time while it adds: who waited would wait until the end.
+        // The thread holds the lock most of the time while it adds memories; waiting for it would take until the end.
         if held.asked.load(Ordering::Acquire) && !held.is_current(applied) {
             return Ok(Err(Missing::Loading));
         }
@@ -151,7 +151,7 @@ impl CatalogCache {
         }
         let mut state = held.write();
         let (started, mut progress) = (Instant::now(), Progress::More);
-        // What takes longer than a search may wait for is left to the thread.
+        // The thread continues what takes longer than a search may wait.
         while progress == Progress::More && started.elapsed() < INLINE_TIME_MAX {
             progress = state.catch_up(connection, of, INLINE_STEP, self.bytes_max)?;
         }
@@ -179,14 +179,15 @@ impl CatalogCache {
         Ok(if whole { Ok(held) } else { Err(Missing::Loading) })
     }
 
-    /// Drops all of them.
+    /// Drops all catalogs.
     pub fn clear(&self) {
         *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
     }
 
-    /// Takes over what vectors an outside model has made since, when they are few. What cannot be read is not there.
+    /// Copies new vectors of the external model if they are few; requests the thread if there are more. If the file
+    /// cannot be read, the search goes on with the vectors it has.
     fn take_over(&self, held: &SharedCatalog, of: &Of) {
-        // A model outside is given memories alone.
+        // The external model embeds memories only.
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
         let is_current = |state: &State| {
             state.catalog.outside.as_ref().is_none_or(|outside| outside.is_current(&answering))
@@ -203,7 +204,7 @@ impl CatalogCache {
         match more {
             Ok(true) => self.ask_for(&held.asked_for_vectors, of),
             Ok(false) => {}
-            Err(fault) => tracing::warn!(%fault, "the file of vectors cannot be read"),
+            Err(fault) => tracing::warn!(%fault, "the vector file cannot be read; no new vectors are used"),
         }
     }
 
@@ -220,7 +221,7 @@ impl CatalogCache {
     pub(super) fn held(&self, connection: &Connection, of: &Of) -> Arc<SharedCatalog> {
         let path = connection.path().map(str::to_owned);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another projection may hold other rows, if the one before was wrong.
+        // A rebuilt projection may hold other rows than the old one.
         if shelf.path != path {
             *shelf = Shelf { path, catalogs: HashMap::new() };
         }
@@ -235,7 +236,7 @@ impl CatalogCache {
         held
     }
 
-    /// Begins a catalog anew with less of each memory, and says so.
+    /// Restarts a catalog with less data per memory, and logs it.
     pub(super) fn lessen(&self, state: &mut State, of: &Of) {
         let memories = state.catalog.len();
         state.lessen(self.model);
@@ -246,11 +247,11 @@ impl CatalogCache {
             memories,
             ?extent,
             room_bytes = self.bytes_max,
-            "a project has outgrown the memory for searching: give the engine more, or split the project"
+            "a project exceeds the memory for searching: give the engine more memory, or split the project"
         );
     }
 
-    /// Drops what was not used for longest, until what is left fits; never the one for whose sake it is done.
+    /// Evicts the least recently used catalogs until the rest fits, but never `kept`.
     pub(super) fn make_room(&self, kept: Option<&Of>) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sizes: Vec<(u64, usize, Of)> = shelf
@@ -272,7 +273,7 @@ impl CatalogCache {
         }
     }
 
-    /// Memories that have a vector, and bytes of all catalogs, those of items too.
+    /// Memories that have a vector, and bytes of all catalogs, those of items included.
     pub fn size(&self) -> (usize, usize) {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.catalogs.iter().fold((0, 0), |(count, bytes), (of, held)| {

@@ -1,4 +1,4 @@
-//! The thread that makes catalogs which take too long for a search.
+//! The background thread that builds the catalogs that are too large to build during a search.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +16,13 @@ use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog};
 use crate::embeddings::Embeddings;
 use engine_projection::{ProjectionShared, item_projects, projects};
 
-/// Memories that are added while a catalog is held: a search waits for no longer than ten milliseconds.
+/// Memories added under one lock: a search waits at most about ten milliseconds.
 const STEP_MEMORIES: usize = 512;
 
-/// Projects that wait for the thread. A search that finds the queue full asks again the next time.
+/// Length of the queue. A search that finds it full requests the catalog again the next time.
 const REQUESTS_MAX: usize = 64;
 
-/// Makes what takes too long for a search.
+/// The state of the thread.
 pub(super) struct Loader {
     pub(super) catalogs: Arc<CatalogCache>,
     pub(super) projection: Arc<ProjectionShared>,
@@ -30,10 +30,10 @@ pub(super) struct Loader {
 }
 
 impl CatalogCache {
-    /// Starts the thread that makes large catalogs.
+    /// Starts the thread. All catalogs together use at most `bytes_max`; `data` is the data directory.
     ///
     /// # Errors
-    /// The kernel refuses a thread.
+    /// If the thread cannot be started.
     pub fn start(
         model: Model,
         embeddings: Option<Arc<Embeddings>>,
@@ -53,7 +53,7 @@ impl CatalogCache {
 impl Loader {
     pub(super) fn run(self, requests: &Receiver<Of>) {
         self.warm_up();
-        // Ends when the last sender is gone.
+        // Ends when the last sender is dropped.
         for of in requests {
             self.load(&of);
         }
@@ -63,8 +63,8 @@ impl Loader {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Makes catalogs before anybody asks, as far as they fit: of the projects that were searched last, then of the
-    /// largest.
+    /// Builds catalogs before the first search, until half of the memory limit is used: of the projects searched last,
+    /// then of the largest, then of those with items.
     fn warm_up(&self) {
         let patience = Duration::from_millis(50);
         let mut largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
@@ -117,7 +117,7 @@ impl Loader {
                 }
                 Ok((held, _)) => held.asked.store(true, Ordering::Release),
                 Err(fault) => {
-                    tracing::warn!(%fault, "a catalog could not be made; the next search asks for it again");
+                    tracing::warn!(%fault, "a catalog could not be built; the next search requests it again");
                     return self.give_up(of);
                 }
             }
@@ -132,7 +132,7 @@ impl Loader {
         }
     }
 
-    /// Vectors of an outside model, step by step.
+    /// Copies new vectors of the external model, step by step.
     fn take_over(&self, held: &SharedCatalog, of: &Of) {
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
@@ -148,14 +148,14 @@ impl Loader {
         }
     }
 
-    /// Beside the vectors that answer meanwhile: only the last step keeps searches waiting.
+    /// Recomputes the vectors with new token weights. The old vectors answer meanwhile; only the swap blocks searches.
     fn weigh_anew(&self, held: &SharedCatalog, of: &Of) {
         let (mut vectors, seqs) = {
             let mut state = held.write();
             if !state.catalog.vectors.is_outgrown() {
                 return;
             }
-            // Both are there for a while. Without the room for it today's weights go on.
+            // Old and new vectors exist at the same time. If they do not fit, the current weights stay.
             if state.catalog.bytes() + state.catalog.vectors.bytes() > self.catalogs.bytes_max {
                 state.catalog.vectors.keep_weights();
                 return;
@@ -185,7 +185,7 @@ impl Loader {
             vectors.put_again("");
         }
         let mut state = held.write();
-        // A search may have begun it anew with less meanwhile.
+        // Meanwhile a search may have restarted the catalog without vectors.
         if state.extent == Extent::Everything && state.catalog.len() >= seqs.len() {
             state.catalog.replace_vectors(vectors, seqs.len());
         }

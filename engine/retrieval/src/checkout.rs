@@ -1,4 +1,4 @@
-//! A context for a prompt: what has to be in it, and what fits the query best, within a budget of tokens.
+//! Checkout: a context for a prompt with the mandatory memories and the best matches, within a token budget.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -15,26 +15,28 @@ use super::query::Ranked;
 use super::search::Retrieval;
 use engine_projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
 
-/// From here on most of what was asked for is there, and some of it.
+/// Answerability scores from which a verdict is likely or possible: most of the query, or some of it, is covered.
 const LIKELY: f64 = 0.75;
 const POSSIBLE: f64 = 0.5;
-/// A memory whose score is less than this share of the best one's says something else.
+/// A memory below this share of the best score is considered off-topic.
 const WORTH_SHARE_MIN: f64 = 0.3;
 
-/// Memories that are told to have the text of another.
+/// Most entries in the list of repeated texts.
 const REPEATED_MAX: usize = 100;
 
-/// A checked checkout.
+/// A validated checkout request.
 #[derive(Debug, Clone)]
 pub struct Checkout {
-    /// What is looked for; its limit is the most memories that are put in for the query.
+    /// The query; its limit is the most optional memories in the context.
     pub search: Search,
     pub token_budget: u32,
+    /// Types of memories that must be in the context.
     pub mandatory_types: Vec<String>,
+    /// Ids of memories that must be in the context.
     pub mandatory_ids: Vec<String>,
 }
 
-/// A memory as it would stand in the context.
+/// A memory as rendered in the context.
 struct Candidate {
     shown: Shown,
     text: String,
@@ -59,17 +61,17 @@ impl Candidate {
     }
 }
 
-/// Texts that were met, each with the memory that had it first: the best one that was found.
+/// Texts seen so far, each with the id of the first memory that had it: a mandatory one, or the best-ranked one.
 #[derive(Debug, Default)]
 struct Texts {
     met: HashMap<String, String>,
     repeated: Vec<RepeatedItem>,
-    /// Who has the text of another: sequence number, and the other's id.
+    /// Memories with the text of another: sequence number, and the id of the other.
     same: Vec<(i64, String)>,
 }
 
 impl Texts {
-    /// Whether no memory before had this text; notes which one did. Blanks around it make no other text.
+    /// Whether the text is new; otherwise records the repetition. Ignores surrounding white space.
     fn is_new(&mut self, shown: &Shown) -> bool {
         let text = shown.content.trim();
         let Some(same_as) = self.met.get(text) else {
@@ -88,7 +90,7 @@ impl Texts {
     }
 }
 
-/// One line, and more if the memory has more; nothing in it changes from one answer to the next.
+/// One line, or more if the memory has more. The result is deterministic, so that equal contexts are equal bytes.
 fn render(shown: &Shown) -> String {
     let Shown { citation, title, content, occurred_at, .. } = shown;
     let day = occurred_at.get(..10).unwrap_or(occurred_at);
@@ -97,8 +99,11 @@ fn render(shown: &Shown) -> String {
 }
 
 impl Retrieval {
-    /// The context, or how many tokens what has to be in it needs; and until when that is right if nothing is written,
-    /// microseconds.
+    /// The context, or the tokens that the mandatory memories need if they exceed the budget. Also returns until when
+    /// the answer stays valid if nothing is written, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// If the projection cannot be read or is damaged.
     pub fn checkout(
         &self,
         connection: &Connection,
@@ -123,7 +128,7 @@ impl Retrieval {
                 break;
             }
             let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
-            // The same text a second time tells nothing, and takes the place of what would.
+            // A repeated text adds nothing and takes the budget of another one.
             if let Some(shown) = shown_whole(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
                 optional.push(Candidate::new(shown, worth));
             }
@@ -167,9 +172,9 @@ fn context(mandatory: &[Candidate], first: &Packed, optional: &[Candidate], rest
     text
 }
 
-/// How much of the query occurs in what is in the context: the best share of its words in a memory and its neighbours,
-/// and the best likeness of its tokens, half and half. Of a memory that was not ranked, or by nothing but its place,
-/// it is the share of the words in its text: a word that occurs is as like as can be.
+/// How well the context covers the query: the mean of the best term coverage and the best late-interaction score of a
+/// memory with its neighbours. For a memory without these scores it is the share of the query words in its text,
+/// because a word that occurs is a perfect match.
 fn answerability(
     query: &str,
     ranked: &[Ranked],
@@ -177,7 +182,7 @@ fn answerability(
     same: &[(i64, String)],
 ) -> Answerability {
     let ids: BTreeSet<&str> = within.iter().map(|candidate| candidate.shown.id.as_str()).collect();
-    // What has the text of a memory that is in the context is in it as well.
+    // A memory whose text is in the context counts as included.
     let repeated = same.iter().filter(|(_, same_as)| ids.contains(same_as.as_str())).map(|(seq, _)| *seq);
     let seqs: BTreeSet<i64> = within.iter().map(|candidate| candidate.shown.seq).chain(repeated).collect();
     let is_compared = |ranked: &&Ranked| ranked.coverage > 0.0 || ranked.alike > 0.0;

@@ -1,4 +1,5 @@
-//! A static model in a directory, as model2vec writes it: a tokenizer, a table, and a few words about both.
+//! A static embedding model in a directory, in the format of model2vec: a tokenizer, a table of token vectors, and a
+//! configuration.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,25 +11,25 @@ use thiserror::Error;
 
 use crate::providers::DIMENSION_MAX;
 
-/// Bytes of a table and of the other files: the largest model there is has half a gigabyte, which an engine has no
-/// room for.
+/// Size limits of the table and of the other files, bytes. The largest published model has half a gigabyte, more than
+/// an engine can hold.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 const TEXT_BYTES_MAX: u64 = 64 << 20;
-/// Bytes of the digest in the model's name.
+/// Bytes of the files' digest in the id of the model.
 const NAME_BYTES: usize = 8;
 
-/// A model that cannot be used.
+/// Why a model cannot be used.
 #[derive(Debug, Error)]
 pub enum BadModel {
     #[error("cannot read {path:?} of the model: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path:?} has more than {max} bytes")]
     TooLarge { path: PathBuf, max: u64 },
-    #[error("{path:?} holds no model2vec model: {fault}")]
+    #[error("{path:?} is not a model2vec model: {fault}")]
     Form { path: PathBuf, fault: String },
 }
 
-/// A model that was read.
+/// A model read from files.
 #[derive(Debug)]
 pub struct DirectoryModel {
     id: String,
@@ -36,7 +37,7 @@ pub struct DirectoryModel {
     model: StaticModel,
 }
 
-/// Models are the same when their files are.
+/// Models are equal if their files are.
 impl PartialEq for DirectoryModel {
     fn eq(&self, other: &DirectoryModel) -> bool {
         self.id == other.id
@@ -47,6 +48,9 @@ impl Eq for DirectoryModel {}
 
 impl DirectoryModel {
     /// Reads a directory with `tokenizer.json`, `model.safetensors` and `config.json`.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is too large, or is not part of a valid model2vec model.
     pub fn read(directory: &Path) -> Result<DirectoryModel, BadModel> {
         let tokenizer = file(directory, "tokenizer.json", TEXT_BYTES_MAX)?;
         let table = file(directory, "model.safetensors", TABLE_BYTES_MAX)?;
@@ -57,7 +61,7 @@ impl DirectoryModel {
         let dimension = model.dim();
         if !(1..=DIMENSION_MAX).contains(&dimension) {
             return Err(bad(format!(
-                "its vectors have {dimension} numbers, 1 to {DIMENSION_MAX} are possible"
+                "its vectors have {dimension} dimensions; 1 to {DIMENSION_MAX} are supported"
             )));
         }
         let mut digest = Sha256::new();
@@ -105,7 +109,7 @@ mod tests {
     use crate::Model;
     use crate::vectors::Vectors;
 
-    /// A model of four words in two dimensions: what is hot, and what is hard.
+    /// A model of four words in two dimensions: hot things and hard things.
     fn written() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let tokenizer = json!({
@@ -138,7 +142,7 @@ mod tests {
         assert_eq!(DirectoryModel::read(directory.path()).unwrap().id(), model.id());
         let mut vectors = Vectors::new(model);
         for text in ["a stone", "some tea", "unknown words"] {
-            assert!(!vectors.push(text).is_empty(), "tokens are compared one by one all the same");
+            assert!(!vectors.push(text).is_empty(), "late interaction still has tokens");
         }
         let asked = vectors.ask("Soup").unwrap();
         let found = vectors.rows().nearest(&asked, 3, |_| true);

@@ -1,32 +1,34 @@
-//! Vectors of a project's memories that a model outside made, as far as they are there.
+//! Vectors of the memories of a project that an external model made, as far as they exist.
 
 use super::rows::Rows;
 use crate::embeddings::{Answering, digest, sent};
 use engine_projection::MemoryRow;
 
-/// Memories without a vector, one in so many: of more the lane of meaning would know too little, and the built-in
-/// vectors answer.
+/// At most one memory in this many may lack a vector. With more missing, recall would suffer, so the built-in vectors
+/// are used.
 const MISSING_ONE_IN: usize = 20;
-/// The digest of what is not there any more.
+/// Stands for the digest of a removed memory.
 const GONE: u64 = 0;
 
 #[derive(Debug, Default)]
 pub(super) struct ExternalVectors {
-    /// Which model made them; 0 while none has.
+    /// Id of the model that made them; 0 if none has.
     pub(super) model: i64,
     pub(super) rows: Rows,
-    /// The beginning of the digest of each memory's text: a vector of another text is not taken for one of this.
+    /// First 8 bytes of the digest of each text, so that the vector of an older text is not used for a newer one.
     pub(super) digests: Vec<u64>,
-    /// Which memories have their vector.
+    /// By memory number: whether it has a vector.
     pub(super) has: Vec<bool>,
+    /// Memories that have a vector.
     pub(super) present: usize,
+    /// Memories that were removed.
     pub(super) gone: usize,
-    /// The last vector that was looked at.
+    /// Id of the last vector read from the store.
     pub(super) through: i64,
 }
 
 impl ExternalVectors {
-    /// The next memory of the project.
+    /// Appends the next memory of the project, without a vector.
     pub(super) fn push(&mut self, row: &MemoryRow) {
         self.digests.push(beginning(&digest(&sent(row))));
         self.has.push(false);
@@ -49,13 +51,14 @@ impl ExternalVectors {
         self.model == answering.model && self.through >= answering.last
     }
 
-    /// The vectors of a model, when nearly all are there.
+    /// The vectors of a model, if nearly all memories have one.
     pub(super) fn rows(&self, model: i64) -> Option<&Rows> {
         let there = self.digests.len() - self.gone;
         let enough = (there - self.present) * MISSING_ONE_IN <= there;
         (self.model == model && enough).then_some(&self.rows)
     }
 
+    /// Starts over if another model answers now.
     pub(super) fn begin(&mut self, answering: &Answering) {
         if self.model != answering.model {
             let places = self.digests.len();
@@ -68,7 +71,7 @@ impl ExternalVectors {
     }
 }
 
-/// Never the mark of what is gone.
+/// First 8 bytes of a digest, never `GONE`.
 pub(super) fn beginning(digest: &[u8; 32]) -> u64 {
     let beginning = digest.first_chunk().map_or(GONE, |bytes| u64::from_le_bytes(*bytes));
     if beginning == GONE { 1 } else { beginning }

@@ -1,4 +1,4 @@
-//! Takes over the vectors that a provider has made since the last time.
+//! Copies new vectors of an external model from the store into a catalog.
 
 use rusqlite::Result;
 
@@ -6,7 +6,7 @@ use super::catalog::Catalog;
 use super::external_vectors::beginning;
 use crate::embeddings::{Answering, VectorStore};
 
-/// Takes over at most so many vectors that were kept since the last time. Whether there are more.
+/// Copies at most `limit` vectors that were stored since the last call. Returns whether there are more.
 pub(super) fn load(
     catalog: &mut Catalog,
     project: &str,
@@ -17,7 +17,7 @@ pub(super) fn load(
     outside.begin(answering);
     let mut ahead = false;
     let more = store.load(answering.model, project, outside.through, limit, |stored| {
-        // Of a memory that this catalog does not know yet: the next time.
+        // The memory is not in this catalog yet; the next call continues here.
         ahead = stored.memory > catalog.through;
         if ahead {
             return false;

@@ -1,4 +1,4 @@
-//! Finding items the way memories are found: lanes put them forward, the same learned sum ranks them.
+//! Search for items, with the same lanes and the same learned weights as for memories.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,14 @@ use super::search::{MEMORY, Retrieval, lane, without_catalogs};
 use super::shared_catalog::{Extent, Of};
 use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 
-/// Items and their scores, best first, and what took no part in finding them.
+/// Items with their scores, best first, and the lanes that did not take part.
 type RankedItems = (Vec<(i64, f64)>, Vec<Degraded>);
 
 impl Retrieval {
-    /// Answers from one moment of the projection. Whoever wants all gets, behind what was found, what fits no better
-    /// than anything.
+    /// Answers from one snapshot of the projection. With `all_are_wanted`, items that did not match follow the matches.
+    ///
+    /// # Errors
+    /// If the projection cannot be read.
     pub fn items(
         &self,
         connection: &Connection,
@@ -35,7 +37,7 @@ impl Retrieval {
         };
         let question = Question::read(words);
         let (ranked, degraded) = match question.words.is_empty() {
-            // Marks only: nothing has them as words.
+            // Only punctuation: no word can match.
             true => (Vec::new(), Vec::new()),
             false => self.ranked_items(&moment, search, &question, among.as_deref())?,
         };
@@ -47,7 +49,7 @@ impl Retrieval {
         Ok(answer)
     }
 
-    /// Items and their scores between 0 and 1, best first.
+    /// Items with scores between 0 and 1, best first.
     fn ranked_items(
         &self,
         connection: &Connection,
@@ -61,7 +63,8 @@ impl Retrieval {
             let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
             Ok((ranked, degraded))
         };
-        // A catalog has the latest versions alone: of a log that is read up to a breach others may count.
+        // A catalog holds the latest versions only. If the log is readable only up to an integrity fault, other
+        // versions may apply.
         if bounds.known_seq != i64::MAX {
             return by_texts(without_catalogs("integrity").collect());
         }
@@ -83,7 +86,7 @@ impl Retrieval {
         let lexical = lane("lexical", lexical, &mut degraded)?;
         let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
         let ranked = query.rank(&found, &narrow, &weights);
-        // Weights may be negative, and their sum with them.
+        // Weights may be negative, so the sum may be too.
         let ranked = ranked.into_iter().map(|found| (found.seq, found.score.clamp(0.0, 1.0))).collect();
         Ok((ranked, degraded))
     }

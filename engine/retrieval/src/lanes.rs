@@ -1,5 +1,5 @@
-//! What each lane makes of each candidate. What is compared of a memory is looked at once, although it stands beside
-//! several others.
+//! Scores of each lane for each candidate. Term counts of a memory are cached, because it is a neighbour of several
+//! others.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,31 @@ use super::query::{Narrow, Query};
 use super::texts::Word;
 use engine_projection::Bounds;
 
-/// Members of a session that are looked at when the whole of it is scored. A conversation has some hundred turns; of
-/// one without end its first thousand say what it is about.
+/// Members of a session that its session score covers. A conversation has a few hundred turns; of a longer one the
+/// first thousand show its subject.
 const SESSION_MEMBERS_MAX: usize = 1_024;
-/// Lanes of meaning, as places in [`LANES`].
+/// Vector lanes, as indexes into [`LANES`].
 const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
-/// Lanes that ask how often the words of the query occur.
+/// Lanes that need the term counts of the query.
 const WORDS: [usize; 6] = [0, 2, 4, 8, 10, 11];
-/// The lane of best likenesses in a memory.
+/// Late interaction with a memory.
 const MATCH: usize = 6;
-/// The same in a memory and its neighbours.
+/// Late interaction with a memory and its neighbours.
 pub(super) const NEAR_MATCH: usize = 7;
 
-/// Scores of each lane, by the place of the candidate.
+/// Scores of each lane, by candidate.
 pub(super) type Lanes = [Vec<f64>; LANES.len()];
 
-/// How often each term of the query occurs in memories that were looked at.
+/// Cached counts of the query terms, by memory.
 #[derive(Debug, Default)]
 struct Counts {
+    /// Where the counts of a memory begin in `counts`.
     places: HashMap<u32, usize>,
     counts: Vec<f64>,
 }
 
 impl Counts {
-    /// The sum over these.
+    /// Sums of the counts over these memories.
     fn sum(&mut self, catalog: &Catalog, asked: &[u32], of: &[u32]) -> Vec<f64> {
         let length = asked.len();
         let mut sum = vec![0.0; length];
@@ -51,15 +52,14 @@ impl Counts {
     }
 }
 
-/// Scores of the sessions that were met.
+/// Cached session scores: lexical and vector.
 #[derive(Debug, Default)]
 struct Sessions {
     scores: HashMap<u32, (f64, f64)>,
 }
 
 impl Query<'_> {
-    /// The scores of each lane as they are. Those that count for nothing are not looked at, but for what a context is
-    /// chosen by.
+    /// Unscaled scores of each lane. Lanes without weight are skipped, except those that a checkout needs.
     pub(super) fn lanes(&mut self, chosen: &[u32], narrow: &Narrow<'_>, counted: &Counted) -> Lanes {
         let is = |lane: usize| counted.lanes[lane];
         let words = narrow.for_context || WORDS.iter().any(|lane| is(*lane));
@@ -98,7 +98,7 @@ impl Query<'_> {
         lanes
     }
 
-    /// A memory and those around it in its session, as far as they were known at the moment asked about.
+    /// A memory and its neighbours in the session that were known at the requested time.
     fn window(&self, number: u32, reach: i64, bounds: &Bounds) -> Vec<u32> {
         let near = |distance: i64| match distance {
             0 => Some(number),
@@ -109,7 +109,7 @@ impl Query<'_> {
         (-reach..=reach).filter_map(near).collect()
     }
 
-    /// Several memories as one text beside the words of the query.
+    /// BM25 score of several memories as one text.
     fn by_words(&self, counts: &[f64], of: &[u32]) -> f64 {
         let words: f64 = of.iter().map(|number| f64::from(self.catalog.words[*number as usize])).sum();
         #[expect(clippy::cast_precision_loss, reason = "a handful of neighbours")]
@@ -117,7 +117,7 @@ impl Query<'_> {
         self.asked.score(counts, words, mean)
     }
 
-    /// Several memories as one text beside the direction of the query.
+    /// Cosine similarity of several memories as one text to the query.
     fn alike(&self, of: &[u32]) -> f64 {
         let exact = match of {
             [number] => self.exact.get(number).copied(),
@@ -131,8 +131,8 @@ impl Query<'_> {
         self.late.as_mut().map_or(0.0, |late| late.score(self.catalog, of))
     }
 
-    /// Brings lanes between 0 and 1 among the candidates. Shares are there already. A memory without a session is a
-    /// session of its own.
+    /// Scales lanes to 0 to 1 over the candidates; shares are in that range already. A memory without a session counts
+    /// as its own session.
     pub(super) fn scale(&self, lanes: &mut Lanes, chosen: &[u32]) {
         const SESSIONS: [(usize, usize); 2] = [(8, 0), (9, 1)];
         lanes[..8].iter_mut().for_each(|lane| min_max(lane, |_| true));
@@ -171,7 +171,8 @@ impl Query<'_> {
         })
     }
 
-    /// Shares of neighbouring words of the query that stand together in a memory, at most two apart, and by how close.
+    /// Adjacent words of the query in a memory: the IDF-weighted share of pairs that stand at most two words apart, and
+    /// the same weighted by inverse distance.
     fn pairs(&self, number: u32) -> (f64, f64) {
         let asked: Vec<Word> =
             self.catalog.texts.of(number).filter(|word| self.words.contains(&word.number)).collect();

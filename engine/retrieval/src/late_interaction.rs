@@ -1,5 +1,5 @@
-//! Compares the tokens of a query with those of a memory one by one: what each token of the query has as its best
-//! likeness among them, weighted by what it says.
+//! Late interaction: for each token of the query, the best similarity to a token of the memory, averaged with the IDF
+//! weights of the query tokens.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,16 +7,16 @@ use super::built_in::{built_in, row_lengths};
 use super::catalog::Catalog;
 use super::rows::product;
 
-/// Tokens of a query that are compared.
+/// Query tokens that are compared.
 const ASKED_MAX: usize = BLOCK * BLOCKS_MAX;
-/// Likenesses that are compared at once: what a processor does in one step.
+/// Similarities processed at once: one vector instruction.
 const BLOCK: usize = 8;
 const BLOCKS_MAX: usize = 8;
 
-/// Likenesses to the tokens of a query, in their order; those behind the last are 0.
+/// Similarities to a block of query tokens, in order; unused places are 0.
 type Block = [f32; BLOCK];
 
-/// The greater ones of both.
+/// Element-wise maximum.
 fn raise(best: &mut [Block], other: &[Block]) {
     for (best, other) in best.iter_mut().zip(other) {
         for lane in 0..BLOCK {
@@ -25,16 +25,19 @@ fn raise(best: &mut [Block], other: &[Block]) {
     }
 }
 
-/// The tokens of a query, and what is known of their likeness to others.
+/// The tokens of a query, with cached similarities to the tokens of memories.
 pub(super) struct Late {
+    /// Query tokens with their weights.
     asked: Vec<(u32, f32)>,
+    /// Sum of the weights.
     total: f32,
-    /// For each token of the table its place among those that were met, from 1; 0 for the others.
+    /// By token of the table: its index in `likeness`, from 1; 0 if not computed yet.
     places: Vec<u16>,
-    /// Likeness to the tokens of the query, by place: as many blocks for each as they need.
+    /// Similarities to the query tokens, `blocks` blocks for each token.
     likeness: Vec<Block>,
     blocks: usize,
-    /// Where the best of a memory begin in `bests`: it stands beside several others, and is looked at once.
+    /// Where the maxima of a memory begin in `bests`. They are cached, because a memory is a neighbour of several
+    /// others.
     memories: HashMap<u32, usize>,
     bests: Vec<Block>,
     lengths: &'static [f32],
@@ -61,7 +64,7 @@ impl Late {
         }
     }
 
-    /// Weighted mean of the best likenesses among the tokens of these memories; 0 to 1.
+    /// Weighted mean of the best similarities to the tokens of these memories; 0 to 1.
     pub(super) fn score(&mut self, catalog: &Catalog, of: &[u32]) -> f64 {
         if self.total <= 0.0 {
             return 0.0;
@@ -76,7 +79,7 @@ impl Late {
         f64::from(sum / self.total)
     }
 
-    /// Where the best likenesses of a memory begin.
+    /// Where the maxima of a memory begin in `bests`; computes them on first use.
     fn memory(&mut self, catalog: &Catalog, number: u32) -> usize {
         if let Some(at) = self.memories.get(&number) {
             return *at;
@@ -91,7 +94,7 @@ impl Late {
         at
     }
 
-    /// The place of a token, compared with those of the query.
+    /// The index of a token in `likeness`; computes its similarities on first use.
     fn place(&mut self, piece: u16) -> usize {
         let known = self.places[usize::from(piece)];
         if known > 0 {
@@ -108,7 +111,7 @@ impl Late {
             self.likeness.push(block);
         }
         let place = self.likeness.len() / self.blocks;
-        // A table has no more rows than tokens have numbers.
+        // The table has no more rows than a `u16` can number.
         self.places[usize::from(piece)] = u16::try_from(place).unwrap_or(0);
         place - 1
     }

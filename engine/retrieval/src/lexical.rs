@@ -1,5 +1,4 @@
-//! Searches by words alone: each of them has to occur. What a word says is what it says among the memories of the
-//! project.
+//! Lexical search: every word of the query must occur; BM25 ranks with the statistics of the project.
 
 use engine_core::limits::SEARCH_TOTAL_MAX;
 use engine_core::retrieval::bm25::{Asked, idf};
@@ -13,8 +12,7 @@ use super::shared_catalog::{Extent, Of};
 use engine_projection::{Best, applied_seq};
 
 impl Retrieval {
-    /// The answer by words alone. Where there is no catalog, or the search is over all projects, the texts themselves
-    /// are ranked.
+    /// The answer by words alone. Without a catalog, or over all projects, the full-text index ranks.
     pub(super) fn lexical(&self, scope: &Scope<'_>) -> rusqlite::Result<SearchAnswer> {
         let Scope { connection, search, .. } = *scope;
         let Some(project) = search.project.as_deref().filter(|_| !scope.question.words.is_empty()) else {
@@ -43,7 +41,7 @@ impl Retrieval {
     }
 }
 
-/// Every memory that has all of the words, as far as its place among the best is told.
+/// All memories that have every word; only the best, up to the end of the requested page, keep their order.
 fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let Scope { connection, search, question, .. } = *scope;
     let narrow = scope.narrow();

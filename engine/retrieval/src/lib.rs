@@ -1,11 +1,23 @@
-//! Finding memories by words, meaning and the structure they were saved in.
+//! Search for memories and items by words, by meaning and by structure.
 //!
-//! [`catalog`] is what is kept in memory of a project, [`held`] keeps it in step with the projection, [`catalogs`] are
-//! those of all projects, [`loader`] makes the large ones and those that were searched last ([`recent`]); [`texts`]
-//! are their words; [`model`], [`vectors`] and [`rows`] are the lane of meaning, [`outside`] its vectors where a
-//! service makes them, [`directory`] a model in files; [`late`] compares token by token; [`lanes`] score each memory,
-//! [`rank`] makes one score of it, [`search`] is the whole of it for memories, [`lexical`] by words alone, [`items`]
-//! the same for items, with what services have said beforehand in [`asked`].
+//! A *lane* is one retrieval signal, for example BM25, vector similarity or the graph of relations. Some lanes also
+//! select candidates; every lane scores each candidate. A learned weighted sum of the scores gives the ranking. The
+//! modules, in the order in which a search uses them:
+//!
+//! * Entry points: [`search`] for memories with all lanes, [`lexical`] for memories by words alone, [`items`] for
+//!   items, [`checkout`] for a context within a token budget. [`provider_results`] has what providers returned before
+//!   the search runs.
+//! * Query and ranking: [`query`] is a query in the terms of one project, with its filters; [`lanes`] scores
+//!   candidates; [`late_interaction`] compares token by token; [`rank`] selects candidates and orders them.
+//! * Catalogs: a [`catalog`] is the in-memory index of one project. [`shared_catalog`] keeps it in step with the
+//!   projection, [`catalog_cache`] holds the catalogs of all projects within a memory limit, [`catalog_loader`] is the
+//!   background thread that builds large ones, [`recent`] lists the projects to load at start. A catalog stores words
+//!   in [`texts`], repeated names as numbers in [`names`], and vectors in [`vectors`] and [`external_vectors`].
+//! * Embedding: [`model`] selects a model; [`built_in`] is the one in the binary and [`directory`] one in files.
+//!   [`vectors`] computes the vectors of memories, [`rows`] stores them quantised and scans them.
+//! * External models: [`providers`] is the client for embedding and rerank services. [`embeddings`] embeds every memory
+//!   in the background and stores the vectors in a file, [`external_vectors_load`] copies them into catalogs.
+//! * [`metrics`] defines the metrics of all of these.
 
 mod built_in;
 mod catalog;

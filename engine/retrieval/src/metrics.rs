@@ -6,31 +6,38 @@ use engine_core::metrics::table;
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry};
 
-/// What searches count.
+/// Metrics of searches.
 #[derive(Debug)]
 pub struct RetrievalMetrics {
+    /// Answers given without one of the lanes, by operation and reason.
     pub degraded: Family<IntCounterVec>,
     pub provider: Arc<ProviderMetrics>,
 }
 
-/// What requests to embedding and rerank providers count and measure.
+/// Metrics of requests to embedding and rerank providers.
 #[derive(Debug)]
 pub struct ProviderMetrics {
     pub requests: Family<IntCounterVec>,
     pub retries: Family<IntCounterVec>,
+    /// Tokens that providers processed.
     pub tokens: Family<IntCounterVec>,
+    /// In the currency of the configured price.
     pub cost: Family<CounterVec>,
+    /// Duration of requests.
     pub seconds: Family<HistogramVec>,
+    /// 1 while the circuit breaker of the provider is open.
     pub breaker: Family<IntGaugeVec>,
+    /// Memories that have a vector of the configured external model.
     pub stored: IntGauge,
+    /// Memories that still wait for one.
     pub missing: IntGauge,
 }
 
 impl RetrievalMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// One of their names is taken.
+    /// If one of the names is already registered.
     pub fn new(registry: &Registry) -> Result<RetrievalMetrics, MetricsError> {
         Ok(RetrievalMetrics {
             degraded: registry.counters(table::DEGRADED_OPERATIONS)?,
@@ -40,10 +47,10 @@ impl RetrievalMetrics {
 }
 
 impl ProviderMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// One of their names is taken.
+    /// If one of the names is already registered.
     pub fn new(registry: &Registry) -> Result<ProviderMetrics, MetricsError> {
         Ok(ProviderMetrics {
             requests: registry.counters(table::PROVIDER_REQUESTS)?,

@@ -1,29 +1,29 @@
-//! What turns texts into vectors.
+//! The model that computes vectors inside the engine.
 
 use engine_core::embedding::hashing;
 
 use super::built_in::built_in;
 use super::directory::DirectoryModel;
 
-/// How vectors are made.
+/// An embedding model that runs in the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Model {
-    /// None are made: words alone are searched.
+    /// No vectors: search uses words alone.
     Off,
-    /// The built-in table, its tokens weighted by how rare they are in the project.
+    /// The built-in table of token vectors; tokens are weighted by their rarity in the project.
     #[default]
     BuiltIn,
-    /// Spelling alone, without a table.
+    /// Vectors from hashed spelling, without a table.
     Hashing,
-    /// A model that was read from files. It lives as long as the process, as the built-in one does.
+    /// A model read from files. Like the built-in one, it lives as long as the process.
     Directory(&'static DirectoryModel),
 }
 
 impl Model {
-    /// Names in the configuration of those that need nothing else.
+    /// Configuration names of the models that need no files.
     pub const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
 
-    /// The model of this name.
+    /// The model with this configuration name.
     pub fn named(name: &str) -> Option<Model> {
         [Model::Off, Model::BuiltIn, Model::Hashing]
             .into_iter()
@@ -32,7 +32,7 @@ impl Model {
             .map(|(m, _)| m)
     }
 
-    /// Name and version, kept with what was made by it.
+    /// Name and version of the model.
     pub fn id(self) -> &'static str {
         match self {
             Model::Off => "none",
@@ -42,7 +42,7 @@ impl Model {
         }
     }
 
-    /// Numbers in a vector.
+    /// Dimension of its vectors; 0 if it has none.
     pub fn dimension(self) -> usize {
         match self {
             Model::Off => 0,
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// Texts with the tokens and vectors that the model's own tokenizer and the table give.
+    /// Texts with the token ids and vectors that the model's own tokenizer and table produce.
     const VECTORS: &str = include_str!("../../core/tests/fixtures/embedding/vectors.json");
 
     #[test]

@@ -1,19 +1,19 @@
-//! Names that many memories share, as small numbers.
+//! Interned names: each distinct name gets a small number.
 
 use engine_core::limits::ACTOR_DEFAULT;
 use std::collections::HashMap;
 
-/// Stands for no name.
+/// The number that stands for no name.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Names and their numbers, in the order in which they came.
+/// Numbers by name, assigned in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     numbers: HashMap<Box<str>, u32>,
 }
 
 impl Names {
-    /// The number of a name, a new one if it is new.
+    /// The number of a name; a new name gets the next number.
     pub(super) fn add(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// Whether a name says who it was.
+/// Whether an actor name identifies somebody, that is, is not the default name.
 pub(super) fn is_somebodys(actor: &str) -> bool {
     actor != ACTOR_DEFAULT
 }

@@ -1,4 +1,5 @@
-//! What services outside have said about a search before it is run: they are asked off the threads that read.
+//! Results of providers for a search. They are requested before the search, so that threads that read the projection
+//! never wait for a network.
 
 use std::collections::HashMap;
 
@@ -7,19 +8,20 @@ use engine_core::wire::Degraded;
 use super::query::Ranked;
 use crate::embeddings::AskedOutside;
 
-/// Answers of services, and why there are none.
+/// Results of providers, and the reasons why some are missing.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderResults {
-    /// The vector of what is looked for.
+    /// The vector of the query.
     pub vector: Option<AskedOutside>,
-    /// Memories in the order of the reranker, each with its score.
+    /// Sequence numbers in the order of the reranker, each with its relevance score.
     pub reranked: Vec<(i64, f64)>,
+    /// Lanes that a failed provider left out.
     pub degraded: Vec<Degraded>,
 }
 
 impl ProviderResults {
-    /// Brings what the reranker has ranked into its order. The scores there were stay, the best for its best, so that
-    /// they still fall from first to last and compare with those of the others.
+    /// Reorders the memories that the reranker ranked, among their own positions. Scores stay at their positions, so
+    /// they still descend and remain comparable with those of the other memories.
     pub(super) fn reorder(&self, ranked: &mut [Ranked]) {
         let order: HashMap<i64, (usize, f64)> = self
             .reranked
@@ -54,7 +56,7 @@ mod tests {
     #[test]
     fn what_was_reranked_changes_places_and_nothing_else_does() {
         let mut all = [ranked(1, 0.9), ranked(2, 0.8), ranked(3, 0.7), ranked(4, 0.6), ranked(5, 0.5)];
-        // One was forgotten since, and a new one came in between.
+        // One was forgotten meanwhile, and a new one was ranked in between.
         let asked = ProviderResults {
             reranked: vec![(4, 0.99), (9, 0.5), (1, 0.2), (3, 0.1)],
             ..ProviderResults::default()

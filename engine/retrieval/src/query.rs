@@ -1,4 +1,4 @@
-//! A query as one project understands it, and what narrows it.
+//! A query resolved against the catalog of one project, and its filters.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,29 +20,30 @@ pub(super) struct Ranked {
     pub(super) seq: i64,
     pub(super) score: f64,
     pub(super) features: [f64; NAMES.len()],
-    /// Share of what the query asks for that occurs in it and its neighbours, 0 to 1.
+    /// IDF-weighted share of the query terms that occur in the memory and its neighbours, 0 to 1.
     pub(super) coverage: f64,
-    /// Best likenesses of the query's tokens in it and its neighbours, on average, 0 to 1.
+    /// Late-interaction score of the memory and its neighbours: mean best similarity of the query tokens, 0 to 1.
     pub(super) alike: f64,
-    /// What the reranker said of it, and what that changed of the score.
+    /// The reranker's score, and by how much it changed `score`.
     pub(super) reranked: Option<(f64, f64)>,
 }
 
-/// What narrows a search.
+/// Filters of a search.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Narrow<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     pub(super) tags: &'a Tags,
-    /// Of items: what their namespaces begin with, and which of them, in order, are what a filter asks for.
+    /// Items only: the namespace prefix.
     pub(super) below: Option<&'a str>,
+    /// Items only: the sorted sequence numbers that match the field filter.
     pub(super) among: Option<&'a [i64]>,
     pub(super) bounds: Bounds,
-    /// Whether a context is chosen from what is found, which asks how alike each is.
+    /// Whether a checkout uses the results; it also needs the coverage and the late-interaction score of each.
     pub(super) for_context: bool,
 }
 
-/// The same in the numbers of a catalog.
+/// The same filters, with names resolved to the numbers of a catalog.
 pub(super) struct Admission<'a> {
     catalog: &'a Catalog,
     kind: Option<u32>,
@@ -56,7 +57,7 @@ pub(super) struct Admission<'a> {
 
 impl<'a> Admission<'a> {
     pub(super) fn new(catalog: &'a Catalog, narrow: &Narrow<'a>) -> Admission<'a> {
-        // What nothing is called narrows to nothing.
+        // A name that no memory has matches nothing.
         let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
         let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
         let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
@@ -87,36 +88,40 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// What other lanes have found, by sequence number.
+/// Candidates of the lanes other than the vector lane, as sequence numbers.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) lexical: Vec<i64>,
+    /// Memories whose id, citation or title is the query.
     pub(super) exact: Vec<i64>,
+    /// Graph score of memories about entities near those that the query names.
     pub(super) graph: BTreeMap<i64, f64>,
 }
 
-/// A query as the memories of one project understand it.
+/// A query resolved against the catalog of one project.
 pub(super) struct Query<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) question: &'a Question,
-    /// Whether it names the actor of this number.
+    /// By actor number: whether the query names the actor.
     pub(super) named: Vec<bool>,
-    /// What its words are found by.
+    /// The terms of its words.
     pub(super) terms: Vec<String>,
-    /// Terms in the order of the query, each as often as it is there, as the catalog numbers them.
+    /// Term numbers in query order, repetitions included.
     pub(super) stems: Vec<u32>,
+    /// Distinct terms with their IDF.
     pub(super) asked: Asked,
-    /// The numbers of its terms.
+    /// Numbers of the distinct terms, in the order of `asked`.
     pub(super) words: Vec<u32>,
+    /// None if no vector can be made of the query.
     pub(super) vector: Option<AskedVector>,
-    /// What lanes of meaning count beside those of words, 0.5 to 1.
+    /// Factor on the scores of vector lanes, 0.5 to 1.
     pub(super) trust: f64,
-    /// What the vector is compared with.
+    /// Quantised vectors of the memories.
     pub(super) rows: &'a Rows,
-    /// Where these are kept unrounded, and by which model.
+    /// External vectors only: the model, and the store that has them unquantised.
     pub(super) kept_by: Option<(i64, &'a VectorStore)>,
-    /// Cosines that were computed of those, by number.
+    /// Exact cosines computed from the unquantised vectors, by memory number.
     pub(super) exact: HashMap<u32, f32>,
-    /// Where tokens are compared one by one.
+    /// State of the late interaction, if a lane needs it.
     pub(super) late: Option<Late>,
 }

@@ -1,4 +1,4 @@
-//! Ranks the memories of one project beside a query.
+//! Selects and ranks the memories of one project for a query.
 
 use std::collections::HashMap;
 
@@ -18,21 +18,22 @@ use super::rows::AskedVector;
 use crate::embeddings::{AskedOutside, VectorStore};
 use engine_projection::Best;
 
-/// Memories each lane puts forward.
+/// Candidates that each lane selects.
 pub(super) const LANE_TOP: usize = 250;
-/// Of vectors that were made outside, how many more are compared unrounded: what rounding has put behind comes forward.
+/// External vectors: this many times more candidates are compared unquantised, to recover those that quantisation
+/// ranked too low.
 const UNROUNDED_FACTOR: usize = 2;
-/// What lanes of meaning count at least.
+/// Lower bound of the factor on vector lanes.
 const TRUST_MIN: f64 = 0.5;
-/// The token of words that are in no other, in the built-in table.
+/// The `[UNK]` token of the built-in table, which unknown words get.
 const UNKNOWN_TOKEN: u32 = 100;
-/// Matches that the full-text index may have to walk: words that more memories have put nobody forward, they only
-/// score.
+/// Most postings the full-text index walks for one query. Words in more memories than that select no candidates; they
+/// only score.
 const POSTINGS_MAX: u64 = 16_384;
 
 impl<'a> Query<'a> {
-    /// `outside` is the vector that an outside model made of the question, and where those of memories are kept. Where
-    /// there are too few of them the built-in ones are compared.
+    /// `outside` is the vector that an external model made of the question, and the store with the vectors of memories.
+    /// If too few memories have one, the built-in vectors are compared.
     pub(super) fn new(
         catalog: &'a Catalog,
         question: &'a Question,
@@ -86,12 +87,12 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Whether vectors of the outside model are compared.
+    /// Whether vectors of the external model are compared.
     pub(super) fn is_outside(&self) -> bool {
         self.kept_by.is_some()
     }
 
-    /// Terms that put memories forward: all that say something, the rarest first, as far as the index can walk them.
+    /// Terms that select candidates: the rarest first, as many as the index can walk.
     pub(super) fn telling_terms(&self) -> Vec<String> {
         let frequency = |term: &str| self.catalog.texts.frequency(number(term));
         let mut words: Vec<(u64, &String)> = self.terms.iter().map(|term| (frequency(term), term)).collect();
@@ -104,7 +105,7 @@ impl<'a> Query<'a> {
         };
         let telling: Vec<String> =
             words.iter().copied().take_while(fits).map(|(_, term)| term.clone()).collect();
-        // One is always asked for; the time of a read is bounded anyway.
+        // At least one term is used; the time of a read is bounded anyway.
         if telling.is_empty() {
             words.first().map(|(_, term)| (*term).clone()).into_iter().collect()
         } else {
@@ -112,8 +113,9 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The best by their words among those that the full-text index puts forward. It walks them and does not rank
-    /// them: that takes a look at each in its own tables, and here is all that is needed.
+    /// The best memories by BM25 among those that the full-text index returns. `walk` lists matches without ranking:
+    /// the ranking of the index reads its own tables for each match, while the catalog has all that is needed in
+    /// memory.
     pub(super) fn best_by_words(
         &self,
         narrow: &Narrow<'_>,
@@ -133,7 +135,7 @@ impl<'a> Query<'a> {
         Ok(best.in_order().map(|(seq, _)| seq).collect())
     }
 
-    /// The numbers of all memories that are worth a look, in order.
+    /// Numbers of all candidates and of their neighbours, sorted.
     fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>, counted: &Counted) -> Vec<u32> {
         let admission = Admission::new(self.catalog, narrow);
         let admits = |number: u32| admission.admits(number);
@@ -161,7 +163,7 @@ impl<'a> Query<'a> {
         chosen
     }
 
-    /// The memories most alike, and the cosines that were computed of unrounded vectors.
+    /// The candidates of the vector lane, and the exact cosines that were computed from unquantised vectors.
     fn nearest(&self, admits: impl Fn(u32) -> bool + Sync) -> (Vec<u32>, HashMap<u32, f32>) {
         let Some(vector) = &self.vector else { return Default::default() };
         let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
@@ -170,7 +172,7 @@ impl<'a> Query<'a> {
         };
         let mut found = self.rows.nearest(vector, LANE_TOP * UNROUNDED_FACTOR, admits);
         let seqs: Vec<i64> = found.iter().map(|(number, _)| self.catalog.seq(*number)).collect();
-        // Of a file that cannot be read the rounded ones are as good as it gets.
+        // If the file cannot be read, the quantised vectors decide.
         let unrounded = store.exact(model, &seqs).unwrap_or_default();
         let mut exact = HashMap::with_capacity(found.len());
         for ((number, score), seq) in found.iter_mut().zip(seqs) {
@@ -184,7 +186,7 @@ impl<'a> Query<'a> {
         (numbers(found), exact)
     }
 
-    /// Every candidate with its score, best first.
+    /// All candidates with their scores, best first.
     pub(super) fn rank(
         &mut self,
         found: &Found,
@@ -247,7 +249,7 @@ impl<'a> Query<'a> {
     }
 
     fn date(&self, number: u32) -> f64 {
-        // When a note was written says nothing of what it is about.
+        // The date on which a note was written says nothing about its subject.
         if self.question.dates.is_empty() || self.catalog.session_of(number).is_none() {
             return 0.0;
         }
@@ -256,15 +258,15 @@ impl<'a> Query<'a> {
     }
 }
 
-/// The best first, and of equals the newer one. What is moved about is numbers: each of these has half a kilobyte.
+/// Sorts by score, then newest first. Sorts references: each element has half a kilobyte.
 fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
     let mut order: Vec<&Ranked> = ranked.iter().collect();
     order.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
     order.into_iter().cloned().collect()
 }
 
-/// What a word is found by. One of a script without blanks of which no memory has even a pair of characters is found
-/// by its single ones: they may stand apart (归还…书 for 还书).
+/// The index terms of a word. In scripts without spaces a word is indexed as pairs of characters. If no memory has any
+/// of the pairs, its single characters are used: they may stand apart (归还…书 for 还书).
 fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     let mut terms = Vec::new();
     catalog.terms().of_word(word, |term| terms.push(term.to_owned()));
@@ -274,8 +276,8 @@ fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     terms
 }
 
-/// How far meaning can be trusted: the share of the words that the table knows whole, and a half at least. A query in
-/// another language, or of identifiers, leans on its words.
+/// Factor on vector lanes: the share of the words that are one token of the built-in table, at least a half. A query in
+/// another language, or of identifiers, relies on its words.
 fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
     let whole =
         |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);

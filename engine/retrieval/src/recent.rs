@@ -1,17 +1,17 @@
-//! Which projects were searched last, kept from one start to the next: their catalogs are made before anybody asks.
-//! Nothing depends on it; a file that is gone or no list is an empty one.
+//! The list of the projects searched last, kept across restarts, so that their catalogs are built before the first
+//! search. It is only an optimisation: a missing or invalid file counts as an empty list.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Projects that are remembered, and read into memory at the start.
+/// Projects that are listed, and loaded at start.
 pub(super) const PROJECTS_MAX: usize = 16;
-/// Bytes of such a file at most: names are short.
+/// Size limit of the file: names are short.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 const FILE: &str = "searched.json";
 
-/// The file in a data directory.
+/// Path of the file.
 #[derive(Debug)]
 pub(super) struct Recent(PathBuf);
 
@@ -20,7 +20,7 @@ impl Recent {
         Recent(data.join(FILE))
     }
 
-    /// The projects, the one that was searched last first.
+    /// The projects, most recently searched first.
     pub(super) fn read(&self) -> Vec<String> {
         let is_small = fs::metadata(&self.0).is_ok_and(|file| file.len() <= FILE_BYTES_MAX);
         let text = if is_small { fs::read(&self.0).unwrap_or_default() } else { Vec::new() };
@@ -29,8 +29,8 @@ impl Recent {
         projects
     }
 
-    /// Puts these before those of before, and leaves out what is known to have no memory: a name that was only asked
-    /// for, or was forgotten, is not kept on the volume.
+    /// Puts `searched` before the listed projects, and drops those that have no memories: a name that was only queried,
+    /// or was forgotten, must not stay on the volume.
     pub(super) fn put_first(&self, searched: Vec<String>, empty: &[String]) -> io::Result<()> {
         let before = self.read();
         let mut projects = searched;
@@ -66,7 +66,7 @@ mod tests {
         recent.put_first(names(&["a", "b"]), &[]).unwrap();
         recent.put_first(names(&["c", "b"]), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
-        // A start in which nobody searched changes nothing.
+        // A run without a search changes nothing.
         recent.put_first(Vec::new(), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
         let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();

@@ -1,4 +1,4 @@
-//! One vector for each memory of a project, in a row, and the search over all of them.
+//! Quantised vectors, one per memory of a project, and the exhaustive scan over them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use engine_core::embedding::length;
 use engine_core::embedding::quantised::Quantised;
 use multiversion::multiversion;
 
-/// Vectors by the place of the memory, each as signed bytes and what makes it 1 long.
+/// Vectors by memory number: signed bytes, and the scale that makes each a unit vector.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     dimension: usize,
@@ -17,7 +17,7 @@ pub(super) struct Rows {
     scales: Vec<f32>,
 }
 
-/// A vector as it was asked for.
+/// The vector of a query.
 #[derive(Debug, Clone)]
 pub(super) struct AskedVector {
     exact: Vec<f32>,
@@ -30,7 +30,7 @@ impl AskedVector {
         (quantised.scale > 0.0).then_some(AskedVector { exact, quantised })
     }
 
-    /// Cosine of the angle to a vector that was not rounded.
+    /// Cosine similarity to an unquantised vector.
     pub(super) fn cosine(&self, vector: &[f32]) -> f32 {
         let product: f32 = self.exact.iter().zip(vector).map(|(a, b)| a * b).sum();
         let length = length(vector);
@@ -38,8 +38,8 @@ impl AskedVector {
     }
 }
 
-/// Sum of products, four times as many at once where the processor can. Loops and not adapters: what the library's own
-/// functions do is compiled for any processor, one number at a time, unless it happens to be inlined.
+/// Integer dot products with all rows, vectorised where the processor allows. Plain loops instead of iterator adapters:
+/// functions of the standard library are compiled for the baseline processor unless they are inlined.
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
     for row in cells.chunks_exact(asked.len()) {
@@ -53,7 +53,7 @@ fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
 
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
-    // Several sums, so that one need not wait for the other.
+    // Independent sums, so that additions need not wait for each other.
     let mut sums = [0.0_f32; 8];
     let (asked_rows, rows) = (asked.chunks_exact(8), row.chunks_exact(8));
     let rest: f32 = asked_rows.remainder().iter().zip(rows.remainder()).map(|(a, b)| a * f32::from(*b)).sum();
@@ -65,12 +65,12 @@ fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// Rows of one thread. More are shared out: a scan of a million takes as long as the memory takes to be read.
+/// Rows that one thread scans; more rows are split over threads. Beyond that, memory bandwidth limits the scan.
 const ROWS_OF_A_THREAD: usize = 1 << 17;
-/// Threads of one search; the others are for other searches.
+/// Most threads for one search; the other processors serve other searches.
 const THREADS_MAX: usize = 4;
 
-/// Rows that are multiplied before the best are picked out of them: small enough for the processor's cache.
+/// Rows multiplied before the best are selected: they fit the processor cache.
 const SCAN_ROWS: usize = 1_024;
 
 impl Rows {
@@ -82,27 +82,27 @@ impl Rows {
         self.scales.len()
     }
 
-    /// Bytes of memory.
+    /// Memory used, bytes.
     pub(super) fn bytes(&self) -> usize {
         self.cells.len() + 4 * self.scales.len()
     }
 
-    /// Adds the vector of the next memory.
+    /// Appends the vector of the next memory.
     pub(super) fn put(&mut self, vector: &[f32]) {
         let length = length(vector);
         let quantised = Quantised::new(vector);
         self.cells.extend(&quantised.cells);
-        // The scale of the vector made 1 long.
+        // The scale of the unit vector.
         self.scales.push(if length > 0.0 { quantised.scale / length } else { 0.0 });
     }
 
-    /// Gives memories up to this many places, those without a vector yet none.
+    /// Extends to this many rows; new rows have no vector.
     pub(super) fn grow(&mut self, places: usize) {
         self.cells.resize(places * self.dimension, 0);
         self.scales.resize(places, 0.0);
     }
 
-    /// Puts a vector in its place, which is there; one of another dimension is none.
+    /// Stores a vector in an existing row; ignores a vector of another dimension.
     pub(super) fn place(&mut self, place: usize, cells: &[u8], scale: f32) {
         if cells.len() == self.dimension {
             let row = &mut self.cells[place * self.dimension..(place + 1) * self.dimension];
@@ -111,7 +111,7 @@ impl Rows {
         }
     }
 
-    /// Takes a vector away.
+    /// Clears a vector.
     pub(super) fn clear(&mut self, place: usize) {
         if place < self.len() {
             self.cells[place * self.dimension..(place + 1) * self.dimension].fill(0);
@@ -119,13 +119,13 @@ impl Rows {
         }
     }
 
-    /// Takes over what another has from this place on.
+    /// Appends the rows of `other` from this one on.
     pub(super) fn take_rest(&mut self, other: &Rows, from: usize) {
         self.cells.extend(&other.cells[from * self.dimension..]);
         self.scales.extend(&other.scales[from..]);
     }
 
-    /// The memories most alike, best first, among those that are admitted.
+    /// The `count` nearest memories among those that `admits` accepts, with their cosines, best first.
     pub(super) fn nearest(
         &self,
         asked: &AskedVector,
@@ -141,8 +141,8 @@ impl Rows {
             let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || of_thread(thread))).collect();
             let mut places = of_thread(0);
             for other in others {
-                // One that cannot go on ends the search as well, and not half of it.
-                places.extend(other.join().expect("a scan has nothing that panics"));
+                // A panic in one part fails the complete search.
+                places.extend(other.join().expect("a scan does not panic"));
             }
             places
         });
@@ -154,7 +154,7 @@ impl Rows {
         found
     }
 
-    /// The best of some rows, in no order.
+    /// The best of a range of rows, in no order.
     fn best_of(
         &self,
         asked: &AskedVector,
@@ -173,7 +173,7 @@ impl Rows {
                 let place = first + block * SCAN_ROWS + row;
                 #[expect(
                     clippy::cast_precision_loss,
-                    reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+                    reason = "products of bytes: the rounding error is below that of the quantisation"
                 )]
                 let score = *product as f32 * self.scales[place];
                 let floor =
@@ -190,7 +190,7 @@ impl Rows {
         best.into_iter().map(|Reverse(found)| found).collect()
     }
 
-    /// Cosine of the angle to a memory, with what was asked for unrounded.
+    /// Cosine similarity to a memory; the query is not quantised.
     pub(super) fn likeness(&self, asked: &AskedVector, place: u32) -> f32 {
         let place = place as usize;
         dot_exact(&asked.exact, self.row(place)) * self.scales[place]
@@ -200,7 +200,7 @@ impl Rows {
         &self.cells[place * self.dimension..(place + 1) * self.dimension]
     }
 
-    /// Cosine of the angle to several memories taken for one text, each as much as the others.
+    /// Cosine similarity to several memories as one text, each with equal weight.
     pub(super) fn likeness_of_all(&self, asked: &AskedVector, places: &[u32]) -> f32 {
         let mut products = 0.0;
         let mut square = 0.0;
@@ -216,7 +216,7 @@ impl Rows {
         if square > 0.0 { products / square.sqrt() } else { 0.0 }
     }
 
-    /// The same for a whole session: the sum is made once.
+    /// The same for a session: sums the vectors first, which is faster for many members.
     pub(super) fn likeness_of_session(&self, asked: &AskedVector, places: &[u32]) -> f32 {
         let mut sum = vec![0.0_f32; self.dimension];
         for place in places {
@@ -234,7 +234,7 @@ impl Rows {
     }
 }
 
-/// Sum of products of two rows.
+/// Dot product of two rows.
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
     let mut sum = 0;
@@ -243,13 +243,13 @@ pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
     }
     #[expect(
         clippy::cast_precision_loss,
-        reason = "products of bytes: what is rounded is no more than what the bytes were rounded by"
+        reason = "products of bytes: the rounding error is below that of the quantisation"
     )]
     let sum = sum as f32;
     sum
 }
 
-/// A score that has an order: scores are never without value here.
+/// A score with a total order; scores are never NaN here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ordered(f32);
 
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(places, scores(&mut alone.iter().map(|(_, place)| *place)));
         assert!(
             found.iter().any(|(place, _)| *place as usize > ROWS_OF_A_THREAD),
-            "both parts are looked at"
+            "both parts of the rows contribute"
         );
     }
 }

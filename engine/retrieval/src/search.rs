@@ -1,4 +1,4 @@
-//! One search: each lane puts memories forward, all are ranked together, the best are shown.
+//! Search for memories: lanes select candidates, which are ranked together; the best are returned.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,37 +23,37 @@ use engine_projection::{
     shown_whole, titled,
 };
 
-/// Projects that are searched one after the other when none is named. Of more, words alone decide.
+/// Projects searched one by one when the request names none. With more, only words rank.
 const PROJECTS_MAX: usize = 64;
 
-/// Relations between what a query names and what a memory is about, at most.
+/// Most relations between an entity that the query names and one that a memory is about.
 const GRAPH_DEPTH: u32 = 2;
-/// Memories that the graph puts forward.
+/// Candidates from the graph lane.
 const GRAPH_TOP: u32 = 100;
 
-/// What searches share.
+/// Shared state of all searches.
 #[derive(Debug)]
 pub struct Retrieval {
     pub(super) catalogs: Arc<CatalogCache>,
     metrics: Arc<RetrievalMetrics>,
-    /// The weights that were read last, and the event that set them.
+    /// The cached weights, and the sequence number of the event that set them (0: the learned defaults).
     weights: Mutex<(i64, Arc<Weights>)>,
 }
 
-/// Payload of the event that sets weights, as far as it is needed here.
+/// The part of a weights event that is needed here.
 #[derive(Deserialize)]
 struct WeightsSet {
     weights: BTreeMap<String, f64>,
 }
 
-/// What a search works on.
+/// The inputs of one search.
 pub(super) struct Scope<'a> {
     pub(super) connection: &'a Connection,
     pub(super) search: &'a Search,
     pub(super) question: &'a Question,
     pub(super) bounds: Bounds,
     asked: &'a ProviderResults,
-    /// Whether a context is chosen from it.
+    /// Whether a checkout uses the results.
     for_context: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Bytes of a memory that a reranker is given: what it reads of one, most of them.
+/// Bytes of a memory sent to a reranker: about as much as most rerankers read of a document.
 const RERANKED_BYTES_MAX: usize = 4 << 10;
 
 impl Retrieval {
@@ -80,7 +80,10 @@ impl Retrieval {
         Retrieval { catalogs, metrics, weights: Mutex::new((0, Arc::new(Weights::learned()))) }
     }
 
-    /// The weights as of the moment the connection reads.
+    /// The weights in the snapshot that the connection reads.
+    ///
+    /// # Errors
+    /// If the projection cannot be read.
     pub fn weights(&self, connection: &Connection) -> rusqlite::Result<Arc<Weights>> {
         let set = setting(connection, RETRIEVAL_WEIGHTS_SET)?;
         let mut known = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +91,7 @@ impl Retrieval {
         if known.0 != seq {
             let parsed = set.and_then(|(_, version, payload)| {
                 let set: WeightsSet = serde_json::from_str(&payload).ok()?;
-                // Checked when they were set; a later version may know other features.
+                // They were checked when they were set; a later version may know other features.
                 Weights::check(&set.weights).ok()?;
                 Some(Weights { version, weights: set.weights })
             });
@@ -97,13 +100,16 @@ impl Retrieval {
         Ok(Arc::clone(&known.1))
     }
 
-    /// The version of the weights that were read last.
+    /// Version of the weights that were used last.
     pub fn weights_version(&self) -> Arc<str> {
         self.weights.lock().unwrap_or_else(PoisonError::into_inner).1.version.as_str().into()
     }
 
-    /// Answers from one moment of the projection, and says until when the answer is right if nothing is written,
-    /// microseconds.
+    /// Answers from one snapshot of the projection. Also returns until when the answer stays valid if nothing is
+    /// written, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// If the projection cannot be read or is damaged; other failures of a lane only leave the lane out.
     pub fn search(
         &self,
         connection: &Connection,
@@ -139,7 +145,7 @@ impl Retrieval {
         let answer = SearchAnswer {
             items: self.shown(&scope, &ranked, &weights)?,
             total,
-            // More may be alike than were looked at.
+            // The vector lane considers only its best candidates; more may match.
             total_is_bound: total >= LANE_TOP as u64,
             applied_seq: applied_seq(&moment)?.unsigned_abs(),
             mode: SearchMode::Hybrid,
@@ -149,8 +155,8 @@ impl Retrieval {
         Ok((answer, until))
     }
 
-    /// The first moment at which something of the project becomes or stops being true by itself. Of what no catalog
-    /// tells, an answer is not to be kept.
+    /// The first time after now at which a memory of the project becomes valid or stops being valid. Without a catalog
+    /// it is now, so that the answer is not cached.
     pub(super) fn right_until(&self, connection: &Connection, search: &Search) -> rusqlite::Result<i64> {
         let now = search.moment.bounds(connection)?.as_of;
         if search.moment.as_of.is_some() {
@@ -161,7 +167,7 @@ impl Retrieval {
         Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
     }
 
-    /// Everything that was ranked for a search, best first, with the version of the weights.
+    /// All ranked memories of a search, best first, with the version of the weights and the lanes left out.
     pub(super) fn best(
         &self,
         moment: &Connection,
@@ -184,7 +190,10 @@ impl Retrieval {
         }
     }
 
-    /// The best memories of a search, for a reranker: sequence number and text of each, best first.
+    /// The best `top` memories of a search, for a reranker: sequence number and text, best first.
+    ///
+    /// # Errors
+    /// If the projection cannot be read or is damaged.
     pub fn documents(
         &self,
         connection: &Connection,
@@ -260,7 +269,7 @@ impl Retrieval {
         Ok(ranked)
     }
 
-    /// What the lanes beside the vectors put forward of a project.
+    /// Candidates of a project from all lanes other than the vector lane.
     fn found(
         &self,
         scope: &Scope<'_>,
@@ -284,7 +293,7 @@ impl Retrieval {
         Ok(found)
     }
 
-    /// The order of the words alone, when there is nothing else to rank by.
+    /// Ranks by words alone, when no catalog can be used.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
         let (known, mut terms) = (Terms::default(), Vec::new());
         let kept = scope.question.kept(&[]);
@@ -336,8 +345,8 @@ fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<
     Ok(near.into_iter().collect())
 }
 
-/// What a lane has found. One that fails takes no part, and the answer says so; only what shows that the projection is
-/// damaged fails the search, so that it is built again.
+/// The result of a lane. A lane that fails is left out and listed in `degraded`. Only damage of the projection fails
+/// the search, so that the projection is rebuilt.
 pub(super) fn lane<T: Default>(
     name: &str,
     found: rusqlite::Result<T>,
@@ -348,15 +357,15 @@ pub(super) fn lane<T: Default>(
             return Err(fault);
         }
         let interrupted = fault.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-        tracing::warn!(lane = name, %fault, "a lane of a search failed");
+        tracing::warn!(lane = name, %fault, "a lane of a search failed; the answer is given without it");
         let reason = if interrupted { "timeout" } else { "failed" };
         degraded.push(Degraded { lane: name.to_owned(), reason: reason.to_owned() });
         Ok(T::default())
     })
 }
-/// Too few memories have a vector of the outside model: the built-in vectors answered.
+/// Too few memories have a vector of the external model, so the built-in vectors answered.
 const FEW: &str = "embedding";
-/// The project is too large for the memory there is.
+/// The project does not fit the memory limit of the catalogs.
 pub(super) const MEMORY: &str = "memory";
 
 impl Missing {

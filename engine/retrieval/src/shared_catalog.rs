@@ -1,4 +1,4 @@
-//! A catalog that searches share, and how it is kept up with the projection.
+//! A catalog shared by searches, and its synchronisation with the projection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,18 +12,19 @@ use engine_projection::{
     refreshes_after,
 };
 
-/// A catalog and who uses it.
+/// A locked catalog with its request flags.
 #[derive(Debug)]
 pub(super) struct SharedCatalog {
     catalog: RwLock<State>,
+    /// Logical time of the last search; 0 is never.
     pub(super) used: AtomicU64,
-    /// The thread is at it, or has been asked to be.
+    /// The background thread is building it, or was requested to.
     pub(super) asked: AtomicBool,
-    /// Same, for vectors of an outside model. Searches go on with the built-in ones meanwhile.
+    /// The same for vectors of an external model. Searches use the built-in ones meanwhile.
     pub(super) asked_for_vectors: AtomicBool,
 }
 
-/// What a catalog is of: a project and one kind of what it has. Each has words and statistics of its own.
+/// Key of a catalog: a project, and memories or items. Each has its own vocabulary and statistics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Of {
     pub(super) kind: Kind,
@@ -45,7 +46,7 @@ impl Of {
         Of { kind: Kind::Items, project: project.to_owned() }
     }
 
-    /// Reads what there is, in order: at most so many after this one. Whether there are more.
+    /// Reads at most `limit` rows after this sequence number, in order. Returns whether there are more.
     pub(super) fn rows_after(
         &self,
         connection: &Connection,
@@ -60,14 +61,14 @@ impl Of {
     }
 }
 
-/// What of a project's memories is held: as much as there is room for.
+/// What a catalog holds: as much as the memory limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// Words and directions.
+    /// Words and vectors.
     Everything,
-    /// Words alone: with directions it would be too much.
+    /// Words alone: vectors would exceed the limit.
     Words,
-    /// Words alone would be too much.
+    /// Nothing: even words alone would exceed the limit.
     Nothing,
 }
 
@@ -75,20 +76,20 @@ pub(super) enum Extent {
 pub(super) struct State {
     pub(super) catalog: Catalog,
     pub(super) extent: Extent,
-    /// Ends and forgettings looked at, which come after all memories of before.
+    /// Last event whose ends of validity and removals were applied. They are applied after all memories up to it.
     pub(super) ended_through: i64,
-    /// The last event there was when it was begun.
+    /// Last event at the time when the catalog was started.
     begun_at: i64,
 }
 
-/// How far a catalog has come.
+/// Result of one update step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// As far as the projection.
+    /// In step with the projection.
     Whole,
-    /// There is more.
+    /// There are more events.
     More,
-    /// It is too large for its room.
+    /// It exceeds the memory limit.
     TooLarge,
 }
 
@@ -116,24 +117,24 @@ impl SharedCatalog {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has come so far, without waiting for who changes it.
+    /// Whether it has applied this event; false while it is locked for writing. Never waits.
     pub(super) fn is_current(&self, applied: i64) -> bool {
         self.catalog.try_read().is_ok_and(|state| state.ended_through >= applied)
     }
 
-    /// Bytes of memory, and 0 while somebody changes it.
+    /// Memory used, bytes; 0 while it is locked for writing.
     pub(super) fn bytes(&self) -> usize {
         self.catalog.try_read().map_or(0, |state| state.catalog.bytes())
     }
 
-    /// Memories that have a vector, none while somebody changes it.
+    /// Memories that have a vector; 0 while it is locked for writing.
     pub(super) fn vectors(&self) -> usize {
         self.catalog.try_read().map_or(0, |state| state.catalog.vectors.len())
     }
 }
 
 impl State {
-    /// Adds what the projection has and the catalog does not, so many memories at most.
+    /// Adds at most `limit` memories that the projection has and the catalog lacks.
     pub(super) fn catch_up(
         &mut self,
         connection: &Connection,
@@ -159,12 +160,12 @@ impl State {
         catalog.through = catalog.through.max(applied);
         ends_after(connection, *ended_through, |end| catalog.end(end))?;
         forgotten_after(connection, *ended_through, |seq| catalog.forget(seq))?;
-        // Somebody who reads an older moment takes nothing back.
+        // A reader of an older snapshot must not move it back.
         *ended_through = applied.max(*ended_through);
         Ok(Progress::Whole)
     }
 
-    /// The same for items: a new version takes the place of the one before.
+    /// The same for items: a new version replaces the previous one.
     fn catch_up_items(
         &mut self,
         connection: &Connection,
@@ -179,7 +180,7 @@ impl State {
         let since = self.ended_through.max(self.begun_at);
         let mut forgotten = false;
         forgotten_after(connection, since, |_| forgotten = true)?;
-        // Where a version was forgotten the one before counts again, which may be any.
+        // If a version was forgotten, an earlier one is current again, possibly one that was removed here. Rebuild.
         if forgotten || self.catalog.is_mostly_empty() {
             self.catalog = self.catalog.anew();
             (self.ended_through, self.begun_at) = (0, applied);
@@ -206,7 +207,7 @@ impl State {
         Ok(Progress::Whole)
     }
 
-    /// Begins anew with less of each memory.
+    /// Restarts with less data per memory: first without vectors, then not at all.
     pub(super) fn lessen(&mut self, model: Model) {
         let has_directions = model != Model::Off && self.extent == Extent::Everything;
         self.extent = if has_directions { Extent::Words } else { Extent::Nothing };
@@ -214,12 +215,12 @@ impl State {
         (self.ended_through, self.begun_at) = (0, 0);
     }
 
-    /// Makes all vectors again with today's weights of tokens.
+    /// Recomputes all vectors with the current token weights.
     pub(super) fn weigh_anew(&mut self, connection: &Connection, of: &Of) -> rusqlite::Result<()> {
         let catalog = &mut self.catalog;
         let mut vectors = catalog.vectors.weighed_anew();
         of.rows_after(connection, 0, usize::MAX, |row| {
-            // What was forgotten has no row, and keeps its place.
+            // A forgotten memory has no row and keeps its number.
             while vectors.len() < catalog.len() && catalog.seqs()[vectors.len()] < row.seq {
                 vectors.put_again("");
             }

@@ -1,4 +1,4 @@
-//! The ranking against the reference in `scripts/retrieval/features.py`: every feature of every memory of a small
+//! Compares the ranking with the reference in `scripts/retrieval/features.py`: every feature of every memory of a small
 //! project.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use super::query::{Found, Narrow, Query};
 use engine_projection::{Bounds, MemoryRow};
 
 const REFERENCE: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
-/// Vectors are kept in steps of a 127th here and unrounded there; the lanes are stretched to 0..1 afterwards.
+/// Vectors are quantised to steps of 1/127 here and unquantised in the reference; lanes are then scaled to 0..1.
 const TOLERANCE: f64 = 0.03;
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ fn catalog(memories: &[Memory]) -> Catalog {
     let mut catalog = Catalog::new(Model::BuiltIn, false);
     let rows: Vec<MemoryRow> = (1..).zip(memories).map(|(seq, memory)| row(seq, memory)).collect();
     rows.iter().for_each(|row| catalog.push(row));
-    // Tokens are weighed by all memories, as the reference does it.
+    // Token weights come from all memories, as in the reference.
     let mut vectors = catalog.vectors.weighed_anew();
     rows.iter().for_each(|row| vectors.put_again(&embedded(row)));
     let count = catalog.len();
@@ -81,7 +81,7 @@ fn every_feature_is_that_of_the_reference() {
     let (mut compared, weights) = (0, NAMES.map(|name| weights.get(name).copied().unwrap_or_default()));
     for asked in &queries {
         let question = Question::read(&asked.query);
-        // Stop words are not kept of memories: a query that has no others is ranked by meaning alone.
+        // Stop words of memories are not stored: a query of stop words alone is ranked by vectors only.
         if question.words.iter().all(|word| is_stop_word(word)) {
             continue;
         }
@@ -103,7 +103,7 @@ fn every_feature_is_that_of_the_reference() {
             let total: f64 = weights.iter().map(|weight| weight.abs()).sum();
             assert!((one.score - asked.scores[place]).abs() < TOLERANCE * total, "{:?}", asked.query);
         }
-        // What counts for nothing is not looked at.
+        // Features without weight are not computed, so all get one here.
         let ranked = rank(&[1.0; NAMES.len()]);
         assert_eq!(ranked.len(), memories.len());
         for one in ranked {

@@ -1,55 +1,54 @@
-//! The words of all memories of a project, packed: two bytes for most of them.
+//! The words of all memories of a project, packed: two bytes for most words.
 
 use std::collections::HashMap;
 
 use engine_core::words::terms::Term;
 
-/// The number of no word: what stands in place of words that were forgotten.
+/// Number of the empty word, which replaces forgotten words.
 const NO_WORD: u32 = 0;
-/// What a word is called that no memory has.
+/// Number of a word that no memory has.
 const UNKNOWN: u32 = u32::MAX;
-/// What is told of a word in its first unit: the lower bits of its number, whether a unit with the others follows, and
-/// how many words that were not kept stand before it; as many as the bits can say are that many and what the next unit
-/// says.
+/// Layout of the first unit of a word: the low bits of its number, a flag for a second unit with the high bits, and the
+/// count of skipped (not stored) words before it. If the count has its largest value, the next unit adds to it.
 const NUMBER_BITS: u32 = 12;
 const HAS_MORE: u16 = 1 << NUMBER_BITS;
 const SKIPPED_SHIFT: u32 = NUMBER_BITS + 1;
 const SKIPPED_MAX: u16 = u16::MAX >> SKIPPED_SHIFT;
 
-/// Each memory is a run of units, one for most words: the number of the word in the project's vocabulary, and how far
-/// behind the one before it stands. Words that many memories have come early and have small numbers.
+/// Each memory is a sequence of units, one for most words: the number of the word in the vocabulary of the project, and
+/// its distance from the word before. Frequent words usually occur early and get small numbers.
 #[derive(Debug)]
 pub(super) struct Texts {
     vocabulary: HashMap<Term, u32>,
-    /// In how many memories each word occurs, by its number.
+    /// Document frequency of each word, by number.
     frequencies: Vec<u32>,
     units: Vec<u16>,
-    /// Where each memory begins, and where the last one ends.
+    /// Where each memory begins in `units`, and the end of the last one.
     starts: Vec<usize>,
 }
 
-/// A word of a memory.
+/// A word occurrence in a memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) number: u32,
-    /// Which word of the memory it is, stop words counted.
+    /// Position in the memory, from 1, stop words included.
     pub(super) place: u32,
 }
 
 impl Default for Texts {
     fn default() -> Texts {
-        // The frequency of no word.
+        // The frequency of the empty word.
         Texts { vocabulary: HashMap::new(), frequencies: vec![0], units: Vec::new(), starts: vec![0] }
     }
 }
 
 impl Texts {
-    /// Bytes of memory, about.
+    /// Approximate memory used, bytes.
     pub(super) fn bytes(&self) -> usize {
         2 * self.units.len() + 8 * self.starts.len() + 14 * self.vocabulary.len() + 4 * self.frequencies.len()
     }
 
-    /// Adds the next memory: its words in order, and which one each is.
+    /// Appends the next memory: its words in order, each with its position.
     pub(super) fn push(&mut self, words: &[(Term, u32)]) {
         let mut distinct = Vec::with_capacity(words.len());
         let mut before = 0;
@@ -69,7 +68,7 @@ impl Texts {
         self.starts.push(self.units.len());
     }
 
-    /// Adds a word; how many before it are said to have been skipped, which is not more than two units can say.
+    /// Appends a word. Returns the count of skipped words that was stored, which two units limit.
     fn put(&mut self, number: u32, skipped: u32) -> u32 {
         let low = |number: u32| u16::try_from(number & u32::from(u16::MAX)).unwrap_or(u16::MAX);
         let more = number >> NUMBER_BITS;
@@ -92,7 +91,7 @@ impl Texts {
         &self.units[self.starts[at]..self.starts[at + 1]]
     }
 
-    /// The words of a memory in the order of its text.
+    /// The words of a memory in text order.
     pub(super) fn of(&self, memory: u32) -> impl Iterator<Item = Word> {
         let mut rest = self.units_of(memory);
         let mut place = 0;
@@ -103,18 +102,18 @@ impl Texts {
         })
     }
 
-    /// The number of a word; one that no memory has is never met.
+    /// The number of a word; a word that no memory has gets a number that never occurs.
     pub(super) fn number(&self, term: Term) -> u32 {
         self.vocabulary.get(&term).copied().unwrap_or(UNKNOWN)
     }
 
-    /// In how many memories a word occurs.
+    /// Document frequency of a word.
     pub(super) fn frequency(&self, term: Term) -> u64 {
         let number = self.vocabulary.get(&term).copied().unwrap_or(NO_WORD);
         self.frequencies[number as usize].into()
     }
 
-    /// Adds how often each of these words occurs in a memory.
+    /// Adds the occurrences of each of these words in a memory to `counts`.
     pub(super) fn count(&self, memory: u32, asked: &[u32], counts: &mut [f64]) {
         let mut rest = self.units_of(memory);
         while let Some((number, _)) = take(&mut rest) {
@@ -124,7 +123,7 @@ impl Texts {
         }
     }
 
-    /// Takes the words of a memory out.
+    /// Removes the words of a memory.
     pub(super) fn forget(&mut self, memory: u32) {
         let mut gone: Vec<u32> = self.of(memory).map(|word| word.number).collect();
         gone.sort_unstable();
@@ -138,7 +137,7 @@ impl Texts {
     }
 }
 
-/// The number of the next word, and how many before it were skipped.
+/// Decodes the next word: its number, and the skipped words before it.
 #[inline]
 fn take(rest: &mut &[u16]) -> Option<(u32, u32)> {
     let (first, others) = rest.split_first()?;

@@ -1,4 +1,4 @@
-//! The vectors that the engine itself makes of the memories of a project.
+//! Vectors of the memories of a project, computed by the engine itself.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use super::built_in::built_in;
 use super::model::Model;
 use super::rows::{AskedVector, Rows};
 
-/// Memories at which tokens are weighed for the first time; then each time that there are twice as many, for what is
-/// rare among a hundred is not what is rare among thousands. By these numbers and not by when somebody searches: the
-/// same memories have the same vectors, whatever else the engine holds and whenever their catalog is made.
+/// Memory count at which token weights are computed first; then at each doubling, because rarity among a hundred
+/// memories differs from rarity among thousands. The count decides, not the time of a search, so the same memories
+/// always get the same vectors.
 const WEIGH_ANEW_MIN: usize = 64;
 
-/// Vectors of a project, by the place of the memory.
+/// Vectors of a project, by memory number.
 #[derive(Debug)]
 pub(super) struct Vectors {
     model: Model,
@@ -21,15 +21,15 @@ pub(super) struct Vectors {
     weights: TokenWeights,
 }
 
-/// In how many memories each token occurs, as of the last weighing.
+/// Document frequencies of tokens: counted so far, in use, and due next.
 #[derive(Debug, Default, Clone)]
 struct TokenWeights {
     counted: HashMap<u32, u32>,
     memories: usize,
-    /// What vectors were made with.
+    /// The frequencies, and their number of memories, that the current vectors use.
     used: HashMap<u32, u32>,
     used_memories: usize,
-    /// What is to be used from now on, and of how many memories it was counted.
+    /// The frequencies, and their number of memories, for the next recomputation, if one is due.
     next: Option<(HashMap<u32, u32>, usize)>,
 }
 
@@ -50,7 +50,7 @@ impl TokenWeights {
 
     #[expect(clippy::cast_precision_loss, reason = "memories are counted in millions")]
     fn weight(&self, token: u32) -> f32 {
-        // Of a few memories nothing is known to be rare, and the first of them says no less than the others.
+        // Before the first weighing no token is known to be rare, so all count the same.
         if self.used_memories == 0 {
             return 1.0;
         }
@@ -76,13 +76,13 @@ impl Vectors {
         &self.rows
     }
 
-    /// Bytes of memory.
+    /// Approximate memory used, bytes.
     pub(super) fn bytes(&self) -> usize {
         let next = self.weights.next.as_ref().map_or(0, |(counted, _)| counted.len());
         self.rows.bytes() + 24 * (self.weights.counted.len() + self.weights.used.len() + next)
     }
 
-    /// Counts a memory's tokens, gives it a vector and its tokens back.
+    /// Counts the tokens of the next memory, appends its vector, and returns the tokens.
     pub(super) fn push(&mut self, text: &str) -> Vec<u32> {
         let tokens = self.tokens(text);
         self.weights.count(&tokens);
@@ -91,18 +91,19 @@ impl Vectors {
         tokens
     }
 
-    /// Whether so much has come that tokens should be weighed, and vectors made, anew.
+    /// Whether new token weights are due, so that the vectors should be recomputed.
     pub(super) fn is_outgrown(&self) -> bool {
-        // Of a model in a directory the tokens that are compared one by one.
+        // With a model in a directory only late interaction uses the weights.
         self.compares_tokens() && self.weights.next.is_some()
     }
 
-    /// Goes on with the weights there are until it has outgrown them again.
+    /// Keeps the current weights until the next doubling.
     pub(super) fn keep_weights(&mut self) {
         self.weights.next = None;
     }
 
-    /// Begins anew with the weights of tokens that are due, or today's; every memory has to be put again, in order.
+    /// Empty vectors with the weights that are due, or else with the current counts. Every memory has to be added
+    /// again, in order, with `put_again`.
     pub(super) fn weighed_anew(&self) -> Vectors {
         let TokenWeights { counted, memories, next, .. } = self.weights.clone();
         let (used, used_memories) = next.unwrap_or_else(|| (counted.clone(), memories));
@@ -110,14 +111,14 @@ impl Vectors {
         Vectors { weights, ..Vectors::new(self.model) }
     }
 
-    /// Gives a memory whose tokens were counted before a vector.
+    /// Appends the vector of a memory whose tokens are already counted.
     pub(super) fn put_again(&mut self, text: &str) {
         let tokens = self.tokens(text);
         let vector = self.embed(text, &tokens);
         self.rows.put(&vector);
     }
 
-    /// Takes over what another has from this place on: its vectors, and what it has counted since.
+    /// Appends the vectors of `other` from this memory on, and takes over its counts.
     pub(super) fn take_rest(&mut self, other: &Vectors, from: usize) {
         self.rows.take_rest(&other.rows, from);
         self.weights.counted.clone_from(&other.weights.counted);
@@ -126,12 +127,12 @@ impl Vectors {
         self.weights.next = other.weights.next.clone().filter(|(_, memories)| *memories > used);
     }
 
-    /// Takes a memory's vector away.
+    /// Clears the vector of a memory.
     pub(super) fn forget(&mut self, place: usize) {
         self.rows.clear(place);
     }
 
-    /// The sum of the tokens' weighted rows, not made 1 long.
+    /// The vector of a text, not normalised; for the built-in model the weighted sum of its token vectors.
     fn embed(&self, text: &str, tokens: &[u32]) -> Vec<f32> {
         match self.model {
             Model::Off => Vec::new(),
@@ -147,29 +148,29 @@ impl Vectors {
         }
     }
 
-    /// The vector of what is asked for; none when nothing in it has a direction.
+    /// The vector of a query; `None` if it is zero.
     pub(super) fn ask(&self, text: &str) -> Option<AskedVector> {
         let mut vector = self.embed(text, &self.tokens(text));
         engine_core::embedding::normalise(&mut vector);
         AskedVector::new(vector)
     }
 
-    /// What a token says among the memories of the project.
+    /// Weight (IDF) of a token in the project.
     pub(super) fn weight(&self, token: u32) -> f32 {
         self.weights.weight(token)
     }
 
-    /// Whether the model has tokens.
+    /// Whether the model itself uses the built-in tokenizer.
     pub(super) fn has_tokens(&self) -> bool {
         self.model == Model::BuiltIn
     }
 
-    /// Whether there are tokens to compare one by one.
+    /// Whether late interaction is possible.
     pub(super) fn compares_tokens(&self) -> bool {
         matches!(self.model, Model::BuiltIn | Model::Directory(_))
     }
 
-    /// Tokens of a text, where the model has tokens.
+    /// Tokens of a text in the built-in vocabulary; none for a model without tokens.
     pub(super) fn tokens(&self, text: &str) -> Vec<u32> {
         match self.model {
             Model::BuiltIn | Model::Directory(_) => built_in().pieces.encode(text),
@@ -249,7 +250,7 @@ mod tests {
     #[test]
     fn weights_of_tokens_are_those_of_the_same_memories_whenever_they_are_made() {
         let texts: Vec<String> = (0..200).map(|n| format!("{} {}", TEXTS[n % 4], n * 7919 % 97)).collect();
-        // One is searched after each memory, and makes its vectors anew as soon as they are due; the other is made at
+        // One is searched after each memory and recomputes its vectors whenever they are due; the other is built at
         // once.
         let mut followed = Vectors::new(Model::BuiltIn);
         for (count, text) in texts.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! What a metric is: one definition, from which a program registers it and the reference page describes it.
+//! The definition of a metric. Programs register metrics from it, and the reference page describes them.
 //!
-//! [`table`] has the metrics of the engine. The operator has a table of its own, of the same type.
+//! [`table`] has the metrics of the engine. The operator has its own table of the same type.
 
 pub mod table;
 
 /// One metric.
 #[derive(Debug)]
 pub struct Metric {
-    /// Name as it is scraped; ends with the unit, or with `_total` for a counter.
+    /// Exported name; ends with the unit, or with `_total` for a counter.
     pub name: &'static str,
     /// Type of its samples.
     pub kind: MetricKind,
@@ -22,18 +22,18 @@ pub struct Metric {
 /// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MetricKind {
-    /// Only grows, in integers.
+    /// An integer that only grows.
     Counter,
-    /// Only grows, in fractions.
+    /// A fractional number that only grows.
     FractionalCounter,
-    /// Goes up and down, in integers.
+    /// An integer that goes up and down.
     Gauge,
     /// Observations counted in buckets with these upper bounds.
     Histogram(&'static [f64]),
 }
 
 impl MetricKind {
-    /// As Prometheus names it.
+    /// The Prometheus name of the type.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// For the reference page.
+    /// The text on the reference page.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -124,8 +124,8 @@ impl Metric {
     }
 }
 
-/// What is wrong with a table: names that are not the convention's, twice the same name, buckets that do not grow,
-/// text that is missing.
+/// The faults of a table: names that break the conventions, duplicate names, buckets that are not ascending, missing
+/// text.
 #[must_use]
 pub fn table_faults(table: &[&Metric], prefix: &str) -> Vec<String> {
     let mut faults = Vec::new();
@@ -137,15 +137,15 @@ pub fn table_faults(table: &[&Metric], prefix: &str) -> Vec<String> {
             }
         };
         let counts = matches!(kind, MetricKind::Counter | MetricKind::FractionalCounter);
-        fault(!name.starts_with(prefix), "has another prefix than the program's");
+        fault(!name.starts_with(prefix), "does not start with the prefix of the program");
         fault(table[..place].iter().any(|other| other.name == *name), "is defined twice");
-        fault(counts != name.ends_with("_total"), "must end with _total exactly when it is a counter");
+        fault(counts != name.ends_with("_total"), "must end with _total if and only if it is a counter");
         fault(*unit == Unit::Seconds && !counts && !name.ends_with("_seconds"), "must end with _seconds");
-        fault(*unit == Unit::Bytes && !counts && !name.contains("_bytes"), "must name its unit, bytes");
-        fault(!help.ends_with('.') || help.len() < 8, "needs a sentence of help");
+        fault(*unit == Unit::Bytes && !counts && !name.contains("_bytes"), "must contain _bytes");
+        fault(!help.ends_with('.') || help.len() < 8, "needs a help sentence");
         fault(labels.iter().any(|label| label.name.is_empty()), "has a label without a name");
         if let MetricKind::Histogram(buckets) = kind {
-            fault(buckets.is_empty() || !buckets.is_sorted_by(|a, b| a < b), "needs buckets that grow");
+            fault(buckets.is_empty() || !buckets.is_sorted_by(|a, b| a < b), "needs ascending buckets");
         }
     }
     faults

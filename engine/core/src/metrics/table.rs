@@ -2,8 +2,8 @@
 
 use super::{Label, Metric, MetricKind, Unit};
 
-/// Upper bounds of latency buckets, seconds: from a tenth of a millisecond, a cached read, to ten seconds, after which a
-/// client has given up.
+/// Upper bounds of latency buckets, seconds: from a tenth of a millisecond (a cached read) to ten seconds, after which
+/// clients give up.
 const LATENCY_BUCKETS_S: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -54,7 +54,7 @@ const QUERY_OPERATIONS: &[&str] = &[
 ];
 const REBUILD_REASONS: &[&str] =
     &["asked", "damaged", "edited", "foreign", "forgotten", "index", "missing", "version"];
-/// Fields of memories and items in which redactions are counted apart; every other field counts as `payload`.
+/// Fields of memories and items whose redactions are counted separately; every other field counts as `payload`.
 pub const REDACTION_FIELDS: &[&str] = &["content", "title", "tags", "actor", "reason", "value", "payload"];
 const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
 const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];

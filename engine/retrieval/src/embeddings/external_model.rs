@@ -13,15 +13,15 @@ use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
 use crate::providers::{Batch, Client, EmbeddingService, Failure, Use, embed};
 
-/// Bytes of a text that are sent: models take some thousands of tokens, and a byte is a token at the worst.
+/// Bytes of a text that are sent: models accept a few thousand tokens, and in the worst case a byte is a token.
 pub(super) const TEXT_BYTES_MAX: usize = 16 << 10;
 
-/// Where vectors lie in a data directory.
+/// Directory of the vector file in a data directory.
 pub fn directory(data: &Path) -> PathBuf {
     data.join("vectors")
 }
 
-/// The part of a memory that is sent to the model.
+/// The text of a memory that is sent to the model.
 pub fn sent(row: &MemoryRow) -> String {
     let MemoryRow { title, content, .. } = row;
     let mut text = if title.is_empty() { content.clone() } else { format!("{title}\n{content}") };
@@ -29,54 +29,57 @@ pub fn sent(row: &MemoryRow) -> String {
     text
 }
 
-/// A vector of what is looked for, and the model that made it.
+/// The vector of a query, and the id of the model that made it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AskedOutside {
+    /// Id of the model in the vector file.
     pub model: i64,
     pub vector: Vec<f32>,
 }
 
-/// The model whose vectors answer.
+/// The model whose vectors searches use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answering {
+    /// Id of the model in the vector file.
     pub model: i64,
     pub dimension: usize,
-    /// The vector that was kept last.
+    /// Id of the last stored vector.
     pub last: i64,
     pub(super) name: String,
     pub(super) dimensions: Option<usize>,
 }
 
-/// How far the vectors are.
+/// Progress of the embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct EmbeddingStatus {
-    /// The model that is configured.
+    /// Name of the configured model.
     pub model: String,
-    /// Numbers in its vectors; absent until the first was made.
+    /// Dimension of its vectors; absent until the first exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimension: Option<usize>,
-    /// Memories that have a vector of it.
+    /// Memories that have its vector.
     pub embedded: u64,
+    /// All memories.
     pub total: u64,
-    /// The model that answers until all have one: another one outside, or the one that is built in.
+    /// The model that answers meanwhile: an earlier external one, or the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// Why no more are made at the moment.
+    /// Why embedding is stopped at the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
-/// What the thread tells.
+/// State that the thread publishes.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) store: Option<Arc<VectorStore>>,
     pub(super) answering: Option<Answering>,
     pub(super) status: EmbeddingStatus,
-    /// How often something of it changed that an answer depends on.
+    /// Incremented on each change that may change an answer.
     pub(super) version: u64,
 }
 
-/// The model outside, as the rest of the engine sees it.
+/// The external model, as the rest of the engine uses it.
 #[derive(Debug)]
 pub struct Embeddings {
     pub(super) service: EmbeddingService,
@@ -86,10 +89,10 @@ pub struct Embeddings {
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread works with.
+/// Dependencies of the thread.
 #[derive(Debug)]
 pub struct Surroundings {
-    /// Where the side file lies.
+    /// Directory of the vector file.
     pub directory: PathBuf,
     pub projection: Arc<ProjectionShared>,
     pub published: Published,
@@ -97,16 +100,16 @@ pub struct Surroundings {
 }
 
 impl Embeddings {
-    /// Ends the thread; a request it has sent is given up.
+    /// Stops the thread; cancels a request in flight.
     pub fn stop(&self) {
         self.stop.send_replace(true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the embeddings had panicked");
+            tracing::error!("the embedding thread panicked");
         }
     }
 
-    /// Whether the thread lives.
+    /// Whether the thread is running.
     pub fn is_alive(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -124,18 +127,21 @@ impl Embeddings {
         self.told().status.clone()
     }
 
-    /// Changes whenever the same question could have another answer.
+    /// Changes whenever the same query could have another answer.
     pub fn version(&self) -> u64 {
         self.told().version
     }
 
-    /// The model whose vectors answer, and the file that has them; none while the built-in one answers.
+    /// The model whose vectors searches use, and the store; `None` while the built-in one answers.
     pub fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
         let told = self.told();
         told.answering.clone().zip(told.store.clone())
     }
 
-    /// The vector of what is looked for, by the model whose vectors answer; none while there is none.
+    /// The vector of a query, made by the model whose vectors searches use; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the request fails, or the vector has another dimension than the stored ones.
     pub async fn ask(&self, text: &str) -> Result<Option<AskedOutside>, Failure> {
         let Some(Answering { model, dimension, name, dimensions, .. }) = self.told().answering.clone() else {
             return Ok(None);
@@ -145,7 +151,7 @@ impl Embeddings {
         let vectors = embed(&self.client, batch, Use::Asking, self.service.query_timeout).await?;
         match vectors.into_iter().next() {
             Some(vector) if vector.len() == dimension => Ok(Some(AskedOutside { model, vector })),
-            _ => Err(Failure::Malformed("a vector of another dimension than those it made before")),
+            _ => Err(Failure::Malformed("a vector with another dimension than the stored ones")),
         }
     }
 }

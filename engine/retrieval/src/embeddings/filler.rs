@@ -1,5 +1,5 @@
-//! The thread that gives every memory a vector, and takes those of forgotten memories away. It goes over all memories
-//! once at its start and then over what is new; what has the vector of its text already is left alone.
+//! The background thread that embeds every memory and removes the vectors of forgotten ones. It checks all memories
+//! once at start and then new ones; a memory whose text already has a vector is skipped.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
@@ -18,37 +18,37 @@ use crate::token_count;
 use engine_log::Store;
 use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
 
-/// Memories that are looked at in one read.
+/// Memories read at a time.
 const CHUNK_MEMORIES: usize = 512;
-/// Tokens in one request, beside those of its last text: what servers take at once, most of them.
+/// Once a batch has this many tokens no text is added. Most servers accept that many at once.
 const REQUEST_TOKENS_MAX: usize = 32_768;
-/// Memories come one by one; so long is waited for more, so that they share a request.
+/// Memories arrive one by one; waiting this long lets them share a batch.
 const GATHER: Duration = Duration::from_millis(50);
-/// The file is not let grow into this share of the volume: the log needs it.
+/// No vectors are stored when less than one part in this many of the volume is free: the log needs the space.
 const FREE_SHARE_MIN: u64 = 20;
-/// The shortest text worth a try, bytes, when the model refuses longer ones.
+/// Shortest prefix of a text that is tried when the model refuses longer ones, bytes.
 const SHORTENED_BYTES_MIN: usize = 512;
-/// A text that no model refuses.
+/// A text that no working model refuses.
 const PROBE: &str = "memory";
 
-/// Why vectors are not made at the moment.
+/// Why embedding is stopped at the moment.
 #[derive(Debug, Error)]
 pub(super) enum Trouble {
     #[error("the projection cannot be read: {0}")]
     Projection(#[from] Unreadable),
-    #[error("the file of vectors: {0}")]
+    #[error("the vector file: {0}")]
     Store(#[from] rusqlite::Error),
-    #[error("removing the file of vectors: {0}")]
+    #[error("removing the vector file: {0}")]
     Remove(#[from] std::io::Error),
     #[error("the model: {0}")]
     Model(#[from] Failure),
-    #[error("less than a twentieth of the volume is free, or the log takes no events")]
+    #[error("less than a twentieth of the volume is free, or the log accepts no writes")]
     NoRoom,
     #[error("stopping")]
     Stopping,
 }
 
-/// A memory and what is sent of it.
+/// A memory and the text of it that is sent.
 struct Text {
     memory: i64,
     project: String,
@@ -56,14 +56,14 @@ struct Text {
     digest: TextDigest,
 }
 
-/// Memories that follow each other in the log.
+/// Consecutive memories of the log.
 struct Chunk {
-    /// Of which projection.
+    /// Path of the projection they were read from.
     path: Option<String>,
-    /// Events up to this one were looked at.
+    /// Last event that was checked.
     through: i64,
     texts: Vec<Text>,
-    /// There is more.
+    /// Whether there are more.
     more: bool,
 }
 
@@ -72,23 +72,29 @@ pub(super) struct Filler {
     client: Client,
     around: Surroundings,
     stopped: watch::Receiver<bool>,
-    /// Of which projection the memories were that were looked at.
+    /// Path of the projection that was checked last.
     path: Option<String>,
+    /// Last event that was checked.
     through: i64,
+    /// Last event whose removals were applied.
     forgotten_through: i64,
-    /// Memories there are, and the last one that was counted.
+    /// Count of memories, and the last event that is counted in it.
     total: u64,
     counted_through: i64,
+    /// Failed rounds in a row.
     failed: u32,
     opened: Option<(Arc<VectorStore>, ModelRow)>,
-    /// The file was found damaged.
+    /// The file is damaged and has to be replaced.
     damaged: bool,
-    /// Something was kept or removed since it was last told.
+    /// Vectors were stored or removed since the last complete round.
     changed: bool,
 }
 
 impl Embeddings {
-    /// Checks what can be checked and starts the thread. Nothing is sent yet.
+    /// Validates the configuration and starts the thread. Sends no request.
+    ///
+    /// # Errors
+    /// If the key or the CA certificates cannot be read, TLS cannot be set up, or the thread cannot be started.
     pub fn start(service: EmbeddingService, around: Surroundings) -> Result<Arc<Embeddings>, ClientError> {
         let metrics = Arc::clone(&around.metrics);
         let provider = Provider::new("embedding", service.service.clone(), true, metrics)?;
@@ -133,11 +139,11 @@ impl Filler {
         }
     }
 
-    /// Works until it is stopped, on a runtime of its own.
+    /// Runs until it is stopped, on its own runtime.
     pub(super) fn run(mut self) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(self.work()),
-            Err(fault) => tracing::error!(%fault, "no runtime for the embeddings"),
+            Err(fault) => tracing::error!(%fault, "cannot start the runtime of the embedding thread"),
         }
     }
 
@@ -157,7 +163,7 @@ impl Filler {
             let changed = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    // The sender lives as long as the projection does.
+                    // The sender lives as long as the projection.
                     None => {
                         let _closed = changes.changed().await;
                         tokio::time::sleep(GATHER).await;
@@ -185,13 +191,13 @@ impl Filler {
         }
         match trouble {
             Trouble::Stopping | Trouble::Projection(Unreadable::NotReady) => {}
-            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "no vectors are made"),
-            _ => tracing::warn!(%trouble, "no vectors are made at the moment; searches do without new ones"),
+            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "embedding failed again"),
+            _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
         }
         if !matches!(trouble, Trouble::Stopping) {
             self.embeddings.tell(|told| told.status.failure = Some(trouble.to_string()));
         }
-        // As long as the service says, and a little spread.
+        // The delay that the service requested, plus jitter.
         wait.unwrap_or_default() + wait_before(if wait.is_some() { 1 } else { self.failed }, random())
     }
 
@@ -200,7 +206,7 @@ impl Filler {
         (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
     }
 
-    /// Gives all memories there are now their vectors.
+    /// Brings the vectors of all current memories up to date.
     async fn round(&mut self) -> Result<(), Trouble> {
         let (store, model) = self.opened()?;
         loop {
@@ -212,11 +218,11 @@ impl Filler {
                 break;
             }
         }
-        // Counting them is not for every event.
+        // Counting vectors is too slow for every event.
         if std::mem::take(&mut self.changed) { self.finish(&store, &model).await } else { Ok(()) }
     }
 
-    /// The file with the row of the model; says who answers when it is opened.
+    /// The store and the row of the configured model. When it opens the store, it also selects the model that answers.
     fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), Trouble> {
         if let Some(opened) = &self.opened {
             return Ok(opened.clone());
@@ -229,7 +235,7 @@ impl Filler {
         let (name, url) = (&service.service.model, service.service.url.to_string());
         let store = Arc::new(VectorStore::open(&self.around.directory)?);
         let model = store.model(name, service.dimension, &url)?;
-        // An older model is reached where the new one is, or not at all: nobody else is sent anything.
+        // An older model is used only at the configured URL; no data is sent to another one.
         let answers = |row: &&ModelRow| row.complete && row.dimension > 0 && row.url == url;
         let models = store.models()?;
         let row = Some(&model).filter(answers).or(models.iter().find(answers));
@@ -249,7 +255,7 @@ impl Filler {
         Ok((store, model))
     }
 
-    /// Memories that were forgotten since the last time, whose vectors are gone now.
+    /// Removes the vectors of memories forgotten since the last call, and returns these memories.
     fn take_away_forgotten(&mut self, store: &VectorStore, model: &ModelRow) -> Result<Vec<i64>, Trouble> {
         let after = self.forgotten_through;
         let (gone, applied) = self.read(|connection| {
@@ -274,7 +280,7 @@ impl Filler {
         })?)
     }
 
-    /// The memories behind those that were looked at; none when they are now of another projection, which begins anew.
+    /// The next memories to check; `None` if the projection was replaced, which restarts the check.
     fn next_chunk(&mut self) -> Result<Option<Chunk>, Trouble> {
         let after = self.through;
         let (chunk, total) = self.read(|connection| {
@@ -305,8 +311,8 @@ impl Filler {
         Ok(Some(chunk))
     }
 
-    /// Brings the file in step with these memories: what is not among them goes, what has no vector of its text gets
-    /// one.
+    /// Synchronises the file with these memories: removes vectors of memories that are gone, and embeds those without a
+    /// vector of their current text.
     async fn fill(&mut self, store: &VectorStore, model: &ModelRow, chunk: &Chunk) -> Result<(), Trouble> {
         let after = self.through;
         let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();
@@ -332,7 +338,7 @@ impl Filler {
             let vectors = self.vectors(&wanted).await?;
             let made: Vec<(&Text, Vec<f32>)> = wanted.into_iter().zip(vectors).collect();
             self.put(store, model, &made)?;
-            // What was forgotten meanwhile is not sent.
+            // Do not send what was forgotten meanwhile.
             let gone = self.take_away_forgotten(store, model)?;
             wanted = later;
             wanted.retain(|text| !gone.contains(&text.memory));
@@ -340,7 +346,7 @@ impl Filler {
         if changed { self.report(store, model) } else { Ok(()) }
     }
 
-    /// How many of these go into one request.
+    /// How many of these texts go into one batch.
     fn fitting(&self, texts: &[&Text]) -> usize {
         let mut tokens = 0;
         let fits = |text: &&&Text| {
@@ -370,14 +376,14 @@ impl Filler {
         Ok(store.put(model.id, &vectors)?)
     }
 
-    /// A vector for each text, an empty one where the model takes none of it.
+    /// A vector for each text; an empty one for a text that the model refuses.
     async fn vectors(&mut self, texts: &[&Text]) -> Result<Vec<Vec<f32>>, Trouble> {
         let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
         match self.embed(&all).await {
             Err(Trouble::Model(failure)) if failure.is_about_the_texts() => {}
             answer => return answer,
         }
-        // If it refuses everything, it is not about the texts.
+        // If the model refuses this text too, the texts are not the cause.
         self.embed(&[PROBE]).await?;
         let mut vectors = Vec::with_capacity(all.len());
         for text in all {
@@ -386,6 +392,8 @@ impl Filler {
         Ok(vectors)
     }
 
+    /// The vector of the text, halved until the model accepts it; empty if the model refuses all halves down to
+    /// `SHORTENED_BYTES_MIN`.
     async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, Trouble> {
         let mut length = text.len();
         loop {
@@ -401,7 +409,7 @@ impl Filler {
         }
     }
 
-    /// One request. It waits until the limits let it go, and is given up when the engine stops.
+    /// Sends one request. Waits for the rate limit; is cancelled when the engine stops.
     async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Trouble> {
         let service = &self.embeddings.service;
         let batch = Batch { model: &service.service.model, dimensions: service.dimension, texts };
@@ -423,7 +431,7 @@ impl Filler {
         }
     }
 
-    /// Says how far it is, and what can be read.
+    /// Publishes the progress and the last stored vector.
     fn report(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
         let rows = store.models()?;
         let dimension = rows.iter().find(|row| row.id == model.id).map(|row| row.dimension);
@@ -446,7 +454,7 @@ impl Filler {
         Ok(())
     }
 
-    /// Every memory has its vector: this model answers from now on, and what others made goes.
+    /// Every memory has its vector: switches searches to this model and removes the vectors of others.
     async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
         let (_, embedded) = store.extent(model.id)?;
         self.total = embedded;
@@ -466,7 +474,7 @@ impl Filler {
                 model = row.name,
                 dimension = row.dimension,
                 embedded,
-                "the model answers from now on"
+                "all memories are embedded; searches use this model from now on"
             );
             self.embeddings.tell(|told| {
                 (told.answering, told.status.previous) = (Some(answering), None);
@@ -494,7 +502,7 @@ fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<Answering>
     })
 }
 
-/// A random number; the waits are not spread where there is none.
+/// A random number for jitter; 0, so no jitter, if the system has none.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_default()
 }

@@ -1,7 +1,8 @@
-//! Vectors that a model outside makes: asked for one by one for searches, and in the background for every memory.
+//! Vectors of an external model: of queries on request, and of every memory in the background.
 //!
-//! [`store`] is the side file that keeps them, [`filler`] the thread that fills it. While there are none, or too few,
-//! the built-in model answers, as it does when the one outside cannot be reached.
+//! [`external_model`] is the interface for searches and reports, [`store`] the vector file, [`filler`] the background
+//! thread that fills it. While too few memories have a vector, or the model cannot be reached, the built-in model
+//! answers.
 
 mod external_model;
 mod filler;

@@ -1,5 +1,5 @@
-//! The side file of vectors that cost something to make: kept with the model that made them, thrown away at any time
-//! for the price of making them again. It holds no text: a digest says of which text a vector is.
+//! The file of vectors of external models, which cost requests to compute. It can be deleted at any time, at the price
+//! of computing them again. It contains no text: a digest identifies the text of each vector.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 const FILE: &str = "vectors.sqlite";
-/// Of the tables below. A file of another version is thrown away.
+/// Schema version. A file of another version is deleted.
 const VERSION: i64 = 1;
-/// Vectors of another model that are removed in one transaction.
+/// Vectors of other models removed in one transaction.
 const DROP_STEP: usize = 2_000;
 
 const TABLES: &str = "
@@ -34,13 +34,13 @@ CREATE INDEX vectors_by_project ON vectors (model, project, id);
 CREATE INDEX vectors_by_text ON vectors (model, sha256);
 ";
 
-/// Found by the index of model and memory, one model after the other.
+/// Uses the index on model and memory, one model at a time.
 const OF_ANY_MODEL: &str = "FROM vectors WHERE model IN (SELECT id FROM models) AND memory";
 
-/// The digest of a text a vector is made of.
+/// SHA-256 of an embedded text.
 pub(super) type TextDigest = [u8; 32];
 
-/// The digest of a text a vector is made of.
+/// SHA-256 of an embedded text.
 pub fn digest(text: &str) -> TextDigest {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -50,17 +50,17 @@ pub fn digest(text: &str) -> TextDigest {
 pub(super) struct ModelRow {
     pub(super) id: i64,
     pub(super) name: String,
-    /// Numbers in a vector that were asked for, if any were.
+    /// Requested dimension, if any.
     pub(super) dimensions: Option<usize>,
-    /// Where it was reached last.
+    /// URL of its last use.
     pub(super) url: String,
-    /// Numbers in its vectors; 0 until the first is there.
+    /// Dimension of its vectors; 0 until the first exists.
     pub(super) dimension: usize,
-    /// Every memory there was had a vector once.
+    /// All memories have had a vector at least once.
     pub(super) complete: bool,
 }
 
-/// A vector to be kept. One without numbers says that no vector can be made of the text.
+/// A vector to store. An empty one records that no vector can be made of the text.
 #[derive(Debug)]
 pub(super) struct NewVector<'a> {
     pub(super) memory: i64,
@@ -69,18 +69,22 @@ pub(super) struct NewVector<'a> {
     pub(super) vector: &'a [f32],
 }
 
-/// A vector as a scan needs it.
+/// A stored vector in its quantised form.
 #[derive(Debug)]
 pub struct Stored<'a> {
+    /// Ascends in the order in which vectors were stored.
     pub id: i64,
+    /// Sequence number of the memory.
     pub memory: i64,
+    /// Digest of the embedded text.
     pub digest: TextDigest,
+    /// Factor that turns `cells` into the unit vector.
     pub scale: f32,
     /// Signed bytes; empty when there is no vector.
     pub cells: &'a [u8],
 }
 
-/// The file, and connections to it.
+/// The file and its connections.
 #[derive(Debug)]
 pub struct VectorStore {
     path: PathBuf,
@@ -89,12 +93,12 @@ pub struct VectorStore {
 }
 
 impl VectorStore {
-    /// Removes the file.
+    /// Deletes the file.
     pub(super) fn discard(directory: &Path) -> Result<(), io::Error> {
         remove(&directory.join(FILE))
     }
 
-    /// Opens the file, or begins a new one where it cannot be read.
+    /// Opens the file; replaces one that is damaged or of another version.
     pub(super) fn open(directory: &Path) -> rusqlite::Result<VectorStore> {
         let cannot = |fault: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(fault));
         fs::create_dir_all(directory).map_err(cannot)?;
@@ -106,7 +110,7 @@ impl VectorStore {
         let writer = match found {
             Some(writer) => writer,
             None => {
-                tracing::warn!("the file of vectors cannot be used: they are made again");
+                tracing::warn!("the vector file is damaged or of another version; vectors are recomputed");
                 remove(&path).map_err(cannot)?;
                 begin(&path)?.ok_or(rusqlite::Error::InvalidQuery)?
             }
@@ -118,7 +122,7 @@ impl VectorStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads on a connection of its own: one thread writes while others read.
+    /// Reads on a separate connection, so that reads run in parallel with the writer.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
@@ -127,7 +131,7 @@ impl VectorStore {
         Ok(answer)
     }
 
-    /// The row of a model, made if there is none.
+    /// The row of a model, created if missing.
     pub(super) fn model(
         &self,
         name: &str,
@@ -143,7 +147,7 @@ impl VectorStore {
         found.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
-    /// All models, the newest first.
+    /// All models, newest first.
     pub(super) fn models(&self) -> rusqlite::Result<Vec<ModelRow>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
@@ -163,12 +167,12 @@ impl VectorStore {
         })
     }
 
-    /// Every memory there is has a vector of this model.
+    /// Records that every memory has a vector of this model.
     pub(super) fn complete(&self, model: i64) -> rusqlite::Result<()> {
         self.writer().execute("UPDATE models SET complete = 1 WHERE id = ?1", [model]).map(drop)
     }
 
-    /// Of which texts this model has vectors for memories after one and up to another.
+    /// Text digests of the vectors of this model, for memories after `after` up to `through`.
     pub(super) fn held(
         &self,
         model: i64,
@@ -183,7 +187,7 @@ impl VectorStore {
         })
     }
 
-    /// The last vector of all models, and how many there are of one.
+    /// Id of the last vector of all models, and the count of vectors of this model.
     pub(super) fn extent(&self, model: i64) -> rusqlite::Result<(i64, u64)> {
         self.read(|connection| {
             connection
@@ -192,7 +196,7 @@ impl VectorStore {
         })
     }
 
-    /// The vector that the same text has already.
+    /// A stored vector of the same text.
     pub(super) fn same(&self, model: i64, digest: &TextDigest) -> rusqlite::Result<Option<Vec<f32>>> {
         self.read(|connection| {
             connection
@@ -202,7 +206,7 @@ impl VectorStore {
         })
     }
 
-    /// Keeps vectors, all or none, in place of those of the same memories.
+    /// Stores vectors atomically, replacing those of the same memories.
     pub(super) fn put(&self, model: i64, vectors: &[NewVector<'_>]) -> rusqlite::Result<()> {
         let mut writer = self.writer();
         let transaction = writer.transaction()?;
@@ -226,7 +230,7 @@ impl VectorStore {
         transaction.commit()
     }
 
-    /// Removes every vector of these memories, also from the write-ahead log: a vector tells much about its text.
+    /// Removes every vector of these memories, also from the write-ahead log: a vector reveals much of its text.
     pub(super) fn remove(&self, memories: &[i64]) -> rusqlite::Result<usize> {
         if memories.is_empty() {
             return Ok(0);
@@ -245,7 +249,7 @@ impl VectorStore {
         Ok(removed)
     }
 
-    /// Memories after one and up to another that have a vector of any model.
+    /// Memories after `after` up to `through` that have a vector of any model.
     pub(super) fn memories(&self, after: i64, through: i64) -> rusqlite::Result<BTreeSet<i64>> {
         self.read(|connection| {
             let wanted = format!("SELECT memory {OF_ANY_MODEL} > ?1 AND memory <= ?2");
@@ -254,7 +258,7 @@ impl VectorStore {
         })
     }
 
-    /// Removes a step of what other models have made. Whether there is more.
+    /// Removes one batch of vectors of other models. Returns whether there are more.
     pub(super) fn drop_others(&self, model: i64) -> rusqlite::Result<bool> {
         let writer = self.writer();
         let removed = writer
@@ -270,8 +274,11 @@ impl VectorStore {
         Ok(removed == DROP_STEP)
     }
 
-    /// At most so many vectors of a project that were kept after one, in that order, until `each` refuses. Whether
-    /// there may be more.
+    /// Calls `each` with at most `limit` vectors of a project with an id above `after`, ordered by id, until it returns
+    /// false. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
     pub fn load(
         &self,
         model: i64,
@@ -302,7 +309,10 @@ impl VectorStore {
         })
     }
 
-    /// The vectors themselves.
+    /// The unquantised vectors of these memories.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
     pub fn exact(&self, model: i64, memories: &[i64]) -> rusqlite::Result<HashMap<i64, Vec<f32>>> {
         self.read(|connection| {
             let mut statement =
@@ -319,7 +329,7 @@ impl VectorStore {
     }
 }
 
-/// An SQLite file that is of no use any more.
+/// Whether the error means that the SQLite file is unusable.
 pub(super) fn is_damage(fault: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(fault.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
@@ -337,7 +347,7 @@ fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection with the tables in place; none to a file of another version.
+/// A connection with the tables created; `None` for a file of another version.
 fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = connect(path)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -355,7 +365,7 @@ fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(16);
-    // What a power cut takes is made again.
+    // Vectors lost in a power failure are computed again.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 8388608;
@@ -364,8 +374,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Takes what was removed out of the write-ahead log. Where a reader is in the way, the next removal or the end does
-/// it.
+/// Removes deleted rows from the write-ahead log. If a reader blocks it, the next removal or the close does it.
 fn truncate(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

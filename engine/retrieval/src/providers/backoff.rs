@@ -1,18 +1,18 @@
-//! When to ask again.
+//! Delays between attempts.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// The first wait, and the longest: a service that is down for a minute is asked twice a minute, not twice a second.
+/// First and longest delay: a service that is down gets about two requests a minute, not two a second.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
-/// A service may ask for more patience than that; beyond this bound it is asked all the same.
+/// Longest delay accepted from `Retry-After`.
 const ASKED_FOR_MAX: Duration = Duration::from_secs(300);
 
-/// The wait before the next try after so many that failed, doubled each time; a random half of it, so that many
-/// engines do not come back at once.
+/// Delay after `failed` failures in a row: exponential backoff, of which a random half is jitter, so that engines do
+/// not retry at the same time.
 pub fn wait_before(failed: u32, random: u64) -> Duration {
     let whole =
         FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
@@ -21,7 +21,7 @@ pub fn wait_before(failed: u32, random: u64) -> Duration {
     half + Duration::from_millis(random % (millis + 1))
 }
 
-/// What a `Retry-After` header asks for: seconds, or a date.
+/// The delay of a `Retry-After` header: seconds, or a date.
 pub(super) fn asked_for(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     let wanted = match header.parse::<u64>() {

@@ -1,24 +1,24 @@
-//! Leaves a service alone that does not work: asking costs every search its patience, and the service what it needs to
-//! come back.
+//! Circuit breaker: stops requests to a failing service. Otherwise every search would wait for the timeout, and the
+//! load would delay the recovery.
 
 use std::time::{Duration, Instant};
 
-/// Failures in a row after which the service is left alone.
+/// Failures in a row that open it.
 const FAILURES_MAX: u32 = 5;
-/// For how long, before one request tries again. A service that is back is used again after so much.
+/// How long it stays open before a trial request.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
-/// Closed while it works, open while it is left alone, half open while one request tries.
+/// Closed while the service works, open while requests are refused, half-open during a trial request.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
-    /// Nobody asks before.
+    /// No request before this time; `None` while closed.
     until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Whether a request may be sent now; otherwise how long it is left alone. Of requests that come when the time is
-    /// over one is let through, and another one only when nothing has been heard of that for as long again.
+    /// Whether a request may be sent now; otherwise how long to wait. When the wait is over, one trial request is
+    /// admitted; the next only if that one has no outcome after the same time again.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.until {
             Some(until) if now < until => Err(until - now),

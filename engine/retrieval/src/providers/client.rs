@@ -1,4 +1,4 @@
-//! One request to a service, everything about it bounded and counted.
+//! HTTP client of a provider: sends one request, with bounds, limits and metrics.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,18 +21,18 @@ use super::limits::{Limits, Use};
 use super::{Service, backoff, secret};
 use crate::metrics::ProviderMetrics;
 
-/// Connections that are kept open, and for how long without a request: services close theirs after a minute.
+/// Idle connections that are kept open, and for how long: most services close theirs after a minute.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Patience when a service says "later" without saying when.
+/// Pause after a 429 without `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a service cannot be used at all.
+/// Why a client cannot be set up.
 #[derive(Debug, Error)]
 pub enum ClientError {
     #[error(transparent)]
     Key(#[from] secret::BadKey),
-    #[error("no certificates to check {0} by: {1}; put a bundle in place and name it in SSL_CERT_FILE")]
+    #[error("cannot read CA certificates to verify {0}: {1}; set SSL_CERT_FILE to a CA bundle")]
     Certificates(Uri, std::io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -40,7 +40,7 @@ pub enum ClientError {
     Tls(#[from] rustls::Error),
 }
 
-/// Why a request was not answered. Neither text nor key is in it.
+/// Why a request failed. Contains neither text nor key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Failure {
     #[error("no answer within {0:?}")]
@@ -49,20 +49,20 @@ pub enum Failure {
     Unreachable,
     #[error("answered with status {0}")]
     Status(u16),
-    #[error("asks not to be asked for {0:?}")]
+    #[error("rate limited by the service; no requests for {0:?}")]
     RateLimited(Duration),
-    #[error("not asked for {0:?}: the configured limit is reached")]
+    #[error("the configured rate limit is reached; no requests for {0:?}")]
     Throttled(Duration),
-    #[error("not asked for {0:?}: it failed too often in a row")]
+    #[error("the circuit breaker is open after repeated failures; no requests for {0:?}")]
     BreakerOpen(Duration),
     #[error("answered with more than {0} bytes")]
     TooLarge(usize),
-    #[error("answered with something else than was asked for: {0}")]
+    #[error("invalid answer: {0}")]
     Malformed(&'static str),
 }
 
 impl Failure {
-    /// Name in metrics and in answers that had to do without.
+    /// The outcome in metrics; with a prefix, the reason in `degraded`.
     pub fn label(self) -> &'static str {
         match self {
             Failure::Timeout(_) => "timeout",
@@ -77,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// How long it is of no use to ask again, where that is known.
+    /// How long another request is pointless, if known.
     pub fn wait(self) -> Option<Duration> {
         match self {
             Failure::RateLimited(wait) | Failure::Throttled(wait) | Failure::BreakerOpen(wait) => Some(wait),
@@ -85,34 +85,37 @@ impl Failure {
         }
     }
 
-    /// Whether the service found fault with the texts, and may take others.
+    /// Whether the service refused the texts and may accept others.
     pub fn is_about_the_texts(self) -> bool {
         matches!(self, Failure::Status(400 | 413 | 422))
     }
 
-    /// Whether it says something about the service's health.
+    /// Whether it counts for the circuit breaker.
     fn is_the_services(self) -> bool {
         !matches!(self, Failure::RateLimited(_) | Failure::Throttled(_) | Failure::BreakerOpen(_))
             && !self.is_about_the_texts()
     }
 }
 
-/// What everybody who asks one service shares.
+/// State shared by all clients of one service.
 #[derive(Debug)]
 pub struct Provider {
-    /// `embedding` or `rerank`, in metrics.
+    /// `embedding` or `rerank`; the label in metrics.
     name: &'static str,
     service: Service,
     key: Mutex<Option<SecretString>>,
     limits: Limits,
     breaker: Mutex<Breaker>,
-    /// The service asked not to be asked before.
+    /// No request before this time, as the service demanded.
     paused: Mutex<Option<Instant>>,
     metrics: Arc<ProviderMetrics>,
 }
 
 impl Provider {
-    /// `fills` says whether it is asked in the background too.
+    /// `fills` reserves a part of the rate limit for background use.
+    ///
+    /// # Errors
+    /// If the key cannot be read.
     pub fn new(
         name: &'static str,
         service: Service,
@@ -136,12 +139,12 @@ impl Provider {
         &self.service
     }
 
-    /// One more try of what had failed.
+    /// Counts a retry.
     pub fn count_retry(&self) {
         self.metrics.retries.with_label_values(&[self.name]).inc();
     }
 
-    /// What an answer has cost.
+    /// Counts the tokens of an answer and their cost.
     pub(super) fn count_tokens(&self, tokens: u64) {
         self.metrics.tokens.with_label_values(&[self.name]).inc_by(tokens);
         #[expect(clippy::cast_precision_loss, reason = "a price, as far as 53 bits hold it")]
@@ -156,7 +159,7 @@ impl Provider {
         {
             return Err(Failure::RateLimited(until - now));
         }
-        // The breaker last: what it lets through to try is sent.
+        // Ask the breaker last: a trial request that it admits has to be sent.
         self.limits.admit(using, tokens).map_err(Failure::Throttled)?;
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         breaker.admit(now).map_err(Failure::BreakerOpen)
@@ -178,29 +181,30 @@ impl Provider {
         self.metrics.breaker.with_label_values(&[self.name]).set(i64::from(breaker.is_open()));
     }
 
-    /// A key that is refused may have been replaced.
+    /// Reads the key again: it may have been rotated.
     fn read_key_again(&self) {
         let Some(path) = &self.service.key_file else { return };
         match secret::read(path) {
             Ok(key) => *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key),
             Err(fault) => {
-                tracing::warn!(provider = self.name, %fault, "the key was refused and cannot be read again");
+                tracing::warn!(provider = self.name, %fault, "the service refused the key, and the key file cannot be read again");
             }
         }
     }
 }
 
-/// One request: how it counts, how long it may take, how much may come back.
+/// Limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) using: Use,
-    /// Tokens in it, about.
+    /// Approximate tokens in the request.
     pub(super) tokens: u32,
+    /// Timeout.
     pub(super) patience: Duration,
     pub(super) answer_bytes_max: usize,
 }
 
-/// Connections to one service. They live on the runtime that sends the requests.
+/// Connections to one service. They belong to the runtime that sends the requests.
 #[derive(Debug)]
 pub struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -208,6 +212,10 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connections for a provider.
+    ///
+    /// # Errors
+    /// If the CA certificates cannot be read or TLS cannot be set up.
     pub fn new(provider: Arc<Provider>) -> Result<Client, ClientError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -217,7 +225,7 @@ impl Client {
             Some("https") => HttpsConnectorBuilder::new()
                 .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
                 .map_err(|fault| ClientError::Certificates(provider.service.url.clone(), fault))?,
-            // No certificate is ever looked at, so none has to be there.
+            // Plain HTTP needs no CA certificates.
             _ => HttpsConnectorBuilder::new().with_tls_config(
                 ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                     .with_safe_default_protocol_versions()?
@@ -237,7 +245,7 @@ impl Client {
         &self.provider
     }
 
-    /// Sends a request and gives what `read` makes of the answer.
+    /// Sends a request and parses the answer with `read`.
     pub(super) async fn post<T>(
         &self,
         body: Vec<u8>,
@@ -273,7 +281,7 @@ impl Client {
         }
         let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
         check_status(&response)?;
-        // What says how long it is and is too long is not read at all.
+        // A body whose declared length exceeds the limit is not read.
         let body = Limited::new(response.into_body(), bounds.answer_bytes_max);
         match body.collect().await {
             Ok(body) => Ok(body.to_bytes()),
@@ -287,7 +295,7 @@ async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fail
     tokio::time::timeout(patience, work).await.unwrap_or(Err(Failure::Timeout(patience)))
 }
 
-/// Redirections are failures too: the key is for this address.
+/// Redirects count as failures: the key is for this URL only.
 fn check_status<B>(response: &Response<B>) -> Result<(), Failure> {
     let wanted = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let wanted = wanted.and_then(|value| backoff::asked_for(value, Timestamp::now()));

@@ -1,4 +1,4 @@
-//! Vectors of texts, in the form of OpenAI's `POST /v1/embeddings`, which most servers of models speak.
+//! Embedding requests in the format of OpenAI (`POST /v1/embeddings`), which most model servers support.
 
 use std::time::Duration;
 
@@ -9,17 +9,16 @@ use super::client::{Bounds, Client, Failure, json};
 use super::limits::Use;
 use crate::token_count;
 
-/// Bytes of a number in an answer: a sign, a point, an exponent and as many digits as a float of 64 bits may be
-/// written with.
+/// Longest number in an answer, bytes: a sign, a point, an exponent and the digits of a 64-bit float.
 const NUMBER_BYTES_MAX: usize = 32;
-/// Bytes of an answer beside its numbers.
+/// Bytes of an answer besides its numbers.
 const ANSWER_BYTES: usize = 64 << 10;
 
-/// Texts whose vectors are wanted, and of which model.
+/// Texts to embed, and the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     pub model: &'a str,
-    /// Numbers in a vector, where one is asked for.
+    /// Requested dimension, if any.
     pub dimensions: Option<usize>,
     pub texts: &'a [&'a str],
 }
@@ -49,7 +48,11 @@ struct Usage {
     total_tokens: Option<u64>,
 }
 
-/// A vector for each text, in order, all of one dimension and each pointing somewhere.
+/// Embeds a batch: one vector for each text, in order, all non-zero and of the same dimension. `patience` is the
+/// timeout.
+///
+/// # Errors
+/// If the request is not admitted or fails, or the answer is not such a list.
 pub async fn embed(
     client: &Client,
     batch: Batch<'_>,
@@ -77,7 +80,7 @@ fn read(
     count: usize,
     dimensions: Option<usize>,
 ) -> Result<(Vec<Vec<f32>>, Option<u64>), Failure> {
-    // What a parser says may quote what it was given.
+    // Drop the error of the parser: it may quote the input.
     let Answer { mut data, usage } =
         serde_json::from_slice(bytes).map_err(|_| Failure::Malformed("no list of vectors"))?;
     data.sort_by_key(|item| item.index);
@@ -87,13 +90,13 @@ fn read(
     let vectors: Vec<Vec<f32>> = data.into_iter().map(|item| item.embedding).collect();
     let wanted = dimensions.or(vectors.first().map(Vec::len)).unwrap_or(0);
     if !(1..=DIMENSION_MAX).contains(&wanted) || vectors.iter().any(|vector| vector.len() != wanted) {
-        return Err(Failure::Malformed("vectors of another dimension"));
+        return Err(Failure::Malformed("vectors of the wrong dimension"));
     }
     let points = |vector: &Vec<f32>| {
         vector.iter().all(|value| value.is_finite()) && vector.iter().any(|value| *value != 0.0)
     };
     if !vectors.iter().all(points) {
-        return Err(Failure::Malformed("vectors that point nowhere"));
+        return Err(Failure::Malformed("vectors that are zero or not finite"));
     }
     Ok((vectors, usage.and_then(|usage| usage.total_tokens)))
 }

@@ -1,4 +1,4 @@
-//! A service on the loopback that answers as it is told, for tests.
+//! A scripted provider on the loopback interface, for tests.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,16 +12,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What the service does with a request.
+/// Reaction to a request.
 #[derive(Debug, Clone)]
 pub enum Does {
     /// Answers with this body.
     Answer(Value),
     /// Answers with a status, and a header.
     Status(u16, Option<(&'static str, &'static str)>),
-    /// Says nothing.
+    /// Never answers.
     Hang,
-    /// Answers with these bytes over and over.
+    /// Answers with these bytes, repeated.
     Bytes(&'static str, usize),
 }
 
@@ -30,11 +30,11 @@ pub enum Does {
 pub struct Fake {
     pub address: SocketAddr,
     script: Arc<Mutex<VecDeque<Does>>>,
-    /// Header of authorisation and body of every request.
+    /// Authorization header and body of every request.
     pub heard: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-/// The vector of a text: how often each of eight letters occurs in it, and one more so that it points somewhere.
+/// The vector of a text: the counts of eight letters, plus a constant so that it is never zero.
 pub fn vector(text: &str) -> Vec<f32> {
     let count = |letter: char| text.chars().filter(|found| *found == letter).count();
     "aeinorst".chars().map(|letter| f32::from(u8::try_from(count(letter)).unwrap_or(255)) + 0.01).collect()
@@ -48,7 +48,7 @@ fn usual(body: &Value) -> Value {
 }
 
 impl Fake {
-    /// Does these things one after the other, and then what a model would do.
+    /// Plays the script, then answers as a model would.
     pub async fn start(script: impl IntoIterator<Item = Does>) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Fake {

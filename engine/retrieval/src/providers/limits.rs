@@ -1,4 +1,4 @@
-//! How often a service may be asked. What is done in the background leaves a part to the searches, which do not wait.
+//! Rate limits of a service. Background work leaves a share to searches, which do not wait.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Of so many parts of what is allowed, one is kept for searches where the background uses the service too. A limit
-/// has to be at least this much, so that each has a part.
+/// Where the background uses the service too, one part in this many is reserved for searches. A configured limit must
+/// be at least this number, so that both get a share.
 pub const PARTS: u32 = 4;
 
-/// What a service is asked for.
+/// Purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// By somebody who waits for an answer.
+    /// A client waits for the answer.
     Asking,
-    /// In the background.
+    /// Background work.
     Filling,
 }
 
-/// Both uses of one service.
+/// Limits by purpose.
 #[derive(Debug)]
 pub(super) struct Limits {
     asking: Part,
@@ -43,7 +43,7 @@ impl Limits {
         }
     }
 
-    /// Whether a request of about so many tokens may be sent now; otherwise how long to wait.
+    /// Whether a request of about this many tokens may be sent now; otherwise how long to wait.
     pub(super) fn admit(&self, using: Use, tokens: u32) -> Result<(), Duration> {
         match using {
             Use::Asking => self.asking.admit(tokens),
@@ -69,7 +69,7 @@ impl Part {
     fn admit(&self, tokens: u32) -> Result<(), Duration> {
         let now = self.clock.now();
         if let Some((whole, limiter)) = &self.tokens
-            // One request of more than a minute's tokens takes a whole minute's.
+            // A request above the limit of a minute uses that complete limit.
             && let Some(tokens) = NonZeroU32::new(tokens.min(whole.get()))
             && let Ok(Err(not_until)) = limiter.check_n(tokens)
         {

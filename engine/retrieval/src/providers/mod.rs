@@ -1,8 +1,8 @@
-//! Services outside that an engine asks when its configuration says so: models that make vectors, and models that rank.
+//! Client for external models: embedding services and rerankers, used if the configuration names them.
 //!
-//! [`client`] sends one request and bounds everything about it; [`breaker`] leaves a service alone that does not work,
-//! [`limits`] asks no more often than is allowed, [`backoff`] says when to ask again; [`secret`] is the key; [`embed`]
-//! and [`rerank`] are the two forms of request. None of their errors holds a text or a key.
+//! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
+//! breaker, [`backoff`] the retry delay; [`secret`] is the API key. [`mod@embed`] and [`rerank`] are the two request
+//! formats. No error contains a text or a key.
 
 mod backoff;
 mod breaker;
@@ -26,42 +26,43 @@ pub use embed::{Batch, embed};
 pub use limits::{PARTS, Use};
 pub use rerank::Reranker;
 
-/// Numbers in a vector, at most: what is summed up of so many products of bytes fits.
+/// Largest dimension of a vector: sums of this many products of signed bytes do not overflow.
 pub const DIMENSION_MAX: usize = 4_096;
 
-/// A service outside and what may be asked of it.
+/// An external service and the limits on its use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// The whole address requests are sent to.
+    /// The complete URL of requests.
     pub url: Uri,
     /// Name of the model in requests.
     pub model: String,
-    /// File with the key that is sent with every request.
+    /// File with the API key that every request carries.
     pub key_file: Option<PathBuf>,
-    /// The longest a request may take.
+    /// Timeout of a request.
     pub timeout: Duration,
     pub requests_per_minute: NonZeroU32,
+    /// No limit if absent.
     pub tokens_per_minute: Option<NonZeroU32>,
-    /// Price of a million tokens, in millionths of whatever it is paid in.
+    /// Price of a million tokens, in millionths of the currency unit.
     pub price_per_million: u64,
 }
 
-/// A service that makes vectors.
+/// An embedding service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingService {
     pub service: Service,
-    /// Numbers in a vector, where the model lets one choose.
+    /// Requested dimension, for models that let the client choose.
     pub dimension: Option<usize>,
-    /// How long a search waits for the vector of what it looks for.
+    /// How long a search waits for the vector of its query.
     pub query_timeout: Duration,
-    /// Texts in one request.
+    /// Most texts in one batch.
     pub batch: usize,
 }
 
-/// A service that ranks.
+/// A reranker service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RerankService {
     pub service: Service,
-    /// The best so many of a search are ranked by it.
+    /// How many of the best results of a search it ranks.
     pub top: usize,
 }

@@ -1,5 +1,4 @@
-//! How well documents answer a query, in the form of `POST /v1/rerank` as Cohere, Jina and servers of open models have
-//! it.
+//! Rerank requests in the format of Cohere, Jina and servers of open models (`POST /v1/rerank`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +11,10 @@ use super::limits::Use;
 use crate::metrics::ProviderMetrics;
 use crate::token_count;
 
-/// Bytes of an answer for each document: a place, a score, and the punctuation around; the document too, where a
-/// server sends it back unasked.
+/// Bytes of an answer per document: index, score and punctuation. The texts, which some servers return unasked, count
+/// separately.
 const RESULT_BYTES_MAX: usize = 512;
-/// Bytes of an answer beside its results.
+/// Bytes of an answer besides its results.
 const ANSWER_BYTES: usize = 64 << 10;
 
 #[derive(Serialize)]
@@ -44,7 +43,7 @@ struct Usage {
     total_tokens: Option<u64>,
 }
 
-/// A model outside that ranks the best of a search again.
+/// A client of an external reranker.
 #[derive(Debug)]
 pub struct Reranker {
     client: Client,
@@ -52,24 +51,30 @@ pub struct Reranker {
 }
 
 impl Reranker {
-    /// Checks what can be checked; nothing is sent yet.
+    /// Validates the configuration. Sends no request.
+    ///
+    /// # Errors
+    /// If the key or the CA certificates cannot be read, or TLS cannot be set up.
     pub fn new(service: RerankService, metrics: Arc<ProviderMetrics>) -> Result<Reranker, ClientError> {
         let provider = Provider::new("rerank", service.service, false, metrics)?;
         Ok(Reranker { client: Client::new(provider)?, top: service.top })
     }
 
-    /// So many of a search, the best, are ranked.
+    /// How many of the best results of a search are ranked.
     pub fn top(&self) -> usize {
         self.top
     }
 
-    /// Places of the documents, the best first, each with its score.
+    /// Indexes of the documents, best first, each with its relevance score.
+    ///
+    /// # Errors
+    /// If the request is not admitted or fails, or the answer does not score each document once.
     pub async fn rank(&self, query: &str, documents: &[&str]) -> Result<Vec<(usize, f64)>, Failure> {
         rerank(&self.client, query, documents, self.client.provider().service().timeout).await
     }
 }
 
-/// Places of the documents, the best first, each with its score.
+/// Indexes of the documents, best first, each with its relevance score.
 pub(super) async fn rerank(
     client: &Client,
     query: &str,
@@ -83,7 +88,7 @@ pub(super) async fn rerank(
         using: Use::Asking,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
         patience,
-        // Every byte may come back as an escape of six.
+        // A JSON string may escape each byte with six.
         answer_bytes_max: ANSWER_BYTES + documents.len() * RESULT_BYTES_MAX + 6 * bytes,
     };
     let model = &client.provider().service().model;
@@ -101,7 +106,7 @@ fn read(bytes: &[u8], count: usize) -> Result<Read, Failure> {
         serde_json::from_slice(bytes).map_err(|_| Failure::Malformed("no list of results"))?;
     let mut seen = vec![false; count];
     for Scored { index, relevance_score } in &results {
-        let place = seen.get_mut(*index).ok_or(Failure::Malformed("a place that no document has"))?;
+        let place = seen.get_mut(*index).ok_or(Failure::Malformed("an index that no document has"))?;
         if std::mem::replace(place, true) || !relevance_score.is_finite() {
             return Err(Failure::Malformed("not one score for each document"));
         }
@@ -111,7 +116,7 @@ fn read(bytes: &[u8], count: usize) -> Result<Read, Failure> {
     }
     let mut ranked: Vec<(usize, f64)> =
         results.into_iter().map(|scored| (scored.index, scored.relevance_score)).collect();
-    // Of equals the one that was better before.
+    // Equal scores keep their previous order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     Ok((ranked, usage.and_then(|usage| usage.total_tokens)))
 }

@@ -1,4 +1,4 @@
-//! The key of a service: read from a file, sent in a header, shown nowhere.
+//! The API key of a service: read from a file, sent in a header, never printed.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -8,9 +8,9 @@ use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-/// Keys have a few hundred bytes at most.
+/// Size limit of the file: keys have a few hundred bytes at most.
 const KEY_BYTES_MAX: u64 = 4_096;
-/// Permissions of everybody else.
+/// Permission bits of other users.
 const OTHERS: u32 = 0o007;
 
 /// Why a key cannot be used.
@@ -19,14 +19,14 @@ pub enum BadKey {
     #[error("cannot read the key in {0:?}: {1}")]
     Read(std::path::PathBuf, io::Error),
     #[error(
-        "everybody may read the key in {0:?}: take that away (chmod o-rwx, or defaultMode: 0440 of the volume)"
+        "the key file {0:?} is open to all users: remove their access (chmod o-rwx, or defaultMode: 0440 of the volume)"
     )]
     Open(std::path::PathBuf),
-    #[error("the file {0:?} holds no key: one line of visible ASCII is expected")]
+    #[error("the file {0:?} does not contain a key: one line of visible ASCII is expected")]
     Form(std::path::PathBuf),
 }
 
-/// Reads the key a file holds.
+/// Reads the key from a file.
 pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
     let unread = |fault| BadKey::Read(path.to_owned(), fault);
     let file = std::fs::File::open(path).map_err(unread)?;
@@ -42,10 +42,10 @@ pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
     if is_key { Ok(key) } else { Err(BadKey::Form(path.to_owned())) }
 }
 
-/// The header that carries it, marked so that nobody prints it.
+/// The header with the key, marked sensitive so that it is not printed.
 pub(super) fn header(key: &SecretString) -> HeaderValue {
     let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-        .expect("visible ASCII, which was checked when it was read, is a header");
+        .expect("visible ASCII, as checked when the key was read, is a valid header");
     value.set_sensitive(true);
     value
 }

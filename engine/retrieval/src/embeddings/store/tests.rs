@@ -63,7 +63,7 @@ fn what_is_removed_is_in_no_file() {
             .map(|file| fs::read(file.unwrap().path()).unwrap())
             .any(|bytes| bytes.windows(pattern.len()).any(|window| window == pattern))
     };
-    assert!(is_there(), "or the look finds nothing");
+    assert!(is_there(), "otherwise the search proves nothing");
     assert_eq!(store.remove(&[1, 7]).unwrap(), 1);
     assert!(!is_there());
     assert_eq!(store.held(model.id, 0, 9).unwrap().len(), 1);
