@@ -2,13 +2,15 @@
 //! own rules while they are read; [`peers`] imports the other products.
 //!
 //! ```text
-//! arguments      arguments that several imports share, and the output of the report source         finds log files and
-//! reads their lines with bounded memory; engine_core::zaxy verifies and translates them transfer       imports one log
-//! after the other batch          sends events in batches, with idempotency keys derived from the source target
-//! the engine to write to: a running one, or one started in this process imported       reads imported events back and
-//! verifies them: where to resume, and the proof at the end report         the report of an import of Zaxy's logs
-//! target_report  the engine's log at the end of an import, for the reports peers          imports of products whose
-//! stores have no hash chain
+//! arguments      arguments that several imports share, and the output of the report
+//! source         finds log files and reads their lines with bounded memory
+//! transfer       imports one log after the other; engine_core::zaxy verifies and translates its events
+//! batch          sends events in batches, with idempotency keys derived from the source
+//! target         the engine to write to: a running one, or one started in this process
+//! imported       reads imported events back and verifies them: where to resume, and the proof at the end
+//! report         the report of an import of Zaxy's logs
+//! target_report  the engine's log at the end of an import, for the reports
+//! peers          imports of products whose stores have no hash chain
 //! ```
 
 mod arguments;
