@@ -64,8 +64,8 @@ impl Samples {
                 1 => format!("append over HTTP, clients: {clients}"),
                 _ => format!("append over HTTP, clients: {clients}, batches of {batch}"),
             };
-            let row =
-                Row::rate(work, &sample, "events/s").beside("groups of the same size, at most 100", limit.rate);
+            let row = Row::rate(work, &sample, "events/s")
+                .beside("groups of the same size, at most 100", limit.rate);
             rows.push(match (clients, batch) {
                 (1, 1) => row.at_least_of_limit(0.8),
                 (64, 1) => row.at_least(20_000.0),

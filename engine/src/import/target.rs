@@ -134,7 +134,7 @@ impl Target {
             _ => {}
         }
         let ErrorBody { error } = serde_json::from_slice(&answer)
-            .with_context(|| format!("{path}: {status} without the error body of an engine; check that the URL is that of an engine"))?;
+            .with_context(|| format!("{path}: {status} without an engine's error; check the URL"))?;
         if error.code == ErrorCode::IdempotencyConflict {
             return Ok((Written::Conflict, answer));
         }

@@ -182,8 +182,7 @@ impl<'a> Transfer<'a> {
         let left_out = there.is_some_and(|there| there.left_out(event.seq));
         let is_there = there.is_some() && !left_out;
         if let Some(there) = there.filter(|there| event.seq == there.seq && hash != there.hash) {
-            let detail =
-                format!("a different event {} of this log was imported before: the log has forked", there.seq);
+            let detail = format!("a different event {} was imported before: this log has forked", there.seq);
             self.refused(line, pass, "diverged", detail);
             return Ok(Next::End(line.byte));
         }

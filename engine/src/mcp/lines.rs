@@ -101,11 +101,11 @@ async fn receive<W: AsyncWrite + Unpin>(
 /// A line of the input.
 enum Line {
     Whole(Vec<u8>),
-    /// The line exceeds the largest message. Holds the ids and methods that were recovered while it was skipped.
+    /// The line exceeds the largest message. Contains what was recovered of its messages while it was skipped.
     TooLong(Vec<Salvaged>),
 }
 
-/// The next line, or none at the end of the input. At most the largest size of a message is held in memory.
+/// The next line, or none at the end of the input. Keeps no more bytes in memory than a message may have.
 async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Line>> {
     let (mut line, mut long) = (Vec::new(), None::<Salvage>);
     loop {

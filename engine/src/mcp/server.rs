@@ -168,6 +168,9 @@ fn readable(mut params: Value) -> Result<CallToolRequestParams, ErrorData> {
         *arguments = if text.trim().is_empty() { json!({}) } else { inner.unwrap_or_default() };
     }
     serde_json::from_value(params).map_err(|_| {
-        ErrorData::invalid_params("a call needs the name of a tool, and its arguments must be an object", None)
+        ErrorData::invalid_params(
+            "a call needs the name of a tool, and its arguments must be an object",
+            None,
+        )
     })
 }

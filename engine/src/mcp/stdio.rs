@@ -83,7 +83,7 @@ async fn serve(server: Server) -> anyhow::Result<()> {
             Ok(session) => session,
             // The client closed the input without sending anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-            Err(fault) => return Err(fault).context("the client did not start with the initialisation that the protocol requires"),
+            Err(fault) => return Err(fault).context("the client did not initialise the session"),
         };
         session.waiting().await.context("serving ended early").map(drop)
     };

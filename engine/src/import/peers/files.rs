@@ -90,7 +90,7 @@ fn walk(product: Product, directory: &Path, below: &str, depth: usize, found: &m
             None => found.sources.push(Source { kind: kind(product, &path)?, path, name }),
         }
         if found.sources.len() + found.skipped.len() > IMPORT_FILES_MAX {
-            return Err(io::Error::other(format!("more than {IMPORT_FILES_MAX} files: import the directory in parts")));
+            return Err(io::Error::other(format!("more than {IMPORT_FILES_MAX} files: import it in parts")));
         }
     }
     Ok(())

@@ -181,7 +181,8 @@ impl<'a> Sender<'a> {
 
     async fn end(&self, target: &Target, id: &str, body: &InvalidateMemory) -> anyhow::Result<Outcome> {
         let Some(memory) = self.ids.get(id) else {
-            let detail = "the memory that it ends was not imported: its record is missing or was refused".to_owned();
+            let detail =
+                "the memory to end was not imported: its record is missing or was refused".to_owned();
             return Ok(Outcome::Refused { reason: "unknown_memory".to_owned(), detail });
         };
         let until = body.valid_until.map(|until| until.to_string()).unwrap_or_default();

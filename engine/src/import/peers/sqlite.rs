@@ -103,7 +103,7 @@ fn texts(row: &Row<'_>, count: usize) -> rusqlite::Result<Texts> {
 
 fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = || format!("cannot open the database {path:?}: if it is in use, copy it together with its -wal file");
+    let opened = || format!("cannot open the database {path:?}: if it is in use, copy it with its -wal file");
     let connection = Connection::open_with_flags(path, flags).with_context(opened)?;
     // The schema comes from another program and must not run functions.
     connection.pragma_update(None, "trusted_schema", false).with_context(opened)?;

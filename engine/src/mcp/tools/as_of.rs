@@ -21,10 +21,11 @@ use engine_projection::Known;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_as_of",
     title: "Memories as of another time",
-    description: "Answers as of another time: as_of selects what was true at that time, known_at what had been saved by that time, \
-        and both together what was believed at one time to be true at another. Use it to reconstruct why something was decided, or \
-        to read a memory that has ended. With an id it reads one memory, with a query it searches, and with neither it lists the \
-        memories that were newest. memory_search and memory_get answer as of now.",
+    description: "Answers as of another time: as_of selects what was true at that time, known_at what had been saved \
+        by that time, and both together what was believed at one time to be true at another. Use it to reconstruct why \
+        something was decided, or to read a memory that has ended. With an id it reads one memory, with a query it \
+        searches, and with neither it lists the memories that were newest. memory_search and memory_get answer as of \
+        now.",
     effect: Effect::Reads,
     input: schema::input::<AsOfArguments>,
     output: Output::Text,
@@ -109,7 +110,9 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
         if let Some(id) = id {
             if wanted.is_narrowed() {
-                return Err(refused("id cannot be combined with query, project, type, tags_any, tags_all or limit"));
+                return Err(refused(
+                    "id cannot be combined with query, project, type, tags_any, tags_all or limit",
+                ));
             }
             let memory = operations.read(id, moment, None).await?;
             let (memory, place) = memory_part(&memory, offset)?;

@@ -14,10 +14,11 @@ use crate::refusal::internal;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_checkout",
     title: "Memories for a prompt",
-    description: "Packs the memories that match a question best into one text within a token budget, each with its citation, \
-        ready to be read before answering. Use it at the start of a task, or when several memories together may contain the answer; \
-        memory_search lists them one by one instead. Memories that must be included for every question, such as rules and \
-        preferences, can be named by type or id. The answer reports how likely it is that the context contains what was asked.",
+    description: "Packs the memories that match a question best into one text within a token budget, each with its \
+        citation, ready to be read before answering. Use it at the start of a task, or when several memories together \
+        may contain the answer; memory_search lists them one by one instead. Memories that must be included for every \
+        question, such as rules and preferences, can be named by type or id. The answer reports how likely it is that \
+        the context contains what was asked.",
     effect: Effect::Reads,
     input: schema::input::<CheckoutRequest>,
     output: Output::Text,

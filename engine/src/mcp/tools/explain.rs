@@ -28,10 +28,10 @@ const FEATURES_SHOWN: usize = 10;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_explain",
     title: "Explain a ranking",
-    description: "Explains the ranking of memory_search: for a query, the score of each of the best memories, the value of every \
-        feature and what it added to the score, the version of the weights, and the lanes that were not used. With an id it explains \
-        only that memory, at its rank, or reports that it was not ranked. Use it when a memory that should be found is missing or \
-        ranked too low. To find memories, use memory_search.",
+    description: "Explains the ranking of memory_search: for a query, the score of each of the best memories, the \
+        value of every feature and what it added to the score, the version of the weights, and the lanes that were not \
+        used. With an id it explains only that memory, at its rank, or reports that it was not ranked. Use it when a \
+        memory that should be found is missing or ranked too low. To find memories, use memory_search.",
     effect: Effect::Reads,
     input: schema::input::<ExplainArguments>,
     output: Output::Text,
@@ -173,7 +173,9 @@ fn text(explained: &Explained, only: Option<&str>) -> String {
     let Explained { items, total, weights, degraded, .. } = explained;
     let mut text = match (items.is_empty(), only) {
         (true, Some(id)) => {
-            format!("Memory {id} exists, but is not among the {total} memories that were ranked for this query.")
+            format!(
+                "Memory {id} exists, but is not among the {total} memories that were ranked for this query."
+            )
         }
         (true, None) => "Nothing found.".to_owned(),
         (false, _) => format!("{} of {total} ranked memories, with weights {weights}:", items.len()),

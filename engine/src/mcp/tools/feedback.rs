@@ -9,9 +9,9 @@ use crate::operations::{Operations, Written};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_feedback",
     title: "Rate a memory",
-    description: "Records whether a memory helped: useful true or false, or a rating from -1 (harmful) to 1 (exactly what was needed), \
-        with an optional note. It changes neither the memory nor its validity; the number of ratings and their mean are shown \
-        with the memory. To end a memory that is wrong, use memory_invalidate.",
+    description: "Records whether a memory helped: useful true or false, or a rating from -1 (harmful) to 1 (exactly \
+        what was needed), with an optional note. It changes neither the memory nor its validity; the number of ratings \
+        and their mean are shown with the memory. To end a memory that is wrong, use memory_invalidate.",
     effect: Effect::Adds,
     input: schema::writing::<GiveFeedback>,
     output: Output::Structured(schema::output::<Saved>),

@@ -17,11 +17,12 @@ use crate::operations::{Operations, Written};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_forget",
     title: "Forget memories for good",
-    description: "Removes memories permanently, from the log and from every index and file of the engine, together with the events \
-        about them. Nothing brings them back. Use it only when somebody asks for something to be forgotten, or when something \
-        should never have been saved; to end a memory that is merely no longer true, use memory_invalidate. Unless dry_run is \
-        false, it only reports what would be removed and changes nothing: show that to the person who asked, then call it again \
-        with dry_run: false. The reason stays in the log permanently and must not repeat what is to be forgotten.",
+    description: "Removes memories permanently, from the log and from every index and file of the engine, together \
+        with the events about them. Nothing brings them back. Use it only when somebody asks for something to be \
+        forgotten, or when something should never have been saved; to end a memory that is merely no longer true, use \
+        memory_invalidate. Unless dry_run is false, it only reports what would be removed and changes nothing: show \
+        that to the person who asked, then call it again with dry_run: false. The reason stays in the log permanently \
+        and must not repeat what is to be forgotten.",
     effect: Effect::Ends,
     input: schema::writing::<ForgetArguments>,
     output: Output::Structured(schema::output::<ForgetAnswer>),

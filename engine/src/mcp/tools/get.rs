@@ -16,9 +16,10 @@ use crate::refusal::{Refusal, internal};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_get",
     title: "Read a memory",
-    description: "Reads one memory in full by its id: content, tags, actor, when it happened and since when it is true. Ids come \
-        from memory_search and memory_save. A long memory is returned in parts; each part contains how to get the next one. A memory \
-        that is no longer true is refused with the time for which it was true; memory_as_of reads it as of that time.",
+    description: "Reads one memory in full by its id: content, tags, actor, when it happened and since when it is \
+        true. Ids come from memory_search and memory_save. A long memory is returned in parts; each part contains how \
+        to get the next one. A memory that is no longer true is refused with the time for which it was true; \
+        memory_as_of reads it as of that time.",
     effect: Effect::Reads,
     input: schema::input::<GetArguments>,
     output: Output::Text,

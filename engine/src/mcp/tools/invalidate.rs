@@ -12,9 +12,10 @@ use crate::operations::{Operations, Written};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_invalidate",
     title: "End a memory's validity",
-    description: "Records that a memory is no longer true, from now or from another time on. The memory is not deleted: searches as \
-        of now no longer find it, memory_as_of still does, and the reason stays on record. If something else is true instead, save \
-        that first and pass its id as superseded_by. The end can later be moved to an earlier time, but not to a later one.",
+    description: "Records that a memory is no longer true, from now or from another time on. The memory is not \
+        deleted: searches as of now no longer find it, memory_as_of still does, and the reason stays on record. If \
+        something else is true instead, save that first and pass its id as superseded_by. The end can later be moved \
+        to an earlier time, but not to a later one.",
     effect: Effect::Ends,
     input,
     output: Output::Structured(schema::output::<Saved>),

@@ -11,9 +11,10 @@ use crate::operations::{Operations, SEQ_MAX};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_proof",
     title: "Prove a memory",
-    description: "Returns a receipt for one event of the log: its hashed part, an inclusion proof as in RFC 9162 and a signed \
-        checkpoint. With the verifier key, anyone can check that the event is in the log and unchanged, without trusting this \
-        engine. Use it when somebody asks for evidence. The sequence number is the first part of a citation SEQ:HASH.",
+    description: "Returns a receipt for one event of the log: its hashed part, an inclusion proof as in RFC 9162 and a \
+        signed checkpoint. With the verifier key, anyone can check that the event is in the log and unchanged, without \
+        trusting this engine. Use it when somebody asks for evidence. The sequence number is the first part of a \
+        citation SEQ:HASH.",
     effect: Effect::Reads,
     input: schema::input::<ProofArguments>,
     output: Output::Structured(schema::output::<Receipt>),

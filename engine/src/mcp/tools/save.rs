@@ -11,10 +11,10 @@ use crate::operations::{Operations, Written};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_save",
     title: "Save a memory",
-    description: "Saves one fact, decision, preference or observation permanently. It is on disk when this tool answers. Write the \
-        content so that it can be understood without this conversation. Give the project it belongs to, and the time it \
-        happened if that is not now. Search first: a fact that is already known needs no second copy. If a fact has changed, save \
-        the new one and end the old memory with memory_invalidate.",
+    description: "Saves one fact, decision, preference or observation permanently. It is on disk when this tool \
+        answers. Write the content so that it can be understood without this conversation. Give the project it belongs \
+        to, and the time it happened if that is not now. Search first: a fact that is already known needs no second \
+        copy. If a fact has changed, save the new one and end the old memory with memory_invalidate.",
     effect: Effect::Adds,
     input: schema::writing::<SaveMemory>,
     output: Output::Structured(schema::output::<Saved>),

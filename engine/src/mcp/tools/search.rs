@@ -24,10 +24,11 @@ use engine_projection::{Moment, Search};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",
     title: "Search memories",
-    description: "Finds memories that are true now, best first, each with citation SEQ:HASH, score, date, actor and a snippet. Use it before \
-        answering anything that may have been said, decided or observed earlier, and before saving. Memories are found by words, \
-        by meaning and by the conversation they belong to, so ask in plain words. Without a query it lists the newest memories. \
-        memory_get reads one memory in full; memory_as_of searches what was true or known at another time.",
+    description: "Finds memories that are true now, best first, each with citation SEQ:HASH, score, date, actor and a \
+        snippet. Use it before answering anything that may have been said, decided or observed earlier, and before \
+        saving. Memories are found by words, by meaning and by the conversation they belong to, so ask in plain words. \
+        Without a query it lists the newest memories. memory_get reads one memory in full; memory_as_of searches what \
+        was true or known at another time.",
     effect: Effect::Reads,
     input: schema::input::<SearchArguments>,
     output: Output::Text,

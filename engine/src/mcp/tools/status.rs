@@ -12,9 +12,9 @@ use crate::operations::Operations;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_status",
     title: "Status of the memory",
-    description: "Reports whether memories can be saved and found now, how many events the log has, how far the search index is \
-        behind the log, and up to which event the log is verified. Use it when a call was refused, or before saving many \
-        memories.",
+    description: "Reports whether memories can be saved and found now, how many events the log has, how far the search \
+        index is behind the log, and up to which event the log is verified. Use it when a call was refused, or before \
+        saving many memories.",
     effect: Effect::Reads,
     input: schema::input::<StatusArguments>,
     output: Output::Structured(schema::output::<Status>),

@@ -22,10 +22,10 @@ use engine_projection::{Anchor, Timeline};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_timeline",
     title: "Memories around a memory",
-    description: "Lists the memories that were saved just before and just after a memory, an event or a time, in the order they \
-        were saved, including those that are no longer true. Use it when one memory is not enough to understand the situation: \
-        the memories around it are the rest of the conversation. Limit it to one project or session if others were writing at the \
-        same time.",
+    description: "Lists the memories that were saved just before and just after a memory, an event or a time, in the \
+        order they were saved, including those that are no longer true. Use it when one memory is not enough to \
+        understand the situation: the memories around it are the rest of the conversation. Limit it to one project or \
+        session if others were writing at the same time.",
     effect: Effect::Reads,
     input: schema::input::<TimelineArguments>,
     output: Output::Text,
