@@ -19,7 +19,7 @@ pub(super) const SMALL: &[usize] = &[300];
 /// Input sizes of the hashes of one event with a text of that size, in bytes: its envelope, its salt and payload, its
 /// leaf and a node of the tree.
 pub(super) const EVENT: &[usize] = &[340, 360, 33, 65];
-/// Rows of one transaction.
+/// Number of rows of one transaction.
 const ROWS: u64 = 4_096;
 
 /// Appends groups of records and calls `fdatasync` after each group. The rate is records per second.

@@ -68,7 +68,7 @@ pub(super) struct Row {
 pub(super) struct Limit {
     /// What was measured.
     pub(super) name: &'static str,
-    /// In the unit of the row.
+    /// Its value, in the unit of the row.
     pub(super) value: f64,
     /// The figure divided by the limit.
     pub(super) ratio: f64,

@@ -51,7 +51,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
 
 fn text(answer: &CheckoutAnswer) -> String {
     let mut text = match answer.context.as_str() {
-        "" => "No memory matches.".to_owned(),
+        "" => "The context is empty.".to_owned(),
         context => context.trim_end().to_owned(),
     };
     let (tokens, budget) = (answer.tokens, answer.token_budget);
