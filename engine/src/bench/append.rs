@@ -1,4 +1,4 @@
-//! Durable appends, over HTTP and in process.
+//! Measures durable appends, over HTTP and in process.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,11 +18,11 @@ use super::text::Texts;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 
-/// Clients at one time, and events of each of their requests.
+/// Number of concurrent clients, and of events per request.
 const LOADS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 100), (64, 100)];
-/// Records of the limit's largest group: more do not make a disk faster.
+/// Largest number of records in a group of the disk limit. Larger groups do not make a disk faster.
 const GROUP_MAX: usize = 100;
-/// Events in process that one client has under way at once.
+/// Number of concurrent clients in process, each with one event under way.
 const IN_PROCESS: [usize; 3] = [1, 8, 64];
 
 pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
@@ -64,8 +64,8 @@ impl Samples {
                 1 => format!("append over HTTP, clients: {clients}"),
                 _ => format!("append over HTTP, clients: {clients}, batches of {batch}"),
             };
-            let row =
-                Row::rate(work, &sample, "events/s").beside("groups of as many, at most 100", limit.rate);
+            let row = Row::rate(work, &sample, "events/s")
+                .beside("groups of the same size, at most 100", limit.rate);
             rows.push(match (clients, batch) {
                 (1, 1) => row.at_least_of_limit(0.8),
                 (64, 1) => row.at_least(20_000.0),
@@ -81,7 +81,7 @@ impl Samples {
     }
 }
 
-/// Clients that send one request after the other until the time is up.
+/// Runs clients that each send one request after the other until the time is up.
 async fn http(
     bench: &Bench,
     serving: &Serving,
@@ -113,7 +113,7 @@ async fn http(
     Ok(Sample::new(latencies, batch as u64, started.elapsed()))
 }
 
-/// The same without a network: the log's thread, its queue and the projection.
+/// The same in process, without HTTP: the queue and thread of the log, and the projection.
 async fn in_process(bench: &Bench, tasks: usize) -> anyhow::Result<Sample> {
     let data = bench.directory("in-process")?;
     let engine = Arc::new(Engine::start(&data, Metrics::new("")?, Settings::default())?);

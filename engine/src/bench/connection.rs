@@ -1,4 +1,4 @@
-//! One client's connection.
+//! An HTTP connection of one client to the engine.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Kept open; one request at a time.
+/// A connection that is kept open. It sends one request at a time.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -27,7 +27,7 @@ impl Connection {
         Ok(Connection { sender, host: address.to_string() })
     }
 
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request and reads the complete answer, whatever its status.
     pub(super) async fn ask(
         &mut self,
         method: Method,
@@ -46,7 +46,7 @@ impl Connection {
         Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
 
-    /// The same, and anything but success is an error.
+    /// The same, but an answer without a success status is an error.
     pub(super) async fn get_done(
         &mut self,
         method: Method,

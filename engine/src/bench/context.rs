@@ -1,16 +1,16 @@
-//! What every measurement needs to know.
+//! Settings that all measurements share.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-/// What every measurement needs to know.
+/// Settings of a run, and its progress bar.
 #[derive(Debug)]
 pub(super) struct Bench {
-    /// An own, empty directory on the volume to measure.
+    /// Directory of this run, on the volume to measure.
     pub(super) directory: PathBuf,
-    /// Of one measurement of a rate.
+    /// Duration of one measurement of a rate.
     pub(super) duration: Duration,
     pub(super) rounds: u32,
     pub(super) events: u64,
@@ -23,7 +23,7 @@ impl Bench {
         self.progress.inc(1);
     }
 
-    /// An own subdirectory, empty.
+    /// Creates an empty subdirectory. Removes an existing one first.
     pub(super) fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
         let directory = self.directory.join(name);
         if directory.try_exists()? {

@@ -1,4 +1,4 @@
-//! What the machine could do at most: the disk, the hash and the database without an engine around them.
+//! Limits of the machine: the disk, SHA-256 and SQLite, measured without the engine.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256};
 use super::row::Sample;
 use super::text::Texts;
 
-/// Bytes of a small event: what the disk is given in the limits.
+/// Size of a record that the disk limit writes, in bytes. It is the size of a small event.
 const RECORD_BYTES: usize = 320;
-/// Bytes of what is hashed at once.
+/// Input sizes of one round of the SHA-256 limit, in bytes.
 pub(super) const SMALL: &[usize] = &[300];
-/// Bytes of what is hashed for one event of such a size: its envelope, its salt and payload, its leaf and a node of
-/// the tree.
+/// Input sizes of the hashes of one event with a text of that size, in bytes: its envelope, its salt and payload, its
+/// leaf and a node of the tree.
 pub(super) const EVENT: &[usize] = &[340, 360, 33, 65];
-/// Rows of one transaction.
+/// Number of rows of one transaction.
 const ROWS: u64 = 4_096;
 
-/// Appends groups of records and syncs each; records per second.
+/// Appends groups of records and calls `fdatasync` after each group. The rate is records per second.
 pub(super) fn group_commit(directory: &Path, group: usize, duration: Duration) -> std::io::Result<Sample> {
     let path = directory.join("limit.log");
     let file = File::create(&path)?;
@@ -40,7 +40,8 @@ pub(super) fn group_commit(directory: &Path, group: usize, duration: Duration) -
     Ok(Sample::new(latencies, group as u64, elapsed))
 }
 
-/// SHA-256 of texts of these lengths, again and again on one core; how often all of them per second.
+/// Hashes inputs of these lengths repeatedly with SHA-256 on one core. Returns rounds per second; one round hashes all
+/// of them.
 pub(super) fn sha256(lengths: &[usize], duration: Duration) -> f64 {
     let text = [7_u8; 512];
     let (mut done, started) = (0_u64, Instant::now());
@@ -55,7 +56,7 @@ pub(super) fn sha256(lengths: &[usize], duration: Duration) -> f64 {
     done as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Rows with a full-text index, inserted in large transactions; rows per second.
+/// Inserts rows with a full-text index in large transactions. Returns rows per second.
 pub(super) fn sqlite(directory: &Path, duration: Duration) -> anyhow::Result<f64> {
     let path = directory.join("limit.sqlite");
     let mut connection = Connection::open(&path)?;

@@ -1,5 +1,4 @@
-//! What a search costs without an engine around it: the full-text index alone, and comparing vectors one after the
-//! other.
+//! Limits of a search, measured without the engine: the full-text index alone, and a linear scan of vectors.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,16 +10,16 @@ use anyhow::Context;
 use multiversion::multiversion;
 use rusqlite::{Connection, OpenFlags};
 
-/// Numbers in a vector, as the engine's own have.
+/// Dimension of a vector, as in the engine's own model.
 const DIMENSION: usize = 256;
-/// Best ones that are kept, as an answer shows.
+/// Number of best results that are kept, as in an answer of the engine.
 const BEST: usize = 20;
 
 /// The full-text index of a data directory, read without the engine.
 pub(super) struct FullText(Connection);
 
 impl FullText {
-    /// Opens the database that answers in this data directory.
+    /// Opens the current database of the projection in this data directory.
     pub(super) fn open(data: &Path) -> anyhow::Result<FullText> {
         let files = std::fs::read_dir(engine_projection::directory(data))?;
         let names = files.filter_map(|entry| Some(entry.ok()?.path()));
@@ -29,7 +28,7 @@ impl FullText {
         Ok(FullText(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))
     }
 
-    /// The best that have all of these words; how long that took.
+    /// Finds the best rows that contain all of these words. Returns the duration.
     pub(super) fn all_of(&self, words: &str) -> anyhow::Result<Duration> {
         let query: Vec<String> = words.split(' ').map(|word| format!("\"{word}\"")).collect();
         let mut statement = self.0.prepare_cached(
@@ -43,7 +42,7 @@ impl FullText {
     }
 }
 
-/// As many vectors as there are memories, in both forms.
+/// As many vectors as there are memories, as floats and as bytes.
 pub(super) struct Scans {
     exact: Vec<f32>,
     bytes: Vec<i8>,
@@ -51,7 +50,7 @@ pub(super) struct Scans {
 
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn product_of_floats(a: &[f32], b: &[f32]) -> f32 {
-    // Several sums, so that one need not wait for the other.
+    // Several independent sums, so that additions do not wait for each other.
     let mut sums = [0.0_f32; 16];
     for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
         for lane in 0..16 {
@@ -71,7 +70,7 @@ fn product_of_bytes(a: &[i8], b: &[i8]) -> i32 {
 }
 
 impl Scans {
-    /// Vectors whose values come from a fixed sequence: what they are changes no time.
+    /// Generates vectors from a fixed sequence. Their values do not affect the time.
     pub(super) fn new(count: usize) -> Scans {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let bytes: Vec<i8> = (0..count * DIMENSION)
@@ -85,17 +84,17 @@ impl Scans {
         Scans { exact: bytes.iter().map(|value| f32::from(*value) / 127.0).collect(), bytes }
     }
 
-    /// Compares the n-th with all as floating-point numbers and keeps the best; how long that took.
+    /// Compares the n-th vector with all vectors as floats and keeps the best. Returns the duration.
     pub(super) fn exact(&self, n: usize) -> Duration {
         let rows = self.exact.chunks_exact(DIMENSION);
         let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();
         let before = Instant::now();
-        // Non-negative floating-point numbers have the order of their bits.
+        // Non-negative floats sort like their bits.
         best(rows.map(|row| product_of_floats(asked, row).max(0.0).to_bits()));
         before.elapsed()
     }
 
-    /// The same as bytes.
+    /// The same with bytes.
     pub(super) fn bytes(&self, n: usize) -> Duration {
         let rows = self.bytes.chunks_exact(DIMENSION);
         let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();

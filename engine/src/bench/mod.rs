@@ -1,5 +1,19 @@
-//! `memory-engine bench`: what the engine does in a second, beside what this machine could do at most, measured in the
-//! same run and in turns, so that a noisy machine slows both. An absolute figure is a hint; the ratio is the claim.
+//! `memory-engine bench`: measures the engine and, alternating with it in the same run, the limits of the machine. A
+//! noisy machine slows both, so the ratio is comparable between machines, and the absolute figures are not.
+//!
+//! ```text
+//! append            durable appends, over HTTP and in process
+//! store             a large log: start, verification, rebuild, memory use, reads after writes
+//! search            searches and reads
+//! limits            limits of the disk, of SHA-256 and of SQLite, without the engine
+//! limits_of_search  limits of a search: the full-text index alone, and vector scans
+//! process           runs the engine as a separate process
+//! connection        an HTTP connection to the engine
+//! context           settings shared by the measurements
+//! text              generates reproducible memories and questions
+//! row               a row of the table, and the samples that it is computed from
+//! report            the output as a table, JSON, a page and a chart
+//! ```
 
 mod append;
 mod connection;
@@ -24,28 +38,29 @@ use context::Bench;
 use report::Report;
 use row::Row;
 
-/// Events of the large log; more would not fit the time a person waits.
+/// Largest number of events of the large log. A run with more would take too long.
 const EVENTS_MAX: u64 = 10_000_000;
 
-/// How long and how much.
+/// Arguments of `memory-engine bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Directory on the volume to measure; a subdirectory is made in it and removed again
+    /// Directory on the volume to measure; the benchmark creates a subdirectory in it and removes it at the end
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Seconds of each measurement of a rate
+    /// Duration of each measurement of a rate, in seconds, from 0.05 to 600
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Times each rate is measured, its limit and itself in turns; the median counts
+    /// How often each rate is measured, alternating with its limit, from 1 to 100; the median is reported
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Events of the large log, which is searched, verified, rebuilt and opened; above 10,000 a small one is searched too
+    /// Number of events of the large log, which is searched, verified, rebuilt and opened, from 1000 to 10000000; above
+    /// 10000 a small log is searched too
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
-    /// Write the figures here as JSON
+    /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write docs/PERFORMANCE.md and its chart beside it from the figures
+    /// Write the page docs/PERFORMANCE.md to this file, and its chart next to it with the extension .svg
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -57,7 +72,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     bench.progress.finish_and_clear();
     let removed = std::fs::remove_dir_all(&bench.directory);
     let report = Report::new(&args.dir, args.events, measured?);
-    removed.context("the files of the measurement could not be removed")?;
+    removed.context("the files of the benchmark could not be removed")?;
     print!("{}", report.table());
     if let Some(path) = &args.json {
         write(path, &serde_json::to_string_pretty(&report)?)?;
@@ -81,7 +96,7 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
         bail!("--rounds must be from 1 to 100 and --events from 1000 to {EVENTS_MAX}");
     }
     let directory = args.dir.join(format!("memory-engine-bench-{}", std::process::id()));
-    std::fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    std::fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")
         .expect("the template is a constant");
     let progress = ProgressBar::new(STEPS).with_style(style);
@@ -89,7 +104,7 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
     Ok(Bench { directory, duration, rounds: args.rounds, events: args.events, progress })
 }
 
-/// Calls of [`Bench::step`] in one run with three rounds; only the bar's length depends on it.
+/// Calls of [`Bench::step`] in one run with three rounds. Only the length of the progress bar depends on it.
 const STEPS: u64 = 3 * 12 + 22;
 
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {

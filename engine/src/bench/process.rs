@@ -1,4 +1,4 @@
-//! The engine as a process of its own, this very program.
+//! Runs the engine as a separate process of this same program.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use super::connection::Connection;
 
-/// Longer than any start or stop takes; a bound, not a guess.
+/// Timeout for start, stop and becoming idle. It is longer than any of them takes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What an idle engine takes of a second, hundredths.
+/// Most processor time that an idle engine uses in one second, in hundredths of a second.
 const IDLE_TICKS_MAX: u64 = 5;
 
-/// A serving engine; killed when dropped, asked to end by [`Serving::stop`].
+/// A running engine. [`Serving::stop`] shuts it down; dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Serving {
     child: Child,
@@ -28,7 +28,7 @@ pub(super) struct Serving {
     started: Instant,
 }
 
-/// A command of this program.
+/// A command that runs this program.
 fn program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("this program's file cannot be found")?))
 }
@@ -38,7 +38,7 @@ impl Serving {
         Serving::start_with(data, None)
     }
 
-    /// The same, with a configuration.
+    /// Starts the engine with an optional configuration file.
     pub(super) fn start_with(data: &Path, config: Option<&Path>) -> anyhow::Result<Serving> {
         let started = Instant::now();
         let mut command = program()?;
@@ -57,17 +57,17 @@ impl Serving {
         let serving = lines.by_ref().map_while(Result::ok).find_map(|line| {
             serde_json::from_str::<Value>(&line).ok().filter(|line| line["message"] == "serving")
         });
-        let serving = serving.context("the engine ended before it served")?;
+        let serving = serving.context("the engine exited before it was serving")?;
         let address = |field: &str| -> anyhow::Result<SocketAddr> {
             Ok(serving[field].as_str().context("no address in its log")?.parse()?)
         };
         let (api, admin) = (address("listen")?, address("admin_listen")?);
-        // Read on, or the pipe fills up and the engine waits for us. Ends with the engine.
+        // Keep reading: if the pipe fills up, the engine blocks. The thread ends with the engine.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Ok(Serving { child, api, admin, started })
     }
 
-    /// Waits until it answers; how long that took from its start.
+    /// Waits until it is ready. Returns the time since its start.
     pub(super) async fn ready(&self) -> anyhow::Result<Duration> {
         let mut connection = Connection::open(self.admin).await?;
         loop {
@@ -83,7 +83,7 @@ impl Serving {
         }
     }
 
-    /// Resident memory, mebibytes.
+    /// Resident memory in mebibytes.
     pub(super) fn resident_mib(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -91,17 +91,17 @@ impl Serving {
         Ok(kib.parse::<f64>()? / 1024.0)
     }
 
-    /// Processor time it has used, hundredths of a second.
+    /// Processor time used so far, in hundredths of a second.
     fn ticks(&self) -> anyhow::Result<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name before it may hold anything.
+        // The process name before the last parenthesis may contain any character.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let field = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok());
         field(11).zip(field(12)).map(|(user, system)| user + system).context("no processor time")
     }
 
-    /// Waits until it does nothing by itself any more.
+    /// Waits until it does no work in the background.
     pub(super) async fn idle(&self) -> anyhow::Result<()> {
         let asked = Instant::now();
         loop {
@@ -116,13 +116,13 @@ impl Serving {
         }
     }
 
-    /// Ends it in order.
+    /// Shuts it down with SIGTERM and waits until it has exited.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
             if asked.elapsed() > PATIENCE {
-                bail!("the engine had not ended after {PATIENCE:?}");
+                bail!("the engine had not exited after {PATIENCE:?}");
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -132,13 +132,13 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // Gone already, or nobody waits for it any more.
+        // It has exited already, or is no longer needed.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// Runs a command of this program that prints JSON; it and how long it took.
+/// Runs a command of this program that prints JSON. Returns the JSON and the duration.
 pub(super) fn run(arguments: &[&str], data: &Path) -> anyhow::Result<(Value, Duration)> {
     let started = Instant::now();
     let output = program()?.args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output()?;

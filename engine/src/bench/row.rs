@@ -1,23 +1,25 @@
-//! One line of the table, and the figures it is made from.
+//! A row of the table, and the samples that it is computed from.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// The unit of times.
+/// Unit of times.
 pub(super) const MICROSECONDS: &str = "µs";
 
-/// What one measurement of a rate came to.
+/// Result of one measurement of a rate.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
-    /// Things done per second.
+    /// Rate per second, in items.
     pub(super) rate: f64,
-    /// Time of each operation, sorted.
+    /// Latency of each operation, sorted.
     pub(super) latencies: Vec<Duration>,
 }
 
 impl Sample {
-    /// From the times of all operations, each of which did `things`, in `elapsed` altogether.
+    /// Creates a sample from the latencies of all operations. Each operation handled `things` items, and all together
+    /// took
+    /// `elapsed`.
     pub(super) fn new(mut latencies: Vec<Duration>, things: u64, elapsed: Duration) -> Sample {
         latencies.sort_unstable();
         let done = latencies.len() as f64 * things as f64;
@@ -27,7 +29,7 @@ impl Sample {
     /// The time that this share of the operations did not exceed, microseconds.
     pub(super) fn percentile_us(&self, share: f64) -> Option<f64> {
         let last = self.latencies.len().checked_sub(1)?;
-        // A share of an index within the list.
+        // The product is within the bounds of the list, because the share is at most 1.
         let index = (last as f64 * share).round() as usize;
         Some(self.latencies[index].as_secs_f64() * 1e6)
     }
@@ -40,7 +42,7 @@ pub(super) fn median(mut samples: Vec<Sample>) -> Sample {
     samples.into_iter().nth(middle).unwrap_or_default()
 }
 
-/// One figure beside its limit.
+/// One figure and the limit that it is compared with.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     /// What was measured.
@@ -53,27 +55,27 @@ pub(super) struct Row {
     pub(super) p50_us: Option<f64>,
     /// 99th percentile, microseconds.
     pub(super) p99_us: Option<f64>,
-    /// What it is compared with.
+    /// The limit that it is compared with.
     pub(super) limit: Option<Limit>,
-    /// What is aimed at, in words.
+    /// The goal, as text.
     pub(super) goal: Option<String>,
-    /// Whether it was reached in this run; absent without a goal.
+    /// Whether this run met the goal; absent without a goal.
     pub(super) met: Option<bool>,
 }
 
-/// The most this machine could do, measured in the same run.
+/// A limit of the machine, measured in the same run.
 #[derive(Debug, Serialize)]
 pub(super) struct Limit {
-    /// How it was measured.
+    /// What was measured.
     pub(super) name: &'static str,
-    /// In the unit of the row.
+    /// Its value, in the unit of the row.
     pub(super) value: f64,
-    /// The figure divided by it.
+    /// The figure divided by the limit.
     pub(super) ratio: f64,
 }
 
 impl Row {
-    /// A figure without times of single operations.
+    /// A figure without latencies of single operations.
     pub(super) fn figure(work: impl Into<String>, value: f64, unit: &'static str) -> Row {
         let work = work.into();
         Row { work, value, unit, p50_us: None, p99_us: None, limit: None, goal: None, met: None }
@@ -93,31 +95,31 @@ impl Row {
         Row { p50_us, p99_us, ..Row::figure(work, value, MICROSECONDS) }
     }
 
-    /// Compares with the limit.
+    /// Compares the figure with a limit.
     pub(super) fn beside(self, name: &'static str, value: f64) -> Row {
         let ratio = self.value / value;
         Row { limit: Some(Limit { name, value, ratio }), ..self }
     }
 
-    /// Aims at this much of the limit.
+    /// Sets the goal: at least this share of the limit.
     pub(super) fn at_least_of_limit(self, share: f64) -> Row {
         let met = self.limit.as_ref().map(|limit| limit.ratio >= share);
         Row { goal: Some(format!("≥ {share} × the limit")), met, ..self }
     }
 
-    /// Aims at no more than this many times the limit: of times, which are better when they are short.
+    /// Sets the goal: at most this multiple of the limit. For times, where less is better.
     pub(super) fn at_most_of_limit(self, times: f64) -> Row {
         let met = self.limit.as_ref().map(|limit| limit.ratio <= times);
         Row { goal: Some(format!("≤ {times} × the limit")), met, ..self }
     }
 
-    /// Aims at no less than this.
+    /// Sets the goal: at least this value.
     pub(super) fn at_least(self, least: f64) -> Row {
         let met = Some(self.value >= least);
         Row { goal: Some(format!("≥ {least} {}", self.unit)), met, ..self }
     }
 
-    /// Aims at no more than this.
+    /// Sets the goal: at most this value.
     pub(super) fn at_most(self, most: f64) -> Row {
         let met = Some(self.value <= most);
         let goal = match self.unit {

@@ -1,5 +1,5 @@
-//! Finding and reading memories, each question asked once: no answer is one that was kept, but where that is what is
-//! measured.
+//! Measures searches and reads. Each query is sent once, so no answer comes from the cache, except where cached reads
+//! are measured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,19 +16,20 @@ use super::process::Serving;
 use super::row::{Row, Sample};
 use super::text::Texts;
 
-/// Questions of one measurement: enough for a percentile of 95, and no more than the time allows.
+/// Smallest and largest number of queries of one measurement. The smallest is enough for the 95th percentile; the
+/// largest bounds the time.
 const QUESTIONS_MIN: usize = 20;
 const QUESTIONS_MAX: usize = 2_000;
-/// Memories that are read again and again.
+/// Number of memories that are read repeatedly from the cache.
 const KEPT: usize = 100;
-/// Clients that read them at one time.
+/// Number of clients that read them concurrently.
 const READERS: usize = 16;
-/// Memories up to which the goal of a small engine counts.
+/// Number of memories of the small log, and the largest number for which the goals of a small engine apply.
 pub(super) const SMALL: u64 = 10_000;
-/// How long making the catalog of a project may take.
+/// How long building the catalogue of a project may take.
 const CATALOG_MAX: Duration = Duration::from_secs(900);
 
-/// A filled engine to be asked.
+/// A running engine with memories.
 pub(super) struct Filled<'a> {
     pub(super) bench: &'a Bench,
     pub(super) serving: &'a Serving,
@@ -36,14 +37,14 @@ pub(super) struct Filled<'a> {
     pub(super) memories: u64,
 }
 
-/// Times of one operation, one after the other.
+/// A sample of operations that ran one after the other.
 fn sample(latencies: Vec<Duration>) -> Sample {
     let elapsed = latencies.iter().sum();
     Sample::new(latencies, 1, elapsed)
 }
 
 impl Filled<'_> {
-    /// Everything there is to measure of reading.
+    /// Runs all measurements of searches and reads.
     pub(super) async fn rows(&self) -> anyhow::Result<Vec<Row>> {
         self.warm().await?;
         let mut rows = Vec::from(self.cached().await?);
@@ -62,13 +63,13 @@ impl Filled<'_> {
         Connection::open(self.serving.api).await
     }
 
-    /// Whether there is time for one more.
+    /// Whether to send another query.
     fn goes_on(&self, started: Instant, done: usize) -> bool {
         let time = self.bench.duration * self.bench.rounds;
         done < QUESTIONS_MIN || (done < QUESTIONS_MAX && started.elapsed() < time)
     }
 
-    /// Waits until searches rank with everything, and nothing is made in the background any more.
+    /// Waits until searches use all lanes and the engine does no work in the background.
     pub(super) async fn warm(&self) -> anyhow::Result<()> {
         self.bench.step("warming up");
         let (mut connection, started, mut n) = (self.connect().await?, Instant::now(), 0);
@@ -87,7 +88,7 @@ impl Filled<'_> {
         }
     }
 
-    /// Memories that were read before.
+    /// Reads of memories that are in the cache.
     async fn cached(&self) -> anyhow::Result<[Row; 3]> {
         self.bench.step("reading by id, cached");
         let mut connection = self.connect().await?;
@@ -131,7 +132,7 @@ impl Filled<'_> {
         ])
     }
 
-    /// Two words, both of them, beside the index alone, in turns.
+    /// Keyword searches for two words, both required, alternating with the full-text index alone.
     async fn keyword(&self) -> anyhow::Result<[Row; 2]> {
         self.bench.step("keyword search");
         let (mut connection, index, mut texts) =
@@ -155,7 +156,7 @@ impl Filled<'_> {
         ])
     }
 
-    /// Words and directions together.
+    /// Hybrid searches, by words and by vectors.
     async fn hybrid(&self) -> anyhow::Result<Row> {
         self.bench.step("hybrid search");
         let (mut connection, mut texts, started) = (self.connect().await?, Texts::new(92), Instant::now());
@@ -168,7 +169,7 @@ impl Filled<'_> {
         Ok(Row::time(self.work("hybrid search, p95"), &sample(latencies), 0.95).at_most(most))
     }
 
-    /// A context for a question.
+    /// Checkouts of a context for a query.
     async fn checkout(&self) -> anyhow::Result<Row> {
         self.bench.step("checkout");
         let (mut connection, mut texts, started) = (self.connect().await?, Texts::new(93), Instant::now());
@@ -182,7 +183,7 @@ impl Filled<'_> {
         Ok(Row::time(self.work("checkout, p95"), &sample(latencies), 0.95).at_most(200_000.0))
     }
 
-    /// Directions alone: with weights that count nothing else, no other lane puts memories forward.
+    /// Searches by vectors only. With a weight of 0, the other lanes contribute no candidates.
     async fn vector(&self) -> anyhow::Result<[Row; 2]> {
         self.bench.step("vector search");
         let mut connection = self.connect().await?;
@@ -208,7 +209,7 @@ impl Filled<'_> {
     }
 }
 
-/// Appends to an engine with few and to one with many memories, in turns.
+/// Appends to an engine with few memories and to one with many, alternating.
 pub(super) async fn append_beside(small: &Filled<'_>, large: &Filled<'_>) -> anyhow::Result<Row> {
     large.bench.step("appending to a small and to a large log");
     let (mut to_small, mut to_large) = (small.connect().await?, large.connect().await?);
@@ -226,7 +227,7 @@ pub(super) async fn append_beside(small: &Filled<'_>, large: &Filled<'_>) -> any
     Ok(row.beside("the same with 10,000 memories, p50", few).at_most_of_limit(1.2))
 }
 
-/// One request that asks something.
+/// Sends a GET request and returns its latency.
 async fn get(connection: &mut Connection, path: &str) -> anyhow::Result<Duration> {
     let before = Instant::now();
     connection.get_done(Method::GET, path, String::new()).await?;

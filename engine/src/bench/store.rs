@@ -1,4 +1,4 @@
-//! A large log: verified, its projection rebuilt, opened again, read right after a write.
+//! Measures a large log: start, verification, rebuild of the projection, memory use, and reads right after writes.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use super::row::{Row, Sample};
 use super::search::{Filled, SMALL, append_beside};
 use super::text::Texts;
 
-/// Memories of one request while the log is filled: each is an event of its own.
+/// Number of concurrent clients that fill the log. Each request saves one memory.
 const FILLERS: u64 = 32;
-/// Reads of each kind, in turns.
+/// Number of reads of each kind, alternating.
 const READS: usize = 500;
 
 pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    // What a large log costs is compared with a small one, unless it is small itself.
+    // A large log is compared with a small one, unless it is small itself.
     let small = if bench.events > SMALL {
         let (data, serving) = filled(bench, runtime, "small", SMALL)?;
         rows.extend(runtime.block_on(asked(bench, &serving, &data, SMALL).rows())?);
@@ -51,7 +51,7 @@ pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Ro
     Ok(rows)
 }
 
-/// An engine with so many memories.
+/// Starts an engine and fills it with this number of memories.
 fn filled(bench: &Bench, runtime: &Runtime, name: &str, memories: u64) -> anyhow::Result<(PathBuf, Serving)> {
     let data = bench.directory(name)?;
     bench.step(&format!("filling the {name} log"));
@@ -65,7 +65,7 @@ fn asked<'a>(bench: &'a Bench, serving: &'a Serving, data: &'a Path, memories: u
     Filled { bench, serving, data, memories }
 }
 
-/// The same log, served without a model.
+/// Measures the memory use of an engine with the same log but without an embedding model.
 fn without_vectors(bench: &Bench, runtime: &Runtime, data: &Path) -> anyhow::Result<Row> {
     let config = bench.directory.join("without-vectors.yaml");
     std::fs::write(&config, "embedding: {provider: none}\n")?;
@@ -101,7 +101,7 @@ async fn fill(memories: u64, serving: &Serving) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads by id of what was just written, in turns with reads of what was there.
+/// Reads memories by id right after they were written, alternating with reads of an older memory.
 async fn read_after_write(serving: &Serving) -> anyhow::Result<Vec<Row>> {
     let mut connection = Connection::open(serving.api).await?;
     let mut texts = Texts::new(77);

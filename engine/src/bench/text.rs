@@ -1,18 +1,18 @@
-//! Memories to write: the same in every run.
+//! Generates memories and questions. They are the same in every run.
 
-/// Bytes of one memory's text: what the figures in docs speak of.
+/// Size of the text of one memory, in bytes. The figures in the documentation refer to it.
 const CONTENT_BYTES: usize = 300;
-/// Different words; frequent ones are short, as in a language.
+/// Number of different words. Frequent words are short, as in natural language.
 const WORDS: u64 = 4_096;
 
-/// A sequence of texts.
+/// A pseudo-random sequence of texts.
 #[derive(Debug, Clone)]
 pub(super) struct Texts {
     state: u64,
 }
 
 impl Texts {
-    /// Another seed, other texts.
+    /// Starts a sequence. Each seed gives different texts.
     pub(super) fn new(seed: u64) -> Texts {
         Texts { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
     }
@@ -35,19 +35,19 @@ impl Texts {
     }
 
     fn word(&mut self) -> String {
-        // The product of two even draws prefers small numbers: few words are frequent.
+        // The product of two uniform draws favours small numbers, so a few words are frequent.
         let rank = (self.next() % WORDS) * (self.next() % WORDS) / WORDS;
         let mut word = String::new();
         push_word(rank, &mut word);
         word
     }
 
-    /// This many words of the texts, as they are asked for.
+    /// A query with this number of words, distributed as in the texts.
     pub(super) fn words(&mut self, count: u64) -> String {
         (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Two to six words; every tenth question has none that any text has.
+    /// A query of two to six words. One in ten contains only words that occur in no text.
     pub(super) fn question(&mut self) -> String {
         let count = 2 + self.next() % 5;
         if self.next().is_multiple_of(10) {
@@ -77,7 +77,7 @@ impl Texts {
     }
 }
 
-/// A pronounceable word for a number: two letters for each base-80 digit.
+/// Appends a pronounceable word for a number: two letters for each base-80 digit.
 fn push_word(mut number: u64, word: &mut String) {
     loop {
         let digit = (number % 80) as usize;

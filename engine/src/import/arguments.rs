@@ -1,4 +1,4 @@
-//! Arguments that several imports have, and the report that each prints.
+//! Arguments that several imports share, and the output of their reports.
 
 use std::fs;
 use std::io;
@@ -12,23 +12,23 @@ use serde::Serialize;
 
 use super::target::Target;
 
-/// Something was refused, or does not verify.
+/// Exit code: something was refused, or does not verify.
 pub(super) const REFUSED: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct PeerArgs {
-    /// What to import: a file, or the directory it is in
+    /// File to import, or the directory that contains the store
     #[arg(long, value_name = "PATH")]
     pub(super) from: PathBuf,
     #[command(flatten)]
     pub(super) place: Where,
-    /// Project everything belongs to from now on
+    /// Project for everything that is imported
     #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
     pub(super) project: String,
-    /// Read and report; write nothing
+    /// Read and report only; write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Write the report there instead of to standard output
+    /// Write the report to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 }
@@ -36,10 +36,10 @@ pub(super) struct PeerArgs {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(super) struct Place {
-    /// A running engine, such as http://127.0.0.1:8080
+    /// URL of a running engine, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
-    /// Data directory of an engine that does not run
+    /// Data directory of a stopped engine
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Place {
 pub(super) struct Where {
     #[command(flatten)]
     place: Place,
-    /// How long the engine may be away or busy before this gives up
+    /// How long the engine may be unavailable or busy before the command fails
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(super) patience: u64,
 }
@@ -59,7 +59,7 @@ impl Where {
         match (&self.place.to, &self.place.data) {
             (Some(url), None) => Target::running(url, patience),
             (None, Some(data)) => Target::stopped(data, patience),
-            _ => bail!("say where: --to URL of a running engine, or --data DIR of a stopped one"),
+            _ => bail!("name the engine: --to URL of a running one, or --data DIR of a stopped one"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Events on their way, and the keys that keep them from being written twice.
+//! Batches of events, and the idempotency keys that prevent them from being written twice.
 
 use anyhow::{Context, bail};
 use engine_core::digest::Hash;
@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 
 use super::target::{Target, Written};
 
-/// A batch ends before it has more than this: half of the largest body.
+/// A batch is full at this size, which is half of the largest body of a request.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// Memories that are on their way at once: the engine makes them durable as one group.
+/// Memories that are sent concurrently. The engine commits them as one group.
 const AT_ONCE: usize = 32;
 
-/// Events of one log in a row, with the memories that come from them.
+/// Consecutive events of one log, with the memories that are derived from them.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     project: &'a str,
@@ -28,15 +28,15 @@ pub(super) struct Batch<'a> {
     memories_bytes: usize,
 }
 
-/// What became of a batch.
+/// Result of sending a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) events_new: u64,
     pub(super) events_before: u64,
     pub(super) memories: u64,
-    /// Memories the engine does not take, and why. Their events are kept all the same.
+    /// Reasons for memories that the engine refused. Their events are imported all the same.
     pub(super) memories_refused: Vec<String>,
-    /// Another import has written from this place on: what is there has to be read again.
+    /// Another import wrote events from this position on, so the state of the target must be read again.
     pub(super) overtaken: bool,
 }
 
@@ -94,14 +94,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// From the project, the log and the place in it, never from what follows there: two imports that disagree about
-    /// the size of a batch meet at its key.
+    /// The idempotency key, derived from the project, the log and the position in it, but not from the content: two
+    /// imports with batches of different sizes then conflict on the key instead of writing twice.
     fn key(&self, what: &str, seq: u64) -> String {
         let place = format!("{}\n{}\n{seq}", self.project, self.chain);
         format!("zaxy-{what}/{}", &Hash::of(place.as_bytes()).to_string()[..40])
     }
 
-    /// Sends the memories first: events that are there prove that their memories are.
+    /// Sends the memories first, so that the presence of an event proves that its memory is present too.
     pub(super) async fn send(&mut self, target: &Target) -> anyhow::Result<Sent> {
         let mut sent = Sent::default();
         let mut waiting = std::mem::take(&mut self.memories).into_iter();
@@ -115,7 +115,7 @@ impl<'a> Batch<'a> {
             }
             let Some(done) = under_way.join_next().await else { break };
             match done.context("sending a memory failed")?? {
-                // A conflict means that it is there, made by another version of this program.
+                // A conflict means that the memory exists, written by another version of this program.
                 Written::New | Written::Before | Written::Conflict => sent.memories += 1,
                 Written::Refused(code, _) => sent.memories_refused.push(code.as_str().to_owned()),
             }

@@ -1,4 +1,4 @@
-//! What a target has of imported logs: read from its own log and verified again by Zaxy's rules.
+//! The imported logs of a target, read back from the engine's log and verified again by Zaxy's rules.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ use serde::Serialize;
 use super::target::Target;
 use super::target_report::TargetReport;
 
-/// Breaches that are listed; more are counted.
+/// Most breaches that are listed. All are counted.
 const BREACHES_MAX: usize = 20;
 
-/// Every imported log of a target, as far as it was read.
+/// The imported logs of a target, up to the event that was read last.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     read_to: u64,
     logs: BTreeMap<(String, Hash), Chain>,
 }
 
-/// The last event of a log that was imported.
+/// The last imported event of a log.
 #[derive(Debug)]
 pub(super) struct There {
     pub(super) seq: u64,
     pub(super) hash: Hash,
-    /// Name of the file it came from: copies of one log may have several.
+    /// Name of the file it came from. Copies of one log may have different names.
     pub(super) log: String,
     gaps: Vec<(u64, u64)>,
 }
 
 impl There {
-    /// Whether an event before the last one was left out when the log was imported.
+    /// Whether this event was left out when the log was imported.
     pub(super) fn left_out(&self, seq: u64) -> bool {
         let after = self.gaps.partition_point(|(first, _)| *first <= seq);
         after.checked_sub(1).is_some_and(|gap| seq <= self.gaps[gap].1)
@@ -44,7 +44,7 @@ pub(super) struct Chain {
     log: String,
     verifier: Verifier,
     events: u64,
-    /// First and last numbers of what was left out.
+    /// First and last sequence numbers of each gap.
     gaps: Vec<(u64, u64)>,
     first_seq: u64,
     last_seq: u64,
@@ -52,17 +52,17 @@ pub(super) struct Chain {
     breaches_count: u64,
 }
 
-/// An imported event that does not verify any more.
+/// An imported event that no longer verifies.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct ChainBreach {
-    /// In the engine's log.
+    /// Sequence number in the engine's log.
     seq: u64,
-    /// In its own log, as was noted when it was imported.
+    /// Sequence number in the source log, as recorded by the import.
     source_seq: u64,
     reason: &'static str,
 }
 
-/// What `import verify` prints.
+/// Output of `import verify`.
 #[derive(Debug, Serialize)]
 pub(super) struct VerifiedImports {
     /// Every imported event verifies.
@@ -71,24 +71,24 @@ pub(super) struct VerifiedImports {
     logs: Vec<Proof>,
 }
 
-/// What the target's log proves about one imported log.
+/// Result of verifying one imported log in the target.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Proof {
-    /// Nothing that was imported is changed, doubled or missing.
+    /// No imported event is changed, duplicated or missing.
     pub(super) ok: bool,
     project: String,
-    /// Name of the file its last event came from.
+    /// Name of the file that its last event came from.
     log: String,
-    /// Hash of its first event.
+    /// Hash of its first event, which identifies the log.
     chain: Hash,
-    /// Events whose hash was computed again from what is stored.
+    /// Events whose hash was recomputed from the stored data.
     events: u64,
     /// Places where lines were left out by `--keep-going`.
     gaps: u64,
-    /// Last event, in its own log.
+    /// Sequence number of the last event in the source log.
     head_seq: u64,
     head_hash: Option<Hash>,
-    /// Where it stands in the engine's log.
+    /// Sequence number of its first event in the engine's log.
     first_seq: u64,
     last_seq: u64,
     breaches: Vec<ChainBreach>,
@@ -96,7 +96,7 @@ pub(super) struct Proof {
 }
 
 impl Imported {
-    /// Reads what was appended to the target's log since the last time.
+    /// Reads the events that were appended to the target's log since the last call.
     pub(super) async fn read_on(&mut self, target: &Target) -> anyhow::Result<()> {
         loop {
             let page = target.page(self.read_to).await?;
@@ -110,7 +110,7 @@ impl Imported {
         if !is_imported(&event.kind) {
             return;
         }
-        // Anybody may write events of such a type: what is not of an import's form is not counted as one.
+        // Any client may write events of these types. Events that do not have the form of an import are ignored.
         let Some((source, record)) = read_payload(&event.payload) else { return };
         let chain = self.logs.entry((event.project.clone(), source.chain)).or_default();
         if chain.events == 0 {
@@ -137,7 +137,7 @@ impl Imported {
         }
     }
 
-    /// Last event of this log that is there.
+    /// The last imported event of this log.
     pub(super) fn head(&self, project: &str, chain: Hash) -> Option<There> {
         let found = self.logs.get(&(project.to_owned(), chain))?;
         let (seq, hash) = found.verifier.head()?;

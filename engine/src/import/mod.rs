@@ -1,10 +1,16 @@
-//! `memory-engine import`: what other products have stored, into an engine's log. Logs of Zaxy are verified by their
-//! own rules on the way; [`peers`] has the others.
+//! `memory-engine import`: copies the data of other products into an engine's log. Logs of Zaxy are verified by Zaxy's
+//! own rules while they are read; [`peers`] imports the other products.
 //!
 //! ```text
-//! source     lines of files, bounded memory            → engine_core::zaxy: verified, translated
-//! transfer   batches under keys made from the source   → target: an engine that runs, or one started here
-//! imported   what the target has, read back and verified again: where to go on, and the proof at the end
+//! arguments      arguments that several imports share, and the output of the report
+//! source         finds log files and reads their lines with bounded memory
+//! transfer       imports one log after the other; engine_core::zaxy verifies and translates its events
+//! batch          sends events in batches, with idempotency keys derived from the source
+//! target         the engine to write to: a running one, or one started in this process
+//! imported       reads imported events back and verifies them: where to resume, and the proof at the end
+//! report         the report of an import of Zaxy's logs
+//! target_report  the engine's log at the end of an import, for the reports
+//! peers          imports of products whose stores have no hash chain
 //! ```
 
 mod arguments;
@@ -43,51 +49,58 @@ pub(crate) struct ImportArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Import logs of Zaxy (PyPI zaxy-memory), verified by their own rules
+    /// Import logs of Zaxy (PyPI zaxy-memory), verified by Zaxy's own rules
     ///
-    /// Can be interrupted and run again at any time: no event is imported twice, none is left out. Prints a report as one
-    /// JSON object. Exit code 0: everything was imported. 1: something was refused, and the report says what and why. 2: the
-    /// import could not be done or finished.
+    /// It can be interrupted and run again at any time: no event is imported twice, and none is left out. Prints a
+    /// report as one JSON object. Exit code 0: everything was imported. 1: something was refused; the report lists what
+    /// and why. 2: the import could not be started or finished.
     Zaxy(ZaxyArgs),
     /// Import the knowledge graph of @modelcontextprotocol/server-memory (memory.jsonl)
     ///
-    /// Can be interrupted and run again at any time: nothing is there twice. Prints a report as one JSON object, with the
-    /// exit codes of `import zaxy`. So do the next ones.
+    /// It can be interrupted and run again at any time: nothing is imported twice. Prints a report as one JSON object.
+    /// The exit codes are those of `import zaxy`.
     ServerMemory(PeerArgs),
-    /// Import memories of mem0 (PyPI mem0ai): the answer of get_all() as JSON, history.db, or a Chroma database
+    /// Import memories of mem0 (PyPI mem0ai): the result of get_all() as JSON, history.db, or a Chroma database
+    ///
+    /// It can be interrupted and run again at any time: nothing is imported twice. Prints a report as one JSON object.
+    /// The exit codes are those of `import zaxy`.
     Mem0(PeerArgs),
     /// Import notes of basic-memory (PyPI basic-memory): its directory of Markdown files, or its database
-    BasicMemory(PeerArgs),
-    /// Verify imported logs again, by their own rules, from what the engine's log has of them
     ///
-    /// Prints one JSON object. Exit code 0: they verify. 1: something is missing or changed. 2: could not be checked.
+    /// It can be interrupted and run again at any time: nothing is imported twice. Prints a report as one JSON object.
+    /// The exit codes are those of `import zaxy`.
+    BasicMemory(PeerArgs),
+    /// Verify imported logs of Zaxy again, by Zaxy's own rules, from the events in the engine's log
+    ///
+    /// Prints a report as one JSON object. Exit code 0: all imported logs verify. 1: something is missing or changed.
+    /// 2: the check could not be done.
     Verify(Where),
 }
 
 #[derive(Debug, Args)]
 struct ZaxyArgs {
-    /// A log of Zaxy, or the directory with its logs (*.jsonl)
+    /// Log file of Zaxy, or the directory with its logs (*.jsonl)
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     #[command(flatten)]
     place: Where,
-    /// Project the events and memories belong to from now on
+    /// Project for the imported events and memories
     #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
     project: String,
-    /// Read, verify and report; write nothing
+    /// Read, verify and report only; write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Leave refused lines out and go on behind them
+    /// Skip refused lines and continue with the next line
     #[arg(long)]
     keep_going: bool,
-    /// Write the report there instead of to standard output
+    /// Write the report to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
 
 /// Runs one of the imports.
 pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    // One thread: requests reach an engine of this process in the order in which they were made.
+    // One thread, so that requests reach an engine in this process in the order in which they were made.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match &args.what {
         What::Zaxy(args) => runtime.block_on(zaxy(args)),
@@ -113,7 +126,7 @@ async fn zaxy(args: &ZaxyArgs) -> anyhow::Result<ExitCode> {
     report.conclude();
     publish(&report, args.report.as_deref())?;
     match &report.unfinished {
-        Some(fault) => bail!("not finished: {fault}; run it again to go on"),
+        Some(fault) => bail!("not finished: {fault}; run the same command again to continue"),
         None if report.ok => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::from(REFUSED)),
     }

@@ -1,4 +1,4 @@
-//! What an import says about itself: what was kept, changed, refused, and what it can prove.
+//! The report of an import of Zaxy's logs: what was imported, changed and refused, and what is proven.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,22 +11,22 @@ use super::imported::{Imported, Proof};
 use super::source::{Skipped, SourceLog};
 use super::target_report::TargetReport;
 
-/// Refused lines that are listed one by one; more are counted.
+/// Most refused lines that are listed. All are counted.
 const REFUSED_MAX: usize = 100;
-/// Threads that are counted by name; one file has one as a rule, but nothing holds it to that.
+/// Most threads that are counted by name. A file normally has one thread, but may have any number.
 const THREADS_MAX: usize = 1000;
-/// Why no import can say that it has everything.
-const COMPLETENESS: &str = "cannot be proven complete: a Zaxy log does not say where it ends, so that events missing \
-                            from its end leave no trace; compare head with what the source's owner knows";
+/// Why an import cannot prove that it is complete.
+const COMPLETENESS: &str = "cannot be proven complete: a Zaxy log does not record where it ends, so events that are \
+                            missing at its end leave no trace; compare head with the records of the source's owner";
 
 /// The report of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Everything that was found is imported (or, in a dry run, could be).
+    /// Everything that was found is imported, or can be imported in the case of a dry run.
     pub(super) ok: bool,
     dry_run: bool,
     project: String,
-    /// Why the run ended before its end.
+    /// Why the run stopped early.
     pub(super) unfinished: Option<String>,
     pub(super) target: Option<TargetReport>,
     totals: Totals,
@@ -52,14 +52,14 @@ struct Totals {
 pub(super) struct LogReport {
     file: PathBuf,
     log: String,
-    /// Hash of its first event: what makes it that log.
+    /// Hash of its first event, which identifies the log.
     pub(super) chain: Option<Hash>,
     pub(super) bytes: u64,
     pub(super) lines: u64,
     pub(super) blank_lines: u64,
-    /// Events that verify, by envelope.
+    /// Number of events that verify, by envelope.
     envelopes: BTreeMap<&'static str, u64>,
-    /// The same by thread.
+    /// Number of events that verify, by thread.
     threads: BTreeMap<String, u64>,
     threads_not_listed: u64,
     /// The last event that verifies.
@@ -67,25 +67,25 @@ pub(super) struct LogReport {
     verified: u64,
     pub(super) imported: u64,
     pub(super) already_there: u64,
-    /// Memories that were saved beside the events, or had been.
+    /// Memories that were saved with the events, by this run or an earlier one.
     pub(super) memories: u64,
-    /// Memories the engine did not take, by its reason.
+    /// Memories that the engine refused, by reason.
     pub(super) memories_refused: BTreeMap<String, u64>,
-    /// Names that do not fit and stand in the original line alone, by field.
+    /// Names that exceed the engine's limits and are kept only in the original line, by field.
     changed: BTreeMap<&'static str, u64>,
-    /// Fields that say something and that no hash of Zaxy covers, by name; kept.
+    /// Fields with content that no hash of Zaxy covers, by name. They are imported.
     unsealed_fields: BTreeMap<String, u64>,
-    /// Payloads that only Zaxy's own keys can decrypt; kept as they are.
+    /// Payloads that only Zaxy's own keys can decrypt. They are imported unchanged.
     encrypted: u64,
-    /// Lines of which it is not proven that nothing is missing before them.
+    /// Events after a gap: it is not proven that no event before them is missing.
     after_gaps: u64,
     refused: Vec<RefusedLine>,
     refused_count: u64,
-    /// What stands behind the line that ended this log's import.
+    /// The part of the file from the line at which the import of this log stopped.
     pub(super) not_read: Option<NotRead>,
-    /// The log's last line has no line feed, and verifies.
+    /// The last line of the log verifies, but has no line feed.
     pub(super) unterminated: bool,
-    /// What the engine's log has of it, computed again from there.
+    /// Verification of the imported events, computed from the engine's log.
     proof: Option<Proof>,
 }
 
@@ -98,18 +98,18 @@ struct SourceHead {
 /// A line that was not imported.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RefusedLine {
-    /// From 1.
+    /// Line number, from 1.
     pub(super) line: u64,
-    /// Where it starts.
+    /// Byte offset at which it starts.
     pub(super) byte: u64,
-    /// Stable label.
+    /// Stable label of the reason.
     pub(super) reason: &'static str,
     pub(super) detail: String,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct NotRead {
-    /// Where it starts: the refused line is part of it.
+    /// Byte offset at which it starts. The refused line is included.
     pub(super) byte: u64,
     pub(super) bytes: u64,
 }
@@ -129,7 +129,7 @@ impl Report {
         }
     }
 
-    /// Sets beside each log what the target has of it.
+    /// Adds to each log the verification of its imported events.
     pub(super) fn prove(&mut self, imported: &Imported) {
         for log in &mut self.logs {
             log.proof = log.chain.and_then(|chain| imported.proof(&self.project, chain));

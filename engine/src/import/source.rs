@@ -1,4 +1,4 @@
-//! Files of logs, and their lines.
+//! Finds the log files to import and reads their lines.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// What was found where logs should be.
+/// The log files that were found, and the files that were skipped.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) logs: Vec<SourceLog>,
@@ -18,19 +18,20 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct SourceLog {
     pub(super) path: PathBuf,
-    /// Its file's name without the ending: what Zaxy calls the session.
+    /// Name of its file without the extension. Zaxy calls it the session.
     pub(super) name: String,
     pub(super) bytes: u64,
 }
 
-/// A file that is no log.
+/// A file that is not imported.
 #[derive(Debug, Serialize)]
 pub(super) struct Skipped {
     file: PathBuf,
     reason: &'static str,
 }
 
-/// A file is a log; of a directory, every file that Zaxy itself would open: `NAME.jsonl`, none below.
+/// Finds logs. A file is taken as a log. In a directory, the logs are the files that Zaxy itself would open: `*.jsonl`,
+/// without subdirectories.
 pub(super) fn find(from: &Path) -> io::Result<Found> {
     let mut found = Found { logs: Vec::new(), skipped: Vec::new() };
     if !fs::metadata(from)?.is_dir() {
@@ -58,7 +59,7 @@ impl SourceLog {
     }
 }
 
-/// Reads lines, holding one at a time and never more of it than the limit.
+/// Reads lines one at a time. At most `limit` bytes of a line are kept in memory.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     reader: R,
@@ -68,18 +69,18 @@ pub(super) struct Lines<R> {
     held: Vec<u8>,
 }
 
-/// One line and where it stands.
+/// One line and its position.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// From 1.
+    /// Line number, from 1.
     pub(super) number: u64,
-    /// Bytes before it.
+    /// Byte offset at which it starts.
     pub(super) byte: u64,
-    /// Without the line feed; cut at the limit.
+    /// Its content without the line feed, truncated at the limit.
     pub(super) text: &'a [u8],
-    /// It has more bytes than the limit.
+    /// Whether it has more bytes than the limit.
     pub(super) too_long: bool,
-    /// It has a line feed: the writer had finished it.
+    /// Whether it ends with a line feed, which means that the writer completed it.
     pub(super) ended: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The engine that events go to. One that does not run is started in this process and asked in the same way: the same
-//! checks, the same keys, the same log.
+//! The engine to write to. A stopped engine is started in this process and receives the same requests as a running one,
+//! so the checks, the keys and the log are the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,18 +25,19 @@ use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 
-/// Longer than the engine itself gives a request.
+/// Timeout of one attempt. It is longer than the engine's own timeout for a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
-/// How long a connection is kept for the next call.
+/// How long an idle connection is kept for the next call.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Where to send requests; clones share it.
+/// The engine to send requests to. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     engine: Reached,
-    /// How long it may be away: a restart, a volume that is being grown, a projection that is being built.
+    /// How long it may be unavailable, for example during a restart, while a volume grows or while the projection is
+    /// built.
     patience: Duration,
 }
 
@@ -46,16 +47,16 @@ enum Reached {
     Here { engine: Arc<Engine>, routes: Router },
 }
 
-/// What became of a write.
+/// Result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It is durable now.
+    /// It is durable, written by this request.
     New,
-    /// It was durable before, under the same key.
+    /// It was already durable, written with the same key.
     Before,
-    /// The key was used with another request.
+    /// The key was used before with a different request.
     Conflict,
-    /// The engine does not take it.
+    /// The engine refused it.
     Refused(ErrorCode, String),
 }
 
@@ -68,7 +69,7 @@ impl Target {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than any engine lets a connection rest: a request on one that is being closed fails.
+            // Shorter than the keep-alive time of any engine: a request on a connection that is being closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
         Ok(Target { engine: Reached::Running { client, base }, patience })
@@ -81,7 +82,7 @@ impl Target {
         Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }
 
-    /// Stops an engine that was started here.
+    /// Stops the engine if it was started in this process.
     pub(super) fn close(self) {
         if let Reached::Here { engine, .. } = self.engine {
             engine.stop();
@@ -92,12 +93,13 @@ impl Target {
         self.get("/v1/log/head").await
     }
 
-    /// Events after this one, and the number of the last one there is.
+    /// A page of events after this sequence number, and the number of the last event in the log.
     pub(super) async fn page(&self, after: u64) -> anyhow::Result<EventPage> {
         self.get(&format!("/v1/events?after={after}&limit={EVENTS_LIMIT_MAX}")).await
     }
 
-    /// Id of the memory that has this tag, a word of letters and digits, and is true now.
+    /// Id of the currently valid memory with this tag. The part of the tag after the last colon must be letters and
+    /// digits.
     pub(super) async fn find(&self, project: &str, tag: &str) -> anyhow::Result<Option<String>> {
         let word = tag.rsplit(':').next().unwrap_or(tag);
         let project: String = project.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -111,14 +113,14 @@ impl Target {
         if status != StatusCode::OK {
             bail!("{path}: the engine answers {status}: {}", String::from_utf8_lossy(&body));
         }
-        serde_json::from_slice(&body).with_context(|| format!("{path}: the answer is not an engine's"))
+        serde_json::from_slice(&body).with_context(|| format!("{path}: the answer is not that of an engine"))
     }
 
     pub(super) async fn write(&self, path: &str, key: &str, body: Bytes) -> anyhow::Result<Written> {
         Ok(self.write_and_read(path, Some(key), body).await?.0)
     }
 
-    /// Writes; answers what became of it, and what the engine said.
+    /// Writes. Returns the result and the body of the answer.
     pub(super) async fn write_and_read(
         &self,
         path: &str,
@@ -132,7 +134,7 @@ impl Target {
             _ => {}
         }
         let ErrorBody { error } = serde_json::from_slice(&answer)
-            .with_context(|| format!("{path}: {status} without an engine's error: is this an engine?"))?;
+            .with_context(|| format!("{path}: {status} without an engine's error; check the URL"))?;
         if error.code == ErrorCode::IdempotencyConflict {
             return Ok((Written::Conflict, answer));
         }
@@ -142,20 +144,20 @@ impl Target {
         bail!("{path}: {} {}: {}", status.as_u16(), error.code.as_str(), error.message)
     }
 
-    /// One event, as it was written.
+    /// The event with this sequence number, if it exists.
     pub(super) async fn event(&self, seq: u64) -> anyhow::Result<Option<EventView>> {
         let page: EventPage =
             self.get(&format!("/v1/events?after={}&limit=1", seq.saturating_sub(1))).await?;
         Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
     }
 
-    /// One memory, if it is there.
+    /// The memory with this id. It is an error if it does not exist.
     pub(super) async fn memory(&self, id: &str) -> anyhow::Result<MemoryView> {
         self.get(&format!("/v1/memories/{id}")).await
     }
 
-    /// Asks until there is an answer that asking again would not change. Every write has a key, so that asking twice
-    /// writes once.
+    /// Sends a request, and retries until the answer is final or the patience is exhausted. Retries are safe: every
+    /// write except a document has an idempotency key, and ingesting the same document again changes nothing.
     async fn ask(
         &self,
         method: Method,
@@ -173,7 +175,7 @@ impl Target {
                 Err(_) => format!("no answer in {CALL_LIMIT:?}"),
             };
             if started.elapsed() > self.patience {
-                bail!("{path}: no success in {:?}; at last: {why}", self.patience);
+                bail!("{path}: no success in {:?}; the last attempt: {why}", self.patience);
             }
             sleep(wait).await;
             wait = (wait * 2).min(WAIT_MAX);
@@ -206,7 +208,7 @@ impl Target {
     }
 }
 
-/// Whether waiting may help. A log that does not verify stays so.
+/// Whether the failure is transient, so that a retry may succeed. A log that does not verify is a permanent failure.
 fn is_passing(status: StatusCode, answer: &[u8]) -> bool {
     let corrupt = || {
         let body: Option<ErrorBody> = serde_json::from_slice(answer).ok();

@@ -1,9 +1,9 @@
-//! The engine's log at the end of an import.
+//! The head of the engine's log at the end of an import, as a part of the reports.
 
 use engine_core::wire::LogHead;
 use serde::Serialize;
 
-/// The engine's log, as it is at the end.
+/// Id and head of the engine's log at the end of an import.
 #[derive(Debug, Serialize)]
 pub(super) struct TargetReport {
     log_id: String,

@@ -1,10 +1,10 @@
-//! Lines are read whole, counted right and never held beyond the limit.
+//! Tests of the line reader: complete lines, correct positions, and bounded memory.
 
 use std::io::{self, BufReader, Read};
 
 use super::source::{Line, Lines};
 
-/// Makes lines as they are read, and nothing else: whoever holds them, holds them all.
+/// Generates its content while it is read, so that only the reader can use memory for it.
 struct Endless {
     line: Vec<u8>,
     at: usize,

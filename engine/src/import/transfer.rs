@@ -1,4 +1,4 @@
-//! One log after the other: read, verified, sent.
+//! Imports one log after the other: reads, verifies and sends its events.
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, stderr};
@@ -14,12 +14,12 @@ use super::report::{LogReport, NotRead, RefusedLine, Report};
 use super::source::{Line, Lines, SourceLog};
 use super::target::Target;
 
-/// How often another import may come between before this one gives up.
+/// Most restarts because of a concurrent import of the same log, before this one fails.
 const OVERTAKEN_MAX: usize = 8;
-/// Bytes read at once.
+/// Size of the read buffer.
 const READ_BYTES: usize = 1 << 18;
 
-/// How to import.
+/// The settings of an import.
 #[derive(Debug)]
 pub(super) struct Transfer<'a> {
     /// Absent in a dry run.
@@ -29,22 +29,22 @@ pub(super) struct Transfer<'a> {
     progress: ProgressBar,
 }
 
-/// How far the import of one log is.
+/// State of one pass over a log.
 #[derive(Debug)]
 struct Pass<'a> {
     verifier: Verifier,
     batch: Option<Batch<'a>>,
-    /// Last event the target has of this log.
+    /// The last event of this log that the target has.
     there: Option<There>,
     report: LogReport,
 }
 
-/// What to do after a line.
+/// How to continue after a line.
 enum Next {
     Line,
-    /// This log's import ends before the line that starts at this byte.
+    /// The import of this log ends before the line that starts at this byte.
     End(u64),
-    /// Somebody else imports the same log: look again at what is there, start over.
+    /// Another import writes the same log: read the state of the target again and start over.
     Again,
 }
 
@@ -65,12 +65,12 @@ impl<'a> Transfer<'a> {
         Transfer { target, project, keep_going, progress }
     }
 
-    /// Takes the progress bar off the terminal.
+    /// Removes the progress bar from the terminal.
     pub(super) fn finish(&self) {
         self.progress.finish_and_clear();
     }
 
-    /// Imports what the target does not have of one log, and adds the report on it.
+    /// Imports the events of one log that the target does not have, and adds the report on the log.
     pub(super) async fn log(
         &self,
         source: &SourceLog,
@@ -79,7 +79,7 @@ impl<'a> Transfer<'a> {
     ) -> anyhow::Result<()> {
         self.progress.set_message(source.name.clone());
         let before = self.progress.position();
-        // What earlier passes of this run wrote, a later one finds there.
+        // Events written by earlier passes of this run. A later pass finds them in the target.
         let mut own = 0;
         for _ in 0..OVERTAKEN_MAX {
             let mut pass = Pass {
@@ -91,7 +91,7 @@ impl<'a> Transfer<'a> {
             let outcome = self.pass(source, imported, &mut pass).await;
             let again = matches!(outcome, Ok(true));
             if !again {
-                // What was imported before a fault is part of the report too.
+                // The report also counts events that were imported before an error.
                 pass.report.imported += own;
                 pass.report.already_there = pass.report.already_there.saturating_sub(own);
                 report.logs.push(pass.report);
@@ -106,7 +106,7 @@ impl<'a> Transfer<'a> {
         bail!("another import writes {:?} at the same time", source.name)
     }
 
-    /// Answers whether to start over.
+    /// Reads a log once. Returns whether to start over.
     async fn pass(
         &self,
         source: &SourceLog,
@@ -182,8 +182,7 @@ impl<'a> Transfer<'a> {
         let left_out = there.is_some_and(|there| there.left_out(event.seq));
         let is_there = there.is_some() && !left_out;
         if let Some(there) = there.filter(|there| event.seq == there.seq && hash != there.hash) {
-            let detail =
-                format!("another event {} of this log was imported before: one is a fork", there.seq);
+            let detail = format!("a different event {} was imported before: this log has forked", there.seq);
             self.refused(line, pass, "diverged", detail);
             return Ok(Next::End(line.byte));
         }
@@ -192,9 +191,9 @@ impl<'a> Transfer<'a> {
             Err(why) => return Ok(self.refused(line, pass, why.label(), why.to_string())),
         };
         if left_out {
-            // The log here only grows: what was left out of its middle cannot be put back there.
+            // The engine's log is append-only, so an event that was left out cannot be inserted later.
             let detail =
-                format!("event {} was left out of an earlier import, which went on behind it", event.seq);
+                format!("event {} was left out of an earlier import, which continued after it", event.seq);
             self.refused(line, pass, "left_out", detail);
             return Ok(Next::Line);
         }
@@ -214,7 +213,7 @@ impl<'a> Transfer<'a> {
         if self.keep_going { Next::Line } else { Next::End(line.byte) }
     }
 
-    /// Sends what waits; answers whether to start over.
+    /// Sends the current batch. Returns whether to start over.
     async fn flush(&self, pass: &mut Pass<'a>) -> anyhow::Result<bool> {
         let (Some(target), Some(batch)) = (self.target, &mut pass.batch) else {
             pass.batch = None;
@@ -229,8 +228,8 @@ impl<'a> Transfer<'a> {
 }
 
 impl Pass<'_> {
-    /// A source that ends before what was imported from it has lost its end since. A copy under another name may just
-    /// be older.
+    /// Refuses a source that ends before the last event imported from it, because it has lost its end since. A source
+    /// with another name is not refused: it may be an older copy.
     fn compare_ends(&mut self, name: &str) {
         let end = self.verifier.head().map_or(0, |(seq, _)| seq);
         let Some(there) = self.there.as_ref().filter(|there| there.seq > end && there.log == name) else {
@@ -251,13 +250,13 @@ impl Pass<'_> {
 }
 
 impl LogReport {
-    /// Counts an event; answers whether it is the first.
+    /// Counts an event. Returns whether it is the first.
     fn count_first(&mut self, event: &Verified<'_>) -> bool {
         self.count(event);
         self.verified() == 1
     }
 
-    /// Counts what became of a batch; answers whether to start over.
+    /// Counts the result of a batch. Returns whether to start over.
     fn sent(&mut self, sent: Sent) -> bool {
         self.imported += sent.events_new;
         self.already_there += sent.events_before;

@@ -1,5 +1,5 @@
-//! Who may connect over HTTP, and what they find there: a page in somebody's browser must not talk to an engine on
-//! their machine or in their cluster, whatever its name resolves to.
+//! Access over HTTP: the allowed values of `Host` and `Origin`, and the HTTP service. The checks prevent DNS rebinding:
+//! a page in a browser must not reach an engine on the user's machine or cluster, whatever the page's name resolves to.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::Server;
 use super::headers::authority;
 use crate::operations::Operations;
 
-/// Names of the machine itself.
+/// Names of the local machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Hosts that requests to `/mcp` may name, and the project of the tools of the MCP server `memory`, if they are served.
+/// Allowed hosts of requests to `/mcp`, and the project of the tools of the MCP server `memory`, if they are enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     hosts: Vec<String>,
@@ -23,7 +23,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The machine itself, the engine's Service on its cluster (`engine` is `namespace/name`, or empty), and more.
+    /// Allows the local machine, the engine's Service in its cluster (`engine` is `namespace/name`, or empty), and the
+    /// hosts in `more`.
     pub(crate) fn new(engine: &str, more: &[String], server_memory: Option<&str>) -> Access {
         let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
         if let Some((namespace, name)) = engine.split_once('/') {
@@ -40,14 +41,14 @@ impl Access {
         Access { hosts, server_memory: server_memory.map(Arc::from) }
     }
 
-    /// The transport with its defaults put right: no sessions in memory, so that any answer is one JSON object and a
-    /// restart forgets nothing; `Host` and `Origin` checked; the bound on bodies that the rest of the API has.
+    /// The HTTP transport. It keeps no sessions, so every answer is one JSON object and a restart loses nothing. It
+    /// checks `Host` and `Origin`, and has the same limit on the size of a body as the rest of the API.
     pub(crate) fn service(
         &self,
         operations: Operations,
     ) -> StreamableHttpService<Server, NeverSessionManager> {
         let origins = self.hosts.iter().flat_map(|host| {
-            // An entry that names a port allows that port, any other every port.
+            // An entry with a port allows that port only; an entry without one allows every port.
             let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             let port = if ported { "" } else { ":*" };
             ["http", "https"].map(|scheme| format!("{scheme}://{host}{port}"))

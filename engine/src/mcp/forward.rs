@@ -1,4 +1,5 @@
-//! An engine that runs elsewhere, asked over HTTP in the newest revision: each call is one request by itself.
+//! Forwards calls to an engine in another process over HTTP. It uses the newest revision of the protocol, in which each
+//! call is one independent request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,14 +20,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Longer than the engine itself gives a request.
+/// Timeout of one call. It is longer than the engine's own timeout for a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
-/// How long a connection is kept for the next call.
+/// How long an idle connection is kept for the next call.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
-/// Larger than any answer of an engine: a page of events, escaped twice.
+/// Largest accepted answer. The largest answer of an engine is a page of events, escaped twice; this is larger.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// A running engine.
+/// Client of a running engine.
 #[derive(Debug)]
 pub(super) struct Forward {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -34,7 +35,7 @@ pub(super) struct Forward {
     requests: AtomicU64,
 }
 
-/// What came back, as JSON-RPC has it.
+/// A JSON-RPC answer.
 #[derive(Deserialize)]
 struct Reply {
     result: Option<Value>,
@@ -42,7 +43,7 @@ struct Reply {
 }
 
 impl Forward {
-    /// `url` is where the engine serves its API.
+    /// `url` is the base URL of the engine's API, with or without `/mcp`.
     pub(super) fn new(url: &str) -> anyhow::Result<Forward> {
         let base = url.trim_end_matches('/').trim_end_matches("/mcp");
         let endpoint: Uri = format!("{base}/mcp").parse().with_context(|| format!("{url:?} is not a URL"))?;
@@ -51,13 +52,13 @@ impl Forward {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than any engine lets a connection rest: a request on one that is being closed fails.
+            // Shorter than the keep-alive time of any engine: a request on a connection that is being closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
         Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
     }
 
-    /// Asks the engine what it is: whether it is one, before a client is told that there is a server.
+    /// Checks that an engine answers at the URL and supports the newest revision, before the server accepts a client.
     pub(super) async fn greet(&self) -> anyhow::Result<()> {
         let about: DiscoverResult = self
             .ask("server/discover", None, json!({}))
@@ -65,7 +66,7 @@ impl Forward {
             .map_err(|fault| anyhow::anyhow!("{}", fault.message))?;
         if !about.supported_versions.contains(&ProtocolVersion::V_2026_07_28) {
             bail!(
-                "the engine at {} does not speak revision {}",
+                "the engine at {} does not support revision {}",
                 self.endpoint,
                 ProtocolVersion::V_2026_07_28
             );
@@ -78,7 +79,7 @@ impl Forward {
     }
 
     pub(super) async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
-        // The name travels in a header as well. What no header can carry as it is, is the name of no tool of ours.
+        // The name is sent in a header too. All our tool names are valid header values, so any other name is unknown.
         let plain = request.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let name = HeaderValue::from_str(&request.name).ok().filter(|_| plain);
         let name = name.ok_or_else(|| ErrorData::invalid_params("there is no such tool", None))?;
@@ -114,13 +115,13 @@ impl Forward {
         let answer = tokio::time::timeout(CALL_LIMIT, self.receive(request)).await;
         let reply = answer.unwrap_or_else(|_| Err(format!("no answer in {CALL_LIMIT:?}")));
         let reply = reply.map_err(|why| {
-            let message = format!("the engine at {} cannot be asked: {why}", self.endpoint);
+            let message = format!("the engine at {} cannot be reached: {why}", self.endpoint);
             ErrorData::internal_error(message, None)
         })?;
         match reply {
             Reply { error: Some(error), .. } => Err(error),
             Reply { result, .. } => serde_json::from_value(result.unwrap_or_default()).map_err(|fault| {
-                let message = format!("{} does not answer as an engine: {fault}", self.endpoint);
+                let message = format!("{} does not answer like an engine: {fault}", self.endpoint);
                 ErrorData::internal_error(message, None)
             }),
         }
@@ -128,7 +129,7 @@ impl Forward {
 
     async fn receive(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
         let answer = self.client.request(request).await.map_err(|fault| {
-            // The reason is below: "client error (Connect)" alone says nothing.
+            // The source has the reason; the error itself is only "client error (Connect)".
             let reason = std::error::Error::source(&fault).map(ToString::to_string);
             reason.unwrap_or_else(|| fault.to_string())
         })?;

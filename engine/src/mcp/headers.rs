@@ -1,21 +1,21 @@
-//! Headers as clients write them, made into the one form that the library knows: types that a client accepts, and the
-//! many ways to write the name of one host.
+//! Normalises request headers to the forms that the library accepts: the media types in `Accept`, and the spellings of
+//! a host name or address in `Host` and `Origin`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue};
 
-/// What an answer is sent as.
+/// Media type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// One JSON object.
     Json,
-    /// The same as the only event of a stream.
+    /// The same JSON object as the only event of an event stream.
     Events,
 }
 
-/// Puts the headers in order. None when the client accepts nothing that there is.
+/// Normalises the headers. Returns none if the client accepts neither media type.
 pub(crate) fn settle(headers: &mut HeaderMap) -> Option<Form> {
     let form = accepted(headers)?;
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -31,7 +31,7 @@ pub(crate) fn settle(headers: &mut HeaderMap) -> Option<Form> {
     Some(form)
 }
 
-/// JSON for whoever does not mind, or does not say.
+/// The media type to answer with. JSON is the default if `Accept` is absent or allows both.
 fn accepted(headers: &HeaderMap) -> Option<Form> {
     let said: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let ranges: Vec<(String, bool)> =
@@ -39,7 +39,7 @@ fn accepted(headers: &HeaderMap) -> Option<Form> {
     if ranges.is_empty() {
         return Some(Form::Json);
     }
-    // Who names a type means it, whatever is said of all others.
+    // An exact media type takes precedence over wildcards.
     let accepts = |names: [&str; 3]| {
         let found = names.iter().find_map(|name| ranges.iter().find(|(range, _)| range == name));
         found.is_some_and(|(_, wanted)| *wanted)
@@ -51,7 +51,7 @@ fn accepted(headers: &HeaderMap) -> Option<Form> {
     }
 }
 
-/// A media range, and whether it is wanted: a weight of 0 says that it is not.
+/// A media range, and whether it is acceptable. A weight of 0 means that it is not.
 fn range(text: &str) -> Option<(String, bool)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
@@ -62,11 +62,11 @@ fn range(text: &str) -> Option<(String, bool)> {
     Some((name, weight.is_none_or(|weight| weight > 0.0)))
 }
 
-/// A host and perhaps a port. A name is the same with a full stop at its end and in upper case, an address in every
-/// way to write it.
+/// Normalises a host with an optional port: lower case, no trailing full stop, and the canonical form of an IPv6
+/// address. An IPv4-mapped address becomes an IPv4 address.
 pub(crate) fn authority(text: &str) -> String {
     let text = text.trim();
-    // Colons are inside of brackets, or before the port.
+    // A colon is either inside brackets (IPv6) or precedes the port.
     let end = text.rfind(']').map_or_else(|| text.find(':').unwrap_or(text.len()), |end| end + 1);
     let (host, port) = text.split_at(end);
     let port = if port == ":" { "" } else { port };

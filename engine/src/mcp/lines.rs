@@ -1,5 +1,5 @@
-//! Messages as lines of standard input and output. What cannot be read is answered here, by the id of its request, and
-//! what can is handed to the library.
+//! The stdio transport: one message per line. A line that cannot be parsed is answered here, with the id of its
+//! request; every other message is passed to the library.
 
 use std::io;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::unreadable::{Reply, Unreadable, check};
 
-/// Messages that are read and wait to be handled. A client that sends faster waits for its pipe.
+/// Most messages that are read but not handled yet. A client that sends faster is blocked by its pipe.
 const WAITING_MAX: usize = 16;
-/// May stand before JSON, and means nothing.
+/// The UTF-8 byte order mark, which may precede JSON and is ignored.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Where lines are written, whole and one after another; nothing once it is closed.
+/// The output. The lock keeps lines from interleaving. None after it was closed.
 type Output<W> = Arc<Mutex<Option<W>>>;
 
-/// The transport that the library drives.
+/// The stdio transport that the library drives.
 #[derive(Debug)]
 pub(super) struct Lines<W> {
     messages: mpsc::Receiver<ClientJsonRpcMessage>,
@@ -32,7 +32,7 @@ pub(super) struct Lines<W> {
 }
 
 impl<W: AsyncWrite + Unpin + Send + 'static> Lines<W> {
-    /// Reads from now on, until the input ends.
+    /// Starts a task that reads until the input ends.
     pub(super) fn new(input: impl AsyncRead + Unpin + Send + 'static, output: W) -> Lines<W> {
         let output = Arc::new(Mutex::new(Some(output)));
         let (read, messages) = mpsc::channel(WAITING_MAX);
@@ -73,7 +73,7 @@ async fn write<W: AsyncWrite + Unpin>(output: &Output<W>, mut line: Vec<u8>) -> 
     }
 }
 
-/// Reads lines until there are no more, or nobody wants them.
+/// Reads lines until the input ends or the receiver is closed.
 async fn receive<W: AsyncWrite + Unpin>(
     mut input: BufReader<impl AsyncRead + Unpin>,
     read: mpsc::Sender<ClientJsonRpcMessage>,
@@ -101,11 +101,11 @@ async fn receive<W: AsyncWrite + Unpin>(
 /// A line of the input.
 enum Line {
     Whole(Vec<u8>),
-    /// Longer than any message may be; what could be made out of it while it went by.
+    /// The line exceeds the largest message. Contains what was recovered of its messages while it was skipped.
     TooLong(Vec<Salvaged>),
 }
 
-/// The next line, of which no more is held than a message may have; none at the end.
+/// The next line, or none at the end of the input. Keeps no more bytes in memory than a message may have.
 async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Line>> {
     let (mut line, mut long) = (Vec::new(), None::<Salvage>);
     loop {
@@ -131,7 +131,7 @@ async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Optio
     }
 }
 
-/// What a line holds.
+/// The messages of a line, and the error answers for those that cannot be parsed.
 #[derive(Default)]
 struct Read {
     messages: Vec<ClientJsonRpcMessage>,
@@ -149,7 +149,7 @@ fn parsed(line: &[u8]) -> Read {
     if !line.starts_with(b"[") {
         return one(line);
     }
-    // The messages of a list are answered one by one, each by its id.
+    // The messages of a list are answered one by one, each with its id.
     let list: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
     if !(1..=RPC_BATCH_MAX).contains(&list.len()) {
         return Read { messages: Vec::new(), refused: Unreadable::wrong_count().replies(&Salvage::of(line)) };
@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// What is handed on, and the ids of what is answered at once.
+    /// The ids of the messages that are passed on, and the ids of those that are answered at once.
     async fn sorted(lines: &[&[u8]]) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
         let input = io::Cursor::new(lines.concat());
         let (output, mut said) = tokio::io::duplex(1 << 20);

@@ -1,5 +1,18 @@
-//! The Model Context Protocol: the operations as tools, over HTTP on the clients' port and over stdio. Framing,
-//! versions and sessions are the library's; here are the tools, and who may connect.
+//! The Model Context Protocol (MCP): the engine's operations as tools, over HTTP on the API port and over stdio. The
+//! library `rmcp` handles framing, protocol versions and sessions; this module defines the tools and controls access.
+//!
+//! ```text
+//! server       the MCP server: its metadata, the list of tools, the dispatch of calls
+//! tool         the type of a tool: description, schemas, annotations, and how answers are written
+//! tools        the tools, one file each
+//! schema       JSON Schemas of arguments and answers
+//! access       checks of `Host` and `Origin`, and the HTTP service
+//! headers      normalises `Accept`, `Content-Type`, `Host` and `Origin`
+//! stdio        the command `memory-engine mcp`
+//! lines        the stdio transport: one message per line
+//! unreadable   error answers for messages that cannot be parsed
+//! forward      forwards calls to an engine in another process
+//! ```
 
 mod access;
 mod forward;

@@ -1,4 +1,4 @@
-//! JSON Schemas of tools, made from the types that are read and written.
+//! JSON Schemas of the arguments and answers of tools, generated from the Rust types.
 
 use engine_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use engine_core::wire::ErrorBody;
@@ -7,30 +7,30 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-/// Argument of every tool that writes.
+/// Argument that every tool that writes accepts.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
-/// Schema of arguments.
+/// Schema of the arguments of a tool.
 pub(super) fn input<T: JsonSchema>() -> JsonObject {
-    // What models are told about is read by programs that do not follow references.
+    // Subschemas are inlined because some clients do not resolve references.
     let settings = SchemaSettings::draft2020_12().for_deserialize().with(|it| it.inline_subschemas = true);
     object(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// Schema of arguments of a tool that writes: they may have an idempotency key.
+/// Schema of the arguments of a tool that writes, with an optional idempotency key.
 pub(super) fn writing<T: JsonSchema>() -> JsonObject {
     with_property(
         input::<T>(),
         IDEMPOTENCY_KEY,
         json!({
             "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX, "pattern": "^[ -~]+$",
-            "description": "Makes a repetition of this call safe: with the same key and the same arguments it is done once. Choose a new one for each new call.",
+            "description": "Makes it safe to repeat this call: calls with the same key and the same arguments take effect once. Use a new key for each new call.",
         }),
         false,
     )
 }
 
-/// Adds an argument.
+/// Adds a property.
 pub(super) fn with_property(
     mut schema: JsonObject,
     name: &str,
@@ -46,8 +46,8 @@ pub(super) fn with_property(
     schema
 }
 
-/// Widths of numbers are words of the program's language, and strict readers refuse a format that they do not know, those of times
-/// among them. Limits and descriptions say the same.
+/// Removes every `format`. Widths of numbers, such as `uint64`, are specific to Rust, and strict validators refuse
+/// formats that they do not know, including those of times. Limits and descriptions contain the same information.
 fn without_formats(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -59,14 +59,14 @@ fn without_formats(schema: &mut Value) {
     }
 }
 
-/// Schema of an answer.
+/// Schema of the answer of a tool.
 pub(super) fn output<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|it| it.inline_subschemas = true);
     object(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// The schema of an answer or of an error. Some clients hold errors against a tool's output schema as well, and the
-/// schema of a tool has to be that of one object.
+/// The schema of an answer or an error. Some clients validate errors against the output schema too, and the output
+/// schema of a tool must describe a single object.
 pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     let error = output::<ErrorBody>();
     let property = error.get("properties").and_then(|properties| properties.get("error")).cloned();
@@ -76,15 +76,16 @@ pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     schema
 }
 
-/// The schema of an object that has these fields. They are named as fields too: strict readers take another name for a slip.
+/// The schema of an object with these required fields. They are also listed as properties, because strict validators
+/// refuse a required name that is not a property.
 fn having(names: &Value) -> Value {
     let fields = names.as_array().into_iter().flatten().filter_map(Value::as_str);
     let fields: JsonObject = fields.map(|name| (name.to_owned(), json!({}))).collect();
     json!({ "type": "object", "properties": fields, "required": names })
 }
 
-/// Without the name of the Rust type, which says nothing to a client, and without a dialect: what is used here means the same in
-/// draft 7 and in 2020-12, and readers of one of them refuse a schema that names the other.
+/// Removes the title, which is the name of the Rust type, and `$schema`. The keywords used here mean the same in draft
+/// 7 and in 2020-12, and validators of one dialect refuse a schema that names the other.
 fn object(schema: &Value) -> JsonObject {
     let mut schema = schema.clone();
     without_formats(&mut schema);

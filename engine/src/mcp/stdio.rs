@@ -1,4 +1,5 @@
-//! `memory-engine mcp`: a server for the client that started this process. Standard output belongs to the protocol.
+//! `memory-engine mcp`: an MCP server over stdio for the client that started this process. Standard output carries the
+//! protocol only.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,27 +23,29 @@ use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 
-/// How long the first request may wait for the log to be opened and the projection to be read. A client gives a server
-/// it starts about a minute; with a projection that takes longer to build, reads are refused with the reason meanwhile.
+/// How long the server waits for the log to open and the projection to load before it serves. Clients give a server
+/// about a minute to start. If the projection takes longer to build, reads are refused with the reason until it is
+/// ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
-    /// Open the engine in this directory; no other process may have it open
+    /// Data directory to open; no other process may have it open
     #[arg(long, value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     data: Option<PathBuf>,
-    /// Forward to an engine that runs, such as http://127.0.0.1:8080
+    /// URL of a running engine to forward calls to, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Also serve the tools of the MCP server `memory`, such as `create_entities`; an engine that runs has this in its configuration
+    /// Also serve the tools of the MCP server `memory`, such as `create_entities`; with --url, the configuration of the
+    /// running engine decides
     #[arg(long, conflicts_with = "url")]
     server_memory_tools: bool,
-    /// Project whose graph these tools read and write
+    /// Project whose graph the tools of `memory` read and write
     #[arg(long, value_name = "NAME", requires = "server_memory_tools", default_value = PROJECT_DEFAULT)]
     server_memory_project: String,
 }
 
-/// Serves until the client closes standard input, or SIGTERM.
+/// Serves until the client closes standard input, or until SIGTERM or SIGINT.
 pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
     if let Some(url) = args.url {
         let engine = Forward::new(&url)?;
@@ -78,9 +81,9 @@ async fn serve(server: Server) -> anyhow::Result<()> {
         let (input, output) = stdio();
         let session = match serve_server(server, Lines::new(input, output)).await {
             Ok(session) => session,
-            // Nobody said anything.
+            // The client closed the input without sending anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-            Err(fault) => return Err(fault).context("the client does not begin as the protocol says"),
+            Err(fault) => return Err(fault).context("the client did not initialise the session"),
         };
         session.waiting().await.context("serving ended early").map(drop)
     };

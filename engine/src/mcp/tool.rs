@@ -1,4 +1,5 @@
-//! What a tool is. Adding one is a file in `tools` and its entry in `tools::ALL`.
+//! The type of a tool, and how its answers are written. To add a tool, add a file in `tools` and an entry in
+//! `tools::ALL`.
 
 use std::pin::Pin;
 
@@ -15,14 +16,14 @@ use super::schema::{self, IDEMPOTENCY_KEY};
 use crate::operations::{Operations, SentKey, bind};
 use crate::refusal::{Refusal, internal};
 
-/// One tool: how it is described to a model, and the operation behind it.
+/// One tool: its description for a model, and the operation that it calls.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// Its name; programs and prompts call it by this, so it never changes.
+    /// Its name. Programs and prompts use it, so it never changes.
     pub(super) name: &'static str,
-    /// The same for a person.
+    /// Its name for people.
     pub(super) title: &'static str,
-    /// What it does, when to use it, what to use instead.
+    /// What it does, when to use it, and what to use instead.
     pub(super) description: &'static str,
     pub(super) effect: Effect,
     /// JSON Schema of its arguments.
@@ -31,40 +32,40 @@ pub(crate) struct Tool {
     pub(super) call: fn(Operations, Arguments) -> Answering,
 }
 
-/// What an answer is sent as.
+/// Form of the answers of a tool.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Output {
-    /// Content for programs by this JSON Schema, and a few lines for a model: ids and numbers.
+    /// Ids and numbers: structured content that matches this JSON Schema, and a short text for a model.
     Structured(fn() -> JsonObject),
-    /// Content alone, as a text or as JSON, for answers with texts of memories. Some clients show a model only the
-    /// structured content of an answer that has one, others only the other content, and some both: what stands once
-    /// can stand only in what all of them show, and that is the content of an answer that has nothing else.
+    /// Content only, as a text or as JSON, for answers with texts of memories. If an answer has structured content,
+    /// some clients show a model only that, others only the plain content, and some both. An answer without structured
+    /// content is the only form in which every client shows a text exactly once.
     Text,
 }
 
-/// Argument of tools whose answers are content alone.
+/// Argument of tools whose answers have no structured content: `text` or `json`.
 const FORMAT: &str = "format";
 
-/// What a call does to the memories.
+/// Effect of a call on the memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing.
+    /// It changes nothing.
     Reads,
     /// It adds to them.
     Adds,
-    /// Something is shown no longer by default; what was saved stays in the log.
+    /// Something is no longer shown by default, or is forgotten.
     Ends,
 }
 
-/// An answer that is under way.
+/// The future of an answer.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
-/// An answer twice: for programs, and for a model or a person.
+/// An answer in two forms: structured for programs, and a text for a model or a person.
 #[derive(Debug)]
 pub(super) struct Answer {
     structured: Value,
     text: String,
-    /// What is said of the answer itself, and not in it.
+    /// A remark about the answer, sent as separate content.
     note: Option<String>,
 }
 
@@ -74,18 +75,18 @@ impl Answer {
         Ok(Answer { structured, text, note: None })
     }
 
-    /// Adds a field to what programs get.
+    /// Adds a field to the structured form.
     pub(super) fn with(mut self, field: &str, value: Value) -> Answer {
         self.structured[field] = value;
         self
     }
 
-    /// Says something of the answer itself.
+    /// Adds a remark about the answer.
     pub(super) fn note(self, note: String) -> Answer {
         Answer { note: Some(note), ..self }
     }
 
-    /// How large it is on the way, in both forms.
+    /// Size of both forms as sent, in bytes.
     #[cfg(test)]
     pub(super) fn bytes(self) -> usize {
         let result = self.into_result(Output::Structured(JsonObject::new), false);
@@ -110,24 +111,24 @@ impl Answer {
     }
 }
 
-/// Whatever a tool answers, no client is sent more than it bears. Tools divide what is long; this is for what none
-/// foresaw.
+/// Replaces an answer that exceeds the limit of the protocol's clients by an error. Tools split long answers
+/// themselves; this is the last safeguard.
 fn bounded(result: CallToolResult) -> CallToolResult {
     let bytes = serde_json::to_vec(&result).map_or(usize::MAX, |bytes| bytes.len());
     if bytes <= TOOL_ANSWER_BYTES_MAX {
         return result;
     }
     let text = format!(
-        "ANSWER_TOO_LARGE: the answer has {bytes} bytes, a tool's has at most {TOOL_ANSWER_BYTES_MAX}\nask for less at once"
+        "ANSWER_TOO_LARGE: the answer has {bytes} bytes; the limit is {TOOL_ANSWER_BYTES_MAX}\nrequest fewer results"
     );
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// Arguments that were ignored and are named in an answer, and the length of a name in it.
+/// Most ignored arguments that an answer names, and the most characters of each name.
 const IGNORED_NAMED: usize = 8;
 const IGNORED_CHARS: usize = 64;
 
-/// What an answer says of arguments that were ignored.
+/// The remark about arguments that were ignored.
 fn note(ignored: &[String]) -> String {
     let named = ignored.iter().take(IGNORED_NAMED);
     let named: Vec<String> = named.map(|name| name.chars().take(IGNORED_CHARS).collect()).collect();
@@ -136,7 +137,8 @@ fn note(ignored: &[String]) -> String {
 }
 
 impl Tool {
-    /// Calls it. What the operation refuses is an answer too: the model reads the reason and may correct itself.
+    /// Calls the tool. A refusal of the operation is an answer too, so that the model can read the reason and correct
+    /// its call.
     pub(super) async fn run(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
         let Fitted { mut arguments, ignored } = arguments;
         let as_json = match self.output {
@@ -160,7 +162,8 @@ impl Tool {
         bounded(result)
     }
 
-    /// Calls it as a tool of somebody else's: a refusal is a text alone, which fits any output schema.
+    /// Calls a tool that is defined by another MCP server. A refusal is a text only, so that it never contradicts the
+    /// output schema.
     pub(super) async fn run_as_given(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
         let Fitted { arguments, .. } = arguments;
         match (self.call)(operations, Arguments(arguments)).await {
@@ -169,7 +172,7 @@ impl Tool {
         }
     }
 
-    /// JSON Schema of its arguments, with those that the server itself reads.
+    /// JSON Schema of its arguments, including `format`, which this module handles.
     pub(super) fn arguments(&self) -> JsonObject {
         let schema = (self.input)();
         match self.output {
@@ -177,14 +180,14 @@ impl Tool {
             Output::Text => {
                 let format = json!({
                     "type": "string", "enum": ["text", "json"],
-                    "description": "What the answer is written as: text to be read, which is the default, or json for programs.",
+                    "description": "Format of the answer: text for reading (default), or json for programs.",
                 });
                 schema::with_property(schema, FORMAT, format, false)
             }
         }
     }
 
-    /// As `tools/list` shows it.
+    /// The entry of the tool in `tools/list`.
     pub(super) fn described(&self) -> rmcp::model::Tool {
         match self.output {
             Output::Structured(schema) => {
@@ -194,7 +197,7 @@ impl Tool {
         }
     }
 
-    /// The same of a tool of somebody else's, whose output schema stays what it is.
+    /// The entry of a tool that is defined by another MCP server, with its output schema unchanged.
     pub(super) fn described_as_given(&self) -> rmcp::model::Tool {
         let annotations = ToolAnnotations::with_title(self.title)
             .read_only(self.effect == Effect::Reads)
@@ -211,28 +214,29 @@ impl Tool {
     }
 }
 
-/// The arguments of a call, to be taken out one by one or read as a whole.
+/// The arguments of a call. They can be taken out one by one, and the rest parsed into one type.
 #[derive(Debug)]
 pub(super) struct Arguments(JsonObject);
 
 impl Arguments {
-    /// Takes one argument out; `null` is the same as none.
+    /// Takes out an optional argument; `null` is the same as absent.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let value = self.0.remove(name).filter(|value| !value.is_null());
         value.map(serde_json::from_value).transpose().map_err(|fault| not_valid(&format!("{name}: {fault}")))
     }
 
-    /// Takes one argument out that must be there.
+    /// Takes out a required argument.
     pub(super) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Refusal> {
         self.take(name)?.ok_or_else(|| not_valid(&format!("missing field `{name}`")))
     }
 
-    /// Reads the others.
+    /// Parses the remaining arguments.
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
         serde_json::from_value(Value::Object(self.0)).map_err(|fault| not_valid(&fault.to_string()))
     }
 
-    /// Reads the others as a request that writes, and its idempotency key. `path` is where REST takes the same request.
+    /// Parses the remaining arguments as a request that writes, and its idempotency key. `path` is the path of the same
+    /// request over REST.
     pub(super) fn write<T: DeserializeOwned + Serialize>(
         self,
         path: &str,
@@ -240,7 +244,7 @@ impl Arguments {
         self.write_as::<T, T>(path)
     }
 
-    /// The same with arguments that are not the request as REST has it.
+    /// The same for arguments of a type that differs from the REST request.
     pub(super) fn write_as<A: DeserializeOwned, T: Serialize + From<A>>(
         mut self,
         path: &str,
@@ -253,7 +257,7 @@ impl Arguments {
     }
 }
 
-/// Characters of a fault that are told: it may quote what was sent.
+/// Most characters of an error that are returned. It may quote the arguments.
 const FAULT_CHARS_MAX: usize = 300;
 
 fn not_valid(fault: &str) -> Refusal {
@@ -262,11 +266,11 @@ fn not_valid(fault: &str) -> Refusal {
         .hint("see the tool's input schema")
 }
 
-/// The types that a reader of JSON expected, as JSON calls them.
+/// Replaces the Rust types in an error of the parser by the names of JSON types.
 fn in_words_of_json(fault: &str) -> String {
     let Some((before, expected)) = fault.rsplit_once("expected ") else { return fault.to_owned() };
     let word = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => "an integer",
         "f32" | "f64" => "a number",
         "a sequence" => "a list",
         "a map" => "an object",
@@ -276,7 +280,7 @@ fn in_words_of_json(fault: &str) -> String {
     format!("{before}expected {word}")
 }
 
-/// A whole number within bounds.
+/// Checks that an optional integer is within the bounds, inclusive.
 pub(super) fn within(
     field: &'static str,
     value: Option<u64>,

@@ -1,4 +1,5 @@
-//! Messages that cannot be read, and their answers: whoever waits for one must not wait for ever.
+//! Error answers for messages that cannot be parsed, with the id of the request where it can be found, so that no
+//! client waits for ever.
 
 use engine_core::limits::{BODY_BYTES_MAX, RPC_BATCH_MAX};
 use engine_core::rpc::Salvaged;
@@ -7,19 +8,19 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-/// JSON-RPC: what came is not JSON.
+/// JSON-RPC error code: the message is not JSON.
 const PARSE_ERROR: i32 = -32700;
-/// JSON-RPC: what came is no request.
+/// JSON-RPC error code: the message is not a request.
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 
-/// Why a message is not read.
+/// Why a message cannot be read.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     code: i32,
     message: String,
 }
 
-/// An error as JSON-RPC has it. Without an id when nobody can be told by it.
+/// A JSON-RPC error answer. It has no id if the id of the request is not known.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reply {
     jsonrpc: &'static str,
@@ -29,10 +30,10 @@ pub(crate) struct Reply {
 }
 
 impl Unreadable {
-    /// Well formed and no message of the protocol.
+    /// The message is well-formed JSON, but not a message of the protocol.
     pub(crate) fn no_message() -> Unreadable {
         let message =
-            "this is no message of the protocol; a request has \"jsonrpc\": \"2.0\", an id and a method";
+            "this is not a message of the protocol; a request has \"jsonrpc\": \"2.0\", an id and a method";
         Unreadable { code: INVALID_REQUEST, message: message.to_owned() }
     }
 
@@ -48,7 +49,8 @@ impl Unreadable {
         }
     }
 
-    /// The answers: one for each request in it, or one that belongs to none. Notifications and answers get none.
+    /// The error answers: one for each request that was recovered from the message. If nothing was recovered, one
+    /// answer without an id. Notifications and answers get none.
     pub(crate) fn replies(&self, salvaged: &[Salvaged]) -> Vec<Reply> {
         let requests = salvaged.iter().filter(|message| message.is_request());
         let replies: Vec<Reply> = requests.map(|request| self.reply(request.id.clone())).collect();
@@ -59,30 +61,30 @@ impl Unreadable {
         }
     }
 
-    /// An answer that belongs to no request.
+    /// An error answer without an id.
     pub(crate) fn alone(&self) -> Reply {
         self.reply(None)
     }
 
-    /// `id` is JSON.
+    /// `id` is the JSON text of the id.
     fn reply(&self, id: Option<String>) -> Reply {
         error(id.and_then(|id| RawValue::from_string(id).ok()), self.code, &self.message)
     }
 }
 
-/// An error that says so.
+/// A JSON-RPC error answer with this code and message.
 pub(crate) fn error(id: Option<Box<RawValue>>, code: i32, message: &str) -> Reply {
     Reply { jsonrpc: "2.0", id, error: json!({ "code": code, "message": message }) }
 }
 
-/// Checks that a text is JSON that no two readers understand differently: the library reads it less strictly than this
-/// API.
+/// Checks that a text is JSON that two parsers cannot understand differently. The library's own parser is less strict
+/// than this API.
 pub(crate) fn check(text: &[u8]) -> Result<(), Unreadable> {
     strict::check_sent(text).map_err(|fault| {
         let is_half = fault.reason.contains("hex escape") || fault.reason.contains("surrogate");
         let hint = match is_half {
             true => {
-                "; half of a character is none: one beyond \\uffff is two escapes, such as \\ud83d\\ude00"
+                "; a character beyond \\uffff needs two escapes, such as \\ud83d\\ude00; half of a pair is invalid"
             }
             false => "",
         };

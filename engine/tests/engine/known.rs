@@ -37,7 +37,7 @@ fn the_same_text_saved_again_is_named() {
     eventually("the model is informed", || {
         let result = call(&engine, "memory_save", &json!({"content": TEXT}));
         let text = result["content"][0]["text"].as_str().unwrap();
-        text.contains("known already as memory") && text.contains(first["id"].as_str().unwrap())
+        text.contains("already known as memory") && text.contains(first["id"].as_str().unwrap())
     });
     // A text that is no longer valid does not count as known.
     let fact = save(&engine, "", &json!({"content": "The stove runs on gas."})).1;

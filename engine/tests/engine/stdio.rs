@@ -86,7 +86,7 @@ fn a_server_on_stdio_forwards_to_an_engine_that_runs() {
     );
     engine.kill();
     let (replies, said, code) = stdio(&["--url", &url], &conversation());
-    assert!(replies.is_empty() && code == Some(2) && said.contains("cannot be asked"), "{said}");
+    assert!(replies.is_empty() && code == Some(2) && said.contains("cannot be reached"), "{said}");
     for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://"] {
         let (_, said, code) = stdio(&["--url", url], &[]);
         assert!(code == Some(2) && said.contains("is not"), "{url}: {said}");

@@ -1,4 +1,4 @@
-//! Which files a product's store has.
+//! Finds the files of a product's store.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::product::Product;
 
-/// How every database of SQLite begins.
+/// The first bytes of every SQLite database.
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// What was found where a store should be.
+/// The files that were found, and the files that were skipped.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) sources: Vec<Source>,
@@ -24,7 +24,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// Where it is below the directory that was named, with forward slashes.
+    /// Its path relative to the named directory, with forward slashes.
     pub(super) name: String,
     pub(super) kind: Kind,
 }
@@ -32,7 +32,7 @@ pub(super) struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// Read as a whole.
+    /// Read completely at once.
     Text,
     /// Read line by line.
     Lines,
@@ -46,7 +46,8 @@ pub(super) struct Skipped {
     reason: &'static str,
 }
 
-/// A file is taken as it is; of a directory, the files that the product itself writes.
+/// Finds the files to import. A file is always taken. In a directory, the files that the product itself writes are
+/// taken.
 pub(super) fn find(product: Product, from: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     if fs::metadata(from)?.is_dir() {
@@ -68,19 +69,19 @@ fn walk(product: Product, directory: &Path, below: &str, depth: usize, found: &m
         let name = if below.is_empty() { part.clone() } else { format!("{below}/{part}") };
         let what = fs::symlink_metadata(&path)?.file_type();
         let reason = if what.is_symlink() {
-            // It may lead anywhere, and in a circle.
+            // It may point anywhere and form a cycle.
             Some("a symbolic link")
         } else if part.starts_with('.') {
             Some("hidden")
         } else if what.is_dir() && product != Product::BasicMemory {
-            Some("a directory: name it, or export what is in it")
+            Some("a directory: import it with a command of its own, or export its content")
         } else if what.is_dir() && depth + 1 >= IMPORT_DEPTH_MAX {
             Some("too deep")
         } else if what.is_dir() {
             walk(product, &path, &name, depth + 1, found)?;
             continue;
         } else if !what.is_file() {
-            Some("no file")
+            Some("not a regular file")
         } else {
             unwanted(product, &path)
         };
@@ -89,23 +90,23 @@ fn walk(product: Product, directory: &Path, below: &str, depth: usize, found: &m
             None => found.sources.push(Source { kind: kind(product, &path)?, path, name }),
         }
         if found.sources.len() + found.skipped.len() > IMPORT_FILES_MAX {
-            return Err(io::Error::other(format!("more than {IMPORT_FILES_MAX} files: import parts of it")));
+            return Err(io::Error::other(format!("more than {IMPORT_FILES_MAX} files: import it in parts")));
         }
     }
     Ok(())
 }
 
-/// Why a file of a directory is none of the product's.
+/// Why a file in a directory is not one that the product writes.
 fn unwanted(product: Product, path: &Path) -> Option<&'static str> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let (endings, reason): (&[&str], _) = match product {
         Product::ServerMemory => (&["jsonl", "json"][..], "not named *.jsonl or *.json"),
-        Product::Mem0 => (&["json", "jsonl", "db", "sqlite", "sqlite3"][..], "not JSON and no database"),
+        Product::Mem0 => (&["json", "jsonl", "db", "sqlite", "sqlite3"][..], "neither JSON nor a database"),
         Product::BasicMemory => (&["md", "markdown"][..], "not named *.md"),
     };
     let settings = product == Product::Mem0 && path.file_name() == Some(OsStr::new("config.json"));
     if settings {
-        return Some("settings, no memories");
+        return Some("settings, not memories");
     }
     (!endings.contains(&ending.as_str())).then_some(reason)
 }

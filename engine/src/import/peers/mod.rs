@@ -1,9 +1,12 @@
-//! Stores of other products that keep no chain of their own: read record by record, sent step by step.
+//! Imports of products whose stores have no hash chain. Records are read one at a time; engine_core::peers translates
+//! each record into steps, which are sent one by one.
 //!
 //! ```text
-//! files, sqlite   what is there, a record at a time, bounded      → engine_core::peers: what it becomes here
-//! sender          each step under a key made from the source      → target; what came back is compared with what was sent
-//! report          kept, changed, refused; never what a record says
+//! product   the supported products
+//! files     finds the files of a store
+//! sqlite    reads databases in pages of rows
+//! sender    sends steps with idempotency keys derived from the source, and checks whether the engine redacted them
+//! report    what was imported, changed and refused; it never quotes a record
 //! ```
 
 mod files;
@@ -33,14 +36,14 @@ use super::arguments::{PeerArgs, REFUSED, publish};
 use super::source::Lines;
 use super::target_report::TargetReport;
 
-/// Bytes read at once.
+/// Size of the read buffer.
 const READ_BYTES: usize = 1 << 18;
 
 pub(super) async fn import(product: Product, args: &PeerArgs) -> anyhow::Result<ExitCode> {
     request::filter("--project", &args.project)?;
     let found = files::find(product, &args.from).with_context(|| format!("cannot read {:?}", args.from))?;
     if found.sources.is_empty() {
-        bail!("nothing of {} is at {:?}", product.name(), args.from);
+        bail!("no files of {} found at {:?}", product.name(), args.from);
     }
     let target = if args.dry_run { None } else { Some(args.place.open()?) };
     let mut report = Report::new(product.name(), &args.project, args.dry_run, found.skipped);
@@ -56,7 +59,7 @@ pub(super) async fn import(product: Product, args: &PeerArgs) -> anyhow::Result<
     report.conclude();
     publish(&report, args.report.as_deref())?;
     match &report.unfinished {
-        Some(fault) => bail!("not finished: {fault}; run it again to go on"),
+        Some(fault) => bail!("not finished: {fault}; run the same command again to continue"),
         None if report.ok => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::from(REFUSED)),
     }
@@ -121,13 +124,13 @@ async fn one(
             Ok(())
         }
         (_, Kind::Database) => {
-            sender.send(1, Record::refused(Refused::NotA("a file of lines of JSON")), file).await
+            sender.send(1, Record::refused(Refused::NotA("a file with one JSON value per line")), file).await
         }
         (Product::ServerMemory | Product::Mem0, _) => lines(product, source, sender, file).await,
     }
 }
 
-/// One record or more a line.
+/// Imports a file with one or more records per line.
 async fn lines(
     product: Product,
     source: &Source,
@@ -145,7 +148,7 @@ async fn lines(
                 let max = format!("{LINE_BYTES_MAX} bytes");
                 vec![Record::refused(Refused::TooLong { what: "the line", max })]
             }
-            // A graph that somebody wrote over several lines is one value.
+            // A graph that is formatted over several lines is one JSON value.
             (false, Product::ServerMemory) if line.number == 1 && line.text.trim_ascii() == b"{" => {
                 let records = match whole(&source.path)? {
                     Ok(bytes) => server_memory::line(&bytes),
@@ -167,7 +170,7 @@ async fn lines(
     Ok(())
 }
 
-/// Memories of mem0 in JSON: a list of them, or one.
+/// Memories of mem0 in JSON: one memory, or a list.
 fn export(bytes: &[u8]) -> Vec<Record> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     if let Err(why) = engine_core::strict::check(bytes) {
@@ -182,7 +185,7 @@ fn export(bytes: &[u8]) -> Vec<Record> {
     }
 }
 
-/// How the notes are called, before any of them is sent: a note may lead to one that comes later.
+/// Collects the names of all notes before any is sent, because a note may link to a later one.
 fn names(sources: &[Source]) -> anyhow::Result<basic_memory::Names> {
     let mut names = basic_memory::Names::default();
     for source in sources {
@@ -198,7 +201,7 @@ fn names(sources: &[Source]) -> anyhow::Result<basic_memory::Names> {
     Ok(names)
 }
 
-/// All of a file, unless it is too large to be read at once.
+/// Reads a complete file. Refuses one that is larger than `IMPORT_FILE_BYTES_MAX`.
 fn whole(path: &Path) -> anyhow::Result<Result<Vec<u8>, Refused>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
-//! Products whose stores are imported.
+//! The products whose stores can be imported.
 
-/// Whose store it is.
+/// The product that wrote a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::import) enum Product {
     ServerMemory,

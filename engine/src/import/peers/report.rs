@@ -1,4 +1,4 @@
-//! What an import of another product's store says about itself. It never quotes what a record says.
+//! The report of an import of another product's store. It never quotes the content of a record.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use serde::Serialize;
 use super::files::{Kind, Skipped, Source};
 use crate::import::target_report::TargetReport;
 
-/// Refused records of one file that are listed one by one; more are counted.
+/// Most refused records of one file that are listed. All are counted.
 const REFUSED_MAX: usize = 100;
-/// Names of fields without a place here that are told apart.
+/// Most names of left-out fields that are counted separately.
 const FIELDS_MAX: usize = 100;
 
 /// The report of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Everything that was found is imported (or, in a dry run, could be).
+    /// Everything that was found is imported, or can be imported in the case of a dry run.
     pub(super) ok: bool,
     product: &'static str,
     dry_run: bool,
     project: String,
-    /// Why the run ended before its end.
+    /// Why the run stopped early.
     pub(super) unfinished: Option<String>,
     pub(super) target: Option<TargetReport>,
     totals: Totals,
@@ -48,17 +48,17 @@ pub(super) struct FileReport {
     file: PathBuf,
     format: Kind,
     records: u64,
-    /// What the records become, by kind.
+    /// Steps that the records were translated to, by kind.
     found: BTreeMap<&'static str, u64>,
-    /// What was written by this run.
+    /// Steps that were written by this run, by kind.
     imported: BTreeMap<&'static str, u64>,
-    /// What was there, or had been ended or forgotten there since.
+    /// Steps that were already written, including those whose result was ended or forgotten since, by kind.
     already_there: BTreeMap<&'static str, u64>,
-    /// What the policy of the engine changed on its way into the log.
+    /// Steps whose texts the policy of the engine changed before they were written to the log.
     redacted: u64,
-    /// What does not fit and was taken otherwise, by what was done about it.
+    /// Data that did not fit and was adapted, by kind of change.
     changed: BTreeMap<&'static str, u64>,
-    /// Fields that say something and have no place here, by name.
+    /// Fields with content that have no counterpart in the engine, by name.
     left_out: BTreeMap<String, u64>,
     left_out_not_listed: u64,
     refused: Vec<RefusedRecord>,
@@ -68,12 +68,12 @@ pub(super) struct FileReport {
 /// A record, or a part of one, that was not imported.
 #[derive(Debug, Clone, Serialize)]
 struct RefusedRecord {
-    /// Line, row or place in the list, from 1.
+    /// Line, row or position in the list, from 1.
     record: u64,
-    /// Kind of part; absent for the whole record.
+    /// Kind of step; absent if the complete record was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'static str>,
-    /// Stable label, or the engine's code.
+    /// Stable label, or the error code of the engine.
     reason: String,
     detail: String,
 }

@@ -1,4 +1,4 @@
-//! Steps on their way, and the keys that keep them from being carried out twice.
+//! Sends the steps of records to the engine, with idempotency keys that prevent a step from being carried out twice.
 
 use std::collections::BTreeMap;
 
@@ -17,21 +17,21 @@ use serde_json::Value;
 use super::report::FileReport;
 use crate::import::target::{Target, Written};
 
-/// Why the end of a memory is written.
+/// Reason that is recorded when a memory is ended.
 const ENDED: &str = "its store says so";
 
-/// Sends records to an engine, or only counts them.
+/// Sends records to an engine, or only counts them in a dry run.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
     /// Absent in a dry run.
     target: Option<&'a Target>,
     product: &'static str,
     project: &'a str,
-    /// Ids of the memories of this run in the engine.
+    /// Ids in the engine of the memories of this run, by their ids in the store.
     ids: BTreeMap<String, String>,
 }
 
-/// What became of a step.
+/// Result of a step.
 enum Outcome {
     New { redacted: bool },
     Before,
@@ -43,7 +43,8 @@ impl<'a> Sender<'a> {
         Sender { target, product, project, ids: BTreeMap::new() }
     }
 
-    /// Carries out the steps of one record. What is refused does not stop the rest, except what needs it.
+    /// Carries out the steps of one record. After a refused step the others continue, except observations of a refused
+    /// entity.
     pub(super) async fn send(
         &mut self,
         place: u64,
@@ -57,7 +58,7 @@ impl<'a> Sender<'a> {
             file.found(what);
             let Some(target) = self.target else { continue };
             if entity_refused && matches!(step, Step::Observation { .. }) {
-                let detail = "its entity was refused".to_owned();
+                let detail = "the entity was refused".to_owned();
                 file.refuse(place, Some(what), "entity_refused".to_owned(), detail);
                 continue;
             }
@@ -159,7 +160,7 @@ impl<'a> Sender<'a> {
         let (written, answer) = target.write_and_read("/v1/memories", Some(&key), json(&memory)?).await?;
         let is_new = written == Written::New;
         if written == Written::Conflict {
-            // It is there in other words about it, such as an actor that one file knows and another does not.
+            // The memory exists with other details, such as an actor that only one of the store's files contains.
             if let Some(found) = target.find(self.project, &peers::tag(self.product, &id)).await? {
                 self.ids.insert(id, found);
             }
@@ -168,7 +169,7 @@ impl<'a> Sender<'a> {
         if !is_new && written != Written::Before {
             return Ok(outcome(written));
         }
-        let saved: Saved = serde_json::from_slice(&answer).context("the answer is not an engine's")?;
+        let saved: Saved = serde_json::from_slice(&answer).context("the answer is not that of an engine")?;
         self.ids.insert(id, saved.id);
         if !is_new {
             return Ok(Outcome::Before);
@@ -180,7 +181,8 @@ impl<'a> Sender<'a> {
 
     async fn end(&self, target: &Target, id: &str, body: &InvalidateMemory) -> anyhow::Result<Outcome> {
         let Some(memory) = self.ids.get(id) else {
-            let detail = "what it ends was not imported: its own record is missing or was refused".to_owned();
+            let detail =
+                "the memory to end was not imported: its record is missing or was refused".to_owned();
             return Ok(Outcome::Refused { reason: "unknown_memory".to_owned(), detail });
         };
         let until = body.valid_until.map(|until| until.to_string()).unwrap_or_default();
@@ -203,7 +205,7 @@ impl<'a> Sender<'a> {
             return Ok(outcome(written));
         }
         let answer: IngestAnswer =
-            serde_json::from_slice(&answer).context("the answer is not an engine's")?;
+            serde_json::from_slice(&answer).context("the answer is not that of an engine")?;
         let ingested = answer.items.into_iter().next().context("the answer has no document")?;
         match ingested.status {
             IngestStatus::Unchanged => Ok(Outcome::Before),
@@ -225,12 +227,13 @@ impl<'a> Sender<'a> {
         Some(self.project.to_owned())
     }
 
-    /// Who says so, where the store does not know.
+    /// The actor to record if the store does not name one.
     fn actor(&self) -> Option<String> {
         Some(self.product.to_owned())
     }
 
-    /// From the project and what makes a record that record in its store, never from how it is written here.
+    /// The idempotency key, derived from the project and the identity of the record in its store, but not from the
+    /// request that is sent.
     fn key(&self, what: &str, parts: &[&str]) -> String {
         let mut place = format!("{}\n{what}", self.project);
         for part in parts {
@@ -247,7 +250,7 @@ fn json(body: &impl Serialize) -> anyhow::Result<Bytes> {
 fn outcome(written: Written) -> Outcome {
     match written {
         Written::New => Outcome::New { redacted: false },
-        // A conflict means that it is there, made by another version of this program.
+        // A conflict means that it exists, written by another version of this program.
         Written::Before | Written::Conflict => Outcome::Before,
         Written::Refused(code, message) => {
             Outcome::Refused { reason: code.as_str().to_owned(), detail: message }
@@ -255,7 +258,7 @@ fn outcome(written: Written) -> Outcome {
     }
 }
 
-/// Whether the policy of the engine changed some of these words on their way into the log.
+/// Whether the policy of the engine changed any of these texts before they were written to the log.
 async fn is_redacted(target: &Target, seq: Option<u64>, words: &[String]) -> anyhow::Result<bool> {
     let Some(seq) = seq else { return Ok(false) };
     let Some(event) = target.event(seq).await? else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Databases of other products, read a page of rows at a time and never written.
+//! Reads SQLite databases of other products in pages of rows. The databases are never written.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,14 +12,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Map, Value};
 
-/// Rows that are held at once.
+/// Rows of a page.
 const PAGE_ROWS: usize = 500;
-/// Observations or relations of one note, and fields of one memory, that are read.
+/// Most observations or relations of one note, and most fields of one memory, that are read.
 const PARTS_MAX: usize = 10_000;
-/// Largest text of one column, bytes.
+/// Largest text of one column, in bytes.
 const TEXT_BYTES_MAX: usize = BODY_BYTES_MAX / 2;
 
-/// A field of a memory in Chroma: its name, and its value in the column of its kind.
+/// Columns of a field of a memory in Chroma: its name, and one column for each type of value.
 const FIELD: [&[&str]; 5] = [&["key"], &["string_value"], &["int_value"], &["float_value"], &["bool_value"]];
 
 type Texts = Result<Vec<Option<String>>, Refused>;
@@ -27,14 +27,15 @@ type Texts = Result<Vec<Option<String>>, Refused>;
 /// A table of another product's database.
 #[derive(Debug)]
 struct Table {
-    /// What is selected, the number of the row first. Columns this version of the product does not have are NULL.
+    /// The selected columns, the row id first. A column that this version of the product does not have is NULL.
     columns: String,
     name: &'static str,
     count: usize,
 }
 
 impl Table {
-    /// Absent when the database has no such table. A view of this name is none: reading it would run what it says.
+    /// Returns none if the database has no such table. A view with this name is refused, because reading it would run
+    /// its query.
     fn find(
         connection: &Connection,
         name: &'static str,
@@ -58,7 +59,7 @@ impl Table {
         Ok(Some(Table { columns: format!("rowid, {}", columns.join(", ")), name, count: wanted.len() }))
     }
 
-    /// Rows behind this one, in the order in which they were written.
+    /// The rows after this row id, in the order of their ids.
     fn page(&self, connection: &Connection, after: i64) -> rusqlite::Result<Vec<(i64, Texts)>> {
         let Table { columns, name, count } = self;
         let query =
@@ -68,7 +69,7 @@ impl Table {
         rows.collect()
     }
 
-    /// Rows that have this number in a column.
+    /// The rows with this number in a column.
     fn of(&self, connection: &Connection, column: &str, number: i64) -> rusqlite::Result<Vec<Texts>> {
         let Table { columns, name, count } = self;
         let query = format!(
@@ -104,18 +105,18 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = || format!("cannot open the database {path:?}: if it is in use, copy it with its -wal file");
     let connection = Connection::open_with_flags(path, flags).with_context(opened)?;
-    // What a schema of somebody else's says is data, not instructions.
+    // The schema comes from another program and must not run functions.
     connection.pragma_update(None, "trusted_schema", false).with_context(opened)?;
     connection.pragma_update(None, "query_only", true).with_context(opened)?;
     Ok(connection)
 }
 
-/// Memories of mem0: their history, or what a Chroma database has of them.
+/// Memories of mem0, from its history or from a Chroma database.
 #[derive(Debug)]
 pub(super) struct Memories {
     connection: Connection,
     table: Table,
-    /// Fields of Chroma's memories; absent for a history.
+    /// Table with the fields of memories in Chroma; absent for a history.
     fields: Option<Table>,
     after: i64,
     waiting: VecDeque<(i64, Texts)>,
@@ -143,12 +144,12 @@ impl Memories {
             return Ok(Memories { connection, table, fields: Some(fields), after, waiting });
         }
         bail!(
-            "the database {path:?} is neither mem0's history nor a Chroma database; of other vector stores, export the \
-             answer of get_all() as JSON"
+            "the database {path:?} is neither mem0's history nor a Chroma database; for other vector stores, export the \
+             result of get_all() as JSON"
         )
     }
 
-    /// The next record and the number of its row.
+    /// The next record and its row id.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Record)>> {
         if self.waiting.is_empty() {
             self.waiting = self.table.page(&self.connection, self.after)?.into();
@@ -198,7 +199,7 @@ fn embedded(id: Option<String>, rows: Vec<Texts>) -> Result<Record, Refused> {
     mem0::memory(&object)
 }
 
-/// Notes of basic-memory's database.
+/// Notes from a database of basic-memory.
 #[derive(Debug)]
 pub(super) struct Notes {
     connection: Connection,
@@ -246,7 +247,7 @@ impl Notes {
         })
     }
 
-    /// The next note and the number of its row.
+    /// The next note and its row id.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Result<Note, Refused>)>> {
         if self.waiting.is_empty() {
             self.waiting = self.notes.page(&self.connection, self.after)?.into();
@@ -311,7 +312,7 @@ impl Notes {
         Ok(Ok(note))
     }
 
-    /// Where a note is; with the name of its project when the database has several.
+    /// Path of a note, with the name of its project if the database has several projects.
     fn path(&self, path: &str, project: Option<&str>) -> rusqlite::Result<String> {
         let (Some(projects), Some(Ok(id))) = (&self.projects, project.map(str::parse::<i64>)) else {
             return Ok(path.to_owned());

@@ -1,4 +1,4 @@
-//! `memory_as_of`.
+//! The tool `memory_as_of`: reads and searches as of another time.
 
 use engine_core::limits::{
     NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX, TAG_CHARS_MAX,
@@ -21,35 +21,36 @@ use engine_projection::Known;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_as_of",
     title: "Memories as of another time",
-    description: "Answers as of another moment: as_of asks what was true then, known_at what this memory knew then, both \
-        together what it believed at one moment to be true at another. Use it to reconstruct why something was decided, or to \
-        read a memory that has ended. With an id it reads one memory, with a query it searches, with neither it lists what was \
-        newest. memory_search and memory_get answer as of now.",
+    description: "Answers as of another time: as_of selects what was true at that time, known_at what had been saved \
+        by that time, and both together what was believed at one time to be true at another. Use it to reconstruct why \
+        something was decided, or to read a memory that has ended. With an id it reads one memory, with a query it \
+        searches, and with neither it lists the memories that were newest. memory_search and memory_get answer as of \
+        now.",
     effect: Effect::Reads,
     input: schema::input::<AsOfArguments>,
     output: Output::Text,
     call,
 };
 
-/// The moment, and what to read.
+/// Arguments of `memory_as_of`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AsOfArguments {
-    /// True at this moment, RFC 3339; default now.
+    /// Only memories that were true at this time, RFC 3339; default now.
     #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     as_of: Option<Timestamp>,
-    /// Known at this moment, RFC 3339: nothing that was saved later counts; default now.
+    /// Only what had been saved by this time, RFC 3339; default now.
     #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     known_at: Option<Timestamp>,
-    /// Known after this event, in place of known_at: nothing with a higher sequence number counts.
+    /// Instead of known_at: only events up to this sequence number.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEQ_MAX))]
     known_at_seq: Option<u64>,
-    /// Read this memory.
+    /// Id of the memory to read.
     #[serde(default)]
     #[schemars(regex(pattern = ID_PATTERN))]
     id: Option<String>,
-    /// Search with these words.
+    /// What to search for.
     #[serde(default)]
     #[schemars(length(max = QUERY_CHARS_MAX))]
     query: Option<String>,
@@ -61,19 +62,20 @@ struct AsOfArguments {
     #[serde(rename = "type", default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     kind: Option<String>,
-    /// Only memories that have at least one of these tags, letter by letter.
+    /// Only memories that have at least one of these tags; exact match.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_any: Vec<String>,
-    /// Only memories that have every one of these tags.
+    /// Only memories that have all of these tags.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_all: Vec<String>,
-    /// How many; default 20.
+    /// Number of memories to return; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
-    /// How many to skip, for the next page; with an id characters of its content, for its next part.
+    /// Number of memories to skip, for the next page. With an id: number of characters of the content to skip, for the
+    /// next part.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     offset: Option<u64>,
@@ -82,10 +84,10 @@ struct AsOfArguments {
 /// Answer of `memory_as_of`.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AsOf {
-    /// The memory, when an id was given.
+    /// The memory, if an id was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<MemoryView>,
-    /// What was found, when no id was given.
+    /// The found memories, if no id was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<SearchAnswer>,
 }
@@ -98,9 +100,9 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let tags = (arguments.tags_any, arguments.tags_all);
         let seq = within("known_at_seq", known_at_seq, (0, SEQ_MAX))?;
         let known = match (known_at, seq) {
-            (Some(_), Some(_)) => return Err(refused("known_at and known_at_seq exclude each other")),
+            (Some(_), Some(_)) => return Err(refused("known_at and known_at_seq cannot be combined")),
             (None, None) if as_of.is_none() => {
-                return Err(refused("one of as_of, known_at and known_at_seq is needed"));
+                return Err(refused("one of as_of, known_at and known_at_seq is required"));
             }
             (at, seq) => at.map(Known::At).or(seq.map(Known::Through)),
         };
@@ -108,7 +110,9 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
         if let Some(id) = id {
             if wanted.is_narrowed() {
-                return Err(refused("id excludes query, project, type, tags_any, tags_all and limit"));
+                return Err(refused(
+                    "id cannot be combined with query, project, type, tags_any, tags_all or limit",
+                ));
             }
             let memory = operations.read(id, moment, None).await?;
             let (memory, place) = memory_part(&memory, offset)?;

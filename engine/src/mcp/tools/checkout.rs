@@ -1,4 +1,4 @@
-//! `memory_checkout`.
+//! The tool `memory_checkout`: a context for a question within a token budget.
 
 use std::fmt::Write as _;
 
@@ -14,10 +14,11 @@ use crate::refusal::internal;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_checkout",
     title: "Memories for a prompt",
-    description: "Packs the memories that fit a question best into one text within a budget of tokens, each with its citation, \
-        ready to be read before answering. Use it at the start of a task, or when several memories together may hold the answer; \
-        memory_search lists them one by one instead. What must be there whatever the question is, such as rules and preferences, \
-        can be named by type or id. The answer says how likely it is that the context holds what was asked.",
+    description: "Packs the memories that match a question best into one text within a token budget, each with its \
+        citation, ready to be read before answering. Use it at the start of a task, or when several memories together \
+        may contain the answer; memory_search lists them one by one instead. Memories that must be included for every \
+        question, such as rules and preferences, can be named by type or id. The answer reports how likely it is that \
+        the context contains what was asked.",
     effect: Effect::Reads,
     input: schema::input::<CheckoutRequest>,
     output: Output::Text,
@@ -36,13 +37,13 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
                 if request.token_budget != asked {
                     let _infallible = write!(
                         text,
-                        "\n(The budget was lowered to {}: an answer has at most {TOOL_ANSWER_BYTES_MAX} bytes. memory_search and memory_get find the others.)",
+                        "\n(The budget was lowered to {}: an answer has at most {TOOL_ANSWER_BYTES_MAX} bytes. Use memory_search and memory_get for the other memories.)",
                         answer.token_budget
                     );
                 }
                 return Answer::new(&*answer, text);
             }
-            // Ends at the smallest budget there is.
+            // Ends at the latest at the smallest budget.
             request.token_budget = Some((answer.token_budget / 2).max(TOKEN_BUDGET_MIN));
         }
     })
@@ -50,7 +51,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
 
 fn text(answer: &CheckoutAnswer) -> String {
     let mut text = match answer.context.as_str() {
-        "" => "No memory fits.".to_owned(),
+        "" => "The context is empty.".to_owned(),
         context => context.trim_end().to_owned(),
     };
     let (tokens, budget) = (answer.tokens, answer.token_budget);
@@ -66,8 +67,8 @@ fn text(answer: &CheckoutAnswer) -> String {
     text
 }
 
-/// What is said of memories that were found and left out. Those without a score were not too long: they have nothing
-/// to say.
+/// The text about memories that were left out. Those with a score did not fit the budget; those without one match the
+/// question too little.
 fn left_out(answer: &CheckoutAnswer) -> String {
     let fitting = answer.elided.iter().filter(|item| item.score > 0.0).count();
     let others = answer.elided.len() - fitting;

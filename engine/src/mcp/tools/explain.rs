@@ -1,4 +1,4 @@
-//! `memory_explain`.
+//! The tool `memory_explain`: the score of each memory of a search, feature by feature.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,32 +20,32 @@ use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 use crate::refusal::Refusal;
 
-/// Memories that are explained when nothing is said: a breakdown is long.
+/// Default number of explained memories. It is small because a breakdown is long.
 const EXPLAINED_DEFAULT: u64 = 5;
-/// Features that the text shows of each memory. The structured answer has them all.
+/// Most features of each memory that the text shows. The JSON form has all of them.
 const FEATURES_SHOWN: usize = 10;
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_explain",
     title: "Explain a ranking",
-    description: "Says why memory_search puts memories where it does: for a query the score of each of the best, and what every \
-        feature was and added to it, with the version of the weights and the lanes that took no part. With an id it explains that \
-        memory alone, at its rank, or says that it was not ranked. Use it when a memory that should be found is not, or stands too \
-        low; to find memories, use memory_search.",
+    description: "Explains the ranking of memory_search: for a query, the score of each of the best memories, the \
+        value of every feature and what it added to the score, the version of the weights, and the lanes that were not \
+        used. With an id it explains only that memory, at its rank, or reports that it was not ranked. Use it when a \
+        memory that should be found is missing or ranked too low. To find memories, use memory_search.",
     effect: Effect::Reads,
     input: schema::input::<ExplainArguments>,
     output: Output::Text,
     call,
 };
 
-/// What to explain.
+/// Arguments of `memory_explain`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExplainArguments {
-    /// The words of the search.
+    /// Query of the search.
     #[schemars(length(min = 1, max = QUERY_CHARS_MAX), regex(pattern = TEXT_PATTERN))]
     query: String,
-    /// Only this memory, wherever it stands.
+    /// Explain only this memory, at any rank.
     #[serde(default)]
     #[schemars(regex(pattern = ID_PATTERN))]
     id: Option<String>,
@@ -61,19 +61,19 @@ struct ExplainArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
-    /// Only memories that have at least one of these tags, letter by letter.
+    /// Only memories that have at least one of these tags; exact match.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_any: Vec<String>,
-    /// Only memories that have every one of these tags.
+    /// Only memories that have all of these tags.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_all: Vec<String>,
-    /// How many of the best; default 5. Without an id.
+    /// Number of memories to explain, best first; default 5. Ignored with an id.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
-    /// How many of the best to skip, for the next page. Without an id.
+    /// Number of memories to skip, for the next page. Ignored with an id.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     offset: Option<u64>,
@@ -82,38 +82,38 @@ struct ExplainArguments {
 /// Answer of `memory_explain`.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Explained {
-    /// Best first; none when the memory that was asked for was not ranked.
+    /// The memories, best first. Empty if the requested memory was not ranked.
     items: Vec<ExplainedHit>,
-    /// How many memories were ranked.
+    /// Number of memories that were ranked.
     total: u64,
     /// Version of the weights.
     weights: String,
-    /// Lanes that took no part, and why.
+    /// Lanes that were not used, and why.
     degraded: Vec<Degraded>,
     /// The answer reflects the log up to this event.
     applied_seq: u64,
 }
 
-/// One memory and why it stands where it does.
+/// One memory and the breakdown of its score.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ExplainedHit {
-    /// Its place, from 1.
+    /// Its rank, from 1.
     rank: u64,
     /// Its id.
     id: String,
-    /// Where it comes from, `SEQ:HASH` with the first 12 hex digits of the event's hash.
+    /// Its citation `SEQ:HASH`, with the first 12 hex digits of the event's hash.
     citation: String,
-    /// The sum of the points.
+    /// Sum of the points of all features.
     score: f64,
     /// Title, or empty.
     title: String,
-    /// The part of the content around the first word that matches.
+    /// The part of the content around the first matching word.
     snippet: String,
-    /// Who said so.
+    /// Actor that saved it.
     actor: String,
     /// When it happened.
     occurred_at: Timestamp,
-    /// Each feature that is not 0, what it was and what it added to the score.
+    /// Value of each feature that is not 0, and what it added to the score.
     breakdown: BTreeMap<String, FeatureView>,
 }
 
@@ -122,7 +122,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let ExplainArguments { query, id, project, kind, session, tags_any, tags_all, limit, offset } =
             arguments.read()?;
         request::prompt(&query)?;
-        // The one that is asked for may stand anywhere.
+        // The requested memory may have any rank.
         let limit = if id.is_some() { SEARCH_LIMIT_MAX.into() } else { limit.unwrap_or(EXPLAINED_DEFAULT) };
         let wanted = Wanted {
             query: Some(query),
@@ -138,7 +138,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let found = find(&operations, wanted, operations.moment(None, None)).await?;
         let mut explained = explained(found, skipped, id.as_deref());
         let kept = room_for(&explained.items)?;
-        // More than were asked for are no next page.
+        // A next page is offered only if the answer could not hold all requested memories.
         let next = (kept < explained.items.len()).then_some(skipped + kept as u64);
         explained.items.truncate(kept);
         if let (Some(id), true) = (&id, explained.items.is_empty()) {
@@ -152,7 +152,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// A memory that is there and true can fail to be ranked; another one is refused with the reason.
+/// Refuses, with the reason, an id whose memory does not exist or is not valid now. A valid memory may be unranked.
 async fn check(operations: &Operations, id: String) -> Result<(), Refusal> {
     operations.read(id, operations.moment(None, None), None).await.map(drop)
 }
@@ -173,10 +173,12 @@ fn text(explained: &Explained, only: Option<&str>) -> String {
     let Explained { items, total, weights, degraded, .. } = explained;
     let mut text = match (items.is_empty(), only) {
         (true, Some(id)) => {
-            format!("Memory {id} is there and is not among the {total} memories ranked for these words.")
+            format!(
+                "Memory {id} exists, but is not among the {total} memories that were ranked for this query."
+            )
         }
         (true, None) => "Nothing found.".to_owned(),
-        (false, _) => format!("{} of {total} memories that were ranked, by weights {weights}:", items.len()),
+        (false, _) => format!("{} of {total} ranked memories, with weights {weights}:", items.len()),
     };
     for item in items {
         let date = item.occurred_at.strftime("%Y-%m-%d");
@@ -188,7 +190,7 @@ fn text(explained: &Explained, only: Option<&str>) -> String {
         let mut features: Vec<_> = item.breakdown.iter().collect();
         features.sort_by(|(_, one), (_, other)| other.points.abs().total_cmp(&one.points.abs()));
         for (name, FeatureView { value, points }) in features.iter().take(FEATURES_SHOWN) {
-            let _infallible = write!(text, "\n   {points:+.4} {name}, which is {value:.4}");
+            let _infallible = write!(text, "\n   {points:+.4} {name} (value {value:.4})");
         }
         if let Some(rest) = features.get(FEATURES_SHOWN..).filter(|rest| !rest.is_empty()) {
             let points: f64 = rest.iter().map(|(_, feature)| feature.points).sum();
@@ -196,7 +198,7 @@ fn text(explained: &Explained, only: Option<&str>) -> String {
         }
     }
     for Degraded { lane, reason } in degraded {
-        let _infallible = write!(text, "\nThe lane {lane} took no part: {reason}.");
+        let _infallible = write!(text, "\nThe lane {lane} was not used: {reason}.");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `memory_feedback`.
+//! The tool `memory_feedback`: records how useful a memory was.
 
 use engine_core::wire::{GiveFeedback, Saved};
 
@@ -8,10 +8,10 @@ use crate::operations::{Operations, Written};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_feedback",
-    title: "Say how useful a memory was",
-    description: "Records whether a memory helped: useful true or false, or a rating from -1 (harmful) to 1 (just what was needed), \
-        with a note if there is something to say. It changes neither the memory nor whether it is true; count and mean are shown \
-        where the memory is read. A memory that is wrong is ended with memory_invalidate instead.",
+    title: "Rate a memory",
+    description: "Records whether a memory helped: useful true or false, or a rating from -1 (harmful) to 1 (exactly \
+        what was needed), with an optional note. It changes neither the memory nor its validity; the number of ratings \
+        and their mean are shown with the memory. To end a memory that is wrong, use memory_invalidate.",
     effect: Effect::Adds,
     input: schema::writing::<GiveFeedback>,
     output: Output::Structured(schema::output::<Saved>),
@@ -23,7 +23,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let (request, key) = arguments.write::<GiveFeedback>("/v1/feedback")?;
         let id = request.id.clone();
         let Written { answer, replayed, .. } = operations.feedback(request, key).await?;
-        let how = if replayed { "Had been recorded before with this key" } else { "Recorded" };
+        let how = if replayed { "Already recorded with this key" } else { "Recorded" };
         let text = format!("{how}: feedback on memory {id}, as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)
     })

@@ -1,4 +1,4 @@
-//! `memory_get`.
+//! The tool `memory_get`: reads one memory, in parts if it is long.
 
 use std::fmt::Write as _;
 
@@ -16,9 +16,10 @@ use crate::refusal::{Refusal, internal};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_get",
     title: "Read a memory",
-    description: "Reads one memory in full by its id: content, tags, who said it, when it happened and since when it is true. \
-        Ids come from memory_search and memory_save. A long memory comes in parts, each with how to get the next. A memory that is no longer true is refused with the time it was true; \
-        memory_as_of reads it as it was then.",
+    description: "Reads one memory in full by its id: content, tags, actor, when it happened and since when it is \
+        true. Ids come from memory_search and memory_save. A long memory is returned in parts; each part contains how \
+        to get the next one. A memory that is no longer true is refused with the time for which it was true; \
+        memory_as_of reads it as of that time.",
     effect: Effect::Reads,
     input: schema::input::<GetArguments>,
     output: Output::Text,
@@ -31,7 +32,7 @@ struct GetArguments {
     /// The memory's id, 32 hex digits.
     #[schemars(regex(pattern = engine_core::wire::patterns::ID_PATTERN))]
     id: String,
-    /// Characters of the content to skip: where the part before said that the next one begins.
+    /// Number of characters of the content to skip: the offset of the next part, from the previous part.
     #[serde(default)]
     offset: Option<u64>,
 }
@@ -47,15 +48,15 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// Which part of a content stands in place of all of it, characters.
+/// Position of a part within the complete content, in characters.
 #[derive(Debug, Serialize)]
 pub(super) struct Place {
-    /// Where it begins.
+    /// Where the part begins.
     offset: usize,
-    /// Where the next one begins; absent when this is the last.
+    /// Where the next part begins; absent for the last part.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_offset: Option<usize>,
-    /// All of them.
+    /// Characters of the complete content.
     total: usize,
 }
 
@@ -64,7 +65,7 @@ impl Place {
         self.offset == 0 && self.next_offset.is_none()
     }
 
-    /// What a model is told of it, and how it gets the next one.
+    /// The text for a model: which part this is, and how to get the next one.
     pub(super) fn told(&self, tool: &str) -> String {
         let Place { offset, next_offset, total } = self;
         match next_offset {
@@ -76,14 +77,14 @@ impl Place {
         }
     }
 
-    /// The same for programs.
+    /// Adds the position to the structured answer, unless the part is the complete content.
     pub(super) fn noted(self, answer: Answer) -> Result<Answer, Refusal> {
         let part = serde_json::to_value(&self).map_err(|fault| internal(&fault))?;
         Ok(if self.is_all() { answer } else { answer.with("part", part) })
     }
 }
 
-/// A memory with as much of its content, from there on, as an answer has room for.
+/// A memory with as much of its content, starting at `offset`, as fits into an answer.
 pub(super) fn memory_part(view: &MemoryView, offset: Option<u64>) -> Result<(MemoryView, Place), Refusal> {
     let offset = usize::try_from(offset.unwrap_or(0)).unwrap_or(usize::MAX);
     let frame = MemoryView { content: String::new(), ..view.clone() };
@@ -97,7 +98,7 @@ pub(super) fn memory_part(view: &MemoryView, offset: Option<u64>) -> Result<(Mem
     Ok((MemoryView { content: text.to_owned(), ..view.clone() }, place))
 }
 
-/// A memory, for a model.
+/// The text form of a memory.
 pub(super) fn memory_text(view: &MemoryView) -> String {
     let mut text = String::new();
     if !view.title.is_empty() {

@@ -1,4 +1,4 @@
-//! `memory_invalidate`.
+//! The tool `memory_invalidate`: ends the validity of a memory.
 
 use engine_core::wire::patterns::ID_PATTERN;
 use engine_core::wire::{InvalidateMemory, Saved};
@@ -12,9 +12,10 @@ use crate::operations::{Operations, Written};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_invalidate",
     title: "End a memory's validity",
-    description: "Says that a memory is true no longer, from now or another moment on. It is not deleted: searches as of now no \
-        longer find it, memory_as_of still does, and the reason stays on record. If something else is true instead, save that \
-        first and give its id as superseded_by. An end can be made earlier later on, never later.",
+    description: "Records that a memory is no longer true, from now or from another time on. The memory is not \
+        deleted: searches as of now no longer find it, memory_as_of still does, and the reason stays on record. If \
+        something else is true instead, save that first and pass its id as superseded_by. The end can later be moved \
+        to an earlier time, but not to a later one.",
     effect: Effect::Ends,
     input,
     output: Output::Structured(schema::output::<Saved>),
@@ -23,7 +24,7 @@ pub(super) const TOOL: Tool = Tool {
 
 fn input() -> JsonObject {
     let id = json!({
-        "type": "string", "pattern": ID_PATTERN, "description": "Id of the memory that is true no longer, 32 hex digits.",
+        "type": "string", "pattern": ID_PATTERN, "description": "Id of the memory that is no longer true, 32 hex digits.",
     });
     schema::with_property(schema::writing::<InvalidateMemory>(), "id", id, true)
 }
@@ -33,7 +34,7 @@ fn call(operations: Operations, mut arguments: Arguments) -> Answering {
         let id: String = arguments.required("id")?;
         let (request, key) = arguments.write::<InvalidateMemory>(&format!("/v1/memories/{id}/invalidate"))?;
         let Written { answer, replayed, .. } = operations.invalidate(id.clone(), request, key).await?;
-        let how = if replayed { "Had been ended before with this key" } else { "Ended" };
+        let how = if replayed { "Already ended with this key" } else { "Ended" };
         let text = format!("{how}: memory {id}, recorded as {}:{}", answer.seq, &answer.hash[..12]);
         Answer::new(&answer, text)
     })

@@ -1,4 +1,20 @@
-//! The tools, one file each.
+//! The tools of the MCP server, one file each.
+//!
+//! ```text
+//! search      memory_search: finds memories that are valid now
+//! save        memory_save: saves one memory
+//! get         memory_get: reads one memory, in parts if it is long
+//! checkout    memory_checkout: packs memories into one text within a token budget
+//! invalidate  memory_invalidate: ends the validity of a memory
+//! as_of       memory_as_of: reads and searches as of another time
+//! timeline    memory_timeline: lists the memories around a memory, an event or a time
+//! explain     memory_explain: explains a ranking
+//! feedback    memory_feedback: records how useful a memory was
+//! forget      memory_forget: removes memories permanently
+//! proof       memory_proof: returns a receipt for an event of the log
+//! status      memory_status: reports the state of the engine
+//! server_memory  the tools of the MCP server `memory`, if they are enabled
+//! ```
 
 mod as_of;
 mod checkout;
@@ -23,7 +39,7 @@ use serde_json::Value;
 
 use super::tool::Tool;
 
-/// All of them, in the order clients see them: first what is used most.
+/// All tools in the order in which clients see them, the most used first.
 pub(super) const ALL: &[&Tool] = &[
     &search::TOOL,
     &save::TOOL,
@@ -39,13 +55,14 @@ pub(super) const ALL: &[&Tool] = &[
     &status::TOOL,
 ];
 
-/// Schemas of arguments by the names of tools, made once.
+/// Schemas of arguments by the name of the tool, generated once.
 static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
     let tools = ALL.iter().chain(server_memory::TOOLS);
     tools.map(|tool| (tool.name, Value::Object(tool.arguments()))).collect()
 });
 
-/// Arguments of a call as the tool's schema has them, however a model or its client wrote them.
+/// Converts the arguments of a call to the types of the tool's schema. Models and clients write the same value in
+/// several ways.
 pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> Fitted {
     match INPUTS.get(tool.name) {
         Some(schema) => fitted(schema, arguments),
@@ -65,7 +82,7 @@ mod tests {
     #[test]
     fn tools_are_described_in_full() {
         let names: BTreeSet<&str> = ALL.iter().map(|tool| tool.name).collect();
-        assert_eq!(names.len(), ALL.len(), "a name twice");
+        assert_eq!(names.len(), ALL.len(), "duplicate name");
         for tool in ALL {
             let shown = serde_json::to_value(tool.described()).unwrap();
             let name = tool.name;
@@ -90,13 +107,13 @@ mod tests {
         }
     }
 
-    /// A model chooses worse among many.
+    /// Models choose worse among many tools.
     #[test]
     fn there_are_not_too_many_tools() {
         assert!((8..=12).contains(&ALL.len()), "{}", ALL.len());
     }
 
-    /// The schema without what only a reader sees.
+    /// The schema without descriptions, and with sorted `required`.
     fn shape(mut schema: Value) -> Value {
         if let Some(fields) = schema.as_object_mut() {
             fields.retain(|name, value| name != "description" || !value.is_string());

@@ -1,4 +1,4 @@
-//! `memory_proof`.
+//! The tool `memory_proof`: a receipt that proves that an event is in the log.
 
 use engine_core::wire::InclusionAnswer;
 use schemars::JsonSchema;
@@ -11,20 +11,21 @@ use crate::operations::{Operations, SEQ_MAX};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_proof",
     title: "Prove a memory",
-    description: "Gives a receipt for one event of the log: the hashed part of it, an inclusion proof as in RFC 9162 and a signed \
-        checkpoint. Whoever holds the verifier key can check without trusting this engine that the event is in the log, \
-        unchanged. Use it when somebody asks for evidence; the sequence number is the first part of a citation SEQ:HASH.",
+    description: "Returns a receipt for one event of the log: its hashed part, an inclusion proof as in RFC 9162 and a \
+        signed checkpoint. With the verifier key, anyone can check that the event is in the log and unchanged, without \
+        trusting this engine. Use it when somebody asks for evidence. The sequence number is the first part of a \
+        citation SEQ:HASH.",
     effect: Effect::Reads,
     input: schema::input::<ProofArguments>,
     output: Output::Structured(schema::output::<Receipt>),
     call,
 };
 
-/// Which event.
+/// Arguments of `memory_proof`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ProofArguments {
-    /// Sequence number of the event: `seq` of a memory, the first part of a citation.
+    /// Sequence number of the event: `seq` of a memory, or the first part of a citation.
     #[schemars(range(min = 1, max = SEQ_MAX))]
     seq: u64,
 }
@@ -34,19 +35,19 @@ struct ProofArguments {
 struct Receipt {
     /// Sequence number of the event.
     seq: u64,
-    /// The hashed part of the event as text, byte for byte as it is stored.
+    /// The hashed part of the event as text, byte for byte as stored.
     envelope: String,
-    /// SHA-256 of the envelope, 64 hex digits: the data of the leaf.
+    /// SHA-256 of the envelope, 64 hex digits. It is the data of the leaf.
     hash: String,
-    /// Number of the leaf, from 0.
+    /// Index of the leaf, from 0.
     index: u64,
-    /// Leaves of the tree.
+    /// Number of leaves of the tree.
     size: u64,
-    /// Inclusion proof as in RFC 9162, hashes of 64 hex digits.
+    /// Inclusion proof as in RFC 9162: hashes of 64 hex digits each.
     proof: Vec<String>,
     /// Signed note with the size and the root of the tree.
     checkpoint: String,
-    /// Verifier key as the engine says it is. Compare it with what was recorded elsewhere.
+    /// Verifier key as reported by the engine. Compare it with a copy that was recorded elsewhere.
     key: String,
 }
 

@@ -1,4 +1,4 @@
-//! `memory_search`.
+//! The tool `memory_search`, and the parts of it that `memory_as_of` and `memory_explain` share.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -24,21 +24,22 @@ use engine_projection::{Moment, Search};
 pub(super) const TOOL: Tool = Tool {
     name: "memory_search",
     title: "Search memories",
-    description: "Finds memories that are true now, best first, with citation SEQ:HASH, score, date, who said it and a snippet each. Use it before \
-        answering anything that may have been said, decided or observed earlier, and before saving. Memories are found by words, \
-        by meaning and by the conversation they stand in: ask in plain words. Without a query it lists the newest. memory_get reads one in full; memory_as_of \
-        searches what was true or known at another time.",
+    description: "Finds memories that are true now, best first, each with citation SEQ:HASH, score, date, actor and a \
+        snippet. Use it before answering anything that may have been said, decided or observed earlier, and before \
+        saving. Memories are found by words, by meaning and by the conversation they belong to, so ask in plain words. \
+        Without a query it lists the newest memories. memory_get reads one memory in full; memory_as_of searches what \
+        was true or known at another time.",
     effect: Effect::Reads,
     input: schema::input::<SearchArguments>,
     output: Output::Text,
     call,
 };
 
-/// What to look for.
+/// Arguments of `memory_search`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArguments {
-    /// Words to look for; without any the newest memories are listed.
+    /// What to search for. Without a query the newest memories are listed.
     #[serde(default)]
     #[schemars(length(max = QUERY_CHARS_MAX))]
     query: Option<String>,
@@ -54,19 +55,19 @@ struct SearchArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
-    /// Only memories that have at least one of these tags, letter by letter.
+    /// Only memories that have at least one of these tags; exact match.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_any: Vec<String>,
-    /// Only memories that have every one of these tags.
+    /// Only memories that have all of these tags.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_all: Vec<String>,
-    /// How many; default 20.
+    /// Number of memories to return; default 20.
     #[serde(default)]
     #[schemars(range(min = SEARCH_LIMIT_MIN, max = SEARCH_LIMIT_MAX))]
     limit: Option<u64>,
-    /// How many to skip, for the next page.
+    /// Number of memories to skip, for the next page.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEARCH_OFFSET_MAX))]
     offset: Option<u64>,
@@ -95,7 +96,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// As many of the memories that were found as an answer has room for, and how many to skip for the next ones.
+/// The first found memories that fit into an answer, and the offset of the next page if there is one.
 pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswer, Option<u64>), Refusal> {
     let kept = room_for(&found.items)?;
     found.items.truncate(kept);
@@ -104,17 +105,17 @@ pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswe
     Ok((found, is_more.then_some(behind)))
 }
 
-/// How many of the first of these an answer has room for.
+/// Number of items from the start of the list that fit into an answer.
 pub(super) fn room_for(items: &[impl Serialize]) -> Result<usize, Refusal> {
     let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
     let costs: Result<Vec<usize>, _> = items.iter().map(cost_of).collect();
     Ok(fitting(costs.map_err(|fault| internal(&fault))?, ROOM))
 }
 
-/// What separates two of a list, and what a text has that the fields have not.
+/// Bytes added for each item: its separator in the list, and the parts of the text form that the fields do not contain.
 pub(super) const LIST_MARK: usize = 64;
 
-/// Tells programs where the next page begins.
+/// Adds the offset of the next page to the structured answer.
 pub(super) fn next_page(answer: Answer, next: Option<u64>) -> Answer {
     match next {
         Some(next) => answer.with("next_offset", next.into()),
@@ -122,14 +123,14 @@ pub(super) fn next_page(answer: Answer, next: Option<u64>) -> Answer {
     }
 }
 
-/// What `memory_search` and `memory_as_of` have in common.
+/// Arguments of a search that `memory_search`, `memory_as_of` and `memory_explain` share.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) query: Option<String>,
     pub(super) project: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) session: Option<String>,
-    /// Any of the first, all of the second.
+    /// `tags_any` and `tags_all`.
     pub(super) tags: (Vec<String>, Vec<String>),
     pub(super) explain: bool,
     pub(super) limit: Option<u64>,
@@ -165,7 +166,7 @@ pub(super) async fn find(
     Ok((*operations.search(search, None).await?).clone())
 }
 
-/// What was found, for a model.
+/// The text form of the found memories.
 pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
     let bound = if found.total_is_bound { "at least " } else { "" };
     let mut text = match found.total {
@@ -175,7 +176,7 @@ pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
     let mut met: HashMap<&str, &str> = HashMap::new();
     for item in &found.items {
         let title = if item.title.is_empty() { String::new() } else { format!("{}: ", item.title) };
-        // A text that was saved several times stands there once.
+        // A text that was saved several times is shown once.
         let same_as = *met.entry(item.snippet.as_str()).or_insert(item.citation.as_str());
         let is_whole = !item.snippet.contains('…');
         let snippet = match is_whole && same_as != item.citation {
@@ -196,7 +197,7 @@ pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
         );
     }
     for Degraded { lane, reason } in &found.degraded {
-        let _infallible = write!(text, "\nThe lane {lane} took no part: {reason}.");
+        let _infallible = write!(text, "\nThe lane {lane} was not used: {reason}.");
     }
     if let Some(next) = next {
         let _infallible = write!(text, "\nThere are more: call again with offset {next}.");
@@ -205,7 +206,8 @@ pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
 }
 
 impl Wanted {
-    /// Whether anything is asked for that only a search knows. A memory that is read in parts has an offset too.
+    /// Whether any argument is set that only applies to a search. `offset` does not count, because reading a memory in
+    /// parts uses it too.
     pub(super) fn is_narrowed(&self) -> bool {
         let Wanted { query, project, kind, session, tags, explain: _, limit, offset: _ } = self;
         query.is_some()

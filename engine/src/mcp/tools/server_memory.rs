@@ -1,5 +1,10 @@
-//! The tools of the MCP server `memory` by their own names, over the graph of one project. Clients and prompts that
-//! know that server find here what they know: the same arguments, answers and annotations.
+//! The tools of the MCP server `memory` under their original names, on the graph of one project. Clients and prompts
+//! that were written for that server can use them unchanged: arguments, answers and annotations are the same.
+//!
+//! ```text
+//! knowledge_graph  the graph as these tools return it
+//! part             answers in parts, with a cursor
+//! ```
 
 use engine_core::limits::{ANSWER_BYTES_MAX, GRAPH_NODES_MAX};
 use engine_core::wire::{
@@ -22,10 +27,10 @@ mod part;
 use knowledge_graph::{KnowledgeGraph, told};
 use part::{Cursor, Part, part, shortened};
 
-/// Argument that says which project's graph it is. The server adds it; a client's own is replaced.
+/// Argument with the project of the graph. The server sets it and replaces a value that the client sent.
 pub(in crate::mcp) const PROJECT: &str = "project";
 
-/// All of them, in the order in which that server lists them.
+/// All tools, in the order in which the MCP server `memory` lists them.
 pub(in crate::mcp) const TOOLS: &[&Tool] = &[
     &Tool {
         name: "create_entities",
@@ -146,7 +151,7 @@ fn list(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
-/// An object all of whose properties are required.
+/// Schema of an object whose properties are all required.
 fn record(properties: Value) -> Value {
     let names: Vec<&String> = properties.as_object().map(|it| it.keys().collect()).unwrap_or_default();
     let mut schema = json!({ "type": "object", "required": names });
@@ -197,7 +202,7 @@ fn graph() -> JsonObject {
     answer(json!({ "entities": list(&closed(entity())), "relations": list(&closed(relation())) }))
 }
 
-/// A list of objects. That server passes over fields it does not know, and so do these.
+/// Takes out a list of objects and the project. Unknown fields are ignored, as in the MCP server `memory`.
 fn taken<T: DeserializeOwned>(arguments: &mut Arguments, name: &str) -> Result<(Vec<T>, String), Refusal> {
     let taken = arguments.required(name)?;
     Ok((taken, arguments.required(PROJECT)?))
@@ -221,7 +226,7 @@ async fn create_entities(operations: Operations, mut arguments: Arguments) -> Re
     let entity =
         |it: SentEntity| Entity { name: it.name, entity_type: it.entity_type, observations: it.observations };
     let entities: Vec<Entity> = sent.into_iter().map(entity).collect();
-    // That server takes an empty list, and so do these.
+    // An empty list is accepted, as in the MCP server `memory`.
     let created = match entities.is_empty() {
         true => Vec::new(),
         false => {
@@ -303,7 +308,7 @@ async fn add_observations(operations: Operations, mut arguments: Arguments) -> R
         }
     };
     let all = results.len();
-    // An entity that has no type yet, for as long as it is counted.
+    // Temporary entities without a type, used only to compute how many results fit.
     let counted = |it: AddedObservations| Entity {
         name: it.entity_name,
         entity_type: String::new(),
@@ -387,7 +392,7 @@ async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<
 async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let query: String = arguments.required("query")?;
     let project: String = arguments.required(PROJECT)?;
-    // Every text has an empty one in it.
+    // An empty query matches every entity, so the complete graph is read.
     let query = Some(query).filter(|query| !query.trim().is_empty());
     let cursor = Cursor::taken(&mut arguments, &operations)?;
     let found = pages(&operations, &project, query, cursor.through).await?;
@@ -407,7 +412,7 @@ async fn open_nodes(operations: Operations, mut arguments: Arguments) -> Result<
     cursor.answer(found, "open_nodes")
 }
 
-/// All pages of one state of the graph, or of what has a text in it, up to the size of any answer.
+/// Reads all pages of one state of the graph, or of the entities that match a query, up to `ANSWER_BYTES_MAX`.
 async fn pages(
     operations: &Operations,
     project: &str,
@@ -426,8 +431,8 @@ async fn pages(
         bytes +=
             relations.iter().map(|it| it.from.len() + it.to.len() + it.relation_type.len()).sum::<usize>();
         if bytes > ANSWER_BYTES_MAX {
-            return Err(Refusal::new(ErrorCode::AnswerTooLarge, "the graph is more than an answer may hold")
-                .hint("search for a part of it with search_nodes, or open nodes by their names"));
+            return Err(Refusal::new(ErrorCode::AnswerTooLarge, "the graph is larger than an answer may be")
+                .hint("read a part of it with search_nodes, or open nodes by their names"));
         }
         found.entities.extend(entities);
         found.relations.extend(relations);
@@ -436,7 +441,7 @@ async fn pages(
             break;
         }
     }
-    // A relation between entities of two pages of a search stands in both.
+    // A relation between entities of two pages of a search is in both pages.
     found.relations.sort();
     found.relations.dedup();
     Ok(found)

@@ -1,4 +1,4 @@
-//! `memory_status`.
+//! The tool `memory_status`: the state of the engine.
 
 use engine_core::wire::{Health, IntegrityHealth, LogHealth, ProjectionHealth, StorageHealth};
 use schemars::JsonSchema;
@@ -12,16 +12,16 @@ use crate::operations::Operations;
 pub(super) const TOOL: Tool = Tool {
     name: "memory_status",
     title: "Status of the memory",
-    description: "Says whether memories can be saved and found now, how many events the log has, how far the search index is \
-        behind it, and through which event the log has been verified. Use it when a call was refused, or before a long run of \
-        saves.",
+    description: "Reports whether memories can be saved and found now, how many events the log has, how far the search \
+        index is behind the log, and up to which event the log is verified. Use it when a call was refused, or before \
+        saving many memories.",
     effect: Effect::Reads,
     input: schema::input::<StatusArguments>,
     output: Output::Structured(schema::output::<Status>),
     call,
 };
 
-/// None.
+/// `memory_status` has no arguments.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StatusArguments {}
@@ -31,11 +31,11 @@ struct StatusArguments {}
 struct Status {
     /// Version of the engine.
     version: String,
-    /// `ok`, or `degraded` when something is refused.
+    /// `ok`, or `degraded` if some calls are refused.
     status: String,
-    /// Which log this is.
+    /// Id of the log.
     log_id: String,
-    /// Sequence number of the last durable event: how many there are.
+    /// Sequence number of the last durable event, which is the number of events.
     head_seq: u64,
     /// Hash of that event, 64 hex digits.
     head_hash: String,
@@ -45,12 +45,12 @@ struct Status {
     projection: String,
     /// Whether memories can be saved.
     writable: bool,
-    /// Why not.
+    /// Why memories cannot be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Every event up to this one has been read back and verified since the engine started.
     verified_through: u64,
-    /// What is wrong with the log, for a person.
+    /// What is wrong with the log, as a text for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
 }
@@ -73,7 +73,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// What a client may know: nothing of the volume or of the process.
+/// The part of the health report that clients may see. It contains nothing about the volume or the process.
 fn status(health: Health) -> Status {
     let Health { version, status, log, projection, storage, .. } = health;
     let LogHealth { id, seq, hash, integrity, .. } = log;
@@ -95,7 +95,7 @@ fn status(health: Health) -> Status {
     }
 }
 
-/// The word a value has on the wire.
+/// The serialised name of an enum value.
 fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,

@@ -1,4 +1,4 @@
-//! `memory_timeline`.
+//! The tool `memory_timeline`: the memories saved before and after an anchor.
 
 use std::fmt::Write as _;
 
@@ -21,36 +21,37 @@ use engine_projection::{Anchor, Timeline};
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_timeline",
-    title: "What was said around a memory",
-    description: "Lists the memories that were saved just before and just after a memory, an event or a time, in the order they \
-        were saved, also those that are true no longer. Use it when one memory is not enough to understand what was going on: the \
-        lines around it are the rest of the conversation. Narrow it to one project or session if others wrote meanwhile.",
+    title: "Memories around a memory",
+    description: "Lists the memories that were saved just before and just after a memory, an event or a time, in the \
+        order they were saved, including those that are no longer true. Use it when one memory is not enough to \
+        understand the situation: the memories around it are the rest of the conversation. Limit it to one project or \
+        session if others were writing at the same time.",
     effect: Effect::Reads,
     input: schema::input::<TimelineArguments>,
     output: Output::Text,
     call,
 };
 
-/// Around what: one of id, seq and time.
+/// Arguments of `memory_timeline`. Exactly one of id, seq and time is required.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TimelineArguments {
-    /// Around this memory.
+    /// Anchor: the memory with this id.
     #[serde(default)]
     #[schemars(regex(pattern = ID_PATTERN))]
     id: Option<String>,
-    /// Around the event of this sequence number, the first part of a citation.
+    /// Anchor: the event with this sequence number, the first part of a citation.
     #[serde(default)]
     #[schemars(range(min = 0, max = SEQ_MAX))]
     seq: Option<u64>,
-    /// Around this time, RFC 3339.
+    /// Anchor: this time, RFC 3339.
     #[serde(deserialize_with = "engine_core::wire::moment::maybe", default)]
     time: Option<Timestamp>,
-    /// How many before it; default 5.
+    /// Number of memories before the anchor; default 5.
     #[serde(default)]
     #[schemars(range(min = 0, max = TIMELINE_MAX))]
     before: Option<u64>,
-    /// How many after it; default 5.
+    /// Number of memories after the anchor; default 5.
     #[serde(default)]
     #[schemars(range(min = 0, max = TIMELINE_MAX))]
     after: Option<u64>,
@@ -62,11 +63,11 @@ struct TimelineArguments {
     #[serde(default)]
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = NAME_PATTERN))]
     session: Option<String>,
-    /// Only memories that have at least one of these tags, letter by letter.
+    /// Only memories that have at least one of these tags; exact match.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_any: Vec<String>,
-    /// Only memories that have every one of these tags.
+    /// Only memories that have all of these tags.
     #[serde(default)]
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX), regex(pattern = NAME_PATTERN)))]
     tags_all: Vec<String>,
@@ -84,7 +85,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             _ => {
                 return Err(Refusal::new(
                     ErrorCode::InvalidArgument,
-                    "one of id, seq and time must be given, and only one",
+                    "exactly one of id, seq and time must be given",
                 )
                 .hint("see the tool's input schema"));
             }
@@ -107,7 +108,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         if left_out > 0 {
             let _infallible = write!(
                 text,
-                "\n({left_out} more, furthest from it, did not fit: call again with the id of the first or the last of these.)"
+                "\n({left_out} more memories, the furthest from the anchor, did not fit: call again with the id of the first or the last memory above.)"
             );
         }
         let answer = Answer::new(&answer, text)?;
@@ -115,7 +116,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// Leaves out what is furthest from the anchor and does not fit, and says how many those are.
+/// Removes the memories furthest from the anchor until the rest fit into an answer. Returns the number removed.
 fn trimmed(answer: &mut TimelineAnswer) -> Result<usize, Refusal> {
     let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
     let costs: Result<Vec<usize>, _> = answer.items.iter().map(cost_of).collect();
@@ -129,7 +130,7 @@ fn trimmed(answer: &mut TimelineAnswer) -> Result<usize, Refusal> {
 
 fn text(answer: &TimelineAnswer) -> String {
     if answer.items.is_empty() {
-        return "No memory is near it.".to_owned();
+        return "There are no memories around it.".to_owned();
     }
     let mut text = String::new();
     for (i, item) in answer.items.iter().enumerate() {

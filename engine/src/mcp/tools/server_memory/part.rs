@@ -1,4 +1,4 @@
-//! Graphs in parts, each no larger than an answer may be.
+//! Splits graphs into parts that fit into one answer each.
 
 use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{Entity, ErrorCode};
@@ -8,15 +8,15 @@ use crate::mcp::tool::{Answer, Arguments};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
 
-/// Where the next part of an answer begins: so many things behind the start of what there was after this event. A
-/// client gets it with a part that is not the last and hands it back. The schemas, which are that server's, do not
-/// have it.
+/// Where a part begins: the state of the graph after event `through`, and the number of entities, observations and
+/// relations to skip. A client receives it with every part but the last and sends it back to get the next one. It is
+/// not in the schemas, because those are the schemas of the MCP server `memory`.
 pub(super) struct Cursor {
     pub(super) through: u64,
     begins: usize,
 }
 
-/// Argument that holds one.
+/// Argument with the cursor.
 const CURSOR: &str = "cursor";
 
 impl Cursor {
@@ -29,12 +29,12 @@ impl Cursor {
         });
         let cursor = read.filter(|cursor| cursor.through <= SEQ_MAX);
         cursor.ok_or_else(|| {
-            Refusal::new(ErrorCode::InvalidArgument, "cursor is none that a part of this answer came with")
+            Refusal::new(ErrorCode::InvalidArgument, "cursor is not one that this tool returned with a part")
                 .hint("leave it out to begin at the start")
         })
     }
 
-    /// The part that begins here, and what to do for the next one.
+    /// The part that begins here, with a note on how to get the next one.
     pub(super) fn answer(&self, found: KnowledgeGraph, tool: &str) -> Result<Answer, Refusal> {
         let Cursor { through, begins } = self;
         let (Part { shown, ends }, all) = part(found, *begins);
@@ -54,14 +54,14 @@ impl Cursor {
     }
 }
 
-/// As much of a graph as an answer has room for, and behind how many of its things it ends.
+/// The part of a graph that fits into an answer, and the position after it.
 pub(super) struct Part {
     pub(super) shown: KnowledgeGraph,
     ends: usize,
 }
 
-/// A part of a graph, counted in entities, observations and relations, and how many of those it has in all. An entity
-/// whose observations are in two parts is in both.
+/// The part of a graph that begins at a position, and the size of the complete graph. Positions and sizes count
+/// entities, observations and relations. An entity whose observations are split over two parts is in both.
 pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     let KnowledgeGraph { entities, relations } = found;
     let all = entities.iter().map(|it| 1 + it.observations.len()).sum::<usize>() + relations.len();
@@ -109,17 +109,17 @@ pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     (Part { shown, ends: all }, all)
 }
 
-/// Bytes around an entity or a relation, and around an observation, in both forms of an answer: names of fields, marks
-/// and blanks.
+/// Overhead in bytes of an entity or a relation, and of an observation, in both forms of an answer: field names,
+/// punctuation and white space.
 const ENTITY_FRAME: usize = 256;
 const OBSERVATION_FRAME: usize = 32;
 
-/// Says that what was done is not told in full.
+/// Adds a note if the answer does not list everything that was written.
 pub(super) fn shortened(answer: Answer, shown: usize, all: usize) -> Answer {
     match shown == all {
         true => answer,
         false => answer.note(format!(
-            "Everything was written. This names {shown} of {all}, which is what an answer has room for; read the others with open_nodes."
+            "Everything was written. This answer lists {shown} of {all} because it has no space for more; read the others with open_nodes."
         )),
     }
 }
