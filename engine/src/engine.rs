@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{
-    CheckpointView, EngineStatus, GivenAnchor, Health, IntegrityHealth, LogHealth, ProjectionHealth,
-    ProjectionState, SameText, StorageHealth, StorageReason,
+    CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, ProjectionState, SameText,
 };
 use jiff::Timestamp;
 use thiserror::Error;
@@ -23,7 +22,7 @@ use crate::embeddings::{self, EmbeddingStatus, Embeddings, Surroundings};
 use crate::forgotten::{Listeners, TraceFiles};
 use crate::log::{
     Answer, Attestation, Commit, CommitError, Erase, Erasures, Keeper, Key, KeyRotated, LogDirectory,
-    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Store, Tail, Tree, Writer,
+    LogParts, LogReader, OpenError, Order, Published, Receipt, Rotated, Tail, Tree, Writer,
 };
 use crate::memory;
 use crate::metrics::Metrics;
@@ -34,6 +33,8 @@ use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::retrieval::{BadModel, Catalogs, DirectoryModel, Model, Retrieval};
 use crate::sources::Sources;
 use crate::writing::{Gate, Passed, WriteError};
+
+mod health;
 
 /// Requests that wait for the writer. Behind a disk that syncs in a millisecond this is less than a second.
 const QUEUE_MAX: usize = 1024;
@@ -66,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) rerank: Option<RerankService>,
     /// What is done with a text that a project has already, for whoever does not say.
     pub(crate) same_text: SameText,
+    /// What the configuration has that this version does not know.
+    pub(crate) not_applied: Vec<NotApplied>,
 }
 
 /// Why an engine does not start.
@@ -107,6 +110,7 @@ pub(crate) struct Engine {
     pseudonyms: Pseudonyms,
     pub(crate) retention: Retention,
     pub(crate) same_text: SameText,
+    not_applied: Vec<NotApplied>,
     /// For writes that depend on what is there.
     pub(crate) turns: Turns,
     queue: Mutex<Option<SyncSender<Order>>>,
@@ -146,6 +150,7 @@ impl Engine {
             rerank,
             retention,
             same_text,
+            not_applied,
         } = settings;
         let metrics = Arc::new(metrics);
         let parts = LogParts {
@@ -213,6 +218,7 @@ impl Engine {
             pseudonyms,
             retention,
             same_text,
+            not_applied,
             published,
             projection,
             log,
@@ -400,29 +406,6 @@ impl Engine {
         self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
     }
 
-    /// The engine's report on itself.
-    pub(crate) fn health(&self) -> Health {
-        let storage = self.storage_health();
-        let projection = self.projection_health();
-        let ok = storage.writable && projection.state == ProjectionState::Ready;
-        let head = self.published.head();
-        Health {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            status: if ok { EngineStatus::Ok } else { EngineStatus::Degraded },
-            log: LogHealth {
-                id: head.as_ref().map(|head| head.log_id.clone()).unwrap_or_default(),
-                seq: head.as_ref().map_or(0, |head| head.seq),
-                hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
-                recovered_torn_bytes: self.published.torn_bytes(),
-                checkpoint: self.parts.attestation.recent(&self.parts),
-                integrity: self.published.integrity(),
-            },
-            projection,
-            storage,
-            started_at: self.started_at,
-        }
-    }
-
     /// Which model makes vectors, and how far it is.
     pub(crate) fn embedding_status(&self) -> EmbeddingStatus {
         if let Some(embeddings) = &self.embeddings {
@@ -436,32 +419,6 @@ impl Engine {
             // Made when a project is searched: none is missing.
             total: embedded as u64,
             ..EmbeddingStatus::default()
-        }
-    }
-
-    fn storage_health(&self) -> StorageHealth {
-        let space = self.published.space();
-        let reason = match self.published.store() {
-            Store::Writable | Store::Opening => None,
-            Store::Full => Some(StorageReason::VolumeFull),
-            Store::Failing => Some(StorageReason::IoError),
-            Store::Corrupt(_) => Some(StorageReason::LogCorrupt),
-        };
-        let writable = self.published.store() == Store::Writable;
-        StorageHealth { capacity_bytes: space.capacity, available_bytes: space.available, writable, reason }
-    }
-
-    fn projection_health(&self) -> ProjectionHealth {
-        let applied_seq = self.projection.applied_seq();
-        let unverified =
-            matches!(self.published.store(), Store::Corrupt(_)) && self.published.head().is_none();
-        ProjectionHealth {
-            applied_seq,
-            lag: self.published.head_seq().saturating_sub(applied_seq),
-            state: if unverified { ProjectionState::Failed } else { self.projection.state() },
-            digest: self.projection.checked().map(|(digest, _)| digest.to_string()),
-            checked_at: self.projection.checked().map(|(_, at)| at),
-            rebuild: self.projection.rebuild(self.published.head_seq()),
         }
     }
 

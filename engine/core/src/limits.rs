@@ -1,6 +1,14 @@
 //! Every limit of the API and of the format, in one place. What exceeds one is refused with its name, never cut.
 //! "Characters" are Unicode scalar values; sizes of content and payload are bytes of UTF-8.
 
+/// Connections of one port: each costs some kilobytes, and a small body's worth of memory while it sends one.
+pub const CONNECTIONS_MAX: usize = 512;
+/// Connections of one address, if the configuration sets no other number: four clients that open all they can leave
+/// no place for anybody else, one does not.
+pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
+/// How long a connection may be idle between two requests, if the configuration sets no other time, seconds. Longer
+/// than the 60 s that proxies keep theirs, so that the proxy closes it, and not the engine while the proxy sends on it.
+pub const KEEP_ALIVE_SECONDS_DEFAULT: u64 = 75;
 /// Largest content of a memory and largest payload of an event, bytes.
 pub const CONTENT_BYTES_MAX: usize = 1 << 20;
 /// Longest title, characters.

@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use engine_core::configuration::PER_MINUTE_MIN;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 /// Of so many parts of what is allowed, one is kept for searches where the background uses the service too. A limit
 /// has to be at least this much, so that each has a part.
-pub(crate) const PARTS: u32 = 4;
+const PARTS: u32 = PER_MINUTE_MIN;
 
 /// What a service is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,11 +23,8 @@ use hyper::Uri;
 pub(crate) use backoff::wait_before;
 pub(crate) use client::{Client, ClientError, Failure, Provider};
 pub(crate) use embed::{Batch, embed};
-pub(crate) use limits::{PARTS, Use};
+pub(crate) use limits::Use;
 pub(crate) use rerank::Reranker;
-
-/// Numbers in a vector, at most: what is summed up of so many products of bytes fits.
-pub(crate) const DIMENSION_MAX: usize = 4_096;
 
 /// A service outside and what may be asked of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use model2vec_rs::model::StaticModel;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::providers::DIMENSION_MAX;
+use engine_core::embedding::DIMENSION_MAX;
 
 /// Bytes of a table and of the other files: the largest model there is has half a gigabyte, which an engine has no
 /// room for.

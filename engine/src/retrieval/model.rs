@@ -47,18 +47,6 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    /// Names in the configuration of those that need nothing else.
-    pub(crate) const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
-
-    /// The model of this name.
-    pub(crate) fn named(name: &str) -> Option<Model> {
-        [Model::Off, Model::BuiltIn, Model::Hashing]
-            .into_iter()
-            .zip(Model::NAMES)
-            .find(|(_, n)| *n == name)
-            .map(|(m, _)| m)
-    }
-
     /// Name and version, kept with what was made by it.
     pub(crate) fn id(self) -> &'static str {
         match self {

@@ -6,6 +6,9 @@ pub mod quantised;
 pub mod table;
 pub mod wordpiece;
 
+/// Numbers in a vector, at most: the sum of so many products of bytes fits.
+pub const DIMENSION_MAX: usize = 4_096;
+
 /// Divides by the length, unless there is none: nothing points nowhere.
 pub fn normalise(vector: &mut [f32]) {
     let length = length(vector);

@@ -3,13 +3,12 @@
 
 use thiserror::Error;
 
-use super::normalise;
+use super::{DIMENSION_MAX, normalise};
 
 const MAGIC: &[u8; 8] = b"MEMTABLE";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 32;
-/// Largest dimension and most rows of a table, so that sizes never overflow.
-const DIMENSION_MAX: usize = 4_096;
+/// Most rows of a table: with [`DIMENSION_MAX`] sizes never overflow.
 const ROWS_MAX: usize = 1 << 20;
 
 /// A table that cannot be used.
