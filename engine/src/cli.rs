@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use engine_core::configuration::Author;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -113,6 +114,9 @@ struct ServeArgs {
     )]
     admin_listen: SocketAddr,
     /// What the log must extend, as JSON; it is not written to otherwise
+    ///
+    /// The operator of a cluster gives it. An engine that has one leaves out what it does not know of its configuration,
+    /// and reports it in /health, because an operator may be newer than the engine.
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ANCHOR")]
     anchor: Option<PathBuf>,
 }
@@ -136,7 +140,11 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
+    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of the
+    // file is known without a change of the pod template, which would restart engines.
+    let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
+    let load = |path: &Path| config::load(path, author);
+    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
     log_to_stderr(config.log_level);
     let ServeArgs { data, listen, admin_listen, anchor, .. } = args;
     let places = Places { data: data.data, listen, admin_listen, anchor };

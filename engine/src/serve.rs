@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::policy::Policy;
-use engine_core::wire::GivenAnchor;
+use engine_core::wire::{GivenAnchor, NotApplied};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +53,7 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
         same_text: config.same_text,
+        not_applied: config.not_applied.clone(),
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
@@ -62,28 +64,42 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
         admin_listen = %admin_listener.local_addr()?,
         "serving"
     );
+    report_not_applied(&config.not_applied);
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
+    let keep_alive = Duration::from_secs(config.limits.keep_alive_seconds());
     let clients = api::serve(
         listener,
         api::routes(
             Arc::clone(&engine),
             &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
-            config.limits.rate,
+            config.limits.rate(),
         ),
-        config.limits.connections_per_address,
-        config.limits.rest,
+        config.limits.connections_per_address(),
+        keep_alive,
     );
     let platform = api::serve(
         admin_listener,
         api::admin_routes(Arc::clone(&engine)),
-        api::CONNECTIONS_PER_ADDRESS_DEFAULT,
-        config.limits.rest,
+        CONNECTIONS_PER_ADDRESS_DEFAULT,
+        keep_alive,
     );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     stop(engine, clients, platform, config.drain).await
+}
+
+/// The same as `/health` has, for people who read the log.
+fn report_not_applied(parts: &[NotApplied]) {
+    for part in parts {
+        tracing::warn!(
+            key = part.key,
+            unknown = ?part.unknown,
+            version = env!("CARGO_PKG_VERSION"),
+            "the configuration has something that this version does not know; it is not applied"
+        );
+    }
 }
 
 /// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for

@@ -9,6 +9,8 @@
 //! * Projection: [`fold`] turns events into rows, with [`item`] and [`graph`] for their events.
 //! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
 //!   and [`query`] turns user input into a full-text query.
+//! * Configuration: [`configuration`] is the schema of the configuration file, [`limits`] all limits, [`metrics`] all
+//!   metrics.
 //! * Rules: [`policy`] decides what may be written, [`identity`] lists the identifiers, [`forgetting`] and
 //!   [`retention`] decide what is removed.
 //! * Requests: [`request`] is the only code that handles unvalidated requests, [`arguments`] adapts a model's input to
@@ -18,6 +20,7 @@
 pub mod anchor;
 pub mod arguments;
 pub mod checkpoint;
+pub mod configuration;
 pub mod content;
 pub mod digest;
 pub mod documents;

@@ -1,6 +1,16 @@
 //! All limits of the API and of the format. Input over a limit is refused with the name of the limit, never truncated.
 //! "Characters" are Unicode scalar values; sizes of content and payloads are UTF-8 bytes.
 
+/// Maximum number of connections to one port. Each costs some kilobytes, and the memory of a small body while it sends
+/// one.
+pub const CONNECTIONS_MAX: usize = 512;
+/// Maximum number of connections of one address, unless configured. One client that opens all of them leaves room for
+/// others; four do not.
+pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
+/// Idle time of a connection between two requests, unless configured, in seconds. Longer than the 60 s of common
+/// proxies, so that the proxy closes the connection, and not the engine while the proxy is sending.
+pub const KEEP_ALIVE_SECONDS_DEFAULT: u64 = 75;
+
 /// Maximum size of a memory's content and of an event's payload, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 1 << 20;
 /// Maximum length of a title, in characters.

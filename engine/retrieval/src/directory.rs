@@ -9,7 +9,7 @@ use model2vec_rs::model::StaticModel;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::providers::DIMENSION_MAX;
+use engine_core::embedding::DIMENSION_MAX;
 
 /// Size limits of the table and of the other files, bytes. The largest published model has half a gigabyte, more than
 /// an engine can hold.

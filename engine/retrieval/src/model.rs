@@ -20,18 +20,6 @@ pub enum Model {
 }
 
 impl Model {
-    /// Configuration names of the models that need no files.
-    pub const NAMES: [&str; 3] = ["none", "builtin", "hashing"];
-
-    /// The model with this configuration name.
-    pub fn named(name: &str) -> Option<Model> {
-        [Model::Off, Model::BuiltIn, Model::Hashing]
-            .into_iter()
-            .zip(Model::NAMES)
-            .find(|(_, n)| *n == name)
-            .map(|(m, _)| m)
-    }
-
     /// Name and version of the model.
     pub fn id(self) -> &'static str {
         match self {

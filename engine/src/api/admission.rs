@@ -3,17 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use engine_core::limits::CONNECTIONS_MAX;
 use engine_core::wire::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Connections of one port: each costs some kilobytes, and a small body's worth of memory while it sends one.
-pub(crate) const CONNECTIONS_MAX: usize = 512;
-/// Connections of one address, if the configuration does not say: four clients that open all they can leave room for
-/// nobody else, one does not.
-pub(crate) const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
 /// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without
 /// a word.
 const LEAVING_MAX: usize = 64;

@@ -33,11 +33,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
+use engine_core::configuration::Rate;
 use engine_core::wire::ErrorCode;
 
-pub(crate) use admission::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT};
-pub(crate) use pace::REST_DEFAULT;
-pub(crate) use rate::Rate;
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;

@@ -14,9 +14,6 @@ use tokio::time::{Instant, sleep_until};
 /// From an accepted connection, or the first byte of a later request, to the end of its head. A head is one packet or
 /// a few.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection rests when the configuration does not say: longer than the 60 s that proxies keep theirs, so
-/// that it is the proxy that closes it, and not the engine while the proxy sends on it.
-pub(crate) const REST_DEFAULT: Duration = Duration::from_secs(75);
 /// What a connection rests beyond what clients are told, for a request that was on its way at the last moment.
 const REST_GRACE: Duration = Duration::from_secs(1);
 
@@ -143,6 +140,8 @@ impl HttpBody for Watched {
 
 #[cfg(test)]
 mod tests {
+    use engine_core::limits::KEEP_ALIVE_SECONDS_DEFAULT;
+
     use super::*;
 
     async fn is_over_after(pace: &Pace, wait: Duration) -> bool {
@@ -169,6 +168,7 @@ mod tests {
         pace.sent();
         assert!(!is_over_after(&pace, rest * 3 / 4).await, "it is still being read");
         assert!(is_over_after(&pace, rest * 2).await);
-        assert!(Pace::new(REST_DEFAULT).rest > REST_DEFAULT, "closed later than announced");
+        let announced = Duration::from_secs(KEEP_ALIVE_SECONDS_DEFAULT);
+        assert!(Pace::new(announced).rest > announced, "closed later than announced");
     }
 }

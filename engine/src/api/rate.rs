@@ -1,12 +1,12 @@
 //! How often one address may ask, when the configuration says so: a bucket of tokens for each.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine_core::configuration::Rate;
 use engine_core::wire::ErrorCode;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -16,13 +16,6 @@ use engine_projection::ClientAddress;
 
 /// Addresses that are remembered before those whose buckets are full again are dropped.
 const ADDRESSES_MAX: usize = 4_096;
-
-/// How often, and how many at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    pub(crate) per_second: NonZeroU32,
-    pub(crate) burst: NonZeroU32,
-}
 
 /// The buckets. Without a rate everybody may ask as often as they like.
 #[derive(Debug, Clone)]
@@ -63,6 +56,8 @@ pub(super) async fn bound(State(buckets): State<Buckets>, request: Request, next
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]

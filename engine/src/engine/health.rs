@@ -36,6 +36,7 @@ impl Engine {
             projection,
             storage,
             started_at: self.started_at,
+            not_applied: self.not_applied.clone(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
-use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, SameText};
+use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, SameText};
 use engine_log::{
     Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Order,
     Published, Receipt, Rotated,
@@ -62,6 +62,7 @@ pub(crate) struct Engine {
     pseudonyms: Pseudonyms,
     pub(crate) retention: Retention,
     pub(crate) same_text: SameText,
+    not_applied: Vec<NotApplied>,
     /// Locks of writes that depend on what is stored.
     pub(crate) write_locks: WriteLocks,
     queued_bytes: AtomicU64,

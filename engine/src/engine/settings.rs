@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_core::policy::Policy;
-use engine_core::wire::{GivenAnchor, SameText};
+use engine_core::wire::{GivenAnchor, NotApplied, SameText};
 use engine_log::{OpenError, Rotation};
 use engine_retrieval::BadModel;
 use engine_retrieval::providers::{ClientError, RerankService};
@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) rerank: Option<RerankService>,
     /// What is done with a text that a project has already, for whoever does not say.
     pub(crate) same_text: SameText,
+    /// Parts of the configuration that this version does not know.
+    pub(crate) not_applied: Vec<NotApplied>,
 }
 
 /// Why an engine does not start.

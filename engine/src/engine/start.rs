@@ -59,6 +59,7 @@ impl Engine {
             ),
             retention: settings.retention,
             same_text: settings.same_text,
+            not_applied: settings.not_applied,
             published: log_handles.context.published.clone(),
             projection,
             log,

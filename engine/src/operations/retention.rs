@@ -95,7 +95,7 @@ impl Operations {
         });
         let (found, applied_seq) = found.await?;
         let decision = retention::decide(&rules, as_of, found.states);
-        let guard = Guard { percent: defaults.spike_guard_percent, memories: SPIKE_GUARD_MEMORIES };
+        let guard = Guard { percent: defaults.spike_guard_percent(), memories: SPIKE_GUARD_MEMORIES };
         let hash = plan_hash(&rules, as_of, applied_seq, &decision);
         let spikes = spikes(guard, &decision);
         Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, hash, spikes })

@@ -117,7 +117,7 @@ fn every_limit_is_on_the_page_with_its_value() {
         ("| `TITLE_CHARS_MAX` | 120 ", "| `TITLE_CHARS_MAX` | 121 "),
         ("| `HEAD_TIMEOUT` | 10 ", "| `HEAD_TIMEOUT` | 30 "),
         ("| `TAGS_MAX` |", "| TAGS_MAX |"),
-        ("| `CONNECTIONS_MAX` |", "| `CONNECTIONS_LIMIT` |"),
+        ("| `LEAVING_MAX` |", "| `LEAVING_LIMIT` |"),
     ] {
         assert!(PAGE.contains(right), "{right}");
         assert_eq!(faults(&PAGE.replace(right, wrong)).len(), 1, "{wrong} goes unnoticed");

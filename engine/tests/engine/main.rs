@@ -6,6 +6,7 @@ mod arguments;
 mod bench;
 mod bounds;
 mod clients;
+mod configuration;
 mod crash;
 mod doctor;
 mod efficiency;

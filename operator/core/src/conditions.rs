@@ -18,6 +18,8 @@ pub enum ConditionType {
     LogIntegrity,
     /// Searches are answered.
     ProjectionReady,
+    /// The engine knows and applies every part of its configuration.
+    ConfigurationApplied,
 }
 
 impl ConditionType {
@@ -31,6 +33,7 @@ impl ConditionType {
             Self::StorageReady => "StorageReady",
             Self::LogIntegrity => "LogIntegrity",
             Self::ProjectionReady => "ProjectionReady",
+            Self::ConfigurationApplied => "ConfigurationApplied",
         }
     }
 }
@@ -132,11 +135,15 @@ pub enum Reason {
     ProjectionRebuilding,
     /// The projection cannot be opened or built.
     ProjectionFailed,
+    /// Every part of the configuration is applied.
+    ConfigurationInEffect,
+    /// The engine is of a version that does not know a part of its configuration.
+    EngineTooOld,
 }
 
 impl Reason {
     /// All of them, for the test that holds the documentation against the code.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -184,6 +191,8 @@ impl Reason {
         Self::ProjectionServing,
         Self::ProjectionRebuilding,
         Self::ProjectionFailed,
+        Self::ConfigurationInEffect,
+        Self::EngineTooOld,
     ];
 
     /// The reason that is spelled like this.

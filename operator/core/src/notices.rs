@@ -17,7 +17,8 @@ pub struct Notice {
 }
 
 /// Conditions whose changes are worth an event, and the status that is good news.
-const WATCHED: [(ConditionType, &str); 4] = [
+const WATCHED: [(ConditionType, &str); 5] = [
+    (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::Stalled, "False"),
@@ -85,6 +86,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::StorageReady
         | ConditionType::LogIntegrity
         | ConditionType::ProjectionReady
+        | ConditionType::ConfigurationApplied
         | ConditionType::Reconciling => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -1,5 +1,6 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
+mod configuration;
 mod evidence;
 mod integrity;
 mod known;
@@ -19,6 +20,7 @@ use crate::{
     plan::{Done, Plan},
     validate::{Fault, Valid},
 };
+use configuration::configuration_verdict;
 use evidence::Evidence;
 use integrity::{integrity, log_status};
 use known::Known;
@@ -67,6 +69,7 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
         (ConditionType::StorageReady, &storage),
         (ConditionType::LogIntegrity, &integrity.verdict),
         (ConditionType::ProjectionReady, &projection_verdict(observed, evidence)),
+        (ConditionType::ConfigurationApplied, &configuration_verdict(observed, evidence)),
     ]
     .map(|(kind, verdict)| condition(kind, verdict, &before.conditions, generation, observed.now));
     let health = health(observed);

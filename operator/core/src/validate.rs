@@ -11,10 +11,11 @@ use crds::{
     ServiceMetadata, Toleration, TopologySpread,
 };
 
+use engine_core::configuration::{self, ALLOWED_HOSTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use engine_core::digest::Hash;
-use engine_core::limits::{RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX};
 use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
+use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
@@ -123,12 +124,12 @@ pub enum Fault {
     OutOfRange {
         /// Path of the field.
         field: &'static str,
-        /// What it says.
-        value: i32,
+        /// What it is.
+        value: i64,
         /// Least number.
-        min: i32,
+        min: i64,
         /// Greatest number.
-        max: i32,
+        max: i64,
     },
     /// The root of an accepted head is not one.
     #[error(
@@ -147,7 +148,7 @@ pub enum Fault {
     )]
     Host(usize),
     /// More hosts than the engine takes.
-    #[error("spec.mcp.allowedHosts has {0} items: leave at most 64")]
+    #[error("spec.mcp.allowedHosts has {0} items: leave at most {ALLOWED_HOSTS_MAX}")]
     Hosts(usize),
     /// A name the engine would refuse.
     #[error("{0}: write another name")]
@@ -180,11 +181,7 @@ pub const NAME_LENGTH_MAX: usize = 40;
 /// Smallest volume: below it the file system leaves no room for a log.
 const SIZE_BYTES_MIN: u128 = 32 << 20;
 /// Smallest and largest segment, bytes.
-const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = 1 << 20..=1 << 30;
-/// Most requests a second, and most at once, that the engine lets one address have.
-const RATE_MAX: i32 = 1_000_000;
-/// Most connections of one address: an engine has no more in all.
-const CONNECTIONS_MAX: i32 = 512;
+const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = SEGMENT_BYTES_MIN as u128..=SEGMENT_BYTES_MAX as u128;
 
 /// Checks a resource.
 ///
@@ -204,7 +201,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     }
     check_size(&writer.storage.size, &mut faults);
     check_resources(&writer.resources, &mut faults);
-    check_range("spec.writer.drainSeconds", writer.drain_seconds, (1, 300), &mut faults);
+    check_numbers(spec, &mut faults);
     check_integrity(&spec.integrity, &mut faults);
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
     check_sections(spec, &mut faults);
@@ -265,15 +262,21 @@ fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_range(field: &'static str, value: i32, (min, max): (i32, i32), faults: &mut Vec<Fault>) {
+fn check_range(field: &'static str, value: i64, (min, max): (i64, i64), faults: &mut Vec<Fault>) {
     if !(min..=max).contains(&value) {
         faults.push(Fault::OutOfRange { field, value, min, max });
     }
 }
 
-fn check_range_if_said(field: &'static str, value: Option<i32>, range: (i32, i32), faults: &mut Vec<Fault>) {
-    if let Some(value) = value {
-        check_range(field, value, range, faults);
+/// Every number that the engine's configuration has, by the bounds that the engine reads it with.
+fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
+    let spec = json!({"spec": spec});
+    for (field, bounds) in configuration::keys().filter_map(|(_, key)| key.field.zip(key.bounds())) {
+        let value = spec.pointer(&format!("/{}", field.replace('.', "/"))).and_then(Value::as_i64);
+        let (min, max) = (i64::try_from(bounds.0), i64::try_from(bounds.1));
+        if let Some(value) = value {
+            check_range(field, value, (min.unwrap_or(i64::MAX), max.unwrap_or(i64::MAX)), faults);
+        }
     }
 }
 
@@ -283,41 +286,21 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if let Some(policy) = &spec.policy {
         policy::check_policy(policy, faults);
     }
-    if let Some(retention) = &spec.retention {
-        check_retention(retention, faults);
-    }
     if let Some(mcp) = &spec.mcp {
         mcp::check_mcp(mcp, faults);
     }
-    if let Some(limits) = &spec.limits {
-        check_limits(limits, faults);
-    }
-}
-
-fn check_retention(retention: &Retention, faults: &mut Vec<Fault>) {
-    let Retention { max_age_days, max_entries_per_project, spike_guard_percent } = *retention;
-    let days = i32::try_from(RETENTION_AGE_DAYS_MAX).unwrap_or(i32::MAX);
-    let entries = i32::try_from(RETENTION_ENTRIES_MAX).unwrap_or(i32::MAX);
-    check_range_if_said("spec.retention.maxAgeDays", max_age_days, (1, days), faults);
-    check_range_if_said("spec.retention.maxEntriesPerProject", max_entries_per_project, (1, entries), faults);
-    check_range_if_said("spec.retention.spikeGuardPercent", spike_guard_percent, (1, 100), faults);
-}
-
-fn check_limits(limits: &Limits, faults: &mut Vec<Fault>) {
-    let Limits { requests_per_second, burst, connections_per_address } = *limits;
-    check_range_if_said("spec.limits.requestsPerSecond", requests_per_second, (1, RATE_MAX), faults);
-    check_range_if_said("spec.limits.burst", burst, (1, RATE_MAX), faults);
-    let connections = (1, CONNECTIONS_MAX);
-    check_range_if_said("spec.limits.connectionsPerAddress", connections_per_address, connections, faults);
-    if burst.is_some() && requests_per_second.is_none() {
+    if spec
+        .limits
+        .as_ref()
+        .is_some_and(|limits| limits.burst.is_some() && limits.requests_per_second.is_none())
+    {
         faults.push(Fault::Needs { field: "spec.limits.burst", needed: "spec.limits.requestsPerSecond" });
     }
 }
 
 fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
-    let (anchor, verify) = (integrity.anchor_interval_seconds, integrity.verify_interval_seconds);
-    check_range("spec.integrity.anchorIntervalSeconds", anchor, (1, 3600), faults);
-    check_range("spec.integrity.verifyIntervalSeconds", verify, (60, 2_592_000), faults);
+    let interval = i64::from(integrity.anchor_interval_seconds);
+    check_range("spec.integrity.anchorIntervalSeconds", interval, (1, 3600), faults);
     if let Some(accept) = &integrity.accept_rollback
         && (accept.size < 0 || Hash::from_hex(accept.root.as_bytes()).is_none())
     {
@@ -327,8 +310,6 @@ fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
 
 /// Bytes of the largest segment; 0 when it is at fault.
 fn check_rotation(rotation: &Rotation, faults: &mut Vec<Fault>) -> u64 {
-    let age = rotation.max_segment_age_seconds;
-    check_range("spec.rotation.maxSegmentAgeSeconds", age, (60, 31_536_000), faults);
     let problem = match rotation.max_segment_size.units() {
         Ok(bytes) if SEGMENT_BYTES.contains(&bytes) => return u64::try_from(bytes).unwrap_or_default(),
         Ok(bytes) => format!("{bytes} bytes: write a size between 1Mi and 1Gi"),

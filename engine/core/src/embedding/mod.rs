@@ -6,6 +6,9 @@ pub mod quantised;
 pub mod table;
 pub mod wordpiece;
 
+/// Maximum dimension of a vector. A sum of so many products of bytes fits its type.
+pub const DIMENSION_MAX: usize = 4_096;
+
 /// Scales a vector to length 1. A zero vector stays as it is.
 pub fn normalise(vector: &mut [f32]) {
     let length = length(vector);

@@ -3,13 +3,12 @@
 
 use thiserror::Error;
 
-use super::normalise;
+use super::{DIMENSION_MAX, normalise};
 
 const MAGIC: &[u8; 8] = b"MEMTABLE";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 32;
-/// Largest dimension and number of rows, so that size computations cannot overflow.
-const DIMENSION_MAX: usize = 4_096;
+/// Maximum number of rows. With [`DIMENSION_MAX`] no size computation can overflow.
 const ROWS_MAX: usize = 1 << 20;
 
 /// Why a table cannot be used.

@@ -20,6 +20,31 @@ pub struct Health {
     pub storage: StorageHealth,
     /// When this process started, RFC 3339.
     pub started_at: Timestamp,
+    /// What the engine's configuration has that this version does not know and therefore does not apply; absent when
+    /// there is nothing. Only a file that an operator wrote may have such parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<NotApplied>,
+}
+
+/// A part of the configuration that the engine does not know. Values are never named: they may be confidential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotApplied {
+    /// `section`, or `section.key`.
+    pub key: String,
+    /// What of it is unknown.
+    pub unknown: Unknown,
+}
+
+/// What of the configuration an engine does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    /// The section.
+    Section,
+    /// The key.
+    Key,
+    /// A word that is the key's value or stands in its list.
+    Value,
 }
 
 /// State of the engine as one word.

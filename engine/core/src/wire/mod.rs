@@ -40,8 +40,8 @@ pub use graph::{
     RelationsCreated,
 };
 pub use health::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
-    StorageReason,
+    EngineStatus, Health, LogHealth, NotApplied, ProjectionHealth, ProjectionState, RebuildHealth,
+    StorageHealth, StorageReason, Unknown,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use engine_core::embedding::DIMENSION_MAX;
 use serde::{Deserialize, Serialize};
 
-use super::DIMENSION_MAX;
 use super::client::{Bounds, Client, Failure, json};
 use super::limits::Use;
 use crate::token_count;

@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use engine_core::configuration::PER_MINUTE_MIN;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 /// Where the background uses the service too, one part in this many is reserved for searches. A configured limit must
 /// be at least this number, so that both get a share.
-pub const PARTS: u32 = 4;
+const PARTS: u32 = PER_MINUTE_MIN;
 
 /// Purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

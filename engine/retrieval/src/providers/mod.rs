@@ -23,11 +23,8 @@ use hyper::Uri;
 pub use backoff::wait_before;
 pub use client::{Client, ClientError, Failure, Provider};
 pub use embed::{Batch, embed};
-pub use limits::{PARTS, Use};
+pub use limits::Use;
 pub use rerank::Reranker;
-
-/// Largest dimension of a vector: sums of this many products of signed bytes do not overflow.
-pub const DIMENSION_MAX: usize = 4_096;
 
 /// An external service and the limits on its use.
 #[derive(Debug, Clone, PartialEq, Eq)]

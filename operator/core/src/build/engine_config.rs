@@ -1,111 +1,134 @@
-//! The text of `config.yaml`. What the spec leaves out is left out here too: the engine has defaults of its own, and
-//! the hash of a text that stays the same restarts nobody.
+//! The text of `config.yaml`: the engine's own schema, filled in from the resource. What the spec leaves out is left out
+//! here too: the engine has defaults of its own, and the hash of a text that stays the same restarts no pod.
 
-use crds::{Embedding, Limits, Mcp, Policy, PolicyException, Retention, Saving};
-use engine_core::digest::Hash;
-use serde_json::{Map, Value, json};
+use crds::PolicyException;
+use engine_core::{
+    configuration::{
+        Configuration, Embedding, Exception, Identifiers, Identity, Integrity, Limits, LogLevel, Logging,
+        Mcp, Policy, Provider, Retention, Rotation, SameText, Saving, Shutdown,
+    },
+    digest::Hash,
+};
 
 use crate::validate::Valid;
 
 /// The text of `config.yaml`. The pod template carries its hash, so that a change makes a new pod.
 #[must_use]
 pub fn engine_config(valid: &Valid) -> String {
-    let mut config = json!({
-        "engine": {"namespace": valid.namespace, "name": valid.name},
-        "log": {"level": valid.log_level.as_str()},
-        "shutdown": {"drainSeconds": valid.drain_seconds},
-        "rotation": {
-            "maxSegmentBytes": valid.max_segment_bytes,
-            "maxSegmentAgeSeconds": valid.max_segment_age_seconds,
-        },
-        "integrity": {"verifyIntervalSeconds": valid.verify_interval_seconds},
-    });
-    let sections = [
-        ("policy", valid.policy.as_ref().map(policy)),
-        ("retention", valid.retention.as_ref().map(retention)),
-        ("saving", valid.saving.as_ref().map(saving)),
-        ("embedding", valid.embedding.as_ref().map(embedding)),
-        ("mcp", valid.mcp.as_ref().map(mcp)),
-        ("limits", valid.limits.as_ref().map(limits)),
-    ];
-    for (name, section) in sections {
-        if let Some(section) = section.filter(|section| !section.is_empty()) {
-            config[name] = Value::Object(section);
-        }
-    }
-    serde_yaml::to_string(&config).expect("plain values are YAML")
+    // By way of a value, whose keys are sorted: a field that moves in the schema changes no byte.
+    let value = serde_json::to_value(configuration(valid)).expect("plain values are JSON");
+    serde_yaml::to_string(&value).expect("plain values are YAML")
 }
 
-type Section = Map<String, Value>;
+fn configuration(valid: &Valid) -> Configuration {
+    Configuration {
+        engine: Identity { namespace: Some(valid.namespace.clone()), name: Some(valid.name.clone()) },
+        log: Logging { level: Some(level(valid.log_level)) },
+        shutdown: Shutdown { drain_seconds: Some(valid.drain_seconds.unsigned_abs()) },
+        rotation: Rotation {
+            max_segment_bytes: Some(valid.max_segment_bytes),
+            max_segment_age_seconds: Some(valid.max_segment_age_seconds.unsigned_abs().into()),
+        },
+        integrity: Integrity {
+            verify_interval_seconds: Some(valid.verify_interval_seconds.unsigned_abs().into()),
+        },
+        policy: valid.policy.as_ref().map(policy).unwrap_or_default(),
+        retention: valid.retention.as_ref().map(retention).unwrap_or_default(),
+        saving: valid.saving.as_ref().map(saving).unwrap_or_default(),
+        embedding: valid.embedding.as_ref().map(embedding).unwrap_or_default(),
+        mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
+        limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
+        ..Configuration::default()
+    }
+}
 
-/// What is said of these; null is what is not.
-fn said<const N: usize>(fields: [(&str, Value); N]) -> Section {
-    let said = fields.into_iter().filter(|(_, value)| !value.is_null());
-    said.map(|(name, value)| (name.to_owned(), value)).collect()
+/// A number that was checked, and so is not negative.
+fn checked(number: Option<i32>) -> Option<u32> {
+    number.map(i32::unsigned_abs)
 }
 
 /// A list that is empty when it is left out.
-fn listed(items: Vec<Value>) -> Value {
-    if items.is_empty() { Value::Null } else { items.into() }
+fn listed<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
 }
 
-fn policy(policy: &Policy) -> Section {
-    let Policy { block, redact, exceptions, identifiers } = policy;
-    said([
-        ("block", json!(block)),
-        ("redact", json!(redact)),
-        ("exceptions", listed(exceptions.iter().map(|one| exception(one).into()).collect())),
-        ("identifiers", json!(identifiers.map(crds::Identifiers::as_str))),
-    ])
+fn level(level: crds::LogLevel) -> LogLevel {
+    match level {
+        crds::LogLevel::Error => LogLevel::Error,
+        crds::LogLevel::Warn => LogLevel::Warn,
+        crds::LogLevel::Info => LogLevel::Info,
+        crds::LogLevel::Debug => LogLevel::Debug,
+        crds::LogLevel::Trace => LogLevel::Trace,
+    }
 }
 
-/// Of a text only the hash is handed on, which is all that the engine keeps of it: those who may read the ConfigMap and
-/// not the resource learn nothing more.
-fn exception(exception: &PolicyException) -> Section {
+fn policy(policy: &crds::Policy) -> Policy {
+    let crds::Policy { block, redact, exceptions, identifiers } = policy.clone();
+    Policy {
+        block,
+        redact,
+        exceptions: listed(exceptions.into_iter().map(exception).collect()),
+        identifiers: identifiers.map(|identifiers| match identifiers {
+            crds::Identifiers::Pseudonymise => Identifiers::Pseudonymise,
+            crds::Identifiers::Refuse => Identifiers::Refuse,
+            crds::Identifiers::Keep => Identifiers::Keep,
+        }),
+    }
+}
+
+/// Of a text only the hash is handed on, which is all that the engine keeps of it: a reader of the ConfigMap who may not
+/// read the resource learns nothing more.
+fn exception(exception: PolicyException) -> Exception {
     let PolicyException { detector, sha256, value, reason, reviewer, expires } = exception;
-    let hashed = value.as_ref().map(|value| Hash::of(value.as_bytes()).to_string());
-    said([
-        ("detector", json!(detector)),
-        ("sha256", json!(sha256.clone().or(hashed))),
-        ("reason", json!(reason)),
-        ("reviewer", json!(reviewer)),
-        ("expires", json!(expires)),
-    ])
+    let hashed = value.map(|value| Hash::of(value.as_bytes()).to_string());
+    Exception { detector, sha256: sha256.or(hashed), value: None, reason, reviewer, expires }
 }
 
-fn retention(retention: &Retention) -> Section {
-    let Retention { max_age_days, max_entries_per_project, spike_guard_percent } = *retention;
-    said([
-        ("maxAgeDays", json!(max_age_days)),
-        ("maxEntriesPerProject", json!(max_entries_per_project)),
-        ("spikeGuardPercent", json!(spike_guard_percent)),
-    ])
+fn retention(retention: &crds::Retention) -> Retention {
+    let crds::Retention { max_age_days, max_entries_per_project, spike_guard_percent } = *retention;
+    Retention {
+        max_age_days: checked(max_age_days),
+        max_entries_per_project: checked(max_entries_per_project).map(u64::from),
+        spike_guard_percent: checked(spike_guard_percent).and_then(|percent| percent.try_into().ok()),
+    }
 }
 
-fn saving(saving: &Saving) -> Section {
-    let Saving { same_text } = saving;
-    said([("sameText", json!(same_text))])
+fn saving(saving: &crds::Saving) -> Saving {
+    let crds::Saving { same_text } = saving;
+    Saving {
+        same_text: same_text.map(|word| match word {
+            crds::SameText::Say => SameText::Say,
+            crds::SameText::SaveOnce => SameText::SaveOnce,
+        }),
+    }
 }
 
-fn embedding(embedding: &Embedding) -> Section {
-    let Embedding { provider } = embedding;
-    said([("provider", json!(provider.as_str()))])
+fn embedding(embedding: &crds::Embedding) -> Embedding {
+    let crds::Embedding { provider } = embedding;
+    let provider = match provider {
+        crds::EmbeddingProvider::Builtin => Provider::BuiltIn,
+        crds::EmbeddingProvider::Hashing => Provider::Hashing,
+        crds::EmbeddingProvider::Off => Provider::Off,
+    };
+    Embedding { provider: Some(provider), ..Embedding::default() }
 }
 
-fn mcp(mcp: &Mcp) -> Section {
-    let Mcp { allowed_hosts, server_memory_tools, server_memory_project } = mcp;
-    said([
-        ("allowedHosts", listed(allowed_hosts.iter().map(|host| json!(host)).collect())),
-        ("serverMemoryTools", json!(server_memory_tools.then_some(true))),
-        ("serverMemoryProject", json!(server_memory_project)),
-    ])
+fn mcp(mcp: &crds::Mcp) -> Mcp {
+    let crds::Mcp { allowed_hosts, server_memory_tools, server_memory_project } = mcp.clone();
+    Mcp {
+        allowed_hosts: listed(allowed_hosts),
+        server_memory_tools: server_memory_tools.then_some(true),
+        server_memory_project,
+    }
 }
 
-fn limits(limits: &Limits) -> Section {
-    let Limits { requests_per_second, burst, connections_per_address } = *limits;
-    said([
-        ("requestsPerSecond", json!(requests_per_second)),
-        ("burst", json!(burst)),
-        ("connectionsPerAddress", json!(connections_per_address)),
-    ])
+fn limits(limits: &crds::Limits) -> Limits {
+    let crds::Limits { requests_per_second, burst, connections_per_address } = *limits;
+    Limits {
+        requests_per_second: checked(requests_per_second),
+        burst: checked(burst),
+        connections_per_address: checked(connections_per_address)
+            .and_then(|connections| connections.try_into().ok()),
+        ..Limits::default()
+    }
 }

@@ -1,16 +1,10 @@
 //! What agents find at `/mcp`: hosts, and the project of the tools of the MCP server `memory`.
 
-use std::net::Ipv6Addr;
-
 use crds::Mcp;
+use engine_core::configuration::{self, ALLOWED_HOSTS_MAX};
 use engine_core::request;
 
 use super::Fault;
-
-/// Most hosts the engine takes: it compares each request with all of them.
-const ALLOWED_HOSTS_MAX: usize = 64;
-/// Longest name of a host that DNS has, bytes.
-const HOST_BYTES_MAX: usize = 253;
 
 pub(super) fn check_mcp(mcp: &Mcp, faults: &mut Vec<Fault>) {
     let Mcp { allowed_hosts, server_memory_tools, server_memory_project } = mcp;
@@ -31,29 +25,12 @@ pub(super) fn check_mcp(mcp: &Mcp, faults: &mut Vec<Fault>) {
     }
 }
 
-/// A name or an address, with a port or without: what a `Host` header can be equal to. Whatever passes here the engine
-/// takes too; it would not start with a host it cannot read.
+/// A host as the engine takes it, beginning and ending as the pattern of the definition has it.
 fn is_host(text: &str) -> bool {
-    if let Some((address, behind)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let port = behind.strip_prefix(':');
-        return address.parse::<Ipv6Addr>().is_ok() && (behind.is_empty() || port.is_some_and(is_port));
-    }
-    match text.split_once(':') {
-        Some((name, port)) => is_name(name) && is_port(port),
-        None => is_name(text),
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let ends = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
-    text.len() <= HOST_BYTES_MAX
-        && ends(text.chars().next())
-        && ends(text.chars().next_back())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-}
-
-fn is_port(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    let name = text.split(':').next().unwrap_or_default();
+    let is_plain = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+    let plain = is_plain(name.chars().next()) && is_plain(name.chars().next_back());
+    configuration::Mcp::is_host(text) && (text.starts_with('[') || plain)
 }
 
 #[cfg(test)]
@@ -93,6 +70,6 @@ mod tests {
         ] {
             assert!(!is_host(host), "{host}");
         }
-        assert!(!is_host(&"a".repeat(HOST_BYTES_MAX + 1)));
+        assert!(!is_host(&"a".repeat(254)));
     }
 }

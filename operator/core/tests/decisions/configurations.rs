@@ -8,19 +8,25 @@ use crds::{
     Retention, SameText, Saving,
 };
 use engine_core::{
+    configuration::{self, Author},
     digest::Hash,
-    limits::{NAME_CHARS_MAX, RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX},
-    policy::{Finds, Kind, Settings, detectors},
+    limits::{NAME_CHARS_MAX, RETENTION_AGE_DAYS_MAX},
+    policy::{Finds, Kind, detectors},
+    wire::{NotApplied, Unknown},
 };
 use operator_core::{
     build::{children, engine_config},
+    notices::notices,
+    observed::EngineReport,
     plan::Done,
     status::{Outcome, status},
     validate::validate,
 };
 use serde_json::{Value, json};
 
-use crate::world::{carry_out, condition, engine, observed, planned, settings, valid};
+use crate::world::{
+    carry_out, condition, engine, health, observed, planned, settings, settled, status_of, valid,
+};
 
 /// A text that is made up, and must be in nothing that the operator writes.
 const TEXT: &str = "help@example.org";
@@ -111,6 +117,8 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
         ..MemoryEngineSpec::default()
     };
     assert_eq!(text_of(empty), BEFORE, "a section without a word in it");
+    // And one with every section, as the operator wrote it before the schema was the engine's:
+    assert_eq!(text_of(full()), include_str!("config_full.yaml"));
     // That a change would show:
     let embedding = Some(Embedding::default());
     assert_ne!(text_of(MemoryEngineSpec { embedding, ..MemoryEngineSpec::default() }), BEFORE);
@@ -152,11 +160,14 @@ fn what_is_said_reaches_the_engine() {
     );
 }
 
-/// The engine reads what the operator wrote with this type, and finds nothing wrong with it.
+/// The engine reads what the operator wrote as it reads a person's file, and finds nothing wrong with it.
 #[test]
-fn the_engine_can_read_the_policy() {
-    let config: serde_yaml::Value = serde_yaml::from_str(&text_of(full())).unwrap();
-    let settings: Settings = serde_yaml::from_value(config["policy"].clone()).unwrap();
+fn the_engine_can_read_what_is_written() {
+    let config: Value = serde_yaml::from_str(&text_of(full())).unwrap();
+    let (read, not_applied) = configuration::read(&config, Author::Person).unwrap();
+    assert_eq!(not_applied, []);
+    assert_eq!(serde_json::to_value(&read).unwrap(), config, "nothing is lost on the way");
+    let settings = read.policy.settings().unwrap();
     assert_eq!(settings.faults(), []);
     assert_eq!(settings.redact.as_deref(), Some(&[][..]), "an empty list is not the default");
     assert_eq!(settings.identifiers, engine_core::policy::Identifiers::Refuse);
@@ -316,18 +327,65 @@ fn a_fault_is_said_in_the_conditions() {
     assert!(said.contains("spec.policy.block names \"github\""), "{said}");
 }
 
-/// The definition's bounds follow the engine's: a tighter one would refuse what the engine takes, a wider one would
-/// leave it to a condition.
+/// The schema of a field of the resource, in the definition.
+fn in_definition(field: &str) -> Value {
+    let definition = crds::memory_engine_crd();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let step = |schema: Value, name: &str| schema["properties"][name].clone();
+    field.split('.').fold(schema.clone(), step)
+}
+
+/// The definition's bounds, words and defaults are those of the engine's schema: a tighter bound would refuse what the
+/// engine takes, a wider one would leave it to a condition, and another default would be another engine.
+#[test]
+fn the_definition_says_of_every_field_what_the_schema_says() {
+    let mut numbers = 0;
+    for (section, key) in configuration::keys() {
+        let Some(field) = key.field else { continue };
+        let found = in_definition(field);
+        assert!(
+            found["type"].is_string() || found["x-kubernetes-int-or-string"] == true,
+            "there is no {field}"
+        );
+        match key.kind {
+            // A quantity, whose bounds no schema can have.
+            configuration::Kind::Whole { bytes: true, .. } => {
+                assert!(found["default"].as_str().is_some_and(|size| size == "64Mi"), "{field}");
+                continue;
+            }
+            configuration::Kind::Whole { min, max, .. } => {
+                numbers += 1;
+                let bound = |name: &str| found[name].as_f64().map(|bound| format!("{bound}"));
+                assert_eq!(bound("minimum"), Some(min.to_string()), "{field}");
+                assert_eq!(bound("maximum"), Some(max.to_string()), "{field}");
+            }
+            configuration::Kind::Words(words) => {
+                let words = json!(words);
+                let extra = found["enum"]
+                    .as_array()
+                    .expect("words")
+                    .iter()
+                    .filter(|word| !word.is_null() && !words.as_array().expect("a list").contains(word));
+                assert_eq!(extra.count(), 0, "{field} has a word that the engine does not know");
+            }
+            configuration::Kind::Judged { .. } => {
+                assert_eq!(found["maxItems"], json!(configuration::ALLOWED_HOSTS_MAX), "{field}");
+            }
+            _ => {}
+        }
+        // A section that may be left out leaves its defaults to the engine.
+        if let (Some(default), Some(stated)) = (key.default, found.get("default")) {
+            assert_eq!(*stated, default(), "{section}.{}", key.name);
+        }
+    }
+    assert!(numbers >= 9, "{numbers}");
+}
+
 #[test]
 fn the_definition_bounds_what_the_engine_bounds() {
-    let definition = crds::memory_engine_crd();
-    let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let field = |section: &str, name: &str, bound: &str| {
-        spec["properties"][section]["properties"][name][bound].as_f64().expect("a bound")
+        in_definition(&format!("spec.{section}.{name}"))[bound].as_f64().expect("a bound")
     };
-    assert_eq!(field("retention", "maxAgeDays", "maximum"), f64::from(RETENTION_AGE_DAYS_MAX));
-    let entries = field("retention", "maxEntriesPerProject", "maximum");
-    assert_eq!(format!("{entries}"), RETENTION_ENTRIES_MAX.to_string());
     assert_eq!(format!("{}", field("mcp", "serverMemoryProject", "maxLength")), NAME_CHARS_MAX.to_string());
     let secrets = detectors().filter(|one| one.finds == Finds::Secret).count();
     for (name, known) in [("block", secrets), ("redact", Kind::ALL.len())] {
@@ -341,4 +399,44 @@ fn the_definition_bounds_what_the_engine_bounds() {
         name.len() <= 64 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
     assert!(detectors().all(|one| is_name(one.name)) && Kind::ALL.iter().all(|kind| is_name(&kind.name())));
+}
+
+/// An engine of an older image runs on without what it does not know, and the status names it.
+#[test]
+fn what_an_older_engine_does_not_apply_is_a_condition() {
+    let mut world = settled();
+    assert_eq!(condition(&status_of(&world), "ConfigurationApplied"), "True/ConfigurationInEffect");
+    let part = |key: &str, unknown| NotApplied { key: key.into(), unknown };
+    let mut report = health(None);
+    report.version = "0.0.9".into();
+    report.not_applied = vec![
+        part("limits.burst", Unknown::Key),
+        part("log", Unknown::Section),
+        part("policy.block", Unknown::Value),
+        part("policy.exceptions[1].projects", Unknown::Key),
+        part("somebody.wrote", Unknown::Key),
+    ];
+    world.report = EngineReport::Answered(Box::new(report));
+    let status = status_of(&world);
+    assert_eq!(condition(&status, "ConfigurationApplied"), "False/EngineTooOld");
+    assert_eq!(condition(&status, "Ready"), "True/Serving", "its memories are served");
+    let message = |status: &crds::MemoryEngineStatus| {
+        let condition = status.conditions.iter().find(|one| one.type_ == "ConfigurationApplied");
+        condition.expect("a condition").message.clone()
+    };
+    assert_eq!(
+        message(&status),
+        "the engine is version 0.0.9 and does not know these parts of its configuration, which have no effect: \
+         limits.burst (spec.limits.burst, known since 0.1.0), log (spec.logging, known since 0.1.0), \
+         policy.block (a value of spec.policy.block), policy.exceptions[1].projects (inside of spec.policy.exceptions), \
+         somebody.wrote. Set spec.image to a version that knows them, or remove the fields"
+    );
+    let events = notices(Some(&status_of(&settled())), &status);
+    assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
+    // It stays while the engine cannot be asked, and is not carried over to another spec.
+    Arc::make_mut(&mut world.engine).status = Some(status.clone());
+    world.report = EngineReport::Unreachable("refused".into());
+    assert_eq!(message(&status_of(&world)), message(&status));
+    Arc::make_mut(&mut world.engine).metadata.generation = Some(99);
+    assert_eq!(condition(&status_of(&world), "ConfigurationApplied"), "Unknown/EngineStarting");
 }

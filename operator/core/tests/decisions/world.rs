@@ -177,6 +177,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
             reason: problem,
         },
         started_at: Timestamp::UNIX_EPOCH,
+        not_applied: Vec::new(),
     }
 }
 

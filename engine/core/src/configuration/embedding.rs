@@ -1,0 +1,87 @@
+//! `embedding`: what makes vectors.
+
+use super::key::Key;
+use super::section::{Section, section, words};
+use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service};
+use crate::embedding::DIMENSION_MAX;
+
+section! {
+    /// What makes vectors of texts.
+    "embedding" => Embedding, check together {
+        /// what makes vectors: [models](embeddings.md)
+        "provider" provider: Provider, or Provider::BuiltIn, since "0.1.0"
+            => Key::words(Provider::WORDS).field("spec.embedding.provider").field_note(", the first three");
+        /// the complete address of requests; required
+        "url" url: String, since "0.1.0" => Key::text().needs("provider", "http");
+        /// name of the model in requests; required
+        "model" model: String, since "0.1.0" => Key::text().needs("provider", "http");
+        /// numbers in a vector, only where the model lets one choose
+        "dimension" dimension: usize, since "0.1.0"
+            => Key::whole(1, DIMENSION_MAX as u64).without("the model's").needs("provider", "http");
+        /// file with the key of the service
+        "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text().needs("provider", "http");
+        /// longest time of a request in the background
+        "timeoutSeconds" timeout_seconds: u64, or 30, since "0.1.0"
+            => Key::whole(1, 300).needs("provider", "http");
+        /// longest time of the request that a search waits for; people notice a longer one
+        "queryTimeoutMillis" query_timeout_millis: u64, or 300, since "0.1.0"
+            => Key::whole(10, 10_000).needs("provider", "http");
+        /// texts in a request; every server takes the default
+        "batch" batch: usize, or 64, since "0.1.0" => Key::whole(1, 1_024).needs("provider", "http");
+        /// requests a minute, a quarter of them for searches
+        "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
+            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).needs("provider", "http");
+        /// tokens a minute, a quarter of them for searches
+        "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
+            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit").needs("provider", "http");
+        /// price, for the counter of cost
+        "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0"
+            => Key::number(PRICE_MAX).needs("provider", "http");
+        /// directory of the model; required
+        "path" path: String, since "0.1.0" => Key::text().needs("provider", "model2vec");
+    }
+}
+
+words! {
+    /// What makes vectors.
+    Provider {
+        /// A table in the program.
+        BuiltIn = "builtin",
+        /// The program, from spelling alone.
+        Hashing = "hashing",
+        /// Nothing.
+        Off = "none",
+        /// A service.
+        Http = "http",
+        /// A model in a directory, run by the program.
+        Directory = "model2vec",
+    }
+}
+
+impl Embedding {
+    /// The service, for [`Provider::Http`].
+    #[must_use]
+    pub fn service(&self) -> Service<'_> {
+        Service {
+            section: Embedding::NAME,
+            url: self.url.as_deref(),
+            model: self.model.as_deref(),
+            api_key_file: self.api_key_file.as_deref(),
+            timeout_seconds: self.timeout_seconds(),
+            max_requests_per_minute: self.max_requests_per_minute(),
+            max_tokens_per_minute: self.max_tokens_per_minute,
+            cost_per_million_tokens: self.cost_per_million_tokens(),
+        }
+    }
+}
+
+fn together(embedding: &Embedding, faults: &mut Vec<String>) {
+    match embedding.provider() {
+        Provider::BuiltIn | Provider::Hashing | Provider::Off => {}
+        Provider::Http => embedding.service().check(faults),
+        Provider::Directory if embedding.path.is_none() => {
+            faults.push("embedding.path is missing: the directory of the model".into());
+        }
+        Provider::Directory => {}
+    }
+}

@@ -1,0 +1,105 @@
+//! The engine's configuration file: every section and key, with its type, bounds, default and documentation.
+//!
+//! The engine reads the file with [`read`] and converts what it gets into types of its own; the operator fills in the
+//! same types from a resource and writes them; `docs/guide/configuration.md` has the [`table`] of all keys. There is one
+//! file for each section. A new key is a row of its section: "Adding a configuration key" in docs/STYLE.md names the
+//! other places.
+
+mod embedding;
+mod identity;
+mod integrity;
+mod key;
+mod limits;
+mod logging;
+mod mcp;
+mod policy;
+mod reader;
+mod rerank;
+mod retention;
+mod retrieval;
+mod rotation;
+mod saving;
+mod section;
+mod service;
+mod shutdown;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use embedding::{Embedding, Provider};
+pub use identity::Identity;
+pub use integrity::Integrity;
+pub use key::{Key, Kind};
+pub use limits::{Limits, Rate};
+pub use logging::{LogLevel, Logging};
+pub use mcp::{ALLOWED_HOSTS_MAX, Mcp};
+pub use policy::{Exception, Identifiers, Policy};
+pub use reader::{Author, Reader};
+pub use rerank::Rerank;
+pub use retention::Retention;
+pub use retrieval::Retrieval;
+pub use rotation::{Rotation, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use saving::{SameText, Saving};
+pub use section::Section;
+pub use service::{PER_MINUTE_MIN, Service, address_fault};
+pub use shutdown::Shutdown;
+pub use table::table;
+
+use crate::wire::NotApplied;
+
+/// Defines the file: its sections in the order of the documentation.
+macro_rules! sections {
+    ($($field:ident: $type:ident),+ $(,)?) => {
+        /// The file. What it does not set is absent here too; the methods of a section give the defaults.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub struct Configuration {
+            $(
+                #[doc = concat!("The section `", stringify!($field), "`.")]
+                #[serde(default, skip_serializing_if = "is_unset")]
+                pub $field: $type,
+            )+
+        }
+
+        /// Every section with its keys.
+        pub const SECTIONS: &[(&str, &[Key])] = &[$(($type::NAME, $type::KEYS)),+];
+
+        /// Reads the file's content.
+        ///
+        /// # Errors
+        /// Everything that is wrong with it.
+        pub fn read(file: &Value, author: Author) -> Result<(Configuration, Vec<NotApplied>), Vec<String>> {
+            let mut reader = Reader::new(author);
+            let root = reader.root(file, &[$($type::NAME),+]);
+            let configuration = Configuration { $($field: reader.section(&root)),+ };
+            if reader.faults.is_empty() { Ok((configuration, reader.not_applied)) } else { Err(reader.faults) }
+        }
+    };
+}
+
+sections! {
+    engine: Identity,
+    log: Logging,
+    shutdown: Shutdown,
+    rotation: Rotation,
+    integrity: Integrity,
+    policy: Policy,
+    embedding: Embedding,
+    retrieval: Retrieval,
+    rerank: Rerank,
+    retention: Retention,
+    saving: Saving,
+    mcp: Mcp,
+    limits: Limits,
+}
+
+fn is_unset<S: Default + PartialEq>(section: &S) -> bool {
+    *section == S::default()
+}
+
+/// Every key of the file with the name of its section.
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
+    SECTIONS.iter().flat_map(|(section, keys)| keys.iter().map(|key| (*section, key)))
+}

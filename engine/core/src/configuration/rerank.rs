@@ -1,0 +1,50 @@
+//! `rerank`: what ranks the best of a search again.
+
+use super::key::Key;
+use super::section::{Section, section};
+use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service};
+
+section! {
+    /// What ranks the best of a search again. Nothing does where the section is absent.
+    "rerank" => Rerank, check together {
+        /// the complete address of requests: [models](embeddings.md); required
+        "url" url: String, since "0.1.0" => Key::text();
+        /// name of the model in requests; required
+        "model" model: String, since "0.1.0" => Key::text();
+        /// how many of the best are ranked again
+        "top" top: usize, or 50, since "0.1.0" => Key::whole(2, 200);
+        /// file with the key of the service
+        "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text();
+        /// longest time of a request, which a search waits for
+        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::whole(1, 30);
+        /// requests a minute; searches beyond them are not ranked again
+        "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
+            => Key::whole(PER_MINUTE.0, PER_MINUTE.1);
+        /// tokens a minute
+        "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
+            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit");
+        /// price, for the counter of cost
+        "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0" => Key::number(PRICE_MAX);
+    }
+}
+
+impl Rerank {
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> Service<'_> {
+        Service {
+            section: Rerank::NAME,
+            url: self.url.as_deref(),
+            model: self.model.as_deref(),
+            api_key_file: self.api_key_file.as_deref(),
+            timeout_seconds: self.timeout_seconds(),
+            max_requests_per_minute: self.max_requests_per_minute(),
+            max_tokens_per_minute: self.max_tokens_per_minute,
+            cost_per_million_tokens: self.cost_per_million_tokens(),
+        }
+    }
+}
+
+fn together(rerank: &Rerank, faults: &mut Vec<String>) {
+    rerank.service().check(faults);
+}

@@ -1,0 +1,132 @@
+//! How a section is written down: a type that serde reads and writes, and the table of its keys, from one text.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::key::Key;
+use super::reader::Reader;
+
+/// A section of the configuration file. [`section!`] implements it.
+pub trait Section: Default + Serialize + DeserializeOwned {
+    /// Name in the file.
+    const NAME: &'static str;
+    /// Its keys, in the order of the documentation.
+    const KEYS: &'static [Key];
+
+    /// Takes out what this version does not know inside of lists and objects, and reports it.
+    fn prepare(_section: &mut Map<String, Value>, _reader: &mut Reader) {}
+
+    /// What is wrong although each key is right by itself.
+    fn check(&self, _faults: &mut Vec<String>) {}
+}
+
+/// The value, or the default.
+pub(super) fn or<T: Clone>(value: Option<&T>, default: T) -> T {
+    value.cloned().unwrap_or(default)
+}
+
+/// A default as it would stand in the file.
+pub(super) fn written<T: Serialize>(default: T) -> Value {
+    serde_json::to_value(default).expect("a default is a number, a word or a list")
+}
+
+/// Defines a section: its type, whose fields are all optional since the file may leave out any key; a method of the same
+/// name for each field that has a default; and its [`Section::KEYS`].
+///
+/// ```text
+/// section! {
+///     /// What the section is about.
+///     "limits" => Limits, check together {
+///         /// What the key is for, as the table of the guide has it.
+///         "connectionsPerAddress" connections_per_address: usize, or DEFAULT, since "0.1.0"
+///             => Key::whole(1, MAX).field("spec.limits.connectionsPerAddress");
+///     }
+/// }
+/// ```
+///
+/// `check FUNCTION` and `prepare FUNCTION` name functions for the methods of [`Section`] of these names.
+macro_rules! section {
+    (
+        $(#[doc = $title:literal])+
+        $name:literal => $type:ident $(, prepare $prepare:path)? $(, check $check:path)? {
+            $(
+                $(#[doc = $about:literal])+
+                $key:literal $field:ident: $value:ty $(, or $default:expr)?, since $since:literal => $row:expr;
+            )+
+        }
+    ) => {
+        $(#[doc = $title])+
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub struct $type {
+            $(
+                $(#[doc = $about])+
+                #[serde(rename = $key, default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$value>,
+            )+
+        }
+
+        impl $type {
+            $( $(
+                #[doc = concat!("`", $key, "`, or its default.")]
+                #[must_use]
+                pub fn $field(&self) -> $value {
+                    $crate::configuration::section::or(self.$field.as_ref(), $default)
+                }
+            )? )+
+        }
+
+        impl $crate::configuration::Section for $type {
+            const NAME: &'static str = $name;
+            const KEYS: &'static [$crate::configuration::Key] = &[$(
+                $crate::configuration::Key {
+                    name: $key,
+                    default: $crate::configuration::section::section!(@default $($default)?),
+                    since: $since,
+                    about: concat!($($about),+),
+                    ..$row
+                }
+            ),+];
+
+            $(
+                fn prepare(
+                    section: &mut serde_json::Map<String, serde_json::Value>,
+                    reader: &mut $crate::configuration::reader::Reader,
+                ) {
+                    $prepare(section, reader);
+                }
+            )?
+
+            $(
+                fn check(&self, faults: &mut Vec<String>) {
+                    $check(self, faults);
+                }
+            )?
+        }
+    };
+    (@default) => { None };
+    (@default $default:expr) => { Some(|| $crate::configuration::section::written($default)) };
+}
+pub(crate) use section;
+
+/// Defines an enum of words, spelled as the file spells them.
+macro_rules! words {
+    (
+        $(#[doc = $title:literal])+
+        $type:ident {
+            $( $(#[doc = $about:literal])+ $variant:ident = $word:literal, )+
+        }
+    ) => {
+        $(#[doc = $title])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $type {
+            $( $(#[doc = $about])+ #[serde(rename = $word)] $variant, )+
+        }
+
+        impl $type {
+            /// Every word there is.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+    };
+}
+pub(crate) use words;

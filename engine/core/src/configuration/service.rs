@@ -1,0 +1,90 @@
+//! Services that make vectors or rank: what `embedding` and `rerank` have in common.
+
+use std::net::IpAddr;
+
+/// Fewest requests and tokens a minute that may be configured: a quarter of them is kept for searches.
+pub const PER_MINUTE_MIN: u32 = 4;
+/// The same and the most, as bounds of a key.
+pub(super) const PER_MINUTE: (u64, u64) = (PER_MINUTE_MIN as u64, u32::MAX as u64);
+/// Requests a minute by default.
+pub(super) const REQUESTS_PER_MINUTE_DEFAULT: u32 = 600;
+/// Highest price of a million tokens.
+pub(super) const PRICE_MAX: f64 = 1e6;
+
+/// What a section sets of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// Name of the section.
+    pub section: &'static str,
+    /// Address that requests are sent to.
+    pub url: Option<&'a str>,
+    /// Name of the model in requests.
+    pub model: Option<&'a str>,
+    /// File with the key that is sent with every request.
+    pub api_key_file: Option<&'a str>,
+    /// Longest time of a request, seconds.
+    pub timeout_seconds: u64,
+    /// Requests a minute.
+    pub max_requests_per_minute: u32,
+    /// Tokens a minute; no limit when absent.
+    pub max_tokens_per_minute: Option<u32>,
+    /// Price of a million tokens.
+    pub cost_per_million_tokens: f64,
+}
+
+impl Service<'_> {
+    /// Price of a million tokens in millionths, so that it is counted without error.
+    #[must_use]
+    pub fn price_per_million(&self) -> u64 {
+        let price = self.cost_per_million_tokens.clamp(0.0, PRICE_MAX);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 10^12, by the line above"
+        )]
+        let millionths = (price * 1e6).round() as u64;
+        millionths
+    }
+
+    /// What is wrong with it.
+    pub(super) fn check(&self, faults: &mut Vec<String>) {
+        let section = self.section;
+        for (key, value) in [("url", self.url), ("model", self.model)] {
+            if value.is_none() || (key == "model" && value == Some("")) {
+                faults.push(format!("{section}.{key} is missing"));
+            }
+        }
+        let Some(url) = self.url else { return };
+        let Some((scheme, host)) = scheme_and_host(url) else {
+            faults.push(address_fault(section));
+            return;
+        };
+        // A key is sent where nobody on the way can read it.
+        if self.api_key_file.is_some() && scheme == "http" && !is_this_machine(host) {
+            faults.push(format!("{section}.url must be https:// where {section}.apiKeyFile is given"));
+        }
+    }
+}
+
+/// What is wrong with an address that requests cannot be sent to.
+#[must_use]
+pub fn address_fault(section: &str) -> String {
+    format!(
+        "{section}.url must be the whole address of requests, http:// or https://, without user and password"
+    )
+}
+
+fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let right = matches!(scheme, "http" | "https") && !authority.contains('@') && !host.is_empty();
+    right.then_some((scheme, host))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

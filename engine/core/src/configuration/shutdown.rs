@@ -1,0 +1,13 @@
+//! `shutdown`: how the engine stops.
+
+use super::key::Key;
+use super::section::section;
+
+section! {
+    /// How the engine stops.
+    "shutdown" => Shutdown {
+        /// how long requests may take to finish once the engine is stopped
+        "drainSeconds" drain_seconds: u64, or 20, since "0.1.0"
+            => Key::whole(1, 300).field("spec.writer.drainSeconds");
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether the engine applies all of its configuration. An engine whose image is pinned may be older than the operator.
+
+use engine_core::{
+    configuration::keys,
+    wire::{NotApplied, Unknown},
+};
+
+use super::{before, evidence::Evidence, health};
+use crate::{
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    observed::Observed,
+};
+
+/// Whether there is a part that the engine does not know.
+pub(super) fn configuration_verdict(observed: &Observed, evidence: Evidence) -> Verdict {
+    let unknown = |reason, why: &str| Verdict::new(Truth::Unknown, reason, why);
+    if evidence.is_old(observed) {
+        return unknown(Reason::PodStarting, "the pod is being replaced by one of this spec");
+    }
+    let Some(health) = health(observed) else {
+        // What was true under another spec is not known of this one.
+        return before(observed, ConditionType::ConfigurationApplied)
+            .filter(|last| last.observed_generation == observed.engine.metadata.generation)
+            .and_then(Verdict::of)
+            .unwrap_or_else(|| unknown(Reason::EngineStarting, "the engine has not been asked yet"));
+    };
+    if health.not_applied.is_empty() {
+        let message = "the engine applies its complete configuration";
+        return Verdict::new(Truth::True, Reason::ConfigurationInEffect, message);
+    }
+    let parts: Vec<String> = health.not_applied.iter().map(described).collect();
+    Verdict::new(
+        Truth::False,
+        Reason::EngineTooOld,
+        format!(
+            "the engine is version {} and does not know these parts of its configuration, which have no effect: {}. Set \
+             spec.image to a version that knows them, or remove the fields",
+            health.version,
+            parts.join(", ")
+        ),
+    )
+}
+
+/// The part, the field it comes from, and the version that knows it. A part of which the operator knows no more than
+/// the engine was written by somebody else.
+fn described(part: &NotApplied) -> String {
+    let NotApplied { key: name, unknown } = part;
+    let of_list = name.split('[').next().unwrap_or(name);
+    let known = keys().find(|(section, key)| match unknown {
+        Unknown::Section => section == name,
+        Unknown::Key | Unknown::Value => of_list.strip_prefix(section) == Some(&format!(".{}", key.name)),
+    });
+    let field = |field: &'static str| match unknown {
+        // The section is what the key's field is in.
+        Unknown::Section => field.rsplit_once('.').map_or(field, |(section, _)| section),
+        Unknown::Key | Unknown::Value => field,
+    };
+    let field = known.and_then(|(_, key)| key.field).map(field);
+    match (known, field, unknown) {
+        (_, Some(field), Unknown::Value) => format!("{name} (a value of {field})"),
+        (Some((_, key)), _, _) if of_list != name => {
+            format!("{name} (inside of {})", key.field.unwrap_or(name))
+        }
+        (Some((_, key)), Some(field), _) => format!("{name} ({field}, known since {})", key.since),
+        _ => name.clone(),
+    }
+}
