@@ -1,4 +1,4 @@
-//! Who may connect: so many connections altogether, and no more than a share of them from one address.
+//! Limits the connections of a port, in total and per client address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Connections of one port: each costs some kilobytes, and a small body's worth of memory while it sends one.
+/// Maximum number of connections of one port. Each costs some kilobytes, and a small body's worth of memory while it
+/// sends one.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
-/// Connections of one address, if the configuration does not say: four clients that open all they can leave room for
-/// nobody else, one does not.
+/// Default maximum of connections per address: one client that opens all it can leaves capacity for others; four such
+/// clients do not.
 pub(crate) const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
-/// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without
-/// a word.
+/// Maximum number of connections that are being refused, or closed while their client still sends. Beyond that,
+/// connections are dropped without an answer.
 const LEAVING_MAX: usize = 64;
 
-/// The places of one port.
+/// The connection slots of one port.
 #[derive(Debug)]
 pub(super) struct Admission {
     places: Arc<Semaphore>,
@@ -27,7 +28,7 @@ pub(super) struct Admission {
     counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
-/// A connection's place; free again when dropped.
+/// The slot of a connection; released when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
@@ -45,7 +46,10 @@ impl Admission {
         }
     }
 
-    /// A place for a connection, or what its client is told.
+    /// Takes a slot for a connection.
+    ///
+    /// # Errors
+    /// The address has all its slots (`rate_limited`), or the port has none left (`overloaded`).
     pub(super) fn admit(&self, address: ClientAddress) -> Result<Place, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
@@ -62,15 +66,15 @@ impl Admission {
         Ok(Place { _permit: permit, address, counts: Arc::clone(&self.counts) })
     }
 
-    /// Room to refuse a connection in words, or to see it out.
+    /// Takes a slot for refusing a connection with an answer, or for closing one in order.
     pub(super) fn leave(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.leaving).try_acquire_owned().ok()
     }
 
-    /// Waits until every place is free.
+    /// Waits until every slot is free.
     pub(super) async fn empty(&self) {
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        // An error says that there are no places any more.
+        // An error means that the semaphore is closed.
         let _all = self.places.acquire_many(all).await;
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn end_relations(
     Ok(answer(written, |answer| answer.seq))
 }
 
-/// 201 when something was written, 200 when everything was as wanted.
+/// 201 when something was written, 200 when there was nothing to change.
 fn answer<T: Serialize>(written: Written<T>, seq: impl Fn(&T) -> Option<u64>) -> Response {
     match seq(&written.answer) {
         Some(_) => created(written),
