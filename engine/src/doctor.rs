@@ -1,4 +1,4 @@
-//! `memory-engine doctor`: everything that can be wrong with a data directory, each with what to do about it.
+//! `memory-engine doctor`: checks everything in a data directory and reports what to do about each fault.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -15,29 +15,29 @@ use engine_log::storage::space;
 use engine_log::{LogDirectory, OpenError};
 use engine_projection::{Examined, Place};
 
-/// What `doctor` prints. `ok` decides the exit code.
+/// The report that `doctor` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Nothing is broken, or what was is repaired.
+    /// Nothing is broken, or everything that was broken is repaired.
     pub(crate) ok: bool,
-    /// Whether an engine runs on the directory: then nothing is repaired, and the full-text index is left to that
-    /// engine.
+    /// Whether an engine is running on the directory. If so, nothing is repaired, and the full-text index is left to
+    /// that engine.
     engine_running: bool,
     checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
     outcome: Outcome,
     /// What was found.
     detail: String,
-    /// What to do; empty when there is nothing to be done.
+    /// What to do; empty if there is nothing to do.
     hint: &'static str,
 }
 
-/// How a check ended.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
@@ -69,7 +69,10 @@ const SPACE_HINT: &str = "grow the volume; writes resume by themselves";
 const KEYS_HINT: &str =
     "`chmod 600` the file, or `memory-engine doctor --repair`; rotate the key if others had access";
 
-/// Looks at everything, and with `repair` makes good what can be: the projection from the log, and the mode of keys.
+/// Runs all checks. With `repair`, rebuilds the projection from the log and corrects the mode of key files.
+///
+/// # Errors
+/// There is no log, something cannot be read, or a repair is requested while an engine is running.
 pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
     if !data.join("log").is_dir() {
         bail!("there is no log in {data:?}");
@@ -97,7 +100,8 @@ fn is_running(data: &Path) -> anyhow::Result<bool> {
 }
 
 fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
-    // Before the log: a running engine appends meanwhile, and a projection is never ahead.
+    // The projection is read before the log: a running engine appends meanwhile, and a projection is never ahead of its
+    // log.
     let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
     let examined = examined.context("cannot look at the projection")?;
     let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
@@ -146,7 +150,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
     ]
 }
 
-/// Whether a projection can have been built from this log.
+/// Whether the projection can have been built from this log.
 fn fits(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
     let head_seq = log["head_seq"].as_u64().unwrap_or_default();
     if log["log_id"].as_str().is_some_and(|log_id| log_id != place.log_id) {
@@ -214,14 +218,14 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o770))?;
         }
     }
-    // A log that does not verify gives no projection.
+    // A projection cannot be built from a log that does not verify.
     if broken(checks, &PROJECTION_CHECKS) && !broken(checks, &["log"]) {
         rebuild(data).context("cannot build the projection")?;
     }
     let before = std::mem::replace(checks, look(data, false)?);
     for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {
         let was_broken = |old: &Check| {
-            // Of a projection that was not there, nothing else could be looked at.
+            // If the projection was missing, the checks of its parts did not run.
             old.outcome == Outcome::Broken
                 && (old.name == check.name
                     || old.name == "projection" && check.name.starts_with("projection"))
@@ -233,7 +237,7 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines for a person at a terminal, JSON for everybody else and whoever asks for it.
+/// Prints lines on a terminal, and JSON everywhere else or with `--json`.
 pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if json || !out.is_terminal() {

@@ -1,4 +1,4 @@
-//! Errors on their way to a client: what it may know, and what it can do.
+//! Errors as clients receive them: what a client may know, and what it can do about it.
 
 use engine_core::identity::Told;
 use engine_core::request::Refused;
@@ -9,7 +9,7 @@ use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 use engine_projection::Unreadable;
 
-/// An answer that is not a success.
+/// An error answer: a code, a message and a hint.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: ErrorCode,
@@ -26,33 +26,33 @@ impl Refusal {
         Refusal { hint: hint.into(), ..self }
     }
 
-    /// Calls things what the request called them.
+    /// Replaces stored names in the message with the names that the request used.
     pub(crate) fn told(self, told: &Told) -> Refusal {
         Refusal { message: told.back_in_text(&self.message), ..self }
     }
 
-    /// What programs decide on.
+    /// Error code, for programs.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// For a person.
+    /// Message, for people.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether nothing is wrong with what was asked, and the same request may work later.
+    /// Whether the request itself is correct and may succeed later.
     pub(crate) fn is_outage(&self) -> bool {
         self.code.status() >= 500 || self.retry_after_s().is_some()
     }
 
-    /// As clients see it.
+    /// The body that clients receive.
     pub(crate) fn into_body(self) -> ErrorBody {
         let Refusal { code, message, hint } = self;
         ErrorBody { error: ErrorDetail { code, message, hint } }
     }
 
-    /// Seconds after which it may work, for what passes by itself.
+    /// Seconds after which a retry may work, for faults that pass on their own.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
             ErrorCode::Overloaded
@@ -145,7 +145,7 @@ impl From<CommitError> for Refusal {
 const LOG_CORRUPT_HINT: &str =
     "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
 
-/// Nothing is served from behind the place where the log does not verify.
+/// Refusal of a read at or after the first place where the log does not verify.
 pub(crate) fn log_corrupt() -> Refusal {
     Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before what was asked for")
         .hint(LOG_CORRUPT_HINT)
@@ -178,7 +178,7 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// A fault of ours: the client learns that, our log learns what.
+/// A fault of the engine: the client is told that there was one, the engine's log contains the details.
 pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%fault, "a request met a fault of the engine");
     Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")

@@ -1,6 +1,5 @@
-//! The document that describes this API to programs, OpenAPI 3.1. Schemas come from the types that are read and
-//! written; the table in `operations` says what no type does. A test holds the table and the router together, both
-//! ways.
+//! The OpenAPI 3.1 document of this API. Schemas come from the types that are read and written; [`table`] adds what a
+//! type cannot express, in the terms of [`operation`]. A test compares the table with the router in both directions.
 
 mod operation;
 mod table;
@@ -17,7 +16,7 @@ use serde_json::{Map, Value, json};
 use operation::{Answer, Body, Operation, Parameter};
 use table::operations;
 
-/// Made once: it changes only with the binary.
+/// Generated once: it changes only with the binary.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
 /// `GET /v1/openapi.json`.
@@ -30,10 +29,10 @@ A memory for AI agents on an append-only, hash-chained log. A memory is durable 
 unknown fields and parameters; answers may gain fields. Every answer that is not a success has the body `ErrorBody`, and programs \
 decide on its `code`. The same operations are tools of the Model Context Protocol at /mcp.";
 
-/// Where schemas are.
+/// JSON pointer to the schemas.
 const DEFINITIONS: &str = "/components/schemas";
 
-/// Schemas of what is read and of what is written, both below `components`.
+/// Schemas of requests and of answers; both end up below `components`.
 struct Schemas {
     requests: SchemaGenerator,
     answers: SchemaGenerator,
@@ -43,7 +42,7 @@ fn document() -> Value {
     let settings = || {
         SchemaSettings::draft2020_12().with(|it| {
             it.definitions_path = DEFINITIONS.into();
-            // The document says for all of it that it is JSON Schema 2020-12.
+            // The document itself states that all schemas are JSON Schema 2020-12.
             it.meta_schema = None;
         })
     };
@@ -60,7 +59,8 @@ fn document() -> Value {
     let mut definitions = schemas.requests.take_definitions(true);
     definitions.values_mut().for_each(null_is_absent);
     let mut answers = schemas.answers.take_definitions(true);
-    // What is written with a default is always there when it is read: a type of both has two schemas then.
+    // A field with a default may be absent in a request and is always present in an answer: a type that is used for
+    // both then has two schemas.
     let both: BTreeMap<String, String> = answers
         .iter()
         .filter(|(name, schema)| definitions.get(*name).is_some_and(|other| other != *schema))
@@ -96,7 +96,7 @@ fn document() -> Value {
     })
 }
 
-/// What may be left out may be null as well.
+/// Allows null for every optional property.
 fn null_is_absent(schema: &mut Value) {
     let Value::Object(fields) = schema else {
         if let Value::Array(items) = schema {
@@ -128,7 +128,7 @@ fn or_null(schema: &mut Value) {
     }
 }
 
-/// Refers to other definitions in place of some.
+/// Replaces references to some definitions.
 fn rename(value: &mut Value, names: &BTreeMap<String, String>) {
     match value {
         Value::Object(fields) => {
@@ -197,7 +197,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
     Value::Object(responses)
 }
 
-/// Status of a write that was done now, and of one that had been done before.
+/// Status of a new write, and of one that was done before with the same key.
 const WRITTEN: u16 = 201;
 const REPLAYED: u16 = 200;
 

@@ -1,4 +1,4 @@
-//! Forgetting, and rules about what stays.
+//! Operations that forget memories and apply retention rules.
 
 use engine_core::wire::{
     ApplyRetention, ErrorCode, ForgetAnswer, ForgetMemories, PlanRetention, RetentionApplied, RetentionPlan,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
 use super::parameters::{KEY, again, body, ok, written};
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -1,4 +1,4 @@
-//! Entities, what was observed of them, and relations between them.
+//! Operations on entities, their observations and relations.
 
 use engine_core::limits::{
     ENTITY_NAME_CHARS_MAX, GRAPH_DEPTH_MAX, GRAPH_NODES_DEFAULT, GRAPH_NODES_MAX, SEARCH_LIMIT_DEFAULT,
@@ -17,7 +17,7 @@ use super::parameters::{
     AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, PROJECT, body, needed, ok, query, question, settled, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

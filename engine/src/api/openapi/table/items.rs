@@ -1,4 +1,4 @@
-//! Items: values under a namespace and a key.
+//! Operations on items: values under a namespace and a key.
 
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_MAX};
 use engine_core::wire::{
@@ -12,7 +12,7 @@ use super::parameters::{
     ITEM_KEY, KEY, KNOWN_AT, MIN_SEQ, NAMESPACE, OFFSET, PROJECT, again, body, ok, query, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "put",

@@ -1,4 +1,4 @@
-//! The log as it is, and proofs about it.
+//! Operations on the log: append, replay, checkpoints and proofs.
 
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX};
 use engine_core::wire::{
@@ -11,7 +11,7 @@ use super::super::operation::{ANY, Answer, BODY, Body, CHECKED, LOG, Operation, 
 use super::parameters::{KEY, OF_PROJECT, OF_SESSION, OF_TYPE, again, body, ok, query, seq, written};
 use crate::operations::SEQ_MAX;
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -1,4 +1,4 @@
-//! Memories: saving, reading, finding, ending, rating.
+//! Operations on memories: save, read, find, end and rate.
 
 use engine_core::limits::{TIMELINE_DEFAULT, TIMELINE_MAX};
 use engine_core::wire::patterns::ID_PATTERN;
@@ -14,7 +14,7 @@ use super::parameters::{
     needed, ok, query, seq, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -1,4 +1,4 @@
-//! Parameters that several operations have, and what else their descriptions have in common.
+//! Parameters, schemas and answers that several operations share.
 
 use engine_core::limits::{
     IDEMPOTENCY_KEY_CHARS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX, ITEM_SEGMENTS_MAX, NAME_CHARS_MAX,
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::super::operation::{Answer, Body, Parameter, RequestBody};
 use crate::operations::SEQ_MAX;
 
-/// An id in examples. No event has it.
+/// The id used in examples. No event has it.
 pub(in super::super) const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Refers to the schema of a type.
+/// A reference to the schema of a type.
 pub(super) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
@@ -27,17 +27,17 @@ pub(super) const fn ok<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 200, description, body: Body::Json(of::<T>) }
 }
 
-/// A write that was done now.
+/// The answer to a new write.
 pub(super) const fn written<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 201, description, body: Body::Json(of::<T>) }
 }
 
-/// A write that had been done.
+/// The answer to a write that was done before with the same key.
 pub(super) const fn again<T: JsonSchema>() -> Answer {
     ok::<T>("Done before with this key")
 }
 
-/// A write of the graph, where nothing may be left to write.
+/// The answer to a write of the graph that had nothing to change.
 pub(super) const fn settled<T: JsonSchema>() -> Answer {
     ok::<T>("Everything was as wanted, or done before with this key")
 }
@@ -50,7 +50,7 @@ pub(super) fn seq() -> Value {
     json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": SEQ_MAX })
 }
 
-/// A parameter of the query string that may be left out.
+/// An optional parameter of the query string.
 pub(super) const fn query(
     name: &'static str,
     description: &'static str,
@@ -60,7 +60,7 @@ pub(super) const fn query(
     Parameter { name, place: "query", required: false, description, schema, example }
 }
 
-/// One that has to be there.
+/// A required parameter of the query string.
 pub(super) const fn needed(
     name: &'static str,
     description: &'static str,
@@ -90,12 +90,12 @@ fn tags() -> Value {
     })
 }
 
-/// The form of a name.
+/// Schema of a name.
 pub(super) fn named() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "pattern": NAME_PATTERN })
 }
 
-/// Words that must be there.
+/// Schema of a required question.
 pub(super) fn question() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": TEXT_PATTERN })
 }
@@ -109,7 +109,7 @@ pub(super) const KEY: Parameter = Parameter {
     example: || json!("order-66"),
 };
 
-/// The project, for clients whose requests have no place for it.
+/// The project, for clients whose requests have no field for it.
 pub(super) const PROJECT_HEADER: Parameter = Parameter {
     name: "x-memory-project",
     place: "header",
@@ -161,7 +161,7 @@ pub(super) const OFFSET: Parameter = query(
     || json!(0),
 );
 
-/// Where an item is, with full stops between the segments.
+/// Namespace of an item, with full stops between the segments.
 pub(super) const NAMESPACE: Parameter = needed(
     "namespace",
     "Where it is: 1 to 8 segments with full stops between them.",

@@ -1,4 +1,4 @@
-//! Finding memories, contexts for prompts, and what ranks them.
+//! Operations that search memories, build contexts for prompts and set the ranking weights.
 
 use engine_core::limits::{QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN};
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, SearchAnswer, SetWeights, WeightsSet, WeightsView};
@@ -10,7 +10,7 @@ use super::parameters::{
     ok, query, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "get",
