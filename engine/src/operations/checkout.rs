@@ -1,4 +1,4 @@
-//! A context for a prompt.
+//! Builds the context for a prompt.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use engine_projection::{Known, Search};
 use engine_retrieval::Checkout;
 
 impl Operations {
-    /// Memories for a prompt, within a budget of tokens.
+    /// Selects memories for a prompt, within a budget of tokens.
     pub(crate) async fn checkout(
         &self,
         mut request: CheckoutRequest,

@@ -1,4 +1,4 @@
-//! Many memories at once, memories around a place, and what happened to one.
+//! Reads many memories, a timeline, or the history of a memory, and records feedback.
 
 use engine_core::digest::Hash;
 use engine_core::feedback;
@@ -48,7 +48,7 @@ impl Operations {
         found.map(|answer| told.back(answer)).ok_or_else(unknown)
     }
 
-    /// Every event about a memory, also about one that is forgotten.
+    /// Every event about a memory, also if it is forgotten.
     pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
         let id = known_id(id)?;
         let asked = id.clone();

@@ -1,4 +1,4 @@
-//! Items: values under a namespace and a key.
+//! Reads, writes and searches items: values under a namespace and a key.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use engine_projection::{
     ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
 
-/// An item as a client names it.
+/// Project, namespace and key of an item, as a client sent them.
 #[derive(Debug)]
 pub(crate) struct NamedItem {
     pub(crate) project: Option<String>,
@@ -40,7 +40,7 @@ impl Identified for NamedItem {
 }
 
 impl Operations {
-    /// Gives an item a new value, and makes the item when there is none.
+    /// Writes a new version of an item, and creates the item if there is none.
     pub(crate) async fn put_item(
         &self,
         request: PutItem,
@@ -49,7 +49,7 @@ impl Operations {
         self.put_item_to_live(request, None, key).await
     }
 
-    /// The same of an item that has so many milliseconds to live after it was put or read.
+    /// Writes an item that expires `ttl_ms` milliseconds after it was last put or read.
     pub(crate) async fn put_item_to_live(
         &self,
         mut request: PutItem,
@@ -61,7 +61,7 @@ impl Operations {
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
-    /// Takes an item away. One that is not there is an error.
+    /// Deletes an item. It is an error if there is none.
     pub(crate) async fn delete_item(
         &self,
         mut request: DeleteItem,
@@ -78,14 +78,14 @@ impl Operations {
         Ok(Written::new(&receipt, ItemWritten { version: last_seq, id, hash: hash.to_string() }))
     }
 
-    /// Writes all of these or, when one of them is not as its write expects it, none.
+    /// Writes all of these, or none if one of them does not have the version that its write expects.
     pub(super) async fn write_items(
         &self,
         writes: Vec<ItemWrite>,
         key: Option<Key>,
     ) -> Result<Receipt, Refusal> {
         let operations = self.clone();
-        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        // In a task of its own: if the client disconnects, the lock must be held until this is written.
         let written = tokio::spawn(async move { operations.write_in_turn(writes, key).await });
         written.await.map_err(|fault| internal(&fault))?
     }
@@ -108,7 +108,8 @@ impl Operations {
         Ok(self.engine.commit(drafts, key).await?)
     }
 
-    /// Reads one item, as it is or as it was known at another moment. Of the past also what has ended since is told.
+    /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item that has
+    /// ended since.
     pub(crate) async fn read_item(
         &self,
         mut named: NamedItem,
@@ -144,7 +145,7 @@ impl Operations {
 
     /// Finds items by namespace, by conditions on their values and by words.
     ///
-    /// Whoever wants all gets, behind what was found, what has nothing of the words.
+    /// With `all_are_wanted`, items that match none of the words follow after those that do.
     pub(crate) async fn search_items(
         &self,
         mut request: SearchItems,
@@ -174,8 +175,8 @@ impl Operations {
         }
     }
 
-    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or
-    /// not that could be written: what is found on a full volume is found all the same.
+    /// Restarts the time to live of these versions, if they have one. A failed write is only logged: the read is
+    /// answered even on a full volume.
     pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
         if versions.is_empty() {
             return Ok(());
@@ -233,7 +234,7 @@ fn no_item() -> Refusal {
         .hint("POST /v1/items/search finds those that are there")
 }
 
-/// Bounded like every answer.
+/// Refusal of an answer that would exceed the size limit.
 pub(super) fn too_large(what: &str) -> Refusal {
     Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} are more than an answer may hold"))
         .hint("ask for fewer: a smaller limit, or a narrower question")

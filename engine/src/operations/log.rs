@@ -1,4 +1,5 @@
-//! The log itself: its head, and what anybody may check about it without trusting the engine.
+//! Appends to the log and reads its head, checkpoints and proofs, with which a client can verify the log without
+//! trusting the engine.
 
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
@@ -52,12 +53,12 @@ impl Operations {
         tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
     }
 
-    /// Events the tree of the log covers.
+    /// Number of events in the Merkle tree of the log.
     pub(crate) fn tree_size(&self) -> u64 {
         self.engine.log_handles.context.tree.size()
     }
 
-    /// Proof that the log of one size goes on from the log of another; both no larger than [`Operations::tree_size`].
+    /// Proof that the log at size `to` extends the log at size `from`; both at most [`Operations::tree_size`].
     pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || {
@@ -75,7 +76,7 @@ pub(super) fn durable_head(engine: &Engine) -> Result<Head, Refusal> {
     published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
 }
 
-/// Why an event is not shown: it stands at or behind the place where the log does not verify.
+/// The refusal of an event at or after the first place where the log does not verify.
 pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
     (seq > engine.published.readable_through()).then(log_corrupt)
 }
@@ -94,7 +95,7 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
         .tree
         .inclusion(seq - 1, checkpoint.size)?
         .ok_or_else(|| no_such_event(seq))?;
-    // The stored tree is disposable: a proof it gives is checked before anybody relies on it.
+    // The stored tree is only a cache, so its proof is verified before it is returned.
     let root = Hash::from_hex(checkpoint.root.as_bytes()).unwrap_or(Hash::ZERO);
     if verify_inclusion(&leaf(&hash), seq - 1, checkpoint.size, &proof, &root).is_err() {
         engine.log_handles.context.tree.distrust(&*engine.log_handles.context.storage);
@@ -114,7 +115,7 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
     })
 }
 
-/// Hashes as they stand in answers.
+/// Hashes in the form used in answers.
 pub(crate) fn texts(proof: &[Hash]) -> Vec<String> {
     proof.iter().map(Hash::to_string).collect()
 }

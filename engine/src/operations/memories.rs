@@ -1,4 +1,4 @@
-//! Saving, reading and ending memories.
+//! Reads memories and ends their validity.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use engine_log::Receipt;
 use engine_projection::{Found, Known, Moment, Target, memory, target};
 
 impl Operations {
-    /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.
+    /// The moment a read asks about. If the log does not verify, only the events before the breach are visible.
     pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
         let readable = self.engine.published.readable_through();
         let known = match known {
@@ -101,12 +101,13 @@ pub(super) fn unknown() -> Refusal {
     Refusal::new(ErrorCode::EntryNotFound, "no memory has this id").hint("ids come from saving and searching")
 }
 
-/// What cannot be an id is the id of no memory.
+/// Refuses an id in a wrong form as an id of no memory.
 pub(super) fn known_id(id: String) -> Result<String, Refusal> {
     if is_id(&id) { Ok(id) } else { Err(unknown()) }
 }
 
-/// Two clients at once may both pass: the earlier of two ends counts then, as it does anyway.
+/// Checks whether a memory can be ended as requested. Two clients may pass at once; the earlier of two ends counts in
+/// any case.
 fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timestamp) -> Result<(), Refusal> {
     let Validity { from, until: known, invalidated_by, .. } = &target.validity;
     let until = request.valid_until.unwrap_or(now);
