@@ -63,9 +63,9 @@ impl Check {
 const PROJECTION_CHECKS: [&str; 4] =
     ["projection", "projection.place", "projection.rows", "projection.index"];
 const LOG_HINT: &str =
-    "nothing repairs a log: `memory-engine verify` says where; restore it from a backup that verifies";
-const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or let a running one do it: POST /rebuild on its admin port";
-const SPACE_HINT: &str = "grow the volume; writes resume by themselves";
+    "a log cannot be repaired: `memory-engine verify` reports where it is broken; restore it from a backup that verifies";
+const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or have a running engine rebuild it: POST /rebuild on its admin port";
+const SPACE_HINT: &str = "grow the volume; writes resume automatically";
 const KEYS_HINT: &str =
     "`chmod 600` the file, or `memory-engine doctor --repair`; rotate the key if others had access";
 
@@ -80,7 +80,7 @@ pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
     let engine_running = is_running(data)?;
     if repair && engine_running {
         bail!(
-            "an engine runs on {data:?}: stop it to repair, or ask it with POST /rebuild on its admin port"
+            "an engine is running on {data:?}: stop it to repair, or have it rebuild the projection with POST /rebuild on its admin port"
         );
     }
     let mut checks = look(data, engine_running)?;
@@ -103,7 +103,7 @@ fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
     // The projection is read before the log: a running engine appends meanwhile, and a projection is never ahead of its
     // log.
     let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
-    let examined = examined.context("cannot look at the projection")?;
+    let examined = examined.context("cannot check the projection")?;
     let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
     let log = serde_json::to_value(log)?;
     let mut checks = vec![check_log(&log)];
@@ -124,7 +124,7 @@ fn check_log(log: &Value) -> Check {
 fn check_projection(examined: Option<Examined>, log: &Value, engine_running: bool) -> Vec<Check> {
     let [present, place_name, rows_name, index_name] = PROJECTION_CHECKS;
     let Some(examined) = examined else {
-        return vec![Check::judged(present, Err("there is none".into()), PROJECTION_HINT)];
+        return vec![Check::judged(present, Err("there is no projection".into()), PROJECTION_HINT)];
     };
     let Examined { database, place, rows, words } = examined;
     let index = match words {
@@ -135,7 +135,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
         None => Check::new(
             index_name,
             Outcome::Skipped,
-            "the running engine looks at it: see checked_at in /health",
+            "the running engine checks it: see checked_at in /health",
         ),
     };
     vec![
@@ -143,7 +143,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
         Check::judged(place_name, place.and_then(|place| fits(&place, log, engine_running)), PROJECTION_HINT),
         Check::judged(
             rows_name,
-            rows.map(|digest| format!("pages are whole, rows have the digest {digest}")),
+            rows.map(|digest| format!("pages are intact, rows have the digest {digest}")),
             PROJECTION_HINT,
         ),
         index,
@@ -190,7 +190,7 @@ fn check_keys(data: &Path) -> Check {
         .map(|(path, mode)| format!("{path:?} has mode {mode:o}"))
         .collect();
     let found = if open.is_empty() {
-        Ok(format!("{} files, closed to others", keys.len()))
+        Ok(format!("{} files, not accessible to others", keys.len()))
     } else {
         Err(open.join(", "))
     };
@@ -220,7 +220,7 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     }
     // A projection cannot be built from a log that does not verify.
     if broken(checks, &PROJECTION_CHECKS) && !broken(checks, &["log"]) {
-        rebuild(data).context("cannot build the projection")?;
+        rebuild(data).context("cannot rebuild the projection")?;
     }
     let before = std::mem::replace(checks, look(data, false)?);
     for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {

@@ -94,7 +94,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     if let Some((address, path)) = admin {
         return post(address, path).map(|()| true);
     }
-    let data = data.context("--data DIR is needed")?;
+    let data = data.context("--data DIR is required")?;
     match command {
         LogCommand::Ls => ls(&data)?,
         LogCommand::Cat { after, limit } => cat(&data, after, limit)?,
@@ -189,7 +189,7 @@ fn post(address: &str, path: &str) -> anyhow::Result<()> {
     )?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the engine did not answer")?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer cannot be read")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer is not HTTP")?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("the engine refused: {body}");
     }

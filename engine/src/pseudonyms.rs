@@ -28,13 +28,13 @@ const ACTOR: &str = "memory-engine";
 pub(crate) enum KeyFault {
     /// The log has tokens made with a key that is missing.
     #[error(
-        "{DIRECTORY}/{FILE} is missing or is not the key of this log, so that names with personal data cannot be told"
+        "{DIRECTORY}/{FILE} is missing or is not the key of this log, so names with personal data cannot be resolved"
     )]
     Lost,
     #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
     Volume,
     /// The record in the log is not known yet.
-    #[error("the projection does not say yet which key the log has")]
+    #[error("it is not known yet which pseudonym key the log uses")]
     Unknown,
 }
 
@@ -61,10 +61,10 @@ impl Pseudonyms {
             Ok(true) => match pseudonyms.mint() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
                 // Tried again when a name needs the key.
-                Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not written yet"),
+                Err(fault) => tracing::warn!(%fault, "the pseudonym key could not be written; the next name that needs it triggers another attempt"),
             },
             Ok(false) => {}
-            Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not looked for yet"),
+            Err(fault) => tracing::warn!(%fault, "the pseudonym key could not be looked up; the next name that needs it triggers another attempt"),
         }
         pseudonyms
     }
@@ -101,7 +101,7 @@ impl Pseudonyms {
         }
         let named = projection.read(head, |connection| setting(connection, LOG_PSEUDONYMS_KEYED)).await;
         let named = named.map_err(|fault: Unreadable| {
-            tracing::debug!(%fault, "the key of pseudonyms cannot be compared yet");
+            tracing::debug!(%fault, "the pseudonym key cannot be verified yet");
             KeyFault::Unknown
         })?;
         let wanted = named.and_then(|(_, _, payload)| serde_json::from_str(&payload).ok());
@@ -112,7 +112,7 @@ impl Pseudonyms {
 
     fn settle(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
         let failed = |fault: io::Error| {
-            tracing::error!(%fault, "the key of pseudonyms cannot be read or written");
+            tracing::error!(%fault, "the pseudonym key cannot be read or written");
             KeyFault::Volume
         };
         let found = self.read().map_err(failed)?;
@@ -125,7 +125,7 @@ impl Pseudonyms {
                 tracing::error!(
                     file = format!("{DIRECTORY}/{FILE}"),
                     key = wanted.check,
-                    "the key of this log's pseudonyms is lost: restore the file from a backup of the volume"
+                    "the pseudonym key of this log is lost: restore the file from a backup of the volume"
                 );
                 Err(KeyFault::Lost)
             }
@@ -141,7 +141,7 @@ impl Pseudonyms {
             bytes => bytes?,
         };
         let key = PseudonymKey::parse(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} holds no key"));
+        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} does not contain a key"));
         key.map(Some).ok_or_else(fault)
     }
 

@@ -67,7 +67,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
             bail!("the projection in {:?} cannot be written", engine_projection::directory(data));
         }
         if started.elapsed() > REBUILD_MAX {
-            bail!("not done after {REBUILD_MAX:?}");
+            bail!("the rebuild did not finish within {REBUILD_MAX:?}");
         }
         if let Some(rebuild) = engine.projection.rebuild(engine.published.head_seq()) {
             bar.set_length(rebuild.head_seq);

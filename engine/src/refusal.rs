@@ -74,9 +74,9 @@ impl From<Refused> for Refusal {
         };
         let (code, hint) = match innermost {
             Refused::TooLarge { .. } => {
-                (ErrorCode::PayloadTooLarge, "split it into several; nothing is ever cut to fit")
+                (ErrorCode::PayloadTooLarge, "split it into several; texts are never truncated")
             }
-            _ => (ErrorCode::InvalidArgument, "correct the request; repeating it as it is will not help"),
+            _ => (ErrorCode::InvalidArgument, "correct the request; repeating it unchanged does not help"),
         };
         Refusal::new(code, refused.to_string()).hint(hint)
     }
@@ -88,7 +88,7 @@ impl From<WriteError> for Refusal {
             WriteError::Commit(fault) => fault.into(),
             WriteError::Pseudonyms(fault) => fault.into(),
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
-                .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
+                .hint("nothing was written; docs/guide/policy.md describes what is blocked and how to allow an exception"),
         }
     }
 }
@@ -120,11 +120,11 @@ impl From<CommitError> for Refusal {
             }
             CommitError::Full => (
                 ErrorCode::StorageFull,
-                "grow the volume; writes resume by themselves, reads go on meanwhile",
+                "grow the volume; writes resume automatically, reads continue meanwhile",
             ),
             CommitError::Failing => (
                 ErrorCode::StorageFailure,
-                "see the engine's log; writes resume by themselves, with the same Idempotency-Key a repetition is safe",
+                "see the engine's log; writes resume automatically; a retry with the same Idempotency-Key is safe",
             ),
             CommitError::Corrupt => (ErrorCode::LogCorrupt, LOG_CORRUPT_HINT),
             CommitError::Conflict => {
@@ -147,7 +147,7 @@ const LOG_CORRUPT_HINT: &str =
 
 /// Refusal of a read at or after the first place where the log does not verify.
 pub(crate) fn log_corrupt() -> Refusal {
-    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before what was asked for")
+    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before the requested event")
         .hint(LOG_CORRUPT_HINT)
 }
 
@@ -157,17 +157,17 @@ impl From<Unreadable> for Refusal {
             Unreadable::NotReady => {}
             Unreadable::Behind { .. } => {
                 return Refusal::new(ErrorCode::ProjectionBehind, fault.to_string()).hint(
-                    "repeat it after Retry-After seconds; min_seq=0 takes what there is, applied_seq says how fresh it is",
+                    "repeat it after Retry-After seconds; min_seq=0 reads the current state, applied_seq reports how fresh it is",
                 );
             }
             Unreadable::TooLong => {
                 return Refusal::new(ErrorCode::QueryTimeout, "too many memories match to rank them in time")
-                    .hint("narrow it: rarer words, a project, a type");
+                    .hint("narrow the search: rarer words, a project, a type");
             }
             Unreadable::Failed(_) | Unreadable::Thread(_) => tracing::error!(%fault, "a read failed"),
         }
         Refusal::new(ErrorCode::ProjectionUnavailable, "memories cannot be read now")
-            .hint("the projection is rebuilt from the log by itself; repeat it after Retry-After seconds")
+            .hint("the projection is rebuilt from the log automatically; repeat it after Retry-After seconds")
     }
 }
 
@@ -180,6 +180,6 @@ impl From<std::io::Error> for Refusal {
 
 /// A fault of the engine: the client is told that there was one, the engine's log contains the details.
 pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
-    tracing::error!(%fault, "a request met a fault of the engine");
-    Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")
+    tracing::error!(%fault, "a request failed because of a fault of the engine");
+    Refusal::new(ErrorCode::Internal, "internal error of the engine").hint("see the engine's log")
 }

@@ -107,10 +107,10 @@ fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
     let mut text = Vec::new();
     file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
-    ensure!(text.len() as u64 <= ANCHOR_BYTES_MAX, "the anchor {path:?} is larger than any anchor");
+    ensure!(text.len() as u64 <= ANCHOR_BYTES_MAX, "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes");
     let given =
         engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
-    engine_core::anchor::check_form(&given).with_context(|| format!("the anchor {path:?} is none"))?;
+    engine_core::anchor::check_form(&given).with_context(|| format!("{path:?} does not contain a valid anchor"))?;
     Ok(given)
 }
 
@@ -126,7 +126,7 @@ async fn stop(
 ) -> anyhow::Result<()> {
     tracing::info!(?drain, "stopping: no new connections");
     if !clients.drain(drain).await {
-        tracing::warn!("requests were still running at the end of the drain; they are cut off");
+        tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
     // The admin port is drained last, so that probes see a process that is stopping and not one that is gone.
     platform.drain(Duration::from_millis(100)).await;

@@ -78,7 +78,7 @@ pub(super) async fn checkpoint(
 /// Verifies the log against an anchor: 200 with the integrity state, 409 when the log contradicts the anchor.
 pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Result<Response, Refusal> {
     let body = Limited::new(body, ANCHOR_BYTES_MAX).collect().await.map_err(|_| {
-        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is larger than any anchor")
+        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for an anchor")
     })?;
     let given: GivenAnchor = parse(&body.to_bytes())?;
     check_form(&given).map_err(|fault| Refused::Body(fault.to_string()))?;

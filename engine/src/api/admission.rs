@@ -54,9 +54,9 @@ impl Admission {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
         if held >= self.per_address_max {
-            let rule = format!("{held} connections of one address are open, which is all it may have");
+            let rule = format!("{held} connections from one address are open, which is the limit");
             return Err(Refusal::new(ErrorCode::RateLimited, rule)
-                .hint("keep connections open and use them again; limits.connectionsPerAddress allows more"));
+                .hint("reuse open connections, or raise limits.connectionsPerAddress"));
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             Refusal::new(ErrorCode::Overloaded, format!("all {CONNECTIONS_MAX} connections are in use"))

@@ -104,10 +104,10 @@ fn too_slow(received: usize) -> Refusal {
     Refusal::new(
         ErrorCode::RequestTimeout,
         format!(
-            "{received} bytes of the body arrived, more slowly than {BODY_BYTES_PER_SECOND_MIN} a second"
+            "only {received} bytes of the body arrived, fewer than {BODY_BYTES_PER_SECOND_MIN} bytes per second"
         ),
     )
-    .hint("send the whole body at once; nothing was written")
+    .hint("send the complete body at once; nothing was written")
 }
 
 /// Reads a body that is neither too large nor too slow.

@@ -158,7 +158,7 @@ async fn bound_time(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Refusal::new(ErrorCode::RequestTimeout, "the request took longer than 30 s")
             .hint(
-                "send the whole body at once; a write may have happened: repeat it with its Idempotency-Key",
+                "send the complete body at once; a write may have been done: repeat it with the same Idempotency-Key",
             )
             .into_response(),
     }

@@ -26,6 +26,6 @@ pub(super) async fn not_found(uri: Uri) -> Refusal {
 }
 
 pub(super) async fn method_not_allowed() -> Refusal {
-    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
-        .hint("see the Allow header for those it knows")
+    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not support this method")
+        .hint("the Allow header lists the methods it supports")
 }

@@ -176,7 +176,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 fn head_timeout() -> Refusal {
     let rule = format!("the request line and headers did not arrive within {} s", HEAD_TIMEOUT.as_secs());
-    Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the whole head at once; nothing was done")
+    Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the complete head at once; nothing was done")
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {

@@ -95,7 +95,7 @@ fn instead_of(written: &[u8]) -> Option<Refusal> {
     let status = written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let refusal = match status {
         b"400" => Refusal::new(ErrorCode::InvalidArgument, "the head of the request is not HTTP/1.1")
-            .hint("check the request line, the headers and what stands between two requests"),
+            .hint("check the request line, the headers and the bytes between two requests"),
         b"414" | b"431" => Refusal::new(
             ErrorCode::HeadTooLarge,
             format!(

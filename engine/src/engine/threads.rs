@@ -81,14 +81,14 @@ impl Threads {
     pub(super) fn join(&self) {
         for thread in self.workers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the engine had panicked");
+                tracing::error!("a thread of the engine panicked");
             }
         }
         // The keeper ends last, with a checkpoint of everything that the others did.
         if let Some((wake, keeper)) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(wake);
             if keeper.join().is_err() {
-                tracing::error!("the keeper's thread had panicked");
+                tracing::error!("the keeper thread panicked");
             }
         }
     }

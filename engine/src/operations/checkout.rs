@@ -44,14 +44,14 @@ impl Operations {
             let needed = too_much.tokens;
             Refusal::new(
                 ErrorCode::InvalidArgument,
-                format!("what is mandatory needs {needed} tokens, token_budget is {budget}"),
+                format!("the mandatory memories need {needed} tokens, but token_budget is {budget}"),
             )
-            .hint("give more tokens, or name less as mandatory")
+            .hint("raise token_budget, or make fewer memories mandatory")
         })?;
         if answer.mandatory.len() > MANDATORY_MAX {
             let message = format!("more than {MANDATORY_MAX} memories are mandatory");
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("name fewer types, or end memories that are no longer true"));
+                .hint("list fewer types, or end memories that are no longer true"));
         }
         let answer = Arc::new(answer);
         self.engine.answers.keep(key, Answer::Checkout(Arc::clone(&answer)), until);

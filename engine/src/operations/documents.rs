@@ -84,7 +84,7 @@ fn interrupted(refusal: Refusal, done: usize) -> Refusal {
     match done {
         0 => refusal,
         done => refusal.hint(format!(
-            "the first {done} documents were dealt with; send all of them again: what is there already is left as it is"
+            "the first {done} documents were processed; send all of them again: those that are stored already stay unchanged"
         )),
     }
 }

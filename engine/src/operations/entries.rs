@@ -33,7 +33,7 @@ impl Operations {
             self.query("entries", min_seq, move |connection| entries(connection, &ids, &moment)).await?;
         found.ok_or_else(|| {
             let message = format!("these memories have more than {ENTRIES_BYTES_MAX} bytes");
-            Refusal::new(ErrorCode::PayloadTooLarge, message).hint("ask for fewer ids at once")
+            Refusal::new(ErrorCode::PayloadTooLarge, message).hint("request fewer ids at once")
         })
     }
 

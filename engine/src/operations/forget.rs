@@ -59,13 +59,13 @@ impl Operations {
         if let Some(id) = selected.unknown.first() {
             let count = selected.unknown.len();
             return Err(unknown().hint(format!(
-                "{count} of the ids are of no memory, the first is {id}: nothing was forgotten"
+                "{count} of the ids belong to no memory, the first is {id}; nothing was forgotten"
             )));
         }
         if selected.memories.len() > FORGET_MEMORIES_MAX {
-            let message = format!("more than {FORGET_MEMORIES_MAX} memories are meant");
+            let message = format!("the request matches more than {FORGET_MEMORIES_MAX} memories");
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("narrow it to one session or source after the other"));
+                .hint("forget one session or one source at a time"));
         }
         if dry_run || selected.memories.is_empty() {
             let answer = self.answer(&selected, None).await?;
@@ -105,9 +105,9 @@ impl Operations {
         drafts.extend(also);
         if drafts.len() > BATCH_EVENTS_MAX {
             let message =
-                format!("{} events would be forgotten, more than become durable together", targets.len());
+                format!("{} events would be forgotten, more than one batch can contain", targets.len());
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("narrow it to one session or source after the other"));
+                .hint("forget one session or one source at a time"));
         }
         let receipt = self.engine.erase(drafts, through, key).await?;
         self.places(receipt, selected).await
@@ -130,13 +130,13 @@ impl Operations {
             Place::Caches,
             PlaceState::Gone,
             caches as u64,
-            "every holder of copies in memory was told and dropped them",
+            "every cache was notified and dropped its copies",
         ));
         places.push(report(
             Place::Backups,
             PlaceState::OutOfReach,
             0,
-            "none are made by this engine: whoever restores one has to apply the memory.forgotten events of the log that are newer",
+            "this engine makes no backups: after restoring one, apply the newer memory.forgotten events of the log",
         ));
         let complete =
             places.iter().all(|place| matches!(place.state, PlaceState::Gone | PlaceState::OutOfReach));
@@ -177,7 +177,7 @@ impl Operations {
             .flat_map(|files| files.segments.iter().map(|segment| segment.file.as_str()))
             .collect();
         let written = format!(
-            "{events} events in {}; each file was read back: chain and seals as before, no payload of these",
+            "{events} events in {}; each file was read back: chain and seals are unchanged, no payload of these events is left",
             list(&names)
         );
         let same = if others > 0 {
@@ -206,7 +206,7 @@ impl Operations {
                 state(taken_out, 0),
                 torn as u64,
                 None,
-                "all of log/torn was removed, as nobody can say what it held".into(),
+                "all of log/torn was removed, because its contents are unknown".into(),
             ),
             place(
                 Place::Rows,
@@ -220,7 +220,7 @@ impl Operations {
                 if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
                 selected.memories.len() as u64,
                 Some(left),
-                "documents of the index; words of more than a few memories are hidden in it until the new projection takes its place, which the files below tell".into(),
+                "documents of the index; the words of more than a few memories stay hidden in it until a new projection replaces it, which database_files reports".into(),
             ),
             place(
                 Place::DatabaseFiles,
@@ -285,7 +285,7 @@ fn told(searched: &Searched) -> String {
             format!("{files} files of {} bytes were searched for the beginnings of the texts", searched.bytes)
         }
         (files, true) => format!(
-            "{files} files of {} bytes were searched for the beginnings of the texts, the rest is more than a request reads",
+            "{files} files of {} bytes were searched for the beginnings of the texts, the rest exceeds what one request may read",
             searched.bytes
         ),
     }

@@ -169,9 +169,9 @@ impl Operations {
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
                 ErrorCode::InvalidArgument,
-                "more items would have to be looked at than any search may",
+                "the search would have to read more items than one search may",
             )
-            .hint("narrow it: a longer namespace_prefix, or words")),
+            .hint("use a longer namespace_prefix, or words")),
         }
     }
 
@@ -192,7 +192,7 @@ impl Operations {
         if !drafts.is_empty()
             && let Err(fault) = self.engine.commit(drafts, None).await
         {
-            tracing::warn!(%fault, "items that were read got no more time");
+            tracing::warn!(%fault, "the time to live of items that were read could not be restarted");
         }
         Ok(())
     }
@@ -219,10 +219,10 @@ fn place(write: &ItemWrite) -> ItemPlace {
 fn check(write: &ItemWrite, version: u64) -> Result<(), Refusal> {
     match write.if_version {
         Some(expected) if expected != version => {
-            let found = if version == 0 { "is not there".into() } else { format!("has version {version}") };
+            let found = if version == 0 { "does not exist".into() } else { format!("has version {version}") };
             let message = format!("the item {found}, if_version is {expected}");
             Err(Refusal::new(ErrorCode::VersionConflict, message)
-                .hint("nothing was written: read the item again, and repeat with the version it has now"))
+                .hint("nothing was written: read the item again, and retry with its current version"))
         }
         _ if version == 0 && write.draft.kind == ITEM_DELETED => Err(no_item()),
         _ => Ok(()),
@@ -231,11 +231,11 @@ fn check(write: &ItemWrite, version: u64) -> Result<(), Refusal> {
 
 fn no_item() -> Refusal {
     Refusal::new(ErrorCode::ItemNotFound, "there is no item under this namespace and key")
-        .hint("POST /v1/items/search finds those that are there")
+        .hint("POST /v1/items/search lists the items that exist")
 }
 
 /// Refusal of an answer that would exceed the size limit.
 pub(super) fn too_large(what: &str) -> Refusal {
-    Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} are more than an answer may hold"))
-        .hint("ask for fewer: a smaller limit, or a narrower question")
+    Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} exceed the size limit of an answer"))
+        .hint("request fewer: use a smaller limit or a narrower query")
 }

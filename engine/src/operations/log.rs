@@ -99,8 +99,8 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
     let root = Hash::from_hex(checkpoint.root.as_bytes()).unwrap_or(Hash::ZERO);
     if verify_inclusion(&leaf(&hash), seq - 1, checkpoint.size, &proof, &root).is_err() {
         engine.log_handles.context.tree.distrust(&*engine.log_handles.context.storage);
-        return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be made now")
-            .hint("the tree is built anew by itself; repeat it after Retry-After seconds"));
+        return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be computed now")
+            .hint("the tree is rebuilt automatically; repeat it after Retry-After seconds"));
     }
     Ok(InclusionAnswer {
         seq,
@@ -127,5 +127,5 @@ pub(crate) fn not_open() -> Refusal {
 
 fn no_such_event(seq: u64) -> Refusal {
     Refusal::new(ErrorCode::EntryNotFound, format!("there is no event {seq}"))
-        .hint("GET /v1/log/head says how many there are")
+        .hint("GET /v1/log/head reports the last event")
 }

@@ -125,7 +125,7 @@ fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timesta
     }
     if microseconds(until) < microseconds(*from) {
         return Err(refused(format!("valid_until is before valid_from, which is {from}"))
-            .hint(format!("valid_until={from} says that it was never true")));
+            .hint(format!("valid_until={from} means that it was never true")));
     }
     match known {
         Some(known) if microseconds(until) >= microseconds(*known) => {

@@ -83,8 +83,8 @@ impl Operations {
         let rules = retention::check(rules.unwrap_or_else(|| configured(defaults)))?;
         let now = Timestamp::now();
         if as_of > now {
-            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("as_of lies ahead: it is {now}"))
-                .hint("a plan is made for a moment that has come"));
+            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("as_of is in the future: it is now {now}"))
+                .hint("use the current time or an earlier one"));
         }
         // Rounded to microseconds, so that the reported moment is the one that was used.
         let as_of = Timestamp::from_microsecond(microseconds(as_of)).map_err(|fault| internal(&fault))?;
@@ -174,13 +174,13 @@ impl Operations {
     async fn checked_plan(&self, request: &ApplyRetention) -> Result<Planned, Refusal> {
         let planned = self.plan(request.rules.clone(), request.as_of, Some(request.applied_seq)).await?;
         if planned.hash.to_string() != request.plan_hash {
-            return Err(Refusal::new(ErrorCode::PlanChanged, "the rules give another plan now")
-                .hint("memories went meanwhile, or rules, as_of or applied_seq are others: make a new plan and look at it"));
+            return Err(Refusal::new(ErrorCode::PlanChanged, "the rules now give another plan")
+                .hint("memories were removed meanwhile, or rules, as_of or applied_seq differ: make a new plan and review it"));
         }
         let memories = planned.decision.removed.len() as u64;
         if !planned.spikes.is_empty() && request.override_spike_guard != Some(memories) {
             return Err(Refusal::new(ErrorCode::SpikeGuard, planned.spikes.join("; "))
-                .hint(format!("if that is meant, send override_spike_guard: {memories}")));
+                .hint(format!("if this is intended, send override_spike_guard: {memories}")));
         }
         Ok(planned)
     }
@@ -225,7 +225,7 @@ impl Operations {
     /// The answer of an earlier run with the same key.
     async fn applied_before(&self, receipt: &Receipt) -> Result<Written<RetentionApplied>, Refusal> {
         let event = self.events_between(receipt.last_seq, receipt.last_seq).await?.pop();
-        let event = event.ok_or_else(|| internal(&"the event of a retention run is gone"))?;
+        let event = event.ok_or_else(|| internal(&"the event of a retention run is missing"))?;
         let payload: RetentionPayload =
             serde_json::from_str(event.payload.get()).map_err(|fault| internal(&fault))?;
         let RetentionPayload { plan_hash, memories, bytes, .. } = payload;

@@ -215,7 +215,7 @@ fn text(draft: &Draft) -> Result<Text, Refusal> {
 
 /// A memory that the earlier answer named has ended or was forgotten since.
 fn gone() -> Refusal {
-    let message = "this request was done before, and a memory that its answer named is true no longer";
+    let message = "this request was done before, and a memory named in its answer is no longer valid";
     Refusal::new(ErrorCode::EntryNotValid, message).hint("send it again without the Idempotency-Key")
 }
 
