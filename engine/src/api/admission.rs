@@ -49,7 +49,7 @@ impl Admission {
     /// Takes a slot for a connection.
     ///
     /// # Errors
-    /// The address has all its slots (`rate_limited`), or the port has none left (`overloaded`).
+    /// The address has all its slots (`RATE_LIMITED`), or the port has none left (`OVERLOADED`).
     pub(super) fn admit(&self, address: ClientAddress) -> Result<Place, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);

@@ -26,7 +26,7 @@ impl BodyBudget {
     /// Reserves memory for a body until the permit is dropped; `None` for a small body, which needs no reservation.
     ///
     /// # Errors
-    /// The budget is used up (`overloaded`).
+    /// The budget is used up (`OVERLOADED`).
     pub(super) fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         if bytes <= SMALL_BODY_BYTES {
             return Ok(None);

@@ -51,7 +51,7 @@ impl Buckets {
     }
 }
 
-/// Refuses requests above the rate with `rate_limited` and `Retry-After`.
+/// Refuses requests above the rate with `RATE_LIMITED` and `Retry-After`.
 pub(super) async fn bound(State(buckets): State<Buckets>, request: Request, next: Next) -> Response {
     let taken = ClientAddress::current().map_or(Ok(()), |address| buckets.take(address));
     let Err(seconds) = taken else { return next.run(request).await };

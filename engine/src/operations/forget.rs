@@ -220,7 +220,7 @@ impl Operations {
                 if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
                 selected.memories.len() as u64,
                 Some(left),
-                "documents of the index; the words of more than a few memories stay hidden in it until a new projection replaces it, which database_files reports".into(),
+                "documents of the index; if more than a few memories were forgotten, their words stay in it, hidden, until a new projection replaces it, which database_files reports".into(),
             ),
             place(
                 Place::DatabaseFiles,

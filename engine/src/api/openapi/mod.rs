@@ -25,9 +25,9 @@ pub(super) async fn serve() -> impl IntoResponse {
 }
 
 const ABOUT: &str = "\
-A memory for AI agents on an append-only, hash-chained log. A memory is durable when the answer to its save arrives. Requests refuse \
-unknown fields and parameters; answers may gain fields. Every answer that is not a success has the body `ErrorBody`, and programs \
-decide on its `code`. The same operations are tools of the Model Context Protocol at /mcp.";
+A memory for AI agents on an append-only, hash-chained log. A memory is durable when the answer to its save arrives. Unknown fields and parameters \
+of a request are refused; answers may gain fields. Every error has the body `ErrorBody`; programs \
+decide on its `code`. The same operations are available as tools of the Model Context Protocol at /mcp.";
 
 /// JSON pointer to the schemas.
 const DEFINITIONS: &str = "/components/schemas";
@@ -83,13 +83,13 @@ fn document() -> Value {
         "servers": [{ "url": "/", "description": "The engine that serves this document" }],
         "tags": [
             { "name": "memories", "description": "Saving, reading, ending and rating memories" },
-            { "name": "retrieval", "description": "Finding memories, and contexts for prompts" },
-            { "name": "forgetting", "description": "Forgetting, and rules about what stays" },
+            { "name": "retrieval", "description": "Searching memories, and building contexts for prompts" },
+            { "name": "forgetting", "description": "Forgetting memories, and retention rules" },
             { "name": "items", "description": "Values under a namespace and a key" },
             { "name": "graph", "description": "Entities, observations and relations" },
-            { "name": "clients", "description": "What clients of other products call" },
-            { "name": "log", "description": "The log as it is, and proofs about it" },
-            { "name": "description", "description": "What this API is" },
+            { "name": "clients", "description": "Endpoints for clients of other products" },
+            { "name": "log", "description": "Events of the log, checkpoints and proofs" },
+            { "name": "description", "description": "Description of this API" },
         ],
         "paths": paths,
         "components": { "schemas": definitions },
@@ -181,7 +181,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
             json!({ "description": answer.description, "content": { kind: { "schema": schema } } });
         if writes && answer.status == REPLAYED {
             described["headers"] = json!({ "Idempotency-Replayed": {
-                "description": "The request had been made before with the same key; nothing was written.",
+                "description": "The request was made before with the same key; nothing was written.",
                 "schema": { "type": "string", "enum": ["true"] },
             } });
         }
@@ -217,7 +217,7 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
     });
     if status == 503 {
         described["headers"] = json!({ "Retry-After": {
-            "description": "Seconds after which it may work, unless the log does not verify.",
+            "description": "Seconds after which a retry may work; absent if a retry does not help, for example because the log does not verify.",
             "schema": { "type": "integer", "minimum": 1 },
         } });
     }
