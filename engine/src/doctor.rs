@@ -62,8 +62,7 @@ impl Check {
 
 const PROJECTION_CHECKS: [&str; 4] =
     ["projection", "projection.place", "projection.rows", "projection.index"];
-const LOG_HINT: &str =
-    "a log cannot be repaired: `memory-engine verify` reports where it is broken; restore it from a backup that verifies";
+const LOG_HINT: &str = "a log cannot be repaired: `memory-engine verify` reports where it is broken; restore it from a backup that verifies";
 const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or have a running engine rebuild it: POST /rebuild on its admin port";
 const SPACE_HINT: &str = "grow the volume; writes resume automatically";
 const KEYS_HINT: &str =
@@ -209,6 +208,7 @@ fn key_files(data: &Path) -> io::Result<Vec<(PathBuf, u32)>> {
     entries.map(file).collect()
 }
 
+/// Repairs what can be repaired and runs all checks again.
 fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     let broken = |checks: &[Check], names: &[&str]| {
         checks.iter().any(|check| check.outcome == Outcome::Broken && names.contains(&check.name))

@@ -93,6 +93,7 @@ impl Gate {
         judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(Passed)
     }
 
+    /// Applies the policy to events, and counts what it blocks and redacts.
     fn judge(
         &self,
         drafts: Vec<Draft>,

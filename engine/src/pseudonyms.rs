@@ -61,10 +61,10 @@ impl Pseudonyms {
             Ok(true) => match pseudonyms.mint() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
                 // Tried again when a name needs the key.
-                Err(fault) => tracing::warn!(%fault, "the pseudonym key could not be written; the next name that needs it triggers another attempt"),
+                Err(fault) => tracing::warn!(%fault, "the pseudonym key was not written, retried on use"),
             },
             Ok(false) => {}
-            Err(fault) => tracing::warn!(%fault, "the pseudonym key could not be looked up; the next name that needs it triggers another attempt"),
+            Err(fault) => tracing::warn!(%fault, "the pseudonym key was not looked up, retried on use"),
         }
         pseudonyms
     }
@@ -110,6 +110,7 @@ impl Pseudonyms {
         outcome.map(|key| self.key.get_or_init(|| key).clone())
     }
 
+    /// Compares the key file with the record in the log, and creates the key if neither exists.
     fn settle(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
         let failed = |fault: io::Error| {
             tracing::error!(%fault, "the pseudonym key cannot be read or written");
@@ -141,10 +142,11 @@ impl Pseudonyms {
             bytes => bytes?,
         };
         let key = PseudonymKey::parse(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} does not contain a key"));
+        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} has no valid key"));
         key.map(Some).ok_or_else(fault)
     }
 
+    /// Creates the key file.
     fn mint(&self) -> io::Result<PseudonymKey> {
         self.storage.create_directory(DIRECTORY)?;
         let key = PseudonymKey::new(self.sources.bytes());

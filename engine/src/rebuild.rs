@@ -1,4 +1,4 @@
-//! `memory-engine rebuild`: builds the projection anew from the log while the engine is stopped.
+//! `memory-engine rebuild`: rebuilds the projection from the log while the engine is stopped.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,6 +33,9 @@ pub(crate) struct Report {
 }
 
 /// Starts an engine without clients, which builds a new projection beside the current one.
+///
+/// # Errors
+/// The data directory is in use, the log does not verify, or the projection cannot be written.
 pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let metrics = Metrics::new("").context("cannot define the metrics")?;

@@ -22,6 +22,7 @@ impl Refusal {
         Refusal { code, message: message.into(), hint: String::new() }
     }
 
+    /// Sets the hint: what the client can do.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: hint.into(), ..self }
     }
@@ -98,8 +99,8 @@ impl From<KeyFault> for Refusal {
         let (code, hint) = match fault {
             KeyFault::Lost => (
                 ErrorCode::PseudonymKeyLost,
-                "restore the file from a backup of the volume; what has no personal data in its names is served meanwhile, \
-                 and so is what is asked for by its token",
+                "restore the file from a backup of the volume; meanwhile requests work whose names contain no personal data, \
+                 and requests that name things by their token",
             ),
             KeyFault::Volume => {
                 (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")

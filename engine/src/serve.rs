@@ -34,6 +34,9 @@ pub(crate) struct Places {
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order.
+///
+/// # Errors
+/// A port, the configuration, the anchor or the data directory cannot be used.
 pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
@@ -107,10 +110,14 @@ fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
     let mut text = Vec::new();
     file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
-    ensure!(text.len() as u64 <= ANCHOR_BYTES_MAX, "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes");
+    ensure!(
+        text.len() as u64 <= ANCHOR_BYTES_MAX,
+        "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes"
+    );
     let given =
         engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
-    engine_core::anchor::check_form(&given).with_context(|| format!("{path:?} does not contain a valid anchor"))?;
+    engine_core::anchor::check_form(&given)
+        .with_context(|| format!("{path:?} does not contain a valid anchor"))?;
     Ok(given)
 }
 

@@ -192,7 +192,9 @@ pub(super) async fn memory_tool(
     body: Checked<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {
     if body.key.is_some() {
-        let refused = Refused::Body("Idempotency-Key is not supported here: a command always answers from the current state".into());
+        let refused = Refused::Body(
+            "Idempotency-Key is not supported here: a command always answers from the current state".into(),
+        );
         return Err(refused.into());
     }
     api.operations.memory_tool(project(&headers)?, body.request).await.map(Json)

@@ -38,6 +38,7 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'
     }
 }
 
+/// The health report.
 pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
     Json(engine.health())
 }
@@ -47,6 +48,7 @@ pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<Embeddi
     Json(engine.embedding_status())
 }
 
+/// All metrics, in the text format that Prometheus scrapes.
 pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Refusal> {
     let text = engine.scrape().map_err(|fault| internal(&fault))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
@@ -87,10 +89,12 @@ pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Res
     Ok((code, Json(integrity)).into_response())
 }
 
+/// Seals the current segment of the log and starts a new one.
 pub(super) async fn rotate(State(engine): State<Arc<Engine>>) -> Result<Json<Rotated>, Refusal> {
     Ok(Json(engine.rotate().await?))
 }
 
+/// Signs checkpoints with a new key from now on.
 pub(super) async fn rotate_key(State(engine): State<Arc<Engine>>) -> Result<Json<KeyRotated>, Refusal> {
     Ok(Json(engine.rotate_key().await?))
 }

@@ -107,7 +107,7 @@ mod tests {
         );
         assert_eq!(admission.admit(address(250)).unwrap_err().code(), ErrorCode::Overloaded);
         drop(places);
-        assert!(admission.counts.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+        assert!(admission.counts.lock().unwrap().is_empty(), "closed connections leave no counters");
         assert!(admission.admit(address(1)).is_ok());
     }
 }

@@ -33,6 +33,7 @@ const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 pub(super) struct Checked<T> {
     pub(super) request: T,
     pub(super) key: Option<SentKey>,
+    /// Memory reserved for the body until the request is answered.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -91,6 +92,7 @@ fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
     }
 }
 
+/// The declared length of the body, bytes.
 fn declared(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -149,6 +151,10 @@ async fn discard(headers: &HeaderMap, body: Body) {
     let _enough = tokio::time::timeout(BODY_GRACE, rest).await;
 }
 
+/// The idempotency key.
+///
+/// # Errors
+/// There is more than one, or it has a wrong form.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let mut values = headers.get_all("idempotency-key").iter();
     match (values.next(), values.next()) {

@@ -33,8 +33,11 @@ impl BodyBudget {
         }
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         Arc::clone(&self.0).try_acquire_many_owned(kib).map(Some).map_err(|_| {
-            Refusal::new(ErrorCode::Overloaded, "the request bodies being received use up the memory for bodies")
-                .hint("nothing was written; repeat it after Retry-After seconds")
+            Refusal::new(
+                ErrorCode::Overloaded,
+                "the request bodies being received use up the memory for bodies",
+            )
+            .hint("nothing was written; repeat it after Retry-After seconds")
         })
     }
 }

@@ -133,6 +133,7 @@ pub(super) async fn memories(
     api.operations.memories_near(project, q, (depth, limit), moment, min_seq).await.map(Json)
 }
 
+/// The page that a request asks for: the name to start after, and the maximum number of entities.
 fn page(parameters: &Parameters) -> Result<(Option<String>, Option<u32>), Refused> {
     Ok((text(parameters, "after"), small(parameters, "limit", 1, GRAPH_NODES_MAX)?))
 }

@@ -30,6 +30,7 @@ const NO_MESSAGE: &[u8] = b"fail to deserialize";
 /// Header with the negotiated protocol revision.
 const VERSION_HEADER: &str = "mcp-protocol-version";
 
+/// Answers one HTTP request to `/mcp`.
 pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     let form = settle(&mut head.headers);
@@ -90,6 +91,7 @@ async fn in_form(form: Form, response: Response) -> Response {
     Response::from_parts(head, Body::from(event))
 }
 
+/// Checks a body and answers the message or the list of messages in it.
 async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
     // Only a request other than POST may have no body; the library answers it.
     if (head.method == Method::POST || !body.is_empty())
@@ -158,7 +160,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
         return Response::from_parts(head, Body::new(body));
     }
     let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    // The library says by this status also that JSON is no message of the protocol, whose type is right.
+    // The library uses this status also for JSON of the right type that is not a message of the protocol.
     if head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE && text.starts_with(NO_MESSAGE) {
         return unread(&Unreadable::no_message(), &sent);
     }
@@ -172,7 +174,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
     response
 }
 
-/// What the library says, and what to do.
+/// The message of the library, with a hint on what to do.
 fn explained(status: StatusCode, text: &str) -> String {
     let hint = match status {
         StatusCode::FORBIDDEN => {

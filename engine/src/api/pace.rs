@@ -35,7 +35,9 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Pace {
     phase: watch::Sender<Phase>,
+    /// Time limit of a head.
     head: Duration,
+    /// Time limit of the idle time, including the grace.
     rest: Duration,
 }
 
@@ -157,12 +159,12 @@ mod tests {
         let pace = Pace::with(head, rest);
         pace.received();
         pace.asked();
-        assert!(!is_over_after(&pace, head * 3).await, "a request has bounds of its own");
+        assert!(!is_over_after(&pace, head * 3).await, "a request has limits of its own");
         pace.answered();
-        assert!(!is_over_after(&pace, head * 3).await, "what was announced is kept to");
+        assert!(!is_over_after(&pace, head * 3).await, "the announced idle time is granted");
         pace.received();
         pace.received();
-        assert!(is_over_after(&pace, head * 2).await, "half a head");
+        assert!(is_over_after(&pace, head * 2).await, "an incomplete head");
         pace.asked();
         pace.answered();
         tokio::time::sleep(rest / 2).await;

@@ -58,10 +58,15 @@ impl Parameters {
         Ok(self)
     }
 
+    /// A parameter that is a time.
+    ///
+    /// # Errors
+    /// It is not an RFC 3339 time.
     pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, Refused> {
         self.text(name).map(|text| moment(name, text)).transpose()
     }
 
+    /// A parameter as text, in normal form.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -85,11 +90,16 @@ impl Parameters {
         })
     }
 
+    /// A parameter that is an integer.
+    ///
+    /// # Errors
+    /// It is not an integer from `min` to `max`.
     pub(super) fn number(&self, name: &'static str, min: u64, max: u64) -> Result<Option<u64>, Refused> {
         self.text(name).map(|text| number(name, text, min, max)).transpose()
     }
 }
 
+/// Whether the query string, percent-decoded, is UTF-8.
 fn percent_decodes_to_utf8(query: &[u8]) -> bool {
     let mut bytes = query.iter();
     let mut decoded = Vec::with_capacity(query.len());

@@ -20,7 +20,9 @@ const ADDRESSES_MAX: usize = 4_096;
 /// Requests per second, and how many may come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
+    /// Requests per second.
     pub(crate) per_second: NonZeroU32,
+    /// Requests that may come at once.
     pub(crate) burst: NonZeroU32,
 }
 

@@ -68,10 +68,12 @@ impl Stream {
         Stream { inner, pending: Vec::new(), pace }
     }
 
+    /// The stream itself, without the replacement.
     pub(super) fn into_inner(self) -> TcpStream {
         self.inner
     }
 
+    /// Updates the pace after a write.
     fn progressed(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.pace.sent();

@@ -44,12 +44,15 @@ const QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// A running engine.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    /// State of the log that the writer publishes: head, faults and free space.
     pub(crate) published: Published,
     pub(crate) projection: Arc<ProjectionShared>,
+    /// Reader of durable events.
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_handles: LogHandles,
     pub(crate) retrieval: Arc<Retrieval>,
+    /// Cache of answers.
     pub(crate) answers: Arc<Answers>,
     /// The external embedding model, if one is configured.
     pub(crate) embeddings: Option<Arc<Embeddings>>,
@@ -58,13 +61,17 @@ pub(crate) struct Engine {
     catalogs: Arc<CatalogCache>,
     /// Listeners that drop their copies when memories are forgotten.
     pub(crate) forgotten: Listeners,
+    /// Searches the database files for traces of forgotten texts.
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pseudonyms: Pseudonyms,
+    /// Default rules for retention plans.
     pub(crate) retention: Retention,
+    /// Default for saves of a text that the project already has.
     pub(crate) same_text: SameText,
     /// Locks of writes that depend on what is stored.
     pub(crate) write_locks: WriteLocks,
+    /// Size of the requests in the queue of the writer, bytes.
     queued_bytes: AtomicU64,
     threads: Threads,
     started_at: Timestamp,
@@ -161,6 +168,10 @@ impl Engine {
         Ok(())
     }
 
+    /// Adds a request to the size of the queue until it is answered.
+    ///
+    /// # Errors
+    /// The queue exceeds [`QUEUE_BYTES_MAX`].
     fn wait_in_line(&self, bytes: u64) -> Result<Waiting<'_>, CommitError> {
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         let waiting = Waiting { queued_bytes: &self.queued_bytes, bytes };
@@ -177,6 +188,7 @@ impl Engine {
         self.ask(Order::RotateKey).await
     }
 
+    /// Sends an order to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(order(reply))?;

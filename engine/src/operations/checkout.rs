@@ -19,6 +19,9 @@ use engine_retrieval::Checkout;
 
 impl Operations {
     /// Selects memories for a prompt, within a budget of tokens.
+    ///
+    /// # Errors
+    /// The request is malformed, or the mandatory memories exceed the budget or the maximum number.
     pub(crate) async fn checkout(
         &self,
         mut request: CheckoutRequest,

@@ -20,6 +20,9 @@ const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
     /// Ingests documents one after another. A refused document does not stop the rest; an outage does.
+    ///
+    /// # Errors
+    /// There are no documents or too many, or an outage interrupts the request.
     pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
         let told = self.stored(&mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;

@@ -17,6 +17,9 @@ use engine_projection::{Known, Timeline, citation, entries, history, project_of}
 
 impl Operations {
     /// Reads memories by their ids.
+    ///
+    /// # Errors
+    /// There are no ids or too many, or the memories exceed the size limit of an answer.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
         let GetEntries { ids, as_of, known_at, min_seq } = request;
         if !(1..=ENTRIES_MAX).contains(&ids.len()) {
@@ -38,6 +41,9 @@ impl Operations {
     }
 
     /// Memories around a place in the log.
+    ///
+    /// # Errors
+    /// The anchor is the id of no memory.
     pub(crate) async fn timeline(
         &self,
         mut asked: Timeline,
@@ -49,6 +55,9 @@ impl Operations {
     }
 
     /// Every event about a memory, also if it is forgotten.
+    ///
+    /// # Errors
+    /// No event is about a memory with this id.
     pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
         let id = known_id(id)?;
         let asked = id.clone();
@@ -72,6 +81,9 @@ impl Operations {
     }
 
     /// Records how useful a memory was.
+    ///
+    /// # Errors
+    /// No memory has this id.
     pub(crate) async fn feedback(
         &self,
         mut request: GiveFeedback,

@@ -19,6 +19,7 @@ use engine_log::LogReader;
 pub(crate) struct EventFilter {
     pub(crate) project: Option<String>,
     pub(crate) session: Option<String>,
+    /// Type of event.
     pub(crate) kind: Option<String>,
 }
 

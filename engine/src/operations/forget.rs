@@ -30,12 +30,16 @@ const IDS_TOLD_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Erasure {
     pub(super) receipt: Receipt,
+    /// Whether every place was cleared, or is out of the engine's reach.
     pub(super) complete: bool,
     pub(super) places: Vec<PlaceReport>,
 }
 
 impl Operations {
     /// Forgets memories for good, with their invalidations and feedback.
+    ///
+    /// # Errors
+    /// An id belongs to no memory, or the request matches too many memories or events.
     pub(crate) async fn forget(
         &self,
         mut request: ForgetMemories,

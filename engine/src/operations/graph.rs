@@ -86,6 +86,9 @@ impl Operations {
     }
 
     /// Adds observations to existing entities.
+    ///
+    /// # Errors
+    /// One of the entities does not exist; nothing is written.
     pub(crate) async fn add_observations(
         &self,
         mut request: AddObservations,

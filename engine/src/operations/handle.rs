@@ -20,6 +20,7 @@ pub(crate) struct Operations {
 /// Result of a write: its answer, and how it came about.
 #[derive(Debug)]
 pub(crate) struct Written<T> {
+    /// The answer for the client.
     pub(crate) answer: T,
     /// Whether the write was done before under the same idempotency key.
     pub(crate) replayed: bool,

@@ -23,6 +23,9 @@ impl SentKey {
 /// Binds an idempotency key to a request. `path` is the one under `/v1` for every protocol, so that a key is used for
 /// one write whatever protocol it came by. The parsed request is serialised in one canonical form: white space and the
 /// order of fields make no difference.
+///
+/// # Errors
+/// The request cannot be serialised.
 pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<SentKey, Refusal> {
     let mut bound = [path.as_bytes(), b"\n"].concat();
     serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;

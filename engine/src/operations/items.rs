@@ -41,6 +41,9 @@ impl Identified for NamedItem {
 
 impl Operations {
     /// Writes a new version of an item, and creates the item if there is none.
+    ///
+    /// # Errors
+    /// `if_version` is not the current version.
     pub(crate) async fn put_item(
         &self,
         request: PutItem,
@@ -62,6 +65,9 @@ impl Operations {
     }
 
     /// Deletes an item. It is an error if there is none.
+    ///
+    /// # Errors
+    /// There is no such item, or `if_version` is not its current version.
     pub(crate) async fn delete_item(
         &self,
         mut request: DeleteItem,
@@ -110,6 +116,9 @@ impl Operations {
 
     /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item that has
     /// ended since.
+    ///
+    /// # Errors
+    /// There is no such item.
     pub(crate) async fn read_item(
         &self,
         mut named: NamedItem,
@@ -146,6 +155,9 @@ impl Operations {
     /// Finds items by namespace, by conditions on their values and by words.
     ///
     /// With `all_are_wanted`, items that match none of the words follow after those that do.
+    ///
+    /// # Errors
+    /// The search would read too many items, or the values exceed the size limit of an answer.
     pub(crate) async fn search_items(
         &self,
         mut request: SearchItems,

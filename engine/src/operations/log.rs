@@ -36,17 +36,26 @@ impl Operations {
     }
 
     /// The last durable event.
+    ///
+    /// # Errors
+    /// The log is not open yet, or does not verify.
     pub(crate) fn head(&self) -> Result<LogHead, Refusal> {
         let Head { log_id, seq, hash, .. } = durable_head(&self.engine)?;
         Ok(LogHead { log_id, seq, hash: hash.to_string() })
     }
 
     /// A signed checkpoint for the head.
+    ///
+    /// # Errors
+    /// The log is not open yet.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointView, Refusal> {
         self.engine.head_checkpoint().ok_or_else(not_open)
     }
 
     /// A receipt for one event: with the verifier key it proves that the event is in the log.
+    ///
+    /// # Errors
+    /// There is no such event, or the log does not verify at or before it.
     pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || inclusion(&engine, seq);
@@ -71,6 +80,10 @@ impl Operations {
     }
 }
 
+/// The last durable event.
+///
+/// # Errors
+/// The log is not open yet, or does not verify.
 pub(super) fn durable_head(engine: &Engine) -> Result<Head, Refusal> {
     let published = &engine.published;
     published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
@@ -120,6 +133,7 @@ pub(crate) fn texts(proof: &[Hash]) -> Vec<String> {
     proof.iter().map(Hash::to_string).collect()
 }
 
+/// Refusal of a request that comes before the log is open.
 pub(crate) fn not_open() -> Refusal {
     Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
         .hint("repeat it after Retry-After seconds")

@@ -27,6 +27,9 @@ impl Operations {
     }
 
     /// Reads one memory as it was true at a moment.
+    ///
+    /// # Errors
+    /// No memory has this id, or it is not true at that moment.
     pub(crate) async fn read(
         &self,
         id: String,
@@ -68,6 +71,9 @@ impl Operations {
     }
 
     /// Ends a memory's validity.
+    ///
+    /// # Errors
+    /// No memory has this id, it has ended already, or the requested end is not possible.
     pub(crate) async fn invalidate(
         &self,
         id: String,
@@ -92,6 +98,7 @@ impl Operations {
     }
 }
 
+/// The answer to the write of one event about a memory.
 pub(super) fn saved(receipt: &Receipt) -> Saved {
     Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string(), known_as: None }
 }

@@ -83,8 +83,11 @@ impl Operations {
         let rules = retention::check(rules.unwrap_or_else(|| configured(defaults)))?;
         let now = Timestamp::now();
         if as_of > now {
-            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("as_of is in the future: it is now {now}"))
-                .hint("use the current time or an earlier one"));
+            return Err(Refusal::new(
+                ErrorCode::InvalidArgument,
+                format!("as_of is in the future: it is now {now}"),
+            )
+            .hint("use the current time or an earlier one"));
         }
         // Rounded to microseconds, so that the reported moment is the one that was used.
         let as_of = Timestamp::from_microsecond(microseconds(as_of)).map_err(|fault| internal(&fault))?;
@@ -103,6 +106,9 @@ impl Operations {
     }
 
     /// Carries out a plan if the rules still give the same one.
+    ///
+    /// # Errors
+    /// The rules now give another plan, or the plan removes so many memories that it needs `override_spike_guard`.
     pub(crate) async fn apply_retention(
         &self,
         mut request: ApplyRetention,

@@ -27,6 +27,9 @@ struct Content {
 
 impl Operations {
     /// Makes a memory durable.
+    ///
+    /// # Errors
+    /// The request is malformed, the policy blocks it, or the log does not accept it.
     pub(crate) async fn save(
         &self,
         mut request: SaveMemory,
@@ -42,6 +45,9 @@ impl Operations {
     }
 
     /// Makes memories durable, all or none.
+    ///
+    /// # Errors
+    /// One memory is malformed or blocked by the policy, or the log does not accept them.
     pub(crate) async fn save_all(
         &self,
         mut request: SaveMemories,

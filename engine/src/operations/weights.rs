@@ -25,6 +25,9 @@ impl Operations {
     }
 
     /// Sets the weights.
+    ///
+    /// # Errors
+    /// A weight has an unknown name or is out of range.
     pub(crate) async fn set_weights(
         &self,
         request: SetWeights,

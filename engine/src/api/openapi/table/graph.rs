@@ -52,7 +52,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         description: "Adds observations to existing entities.",
         parameters: &[KEY],
         body: body::<AddObservations>(observations),
-        answers: &[written::<ObservationsAdded>("The new observations of each entity"), settled::<ObservationsAdded>()],
+        answers: &[
+            written::<ObservationsAdded>("The new observations of each entity"),
+            settled::<ObservationsAdded>(),
+        ],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::EntityNotFound]],
     },
     Operation {

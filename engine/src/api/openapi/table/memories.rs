@@ -49,7 +49,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         description: "Reads memories by their ids, as they were true at a moment; default now.",
         parameters: &[],
         body: body::<GetEntries>(entries),
-        answers: &[ok::<EntriesAnswer>("The memories that are true then, those that are not, and the ids of no memory")],
+        answers: &[ok::<EntriesAnswer>(
+            "The memories that are true then, those that are not, and the ids of no memory",
+        )],
         refused_by: &[ANY, CHECKED, BODY, READ],
     },
     Operation {

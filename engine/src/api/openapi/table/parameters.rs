@@ -130,10 +130,8 @@ pub(super) const ID: Parameter = Parameter {
 
 pub(super) const PROJECT: Parameter =
     query("project", "The project; default `default`.", named, || json!("kitchen"));
-pub(super) const OF_PROJECT: Parameter =
-    query("project", "Only this project.", named, || json!("kitchen"));
-pub(super) const OF_SESSION: Parameter =
-    query("session", "Only this session.", named, || json!("monday"));
+pub(super) const OF_PROJECT: Parameter = query("project", "Only this project.", named, || json!("kitchen"));
+pub(super) const OF_SESSION: Parameter = query("session", "Only this session.", named, || json!("monday"));
 pub(super) const OF_TYPE: Parameter = query("type", "Only this type.", named, || json!("fact"));
 
 pub(super) const AS_OF: Parameter = query(
