@@ -142,7 +142,8 @@ impl Pseudonyms {
             bytes => bytes?,
         };
         let key = PseudonymKey::parse(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} has no valid key"));
+        let fault =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} has no valid key"));
         key.map(Some).ok_or_else(fault)
     }
 

@@ -27,7 +27,7 @@ impl Operations {
     /// Sets the weights.
     ///
     /// # Errors
-    /// A weight has an unknown name or is out of range.
+    /// A weight has an unknown name or is out of range, or their sum is not positive.
     pub(crate) async fn set_weights(
         &self,
         request: SetWeights,
