@@ -3,7 +3,7 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`] and [`bench`] are the commands; [`config`] reads the configuration.
+//! [`import`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] turns faults into
 //! errors for clients.
