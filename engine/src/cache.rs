@@ -1,6 +1,5 @@
-//! Answers that were given before and are still right. A key says what was asked and of which state, so that nothing
-//! has to be removed when something is written: what was kept of an older state is not asked for any more, and goes
-//! when room is needed.
+//! Cache of answers. A key contains the request and the state that the answer is for, so a write invalidates nothing:
+//! entries of an older state are not looked up again and are evicted when space is needed.
 
 use std::sync::Arc;
 
@@ -10,24 +9,24 @@ use moka::sync::Cache;
 
 use crate::metrics::Metrics;
 
-/// What an answer takes in memory beside its text, bytes.
+/// Memory that an answer takes in addition to its text, bytes.
 const OVERHEAD_BYTES: usize = 512;
 
-/// What was asked, and of which state.
+/// The request, and the state that the answer is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AnswerKey {
-    /// All projects, when absent.
+    /// All projects if absent.
     pub(crate) project: Option<String>,
     pub(crate) mode: SearchMode,
-    /// Version of the weights.
+    /// Version of the ranking weights.
     pub(crate) weights: Arc<str>,
-    /// The last event that changed what the answer depends on.
+    /// Sequence number of the last event that changed anything the answer depends on.
     pub(crate) applied_seq: u64,
-    /// Everything else that was asked for, in one form.
+    /// Everything else in the request, in one canonical form.
     pub(crate) request: String,
 }
 
-/// An answer.
+/// A cached answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Search(Arc<SearchAnswer>),
@@ -60,27 +59,28 @@ impl Answer {
 #[derive(Debug, Clone)]
 struct Kept {
     answer: Answer,
-    /// The first moment at which something it depends on becomes or stops being true by itself, microseconds.
+    /// Expiry, in microseconds since the epoch: the first moment at which something the answer depends on becomes or
+    /// stops being true.
     until: i64,
 }
 
-/// What is kept of answers and of memories that were read.
+/// The cache of answers and of memories that were read.
 #[derive(Debug)]
 pub(crate) struct Answers {
     answers: Cache<AnswerKey, Kept>,
-    /// By id, with the last event that changed any memory which was there.
+    /// By id, and the sequence number of the last event that changed an existing memory.
     memories: Cache<(String, u64), Arc<MemoryView>>,
     metrics: Arc<Metrics>,
 }
 
-/// Where answers come from, as the metrics name it.
+/// Outcome of a cache lookup, as the metrics count it.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     Hit,
-    /// Kept that there is nothing.
+    /// A hit whose answer is empty.
     Negative,
     Miss,
-    /// Not kept, but so new that it is still at hand.
+    /// Not cached, but so new that it was read from the tail of the log.
     Fresh,
 }
 
@@ -96,7 +96,7 @@ impl Outcome {
 }
 
 impl Answers {
-    /// Room for so many bytes, half of it for whole answers.
+    /// A cache with this budget in bytes: half for answers, half for memories.
     pub(crate) fn new(bytes_max: u64, metrics: Arc<Metrics>) -> Answers {
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Answers {
@@ -116,7 +116,7 @@ impl Answers {
         self.metrics.cache.with_label_values(&[cache, outcome.label()]).inc();
     }
 
-    /// The answer to the same question about the same state, while it is right.
+    /// Looks up the answer for the same request and state, unless it has expired. `now` is in microseconds.
     pub(crate) fn find(&self, cache: &str, key: &AnswerKey, now: i64) -> Option<Answer> {
         let found = self.answers.get(key).filter(|kept| now < kept.until).map(|kept| kept.answer);
         let outcome = match &found {
@@ -128,8 +128,8 @@ impl Answers {
         found
     }
 
-    /// Keeps an answer that is right until then. One in which a lane took no part is not kept: it would hide that all
-    /// is well again.
+    /// Caches an answer until it expires. A degraded answer is not cached: it would hide that the missing lane works
+    /// again.
     pub(crate) fn keep(&self, key: AnswerKey, answer: Answer, until: i64) {
         let degraded = match &answer {
             Answer::Search(answer) => !answer.degraded.is_empty(),
@@ -140,7 +140,7 @@ impl Answers {
         }
     }
 
-    /// A memory as it was read, while it is true and nothing that was there has changed.
+    /// Looks up a memory, unless it has ended or an existing memory was changed after `altered`.
     pub(crate) fn memory(&self, id: &str, altered: u64, now: Timestamp) -> Option<Arc<MemoryView>> {
         let found = self.memories.get(&(id.to_owned(), altered));
         let found = found.filter(|view| view.validity.until.is_none_or(|until| now < until));
@@ -148,17 +148,17 @@ impl Answers {
         found
     }
 
-    /// A memory was read before the projection had it.
+    /// Counts a memory that was read before the projection had it.
     pub(crate) fn count_fresh(&self) {
         self.count("memory", Outcome::Fresh);
     }
 
-    /// Keeps a memory that is true now.
+    /// Caches a memory that is true now.
     pub(crate) fn keep_memory(&self, altered: u64, view: Arc<MemoryView>) {
         self.memories.insert((view.id.clone(), altered), view);
     }
 
-    /// Drops everything: what is to be forgotten must not be in memory either.
+    /// Drops everything: a forgotten memory must not stay in memory either.
     pub(crate) fn clear(&self) {
         self.answers.invalidate_all();
         self.memories.invalidate_all();

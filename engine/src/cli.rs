@@ -22,9 +22,9 @@ use crate::mcp::{McpArgs, mcp};
 use crate::rebuild::rebuild;
 use crate::serve::{Places, serve};
 
-/// The check ran and found something broken.
+/// Exit code: the check ran and found something broken.
 const BROKEN: u8 = 1;
-/// The command could not do its work.
+/// Exit code: the command could not run.
 const CANNOT_RUN: u8 = 2;
 
 #[derive(Debug, Parser)]
@@ -45,32 +45,32 @@ Every flag of `serve` is also an environment variable, MEMORY_ENGINE_DATA and so
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API on one port, probes and metrics on another, until SIGTERM
+    /// Serve the API on one port, and probes and metrics on another, until SIGTERM or SIGINT
     Serve(ServeArgs),
-    /// The same as `log verify`: check every hash; works beside a running engine
+    /// Check every hash of the log, as `log verify` does; works beside a running engine
     ///
-    /// Prints one JSON object. Exit code 0: the log verifies. 1: it does not, and the object says where. 2: it could
+    /// Prints one JSON object. Exit code 0: the log verifies. 1: it does not, and the object reports where. 2: it could
     /// not be read.
     Verify(DataArgs),
-    /// Look at the log, check it, prove something of it, rotate it, forget payloads
+    /// Work with the log: list, print, verify and prove events, rotate, forget payloads
     Log(LogArgs),
-    /// Build the projection anew from the log; the engine must not be running
+    /// Rebuild the projection from the log; the engine must not be running
     ///
-    /// Prints one JSON object. Exit code 0: done. 2: not done, the reason is on standard error.
+    /// Prints one JSON object. Exit code 0: done. 2: failed; the reason is on standard error.
     Rebuild(DataArgs),
-    /// Look at everything in a data directory and say what is wrong and what to do
+    /// Check everything in a data directory and report what is wrong and what to do
     ///
-    /// Prints lines at a terminal, else one JSON object. Works beside a running engine, without --repair. Exit code 0:
-    /// nothing is broken, or it was repaired. 1: something is broken. 2: the check could not be done.
+    /// Prints lines on a terminal, and one JSON object elsewhere. Works beside a running engine, except with --repair.
+    /// Exit code 0: nothing is broken, or everything was repaired. 1: something is broken. 2: the check could not run.
     Doctor(DoctorArgs),
-    /// Measure the engine beside the limits of this machine; prints a table
+    /// Measure the engine against the limits of this machine; prints a table
     ///
-    /// Needs a release build to mean anything, and some minutes: each figure is measured in turns with its limit.
+    /// Use a release build. Takes some minutes: each figure is measured in turns with its limit.
     Bench(BenchArgs),
     /// Serve the Model Context Protocol on standard input and output, until the input is closed
     ///
-    /// For clients that start a server of their own. Standard output belongs to the protocol, messages are on standard
-    /// error. An engine that runs serves the same at /mcp of its port.
+    /// For clients that start their own server. Standard output carries only the protocol; messages go to standard
+    /// error. A running engine serves the same protocol at /mcp of its port.
     Mcp(McpArgs),
     /// Import the logs of another product
     Import(ImportArgs),
@@ -87,10 +87,11 @@ struct DataArgs {
 struct DoctorArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Build what is broken and can be built: the projection, from the log; the engine must not be running
+    /// Repair what can be repaired: the projection, from the log, and the mode of key files; the engine must not be
+    /// running
     #[arg(long)]
     repair: bool,
-    /// Print JSON at a terminal too
+    /// Print JSON on a terminal too
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +103,7 @@ struct ServeArgs {
     /// Configuration in YAML; every key is optional
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of the API; [::] is every address of both families, and of IPv4 alone where there is no IPv6
+    /// Address of the API; [::] listens on all IPv6 and IPv4 addresses, or on IPv4 only if the machine has no IPv6
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Address of /livez, /readyz, /health and /metrics
@@ -113,15 +114,15 @@ struct ServeArgs {
         default_value = "127.0.0.1:8081"
     )]
     admin_listen: SocketAddr,
-    /// What the log must extend, as JSON; it is not written to otherwise
+    /// JSON file with the anchor: the state that the log must extend; if it does not, the engine writes nothing to it
     ///
-    /// The operator of a cluster gives it. An engine that has one leaves out what it does not know of its configuration,
-    /// and reports it in /health, because an operator may be newer than the engine.
+    /// The operator of a cluster passes it. An engine that has one ignores parts of its configuration that it does not
+    /// know, and reports them in /health, because an operator may be newer than the engine.
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ANCHOR")]
     anchor: Option<PathBuf>,
 }
 
-/// Runs the command that was asked for.
+/// Runs the command on the command line.
 pub(crate) fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => run_serve(args),
@@ -150,7 +151,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let places = Places { data: data.data, listen, admin_listen, anchor };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
-    // A read that outlived the drain has nobody left to answer to.
+    // A read that is still running after the drain has no client left.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
@@ -159,7 +160,7 @@ fn run_mcp(args: McpArgs) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(mcp(args));
-    // A read of standard input that is still waiting cannot be called off.
+    // A pending read of standard input cannot be cancelled.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
@@ -192,9 +193,9 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// JSON for machines, lines for a person at a terminal.
+/// Logs to standard error: JSON for machines, plain lines on a terminal.
 fn log_to_stderr(level: tracing::Level) {
-    // The MCP library writes whole messages to its log, and what is in a memory is nobody's to read there.
+    // The MCP library logs complete messages, and the content of memories must not appear in logs.
     let wanted = Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let subscriber = tracing_subscriber::registry();

@@ -1,4 +1,4 @@
-//! `memory-engine doctor`: everything that can be wrong with a data directory, each with what to do about it.
+//! `memory-engine doctor`: checks everything in a data directory and reports what to do about each fault.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -15,29 +15,29 @@ use engine_log::storage::space;
 use engine_log::{LogDirectory, OpenError};
 use engine_projection::{Examined, Place};
 
-/// What `doctor` prints. `ok` decides the exit code.
+/// The report that `doctor` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Nothing is broken, or what was is repaired.
+    /// Nothing is broken, or everything that was broken is repaired.
     pub(crate) ok: bool,
-    /// Whether an engine runs on the directory: then nothing is repaired, and the full-text index is left to that
-    /// engine.
+    /// Whether an engine is running on the directory. If so, nothing is repaired, and the full-text index is left to
+    /// that engine.
     engine_running: bool,
     checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
     outcome: Outcome,
     /// What was found.
     detail: String,
-    /// What to do; empty when there is nothing to be done.
+    /// What to do; empty if there is nothing to do.
     hint: &'static str,
 }
 
-/// How a check ended.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
@@ -62,14 +62,16 @@ impl Check {
 
 const PROJECTION_CHECKS: [&str; 4] =
     ["projection", "projection.place", "projection.rows", "projection.index"];
-const LOG_HINT: &str =
-    "nothing repairs a log: `memory-engine verify` says where; restore it from a backup that verifies";
-const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or let a running one do it: POST /rebuild on its admin port";
-const SPACE_HINT: &str = "grow the volume; writes resume by themselves";
+const LOG_HINT: &str = "a log cannot be repaired: `memory-engine verify` reports where it is broken; restore it from a backup that verifies";
+const PROJECTION_HINT: &str = "stop the engine and run `memory-engine doctor --repair`, or have a running engine rebuild it: POST /rebuild on its admin port";
+const SPACE_HINT: &str = "grow the volume; writes resume automatically";
 const KEYS_HINT: &str =
     "`chmod 600` the file, or `memory-engine doctor --repair`; rotate the key if others had access";
 
-/// Looks at everything, and with `repair` makes good what can be: the projection from the log, and the mode of keys.
+/// Runs all checks. With `repair`, rebuilds the projection from the log and corrects the mode of key files.
+///
+/// # Errors
+/// There is no log, something cannot be read, or a repair is requested while an engine is running.
 pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
     if !data.join("log").is_dir() {
         bail!("there is no log in {data:?}");
@@ -77,7 +79,7 @@ pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
     let engine_running = is_running(data)?;
     if repair && engine_running {
         bail!(
-            "an engine runs on {data:?}: stop it to repair, or ask it with POST /rebuild on its admin port"
+            "an engine is running on {data:?}: stop it to repair, or have it rebuild the projection with POST /rebuild on its admin port"
         );
     }
     let mut checks = look(data, engine_running)?;
@@ -97,9 +99,10 @@ fn is_running(data: &Path) -> anyhow::Result<bool> {
 }
 
 fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
-    // Before the log: a running engine appends meanwhile, and a projection is never ahead.
+    // The projection is read before the log: a running engine appends meanwhile, and a projection is never ahead of its
+    // log.
     let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
-    let examined = examined.context("cannot look at the projection")?;
+    let examined = examined.context("cannot check the projection")?;
     let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
     let log = serde_json::to_value(log)?;
     let mut checks = vec![check_log(&log)];
@@ -120,7 +123,7 @@ fn check_log(log: &Value) -> Check {
 fn check_projection(examined: Option<Examined>, log: &Value, engine_running: bool) -> Vec<Check> {
     let [present, place_name, rows_name, index_name] = PROJECTION_CHECKS;
     let Some(examined) = examined else {
-        return vec![Check::judged(present, Err("there is none".into()), PROJECTION_HINT)];
+        return vec![Check::judged(present, Err("there is no projection".into()), PROJECTION_HINT)];
     };
     let Examined { database, place, rows, words } = examined;
     let index = match words {
@@ -131,7 +134,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
         None => Check::new(
             index_name,
             Outcome::Skipped,
-            "the running engine looks at it: see checked_at in /health",
+            "the running engine checks it: see checked_at in /health",
         ),
     };
     vec![
@@ -139,14 +142,14 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
         Check::judged(place_name, place.and_then(|place| fits(&place, log, engine_running)), PROJECTION_HINT),
         Check::judged(
             rows_name,
-            rows.map(|digest| format!("pages are whole, rows have the digest {digest}")),
+            rows.map(|digest| format!("pages are intact, rows have the digest {digest}")),
             PROJECTION_HINT,
         ),
         index,
     ]
 }
 
-/// Whether a projection can have been built from this log.
+/// Whether the projection can have been built from this log.
 fn fits(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
     let head_seq = log["head_seq"].as_u64().unwrap_or_default();
     if log["log_id"].as_str().is_some_and(|log_id| log_id != place.log_id) {
@@ -186,7 +189,7 @@ fn check_keys(data: &Path) -> Check {
         .map(|(path, mode)| format!("{path:?} has mode {mode:o}"))
         .collect();
     let found = if open.is_empty() {
-        Ok(format!("{} files, closed to others", keys.len()))
+        Ok(format!("{} files, not accessible to others", keys.len()))
     } else {
         Err(open.join(", "))
     };
@@ -205,6 +208,7 @@ fn key_files(data: &Path) -> io::Result<Vec<(PathBuf, u32)>> {
     entries.map(file).collect()
 }
 
+/// Repairs what can be repaired and runs all checks again.
 fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     let broken = |checks: &[Check], names: &[&str]| {
         checks.iter().any(|check| check.outcome == Outcome::Broken && names.contains(&check.name))
@@ -214,14 +218,14 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o770))?;
         }
     }
-    // A log that does not verify gives no projection.
+    // A projection cannot be built from a log that does not verify.
     if broken(checks, &PROJECTION_CHECKS) && !broken(checks, &["log"]) {
-        rebuild(data).context("cannot build the projection")?;
+        rebuild(data).context("cannot rebuild the projection")?;
     }
     let before = std::mem::replace(checks, look(data, false)?);
     for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {
         let was_broken = |old: &Check| {
-            // Of a projection that was not there, nothing else could be looked at.
+            // If the projection was missing, the checks of its parts did not run.
             old.outcome == Outcome::Broken
                 && (old.name == check.name
                     || old.name == "projection" && check.name.starts_with("projection"))
@@ -233,7 +237,7 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines for a person at a terminal, JSON for everybody else and whoever asks for it.
+/// Prints lines on a terminal, and JSON everywhere else or with `--json`.
 pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if json || !out.is_terminal() {

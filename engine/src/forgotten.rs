@@ -1,22 +1,22 @@
-//! Holders of copies of memories, which drop them when memories are forgotten.
+//! Listeners that drop their copies when memories are forgotten.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 type Listener = Box<dyn Fn(&[String]) + Send + Sync>;
 
-/// Holders of copies, such as caches.
+/// The registered listeners, such as caches.
 #[derive(Default)]
 pub(crate) struct Listeners(Mutex<Vec<Listener>>);
 
 impl Listeners {
-    /// Calls this with the ids of memories that are forgotten, after their rows are gone and before anybody is told
-    /// that they are. It must drop its copies before it returns.
+    /// Registers a listener. It is called with the ids of forgotten memories, after their rows are deleted and before
+    /// the request is answered. It must drop its copies before it returns.
     pub(crate) fn add(&self, listener: impl Fn(&[String]) + Send + Sync + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
-    /// Tells everybody; how many that were.
+    /// Calls every listener and returns how many there are.
     pub(crate) fn tell(&self, ids: &[String]) -> usize {
         let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.iter().for_each(|listener| listener(ids));

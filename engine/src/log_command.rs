@@ -1,4 +1,5 @@
-//! `memory-engine log`: looks at a log, checks it, proves something of it, and the few things that change it.
+//! `memory-engine log`: lists, prints and verifies a log, makes receipts, rotates segments and keys, and erases
+//! payloads.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
@@ -21,9 +22,9 @@ use engine_log::{
     Offline, SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
 
-/// A rotation takes milliseconds; an engine that does not answer by then is not going to.
+/// Timeout of a request to the admin port: a rotation takes milliseconds.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
-/// No answer of the admin port is longer.
+/// Maximum size of an answer of the admin port, bytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
@@ -41,35 +42,35 @@ enum LogCommand {
     Ls,
     /// Print events as they are stored, one line each
     Cat {
-        /// Begin after this event
+        /// Start after the event with this sequence number
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         after: u64,
-        /// Stop after so many
+        /// Maximum number of events
         #[arg(long, value_name = "COUNT", default_value_t = u64::MAX)]
         limit: u64,
     },
     /// Check every hash, two segments at a time; works beside a running engine
     ///
-    /// Prints one JSON object with everything that is wrong. Exit code 0: the log verifies. 1: it does not. 2: it could not
-    /// be read.
+    /// Prints one JSON object with everything that is wrong. Exit code 0: the log verifies. 1: it does not. 2: it could
+    /// not be read.
     Verify,
     /// Print a receipt: the proof that an event is in the log of the newest checkpoint on the disk
     Proof {
-        /// Number of the event
+        /// Sequence number of the event
         seq: u64,
     },
-    /// Seal the segment that is being written and begin a new one
+    /// Seal the current segment and start a new one
     Rotate(AdminArgs),
     /// Sign checkpoints with a new key from now on; the next one is signed with both
     RotateKey(AdminArgs),
-    /// Forget payloads for good: from the log, and from the search index, which is built anew; the engine must not be running
+    /// Forget payloads for good, in the log and in the projection, which is rebuilt; the engine must not be running
     ///
-    /// Appends an event that says so first. Interrupted, it is to be repeated.
+    /// Appends an event that records this first. If the command is interrupted, run it again.
     Erase {
-        /// Id of an event whose payload is to go; can be given more than once
+        /// Id of an event whose payload is to be forgotten; can be given more than once
         #[arg(long = "event", value_name = "ID", required = true)]
         events: Vec<String>,
-        /// Why, for those who will ask
+        /// The reason, which is recorded in the log
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
@@ -82,7 +83,7 @@ struct AdminArgs {
     admin: Option<String>,
 }
 
-/// Runs the command; false when it found something broken.
+/// Runs the command; returns false if it found something broken.
 pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     let LogArgs { command, data } = args;
     let admin = match &command {
@@ -93,7 +94,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     if let Some((address, path)) = admin {
         return post(address, path).map(|()| true);
     }
-    let data = data.context("--data DIR is needed")?;
+    let data = data.context("--data DIR is required")?;
     match command {
         LogCommand::Ls => ls(&data)?,
         LogCommand::Cat { after, limit } => cat(&data, after, limit)?,
@@ -114,7 +115,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Checks a log and prints the report.
+/// Verifies a log and prints the report; returns whether the log verifies.
 pub(crate) fn verify_log(data: &Path) -> anyhow::Result<bool> {
     let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
     print(&report)?;
@@ -176,7 +177,7 @@ fn erase(data: &Path, events: Vec<String>, reason: &str) -> anyhow::Result<()> {
     print(&erased)
 }
 
-/// Asks a running engine; prints what it answers.
+/// Sends a request to a running engine and prints the answer.
 fn post(address: &str, path: &str) -> anyhow::Result<()> {
     let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
     let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
@@ -188,7 +189,7 @@ fn post(address: &str, path: &str) -> anyhow::Result<()> {
     )?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the engine did not answer")?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer cannot be read")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer is not HTTP")?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("the engine refused: {body}");
     }

@@ -1,5 +1,15 @@
-//! One memory engine: a process that owns one append-only, hash-chained log on one volume and a projection built
-//! from it. The log is the truth, the projection is disposable. docs/ARCHITECTURE.md has the map.
+//! One memory engine: a process that owns one append-only, hash-chained log on one volume and a projection built from
+//! it. The log is the source of truth; the projection can be rebuilt from it at any time. docs/ARCHITECTURE.md has a
+//! map of the code.
+//!
+//! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
+//! [`import`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
+//!
+//! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] turns faults into
+//! errors for clients.
+//!
+//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forgotten`],
+//! [`memory_limit`] and [`metrics`].
 
 mod api;
 mod bench;

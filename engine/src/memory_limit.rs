@@ -1,17 +1,17 @@
-//! How much memory the process may use.
+//! Determines how much memory the process may use.
 
 use std::fs;
 
-/// Where a control group says how much it may use: version 2, and 1.
+/// Memory limit of the control group, versions 2 and 1.
 const GROUPS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-/// What the machine has.
+/// Source of the machine's total memory.
 const MACHINE: &str = "/proc/meminfo";
 
-/// Without a limit of its own the process shares the machine with others, and takes no more than one part in so many
-/// for granted.
+/// Without a limit the process shares the machine with others and assumes this fraction of its memory: one part in
+/// `SHARED_BY`.
 const SHARED_BY: u64 = 4;
 
-/// Bytes that the process may use; the limit of its container, where it has one.
+/// Bytes that the process may use: the limit of its container, or else a fraction of the machine's memory.
 pub(crate) fn allowance() -> u64 {
     let machine = fs::read_to_string(MACHINE).ok().and_then(|text| machine_bytes(&text)).unwrap_or(u64::MAX);
     let group = GROUPS.iter().filter_map(|path| fs::read_to_string(path).ok());
@@ -24,7 +24,7 @@ fn allowed(limits: &[u64], machine: u64) -> u64 {
     smallest.unwrap_or(machine / SHARED_BY)
 }
 
-/// Bytes, or `max` for none.
+/// The limit in bytes; `None` for `max`, which means no limit.
 fn limit_bytes(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
@@ -43,7 +43,7 @@ mod tests {
         let machine = machine_bytes("MemTotal:       24683152 kB\nMemFree: 1 kB\n").unwrap();
         assert_eq!(machine, 24_683_152 * 1024);
         assert_eq!(allowed(&[512 << 20], machine), 512 << 20);
-        // What no limit looks like in either version.
+        // No limit, as each version writes it.
         assert_eq!(limit_bytes("max\n"), None);
         assert_eq!(allowed(&[limit_bytes("9223372036854771712\n").unwrap()], machine), machine / 4);
         assert_eq!(allowed(&[], machine), machine / 4);

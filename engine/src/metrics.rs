@@ -1,4 +1,4 @@
-//! The registry of one engine, and the metrics that belong to no library below it.
+//! The metrics registry of one engine, and the metrics that belong to none of the libraries.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use engine_retrieval::RetrievalMetrics;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use service::{Family, MetricsError, Registry};
 
-/// All metrics of one engine, by the component that counts.
+/// All metrics of one engine, grouped by component.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,

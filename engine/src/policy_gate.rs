@@ -1,5 +1,4 @@
-//! What stands before the log: every event is judged by the policy before the first byte of it is written, whoever
-//! asks for it.
+//! Applies the policy to every event before any of it is written to the log, whichever client or component writes it.
 
 use std::sync::Arc;
 
@@ -12,9 +11,10 @@ use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 
-/// Payloads up to this size are judged on the thread of the request: less than two milliseconds.
+/// Payloads up to this size, bytes, are checked on the thread of the request, which takes less than two milliseconds.
 const AT_ONCE_BYTES: usize = 32 << 10;
-/// Fields that the metrics tell apart; of events of other types, names of fields are anybody's.
+/// Field names used as metric labels. Events of other types may have any field names, so those are counted as
+/// `payload`.
 const FIELDS: [&str; 6] = ["content", "title", "tags", "actor", "reason", "value"];
 
 /// Why events are not written.
@@ -37,7 +37,7 @@ impl From<NotNamed> for WriteError {
     }
 }
 
-/// Events that the policy has let pass, as they may be written. Made by [`Gate::pass`] alone.
+/// Events that the policy has passed, as they may be written. Only [`Gate::pass`] makes them.
 #[derive(Debug)]
 pub(crate) struct Passed(Vec<Draft>);
 
@@ -46,7 +46,7 @@ impl Passed {
         &self.0
     }
 
-    /// Without those that are not to be kept.
+    /// Keeps the events whose flag is set.
     pub(crate) fn keep(self, keeps: &[bool]) -> Passed {
         Passed(self.0.into_iter().zip(keeps).filter(|(_, keeps)| **keeps).map(|(draft, _)| draft).collect())
     }
@@ -56,7 +56,7 @@ impl Passed {
     }
 }
 
-/// The policy, and who counts what it does.
+/// The policy and its metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     policy: Arc<Policy>,
@@ -72,8 +72,11 @@ impl Gate {
         &self.policy
     }
 
-    /// The events as they may be written. One that may not be refuses them all. Identifiers come here as they are
-    /// stored; what of them is not, of an event that anybody may write, is made so.
+    /// Applies the policy to events and returns them as they may be written. Identifiers are already in stored form; in
+    /// events of arbitrary types, where they may not be, they are converted here.
+    ///
+    /// # Errors
+    /// One event is blocked, which refuses them all, or the key of the pseudonyms is not loaded.
     pub(crate) async fn pass(
         &self,
         drafts: Vec<Draft>,
@@ -85,11 +88,12 @@ impl Gate {
             return self.judge(drafts, key.as_ref(), now).map(Passed);
         }
         let gate = self.clone();
-        // A thread that is gone is one that panicked: nothing is known of the text, so nothing is written.
+        // A failed join means that the thread panicked: the text was not checked, so nothing is written.
         let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, key.as_ref(), now)).await;
         judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(Passed)
     }
 
+    /// Applies the policy to events, and counts what it blocks and redacts.
     fn judge(
         &self,
         drafts: Vec<Draft>,

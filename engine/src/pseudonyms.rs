@@ -1,6 +1,6 @@
-//! The key of the tokens that stand for personal data in identifiers: `keys/pseudonym.key`, 64 hex digits. It is made
-//! with the log. Once the log holds tokens it says of which key they are, so that another key, or a new one in place
-//! of one that was lost, is noticed: under it every such name would be another.
+//! The key of the tokens (pseudonyms) that replace personal data in identifiers: `keys/pseudonym.key`, 64 hex digits.
+//! It is created with the log. Once the log contains tokens, it records which key made them. A wrong or lost key is
+//! detected that way: with another key the same name would get another token.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,41 +18,41 @@ use engine_projection::{ProjectionShared, Unreadable, setting};
 
 const DIRECTORY: &str = "keys";
 const FILE: &str = "pseudonym.key";
-/// Larger than any key file this engine wrote.
+/// Maximum size of the key file, bytes: more than this engine ever wrote.
 const FILE_BYTES_MAX: u64 = 4096;
-/// Who writes the event that names the key.
+/// Actor of the event that records the key.
 const ACTOR: &str = "memory-engine";
 
 /// Why names with personal data cannot be used now.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum KeyFault {
-    /// The log has tokens of a key that is not there.
+    /// The log has tokens made with a key that is missing.
     #[error(
-        "{DIRECTORY}/{FILE} is missing or is not the key of this log, so that names with personal data cannot be told"
+        "{DIRECTORY}/{FILE} is missing or is not the key of this log, so names with personal data cannot be resolved"
     )]
     Lost,
     #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
     Volume,
-    /// What the log says about its key is not known yet.
-    #[error("the projection does not say yet which key the log has")]
+    /// The record in the log is not known yet.
+    #[error("it is not known yet which pseudonym key the log uses")]
     Unknown,
 }
 
-/// The key of one log, once it is known to be that.
+/// The key of one log, once it was verified against the log.
 #[derive(Debug)]
 pub(crate) struct Pseudonyms {
     storage: Arc<dyn Storage>,
     sources: Clock,
     key: OnceLock<PseudonymKey>,
-    /// One looks, the others wait for what it finds.
+    /// One task loads the key; the others wait for its result.
     turn: Mutex<()>,
-    /// The log says which key it has.
+    /// Whether the log records which key it uses.
     recorded: AtomicBool,
     lost: AtomicBool,
 }
 
 impl Pseudonyms {
-    /// Makes the key of a log that is not there yet.
+    /// Creates the key if the log is new.
     pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock) -> Pseudonyms {
         let (key, turn) = (OnceLock::new(), Mutex::default());
         let pseudonyms =
@@ -60,11 +60,11 @@ impl Pseudonyms {
         match pseudonyms.is_of_a_new_log() {
             Ok(true) => match pseudonyms.mint() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
-                // Tried again when a name needs it.
-                Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not written yet"),
+                // Tried again when a name needs the key.
+                Err(fault) => tracing::warn!(%fault, "the pseudonym key was not written, retried on use"),
             },
             Ok(false) => {}
-            Err(fault) => tracing::warn!(%fault, "the key of pseudonyms was not looked for yet"),
+            Err(fault) => tracing::warn!(%fault, "the pseudonym key was not looked up, retried on use"),
         }
         pseudonyms
     }
@@ -73,17 +73,20 @@ impl Pseudonyms {
         Ok(list(&*self.storage)?.segments.is_empty() && self.read()?.is_none())
     }
 
-    /// The key, if it is known already.
+    /// The key, if it was loaded.
     pub(crate) fn known(&self) -> Option<&PseudonymKey> {
         self.key.get()
     }
 
-    /// Whether the log has tokens of a key that is not there.
+    /// Whether the log has tokens made with a key that is missing.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// The key of the log, compared with what the log says. `head` is the last durable event.
+    /// Loads the key and verifies it against the record in the log. `head` is the last durable event.
+    ///
+    /// # Errors
+    /// The key is missing or wrong, cannot be read or written, or the record cannot be read yet.
     pub(crate) async fn key(
         &self,
         projection: &Arc<ProjectionShared>,
@@ -98,7 +101,7 @@ impl Pseudonyms {
         }
         let named = projection.read(head, |connection| setting(connection, LOG_PSEUDONYMS_KEYED)).await;
         let named = named.map_err(|fault: Unreadable| {
-            tracing::debug!(%fault, "the key of pseudonyms cannot be compared yet");
+            tracing::debug!(%fault, "the pseudonym key cannot be verified yet");
             KeyFault::Unknown
         })?;
         let wanted = named.and_then(|(_, _, payload)| serde_json::from_str(&payload).ok());
@@ -107,9 +110,10 @@ impl Pseudonyms {
         outcome.map(|key| self.key.get_or_init(|| key).clone())
     }
 
+    /// Compares the key file with the record in the log, and creates the key if neither exists.
     fn settle(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
         let failed = |fault: io::Error| {
-            tracing::error!(%fault, "the key of pseudonyms cannot be read or written");
+            tracing::error!(%fault, "the pseudonym key cannot be read or written");
             KeyFault::Volume
         };
         let found = self.read().map_err(failed)?;
@@ -122,12 +126,12 @@ impl Pseudonyms {
                 tracing::error!(
                     file = format!("{DIRECTORY}/{FILE}"),
                     key = wanted.check,
-                    "the key of this log's pseudonyms is lost: restore the file from a backup of the volume"
+                    "the pseudonym key of this log is lost: restore the file from a backup of the volume"
                 );
                 Err(KeyFault::Lost)
             }
             (Some(key), None) => Ok(key),
-            // No name was ever stored as a token: a new key changes none.
+            // No name was ever stored as a token, so a new key changes none.
             (None, None) => self.mint().map_err(failed),
         }
     }
@@ -138,10 +142,12 @@ impl Pseudonyms {
             bytes => bytes?,
         };
         let key = PseudonymKey::parse(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-        let fault = || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} holds no key"));
+        let fault =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{DIRECTORY}/{FILE} has no valid key"));
         key.map(Some).ok_or_else(fault)
     }
 
+    /// Creates the key file.
     fn mint(&self) -> io::Result<PseudonymKey> {
         self.storage.create_directory(DIRECTORY)?;
         let key = PseudonymKey::new(self.sources.bytes());
@@ -171,7 +177,7 @@ impl Pseudonyms {
         Some((draft, key))
     }
 
-    /// It is durable.
+    /// Notes that the record of the key is durable.
     pub(crate) fn recorded(&self) {
         self.recorded.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! `memory-engine rebuild`: the projection built anew from the log, with the engine stopped.
+//! `memory-engine rebuild`: rebuilds the projection from the log while the engine is stopped.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,27 +12,30 @@ use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use engine_log::Store;
 
-/// Far beyond the largest log of one volume: a bound, not a guess.
+/// Timeout of a rebuild: far more than the largest log of one volume needs.
 const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
-/// Between two looks at how far it is.
+/// Interval at which the progress is polled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What `rebuild` prints.
+/// The report that `rebuild` prints.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     ok: bool,
     log_id: String,
     applied_seq: u64,
-    /// Of all rows of the new projection.
+    /// Digest of all rows of the new projection.
     digest: String,
-    /// Of the one it replaced, as of the same event; absent when there was none that could be read.
+    /// Digest of the replaced projection at the same event; absent if there was none that could be read.
     replaced_digest: Option<String>,
-    /// The one it replaced had other rows: it was wrong.
+    /// Whether the replaced projection had other rows, which means that it was wrong.
     replaced_was_wrong: bool,
     elapsed_ms: u128,
 }
 
-/// Lets an engine without clients build a new projection beside the one there is.
+/// Starts an engine without clients, which builds a new projection beside the current one.
+///
+/// # Errors
+/// The data directory is in use, the log does not verify, or the projection cannot be written.
 pub(crate) fn rebuild(data: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let metrics = Metrics::new("").context("cannot define the metrics")?;
@@ -67,7 +70,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
             bail!("the projection in {:?} cannot be written", engine_projection::directory(data));
         }
         if started.elapsed() > REBUILD_MAX {
-            bail!("not done after {REBUILD_MAX:?}");
+            bail!("the rebuild did not finish within {REBUILD_MAX:?}");
         }
         if let Some(rebuild) = engine.projection.rebuild(engine.published.head_seq()) {
             bar.set_length(rebuild.head_seq);
@@ -77,7 +80,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
     }
 }
 
-/// Drawn on standard error, and only if that is a terminal.
+/// Drawn on standard error, and only on a terminal.
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style =

@@ -1,4 +1,4 @@
-//! Errors on their way to a client: what it may know, and what it can do.
+//! Errors as clients receive them: what a client may know, and what it can do about it.
 
 use engine_core::identity::Told;
 use engine_core::request::Refused;
@@ -9,7 +9,7 @@ use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 use engine_projection::Unreadable;
 
-/// An answer that is not a success.
+/// An error answer: a code, a message and a hint.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: ErrorCode,
@@ -22,37 +22,38 @@ impl Refusal {
         Refusal { code, message: message.into(), hint: String::new() }
     }
 
+    /// Sets the hint: what the client can do.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: hint.into(), ..self }
     }
 
-    /// Calls things what the request called them.
+    /// Replaces stored names in the message with the names that the request used.
     pub(crate) fn told(self, told: &Told) -> Refusal {
         Refusal { message: told.back_in_text(&self.message), ..self }
     }
 
-    /// What programs decide on.
+    /// Error code, for programs.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// For a person.
+    /// Message, for people.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether nothing is wrong with what was asked, and the same request may work later.
+    /// Whether the request itself is correct and may succeed later.
     pub(crate) fn is_outage(&self) -> bool {
         self.code.status() >= 500 || self.retry_after_s().is_some()
     }
 
-    /// As clients see it.
+    /// The body that clients receive.
     pub(crate) fn into_body(self) -> ErrorBody {
         let Refusal { code, message, hint } = self;
         ErrorBody { error: ErrorDetail { code, message, hint } }
     }
 
-    /// Seconds after which it may work, for what passes by itself.
+    /// Seconds after which a retry may work, for faults that pass on their own.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
             ErrorCode::Overloaded
@@ -74,9 +75,9 @@ impl From<Refused> for Refusal {
         };
         let (code, hint) = match innermost {
             Refused::TooLarge { .. } => {
-                (ErrorCode::PayloadTooLarge, "split it into several; nothing is ever cut to fit")
+                (ErrorCode::PayloadTooLarge, "split it into several; texts are never truncated")
             }
-            _ => (ErrorCode::InvalidArgument, "correct the request; repeating it as it is will not help"),
+            _ => (ErrorCode::InvalidArgument, "correct the request; repeating it unchanged does not help"),
         };
         Refusal::new(code, refused.to_string()).hint(hint)
     }
@@ -88,7 +89,7 @@ impl From<WriteError> for Refusal {
             WriteError::Commit(fault) => fault.into(),
             WriteError::Pseudonyms(fault) => fault.into(),
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
-                .hint("nothing was written; docs/guide/policy.md says what is blocked, and how an exception is made"),
+                .hint("nothing was written; docs/guide/policy.md describes what is blocked and how to allow an exception"),
         }
     }
 }
@@ -98,8 +99,8 @@ impl From<KeyFault> for Refusal {
         let (code, hint) = match fault {
             KeyFault::Lost => (
                 ErrorCode::PseudonymKeyLost,
-                "restore the file from a backup of the volume; what has no personal data in its names is served meanwhile, \
-                 and so is what is asked for by its token",
+                "restore the file from a backup of the volume; meanwhile requests work whose names contain no personal data, \
+                 and requests that name things by their token",
             ),
             KeyFault::Volume => {
                 (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
@@ -120,11 +121,11 @@ impl From<CommitError> for Refusal {
             }
             CommitError::Full => (
                 ErrorCode::StorageFull,
-                "grow the volume; writes resume by themselves, reads go on meanwhile",
+                "grow the volume; writes resume automatically, reads continue meanwhile",
             ),
             CommitError::Failing => (
                 ErrorCode::StorageFailure,
-                "see the engine's log; writes resume by themselves, with the same Idempotency-Key a repetition is safe",
+                "see the engine's log; writes resume automatically; a retry with the same Idempotency-Key is safe",
             ),
             CommitError::Corrupt => (ErrorCode::LogCorrupt, LOG_CORRUPT_HINT),
             CommitError::Conflict => {
@@ -145,9 +146,9 @@ impl From<CommitError> for Refusal {
 const LOG_CORRUPT_HINT: &str =
     "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
 
-/// Nothing is served from behind the place where the log does not verify.
+/// Refusal of a read at or after the first place where the log does not verify.
 pub(crate) fn log_corrupt() -> Refusal {
-    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before what was asked for")
+    Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before the requested event")
         .hint(LOG_CORRUPT_HINT)
 }
 
@@ -157,17 +158,17 @@ impl From<Unreadable> for Refusal {
             Unreadable::NotReady => {}
             Unreadable::Behind { .. } => {
                 return Refusal::new(ErrorCode::ProjectionBehind, fault.to_string()).hint(
-                    "repeat it after Retry-After seconds; min_seq=0 takes what there is, applied_seq says how fresh it is",
+                    "repeat it after Retry-After seconds; min_seq=0 reads the current state, applied_seq reports how fresh it is",
                 );
             }
             Unreadable::TooLong => {
                 return Refusal::new(ErrorCode::QueryTimeout, "too many memories match to rank them in time")
-                    .hint("narrow it: rarer words, a project, a type");
+                    .hint("narrow the search: rarer words, a project, a type");
             }
             Unreadable::Failed(_) | Unreadable::Thread(_) => tracing::error!(%fault, "a read failed"),
         }
         Refusal::new(ErrorCode::ProjectionUnavailable, "memories cannot be read now")
-            .hint("the projection is rebuilt from the log by itself; repeat it after Retry-After seconds")
+            .hint("the projection is rebuilt from the log automatically; repeat it after Retry-After seconds")
     }
 }
 
@@ -178,8 +179,8 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// A fault of ours: the client learns that, our log learns what.
+/// A fault of the engine: the client is told that there was one, the engine's log contains the details.
 pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
-    tracing::error!(%fault, "a request met a fault of the engine");
-    Refusal::new(ErrorCode::Internal, "the engine met a fault of its own").hint("see the engine's log")
+    tracing::error!(%fault, "a request failed because of a fault of the engine");
+    Refusal::new(ErrorCode::Internal, "internal error of the engine").hint("see the engine's log")
 }

@@ -1,4 +1,4 @@
-//! `memory-engine serve`: from the first listen to the last sync.
+//! `memory-engine serve`: starts an engine, serves both ports until a signal arrives, and stops in order.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -21,20 +21,23 @@ use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
 use service::listen;
 
-/// An anchor is a few hundred bytes, and a reason in somebody's words.
+/// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: u64 = 64 << 10;
 
-/// Where things are.
+/// Paths and addresses that `serve` uses.
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
-    /// File with what the log must extend.
+    /// File with the anchor: the state that the log must extend.
     pub(crate) anchor: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order.
+///
+/// # Errors
+/// A port, the configuration, the anchor or the data directory cannot be used.
 pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
@@ -90,43 +93,47 @@ pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> 
     stop(engine, clients, platform, config.drain).await
 }
 
-/// The same as `/health` has, for people who read the log.
+/// Logs what `/health` reports as not applied.
 fn report_not_applied(parts: &[NotApplied]) {
     for part in parts {
         tracing::warn!(
             key = part.key,
             unknown = ?part.unknown,
             version = env!("CARGO_PKG_VERSION"),
-            "the configuration has something that this version does not know; it is not applied"
+            "the configuration has a part that this version does not know; it is not applied"
         );
     }
 }
 
-/// How often, and how many times, the key of pseudonyms is compared with what the log says once the engine starts: for
-/// as long as a large projection takes to be built. After that the first name that needs it does.
+/// Interval and maximum number of checks of the pseudonym key after a start: long enough for a large projection to be
+/// built. After that, the first name that needs the key triggers the check.
 const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const KEY_LOOKS_MAX: u32 = 3600;
 
-/// Notices a key that is lost before somebody asks for a name.
+/// Detects a lost key before a client uses a name that needs it.
 async fn look_at_pseudonym_key(engine: Arc<Engine>) {
     for _ in 0..KEY_LOOKS_MAX {
         match engine.pseudonym_key().await {
             Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,
-            // What is wrong was logged.
+            // A fault was logged already.
             _ => return,
         }
     }
 }
 
-/// A file that is there and cannot be read is a reason not to start: without it a log that lost its tail looks whole.
+/// An anchor that cannot be read prevents the start: without it a log that lost its tail looks complete.
 fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
     let mut text = Vec::new();
     file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
-    ensure!(text.len() as u64 <= ANCHOR_BYTES_MAX, "the anchor {path:?} is larger than any anchor");
+    ensure!(
+        text.len() as u64 <= ANCHOR_BYTES_MAX,
+        "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes"
+    );
     let given =
         engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
-    engine_core::anchor::check_form(&given).with_context(|| format!("the anchor {path:?} is none"))?;
+    engine_core::anchor::check_form(&given)
+        .with_context(|| format!("{path:?} does not contain a valid anchor"))?;
     Ok(given)
 }
 
@@ -142,9 +149,9 @@ async fn stop(
 ) -> anyhow::Result<()> {
     tracing::info!(?drain, "stopping: no new connections");
     if !clients.drain(drain).await {
-        tracing::warn!("requests were still running at the end of the drain; they are cut off");
+        tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
-    // The platform's port to the end, so that probes see a process that is stopping and not one that is gone.
+    // The admin port is drained last, so that probes see a process that is stopping and not one that is gone.
     platform.drain(Duration::from_millis(100)).await;
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     tracing::info!("stopped");

@@ -1,4 +1,4 @@
-//! `memory-engine log verify`: for people and for jobs, with exit codes and JSON.
+//! `memory-engine log verify`: verifies a log; prints JSON and sets the exit code, for people and for jobs.
 
 use std::io;
 use std::path::Path;
@@ -12,39 +12,39 @@ use serde::Serialize;
 use engine_log::storage::{DiskStorage, Storage};
 use engine_log::{Segment, Task, audit, list, write_lines};
 
-/// What `verify` prints. `ok` decides the exit code.
+/// The report that `verify` prints. `ok` decides the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Everything that was ever acknowledged verifies, as far as the log alone can tell.
+    /// Whether everything that was acknowledged verifies, as far as the log alone can show.
     pub(crate) ok: bool,
-    /// Whole events that verify.
+    /// Complete events that verify.
     events: u64,
     log_id: Option<String>,
-    /// Last event that verifies and its hash; without events, the hash of the header.
+    /// Last event that verifies, and its hash; in a log without events, the hash of the header.
     head_seq: u64,
     head_hash: Option<String>,
-    /// Root of the Merkle tree over all events; absent when something is wrong.
+    /// Root of the Merkle tree over all events; absent if the log does not verify.
     root: Option<String>,
-    /// Files read.
+    /// Number of files that were read.
     segments: usize,
-    /// Events whose payload was forgotten, each with an event that says so.
+    /// Events whose payload was forgotten; each has an event that records it.
     forgotten: usize,
-    /// Bytes of an unfinished write at the end. No damage: the next start sets them aside; a running engine may be
-    /// writing them now.
+    /// Bytes of an unfinished write at the end. This is not damage: the next start sets them aside, and a running
+    /// engine may be writing them now.
     torn_bytes: u64,
     first_broken_seq: Option<u64>,
     /// Stable label of the first breach.
     reason: Option<&'static str>,
-    /// The same for a person.
+    /// Description of the first breach, for people.
     detail: Option<String>,
     segment: Option<String>,
-    /// Line in the segment, from 1.
+    /// Line in the segment; the first is 1.
     line: Option<u64>,
-    /// Where that line starts in the segment, bytes, not compressed.
+    /// Offset of that line in the uncompressed segment, bytes.
     byte: Option<u64>,
-    /// All breaches there are.
+    /// Number of all breaches.
     breach_count: u64,
-    /// The first thousand of them.
+    /// The first thousand breaches.
     breaches: Vec<BreachReport>,
 }
 
@@ -54,7 +54,7 @@ struct BreachReport {
     segment: String,
     line: u64,
     byte: u64,
-    /// Event that was expected there; 0 where it is not known.
+    /// Sequence number of the event expected there; 0 if unknown.
     seq: u64,
     reason: &'static str,
     detail: String,
@@ -74,7 +74,10 @@ impl BreachReport {
     }
 }
 
-/// Reads the whole log, two segments at a time, and judges it; changes nothing and takes no lock.
+/// Reads and verifies the complete log, two segments at a time. Changes nothing and takes no lock.
+///
+/// # Errors
+/// There is no log, or it cannot be read.
 pub(crate) fn verify(data: &Path) -> io::Result<Report> {
     let storage = DiskStorage::new(data.to_owned());
     let segments = list(&storage)?.segments;
@@ -121,7 +124,8 @@ pub(crate) fn verify(data: &Path) -> io::Result<Report> {
     })
 }
 
-/// Hash of the last event. The chain goes on from the line before, which is a header where a segment has just begun.
+/// Hash of the last event. The last line of the chain may be the header of a new segment, so the event is read from the
+/// log.
 fn head_hash(storage: &DiskStorage, head: &Link) -> io::Result<Hash> {
     let Some(before) = head.seq.checked_sub(1) else { return Ok(head.hash) };
     let mut line = Vec::new();
@@ -130,7 +134,7 @@ fn head_hash(storage: &DiskStorage, head: &Link) -> io::Result<Hash> {
     Ok(event.map_or(head.hash, |event| event.hash))
 }
 
-/// Shown on a terminal only.
+/// Drawn on a terminal only.
 fn progress_bar(bytes: u64) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")

@@ -1,4 +1,4 @@
-//! WriteLocks of those who write what depends on what is there.
+//! Locks for writes that depend on stored state.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Locks for any number of things: two that share one wait for each other without need, which costs a sync.
+/// Number of locks. Things are hashed to locks; two that share one wait for each other without need, which costs one
+/// sync.
 const LOCKS: usize = 256;
 
-/// Who looks at something and then writes what follows has the turn for it in between. One process writes a log, so
-/// nobody else can come between either.
+/// Locks that a task holds from its read of some state until its write that depends on it. Only one process writes a
+/// log, so locks in memory are sufficient.
 pub(crate) struct WriteLocks {
-    /// Held while others are taken, so they are never among those.
+    /// Held while write locks are taken, so they are separate from those.
     commands: Vec<Arc<Mutex<()>>>,
     writes: Vec<Arc<Mutex<()>>>,
 }
@@ -23,19 +24,20 @@ impl WriteLocks {
         WriteLocks { commands: locks(), writes: locks() }
     }
 
-    /// Waits for the turn of a command that is made of several reads and writes. One at a time, and before any other
-    /// turn.
+    /// Takes the lock of a command that consists of several reads and writes. A task holds at most one, and takes it
+    /// before any write lock.
     pub(crate) async fn command(&self, thing: impl Hash) -> OwnedMutexGuard<()> {
         Arc::clone(&self.commands[place(thing)]).lock_owned().await
     }
 
-    /// Waits for the turn for all of these things; it ends when the answer is dropped.
+    /// Takes the locks of all these things; they are released when the guards are dropped.
     pub(crate) async fn take<T: Hash>(
         &self,
         things: impl IntoIterator<Item = T>,
     ) -> Vec<OwnedMutexGuard<()>> {
         let mut places: Vec<usize> = things.into_iter().map(place).collect();
-        // In one order, so that nobody waits in a circle; each once, so that nobody waits for himself.
+        // Locks are taken in one order, which prevents deadlocks between tasks, and each once, which prevents a task
+        // from blocking itself.
         places.sort_unstable();
         places.dedup();
         let mut turns = Vec::with_capacity(places.len());
@@ -64,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Things share locks: nobody may wait for himself, nor two for each other.
+    /// Things share locks: a task must not block itself, and two tasks must not block each other.
     #[tokio::test]
     async fn nobody_waits_in_a_circle() {
         let turns = Arc::new(WriteLocks::new());

@@ -1,4 +1,5 @@
-//! What both long-running programs share: listening on both address families, and metrics registered from a table.
+//! Code shared by the engine and the operator: [`listen()`] listens on both address families, [`Registry`] registers
+//! metrics from a table.
 
 mod listen;
 mod registry;

@@ -1,4 +1,4 @@
-//! Listening on both address families.
+//! Listens on both address families.
 
 use std::{
     io,
@@ -8,14 +8,14 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on an address. `[::]` is every address of both families, whatever the node's `net.ipv6.bindv6only` says,
-/// and of IPv4 alone where the node has no IPv6; every other address is what it says.
+/// Listens on an address. `[::]` means every address of both families, whatever the node's `net.ipv6.bindv6only` is set
+/// to, and every IPv4 address if the node has no IPv6. Every other address is used as it is.
 ///
 /// # Errors
-/// The address is taken, or not one of this machine.
+/// The address is in use, or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let every = address.is_ipv6() && address.ip().is_unspecified();
     if every && has_no_ipv6() {
@@ -24,7 +24,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address)
 }
 
-/// Whether the kernel was built or started without IPv6: it makes no socket of that family, or has no address for one.
+/// Whether the kernel has no IPv6: it creates no socket of that family, or has no address for one.
 fn has_no_ipv6() -> bool {
     let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) else { return true };
     let any_port = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
@@ -36,7 +36,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A port whose last process has just ended can be listened on again.
+    // Allows listening on a port whose previous process has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -1,4 +1,4 @@
-//! A Prometheus registry that takes metrics from the tables of [`engine_core::metrics`].
+//! A Prometheus registry that registers metrics from the tables of [`engine_core::metrics`].
 
 use std::collections::HashMap;
 
@@ -24,8 +24,8 @@ pub struct Family<V> {
 }
 
 impl<T: MetricVecBuilder> Family<MetricVec<T>> {
-    /// The series with these label values, in the order of the table. In a debug build a value that is not in the
-    /// table ends the process, so that a test finds it.
+    /// The series with these label values, in the order of the table. In a debug build a value that is not in the table
+    /// panics, so that a test finds it.
     pub fn with_label_values(&self, values: &[&str]) -> T::M {
         debug_assert!(self.definition.admits(values), "{} does not allow {values:?}", self.definition.name);
         self.series.with_label_values(values)

@@ -1,6 +1,6 @@
 //! An existing cluster, named by `KUBECONFIG`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::components::{self, Component, OBJECTS};
 use super::layout::Layout;
-use super::report::{ComponentState, Phase, Report};
+use super::report::{ComponentState, Report};
 use super::{objects, probes};
 
 /// From the start of a component until it is ready, on a busy machine.

@@ -13,7 +13,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use crate::cluster::Layout;

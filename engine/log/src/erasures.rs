@@ -41,6 +41,12 @@ struct State {
     done: VecDeque<(u64, Arc<ErasedFiles>)>,
 }
 
+impl Default for Erasures {
+    fn default() -> Erasures {
+        Erasures::new()
+    }
+}
+
 impl Erasures {
     /// No erasures requested or completed.
     pub fn new() -> Erasures {

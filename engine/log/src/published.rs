@@ -59,6 +59,12 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct Published(Arc<Mutex<State>>);
 
+impl Default for Published {
+    fn default() -> Published {
+        Published::new()
+    }
+}
+
 impl Published {
     /// The state of a log that is not open yet.
     pub fn new() -> Published {

@@ -63,6 +63,12 @@ impl Stored {
     }
 }
 
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree::new()
+    }
+}
+
 impl Tree {
     /// An empty tree without a file.
     pub fn new() -> Tree {

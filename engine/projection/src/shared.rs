@@ -74,6 +74,12 @@ pub enum Unreadable {
     Thread(#[from] tokio::task::JoinError),
 }
 
+impl Default for ProjectionShared {
+    fn default() -> ProjectionShared {
+        ProjectionShared::new()
+    }
+}
+
 impl ProjectionShared {
     /// The state before a projection is opened.
     pub fn new() -> ProjectionShared {

@@ -1,5 +1,5 @@
-//! Clients of other products, which find here what they call: LangGraph's store and Anthropic's memory tool. Both are
-//! items; what a client cannot say (a project) stands in a header.
+//! Endpoints for clients of other products: LangGraph's store and Anthropic's memory tool. Both store items. The
+//! project, which these clients cannot send, is in a header.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,9 +22,9 @@ use super::state::Api;
 use crate::operations::NamedItem;
 use crate::refusal::Refusal;
 
-/// Names the project, for clients whose requests have no place for it.
+/// Header with the project, for clients whose requests have no field for it.
 const PROJECT_HEADER: &str = "x-memory-project";
-/// Namespaces LangGraph's server tells when nobody says.
+/// Default limit of LangGraph's server for a list of namespaces.
 const NAMESPACES_DEFAULT: u32 = 100;
 
 fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
@@ -62,7 +62,7 @@ pub(super) async fn store_put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Milliseconds to live, and when they end.
+/// The time to live in milliseconds, and when it ends.
 fn lifetime(minutes: f64) -> Result<(u64, Timestamp), Refused> {
     let refused = || Refused::Body("ttl must be a number of minutes above 0, at most 52596000".into());
     if !(minutes > 0.0 && minutes <= STORE_TTL_MINUTES_MAX) {
@@ -82,7 +82,7 @@ fn fields(index: StoreIndex) -> Result<Option<Vec<String>>, Refused> {
     }
 }
 
-/// `GET /store/items`. An item that is not there is null.
+/// `GET /store/items`. The answer is null if there is no such item.
 pub(super) async fn store_get(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -109,7 +109,8 @@ pub(super) async fn store_get(
     }
 }
 
-/// Gives what was read its time to live anew, before the answer: who has it can count on it.
+/// Restarts the time to live of the items that were read. This happens before the answer, so that the client can rely
+/// on it.
 async fn refresh(
     api: &Api,
     refreshes: bool,
@@ -127,7 +128,7 @@ fn store_item(item: ItemView) -> StoreItem {
     StoreItem { namespace, key, value, created_at, updated_at, score }
 }
 
-/// `DELETE /store/items`. What is not there is deleted already.
+/// `DELETE /store/items`. Deleting an item that does not exist succeeds.
 pub(super) async fn store_delete(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -191,7 +192,9 @@ pub(super) async fn memory_tool(
     body: Checked<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {
     if body.key.is_some() {
-        let refused = Refused::Body("Idempotency-Key: a command answers what is there when it comes".into());
+        let refused = Refused::Body(
+            "Idempotency-Key is not supported here: a command always answers from the current state".into(),
+        );
         return Err(refused.into());
     }
     api.operations.memory_tool(project(&headers)?, body.request).await.map(Json)

@@ -1,4 +1,4 @@
-//! The platform's port: alive, ready, well, measured.
+//! Handlers of the admin port: probes, health, metrics, and maintenance of the log.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{KeyRotated, Rotated};
 use engine_retrieval::embeddings::EmbeddingStatus;
 
-/// An anchor is a few hundred bytes, and a reason in somebody's words.
+/// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
 
-/// 200 unless only a restart would help.
+/// 200 unless only a restart can help.
 pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
     match engine.is_alive() {
         true => (StatusCode::OK, "ok\n"),
@@ -30,7 +30,7 @@ pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'s
     }
 }
 
-/// 200 when requests should be sent here; a full volume still reads.
+/// 200 when the engine can serve requests. An engine on a full volume is ready, because it still serves reads.
 pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
     match engine.is_ready() {
         true => (StatusCode::OK, "ok\n"),
@@ -38,28 +38,30 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'
     }
 }
 
+/// The health report.
 pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
     Json(engine.health())
 }
 
-/// Which model makes vectors, and how far it is.
+/// The embedding model, and how many memories have vectors.
 pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<EmbeddingStatus> {
     Json(engine.embedding_status())
 }
 
+/// All metrics, in the text format that Prometheus scrapes.
 pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Refusal> {
     let text = engine.scrape().map_err(|fault| internal(&fault))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-/// Has the projection built anew beside the one that answers; `/health` tells how far it is. Asked for twice, it is
-/// built once.
+/// Starts a rebuild of the projection; the current one keeps serving. `/health` reports the progress. A second request
+/// during a rebuild starts no other.
 pub(super) async fn rebuild(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<ProjectionHealth>) {
     engine.projection.request_rebuild();
     (StatusCode::ACCEPTED, Json(engine.health().projection))
 }
 
-/// A checkpoint for the head, and the proof that it extends the tree of the size asked for.
+/// A checkpoint for the head, and with `extends` the proof that it extends the tree of that size.
 pub(super) async fn checkpoint(
     State(engine): State<Arc<Engine>>,
     parameters: Parameters,
@@ -75,10 +77,10 @@ pub(super) async fn checkpoint(
     Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
 }
 
-/// 200 with what is known about the log now; 409 when it contradicts the anchor.
+/// Verifies the log against an anchor: 200 with the integrity state, 409 when the log contradicts the anchor.
 pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Result<Response, Refusal> {
     let body = Limited::new(body, ANCHOR_BYTES_MAX).collect().await.map_err(|_| {
-        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is larger than any anchor")
+        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for an anchor")
     })?;
     let given: GivenAnchor = parse(&body.to_bytes())?;
     check_form(&given).map_err(|fault| Refused::Body(fault.to_string()))?;
@@ -87,10 +89,12 @@ pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Res
     Ok((code, Json(integrity)).into_response())
 }
 
+/// Seals the current segment of the log and starts a new one.
 pub(super) async fn rotate(State(engine): State<Arc<Engine>>) -> Result<Json<Rotated>, Refusal> {
     Ok(Json(engine.rotate().await?))
 }
 
+/// Signs checkpoints with a new key from now on.
 pub(super) async fn rotate_key(State(engine): State<Arc<Engine>>) -> Result<Json<KeyRotated>, Refusal> {
     Ok(Json(engine.rotate_key().await?))
 }

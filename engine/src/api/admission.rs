@@ -1,4 +1,4 @@
-//! Who may connect: so many connections altogether, and no more than a share of them from one address.
+//! Limits the connections of a port, in total and per client address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Connections that are being refused, or closed while their client still sends. Beyond that they are dropped without
-/// a word.
+/// Maximum number of connections that are being refused, or closed while their client still sends. Beyond that,
+/// connections are dropped without an answer.
 const LEAVING_MAX: usize = 64;
 
-/// The places of one port.
+/// The connection slots of one port.
 #[derive(Debug)]
 pub(super) struct Admission {
     places: Arc<Semaphore>,
@@ -23,7 +23,7 @@ pub(super) struct Admission {
     counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
-/// A connection's place; free again when dropped.
+/// The slot of a connection; released when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
@@ -41,14 +41,17 @@ impl Admission {
         }
     }
 
-    /// A place for a connection, or what its client is told.
+    /// Takes a slot for a connection.
+    ///
+    /// # Errors
+    /// The address has all its slots (`RATE_LIMITED`), or the port has none left (`OVERLOADED`).
     pub(super) fn admit(&self, address: ClientAddress) -> Result<Place, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
         if held >= self.per_address_max {
-            let rule = format!("{held} connections of one address are open, which is all it may have");
+            let rule = format!("{held} connections from one address are open, which is the limit");
             return Err(Refusal::new(ErrorCode::RateLimited, rule)
-                .hint("keep connections open and use them again; limits.connectionsPerAddress allows more"));
+                .hint("reuse open connections, or raise limits.connectionsPerAddress"));
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             Refusal::new(ErrorCode::Overloaded, format!("all {CONNECTIONS_MAX} connections are in use"))
@@ -58,15 +61,15 @@ impl Admission {
         Ok(Place { _permit: permit, address, counts: Arc::clone(&self.counts) })
     }
 
-    /// Room to refuse a connection in words, or to see it out.
+    /// Takes a slot for refusing a connection with an answer, or for closing one in order.
     pub(super) fn leave(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.leaving).try_acquire_owned().ok()
     }
 
-    /// Waits until every place is free.
+    /// Waits until every slot is free.
     pub(super) async fn empty(&self) {
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        // An error says that there are no places any more.
+        // An error means that the semaphore is closed.
         let _all = self.places.acquire_many(all).await;
     }
 }
@@ -99,7 +102,7 @@ mod tests {
         );
         assert_eq!(admission.admit(address(250)).unwrap_err().code(), ErrorCode::Overloaded);
         drop(places);
-        assert!(admission.counts.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+        assert!(admission.counts.lock().unwrap().is_empty(), "closed connections leave no counters");
         assert!(admission.admit(address(1)).is_ok());
     }
 }

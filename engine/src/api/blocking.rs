@@ -1,10 +1,10 @@
-//! Work that keeps a processor busy, without delaying other requests.
+//! CPU-bound work that must not delay other requests.
 
 use tokio::runtime::RuntimeFlavor;
 
-/// Does what takes a processor for some time where no other request waits for it.
+/// Runs CPU-bound work; if `is_long`, where it blocks no other request.
 pub(super) fn run_blocking<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
-    // A runtime of one thread has nobody to pass its work on to.
+    // A single-threaded runtime has no other worker to move its tasks to.
     let has_others = tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if is_long && has_others { tokio::task::block_in_place(work) } else { work() }
 }

@@ -1,4 +1,4 @@
-//! Request bodies: bounded one by one and all together.
+//! Reads request bodies. Each body has a limit for size and time, and all bodies together have a memory budget.
 
 use std::time::Duration;
 
@@ -20,19 +20,20 @@ use super::state::Api;
 use crate::operations::{SentKey, bind};
 use crate::refusal::Refusal;
 
-/// How long a body may take beside what its bytes need at the lowest rate.
+/// Time that a body may take in addition to the time its bytes need at the lowest rate.
 const BODY_GRACE: Duration = Duration::from_secs(5);
-/// The lowest rate at which a body has to arrive: that of a bad telephone line. Whoever is slower holds room that
-/// others need.
+/// The lowest rate at which a body may arrive, bytes per second: that of a bad phone line. A slower sender would hold
+/// memory that other requests need.
 const BODY_BYTES_PER_SECOND_MIN: usize = 32 << 10;
-/// What is read of a refused body, so that its client meets the answer.
+/// Bytes of a refused body that are read and discarded, so that the client receives the answer.
 const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
-/// A body read into its type, the idempotency key it came with, and its room in memory.
+/// A parsed body, its idempotency key, and the memory reserved for it.
 #[derive(Debug)]
 pub(super) struct Checked<T> {
     pub(super) request: T,
     pub(super) key: Option<SentKey>,
+    /// Memory reserved for the body until the request is answered.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -55,8 +56,11 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
     }
 }
 
-/// Receives a body within bounds; one that is refused is read to its end and thrown away. Room is held as long as the
-/// permit.
+/// Receives a body within the limits. A refused body is read to its end and discarded. The memory stays reserved as
+/// long as the permit lives.
+///
+/// # Errors
+/// The body is not JSON, too large, too slow or incomplete, or the memory budget is used up.
 pub(super) async fn admit(
     bodies: &BodyBudget,
     headers: &HeaderMap,
@@ -71,12 +75,12 @@ pub(super) async fn admit(
     }
 }
 
-/// Bytes the body may have.
+/// Checks the headers and returns the largest size that the body may have, bytes.
 fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
     let json = |kind: &str| {
         kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     };
-    // A form can be sent from any web page without asking; JSON cannot.
+    // A browser sends a form to any site without a CORS preflight, but not JSON.
     if headers.get(header::CONTENT_TYPE).is_some_and(|kind| !kind.to_str().is_ok_and(json)) {
         return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
             .hint("send the header Content-Type: application/json"));
@@ -88,6 +92,7 @@ fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
     }
 }
 
+/// The declared length of the body, bytes.
 fn declared(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -101,10 +106,10 @@ fn too_slow(received: usize) -> Refusal {
     Refusal::new(
         ErrorCode::RequestTimeout,
         format!(
-            "{received} bytes of the body arrived, more slowly than {BODY_BYTES_PER_SECOND_MIN} a second"
+            "only {received} bytes of the body arrived, fewer than {BODY_BYTES_PER_SECOND_MIN} bytes per second"
         ),
     )
-    .hint("send the whole body at once; nothing was written")
+    .hint("send the complete body at once; nothing was written")
 }
 
 /// Reads a body that is neither too large nor too slow.
@@ -121,7 +126,7 @@ async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
                 );
             }
             Some(Ok(frame)) => {
-                // What is no data is a trailer, which nobody asked for.
+                // A frame without data is a trailer, which this API does not use.
                 let Ok(data) = frame.into_data() else { continue };
                 if received.len() + data.len() > BODY_BYTES_MAX {
                     return Err(too_large());
@@ -132,9 +137,9 @@ async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Takes a refused body off the connection: a client that is still sending would meet a reset and not the answer.
-/// Bounded here in size and by the request's time-out in time. What is larger than that is left, and so is what a
-/// client sends only when it is told to.
+/// Reads a refused body off the connection: a client that is still sending would get a reset instead of the answer. The
+/// size is bounded here, the time by the timeout of the request. A larger body is left unread, and so is one whose
+/// client waits for `100 Continue`.
 async fn discard(headers: &HeaderMap, body: Body) {
     let too_much = declared(headers).is_some_and(|length| length > DISCARD_BYTES_MAX);
     if too_much || headers.contains_key(header::EXPECT) {
@@ -142,10 +147,14 @@ async fn discard(headers: &HeaderMap, body: Body) {
     }
     let mut body = Limited::new(body, DISCARD_BYTES_MAX);
     let rest = async { while let Some(Ok(_frame)) = body.frame().await {} };
-    // Too slow: it is answered as it is.
+    // After the timeout the request is answered anyway.
     let _enough = tokio::time::timeout(BODY_GRACE, rest).await;
 }
 
+/// The idempotency key.
+///
+/// # Errors
+/// There is more than one, or it has a wrong form.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let mut values = headers.get_all("idempotency-key").iter();
     match (values.next(), values.next()) {

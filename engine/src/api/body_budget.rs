@@ -1,4 +1,4 @@
-//! Memory for request bodies that are being received.
+//! Memory budget for the request bodies that are being received.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 
-/// All bodies in memory at one time, in KiB: an engine has to live in half a gibibyte.
+/// Maximum size of all request bodies in memory, KiB: an engine has to run in 512 MiB.
 const BODIES_KIB_MAX: usize = 64 << 10;
 
-/// A body up to this size needs no room: the bound on connections bounds them all, and a few slow senders of large
-/// bodies must not keep everybody else from saving a memory.
+/// A body up to this size takes nothing from the budget: the limit on connections bounds these bodies, and a few slow
+/// senders of large bodies must not keep other clients from saving a memory.
 pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// Room for bodies. Whoever finds none is told to come back, before a byte is read.
+/// The budget. A request that does not fit is refused before a byte of its body is read; the client retries.
 #[derive(Debug)]
 pub(super) struct BodyBudget(Arc<Semaphore>);
 
@@ -23,14 +23,21 @@ impl BodyBudget {
         BodyBudget(Arc::new(Semaphore::new(BODIES_KIB_MAX)))
     }
 
+    /// Reserves memory for a body until the permit is dropped; `None` for a small body, which needs no reservation.
+    ///
+    /// # Errors
+    /// The budget is used up (`OVERLOADED`).
     pub(super) fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         if bytes <= SMALL_BODY_BYTES {
             return Ok(None);
         }
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         Arc::clone(&self.0).try_acquire_many_owned(kib).map(Some).map_err(|_| {
-            Refusal::new(ErrorCode::Overloaded, "too many bytes are being received")
-                .hint("nothing was written; repeat it after Retry-After seconds")
+            Refusal::new(
+                ErrorCode::Overloaded,
+                "the request bodies being received use up the memory for bodies",
+            )
+            .hint("nothing was written; repeat it after Retry-After seconds")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/events`: the log as it is.
+//! `/v1/events`: appends to the log and replays it.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! `/v1/forget`.
+//! `/v1/forget`: removes memories for good.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use super::body::Checked;
 use super::state::Api;
 use crate::refusal::Refusal;
 
-/// 200 with the report, whether or not it was done before under the same key.
+/// 200 with the report, also when the request was made before with the same key.
 pub(super) async fn forget(
     State(api): State<Api>,
     body: Checked<ForgetMemories>,

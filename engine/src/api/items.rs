@@ -1,4 +1,4 @@
-//! `/v1/items`.
+//! `/v1/items`: values under a namespace and a key.
 
 use axum::Json;
 use axum::extract::State;
@@ -57,7 +57,7 @@ pub(super) async fn namespaces(
     api.operations.item_namespaces(body.request).await.map(Json)
 }
 
-/// Where an item is: the namespace with full stops between its segments.
+/// The item that the parameters name. The segments of `namespace` are separated by full stops.
 pub(super) fn place(parameters: &Parameters) -> Result<NamedItem, Refused> {
     let needed = |name: &str| parameters.text(name).ok_or_else(|| Refused::Empty(name.into()));
     let namespace = request::item_namespace(needed("namespace")?);
@@ -65,7 +65,7 @@ pub(super) fn place(parameters: &Parameters) -> Result<NamedItem, Refused> {
     Ok(NamedItem { project, namespace, key: needed("key")?.to_owned() })
 }
 
-/// A number that fits 32 bits.
+/// A parameter that is a number of at most 32 bits.
 pub(super) fn small(
     parameters: &Parameters,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! `/v1/log/...`: what anybody may check about the log without trusting the engine.
+//! `/v1/log/...`: the head of the log, checkpoints and proofs, with which a client can verify the log without trusting
+//! the engine.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;

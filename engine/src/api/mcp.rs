@@ -1,4 +1,4 @@
-//! `/mcp`: the Model Context Protocol over streamable HTTP, behind the same bounds as the rest of the API.
+//! `/mcp`: the Model Context Protocol over streamable HTTP, with the same limits as the rest of the API.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -21,19 +21,20 @@ use super::state::Api;
 use crate::mcp::{BYTE_ORDER_MARK, Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
 use crate::refusal::Refusal;
 
-/// The transport; clones share it.
+/// The MCP transport; clones share one instance.
 pub(super) type Endpoint = StreamableHttpService<Server, NeverSessionManager>;
 
-/// What the library says of JSON that is no message begins so.
+/// Prefix of the library's message for JSON that is not a protocol message.
 const NO_MESSAGE: &[u8] = b"fail to deserialize";
 
-/// Names the revision that was agreed on.
+/// Header with the negotiated protocol revision.
 const VERSION_HEADER: &str = "mcp-protocol-version";
 
+/// Answers one HTTP request to `/mcp`.
 pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     let form = settle(&mut head.headers);
-    // The library reads JSON less strictly than this API does, so it gets what was checked.
+    // The library parses JSON less strictly than this API, so it receives a body that was checked before.
     let (body, _room) = match admit(&api.bodies, &head.headers, body).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refused(refusal),
@@ -43,7 +44,7 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         return answer(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, message);
     };
     let body = Bytes::from(body);
-    // JSON may begin with a byte order mark, which means nothing.
+    // JSON may begin with a byte order mark, which has no meaning.
     let body = if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body };
     if let Some(version) = head.headers.get(VERSION_HEADER)
         && body.len() <= SMALL_BODY_BYTES
@@ -54,8 +55,8 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
     in_form(form, answered(&endpoint, head, body).await).await
 }
 
-/// Whether a client asks in its first message for another revision than its header names. The message counts: the
-/// revision is agreed on by it, and before that the header can only be a guess.
+/// Whether the first message of a client requests another revision than its header names. The message takes precedence:
+/// it negotiates the revision, and before that the header can only be a guess.
 fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Message {
@@ -71,7 +72,7 @@ fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
     message.is_ok_and(|it| it.method == "initialize" && it.params.version.as_bytes() != version)
 }
 
-/// The answer as the client wants it.
+/// Converts the answer to the form that the client accepts.
 async fn in_form(form: Form, response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     if form == Form::Json
@@ -85,13 +86,14 @@ async fn in_form(form: Form, response: Response) -> Response {
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     head.headers.remove(header::CONTENT_LENGTH);
-    // Compact JSON is one line.
+    // Compact JSON is one line, as an event stream requires.
     let event = [b"event: message\ndata: ", &json[..], b"\n\n"].concat();
     Response::from_parts(head, Body::from(event))
 }
 
+/// Checks a body and answers the message or the list of messages in it.
 async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
-    // Without a body only what is no POST makes sense, and gets the library's answer.
+    // Only a request other than POST may have no body; the library answers it.
     if (head.method == Method::POST || !body.is_empty())
         && let Err(unreadable) = run_blocking(body.len() > SMALL_BODY_BYTES, || check(&body))
     {
@@ -103,11 +105,11 @@ async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
     one(endpoint, head, body).await
 }
 
-/// Answers what is not read: with the id of the request, or all ids of a list of them.
+/// Answers a body that cannot be read, with the id of the request, or with the ids of all requests in a list.
 fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
     let salvaged = Salvage::of(body);
     let replies = unreadable.replies(&salvaged);
-    // An empty list is no list of messages.
+    // An empty list is not a list of messages.
     let is_list = body.trim_ascii_start().starts_with(b"[") && !salvaged.is_empty();
     let answer = match replies.as_slice() {
         [] => axum::Json(unreadable.alone()).into_response(),
@@ -117,14 +119,14 @@ fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
     (StatusCode::BAD_REQUEST, answer).into_response()
 }
 
-/// Whether a client may send several messages as one list: the earliest revisions say it may, no later one does.
+/// Whether a client may send several messages as one list. Only the two earliest revisions allow it.
 fn batches(head: &Parts) -> bool {
     head.headers
         .get(VERSION_HEADER)
         .is_none_or(|version| ["2024-11-05", "2025-03-26"].iter().any(|known| version == known))
 }
 
-/// Answers each message of a list as if it had come alone.
+/// Answers each message of a list as if it had been sent separately.
 async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
     let messages: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
     if !(1..=RPC_BATCH_MAX).contains(&messages.len()) {
@@ -133,12 +135,12 @@ async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
     let mut replies = Vec::new();
     for message in messages {
         let response = one(endpoint, head.clone(), Bytes::copy_from_slice(message.get().as_bytes())).await;
-        // Who may not connect learns that once.
+        // A client that may not connect gets one refusal, not one per message.
         if response.status() == StatusCode::FORBIDDEN {
             return response;
         }
         let reply = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        // A notification has no answer.
+        // A notification gets no answer.
         replies
             .extend(String::from_utf8(reply.into()).ok().and_then(|text| RawValue::from_string(text).ok()));
     }
@@ -158,7 +160,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
         return Response::from_parts(head, Body::new(body));
     }
     let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    // The library says by this status also that JSON is no message of the protocol, whose type is right.
+    // The library uses this status also for JSON of the right type that is not a message of the protocol.
     if head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE && text.starts_with(NO_MESSAGE) {
         return unread(&Unreadable::no_message(), &sent);
     }
@@ -172,7 +174,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
     response
 }
 
-/// What the library says, and what to do.
+/// The message of the library, with a hint on what to do.
 fn explained(status: StatusCode, text: &str) -> String {
     let hint = match status {
         StatusCode::FORBIDDEN => {
@@ -185,7 +187,7 @@ fn explained(status: StatusCode, text: &str) -> String {
     format!("{text}{hint}")
 }
 
-/// A refusal of this API, as the protocol has errors.
+/// Converts a refusal of this API to an error of the protocol.
 fn refused(refusal: Refusal) -> Response {
     let retry_after = refusal.retry_after_s();
     let body = refusal.into_body();
@@ -197,7 +199,7 @@ fn refused(refusal: Refusal) -> Response {
     response
 }
 
-/// An error that belongs to no request: it has no id.
+/// An error that belongs to no request and therefore has no id.
 fn answer(status: StatusCode, code: i32, message: &str) -> Response {
     (status, axum::Json(error(None, code, message))).into_response()
 }

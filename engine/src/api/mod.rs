@@ -1,4 +1,14 @@
-//! HTTP/JSON: two routers, one for clients and one for the platform.
+//! The HTTP/JSON API: one router for clients ([`routes`]) and one for probes, metrics and the operator
+//! ([`admin_routes`]).
+//!
+//! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
+//! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`] and [`admin`].
+//!
+//! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit what they cost,
+//! [`refusals`] answers bad ones.
+//!
+//! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`pace`] limits their
+//! times, [`stream`] refuses and closes them.
 
 mod adapters;
 mod admin;
@@ -47,10 +57,10 @@ use engine_projection::ClientAddress;
 use rate::Buckets;
 use state::Api;
 
-/// From the last byte of the head to the first of the answer, the body's arrival included.
+/// Time from the last byte of the head to the first byte of the answer; it includes the arrival of the body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The clients' port; each address may ask as often as the rate says.
+/// Routes of the clients' port. `rate` limits the requests of each address.
 pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
     let endpoint = access.service(operations.clone());
@@ -113,7 +123,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .with_state(api)
 }
 
-/// The platform's port.
+/// Routes of the admin port.
 pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/livez", get(admin::livez))
@@ -132,7 +142,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .with_state(engine)
 }
 
-/// Says whose request it is to everything that works on it.
+/// Makes the client address available to all code that handles the request.
 async fn on_behalf(request: Request, next: Next) -> Response {
     match request.extensions().get::<ClientAddress>().copied() {
         Some(address) => address.scope(next.run(request)).await,
@@ -140,18 +150,19 @@ async fn on_behalf(request: Request, next: Next) -> Response {
     }
 }
 
+/// Refuses a request that takes longer than [`REQUEST_TIMEOUT`].
 async fn bound_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::new(ErrorCode::RequestTimeout, "the request took longer than 30 s")
             .hint(
-                "send the whole body at once; a write may have happened: repeat it with its Idempotency-Key",
+                "send the complete body at once; a write may have been done: repeat it with the same Idempotency-Key",
             )
             .into_response(),
     }
 }
 
-/// Counts by route, not by path: a path has ids in it.
+/// Counts requests by route, not by path: a path contains ids.
 async fn count(State(api): State<Api>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();

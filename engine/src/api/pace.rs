@@ -1,5 +1,5 @@
-//! How long a connection may take for what it is doing: the head of a request has to come quickly, the rest between
-//! two requests may be long.
+//! Time limits of a connection: the head of a request has to arrive quickly, the idle time between two requests may be
+//! long.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,33 +11,35 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// From an accepted connection, or the first byte of a later request, to the end of its head. A head is one packet or
-/// a few.
+/// Time from an accepted connection, or from the first byte of a later request, to the end of its head. A head is one
+/// packet or a few.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a connection rests beyond what clients are told, for a request that was on its way at the last moment.
+/// Idle time beyond the announced one, for a request that was already on its way.
 const REST_GRACE: Duration = Duration::from_secs(1);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A head is awaited, until then.
+    /// A head is awaited, until this time.
     Head(Instant),
-    /// A request is being received or answered, which has bounds of its own.
+    /// A request is being received or answered; other limits apply to it.
     Busy,
-    /// Everything was answered; the next request may come until then.
+    /// Everything was answered; the next request may arrive until this time.
     Rest(Instant),
 }
 
-/// The pace of one connection.
+/// The time limits of one connection.
 #[derive(Debug)]
 pub(super) struct Pace {
     phase: watch::Sender<Phase>,
+    /// Time limit of a head.
     head: Duration,
+    /// Time limit of the idle time, including the grace.
     rest: Duration,
 }
 
 impl Pace {
-    /// Begins with an accepted connection.
+    /// Starts with an accepted connection; `rest` is the announced idle time.
     pub(super) fn new(rest: Duration) -> Pace {
         Pace::with(HEAD_TIMEOUT, rest + REST_GRACE)
     }
@@ -46,7 +48,7 @@ impl Pace {
         Pace { phase: watch::Sender::new(Phase::Head(Instant::now() + head)), head, rest }
     }
 
-    /// Bytes came.
+    /// Bytes arrived.
     pub(super) fn received(&self) {
         self.phase.send_if_modified(|phase| {
             let begins = matches!(phase, Phase::Rest(_));
@@ -57,7 +59,7 @@ impl Pace {
         });
     }
 
-    /// Bytes of an answer were taken: whoever reads slowly does not rest.
+    /// The client received bytes of an answer: a slow reader is not idle.
     pub(super) fn sent(&self) {
         self.phase.send_if_modified(|phase| {
             let rests = matches!(phase, Phase::Rest(_));
@@ -78,7 +80,7 @@ impl Pace {
         self.phase.send_replace(Phase::Rest(Instant::now() + self.rest));
     }
 
-    /// Ends when the connection has taken too long.
+    /// Returns when the connection has exceeded its time limit.
     pub(super) async fn over(&self) {
         let mut changes = self.phase.subscribe();
         loop {
@@ -86,13 +88,13 @@ impl Pace {
             let changed = match phase {
                 Phase::Busy => changes.changed().await,
                 Phase::Head(until) | Phase::Rest(until) => tokio::select! {
-                    // What came at the last moment came in time.
+                    // A change at the last moment is in time.
                     biased;
                     changed = changes.changed() => changed,
                     () = sleep_until(until) => return,
                 },
             };
-            // The sender is in the same value.
+            // Cannot happen: `self` owns the sender.
             if changed.is_err() {
                 return;
             }
@@ -100,7 +102,7 @@ impl Pace {
     }
 }
 
-/// The body of an answer, whose end is that of the answer.
+/// The body of an answer; when it is dropped, the answer is complete.
 pub(super) struct Watched {
     body: Body,
     pace: Arc<Pace>,
@@ -156,12 +158,12 @@ mod tests {
         let pace = Pace::with(head, rest);
         pace.received();
         pace.asked();
-        assert!(!is_over_after(&pace, head * 3).await, "a request has bounds of its own");
+        assert!(!is_over_after(&pace, head * 3).await, "a request has limits of its own");
         pace.answered();
-        assert!(!is_over_after(&pace, head * 3).await, "what was announced is kept to");
+        assert!(!is_over_after(&pace, head * 3).await, "the announced idle time is granted");
         pace.received();
         pace.received();
-        assert!(is_over_after(&pace, head * 2).await, "half a head");
+        assert!(is_over_after(&pace, head * 2).await, "an incomplete head");
         pace.asked();
         pace.answered();
         tokio::time::sleep(rest / 2).await;

@@ -1,4 +1,4 @@
-//! Query strings: known names once each, everything else refused.
+//! Parses query strings: each known name at most once (lists may repeat), anything else is refused.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use engine_core::tags::Tags;
 use engine_core::words::normal_form;
 use jiff::Timestamp;
 
-/// The parameters of a request in the order they came.
+/// The parameters of a request, in their order.
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
@@ -24,23 +24,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
             let (field, found, limit) = ("the query string".into(), query.len(), URL_QUERY_BYTES_MAX);
             return Err(Refused::TooLong { field, found, limit }.into());
         }
-        // Bytes that are not UTF-8 would be replaced without a word.
+        // The extractor would silently replace bytes that are not UTF-8.
         if !percent_decodes_to_utf8(query.as_bytes()) {
             return Err(Refused::Body("the query string is not UTF-8".into()).into());
         }
         let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
             .map_err(|_| Refused::Body("the query string cannot be read".into()))?;
-        // Names are compared in one form; what else stands here is looked for in it.
+        // Names of projects, entities and so on are stored and compared in one Unicode normal form.
         let normal = |(name, value): (String, String)| (name, normal_form(&value).into_owned());
         Ok(Parameters(pairs.0.into_iter().map(normal).collect()))
     }
 }
 
-/// Parameters that may come several times: each time one of a list.
+/// Parameters that may be repeated: each occurrence adds one value to a list.
 const LISTS: [&str; 2] = ["tags_any", "tags_all"];
 
 impl Parameters {
-    /// Refuses names that are not among these, and a name that comes twice and is not that of a list.
+    /// Checks the names.
+    ///
+    /// # Errors
+    /// A name is not in `names`, or is repeated and is not a list.
     pub(super) fn known(self, names: &[&str]) -> Result<Parameters, Refused> {
         for (i, (name, _)) in self.0.iter().enumerate() {
             if !names.contains(&name.as_str()) {
@@ -55,15 +58,20 @@ impl Parameters {
         Ok(self)
     }
 
+    /// A parameter that is a time.
+    ///
+    /// # Errors
+    /// It is not an RFC 3339 time.
     pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, Refused> {
         self.text(name).map(|text| moment(name, text)).transpose()
     }
 
+    /// A parameter as text, in normal form.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The tags that memories are narrowed to.
+    /// The filter by tags.
     pub(super) fn tags(&self) -> Result<Tags, Refused> {
         let list = |name: &str| {
             let found = self.0.iter().filter(|(known, _)| known == name);
@@ -73,7 +81,7 @@ impl Parameters {
         Tags::new(any, all)
     }
 
-    /// One of a few words; the first when absent.
+    /// The value of a parameter with fixed choices; the first choice if it is absent.
     pub(super) fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<T, Refused> {
         let Some(text) = self.text(name) else { return Ok(words[0].1) };
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
@@ -82,11 +90,16 @@ impl Parameters {
         })
     }
 
+    /// A parameter that is an integer.
+    ///
+    /// # Errors
+    /// It is not an integer from `min` to `max`.
     pub(super) fn number(&self, name: &'static str, min: u64, max: u64) -> Result<Option<u64>, Refused> {
         self.text(name).map(|text| number(name, text, min, max)).transpose()
     }
 }
 
+/// Whether the query string, percent-decoded, is UTF-8.
 fn percent_decodes_to_utf8(query: &[u8]) -> bool {
     let mut bytes = query.iter();
     let mut decoded = Vec::with_capacity(query.len());

@@ -1,4 +1,4 @@
-//! How often one address may ask, when the configuration says so: a bucket of tokens for each.
+//! Limits the request rate per client address, if the configuration sets a rate: one token bucket per address.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Addresses that are remembered before those whose buckets are full again are dropped.
+/// Number of addresses above which those with full buckets are dropped.
 const ADDRESSES_MAX: usize = 4_096;
 
-/// The buckets. Without a rate everybody may ask as often as they like.
+/// The token buckets; `None` means no limit.
 #[derive(Debug, Clone)]
 pub(super) struct Buckets(Option<Arc<DefaultKeyedRateLimiter<ClientAddress>>>);
 
@@ -28,19 +28,23 @@ impl Buckets {
         }))
     }
 
-    /// Takes a token, or says how many seconds there is none.
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// There is none; the value is the number of seconds until the next one.
     fn take(&self, address: ClientAddress) -> Result<(), u64> {
         let Some(buckets) = &self.0 else { return Ok(()) };
         if buckets.len() > ADDRESSES_MAX {
             buckets.retain_recent();
         }
         buckets.check_key(&address).map_err(|not_until| {
-            // Rounded up: who comes back earlier is refused again.
+            // Rounded up: a client that retries earlier is refused again.
             not_until.wait_time_from(DefaultClock::default().now()).as_millis().div_ceil(1_000).max(1) as u64
         })
     }
 }
 
+/// Refuses requests above the rate with `RATE_LIMITED` and `Retry-After`.
 pub(super) async fn bound(State(buckets): State<Buckets>, request: Request, next: Next) -> Response {
     let taken = ClientAddress::current().map_or(Ok(()), |address| buckets.take(address));
     let Err(seconds) = taken else { return next.run(request).await };

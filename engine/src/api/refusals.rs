@@ -1,4 +1,4 @@
-//! Refusals as HTTP responses.
+//! Converts refusals to HTTP responses, and answers requests for unknown paths and methods.
 
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
@@ -19,13 +19,15 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Answers a request for an unknown path.
 pub(super) async fn not_found(uri: Uri) -> Refusal {
-    // A path is short (the server bounds the head) and came from the client itself.
+    // The path is short (the server limits the size of a head) and came from the client, so it can be repeated.
     Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
         .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
 }
 
+/// Answers a request with a method that the path does not support.
 pub(super) async fn method_not_allowed() -> Refusal {
-    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not know this method")
-        .hint("see the Allow header for those it knows")
+    Refusal::new(ErrorCode::MethodNotAllowed, "the path does not support this method")
+        .hint("the Allow header lists the methods it supports")
 }

@@ -1,4 +1,4 @@
-//! `/v1/retention`.
+//! `/v1/retention`: plans retention and applies a plan.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Accepts connections and serves a router on them, within bounds.
+//! Accepts connections and serves a router on them, within the limits for connections and times.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::stream::{HEAD_BYTES_MAX, Stream, last_words, see_out};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// A port being served.
+/// A port that is being served.
 #[derive(Debug)]
 pub(crate) struct Serving {
     stop: watch::Sender<bool>,
@@ -34,17 +34,18 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Takes no more connections, lets requests that have begun finish, at most this long. Whether all did.
+    /// Stops accepting connections and waits, at most this long, until the requests in progress are finished. Returns
+    /// whether all were.
     pub(crate) async fn drain(self, at_most: Duration) -> bool {
-        // Receivers are gone only when nothing is left to stop.
+        // The receivers are gone only when there is nothing left to stop.
         self.stop.send_replace(true);
         self.accepting.abort();
         tokio::time::timeout(at_most, self.admission.empty()).await.is_ok()
     }
 }
 
-/// Serves until drained; so many connections of one address at a time, each of which may rest so long between two
-/// requests.
+/// Serves until drained. Limits the number of connections per address, and the time a connection may be idle between
+/// two requests.
 pub(crate) fn serve(
     listener: TcpListener,
     router: Router,
@@ -68,7 +69,7 @@ async fn accept(
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(fault) => {
-                // Out of descriptors, or a connection that ended in the queue: the next one may work.
+                // Out of file descriptors, or a connection that ended in the accept queue: the next one may work.
                 tracing::warn!(%fault, "accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -80,8 +81,8 @@ async fn accept(
                 let connection = Connection { address, place, admission: Arc::clone(&admission), rest };
                 tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
             }
-            // Said at once: who waits in a queue that does not move learns nothing. Without room even for that it is
-            // closed.
+            // Refused at once: a client that waits in a queue that does not move learns nothing. If even the refusal
+            // has no free slot, the connection is closed.
             Err(refusal) => {
                 if let Some(leaving) = admission.leave() {
                     tokio::spawn(async move {
@@ -94,12 +95,12 @@ async fn accept(
     }
 }
 
-/// A connection that was admitted.
+/// An admitted connection.
 struct Connection {
     address: ClientAddress,
     place: Place,
     admission: Arc<Admission>,
-    /// How long it may rest between two requests.
+    /// How long it may be idle between two requests.
     rest: Duration,
 }
 
@@ -107,12 +108,12 @@ impl Connection {
     async fn serve(self, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
         let Connection { address, place, admission, rest } = self;
         let pace = Arc::new(Pace::new(rest));
-        // Small answers must not wait for more to come.
+        // Nagle's algorithm would delay small answers.
         let _best_effort = stream.set_nodelay(true);
         let router = paced(router, address, Arc::clone(&pace), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            // The library has one time for a head and for the rest before it; the pace has two.
+            // The library has one timeout for a head and the idle time before it; `Pace` has one for each.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(
@@ -134,7 +135,7 @@ impl Connection {
         if let Some(Err(fault)) = &ended {
             tracing::debug!(%fault, "a connection ended early");
         }
-        // Half a head is a client that waits for an answer; none is one that has nothing to ask.
+        // A client that sent part of a head waits for an answer; one that sent nothing does not.
         let half = ended.is_none() && !parts.read_buf.is_empty();
         let words = half.then(|| last_words(head_timeout()));
         let leaving = admission.leave().filter(|_| !*stopped.borrow());
@@ -145,7 +146,8 @@ impl Connection {
     }
 }
 
-/// The router, for one connection: it learns whose requests they are, and the pace of each, which answers announce.
+/// The router for one connection: it attaches the client address to each request, updates the pace, and announces the
+/// idle time in each answer.
 fn paced(
     router: Router,
     address: ClientAddress,
@@ -169,15 +171,15 @@ fn paced(
         })
 }
 
-/// How long the connection may rest, for clients that keep below it.
+/// Announces how long the connection may be idle, so that a client can close it before the server does.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 fn head_timeout() -> Refusal {
     let rule = format!("the request line and headers did not arrive within {} s", HEAD_TIMEOUT.as_secs());
-    Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the whole head at once; nothing was done")
+    Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the complete head at once; nothing was done")
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    // An error says that the sender is gone, which is a stop as well.
+    // An error means that the sender is gone, which is a stop as well.
     let _either = stopped.wait_for(|stopped| *stopped).await;
 }

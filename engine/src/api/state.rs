@@ -1,4 +1,4 @@
-//! What HTTP handlers share.
+//! State shared by the HTTP handlers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::body_budget::BodyBudget;
 use crate::engine::Engine;
 use crate::operations::Operations;
 
-/// What handlers work with.
+/// The state that every handler receives.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     pub(super) engine: Arc<Engine>,

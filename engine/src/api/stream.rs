@@ -1,4 +1,4 @@
-//! A client's stream: refusals that are made before there is a request, and a close that does not cut them off.
+//! The TCP stream of a client: sends refusals before there is a request, and closes without cutting them off.
 
 use std::io;
 use std::pin::Pin;
@@ -14,18 +14,18 @@ use tokio::net::TcpStream;
 use super::pace::Pace;
 use crate::refusal::Refusal;
 
-/// The longest query string and ordinary headers.
+/// Maximum size of a request head, bytes: the longest query string and ordinary headers.
 pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
-/// Headers of one request, as the HTTP library bounds them: a proxy or two add a dozen.
+/// Maximum number of headers, as the HTTP library sets it; each proxy adds a few.
 pub(super) const HEADERS_MAX: usize = 100;
 
-/// How long a connection that is closed is still read from: a client that is sending would meet a reset and not the
-/// answer.
+/// How long a connection is read from after it was closed: a client that is still sending would get a reset instead of
+/// the answer.
 const LINGER_MAX: Duration = Duration::from_secs(1);
-/// What is read of it, bytes. A client that sends more has a fault of its own.
+/// Bytes that are read from it. A client that sends more is faulty.
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
-/// A refusal as bytes, for a connection that ends with it.
+/// A refusal as an HTTP response, for a connection that is then closed.
 pub(super) fn last_words(refusal: Refusal) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
@@ -40,7 +40,7 @@ pub(super) fn last_words(refusal: Refusal) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Says a last word, as far as the client listens, and closes in order.
+/// Sends a last response, if there is one and the client reads it, and closes the connection in order.
 pub(super) async fn see_out(mut stream: TcpStream, words: Option<Vec<u8>>) {
     let leave = async {
         if let Some(words) = words {
@@ -49,15 +49,16 @@ pub(super) async fn see_out(mut stream: TcpStream, words: Option<Vec<u8>>) {
         stream.shutdown().await?;
         tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
     };
-    // Gone, or taking too long: either way it is over.
+    // The client is gone or too slow: the connection ends either way.
     let _over = tokio::time::timeout(LINGER_MAX, leave).await;
 }
 
-/// A stream whose refusals by the HTTP library, which have no body, say what is wrong and what to do.
+/// A stream that replaces the refusals of the HTTP library, which have no body, with ones that have a message and a
+/// hint.
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: TcpStream,
-    /// Said instead of what the library wrote, and not sent yet.
+    /// Replacement for what the library wrote, not sent yet.
     pending: Vec<u8>,
     pace: Arc<Pace>,
 }
@@ -67,10 +68,12 @@ impl Stream {
         Stream { inner, pending: Vec::new(), pace }
     }
 
+    /// The stream itself, without the replacement.
     pub(super) fn into_inner(self) -> TcpStream {
         self.inner
     }
 
+    /// Updates the pace after a write.
     fn progressed(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.pace.sent();
@@ -89,12 +92,12 @@ impl Stream {
     }
 }
 
-/// What is said instead of a refusal of the library: the engine's own answers always have a body.
+/// The replacement if these bytes are a refusal of the library. The engine's own answers always have a body.
 fn instead_of(written: &[u8]) -> Option<Refusal> {
     let status = written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let refusal = match status {
         b"400" => Refusal::new(ErrorCode::InvalidArgument, "the head of the request is not HTTP/1.1")
-            .hint("check the request line, the headers and what stands between two requests"),
+            .hint("check the request line, the headers and the bytes between two requests"),
         b"414" | b"431" => Refusal::new(
             ErrorCode::HeadTooLarge,
             format!(
@@ -146,7 +149,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // A head without a body comes alone.
+        // The library writes a head without a body separately.
         match slices {
             [only] => self.poll_write(context, only),
             _ => {

@@ -1,4 +1,4 @@
-//! What an engine reports about itself.
+//! Readiness, the health report and the metrics of an engine.
 
 use engine_core::wire::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
@@ -10,13 +10,13 @@ use service::MetricsError;
 use super::Engine;
 
 impl Engine {
-    /// Whether requests should be sent here.
+    /// Whether the engine can serve requests.
     pub(crate) fn is_ready(&self) -> bool {
-        // A log that takes no events is still read: a full volume, or one that is not what it was.
+        // A log that accepts no events still serves reads: the volume may be full, or the log may not verify.
         self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
     }
 
-    /// The engine's report on itself.
+    /// The health report.
     pub(crate) fn health(&self) -> Health {
         let storage = self.storage_health();
         let projection = self.projection_health();
@@ -40,7 +40,7 @@ impl Engine {
         }
     }
 
-    /// Which model makes vectors, and how far it is.
+    /// The embedding model, and how many memories have vectors.
     pub(crate) fn embedding_status(&self) -> EmbeddingStatus {
         if let Some(embeddings) = &self.embeddings {
             return embeddings.status();
@@ -50,7 +50,7 @@ impl Engine {
             model: model.id().to_owned(),
             dimension: Some(model.dimension()).filter(|dimension| *dimension > 0),
             embedded: embedded as u64,
-            // Made when a project is searched: none is missing.
+            // Vectors are computed when a project is searched, so none is missing.
             total: embedded as u64,
             ..EmbeddingStatus::default()
         }
@@ -82,7 +82,10 @@ impl Engine {
         }
     }
 
-    /// The metrics, with the gauges as of now.
+    /// All metrics as text; the gauges are set to the current state first.
+    ///
+    /// # Errors
+    /// A metric cannot be written.
     pub(crate) fn scrape(&self) -> Result<String, MetricsError> {
         let health = self.health();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

@@ -1,6 +1,7 @@
-//! One running engine: its threads, and what requests may ask of them.
+//! One running engine: its threads, and the calls that requests make to it.
 //!
-//! [`settings`] is what an engine is started with, [`start`] starts it, [`health`] is what it reports.
+//! [`settings`] is the configuration an engine starts with, [`start`] starts it, [`threads`] runs its threads,
+//! [`health`] reports its state.
 
 mod health;
 mod settings;
@@ -37,51 +38,64 @@ use threads::Threads;
 
 pub(crate) use settings::Settings;
 
-/// Maximum size of the requests that wait for the writer, bytes. One request may exceed it.
+/// Maximum size of the requests that wait for the writer, bytes. A single request may exceed it.
 const QUEUE_BYTES_MAX: u64 = 64 << 20;
 
 /// A running engine.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    /// State of the log that the writer publishes: head, faults and free space.
     pub(crate) published: Published,
     pub(crate) projection: Arc<ProjectionShared>,
+    /// Reader of durable events.
     pub(crate) log: LogReader,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_handles: LogHandles,
     pub(crate) retrieval: Arc<Retrieval>,
+    /// Cache of answers.
     pub(crate) answers: Arc<Answers>,
-    /// The model outside that makes vectors, where one is configured.
+    /// The external embedding model, if one is configured.
     pub(crate) embeddings: Option<Arc<Embeddings>>,
-    /// The model outside that ranks, where one is configured.
+    /// The external reranking model, if one is configured.
     pub(crate) reranker: Option<Reranker>,
     catalogs: Arc<CatalogCache>,
-    /// Who has copies of memories and is told when some are forgotten.
+    /// Listeners that drop their copies when memories are forgotten.
     pub(crate) forgotten: Listeners,
+    /// Searches the database files for traces of forgotten texts.
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pseudonyms: Pseudonyms,
+    /// Default rules for retention plans.
     pub(crate) retention: Retention,
+    /// Default for saves of a text that the project already has.
     pub(crate) same_text: SameText,
     not_applied: Vec<NotApplied>,
     /// Locks of writes that depend on what is stored.
     pub(crate) write_locks: WriteLocks,
+    /// Size of the requests in the queue of the writer, bytes.
     queued_bytes: AtomicU64,
     threads: Threads,
     started_at: Timestamp,
-    // Kept to the end: another process may open the log once the threads are gone.
+    // Dropped last: another process may open the log only after the threads have ended.
     _directory: LogDirectory,
 }
 
 impl Engine {
     /// Makes events durable, all or none.
+    ///
+    /// # Errors
+    /// The policy blocks an event, the key of the pseudonyms is missing, or the log does not accept the events.
     pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
         self.commit_passed(self.pass(drafts).await?, key).await
     }
 
-    /// The events as the policy lets them be written.
+    /// Applies the policy to events and returns them as they may be written.
+    ///
+    /// # Errors
+    /// The policy blocks one of them, or the key of the pseudonyms is missing.
     pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
         let known = self.pseudonyms.known().cloned();
-        // Hardly any event needs a key that was not needed before it.
+        // The copy is needed only before the key was loaded, which the first event with a pseudonym does.
         let again = known.is_none().then(|| drafts.clone());
         let passed = match (self.gate.pass(drafts, known).await, again) {
             (Err(WriteError::Pseudonyms(_)), Some(drafts)) => {
@@ -94,7 +108,7 @@ impl Engine {
         Ok(passed)
     }
 
-    /// Makes events durable that the policy has let pass.
+    /// Makes events durable that the policy has passed.
     pub(crate) async fn commit_passed(
         &self,
         passed: Passed,
@@ -106,13 +120,13 @@ impl Engine {
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
         self.enqueue(Order::Commit(Commit { drafts, key, reply }))?;
-        // The writer answers everything it takes; it takes everything unless it has ended.
+        // The writer answers every request in its queue unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         Ok(receipt)
     }
 
-    /// Makes the events durable that say what is forgotten, and has the keeper begin at once.
+    /// Makes the events durable that record what is forgotten, and wakes the keeper to erase it from the files.
     pub(crate) async fn erase(
         &self,
         drafts: Vec<Draft>,
@@ -125,22 +139,22 @@ impl Engine {
         Ok(receipt)
     }
 
-    /// What may be written, of any identifier.
+    /// The policy, which is applied to identifiers too.
     pub(crate) fn policy(&self) -> &Policy {
         self.gate.policy()
     }
 
-    /// The key of this log's pseudonyms, if it was needed before.
+    /// The key of this log's pseudonyms, if it was loaded before.
     pub(crate) fn known_pseudonym_key(&self) -> Option<&PseudonymKey> {
         self.pseudonyms.known()
     }
 
-    /// The key of this log's pseudonyms, once it is known to be that.
+    /// The key of this log's pseudonyms, after it was verified against the log.
     pub(crate) async fn pseudonym_key(&self) -> Result<PseudonymKey, KeyFault> {
         self.pseudonyms.key(&self.projection, self.published.head_seq()).await
     }
 
-    /// Makes it durable which key the tokens of these events have, before the first of them is.
+    /// Records in the log which key the tokens of these events have, before the first token is written.
     async fn record_pseudonym_key(&self, drafts: &[Draft]) -> Result<(), CommitError> {
         let Some((draft, key)) = self.pseudonyms.unrecorded() else { return Ok(()) };
         let has_one = |draft: &Draft| {
@@ -155,36 +169,41 @@ impl Engine {
         Ok(())
     }
 
+    /// Adds a request to the size of the queue until it is answered.
+    ///
+    /// # Errors
+    /// The queue exceeds [`QUEUE_BYTES_MAX`].
     fn wait_in_line(&self, bytes: u64) -> Result<Waiting<'_>, CommitError> {
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         let waiting = Waiting { queued_bytes: &self.queued_bytes, bytes };
         if before > QUEUE_BYTES_MAX { Err(CommitError::Overloaded) } else { Ok(waiting) }
     }
 
-    /// Seals the segment that is being written and goes on in a new one.
+    /// Seals the current segment of the log and starts a new one.
     pub(crate) async fn rotate(&self) -> Result<Rotated, CommitError> {
         self.ask(Order::Rotate).await
     }
 
-    /// Signs with a new key from now on.
+    /// Signs checkpoints with a new key from now on.
     pub(crate) async fn rotate_key(&self) -> Result<KeyRotated, CommitError> {
         self.ask(Order::RotateKey).await
     }
 
+    /// Sends an order to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(order(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopping))
     }
 
-    /// Holds the log against an anchor, from now on.
+    /// Verifies the log against an anchor, now and from now on.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Order::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }
 
-    /// A signed checkpoint for the head of the log; absent until the log is open.
+    /// A signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
     }
@@ -196,10 +215,10 @@ impl Engine {
         })
     }
 
-    /// Takes no more events, finishes those that wait, closes the files. Blocks until done.
+    /// Accepts no more events, finishes the queued ones and closes the files. Blocks until done.
     pub(crate) fn stop(&self) {
         self.threads.close_queue();
-        // Before the projection, which both read.
+        // Stopped before the projection, which both read.
         self.catalogs.stop();
         if let Some(embeddings) = &self.embeddings {
             embeddings.stop();
@@ -207,14 +226,14 @@ impl Engine {
         self.threads.join();
     }
 
-    /// Whether all threads live: without one of them only a restart helps.
+    /// Whether all threads are running. If one has ended, only a restart helps.
     pub(crate) fn is_alive(&self) -> bool {
         let filling = self.embeddings.as_ref().is_none_or(|embeddings| embeddings.is_alive());
         self.threads.are_alive() && filling && self.catalogs.is_alive()
     }
 }
 
-/// Bytes in the queue, given back when the request is answered or its client gone.
+/// Bytes of a queued request; subtracted when the request is answered or its client is gone.
 struct Waiting<'a> {
     queued_bytes: &'a AtomicU64,
     bytes: u64,

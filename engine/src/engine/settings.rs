@@ -1,4 +1,4 @@
-//! What an engine is started with, and why it does not start.
+//! The settings an engine starts with, and the errors that prevent a start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,27 @@ use thiserror::Error;
 
 use crate::config::{Embedding, Retention};
 
-/// What an engine is started with.
+/// The settings an engine starts with.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    /// When the log goes on in a new file.
+    /// When the log starts a new segment.
     pub(crate) rotation: Rotation,
-    /// How often everything is read back and verified; the log never when absent, for commands that end by themselves.
+    /// Interval between two complete verifications of log and projection. If absent, the log is never verified in the
+    /// background: for commands that run once.
     pub(crate) verify_interval: Option<Duration>,
-    /// What the log is held against before the first write.
+    /// Anchor that the log is verified against before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
-    /// What may be written.
+    /// The policy for everything that is written.
     pub(crate) policy: Arc<Policy>,
-    /// Rules for plans that name none.
+    /// Default rules for retention plans.
     pub(crate) retention: Retention,
-    /// What makes vectors of texts.
+    /// The embedding model.
     pub(crate) embedding: Embedding,
-    /// Memory that searching may take, bytes; a share of what the process may use when absent.
+    /// Memory budget for search, bytes; by default a share of what the process may use.
     pub(crate) search_bytes_max: Option<u64>,
-    /// What ranks the best of a search again.
+    /// Service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
-    /// What is done with a text that a project has already, for whoever does not say.
+    /// Default for saves of a text that the project already has.
     pub(crate) same_text: SameText,
     /// Parts of the configuration that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,

@@ -1,4 +1,4 @@
-//! Starting an engine: which parts it is made of, and in which order they start.
+//! Starts an engine: creates its parts and starts them in order.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,16 +26,19 @@ use crate::policy_gate::Gate;
 use crate::pseudonyms::Pseudonyms;
 use crate::write_locks::WriteLocks;
 
-/// Time between two complete checks of the projection and of the log, when none is configured.
+/// Default time between two complete verifications of the projection and of the log.
 const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
-/// Memory that catalogs may take when nothing is configured, in eighths of what the process may use: the rest is for
-/// the program, the pages of the projection, and what requests need. Of half a gibibyte it is 320 MiB.
+/// Default memory budget of the catalogs, in eighths of what the process may use: the rest is for the program, the
+/// pages of the projection, and requests. Of 512 MiB it is 320 MiB.
 const CATALOGS_EIGHTHS: u64 = 5;
-/// Memory that cached answers may take, bytes.
+/// Memory budget of the answer cache, bytes.
 const ANSWERS_BYTES_MAX: u64 = 32 << 20;
 
 impl Engine {
-    /// Takes the data directory and starts the threads; they open the log and the projection.
+    /// Locks the data directory and starts the threads; they open the log and the projection.
+    ///
+    /// # Errors
+    /// The directory is in use or cannot be read, a model cannot be used, or a thread cannot be started.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
         let directory = LogDirectory::lock(data)?;
         let metrics = Arc::new(metrics);
@@ -79,7 +82,7 @@ impl Engine {
     }
 }
 
-/// The threads that own the log and the projection, and a reader of the log.
+/// Starts the threads that own the log and the projection, and makes a reader of the log.
 fn start_threads(
     data: &Path,
     handles: &LogHandles,
@@ -104,7 +107,7 @@ fn start_threads(
     Ok((log, Threads::start(writer, keeper, projector, to_apply)?))
 }
 
-/// What searches need beside the projection.
+/// What searches need in addition to the projection.
 struct Search {
     catalogs: Arc<CatalogCache>,
     embeddings: Option<Arc<Embeddings>>,
@@ -138,7 +141,7 @@ impl Search {
     }
 }
 
-/// The model in the process, and the service outside if there is one.
+/// The model in the process, and the external embedding service if one is configured.
 fn model(
     embedding: Embedding,
     surroundings: Surroundings,
@@ -152,8 +155,8 @@ fn model(
     })
 }
 
-/// Everything that keeps copies of memories in memory, and drops them when memories are forgotten. All copies go:
-/// forgetting is rare, and the next search makes them again.
+/// Registers everything that keeps copies of memories in memory. Each drops all its copies when memories are forgotten:
+/// that is rare, and the next search builds them again.
 fn holders_of_copies(
     answers: &Arc<Answers>,
     catalogs: &Arc<CatalogCache>,

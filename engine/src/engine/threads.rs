@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 use engine_log::{Applying, Keeper, Order, Writer};
 use engine_projection::Projector;
 
-/// Maximum number of requests that wait for the writer. With a disk that syncs in a millisecond they take less than a
+/// Maximum number of requests in the queue of the writer. With a disk that syncs in a millisecond they take less than a
 /// second.
 const QUEUE_MAX: usize = 1024;
 /// Maximum number of durable groups that wait for the projection: enough to keep both threads busy.
 const APPLYING_MAX: usize = 16;
 
-/// The thread that writes the log, the one that keeps its files, and the one that applies it to the projection.
+/// The writer of the log, the keeper of its files, and the projector, each a thread.
 #[derive(Debug)]
 pub(super) struct Threads {
     queue: Mutex<Option<SyncSender<Order>>>,
@@ -28,10 +28,10 @@ pub(super) fn applying() -> (SyncSender<Applying>, Receiver<Applying>) {
 }
 
 impl Threads {
-    /// Starts them; they open the log and the projection.
+    /// Starts the threads; they open the log and the projection.
     ///
     /// # Errors
-    /// The kernel refuses a thread.
+    /// The operating system refuses to start a thread.
     pub(super) fn start(
         writer: Writer,
         keeper: Keeper,
@@ -63,16 +63,16 @@ impl Threads {
         }
     }
 
-    /// Has the keeper check for work at once.
+    /// Makes the keeper check for work now.
     pub(super) fn wake_keeper(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((wake, _)) = &*keeper {
-            // Full: it is about to check anyway.
+            // A full channel means that it is about to check anyway.
             let _woken = wake.try_send(());
         }
     }
 
-    /// Takes no more orders. The writer finishes those that wait, then ends, and the projection with it.
+    /// Closes the queue. The writer finishes the queued orders and ends, and the projection with it.
     pub(super) fn close_queue(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -81,19 +81,19 @@ impl Threads {
     pub(super) fn join(&self) {
         for thread in self.workers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the engine had panicked");
+                tracing::error!("a thread of the engine panicked");
             }
         }
-        // Last: it ends with a checkpoint of everything that the others did.
+        // The keeper ends last, with a checkpoint of everything that the others did.
         if let Some((wake, keeper)) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(wake);
             if keeper.join().is_err() {
-                tracing::error!("the keeper's thread had panicked");
+                tracing::error!("the keeper thread panicked");
             }
         }
     }
 
-    /// Whether none of them has ended.
+    /// Whether all threads are running.
     pub(super) fn are_alive(&self) -> bool {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);

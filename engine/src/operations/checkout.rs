@@ -1,4 +1,4 @@
-//! A context for a prompt.
+//! Builds the context for a prompt.
 
 use std::sync::Arc;
 
@@ -18,7 +18,10 @@ use engine_projection::{Known, Search};
 use engine_retrieval::Checkout;
 
 impl Operations {
-    /// Memories for a prompt, within a budget of tokens.
+    /// Selects memories for a prompt, within a budget of tokens.
+    ///
+    /// # Errors
+    /// The request is malformed, or the mandatory memories exceed the budget or the maximum number.
     pub(crate) async fn checkout(
         &self,
         mut request: CheckoutRequest,
@@ -44,14 +47,14 @@ impl Operations {
             let needed = too_much.tokens;
             Refusal::new(
                 ErrorCode::InvalidArgument,
-                format!("what is mandatory needs {needed} tokens, token_budget is {budget}"),
+                format!("the mandatory memories need {needed} tokens, but token_budget is {budget}"),
             )
-            .hint("give more tokens, or name less as mandatory")
+            .hint("raise token_budget, or make fewer memories mandatory")
         })?;
         if answer.mandatory.len() > MANDATORY_MAX {
             let message = format!("more than {MANDATORY_MAX} memories are mandatory");
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("name fewer types, or end memories that are no longer true"));
+                .hint("list fewer types, or end memories that are no longer true"));
         }
         let answer = Arc::new(answer);
         self.engine.answers.keep(key, Answer::Checkout(Arc::clone(&answer)), until);

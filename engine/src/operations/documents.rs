@@ -1,4 +1,4 @@
-//! Documents, split into memories: the same one is saved once, and a new version takes the place of the one before.
+//! Ingests documents as memories: an unchanged document is saved once, and a new version replaces the previous one.
 
 use engine_core::digest::{Hash, hex};
 use engine_core::documents::{self, Checked, Sender};
@@ -15,11 +15,14 @@ use crate::refusal::Refusal;
 use engine_log::Key;
 use engine_projection::{Stored, document};
 
-/// Why pieces of an older version end.
+/// Reason recorded when the pieces of an older version end.
 const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
-    /// Takes documents in, one after the other: one that is refused does not stop the rest, an outage does.
+    /// Ingests documents one after another. A refused document does not stop the rest; an outage does.
+    ///
+    /// # Errors
+    /// There are no documents or too many, or an outage interrupts the request.
     pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
         let told = self.stored(&mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;
@@ -36,7 +39,7 @@ impl Operations {
             let source = document.source.clone();
             match self.ingest_one(document, &sender).await {
                 Ok(item) => items.push(item),
-                // Nothing is wrong with the document: whoever reads the status alone has to see it.
+                // The document is not at fault: a client that checks only the status has to see the outage.
                 Err(refusal) if refusal.is_outage() => return Err(interrupted(refusal, items.len())),
                 Err(refusal) => items.push(refused(source, &refusal)),
             }
@@ -58,7 +61,7 @@ impl Operations {
             replaced,
             error: None,
         };
-        // What an engine of before the normal form took in stays as it is while its bytes do.
+        // A document that was ingested by a version without the normal form stays unchanged while its bytes do.
         let known = |hash: Hash| stored.sha256.as_deref() == Some(&*hash.to_string());
         if known(sha256) || known(as_sent) {
             return Ok(done(IngestStatus::Unchanged, stored.ids, 0));
@@ -84,7 +87,7 @@ fn interrupted(refusal: Refusal, done: usize) -> Refusal {
     match done {
         0 => refusal,
         done => refusal.hint(format!(
-            "the first {done} documents were dealt with; send all of them again: what is there already is left as it is"
+            "the first {done} documents were processed; send all of them again: those that are stored already stay unchanged"
         )),
     }
 }
@@ -100,7 +103,7 @@ fn end(id: &str, project: &str, sender: &Sender) -> Result<Draft, Refused> {
     request::invalidation(id, project.to_owned(), request)
 }
 
-/// Two clients that send the same document at once save it once.
+/// Idempotency key of a document: two clients that send the same document at once save it once.
 fn key(project: &str, source: &str, sha256: Hash, stored: &Stored) -> Key {
     let request = format!("document\n{project}\n{source}\n{sha256}\n{:?}", stored.version).into_bytes();
     Key { key: format!("document-{}", hex(&Hash::of(&request).0)), request }

@@ -1,4 +1,4 @@
-//! Many memories at once, memories around a place, and what happened to one.
+//! Reads many memories, a timeline, or the history of a memory, and records feedback.
 
 use engine_core::digest::Hash;
 use engine_core::feedback;
@@ -17,6 +17,9 @@ use engine_projection::{Known, Timeline, citation, entries, history, project_of}
 
 impl Operations {
     /// Reads memories by their ids.
+    ///
+    /// # Errors
+    /// There are no ids or too many, or the memories exceed the size limit of an answer.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
         let GetEntries { ids, as_of, known_at, min_seq } = request;
         if !(1..=ENTRIES_MAX).contains(&ids.len()) {
@@ -33,11 +36,14 @@ impl Operations {
             self.query("entries", min_seq, move |connection| entries(connection, &ids, &moment)).await?;
         found.ok_or_else(|| {
             let message = format!("these memories have more than {ENTRIES_BYTES_MAX} bytes");
-            Refusal::new(ErrorCode::PayloadTooLarge, message).hint("ask for fewer ids at once")
+            Refusal::new(ErrorCode::PayloadTooLarge, message).hint("request fewer ids at once")
         })
     }
 
     /// Memories around a place in the log.
+    ///
+    /// # Errors
+    /// The anchor is the id of no memory.
     pub(crate) async fn timeline(
         &self,
         mut asked: Timeline,
@@ -48,7 +54,10 @@ impl Operations {
         found.map(|answer| told.back(answer)).ok_or_else(unknown)
     }
 
-    /// Every event about a memory, also about one that is forgotten.
+    /// Every event about a memory, also if it is forgotten.
+    ///
+    /// # Errors
+    /// No event is about a memory with this id.
     pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
         let id = known_id(id)?;
         let asked = id.clone();
@@ -72,6 +81,9 @@ impl Operations {
     }
 
     /// Records how useful a memory was.
+    ///
+    /// # Errors
+    /// No memory has this id.
     pub(crate) async fn feedback(
         &self,
         mut request: GiveFeedback,

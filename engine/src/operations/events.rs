@@ -1,4 +1,4 @@
-//! Events as they stand in the log.
+//! Reads events from the log.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,12 @@ use engine_core::identity::{Identified, Visit};
 use engine_core::policy::Form;
 use engine_log::LogReader;
 
-/// What a page is narrowed to.
+/// Filter of a page of events.
 #[derive(Debug, Default)]
 pub(crate) struct EventFilter {
     pub(crate) project: Option<String>,
     pub(crate) session: Option<String>,
+    /// Type of event.
     pub(crate) kind: Option<String>,
 }
 
@@ -42,7 +43,7 @@ impl Identified for EventFilter {
 }
 
 impl Operations {
-    /// Events after this one in log order, at most so many.
+    /// Events after `after` in log order, at most `limit`.
     pub(crate) async fn events(
         &self,
         after: u64,
@@ -86,7 +87,7 @@ fn views(lines: &[u8]) -> Views {
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view).collect()
 }
 
-/// Looks at a bounded number of events; the ones that fit, and the last one that was looked at.
+/// Scans a bounded number of events. Returns those that match, and the number of the last one scanned.
 fn filtered(
     log: &LogReader,
     mut after: u64,
@@ -115,10 +116,10 @@ fn filtered(
     Ok((Ok(found), Some(after)))
 }
 
-/// A line of the log for a client.
+/// Converts a line of the log to the view that clients get.
 pub(super) fn view(line: &[u8]) -> Result<EventView, LineFault> {
     let line = EventLine::decode(line)?;
-    // Checked when the line was read: the bytes are JSON. What was forgotten shows as null.
+    // The decoder has checked that the bytes are JSON. A forgotten payload becomes null.
     let payload = line.payload().and_then(|payload| RawValue::from_string(payload.to_owned()).ok());
     let EventLine { envelope, hash, .. } = line;
     Ok(EventView {

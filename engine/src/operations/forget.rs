@@ -1,4 +1,4 @@
-//! Forgetting memories, and the report on every place they may have been in.
+//! Forgets memories, and reports on every place they may have been in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,24 +17,29 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, Searched, is_marked, search_log};
 use engine_projection::{Selected, others_saying, rows_left, select};
 
-/// How long the answer waits for files to be written anew: less than a request may take. It goes on without anybody
-/// who waits.
+/// How long the answer waits for files to be rewritten: less than the timeout of a request. The rewrite continues in
+/// the background.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-/// Bytes of files that are searched afterwards: seconds of reading. What is beyond it is said not to be searched.
+/// Bytes of files that are searched for traces afterwards, some seconds of reading. The report states when there was
+/// more.
 const SEARCH_BYTES_MAX: u64 = 256 << 20;
-/// Ids that the answer names.
+/// Maximum number of ids in the answer.
 const IDS_TOLD_MAX: usize = 1000;
 
-/// What is known once everything is durable, and of what may be left.
+/// Result of an erasure: the receipt, and what may still be left in each place.
 #[derive(Debug)]
 pub(super) struct Erasure {
     pub(super) receipt: Receipt,
+    /// Whether every place was cleared, or is out of the engine's reach.
     pub(super) complete: bool,
     pub(super) places: Vec<PlaceReport>,
 }
 
 impl Operations {
-    /// Forgets memories for good, and what was said about them.
+    /// Forgets memories for good, with their invalidations and feedback.
+    ///
+    /// # Errors
+    /// An id belongs to no memory, or the request matches too many memories or events.
     pub(crate) async fn forget(
         &self,
         mut request: ForgetMemories,
@@ -44,7 +49,7 @@ impl Operations {
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
-        // What is to be forgotten may have been stored when its name was kept as it is.
+        // The target may have been stored before its name was replaced by a token, so both forms are matched.
         let which = if which == as_sent { which } else { Which::Either(Box::new(which), Box::new(as_sent)) };
         if let Some(receipt) = self.done_before(key.as_ref()).await? {
             let selected = Selected::default();
@@ -58,13 +63,13 @@ impl Operations {
         if let Some(id) = selected.unknown.first() {
             let count = selected.unknown.len();
             return Err(unknown().hint(format!(
-                "{count} of the ids are of no memory, the first is {id}: nothing was forgotten"
+                "{count} of the ids belong to no memory, the first is {id}; nothing was forgotten"
             )));
         }
         if selected.memories.len() > FORGET_MEMORIES_MAX {
-            let message = format!("more than {FORGET_MEMORIES_MAX} memories are meant");
+            let message = format!("the request matches more than {FORGET_MEMORIES_MAX} memories");
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("narrow it to one session or source after the other"));
+                .hint("forget one session or one source at a time"));
         }
         if dry_run || selected.memories.is_empty() {
             let answer = self.answer(&selected, None).await?;
@@ -79,7 +84,7 @@ impl Operations {
         Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?))
     }
 
-    /// What an earlier request with this key came to.
+    /// The receipt of an earlier request with this key.
     pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
@@ -88,8 +93,8 @@ impl Operations {
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
 
-    /// Makes it durable that these are forgotten, these events behind it in the same batch, and waits for the places
-    /// they are in.
+    /// Records in one batch that these are forgotten, followed by the events `also`, and waits for the places they are
+    /// in.
     pub(super) async fn erase(
         &self,
         selected: &Selected,
@@ -104,15 +109,15 @@ impl Operations {
         drafts.extend(also);
         if drafts.len() > BATCH_EVENTS_MAX {
             let message =
-                format!("{} events would be forgotten, more than become durable together", targets.len());
+                format!("{} events would be forgotten, more than one batch can contain", targets.len());
             return Err(Refusal::new(ErrorCode::InvalidArgument, message)
-                .hint("narrow it to one session or source after the other"));
+                .hint("forget one session or one source at a time"));
         }
         let receipt = self.engine.erase(drafts, through, key).await?;
         self.places(receipt, selected).await
     }
 
-    /// Waits, within a bound, until every place is done with, and looks at each.
+    /// Waits, for a limited time, until every place is done, and checks each.
     async fn places(&self, receipt: Receipt, selected: &Selected) -> Result<Erasure, Refusal> {
         let engine = &self.engine;
         let waiting = engine
@@ -129,20 +134,20 @@ impl Operations {
             Place::Caches,
             PlaceState::Gone,
             caches as u64,
-            "every holder of copies in memory was told and dropped them",
+            "every cache was notified and dropped its copies",
         ));
         places.push(report(
             Place::Backups,
             PlaceState::OutOfReach,
             0,
-            "none are made by this engine: whoever restores one has to apply the memory.forgotten events of the log that are newer",
+            "this engine makes no backups: after restoring one, apply the newer memory.forgotten events of the log",
         ));
         let complete =
             places.iter().all(|place| matches!(place.state, PlaceState::Gone | PlaceState::OutOfReach));
         Ok(Erasure { receipt, complete, places })
     }
 
-    /// Whether files are still being written anew.
+    /// Whether files are still being rewritten.
     pub(super) fn is_erasing(&self, receipt: &Receipt) -> Result<bool, Refusal> {
         Ok(is_marked(&*self.engine.log_handles.context.storage, receipt.first_seq)?)
     }
@@ -161,7 +166,7 @@ impl Operations {
             0 => 0,
             _ => {
                 let texts = selected.texts.clone();
-                // A look at every row: where it takes too long, what was found stays unexplained.
+                // This scans every row. If it takes too long, the traces found are reported without an explanation.
                 let asked =
                     self.query("targets", Some(0), move |connection| others_saying(connection, &texts));
                 asked.await.unwrap_or_default()
@@ -176,7 +181,7 @@ impl Operations {
             .flat_map(|files| files.segments.iter().map(|segment| segment.file.as_str()))
             .collect();
         let written = format!(
-            "{events} events in {}; each file was read back: chain and seals as before, no payload of these",
+            "{events} events in {}; each file was read back: chain and seals are unchanged, no payload of these events is left",
             list(&names)
         );
         let same = if others > 0 {
@@ -205,7 +210,7 @@ impl Operations {
                 state(taken_out, 0),
                 torn as u64,
                 None,
-                "all of log/torn was removed, as nobody can say what it held".into(),
+                "all of log/torn was removed, because its contents are unknown".into(),
             ),
             place(
                 Place::Rows,
@@ -219,7 +224,7 @@ impl Operations {
                 if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
                 selected.memories.len() as u64,
                 Some(left),
-                "documents of the index; words of more than a few memories are hidden in it until the new projection takes its place, which the files below tell".into(),
+                "documents of the index; if more than a few memories were forgotten, their words stay in it, hidden, until a new projection replaces it, which database_files reports".into(),
             ),
             place(
                 Place::DatabaseFiles,
@@ -234,7 +239,7 @@ impl Operations {
         ])
     }
 
-    /// Looks for the beginnings of the texts in the files themselves.
+    /// Searches the files themselves for the beginnings of the texts.
     async fn trace(&self, traces: Traces) -> Result<(Searched, Searched), Refusal> {
         let engine = Arc::clone(&self.engine);
         let search = move || {
@@ -266,7 +271,7 @@ impl Operations {
         })
     }
 
-    /// The events of a batch, from the log.
+    /// The events of a batch, read from the log.
     pub(super) async fn recorded(&self, receipt: &Receipt) -> Result<Vec<RecordedEvent>, Refusal> {
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         Ok(events.into_iter().map(|event| RecordedEvent { id: event.id, seq: event.seq }).collect())
@@ -284,7 +289,7 @@ fn told(searched: &Searched) -> String {
             format!("{files} files of {} bytes were searched for the beginnings of the texts", searched.bytes)
         }
         (files, true) => format!(
-            "{files} files of {} bytes were searched for the beginnings of the texts, the rest is more than a request reads",
+            "{files} files of {} bytes were searched for the beginnings of the texts, the rest exceeds what one request may read",
             searched.bytes
         ),
     }

@@ -1,4 +1,4 @@
-//! A memory read right after it was saved, before the projection has it.
+//! Reads a memory that was just saved from the tail of the log, before the projection has it.
 
 use engine_core::digest::hex;
 use engine_core::fold::{Change, Memory, fold};
@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::handle::{Operations, SEQ_MAX};
 
 impl Operations {
-    /// The memory, when its event is durable but not applied yet and nothing else that is not applied could change how
-    /// it reads. In all other cases the projection knows better.
+    /// Returns the memory if its event is durable but not applied, and no other unapplied event can change how it
+    /// reads. In all other cases the projection has to be read.
     pub(super) fn fresh(&self, id: &str, now: Timestamp) -> Option<MemoryView> {
         let engine = &self.engine;
-        // The head first: what is applied meanwhile is in the lines as well.
+        // The head is read first: events applied between the two reads are in the lines as well.
         let head = engine.published.head_seq();
         let applied = engine.projection.applied_seq();
         if applied >= head || engine.published.readable_through() < SEQ_MAX {
@@ -41,7 +41,7 @@ impl Operations {
                 }
             }
         }
-        // Entities are told by the names that others gave them.
+        // Names of entities depend on other events, so a memory with entities is left to the projection.
         found
             .filter(|memory| memory.payload.entities.is_empty() && memory.valid_from <= now)
             .map(|memory| view(*memory, head))
@@ -66,7 +66,7 @@ fn view(memory: Memory, head: u64) -> MemoryView {
         occurred_at,
         created_at,
         validity: Validity {
-            // As the projection keeps it.
+            // Rounded to microseconds, as in the projection.
             from: Timestamp::from_microsecond(microseconds(valid_from)).unwrap_or(valid_from),
             until: None,
             invalidated_by: None,

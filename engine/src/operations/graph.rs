@@ -1,4 +1,5 @@
-//! Entities and relations. What is there already is left as it is, so that everything here can be repeated.
+//! Reads and writes entities, observations and relations. Writes leave alone what exists already, so every write can be
+//! repeated.
 
 use engine_core::event::{
     Draft, ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT,
@@ -29,10 +30,12 @@ use engine_projection::{
     opened, relations_in, searched,
 };
 
-/// What a write comes to when it is compared with what is there: the events, and the answer once they are durable.
+/// The plan of a write after comparison with the stored state: the events to append, and the answer once they are
+/// durable.
 type Planned<T> = Result<(Vec<Draft>, T), Refusal>;
 
-/// What a read of the graph names: a project, an entity or a text that may name some, the last of the page before.
+/// Names in a read of the graph: the project, an entity or a text that may contain some, and the last name of the
+/// previous page.
 struct GraphQuery {
     project: Option<String>,
     name: Option<String>,
@@ -47,7 +50,7 @@ impl Identified for GraphQuery {
 }
 
 impl Operations {
-    /// Makes entities known whose names are new.
+    /// Creates those entities whose names are new.
     pub(crate) async fn create_entities(
         &self,
         mut request: CreateEntities,
@@ -82,7 +85,10 @@ impl Operations {
         Ok(told.back(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq })))
     }
 
-    /// Adds what was observed of entities that are there.
+    /// Adds observations to existing entities.
+    ///
+    /// # Errors
+    /// One of the entities does not exist; nothing is written.
     pub(crate) async fn add_observations(
         &self,
         mut request: AddObservations,
@@ -134,7 +140,7 @@ impl Operations {
         Ok(told.back(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq })))
     }
 
-    /// Relates entities that are not related in this way yet. Neither has to be known as an entity.
+    /// Creates those relations that do not exist. Their ends need not exist as entities.
     pub(crate) async fn create_relations(
         &self,
         mut request: CreateRelations,
@@ -162,7 +168,7 @@ impl Operations {
         Ok(told.back(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq })))
     }
 
-    /// Ends entities, and with them what was observed of them and their relations.
+    /// Ends entities, with their observations and relations.
     pub(crate) async fn end_entities(
         &self,
         mut request: EndEntities,
@@ -174,7 +180,8 @@ impl Operations {
         let wanted = Standing { attached: names.iter().cloned().collect(), ..Standing::default() };
         let writer = author.clone();
         let plan = move |standing: &Standing| {
-            // A name may have relations and no entity: what is made again under it must not come with them.
+            // A name may have relations but no entity. Those must end too, so that an entity created later under the
+            // name does not get them.
             let there = names.into_iter().filter(|name| standing.attached.contains(name));
             let draft = |name| {
                 let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
@@ -259,7 +266,7 @@ impl Operations {
         Ok(written(receipt.as_ref(), |seq| GraphEnded { ended, seq }))
     }
 
-    /// Compares with what is there and writes what is missing, or ends what is there, in the project's turn.
+    /// Reads the stored state, plans the write and commits it, under the lock of the project's graph.
     async fn write_graph<T: Send + 'static>(
         &self,
         (author, ends): (Author, bool),
@@ -268,7 +275,7 @@ impl Operations {
         plan: impl FnOnce(&Standing) -> Planned<T> + Send + 'static,
     ) -> Result<(T, Option<Receipt>), Refusal> {
         let operations = self.clone();
-        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        // In a task of its own: if the client disconnects, the lock must be held until this is written.
         let written = tokio::spawn(async move {
             let project = author.project;
             let _turn = operations.engine.write_locks.take([("graph", &project)]).await;
@@ -280,7 +287,8 @@ impl Operations {
             };
             let (wanted, mut standing) = operations.query("graph_standing", None, read).await?;
             if standing.repeated {
-                // The key decides, whatever became of what was written under it: planned as if nothing had been.
+                // A repeated key gets its earlier answer, whatever happened to what was written under it: the write is
+                // planned as if nothing had been written.
                 let untouched = if ends { wanted } else { Standing::default() };
                 standing = Standing { repeated: true, ..untouched };
             }
@@ -303,7 +311,7 @@ impl Operations {
         self.query("graph_batch", Some(last), move |connection| read(connection, batch)).await
     }
 
-    /// A page of the whole graph.
+    /// A page of the complete graph.
     pub(crate) async fn read_graph(
         &self,
         project: Option<String>,
@@ -320,7 +328,7 @@ impl Operations {
         tell(&told, found(self.query("graph", min_seq, read).await?))
     }
 
-    /// Entities by their names, with the relations at them.
+    /// Entities by their names, with their relations.
     pub(crate) async fn open_nodes(
         &self,
         mut request: OpenNodes,
@@ -332,7 +340,7 @@ impl Operations {
         tell(&told, found(self.query("graph_open", None, read).await?))
     }
 
-    /// Entities that have a text in their name, kind or observations, with the relations at them.
+    /// Entities with a text in their name, type or observations, with their relations.
     pub(crate) async fn search_nodes(
         &self,
         project: Option<String>,
@@ -351,7 +359,7 @@ impl Operations {
         tell(&told, found(self.query("graph_search", min_seq, read).await?))
     }
 
-    /// Entities near one, whichever way the relations lead.
+    /// Entities within `depth` relations of one, in either direction.
     pub(crate) async fn neighbours(
         &self,
         project: Option<String>,
@@ -375,7 +383,7 @@ impl Operations {
         Ok(told.back(NeighboursAnswer { neighbours, applied_seq }))
     }
 
-    /// Memories that are about what a question names, or about what is near it.
+    /// Memories about the entities that a question names, or about entities near those.
     pub(crate) async fn memories_near(
         &self,
         project: Option<String>,
@@ -418,7 +426,7 @@ fn found(graph: Graph) -> Result<GraphView, Refusal> {
     }
 }
 
-/// First and last event, when the batch was there before under the same key.
+/// First and last event of the batch, if it was written before with the same key.
 fn replayed(receipt: &Option<Receipt>) -> Option<(u64, u64)> {
     receipt.as_ref().filter(|receipt| receipt.replayed).map(|receipt| (receipt.first_seq, receipt.last_seq))
 }

@@ -1,4 +1,4 @@
-//! The handle through which every protocol reaches an engine.
+//! The handle through which every protocol calls an engine.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use engine_log::Receipt;
 use crate::engine::Engine;
 use crate::refusal::{Refusal, log_corrupt};
 
-/// Sequence numbers as SQLite and JSON have them.
+/// Largest sequence number: SQLite and JSON clients use signed 64-bit integers.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// The operations of one engine.
@@ -17,10 +17,12 @@ pub(crate) struct Operations {
     pub(super) engine: Arc<Engine>,
 }
 
-/// What a write answers, and whether it had been done before under the same idempotency key.
+/// Result of a write: its answer, and how it came about.
 #[derive(Debug)]
 pub(crate) struct Written<T> {
+    /// The answer for the client.
     pub(crate) answer: T,
+    /// Whether the write was done before under the same idempotency key.
     pub(crate) replayed: bool,
     /// Whether anything was written, now or before.
     pub(crate) wrote: bool,
@@ -37,20 +39,20 @@ impl Operations {
         Operations { engine }
     }
 
-    /// The engine's report on itself.
+    /// The health report.
     pub(crate) fn health(&self) -> Health {
         self.engine.health()
     }
 
-    /// Reads the projection on everything up to `min_seq`, or else on everything that was durable when the request
-    /// came: who has the answer to a write reads what was written.
+    /// Reads the projection once it has applied event `min_seq`, or by default everything that was durable when the
+    /// request came: after the answer to a write, a client reads what it wrote.
     pub(super) async fn query<T: Send + 'static>(
         &self,
         operation: &'static str,
         min_seq: Option<u64>,
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        // What verifies is read; of a log of which nothing does, nothing is.
+        // Events that verify can be read. If none does, nothing can.
         let published = &self.engine.published;
         if published.fault().is_some() && published.head().is_none() {
             return Err(log_corrupt());

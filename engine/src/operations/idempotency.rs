@@ -1,14 +1,16 @@
-//! Idempotency keys on their way from a request to the log.
+//! Binds idempotency keys to requests.
 
 use serde::Serialize;
 
 use crate::refusal::{Refusal, internal};
 
-/// An idempotency key as a client sent it, bound to its request. It is no [`Key`] before it went through
-/// [`Operations::stored_key`].
+/// An idempotency key as a client sent it, with the request it belongs to.
+/// [`stored_key`](super::Operations::stored_key) converts it to a [`Key`](engine_log::Key) of the log.
 #[derive(Debug)]
 pub(crate) struct SentKey {
+    /// The key, before its identifiers are converted.
     pub(super) key: String,
+    /// The path and the canonical form of the request.
     pub(super) request: Vec<u8>,
 }
 
@@ -18,9 +20,12 @@ impl SentKey {
     }
 }
 
-/// Ties an idempotency key to a request. `path` is the one under `/v1` whatever protocol the request came by, so that
-/// one key is one write. The request is taken as it was understood, written in one way: spaces and the order of fields
-/// make no other request.
+/// Binds an idempotency key to a request. `path` is the one under `/v1` for every protocol, so that a key is used for
+/// one write whatever protocol it came by. The parsed request is serialised in one canonical form: white space and the
+/// order of fields make no difference.
+///
+/// # Errors
+/// The request cannot be serialised.
 pub(crate) fn bind<T: Serialize>(key: String, path: &str, request: &T) -> Result<SentKey, Refusal> {
     let mut bound = [path.as_bytes(), b"\n"].concat();
     serde_json::to_writer(&mut bound, request).map_err(|fault| internal(&fault))?;

@@ -1,4 +1,4 @@
-//! Items: values under a namespace and a key.
+//! Reads, writes and searches items: values under a namespace and a key.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use engine_projection::{
     ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
 };
 
-/// An item as a client names it.
+/// Project, namespace and key of an item, as a client sent them.
 #[derive(Debug)]
 pub(crate) struct NamedItem {
     pub(crate) project: Option<String>,
@@ -40,7 +40,10 @@ impl Identified for NamedItem {
 }
 
 impl Operations {
-    /// Gives an item a new value, and makes the item when there is none.
+    /// Writes a new version of an item, and creates the item if there is none.
+    ///
+    /// # Errors
+    /// `if_version` is not the current version.
     pub(crate) async fn put_item(
         &self,
         request: PutItem,
@@ -49,7 +52,7 @@ impl Operations {
         self.put_item_to_live(request, None, key).await
     }
 
-    /// The same of an item that has so many milliseconds to live after it was put or read.
+    /// Writes an item that expires `ttl_ms` milliseconds after it was last put or read.
     pub(crate) async fn put_item_to_live(
         &self,
         mut request: PutItem,
@@ -61,7 +64,10 @@ impl Operations {
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
-    /// Takes an item away. One that is not there is an error.
+    /// Deletes an item. It is an error if there is none.
+    ///
+    /// # Errors
+    /// There is no such item, or `if_version` is not its current version.
     pub(crate) async fn delete_item(
         &self,
         mut request: DeleteItem,
@@ -78,14 +84,14 @@ impl Operations {
         Ok(Written::new(&receipt, ItemWritten { version: last_seq, id, hash: hash.to_string() }))
     }
 
-    /// Writes all of these or, when one of them is not as its write expects it, none.
+    /// Writes all of these, or none if one of them does not have the version that its write expects.
     pub(super) async fn write_items(
         &self,
         writes: Vec<ItemWrite>,
         key: Option<Key>,
     ) -> Result<Receipt, Refusal> {
         let operations = self.clone();
-        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        // In a task of its own: if the client disconnects, the lock must be held until this is written.
         let written = tokio::spawn(async move { operations.write_in_turn(writes, key).await });
         written.await.map_err(|fault| internal(&fault))?
     }
@@ -108,7 +114,11 @@ impl Operations {
         Ok(self.engine.commit(drafts, key).await?)
     }
 
-    /// Reads one item, as it is or as it was known at another moment. Of the past also what has ended since is told.
+    /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item that has
+    /// ended since.
+    ///
+    /// # Errors
+    /// There is no such item.
     pub(crate) async fn read_item(
         &self,
         mut named: NamedItem,
@@ -144,7 +154,10 @@ impl Operations {
 
     /// Finds items by namespace, by conditions on their values and by words.
     ///
-    /// Whoever wants all gets, behind what was found, what has nothing of the words.
+    /// With `all_are_wanted`, items that match none of the words follow after those that do.
+    ///
+    /// # Errors
+    /// The search would read too many items, or the values exceed the size limit of an answer.
     pub(crate) async fn search_items(
         &self,
         mut request: SearchItems,
@@ -168,14 +181,14 @@ impl Operations {
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
                 ErrorCode::InvalidArgument,
-                "more items would have to be looked at than any search may",
+                "the search would have to read more items than one search may",
             )
-            .hint("narrow it: a longer namespace_prefix, or words")),
+            .hint("use a longer namespace_prefix, or words")),
         }
     }
 
-    /// Gives these versions of items their time to live anew, as far as they have one. A read is answered whether or
-    /// not that could be written: what is found on a full volume is found all the same.
+    /// Restarts the time to live of these versions, if they have one. A failed write is only logged: the read is
+    /// answered even on a full volume.
     pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
         if versions.is_empty() {
             return Ok(());
@@ -191,7 +204,7 @@ impl Operations {
         if !drafts.is_empty()
             && let Err(fault) = self.engine.commit(drafts, None).await
         {
-            tracing::warn!(%fault, "items that were read got no more time");
+            tracing::warn!(%fault, "the time to live of items that were read could not be restarted");
         }
         Ok(())
     }
@@ -218,10 +231,10 @@ fn place(write: &ItemWrite) -> ItemPlace {
 fn check(write: &ItemWrite, version: u64) -> Result<(), Refusal> {
     match write.if_version {
         Some(expected) if expected != version => {
-            let found = if version == 0 { "is not there".into() } else { format!("has version {version}") };
+            let found = if version == 0 { "does not exist".into() } else { format!("has version {version}") };
             let message = format!("the item {found}, if_version is {expected}");
             Err(Refusal::new(ErrorCode::VersionConflict, message)
-                .hint("nothing was written: read the item again, and repeat with the version it has now"))
+                .hint("nothing was written: read the item again, and retry with its current version"))
         }
         _ if version == 0 && write.draft.kind == ITEM_DELETED => Err(no_item()),
         _ => Ok(()),
@@ -230,11 +243,11 @@ fn check(write: &ItemWrite, version: u64) -> Result<(), Refusal> {
 
 fn no_item() -> Refusal {
     Refusal::new(ErrorCode::ItemNotFound, "there is no item under this namespace and key")
-        .hint("POST /v1/items/search finds those that are there")
+        .hint("POST /v1/items/search lists the items that exist")
 }
 
-/// Bounded like every answer.
+/// Refusal of an answer that would exceed the size limit.
 pub(super) fn too_large(what: &str) -> Refusal {
-    Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} are more than an answer may hold"))
-        .hint("ask for fewer: a smaller limit, or a narrower question")
+    Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} exceed the size limit of an answer"))
+        .hint("request fewer: use a smaller limit or a narrower query")
 }

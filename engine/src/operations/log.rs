@@ -1,4 +1,5 @@
-//! The log itself: its head, and what anybody may check about it without trusting the engine.
+//! Appends to the log and reads its head, checkpoints and proofs, with which a client can verify the log without
+//! trusting the engine.
 
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
@@ -35,29 +36,38 @@ impl Operations {
     }
 
     /// The last durable event.
+    ///
+    /// # Errors
+    /// The log is not open yet, or does not verify.
     pub(crate) fn head(&self) -> Result<LogHead, Refusal> {
         let Head { log_id, seq, hash, .. } = durable_head(&self.engine)?;
         Ok(LogHead { log_id, seq, hash: hash.to_string() })
     }
 
     /// A signed checkpoint for the head.
+    ///
+    /// # Errors
+    /// The log is not open yet.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointView, Refusal> {
         self.engine.head_checkpoint().ok_or_else(not_open)
     }
 
     /// A receipt for one event: with the verifier key it proves that the event is in the log.
+    ///
+    /// # Errors
+    /// There is no such event, or the log does not verify at or before it.
     pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || inclusion(&engine, seq);
         tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
     }
 
-    /// Events the tree of the log covers.
+    /// Number of events in the Merkle tree of the log.
     pub(crate) fn tree_size(&self) -> u64 {
         self.engine.log_handles.context.tree.size()
     }
 
-    /// Proof that the log of one size goes on from the log of another; both no larger than [`Operations::tree_size`].
+    /// Proof that the log at size `to` extends the log at size `from`; both at most [`Operations::tree_size`].
     pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || {
@@ -70,12 +80,16 @@ impl Operations {
     }
 }
 
+/// The last durable event.
+///
+/// # Errors
+/// The log is not open yet, or does not verify.
 pub(super) fn durable_head(engine: &Engine) -> Result<Head, Refusal> {
     let published = &engine.published;
     published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
 }
 
-/// Why an event is not shown: it stands at or behind the place where the log does not verify.
+/// The refusal of an event at or after the first place where the log does not verify.
 pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
     (seq > engine.published.readable_through()).then(log_corrupt)
 }
@@ -94,12 +108,12 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
         .tree
         .inclusion(seq - 1, checkpoint.size)?
         .ok_or_else(|| no_such_event(seq))?;
-    // The stored tree is disposable: a proof it gives is checked before anybody relies on it.
+    // The stored tree is only a cache, so its proof is verified before it is returned.
     let root = Hash::from_hex(checkpoint.root.as_bytes()).unwrap_or(Hash::ZERO);
     if verify_inclusion(&leaf(&hash), seq - 1, checkpoint.size, &proof, &root).is_err() {
         engine.log_handles.context.tree.distrust(&*engine.log_handles.context.storage);
-        return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be made now")
-            .hint("the tree is built anew by itself; repeat it after Retry-After seconds"));
+        return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be computed now")
+            .hint("the tree is rebuilt automatically; repeat it after Retry-After seconds"));
     }
     Ok(InclusionAnswer {
         seq,
@@ -114,11 +128,12 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
     })
 }
 
-/// Hashes as they stand in answers.
+/// Hashes in the form used in answers.
 pub(crate) fn texts(proof: &[Hash]) -> Vec<String> {
     proof.iter().map(Hash::to_string).collect()
 }
 
+/// Refusal of a request that comes before the log is open.
 pub(crate) fn not_open() -> Refusal {
     Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
         .hint("repeat it after Retry-After seconds")
@@ -126,5 +141,5 @@ pub(crate) fn not_open() -> Refusal {
 
 fn no_such_event(seq: u64) -> Refusal {
     Refusal::new(ErrorCode::EntryNotFound, format!("there is no event {seq}"))
-        .hint("GET /v1/log/head says how many there are")
+        .hint("GET /v1/log/head reports the last event")
 }

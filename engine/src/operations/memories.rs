@@ -1,4 +1,4 @@
-//! Saving, reading and ending memories.
+//! Reads memories and ends their validity.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use engine_log::Receipt;
 use engine_projection::{Found, Known, Moment, Target, memory, target};
 
 impl Operations {
-    /// The moment a read asks about. Of a log that does not verify only what stands before the breach is known.
+    /// The moment a read asks about. If the log does not verify, only the events before the breach are visible.
     pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
         let readable = self.engine.published.readable_through();
         let known = match known {
@@ -27,6 +27,9 @@ impl Operations {
     }
 
     /// Reads one memory as it was true at a moment.
+    ///
+    /// # Errors
+    /// No memory has this id, or it is not true at that moment.
     pub(crate) async fn read(
         &self,
         id: String,
@@ -68,6 +71,9 @@ impl Operations {
     }
 
     /// Ends a memory's validity.
+    ///
+    /// # Errors
+    /// No memory has this id, it has ended already, or the requested end is not possible.
     pub(crate) async fn invalidate(
         &self,
         id: String,
@@ -92,6 +98,7 @@ impl Operations {
     }
 }
 
+/// The answer to the write of one event about a memory.
 pub(super) fn saved(receipt: &Receipt) -> Saved {
     Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string(), known_as: None }
 }
@@ -101,12 +108,13 @@ pub(super) fn unknown() -> Refusal {
     Refusal::new(ErrorCode::EntryNotFound, "no memory has this id").hint("ids come from saving and searching")
 }
 
-/// What cannot be an id is the id of no memory.
+/// Refuses an id in a wrong form as an id of no memory.
 pub(super) fn known_id(id: String) -> Result<String, Refusal> {
     if is_id(&id) { Ok(id) } else { Err(unknown()) }
 }
 
-/// Two clients at once may both pass: the earlier of two ends counts then, as it does anyway.
+/// Checks whether a memory can be ended as requested. Two clients may pass at once; the earlier of two ends counts in
+/// any case.
 fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timestamp) -> Result<(), Refusal> {
     let Validity { from, until: known, invalidated_by, .. } = &target.validity;
     let until = request.valid_until.unwrap_or(now);
@@ -124,7 +132,7 @@ fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timesta
     }
     if microseconds(until) < microseconds(*from) {
         return Err(refused(format!("valid_until is before valid_from, which is {from}"))
-            .hint(format!("valid_until={from} says that it was never true")));
+            .hint(format!("valid_until={from} means that it was never true")));
     }
     match known {
         Some(known) if microseconds(until) >= microseconds(*known) => {

@@ -1,4 +1,4 @@
-//! The memory tool `memory_20250818`: files that are items of one namespace.
+//! The memory tool `memory_20250818`: its files are items of one namespace.
 
 use engine_core::identity::{Identified, Visit};
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
@@ -16,17 +16,17 @@ use super::items::NamedItem;
 use crate::refusal::Refusal;
 use engine_projection::{ItemFile, files};
 
-/// What an item of a file holds.
+/// Value of the item that holds a file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Content {
     text: String,
 }
 
-/// Why a command has no result.
+/// Why a command failed.
 enum Fault {
-    /// The model is to know.
+    /// An answer for the model.
     Said(Failed),
-    /// The client is.
+    /// An error for the client.
     Refused(Refusal),
 }
 
@@ -56,8 +56,8 @@ impl From<Refusal> for Fault {
 type Said = Result<String, Fault>;
 
 impl Operations {
-    /// Runs one command, as it was sent. What the model can put right is an answer; what it cannot, such as a full
-    /// volume, an error.
+    /// Runs one command. A fault that the model can correct is an answer with `is_error`; any other, such as a full
+    /// volume, is an error.
     pub(crate) async fn memory_tool(
         &self,
         project: Option<String>,
@@ -72,7 +72,7 @@ impl Operations {
             self.stored(project).await?;
         }
         let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
-        // One after another: who makes a file and who makes a directory of the same name must not both succeed.
+        // One at a time: a file and a directory of the same name must not both be created.
         let _turn = self.engine.write_locks.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };
         match files.run(command).await {
@@ -121,7 +121,7 @@ impl Files<'_> {
         }
     }
 
-    /// Checks a path; below the root it is as it is stored.
+    /// Checks a path and converts the part below the root to its stored form.
     async fn path(&self, asked: &str) -> Result<Path, Fault> {
         let Path { asked, below } = Path::new(asked)?;
         let mut below = Below(below);
@@ -252,9 +252,9 @@ impl Files<'_> {
         Ok(path.is_root() || self.file(path).await?.is_some() || !self.inside(path).await?.is_empty())
     }
 
-    /// No directory that a path needs may be a file.
+    /// Checks that no parent directory of the path is a file.
     async fn check_parents(&self, path: &Path) -> Result<(), Fault> {
-        // As the model named them, segment by segment.
+        // The paths as the model wrote them, segment by segment.
         let asked = Path::new(&path.asked)?;
         for (asked, below) in asked.parents().zip(path.parents()) {
             let parent = Path { asked: format!("/memories/{asked}"), below: below.to_owned() };

@@ -1,5 +1,12 @@
-//! What clients may ask of an engine, whatever protocol they speak: HTTP, MCP and the adapters for other products call
-//! the same functions, so that none of them has a rule of its own.
+//! The operations that clients can request, whatever protocol they use: HTTP, MCP and the adapters for other products
+//! call the same functions, so all protocols follow the same rules.
+//!
+//! [`handle`] is the entry point. Writes: [`saving`], [`memories`], [`documents`], [`entries`], [`items`], [`graph`],
+//! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`fresh`], [`events`]
+//! and [`log`].
+//!
+//! Shared parts: [`named`] replaces personal data in identifiers, [`idempotency`] binds keys to requests, and
+//! [`outside`] calls external models.
 
 mod checkout;
 mod documents;

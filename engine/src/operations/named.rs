@@ -1,5 +1,5 @@
-//! The one place where names of requests become those under which things are stored. Every operation begins here,
-//! before it looks, waits for its turn or writes; its answer calls things what the request called them.
+//! Converts identifiers in requests to their stored form. Every operation does this first, before it reads, takes a
+//! lock or writes; its answer contains the names of the request again.
 
 use engine_core::identity::{Identified, Told, Visit, stored};
 use engine_core::policy::{Counts, Form};
@@ -12,12 +12,15 @@ use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
 use engine_log::Key;
 
-/// Names with more bytes than this together are looked at where no other request waits: longer than a millisecond.
+/// Identifiers with more bytes than this in total are converted off the async worker: they take longer than a
+/// millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;
 
 impl Operations {
-    /// Turns the identifiers of a request into those that things are stored under; the answer is to be told with what
-    /// comes back.
+    /// Converts the identifiers of a request to their stored form. The result converts the answer back.
+    ///
+    /// # Errors
+    /// The policy blocks an identifier, or the key of the pseudonyms is missing.
     pub(super) async fn stored<T: Identified>(&self, request: &mut T) -> Result<Told, Refusal> {
         let (engine, now) = (&self.engine, Timestamp::now());
         let mut bytes = 0;
@@ -25,7 +28,7 @@ impl Operations {
         request.compared(&mut |text| bytes += text.len());
         let mut named = |key: Option<&_>| {
             let mut work = || stored(engine.policy(), key, request, now);
-            // A runtime of one thread has nobody to pass its work on to.
+            // A single-threaded runtime has no other worker to move its tasks to.
             let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
             if bytes > AT_ONCE_BYTES && has_others { tokio::task::block_in_place(work) } else { work() }
         };
@@ -33,15 +36,15 @@ impl Operations {
             return Ok(told);
         }
         let key = engine.pseudonym_key().await?;
-        // With the key every name can be told.
+        // With the key every identifier can be converted.
         Ok(named(Some(&key)).unwrap_or_default())
     }
 
-    /// The same of an idempotency key, which names a request.
+    /// Converts an idempotency key in the same way, and applies the policy to it.
     pub(super) async fn stored_key(&self, key: Option<SentKey>) -> Result<Option<Key>, Refusal> {
         let Some(SentKey { mut key, request }) = key else { return Ok(None) };
         self.stored(&mut key).await?;
-        // It stands in no draft, so that no gate looks at it again.
+        // The key is in no event, so the policy gate does not check it later.
         let (policy, known) = (self.engine.policy(), self.engine.known_pseudonym_key());
         let place = ("Idempotency-Key", Form::Whole);
         let judged = policy.judge_identifier(known, place, &key, Timestamp::now(), &mut Counts::default());
@@ -50,7 +53,7 @@ impl Operations {
     }
 }
 
-/// Calls things what the request called them, in an error as well.
+/// Replaces stored names with the names of the request, in the answer or in the error.
 pub(super) fn tell<T: Identified>(told: &Told, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
     outcome.map(|answer| told.back(answer)).map_err(|refusal| refusal.told(told))
 }

@@ -1,4 +1,4 @@
-//! Asks services outside about a search before it is run. Whatever they do, the search is run.
+//! Calls external models for a search before it runs. If a call fails, the search runs without its result.
 
 use engine_core::retrieval::question::Question;
 use engine_core::wire::{Degraded, SearchMode};
@@ -10,7 +10,7 @@ use engine_retrieval::ProviderResults;
 use engine_retrieval::providers::Failure;
 
 impl Operations {
-    /// What services say about a search; nothing, and nobody is asked, where none is configured.
+    /// Results of the external models for a search; empty, without any call, if none is configured.
     pub(super) async fn ask_outside(&self, search: &Search) -> Result<ProviderResults, Refusal> {
         let mut asked = ProviderResults::default();
         if search.mode == SearchMode::Lexical || Question::read(&search.words).words.is_empty() {
@@ -37,7 +37,7 @@ impl Operations {
         });
         let documents = documents.await?;
         let texts: Vec<&str> = documents.iter().map(|(_, text)| text.as_str()).collect();
-        // One has no order.
+        // A single document needs no ranking.
         if texts.len() < 2 {
             return Ok(());
         }

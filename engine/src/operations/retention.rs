@@ -1,4 +1,5 @@
-//! Retention in two steps: a plan that changes nothing, then exactly that plan or none.
+//! Retention in two steps: a plan that changes nothing, and its execution, which does exactly what the plan contains or
+//! nothing.
 
 use engine_core::event::Draft;
 use engine_core::forgetting::Which;
@@ -22,7 +23,7 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{applied_seq, candidates, select};
 
-/// A plan as it is now.
+/// A plan, as the rules give it now.
 struct Planned {
     rules: RetentionRules,
     as_of: Timestamp,
@@ -34,7 +35,7 @@ struct Planned {
 }
 
 impl Operations {
-    /// Says what the rules remove; changes nothing.
+    /// Reports what the rules would remove; changes nothing.
     pub(crate) async fn plan_retention(&self, mut request: PlanRetention) -> Result<RetentionPlan, Refusal> {
         let told = self.stored(&mut request).await?;
         let PlanRetention { rules, as_of, offset, limit } = request;
@@ -82,10 +83,13 @@ impl Operations {
         let rules = retention::check(rules.unwrap_or_else(|| configured(defaults)))?;
         let now = Timestamp::now();
         if as_of > now {
-            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("as_of lies ahead: it is {now}"))
-                .hint("a plan is made for a moment that has come"));
+            return Err(Refusal::new(
+                ErrorCode::InvalidArgument,
+                format!("as_of is in the future: it is now {now}"),
+            )
+            .hint("use the current time or an earlier one"));
         }
-        // Counted in microseconds, so that a moment that was told is the moment that was used.
+        // Rounded to microseconds, so that the reported moment is the one that was used.
         let as_of = Timestamp::from_microsecond(microseconds(as_of)).map_err(|fault| internal(&fault))?;
         let asked = rules.clone();
         let found = self.query("retention", None, move |connection| {
@@ -101,7 +105,10 @@ impl Operations {
         Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, hash, spikes })
     }
 
-    /// Carries a plan out if it is still what the rules give.
+    /// Carries out a plan if the rules still give the same one.
+    ///
+    /// # Errors
+    /// The rules now give another plan, or the plan removes so many memories that it needs `override_spike_guard`.
     pub(crate) async fn apply_retention(
         &self,
         mut request: ApplyRetention,
@@ -169,22 +176,22 @@ impl Operations {
         Ok(Written::new(&receipt, RetentionApplied { plan_hash, memories, bytes, audit, complete, places }))
     }
 
-    /// The plan as it is now, if it is the one that was asked for and may be carried out.
+    /// Makes the plan again and checks that it is the requested one and may be carried out.
     async fn checked_plan(&self, request: &ApplyRetention) -> Result<Planned, Refusal> {
         let planned = self.plan(request.rules.clone(), request.as_of, Some(request.applied_seq)).await?;
         if planned.hash.to_string() != request.plan_hash {
-            return Err(Refusal::new(ErrorCode::PlanChanged, "the rules give another plan now")
-                .hint("memories went meanwhile, or rules, as_of or applied_seq are others: make a new plan and look at it"));
+            return Err(Refusal::new(ErrorCode::PlanChanged, "the rules now give another plan")
+                .hint("memories were removed meanwhile, or rules, as_of or applied_seq differ: make a new plan and review it"));
         }
         let memories = planned.decision.removed.len() as u64;
         if !planned.spikes.is_empty() && request.override_spike_guard != Some(memories) {
             return Err(Refusal::new(ErrorCode::SpikeGuard, planned.spikes.join("; "))
-                .hint(format!("if that is meant, send override_spike_guard: {memories}")));
+                .hint(format!("if this is intended, send override_spike_guard: {memories}")));
         }
         Ok(planned)
     }
 
-    /// Ends the validity of all of them; the last batch says that it is done.
+    /// Ends the validity of all of them, in batches; the last batch contains the audit event.
     async fn end_all(
         &self,
         decision: &Decision,
@@ -221,10 +228,10 @@ impl Operations {
         Ok(self.engine.commit(rest, key).await?)
     }
 
-    /// What a run that was done under this key said.
+    /// The answer of an earlier run with the same key.
     async fn applied_before(&self, receipt: &Receipt) -> Result<Written<RetentionApplied>, Refusal> {
         let event = self.events_between(receipt.last_seq, receipt.last_seq).await?.pop();
-        let event = event.ok_or_else(|| internal(&"the event of a retention run is gone"))?;
+        let event = event.ok_or_else(|| internal(&"the event of a retention run is missing"))?;
         let payload: RetentionPayload =
             serde_json::from_str(event.payload.get()).map_err(|fault| internal(&fault))?;
         let RetentionPayload { plan_hash, memories, bytes, .. } = payload;
@@ -242,7 +249,7 @@ impl Operations {
     }
 }
 
-/// The rules of the configuration.
+/// The default rules from the configuration.
 fn configured(retention: &Retention) -> RetentionRules {
     RetentionRules {
         max_age_days: retention.max_age_days,

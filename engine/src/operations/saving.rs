@@ -1,4 +1,4 @@
-//! Saving memories, and telling which of them are known already.
+//! Saves memories and detects which of them are already known.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{Earlier, Text, earlier};
 
-/// How long a save waits to learn whether its text is known: what is durable is answered, whatever else the engine is
-/// busy with.
+/// How long a save waits for the lookup of known texts: a durable save must be acknowledged however busy the projection
+/// is.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
 /// The content of a memory's payload.
@@ -27,6 +27,9 @@ struct Content {
 
 impl Operations {
     /// Makes a memory durable.
+    ///
+    /// # Errors
+    /// The request is malformed, the policy blocks it, or the log does not accept it.
     pub(crate) async fn save(
         &self,
         mut request: SaveMemory,
@@ -42,6 +45,9 @@ impl Operations {
     }
 
     /// Makes memories durable, all or none.
+    ///
+    /// # Errors
+    /// One memory is malformed or blocked by the policy, or the log does not accept them.
     pub(crate) async fn save_all(
         &self,
         mut request: SaveMemories,
@@ -62,19 +68,19 @@ impl Operations {
         modes: Vec<SameText>,
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
-        // As they are written, personal data taken out: that is what may be known.
+        // The texts are compared as they are written, with personal data removed.
         let passed = self.engine.pass(drafts).await?;
         let texts = passed.drafts().iter().map(text).collect::<Result<Vec<_>, _>>()?;
         if !modes.contains(&SameText::SaveOnce) {
             return self.save_and_say(passed, texts, key).await;
         }
         let operations = self.clone();
-        // By itself: a client that goes away in the middle must not let the next one look before this is written.
+        // In a task of its own: if the client disconnects, the lock must be held until this is written.
         let saved = tokio::spawn(async move { operations.save_once(passed, texts, modes, key).await });
         saved.await.map_err(|fault| internal(&fault))?
     }
 
-    /// Writes all of them. What is known is looked up meanwhile.
+    /// Writes all of them. The lookup of known texts runs at the same time.
     async fn save_and_say(
         &self,
         passed: Passed,
@@ -84,7 +90,7 @@ impl Operations {
         let looked = tokio::time::timeout(LOOK_MAX, self.earlier(texts.clone(), None));
         let (receipt, looked) = tokio::join!(self.engine.commit_passed(passed, key), looked);
         let receipt = receipt?;
-        // The memories are saved, whether or not anything is known of them.
+        // The memories are saved, whether or not the lookup succeeded.
         let known = looked.ok().and_then(Result::ok).map_or_else(Vec::new, |(known, _)| known);
         let mut first: HashMap<&Text, String> = HashMap::new();
         let mut saved = self.saved(&receipt, texts.len()).await?;
@@ -97,7 +103,7 @@ impl Operations {
         Ok(Written::new(&receipt, saved))
     }
 
-    /// Writes those that are not known. One save of a text is looked at and written at a time.
+    /// Writes those that are not known. The lookup and the write of one text run under a lock.
     async fn save_once(
         &self,
         passed: Passed,
@@ -118,7 +124,7 @@ impl Operations {
             kept.push(keeps(place, &first));
             first.entry(text).or_insert(place);
         }
-        // What a key did before is answered in the same way: the log knows whether the request is the same.
+        // A repeated idempotency key gets the earlier answer: the log knows whether the request is the same.
         if repeated {
             let receipt = self.engine.commit_passed(passed, key).await?;
             return self.saved_before(&receipt, &texts, &known).await;
@@ -147,7 +153,8 @@ impl Operations {
         })
     }
 
-    /// What a request that came before has written, and for what it has not, what was known.
+    /// The answer of an earlier request with the same key: the events it wrote, and for texts it did not write, the
+    /// memories that were known.
     async fn saved_before(
         &self,
         receipt: &Receipt,
@@ -161,7 +168,7 @@ impl Operations {
             return Ok(Written::new(receipt, saved));
         }
         for event in events {
-            // One that was forgotten has none.
+            // A forgotten event has no content.
             if let Ok(Content { content }) = serde_json::from_str(event.payload.get()) {
                 written.entry(content).or_insert(Saved {
                     id: event.id,
@@ -179,12 +186,12 @@ impl Operations {
         Ok(Written::new(receipt, answer))
     }
 
-    /// What a write of so many memories answers.
+    /// The answer to a write of `count` memories.
     async fn saved(&self, receipt: &Receipt, count: usize) -> Result<Vec<Saved>, Refusal> {
         if count == 1 {
             return Ok(vec![super::memories::saved(receipt)]);
         }
-        // From the log: what a request did before is answered in the same way.
+        // Read from the log, so that a repeated request gets the same answer.
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         let item = |event: engine_core::wire::EventView| Saved {
             id: event.id,
@@ -195,7 +202,7 @@ impl Operations {
         Ok(events.into_iter().map(item).collect())
     }
 
-    /// Which of these texts are known, of everything that is durable now.
+    /// Looks up which of these texts are in durable memories, and whether `key` was used before.
     async fn earlier(
         &self,
         texts: Vec<Text>,
@@ -212,9 +219,9 @@ fn text(draft: &Draft) -> Result<Text, Refusal> {
     Ok(Text { project: draft.project.clone(), content })
 }
 
-/// What a request was told is known has ended or was forgotten since.
+/// A memory that the earlier answer named has ended or was forgotten since.
 fn gone() -> Refusal {
-    let message = "this request was done before, and a memory that its answer named is true no longer";
+    let message = "this request was done before, and a memory named in its answer is no longer valid";
     Refusal::new(ErrorCode::EntryNotValid, message).hint("send it again without the Idempotency-Key")
 }
 

@@ -1,4 +1,4 @@
-//! Finding memories.
+//! Searches memories, with a cache of answers.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Operations {
     ) -> Result<Arc<SearchAnswer>, Refusal> {
         let told = self.stored(&mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
-        // Answers are kept with the names of the log: another client may call things otherwise.
+        // Answers are cached with stored names: another client may use other names for the same things.
         Ok(if told.is_empty() { answer } else { Arc::new(told.back((*answer).clone())) })
     }
 
@@ -45,13 +45,14 @@ impl Operations {
         Ok(answer)
     }
 
-    /// Waits for what a read is to reflect: this event, or everything that was durable when the request came.
+    /// Waits until the projection has applied event `min_seq`, or by default everything that was durable when the
+    /// request came.
     pub(super) async fn wait_for(&self, min_seq: Option<u64>) -> Result<(), Refusal> {
         let wanted = min_seq.unwrap_or_else(|| self.engine.published.head_seq());
         Ok(self.engine.projection.wait_for(wanted).await?)
     }
 
-    /// What is asked, and of which state. Of the clock nothing is in it: an answer says itself how long it is right.
+    /// The cache key of a request. It does not contain the time: a cached answer has its own expiry.
     pub(super) fn answer_key(&self, search: &Search, more: &str) -> AnswerKey {
         let timeless =
             Search { moment: Moment { now: Timestamp::UNIX_EPOCH, ..search.moment }, ..search.clone() };

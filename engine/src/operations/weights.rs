@@ -1,4 +1,4 @@
-//! What each feature counts: read and changed while the engine runs.
+//! Reads and sets the ranking weights while the engine runs.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, internal};
 use engine_projection::applied_seq;
 
 impl Operations {
-    /// The weights that rank memories now.
+    /// The current weights.
     pub(crate) async fn weights(&self) -> Result<WeightsView, Refusal> {
         let retrieval = std::sync::Arc::clone(&self.engine.retrieval);
         self.query("weights", None, move |connection| {
@@ -24,7 +24,10 @@ impl Operations {
         .await
     }
 
-    /// Ranks by these weights from now on.
+    /// Sets the weights.
+    ///
+    /// # Errors
+    /// A weight has an unknown name or is out of range, or their sum is not positive.
     pub(crate) async fn set_weights(
         &self,
         request: SetWeights,
@@ -34,7 +37,7 @@ impl Operations {
         self.record_weights(request, key).await
     }
 
-    /// Ranks by the weights of the program again.
+    /// Resets the weights to the built-in ones.
     pub(crate) async fn reset_weights(&self) -> Result<Written<WeightsSet>, Refusal> {
         let request = SetWeights { weights: BTreeMap::new(), reason: None, actor: None };
         self.record_weights(request, None).await

@@ -1,6 +1,5 @@
-//! The document that describes this API to programs, OpenAPI 3.1. Schemas come from the types that are read and
-//! written; the table in `operations` says what no type does. A test holds the table and the router together, both
-//! ways.
+//! The OpenAPI 3.1 document of this API. Schemas come from the types that are read and written; [`table`] adds what a
+//! type cannot express, in the terms of [`operation`]. A test compares the table with the router in both directions.
 
 mod operation;
 mod table;
@@ -17,7 +16,7 @@ use serde_json::{Map, Value, json};
 use operation::{Answer, Body, Operation, Parameter};
 use table::operations;
 
-/// Made once: it changes only with the binary.
+/// Generated once: it changes only with the binary.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
 /// `GET /v1/openapi.json`.
@@ -26,14 +25,14 @@ pub(super) async fn serve() -> impl IntoResponse {
 }
 
 const ABOUT: &str = "\
-A memory for AI agents on an append-only, hash-chained log. A memory is durable when the answer to its save arrives. Requests refuse \
-unknown fields and parameters; answers may gain fields. Every answer that is not a success has the body `ErrorBody`, and programs \
-decide on its `code`. The same operations are tools of the Model Context Protocol at /mcp.";
+A memory for AI agents on an append-only, hash-chained log. A memory is durable when the answer to its save arrives. Unknown fields and parameters \
+of a request are refused; answers may gain fields. Every error has the body `ErrorBody`; programs \
+decide on its `code`. The same operations are available as tools of the Model Context Protocol at /mcp.";
 
-/// Where schemas are.
+/// JSON pointer to the schemas.
 const DEFINITIONS: &str = "/components/schemas";
 
-/// Schemas of what is read and of what is written, both below `components`.
+/// Schemas of requests and of answers; both end up below `components`.
 struct Schemas {
     requests: SchemaGenerator,
     answers: SchemaGenerator,
@@ -43,7 +42,7 @@ fn document() -> Value {
     let settings = || {
         SchemaSettings::draft2020_12().with(|it| {
             it.definitions_path = DEFINITIONS.into();
-            // The document says for all of it that it is JSON Schema 2020-12.
+            // The document itself states that all schemas are JSON Schema 2020-12.
             it.meta_schema = None;
         })
     };
@@ -60,7 +59,8 @@ fn document() -> Value {
     let mut definitions = schemas.requests.take_definitions(true);
     definitions.values_mut().for_each(null_is_absent);
     let mut answers = schemas.answers.take_definitions(true);
-    // What is written with a default is always there when it is read: a type of both has two schemas then.
+    // A field with a default may be absent in a request and is always present in an answer: a type that is used for
+    // both then has two schemas.
     let both: BTreeMap<String, String> = answers
         .iter()
         .filter(|(name, schema)| definitions.get(*name).is_some_and(|other| other != *schema))
@@ -83,20 +83,20 @@ fn document() -> Value {
         "servers": [{ "url": "/", "description": "The engine that serves this document" }],
         "tags": [
             { "name": "memories", "description": "Saving, reading, ending and rating memories" },
-            { "name": "retrieval", "description": "Finding memories, and contexts for prompts" },
-            { "name": "forgetting", "description": "Forgetting, and rules about what stays" },
+            { "name": "retrieval", "description": "Searching memories, and building contexts for prompts" },
+            { "name": "forgetting", "description": "Forgetting memories, and retention rules" },
             { "name": "items", "description": "Values under a namespace and a key" },
             { "name": "graph", "description": "Entities, observations and relations" },
-            { "name": "clients", "description": "What clients of other products call" },
-            { "name": "log", "description": "The log as it is, and proofs about it" },
-            { "name": "description", "description": "What this API is" },
+            { "name": "clients", "description": "Endpoints for clients of other products" },
+            { "name": "log", "description": "Events of the log, checkpoints and proofs" },
+            { "name": "description", "description": "Description of this API" },
         ],
         "paths": paths,
         "components": { "schemas": definitions },
     })
 }
 
-/// What may be left out may be null as well.
+/// Allows null for every optional property.
 fn null_is_absent(schema: &mut Value) {
     let Value::Object(fields) = schema else {
         if let Value::Array(items) = schema {
@@ -128,7 +128,7 @@ fn or_null(schema: &mut Value) {
     }
 }
 
-/// Refers to other definitions in place of some.
+/// Replaces references to some definitions.
 fn rename(value: &mut Value, names: &BTreeMap<String, String>) {
     match value {
         Value::Object(fields) => {
@@ -181,7 +181,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
             json!({ "description": answer.description, "content": { kind: { "schema": schema } } });
         if writes && answer.status == REPLAYED {
             described["headers"] = json!({ "Idempotency-Replayed": {
-                "description": "The request had been made before with the same key; nothing was written.",
+                "description": "The request was made before with the same key; nothing was written.",
                 "schema": { "type": "string", "enum": ["true"] },
             } });
         }
@@ -197,7 +197,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
     Value::Object(responses)
 }
 
-/// Status of a write that was done now, and of one that had been done before.
+/// Status of a new write, and of one that was done before with the same key.
 const WRITTEN: u16 = 201;
 const REPLAYED: u16 = 200;
 
@@ -217,7 +217,7 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
     });
     if status == 503 {
         described["headers"] = json!({ "Retry-After": {
-            "description": "Seconds after which it may work, unless the log does not verify.",
+            "description": "Seconds after which a retry may work; absent if a retry does not help, for example because the log does not verify.",
             "schema": { "type": "integer", "minimum": 1 },
         } });
     }

@@ -1,4 +1,4 @@
-//! What the table says of an operation.
+//! Descriptions of operations for the OpenAPI document, and the groups of error codes they share.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,23 @@ use serde_json::Value;
 /// One method of one path.
 #[derive(Debug)]
 pub(super) struct Operation {
-    /// In lower case.
+    /// HTTP method in lower case.
     pub(super) method: &'static str,
     pub(super) path: &'static str,
-    /// Name for generated clients.
+    /// Operation id: the method name in generated clients.
     pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) description: &'static str,
     pub(super) parameters: &'static [Parameter],
     pub(super) body: Option<RequestBody>,
-    /// Its successes.
+    /// Its successful answers.
     pub(super) answers: &'static [Answer],
-    /// What may refuse it, in parts that several operations have in common.
+    /// Error codes it can answer with, as groups that several operations share.
     pub(super) refused_by: &'static [&'static [ErrorCode]],
 }
 
-/// A value in the path, the query string or a header.
+/// A parameter in the path, the query string or a header.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -38,14 +38,14 @@ pub(super) struct Parameter {
     pub(super) example: fn() -> Value,
 }
 
-/// A body to send.
+/// A request body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
     pub(super) example: fn() -> Value,
 }
 
-/// A success.
+/// A successful answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -53,7 +53,7 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
-/// What a success carries.
+/// The body of a successful answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Body {
     Json(fn(&mut SchemaGenerator) -> Schema),
@@ -62,22 +62,22 @@ pub(super) enum Body {
 }
 
 impl Operation {
-    /// Every code it may be refused with.
+    /// Every error code it can answer with.
     pub(super) fn refusals(&self) -> BTreeSet<ErrorCode> {
         self.refused_by.iter().copied().flatten().copied().collect()
     }
 }
 
-/// Any operation: a fault of ours, the time a request may take, and what is refused before it is looked at.
+/// Errors of any operation: an internal fault, a timeout, and limits that are checked before the request is read.
 pub(super) const ANY: &[ErrorCode] =
     &[ErrorCode::RequestTimeout, ErrorCode::RateLimited, ErrorCode::HeadTooLarge, ErrorCode::Internal];
-/// One with parameters or a body.
+/// Errors of operations with parameters or a body.
 pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
-/// One with a body.
+/// Errors of operations with a body.
 pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
-/// One that writes: the policy may not allow it; the log may be full, failing, corrupt, stopping; the key may be
-/// another request's, or unknown yet.
+/// Errors of operations that write: the policy blocks the text, the log is full, failing, corrupt or stopping, or the
+/// idempotency key belongs to another request or cannot be looked up yet.
 pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::PolicyBlocked,
     ErrorCode::PseudonymKeyLost,
@@ -89,7 +89,7 @@ pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::LogCorrupt,
     ErrorCode::ProjectionUnavailable,
 ];
-/// One that reads the projection.
+/// Errors of operations that read the projection.
 pub(super) const READ: &[ErrorCode] = &[
     ErrorCode::PseudonymKeyLost,
     ErrorCode::LogCorrupt,
@@ -97,6 +97,6 @@ pub(super) const READ: &[ErrorCode] = &[
     ErrorCode::ProjectionBehind,
     ErrorCode::QueryTimeout,
 ];
-/// One that reads the log.
+/// Errors of operations that read the log.
 pub(super) const LOG: &[ErrorCode] =
     &[ErrorCode::LogCorrupt, ErrorCode::StorageFailure, ErrorCode::PseudonymKeyLost];

@@ -1,4 +1,4 @@
-//! What clients of other products call.
+//! Operations for clients of other products.
 
 use engine_core::wire::{
     ErrorCode, MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreItem, StoreItems, StoreNamespaces,
@@ -11,15 +11,15 @@ use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, Re
 use super::parameters::{ITEM_KEY, KEY, NAMESPACE, PROJECT_HEADER, body, nothing, ok, query};
 use crate::api::adapters::Namespaces;
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
         path: "/v1/adapters/anthropic-memory",
         id: "useMemoryTool",
         tag: "clients",
-        summary: "A command of the memory tool",
-        description: "Carries out one command of the tool `memory_20250818` of another product. What a command is refused for, also one that is none, is an answer with `is_error`, for the model.",
+        summary: "Run a command of the memory tool",
+        description: "Runs one command of the tool `memory_20250818`. A refused command, and an object that is not a command, gets an answer with `is_error` that tells the model why.",
         parameters: &[PROJECT_HEADER],
         body: Some(RequestBody { schema: command_or_any, example: command }),
         answers: &[ok::<MemoryToolAnswer>("A text for the model")],
@@ -31,7 +31,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "putStoreItem",
         tag: "clients",
         summary: "Put an item",
-        description: "As the store of LangGraph calls it.",
+        description: "Compatible with the store of LangGraph.",
         parameters: &[PROJECT_HEADER, KEY],
         body: body::<StorePut>(item),
         answers: &[nothing("Put")],
@@ -43,10 +43,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readStoreItem",
         tag: "clients",
         summary: "Read an item",
-        description: "As the store of LangGraph calls it.",
+        description: "Compatible with the store of LangGraph.",
         parameters: &[PROJECT_HEADER, NAMESPACE, ITEM_KEY, REFRESH],
         body: None,
-        answers: &[ok::<Option<StoreItem>>("The item; null when it is not there")],
+        answers: &[ok::<Option<StoreItem>>("The item; null if there is none")],
         refused_by: &[ANY, CHECKED, READ],
     },
     Operation {
@@ -55,10 +55,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "deleteStoreItem",
         tag: "clients",
         summary: "Delete an item",
-        description: "As the store of LangGraph calls it.",
+        description: "Compatible with the store of LangGraph.",
         parameters: &[PROJECT_HEADER, KEY],
         body: body::<StoreDelete>(place),
-        answers: &[nothing("Deleted, or not there before")],
+        answers: &[nothing("Deleted, or there was no such item")],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
     },
     Operation {
@@ -67,10 +67,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "searchStoreItems",
         tag: "clients",
         summary: "Search items",
-        description: "As the store of LangGraph calls it.",
+        description: "Compatible with the store of LangGraph.",
         parameters: &[PROJECT_HEADER],
         body: body::<StoreSearch>(search),
-        answers: &[ok::<StoreItems>("What was found")],
+        answers: &[ok::<StoreItems>("The items found")],
         refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
@@ -79,7 +79,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "listStoreNamespaces",
         tag: "clients",
         summary: "List namespaces",
-        description: "As the store of LangGraph calls it.",
+        description: "Compatible with the store of LangGraph.",
         parameters: &[PROJECT_HEADER],
         body: body::<StoreNamespaces>(namespaces),
         answers: &[ok::<Namespaces>("The namespaces")],
@@ -89,12 +89,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 const REFRESH: Parameter = query(
     "refresh_ttl",
-    "Anything but `true`: reads never write.",
+    "`true` (the default) restarts the time to live of the item, `false` does not.",
     || json!({ "type": "string" }),
     || json!("false"),
 );
 
-/// A command, or an object that is none, which is answered too.
+/// A command, or any other object, which gets an answer too.
 fn command_or_any(schemas: &mut SchemaGenerator) -> Schema {
     let command = schemas.subschema_for::<MemoryToolCommand>();
     schemars::json_schema!({ "anyOf": [command, { "type": "object" }] })

@@ -1,4 +1,4 @@
-//! Forgetting, and rules about what stays.
+//! Operations that forget memories and apply retention rules.
 
 use engine_core::wire::{
     ApplyRetention, ErrorCode, ForgetAnswer, ForgetMemories, PlanRetention, RetentionApplied, RetentionPlan,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
 use super::parameters::{KEY, again, body, ok, written};
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
@@ -16,10 +16,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "forgetMemories",
         tag: "forgetting",
         summary: "Forget memories",
-        description: "Removes memories for good from every place they are in, and what was said about them. It takes either `ids`, or at least one of `project`, `session` and `source`.",
+        description: "Removes memories for good from every place they are in, with their invalidations and feedback. Takes either `ids`, or at least one of `project`, `session` and `source`.",
         parameters: &[KEY],
         body: body::<ForgetMemories>(forget),
-        answers: &[ok::<ForgetAnswer>("What was forgotten, and what was found afterwards in each place")],
+        answers: &[ok::<ForgetAnswer>("What was forgotten, and the result of the check of each place")],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::EntryNotFound]],
     },
     Operation {
@@ -27,11 +27,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/retention/plan",
         id: "planRetention",
         tag: "forgetting",
-        summary: "Plan what rules remove",
-        description: "Says what would go and changes nothing.",
+        summary: "Plan retention",
+        description: "Reports what the rules would remove; changes nothing.",
         parameters: &[],
         body: body::<PlanRetention>(plan),
-        answers: &[ok::<RetentionPlan>("The plan, with the hash that names it")],
+        answers: &[ok::<RetentionPlan>("The plan, with the hash that identifies it")],
         refused_by: &[ANY, CHECKED, BODY, READ],
     },
     Operation {
@@ -39,8 +39,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/retention/apply",
         id: "applyRetention",
         tag: "forgetting",
-        summary: "Carry a plan out",
-        description: "Does exactly what the plan of this hash says, or nothing.",
+        summary: "Carry out a retention plan",
+        description: "Does exactly what the plan with this hash contains, or nothing.",
         parameters: &[KEY],
         body: body::<ApplyRetention>(apply),
         answers: &[written::<RetentionApplied>("Carried out"), again::<RetentionApplied>()],

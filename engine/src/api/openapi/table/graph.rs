@@ -1,4 +1,4 @@
-//! Entities, what was observed of them, and relations between them.
+//! Operations on entities, their observations and relations.
 
 use engine_core::limits::{
     ENTITY_NAME_CHARS_MAX, GRAPH_DEPTH_MAX, GRAPH_NODES_DEFAULT, GRAPH_NODES_MAX, SEARCH_LIMIT_DEFAULT,
@@ -17,7 +17,7 @@ use super::parameters::{
     AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, PROJECT, body, needed, ok, query, question, settled, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
@@ -25,10 +25,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "createEntities",
         tag: "graph",
         summary: "Create entities",
-        description: "Makes entities known whose names are new; those that are there are left as they are.",
+        description: "Creates those entities whose names are new; existing ones are left unchanged.",
         parameters: &[KEY],
         body: body::<CreateEntities>(entities),
-        answers: &[written::<EntitiesCreated>("Those that are new"), settled::<EntitiesCreated>()],
+        answers: &[written::<EntitiesCreated>("The new ones"), settled::<EntitiesCreated>()],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
     },
     Operation {
@@ -37,7 +37,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "endEntities",
         tag: "graph",
         summary: "End entities",
-        description: "These entities, their observations and relations are true no longer.",
+        description: "Ends entities, with their observations and relations: they are no longer true.",
         parameters: &[KEY],
         body: body::<EndEntities>(ended_entities),
         answers: &[written::<GraphEnded>("How many ended"), settled::<GraphEnded>()],
@@ -49,10 +49,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "addObservations",
         tag: "graph",
         summary: "Add observations",
-        description: "Adds what was observed of entities that are there.",
+        description: "Adds observations to existing entities.",
         parameters: &[KEY],
         body: body::<AddObservations>(observations),
-        answers: &[written::<ObservationsAdded>("What is new of each"), settled::<ObservationsAdded>()],
+        answers: &[
+            written::<ObservationsAdded>("The new observations of each entity"),
+            settled::<ObservationsAdded>(),
+        ],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::EntityNotFound]],
     },
     Operation {
@@ -61,7 +64,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "endObservations",
         tag: "graph",
         summary: "End observations",
-        description: "These observations are true no longer.",
+        description: "Ends observations: they are no longer true.",
         parameters: &[KEY],
         body: body::<EndObservations>(ended_observations),
         answers: &[written::<GraphEnded>("How many ended"), settled::<GraphEnded>()],
@@ -73,10 +76,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "createRelations",
         tag: "graph",
         summary: "Create relations",
-        description: "Relates entities; relations that are there are left as they are.",
+        description: "Creates relations between entities; existing ones are left unchanged.",
         parameters: &[KEY],
         body: body::<CreateRelations>(relations),
-        answers: &[written::<RelationsCreated>("Those that are new"), settled::<RelationsCreated>()],
+        answers: &[written::<RelationsCreated>("The new ones"), settled::<RelationsCreated>()],
         refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
     },
     Operation {
@@ -85,7 +88,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "endRelations",
         tag: "graph",
         summary: "End relations",
-        description: "These relations are true no longer.",
+        description: "Ends relations: they are no longer true.",
         parameters: &[KEY],
         body: body::<EndRelations>(relations),
         answers: &[written::<GraphEnded>("How many ended"), settled::<GraphEnded>()],
@@ -97,7 +100,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readGraph",
         tag: "graph",
         summary: "Read the graph",
-        description: "A page of the whole graph in the order of names.",
+        description: "A page of the complete graph, ordered by name.",
         parameters: &[PROJECT, AFTER, LIMIT, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<GraphView>("The page")],
@@ -109,10 +112,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "searchGraph",
         tag: "graph",
         summary: "Search the graph",
-        description: "Entities with a text in their name, type or observations, whatever its case.",
+        description: "Entities with a text in their name, type or observations; case is ignored.",
         parameters: &[TEXT, PROJECT, AFTER, LIMIT, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
-        answers: &[ok::<GraphView>("What was found")],
+        answers: &[ok::<GraphView>("The entities found")],
         refused_by: &[ANY, CHECKED, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
@@ -121,10 +124,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "openGraph",
         tag: "graph",
         summary: "Open entities",
-        description: "Entities by their names, with the relations at them.",
+        description: "Entities by their names, with their relations.",
         parameters: &[AS_OF, KNOWN_AT],
         body: body::<OpenNodes>(names),
-        answers: &[ok::<GraphView>("Those that are there")],
+        answers: &[ok::<GraphView>("The entities that exist")],
         refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
@@ -133,10 +136,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readNeighbours",
         tag: "graph",
         summary: "Neighbours of an entity",
-        description: "Entities near one, whichever way the relations lead.",
+        description: "Entities within `depth` relations of one, in either direction.",
         parameters: &[NAME, PROJECT, DEPTH, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
-        answers: &[ok::<NeighboursAnswer>("Nearest first")],
+        answers: &[ok::<NeighboursAnswer>("The neighbours, nearest first")],
         refused_by: &[ANY, CHECKED, READ],
     },
     Operation {
@@ -144,15 +147,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/graph/memories",
         id: "readNearMemories",
         tag: "graph",
-        summary: "Memories near what a question names",
-        description: "Memories that are about something the question names, or about something near it.",
+        summary: "Memories near the entities of a question",
+        description: "Memories about the entities that the question names, or about entities near those.",
         parameters: &[
             TEXT,
             OF_PROJECT,
             DEPTH,
             query(
                 "limit",
-                "How many at most.",
+                "Maximum number of memories.",
                 || json!({ "type": "integer", "minimum": SEARCH_LIMIT_MIN, "maximum": SEARCH_LIMIT_MAX, "default": SEARCH_LIMIT_DEFAULT }),
                 || json!(10),
             ),
@@ -161,33 +164,33 @@ pub(super) const OPERATIONS: &[Operation] = &[
             MIN_SEQ,
         ],
         body: None,
-        answers: &[ok::<NearMemories>("Best first")],
+        answers: &[ok::<NearMemories>("The memories, best first")],
         refused_by: &[ANY, CHECKED, READ],
     },
 ];
 
 const AFTER: Parameter = query(
     "after",
-    "Start after this name: `next` of the page before.",
+    "Start after this name: `next` of the previous page.",
     || json!({ "type": "string" }),
     || json!("a"),
 );
 
 const LIMIT: Parameter = query(
     "limit",
-    "How many entities at most.",
+    "Maximum number of entities.",
     || json!({ "type": "integer", "minimum": 1, "maximum": GRAPH_NODES_MAX, "default": GRAPH_NODES_DEFAULT }),
     || json!(10),
 );
 
 const DEPTH: Parameter = query(
     "depth",
-    "How many relations far.",
+    "Maximum distance, in relations.",
     || json!({ "type": "integer", "minimum": 1, "maximum": GRAPH_DEPTH_MAX, "default": 1 }),
     || json!(2),
 );
 
-const TEXT: Parameter = needed("q", "What to look for.", question, || json!("kettle"));
+const TEXT: Parameter = needed("q", "The text to search for.", question, || json!("kettle"));
 
 const NAME: Parameter = needed(
     "name",

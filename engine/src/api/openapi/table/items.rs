@@ -1,4 +1,4 @@
-//! Items: values under a namespace and a key.
+//! Operations on items: values under a namespace and a key.
 
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_MAX};
 use engine_core::wire::{
@@ -12,7 +12,7 @@ use super::parameters::{
     ITEM_KEY, KEY, KNOWN_AT, MIN_SEQ, NAMESPACE, OFFSET, PROJECT, again, body, ok, query, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "put",
@@ -20,7 +20,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "putItem",
         tag: "items",
         summary: "Put an item",
-        description: "A new version of an item, which makes the item when there is none.",
+        description: "Writes a new version of an item; creates the item if there is none.",
         parameters: &[KEY],
         body: body::<PutItem>(item),
         answers: &[written::<ItemWritten>("Put"), again::<ItemWritten>()],
@@ -32,7 +32,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readItem",
         tag: "items",
         summary: "Read an item",
-        description: "Reads an item as it is, or was.",
+        description: "Reads an item as it is, or as it was known at another moment.",
         parameters: &[PROJECT, NAMESPACE, ITEM_KEY, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<ItemView>("The item")],
@@ -44,7 +44,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "deleteItem",
         tag: "items",
         summary: "Delete an item",
-        description: "The item is there no longer; the log keeps every version.",
+        description: "Deletes an item; the log keeps every version.",
         parameters: &[KEY],
         body: body::<DeleteItem>(place),
         answers: &[written::<ItemWritten>("Deleted"), again::<ItemWritten>()],
@@ -70,7 +70,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             ITEM_KEY,
             query(
                 "limit",
-                "How many at most.",
+                "Maximum number of versions.",
                 || json!({ "type": "integer", "minimum": 1, "maximum": ITEMS_LIMIT_MAX, "default": ITEM_LISTS_LIMIT_DEFAULT }),
                 || json!(10),
             ),
@@ -87,10 +87,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "searchItems",
         tag: "items",
         summary: "Search items",
-        description: "Items below a namespace, by conditions on their fields and by words.",
+        description: "Finds items below a namespace, by conditions on their fields and by words.",
         parameters: &[],
         body: body::<SearchItems>(search),
-        answers: &[ok::<ItemsAnswer>("What was found")],
+        answers: &[ok::<ItemsAnswer>("The items found")],
         refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
@@ -99,7 +99,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "listNamespaces",
         tag: "items",
         summary: "List namespaces",
-        description: "Namespaces that have items now.",
+        description: "Lists the namespaces that have items now.",
         parameters: &[],
         body: body::<ListNamespaces>(namespaces),
         answers: &[ok::<NamespacesAnswer>("The namespaces")],

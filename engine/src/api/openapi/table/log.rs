@@ -1,4 +1,4 @@
-//! The log as it is, and proofs about it.
+//! Operations on the log: append, replay, checkpoints and proofs.
 
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX};
 use engine_core::wire::{
@@ -11,7 +11,7 @@ use super::super::operation::{ANY, Answer, BODY, Body, CHECKED, LOG, Operation, 
 use super::parameters::{KEY, OF_PROJECT, OF_SESSION, OF_TYPE, again, body, ok, query, seq, written};
 use crate::operations::SEQ_MAX;
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
@@ -31,12 +31,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "replayEvents",
         tag: "log",
         summary: "Replay events",
-        description: "A page of the log in order. A page may end early to bound its size; its last number, or `next_after` where there is one, goes on as `after`.",
+        description: "A page of events, in log order. A page may end early to limit its size. To read on, send as `after` its `next_after`, or else the sequence number of its last event.",
         parameters: &[
             query("after", "Start after this sequence number.", seq, || json!(0)),
             query(
                 "limit",
-                "How many at most.",
+                "Maximum number of events.",
                 || json!({ "type": "integer", "minimum": 1, "maximum": EVENTS_LIMIT_MAX, "default": EVENTS_LIMIT_DEFAULT }),
                 || json!(10),
             ),
@@ -66,7 +66,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readCheckpoint",
         tag: "log",
         summary: "A signed checkpoint",
-        description: "A checkpoint for the head in the form of C2SP, signed as a C2SP note.",
+        description: "A checkpoint for the head, in the C2SP format, signed as a C2SP note.",
         parameters: &[],
         body: None,
         answers: &[Answer { status: 200, description: "The signed note", body: Body::Text }],
@@ -78,7 +78,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "proveInclusion",
         tag: "log",
         summary: "A receipt for an event",
-        description: "Proves to whoever holds the verifier key that the event is in the log, unchanged.",
+        description: "Proves that the event is in the log, unchanged. Verify it with the verifier key.",
         parameters: &[SEQ],
         body: None,
         answers: &[ok::<InclusionAnswer>("The receipt")],
@@ -90,10 +90,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "proveConsistency",
         tag: "log",
         summary: "Proof that the log only grew",
-        description: "Proves that the log of one size goes on from the log of another.",
+        description: "Proves that the log at size `to` extends the log at size `from`.",
         parameters: &[
             query("from", "Size of the older tree; at most `to`, default 0.", seq, || json!(0)),
-            query("to", "Size of the newer tree; default: what there is.", seq, || json!(0)),
+            query("to", "Size of the newer tree; default: the current size.", seq, || json!(0)),
         ],
         body: None,
         answers: &[ok::<ConsistencyAnswer>("The proof")],

@@ -1,4 +1,4 @@
-//! Memories: saving, reading, finding, ending, rating.
+//! Operations on memories: save, read, find, end and rate.
 
 use engine_core::limits::{TIMELINE_DEFAULT, TIMELINE_MAX};
 use engine_core::wire::patterns::ID_PATTERN;
@@ -14,7 +14,7 @@ use super::parameters::{
     needed, ok, query, seq, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
@@ -22,7 +22,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "saveMemory",
         tag: "memories",
         summary: "Save a memory",
-        description: "Makes a memory durable. It is on the disk when this answers.",
+        description: "Makes a memory durable: it is on the disk when the answer arrives.",
         parameters: &[KEY],
         body: body::<SaveMemory>(memory),
         answers: &[written::<Saved>("Saved"), again::<Saved>()],
@@ -46,10 +46,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readMemories",
         tag: "memories",
         summary: "Read many memories",
-        description: "Reads memories by their ids as they were true at a moment, now if nothing is said.",
+        description: "Reads memories by their ids, as they were true at a moment; default now.",
         parameters: &[],
         body: body::<GetEntries>(entries),
-        answers: &[ok::<EntriesAnswer>("Those that are true then, those that are not, and ids of no memory")],
+        answers: &[ok::<EntriesAnswer>(
+            "The memories that are true then, those that are not, and the ids of no memory",
+        )],
         refused_by: &[ANY, CHECKED, BODY, READ],
     },
     Operation {
@@ -58,7 +60,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readMemory",
         tag: "memories",
         summary: "Read a memory",
-        description: "Reads one memory as it was true at a moment, now if nothing is said.",
+        description: "Reads one memory as it was true at a moment; default now.",
         parameters: &[ID, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<MemoryView>("The memory")],
@@ -70,7 +72,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "invalidateMemory",
         tag: "memories",
         summary: "End a memory's validity",
-        description: "Says that a memory is true no longer. It stays in the log and can be read as of the time it was true.",
+        description: "Records that a memory is no longer true. It stays in the log and can be read as of a time at which it was true.",
         parameters: &[ID, KEY],
         body: body::<InvalidateMemory>(end),
         answers: &[written::<Saved>("Ended"), again::<Saved>()],
@@ -88,8 +90,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/memories/{id}/history",
         id: "readHistory",
         tag: "memories",
-        summary: "What happened to a memory",
-        description: "Every event that saved, ended, rated or forgot it, in the order of the log.",
+        summary: "History of a memory",
+        description: "Every event that saved, ended, rated or forgot it, in log order.",
         parameters: &[ID],
         body: None,
         answers: &[ok::<HistoryAnswer>("The events")],
@@ -100,12 +102,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/timeline",
         id: "readTimeline",
         tag: "memories",
-        summary: "Memories around a place",
-        description: "Memories before and after a place in the log, also those that are true no longer.",
+        summary: "Memories around a place in the log",
+        description: "Memories before and after a place in the log, including those that are no longer true.",
         parameters: &[
             ANCHOR,
-            around("before", "How many before it."),
-            around("after", "How many after it."),
+            around("before", "Maximum number of memories before it."),
+            around("after", "Maximum number of memories after it."),
             OF_PROJECT,
             OF_SESSION,
             TAGS_ANY,
@@ -122,11 +124,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/documents",
         id: "ingestDocuments",
         tag: "memories",
-        summary: "Take documents in",
-        description: "Splits documents into memories. The same document is saved once, and a new version takes the place of the one before. One that is refused does not stop the rest.",
+        summary: "Ingest documents",
+        description: "Splits documents into memories. An unchanged document is saved once, and a new version replaces the previous one. A refused document does not stop the rest.",
         parameters: &[],
         body: body::<IngestDocuments>(documents),
-        answers: &[ok::<IngestAnswer>("What became of each")],
+        answers: &[ok::<IngestAnswer>("The result for each document")],
         refused_by: &[ANY, CHECKED, BODY],
     },
     Operation {
@@ -134,8 +136,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/feedback",
         id: "giveFeedback",
         tag: "memories",
-        summary: "Say how useful a memory was",
-        description: "Records a rating. It takes either `useful` or `rating`.",
+        summary: "Rate a memory",
+        description: "Records how useful a memory was. Takes either `useful` or `rating`.",
         parameters: &[KEY],
         body: body::<GiveFeedback>(rating),
         answers: &[written::<Saved>("Recorded"), again::<Saved>()],
@@ -145,7 +147,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 const ANCHOR: Parameter = needed(
     "anchor",
-    "The place: id of a memory, sequence number of an event, or a time.",
+    "The place: the id of a memory, the sequence number of an event, or a time.",
     || json!({ "anyOf": [{ "type": "string", "pattern": ID_PATTERN }, seq(), { "type": "string", "format": "date-time" }] }),
     || json!(1),
 );

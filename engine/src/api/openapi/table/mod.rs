@@ -1,4 +1,5 @@
-//! The table: every operation of the clients' port but `/mcp`, which describes itself to its clients.
+//! The table of operations: every operation of the clients' port except `/mcp`, which describes itself to its clients.
+//! One module per tag; [`parameters`] has the parts they share.
 
 mod clients;
 mod forgetting;
@@ -11,7 +12,7 @@ mod retrieval;
 
 use super::operation::Operation;
 
-/// All of them.
+/// All operations.
 pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
     let parts = [
         memories::OPERATIONS,

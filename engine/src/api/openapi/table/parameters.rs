@@ -1,4 +1,4 @@
-//! Parameters that several operations have, and what else their descriptions have in common.
+//! Parameters, schemas and answers that several operations share.
 
 use engine_core::limits::{
     IDEMPOTENCY_KEY_CHARS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX, ITEM_SEGMENTS_MAX, NAME_CHARS_MAX,
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::super::operation::{Answer, Body, Parameter, RequestBody};
 use crate::operations::SEQ_MAX;
 
-/// An id in examples. No event has it.
+/// The id used in examples. No event has it.
 pub(in super::super) const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Refers to the schema of a type.
+/// A reference to the schema of a type.
 pub(super) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
@@ -27,19 +27,19 @@ pub(super) const fn ok<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 200, description, body: Body::Json(of::<T>) }
 }
 
-/// A write that was done now.
+/// The answer to a new write.
 pub(super) const fn written<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 201, description, body: Body::Json(of::<T>) }
 }
 
-/// A write that had been done.
+/// The answer to a write that was done before with the same key.
 pub(super) const fn again<T: JsonSchema>() -> Answer {
-    ok::<T>("Done before with this key")
+    ok::<T>("Done before with the same key")
 }
 
-/// A write of the graph, where nothing may be left to write.
+/// The answer to a write of the graph that had nothing to change.
 pub(super) const fn settled<T: JsonSchema>() -> Answer {
-    ok::<T>("Everything was as wanted, or done before with this key")
+    ok::<T>("Nothing to change, or done before with the same key")
 }
 
 pub(super) const fn nothing(description: &'static str) -> Answer {
@@ -50,7 +50,7 @@ pub(super) fn seq() -> Value {
     json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": SEQ_MAX })
 }
 
-/// A parameter of the query string that may be left out.
+/// An optional parameter of the query string.
 pub(super) const fn query(
     name: &'static str,
     description: &'static str,
@@ -60,7 +60,7 @@ pub(super) const fn query(
     Parameter { name, place: "query", required: false, description, schema, example }
 }
 
-/// One that has to be there.
+/// A required parameter of the query string.
 pub(super) const fn needed(
     name: &'static str,
     description: &'static str,
@@ -72,13 +72,13 @@ pub(super) const fn needed(
 
 pub(super) const TAGS_ANY: Parameter = query(
     "tags_any",
-    "Only memories that have at least one of these tags, letter by letter; the parameter comes once for each.",
+    "Only memories with at least one of these tags, compared exactly; repeat the parameter for each tag.",
     tags,
     || json!(["colour"]),
 );
 pub(super) const TAGS_ALL: Parameter = query(
     "tags_all",
-    "Only memories that have every one of these tags; the parameter comes once for each.",
+    "Only memories with all of these tags; repeat the parameter for each tag.",
     tags,
     || json!(["colour"]),
 );
@@ -90,12 +90,12 @@ fn tags() -> Value {
     })
 }
 
-/// The form of a name.
+/// Schema of a name.
 pub(super) fn named() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "pattern": NAME_PATTERN })
 }
 
-/// Words that must be there.
+/// Schema of a required question.
 pub(super) fn question() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": TEXT_PATTERN })
 }
@@ -104,17 +104,17 @@ pub(super) const KEY: Parameter = Parameter {
     name: "Idempotency-Key",
     place: "header",
     required: false,
-    description: "Makes a repetition safe: the same request with the same key is done once, for as long as the log exists.",
+    description: "Makes a retry safe: the same request with the same key is done once, for as long as the log exists.",
     schema: || json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX, "pattern": "^[ -~]+$" }),
     example: || json!("order-66"),
 };
 
-/// The project, for clients whose requests have no place for it.
+/// The project, for clients whose requests have no field for it.
 pub(super) const PROJECT_HEADER: Parameter = Parameter {
     name: "x-memory-project",
     place: "header",
     required: false,
-    description: "What it belongs to; default `default`.",
+    description: "The project it belongs to; default `default`.",
     schema: || json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$" }),
     example: || json!("kitchen"),
 };
@@ -129,42 +129,40 @@ pub(super) const ID: Parameter = Parameter {
 };
 
 pub(super) const PROJECT: Parameter =
-    query("project", "What they belong to; default `default`.", named, || json!("kitchen"));
-pub(super) const OF_PROJECT: Parameter =
-    query("project", "Only what belongs to this project.", named, || json!("kitchen"));
-pub(super) const OF_SESSION: Parameter =
-    query("session", "Only what comes from this conversation.", named, || json!("monday"));
-pub(super) const OF_TYPE: Parameter = query("type", "Only what is of this type.", named, || json!("fact"));
+    query("project", "The project; default `default`.", named, || json!("kitchen"));
+pub(super) const OF_PROJECT: Parameter = query("project", "Only this project.", named, || json!("kitchen"));
+pub(super) const OF_SESSION: Parameter = query("session", "Only this session.", named, || json!("monday"));
+pub(super) const OF_TYPE: Parameter = query("type", "Only this type.", named, || json!("fact"));
 
 pub(super) const AS_OF: Parameter = query(
     "as_of",
-    "True at this moment; default now.",
+    "The moment at which it has to be true; default now.",
     || json!({ "type": "string", "format": "date-time" }),
     || json!("2026-01-31T12:00:00Z"),
 );
 pub(super) const KNOWN_AT: Parameter = query(
     "known_at",
-    "Known at this moment, or after the event of this sequence number; default now.",
+    "The state of the log to read: as known at this time, or after the event with this sequence number; default now.",
     || json!({ "anyOf": [{ "type": "string", "format": "date-time" }, seq()] }),
     || json!("2026-01-31T12:00:00Z"),
 );
 pub(super) const MIN_SEQ: Parameter = query(
     "min_seq",
-    "Answer only once everything up to this event can be read; default: all that was durable when the request came.",
+    "Sequence number of the event up to which the answer must include everything; default: everything that was durable when the request arrived.",
     seq,
     || json!(0),
 );
 pub(super) const OFFSET: Parameter = query(
     "offset",
-    "How many to skip.",
+    "Number of results to skip.",
     || json!({ "type": "integer", "minimum": 0, "maximum": SEARCH_OFFSET_MAX, "default": 0 }),
     || json!(0),
 );
 
-/// Where an item is, with full stops between the segments.
+/// Namespace of an item, with full stops between the segments.
 pub(super) const NAMESPACE: Parameter = needed(
     "namespace",
-    "Where it is: 1 to 8 segments with full stops between them.",
+    "Namespace of the item: 1 to 8 segments, separated by full stops.",
     || {
         let longest = ITEM_SEGMENTS_MAX * (ITEM_SEGMENT_CHARS_MAX + 1) - 1;
         json!({ "type": "string", "minLength": 1, "maxLength": longest, "pattern": NAME_PATTERN })
@@ -173,7 +171,7 @@ pub(super) const NAMESPACE: Parameter = needed(
 );
 pub(super) const ITEM_KEY: Parameter = needed(
     "key",
-    "What it is called there.",
+    "Key of the item in its namespace.",
     || json!({ "type": "string", "minLength": 1, "maxLength": ITEM_KEY_CHARS_MAX, "pattern": NAME_PATTERN }),
     || json!("likes"),
 );

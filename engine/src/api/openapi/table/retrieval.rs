@@ -1,4 +1,4 @@
-//! Finding memories, contexts for prompts, and what ranks them.
+//! Operations that search memories, build contexts for prompts and set the ranking weights.
 
 use engine_core::limits::{QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN};
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, SearchAnswer, SetWeights, WeightsSet, WeightsView};
@@ -10,7 +10,7 @@ use super::parameters::{
     ok, query, written,
 };
 
-/// In the order of the guide.
+/// In the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "get",
@@ -18,7 +18,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "searchMemories",
         tag: "retrieval",
         summary: "Search memories",
-        description: "Finds memories, best first; without words it lists the newest.",
+        description: "Finds memories, best first; without a query, lists the newest.",
         parameters: &[
             WORDS,
             OF_PROJECT,
@@ -30,7 +30,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             EXPLAIN,
             query(
                 "limit",
-                "How many at most.",
+                "Maximum number of memories.",
                 || json!({ "type": "integer", "minimum": SEARCH_LIMIT_MIN, "maximum": SEARCH_LIMIT_MAX, "default": SEARCH_LIMIT_DEFAULT }),
                 || json!(10),
             ),
@@ -40,7 +40,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             MIN_SEQ,
         ],
         body: None,
-        answers: &[ok::<SearchAnswer>("What was found")],
+        answers: &[ok::<SearchAnswer>("The memories found")],
         refused_by: &[ANY, CHECKED, READ],
     },
     Operation {
@@ -48,8 +48,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/checkout",
         id: "checkoutContext",
         tag: "retrieval",
-        summary: "Memories for a prompt",
-        description: "Packs memories into a text for a prompt within a budget of tokens, each with its citation: what has to go in, and what fits the query best.",
+        summary: "Build a context for a prompt",
+        description: "Packs memories into a text for a prompt, within a budget of tokens, each with its citation: the mandatory ones, and those that match the query best.",
         parameters: &[],
         body: body::<CheckoutRequest>(prompt),
         answers: &[ok::<CheckoutAnswer>("The context, and what is in it")],
@@ -60,8 +60,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/retrieval/weights",
         id: "readWeights",
         tag: "retrieval",
-        summary: "Weights of features",
-        description: "What each feature counts when memories are ranked.",
+        summary: "Read the weights",
+        description: "The weight of each feature in the ranking of memories.",
         parameters: &[],
         body: None,
         answers: &[ok::<WeightsView>("The weights and their version")],
@@ -73,7 +73,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "setWeights",
         tag: "retrieval",
         summary: "Set the weights",
-        description: "These weights and no others count from now on.",
+        description: "Replaces all weights of the ranking, from now on.",
         parameters: &[KEY],
         body: body::<SetWeights>(weights),
         answers: &[written::<WeightsSet>("Set"), again::<WeightsSet>()],
@@ -85,7 +85,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "resetWeights",
         tag: "retrieval",
         summary: "Reset the weights",
-        description: "The weights of the program count again.",
+        description: "Restores the built-in weights.",
         parameters: &[],
         body: None,
         answers: &[written::<WeightsSet>("Reset")],
@@ -95,21 +95,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 const WORDS: Parameter = query(
     "q",
-    "What to look for. Nothing in it is an operator.",
+    "The words to search for. There are no operators.",
     || json!({ "type": "string", "maxLength": QUERY_CHARS_MAX }),
     || json!("blue kettle"),
 );
 
 const MODE: Parameter = query(
     "mode",
-    "`hybrid`: by words, meaning and the structure memories were saved in. `lexical`: each of the words has to occur.",
+    "`hybrid`: ranks by words, by meaning and by the structure in which memories were saved. `lexical`: every word has to occur.",
     || json!({ "type": "string", "enum": ["hybrid", "lexical"], "default": "hybrid" }),
     || json!("hybrid"),
 );
 
 const EXPLAIN: Parameter = query(
     "explain",
-    "Whether each memory comes with what every feature added to its score.",
+    "Whether the answer lists what each feature contributed to the score of each memory.",
     || json!({ "type": "boolean", "default": false }),
     || json!(true),
 );
