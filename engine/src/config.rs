@@ -52,15 +52,6 @@ pub(crate) struct Config {
     pub(crate) not_applied: Vec<NotApplied>,
 }
 
-impl From<&configuration::Rotation> for Rotation {
-    fn from(section: &configuration::Rotation) -> Rotation {
-        Rotation {
-            segment_bytes_max: section.max_segment_bytes(),
-            segment_age_max: Duration::from_secs(section.max_segment_age_seconds()),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Config {
         // A file that sets nothing has nothing that could be wrong.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use engine_core::configuration;
+
 /// Limits that trigger a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
@@ -13,6 +15,15 @@ pub struct Rotation {
 
 impl Default for Rotation {
     fn default() -> Rotation {
-        Rotation { segment_bytes_max: 64 << 20, segment_age_max: Duration::from_secs(86_400) }
+        Rotation::from(&configuration::Rotation::default())
+    }
+}
+
+impl From<&configuration::Rotation> for Rotation {
+    fn from(section: &configuration::Rotation) -> Rotation {
+        Rotation {
+            segment_bytes_max: section.max_segment_bytes(),
+            segment_age_max: Duration::from_secs(section.max_segment_age_seconds()),
+        }
     }
 }

@@ -10,7 +10,6 @@ mod threads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::TrySendError;
 use std::time::Instant;
 
 use engine_core::event::Draft;
@@ -119,7 +118,7 @@ impl Engine {
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Order::Commit(Commit { drafts, key, reply }))?;
+        self.threads.send(Order::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
@@ -192,27 +191,20 @@ impl Engine {
     /// Sends an order to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, CommitError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(order(reply))?;
+        self.threads.send(order(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopping))
     }
 
     /// Verifies the log against an anchor, now and from now on.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Order::Anchor(given, reply))?;
+        self.threads.send(Order::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }
 
     /// A signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
-    }
-
-    fn enqueue(&self, order: Order) -> Result<(), CommitError> {
-        self.threads.send(order).map_err(|fault| match fault {
-            TrySendError::Full(_) => CommitError::Overloaded,
-            TrySendError::Disconnected(_) => CommitError::Stopping,
-        })
     }
 
     /// Accepts no more events, finishes the queued ones and closes the files. Blocks until done.

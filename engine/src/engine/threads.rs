@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use engine_log::{Applying, Keeper, Order, Writer};
+use engine_log::{Applying, CommitError, Keeper, Order, Writer};
 use engine_projection::Projector;
 
 /// Maximum number of requests in the queue of the writer. With a disk that syncs in a millisecond they take less than a
@@ -56,11 +56,13 @@ impl Threads {
     ///
     /// # Errors
     /// The queue is full, or the engine is stopping.
-    pub(super) fn send(&self, order: Order) -> Result<(), TrySendError<Order>> {
-        match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(queue) => queue.try_send(order),
-            None => Err(TrySendError::Disconnected(order)),
-        }
+    pub(super) fn send(&self, order: Order) -> Result<(), CommitError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or(CommitError::Stopping)?;
+        queue.try_send(order).map_err(|fault| match fault {
+            TrySendError::Full(_) => CommitError::Overloaded,
+            TrySendError::Disconnected(_) => CommitError::Stopping,
+        })
     }
 
     /// Makes the keeper check for work now.

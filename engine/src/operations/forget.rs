@@ -10,6 +10,7 @@ use engine_core::wire::{
     ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
 };
 
+use super::forget_places::{ErasureFacts, report};
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::unknown;
@@ -152,6 +153,7 @@ impl Operations {
         Ok(is_marked(&*self.engine.log_handles.context.storage, receipt.first_seq)?)
     }
 
+    /// Checks every place where something of the memories could be left.
     async fn look(
         &self,
         selected: &Selected,
@@ -172,71 +174,8 @@ impl Operations {
                 asked.await.unwrap_or_default()
             }
         };
-        let rewritten =
-            files.map_or(0, |files| files.segments.iter().filter(|segment| segment.rewritten).count());
-        let events: usize =
-            files.map_or(0, |files| files.segments.iter().map(|segment| segment.events).sum());
-        let names: Vec<&str> = files
-            .iter()
-            .flat_map(|files| files.segments.iter().map(|segment| segment.file.as_str()))
-            .collect();
-        let written = format!(
-            "{events} events in {}; each file was read back: chain and seals are unchanged, no payload of these events is left",
-            list(&names)
-        );
-        let same = if others > 0 {
-            format!("; {others} other memories begin with the same text")
-        } else {
-            String::new()
-        };
-        let state = |done: bool, found: u64| match done {
-            false => PlaceState::Pending,
-            true if found > 0 && others == 0 => PlaceState::Found,
-            true => PlaceState::Gone,
-        };
-        let torn = files.map_or(0, |files| files.torn);
-        let place =
-            |place, state, changed, found, check: String| PlaceReport { place, state, changed, found, check };
-        Ok(vec![
-            place(
-                Place::LogSegments,
-                state(taken_out, log.found as u64),
-                rewritten as u64,
-                Some(log.found as u64),
-                format!("{written}; {}{same}", told(&log)),
-            ),
-            place(
-                Place::TornBytes,
-                state(taken_out, 0),
-                torn as u64,
-                None,
-                "all of log/torn was removed, because its contents are unknown".into(),
-            ),
-            place(
-                Place::Rows,
-                if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
-                (selected.memories.len() + selected.about.len()) as u64,
-                Some(left),
-                "rows of these events in every table".into(),
-            ),
-            place(
-                Place::FullText,
-                if left == 0 { PlaceState::Gone } else { PlaceState::Pending },
-                selected.memories.len() as u64,
-                Some(left),
-                "documents of the index; if more than a few memories were forgotten, their words stay in it, hidden, until a new projection replaces it, which database_files reports".into(),
-            ),
-            place(
-                Place::DatabaseFiles,
-                state(traceless, database.found as u64),
-                0,
-                Some(database.found as u64),
-                format!(
-                    "deleted cells and pages overwritten, write-ahead log emptied; {}{same}",
-                    told(&database)
-                ),
-            ),
-        ])
+        Ok(ErasureFacts { files, rows_left: left, log, database, others, taken_out, traceless }
+            .places(selected))
     }
 
     /// Searches the files themselves for the beginnings of the texts.
@@ -275,31 +214,5 @@ impl Operations {
     pub(super) async fn recorded(&self, receipt: &Receipt) -> Result<Vec<RecordedEvent>, Refusal> {
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         Ok(events.into_iter().map(|event| RecordedEvent { id: event.id, seq: event.seq }).collect())
-    }
-}
-
-fn report(place: Place, state: PlaceState, changed: u64, check: &str) -> PlaceReport {
-    PlaceReport { place, state, changed, found: None, check: check.into() }
-}
-
-fn told(searched: &Searched) -> String {
-    match (searched.files, searched.cut) {
-        (0, false) => "no text was long enough to be searched for".into(),
-        (files, false) => {
-            format!("{files} files of {} bytes were searched for the beginnings of the texts", searched.bytes)
-        }
-        (files, true) => format!(
-            "{files} files of {} bytes were searched for the beginnings of the texts, the rest exceeds what one request may read",
-            searched.bytes
-        ),
-    }
-}
-
-fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 8;
-    match names.len() {
-        0 => "no segment".into(),
-        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
-        _ => names.join(", "),
     }
 }

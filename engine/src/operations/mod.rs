@@ -13,6 +13,7 @@ mod documents;
 mod entries;
 mod events;
 mod forget;
+mod forget_places;
 mod fresh;
 mod graph;
 mod handle;

@@ -105,11 +105,15 @@ fn no_answer_of_a_tool_is_larger_than_a_client_bears() {
     let more = done(&engine, "memory_explain", &json!({ "query": "kettle", "offset": next, "limit": 1 }));
     assert_eq!(more["items"][0]["rank"], next + 1, "{more}");
 
+    no_graph_is_larger_than_a_client_bears(&engine);
+}
+
+fn no_graph_is_larger_than_a_client_bears(engine: &Running) {
     let observations: Vec<String> = (0..20).map(|n| format!("{n} {}", "é\"".repeat(50))).collect();
     let entity = |n: usize| json!({ "name": format!("entity {n:03}"), "entityType": "thing", "observations": observations });
     let entities: Vec<Value> = (0..600).map(entity).collect();
     for some in entities.chunks(300) {
-        let made = call(&engine, "create_entities", &json!({ "entities": some }));
+        let made = call(engine, "create_entities", &json!({ "entities": some }));
         assert!(made["isError"] == false && size(&made) <= ANSWER_MAX, "{} bytes", size(&made));
         assert!(
             made["content"][1]["text"].as_str().unwrap().starts_with("Everything was written."),
@@ -121,7 +125,7 @@ fn no_answer_of_a_tool_is_larger_than_a_client_bears() {
         loop {
             let mut arguments = arguments.clone();
             cursor.iter().for_each(|cursor| arguments["cursor"] = json!(cursor));
-            let part = call(&engine, tool, &arguments);
+            let part = call(engine, tool, &arguments);
             assert!(part["isError"] == false && size(&part) <= ANSWER_MAX, "{tool}: {} bytes", size(&part));
             let structured = &part["structuredContent"];
             let text: Value = serde_json::from_str(part["content"][0]["text"].as_str().unwrap()).unwrap();

@@ -239,46 +239,8 @@ fn composed_and_decomposed_names_are_one_name() {
         );
         assert!(gone.unwrap().status < 300);
 
-        let entity = |name: &str| json!({"name": name, "entityType": name, "observations": []});
-        post("/v1/entities", &json!({"project": one, "entities": [entity(one), entity("x")]}));
-        let again = post("/v1/entities", &json!({"project": other, "entities": [entity(other)]}));
-        assert_eq!((again.status, again.json()["entities"].clone()), (200, json!([])), "it is there");
-        let observed =
-            json!({"project": other, "observations": [{"entityName": other, "contents": ["seen"]}]});
-        assert_eq!(post("/v1/entities/observations", &observed).status, 201);
-        let relation = |name: &str| json!({"project": name, "relations": [{"from": name, "to": "x", "relationType": name}]});
-        assert_eq!(post("/v1/relations", &relation(one)).status, 201);
-        assert_eq!(post("/v1/relations", &relation(other)).status, 200, "it is there");
-        let opened = post("/v1/graph/open", &json!({"project": other, "names": [other]})).json();
-        assert_eq!(opened["entities"][0]["observations"], json!(["seen"]), "{opened}");
-        let near = engine.get(&format!("/v1/graph/neighbours?project={0}&name={0}", escaped(other))).json();
-        assert_eq!(near["neighbours"][0]["name"], "x", "{near}");
-        let searched = engine.get(&format!("/v1/graph/search?project={0}&q={0}", escaped(other))).json();
-        assert_eq!(searched["entities"][0]["name"], composed, "{searched}");
-        let ended = post("/v1/relations/end", &relation(other)).json();
-        assert!(ended["seq"].is_u64(), "{ended}");
-        assert!(
-            post("/v1/entities/end", &json!({"project": other, "entityNames": [other, "x"]})).json()["seq"]
-                .is_u64()
-        );
-
-        let document = |name: &str| json!({"project": name, "documents": [{"source": name, "content": "a text", "tags": [name]}]});
-        assert_eq!(post("/v1/documents", &document(one)).json()["items"][0]["status"], "saved");
-        assert_eq!(post("/v1/documents", &document(other)).json()["items"][0]["status"], "unchanged");
-        let memory = json!({"content": "who is there", "project": one, "session": one, "type": one, "entities": [one]});
-        post("/v1/memories", &memory);
-        let narrowed = format!("/v1/search?project={0}&session={0}&type={0}", escaped(other));
-        assert_eq!(engine.get(&narrowed).json()["items"].as_array().unwrap().len(), 1);
-        let about = engine.get(&format!("/v1/graph/memories?project={0}&q={0}", escaped(other))).json();
-        assert_eq!(about["memories"].as_array().unwrap().len(), 1, "{about}");
-        let context =
-            json!({"query": "there", "project": other, "session": other, "mandatory_types": [other]});
-        assert_eq!(post("/v1/checkout", &context).json()["mandatory"].as_array().unwrap().len(), 1);
-        let forgotten =
-            post("/v1/forget", &json!({"project": other, "session": other, "reason": "r"})).json();
-        assert!(!forgotten.to_string().contains("\"error\""), "{forgotten}");
-        let forgotten = post("/v1/forget", &json!({"source": other, "reason": "r"})).json();
-        assert!(!forgotten.to_string().contains("\"error\""), "{forgotten}");
+        entities_have_one_name(&engine, (one, other), composed);
+        documents_have_one_name(&engine, (one, other));
 
         let tool = |command: Value| post("/v1/adapters/anthropic-memory", &command).json();
         let path = |name: &str| format!("/memories/{name}.md");
@@ -289,6 +251,52 @@ fn composed_and_decomposed_names_are_one_name() {
             !tool(json!({"command": "delete", "path": path(other)}))["is_error"].as_bool().unwrap_or(true)
         );
     }
+}
+
+fn entities_have_one_name(engine: &Running, (one, other): (&str, &str), composed: &str) {
+    let post = |path: &str, body: &Value| engine.post(path, "", &body.to_string());
+    let entity = |name: &str| json!({"name": name, "entityType": name, "observations": []});
+    post("/v1/entities", &json!({"project": one, "entities": [entity(one), entity("x")]}));
+    let again = post("/v1/entities", &json!({"project": other, "entities": [entity(other)]}));
+    assert_eq!((again.status, again.json()["entities"].clone()), (200, json!([])), "it is there");
+    let observed = json!({"project": other, "observations": [{"entityName": other, "contents": ["seen"]}]});
+    assert_eq!(post("/v1/entities/observations", &observed).status, 201);
+    let relation =
+        |name: &str| json!({"project": name, "relations": [{"from": name, "to": "x", "relationType": name}]});
+    assert_eq!(post("/v1/relations", &relation(one)).status, 201);
+    assert_eq!(post("/v1/relations", &relation(other)).status, 200, "it is there");
+    let opened = post("/v1/graph/open", &json!({"project": other, "names": [other]})).json();
+    assert_eq!(opened["entities"][0]["observations"], json!(["seen"]), "{opened}");
+    let near = engine.get(&format!("/v1/graph/neighbours?project={0}&name={0}", escaped(other))).json();
+    assert_eq!(near["neighbours"][0]["name"], "x", "{near}");
+    let searched = engine.get(&format!("/v1/graph/search?project={0}&q={0}", escaped(other))).json();
+    assert_eq!(searched["entities"][0]["name"], composed, "{searched}");
+    let ended = post("/v1/relations/end", &relation(other)).json();
+    assert!(ended["seq"].is_u64(), "{ended}");
+    assert!(
+        post("/v1/entities/end", &json!({"project": other, "entityNames": [other, "x"]})).json()["seq"]
+            .is_u64()
+    );
+}
+
+fn documents_have_one_name(engine: &Running, (one, other): (&str, &str)) {
+    let post = |path: &str, body: &Value| engine.post(path, "", &body.to_string());
+    let document = |name: &str| json!({"project": name, "documents": [{"source": name, "content": "a text", "tags": [name]}]});
+    assert_eq!(post("/v1/documents", &document(one)).json()["items"][0]["status"], "saved");
+    assert_eq!(post("/v1/documents", &document(other)).json()["items"][0]["status"], "unchanged");
+    let memory =
+        json!({"content": "who is there", "project": one, "session": one, "type": one, "entities": [one]});
+    post("/v1/memories", &memory);
+    let narrowed = format!("/v1/search?project={0}&session={0}&type={0}", escaped(other));
+    assert_eq!(engine.get(&narrowed).json()["items"].as_array().unwrap().len(), 1);
+    let about = engine.get(&format!("/v1/graph/memories?project={0}&q={0}", escaped(other))).json();
+    assert_eq!(about["memories"].as_array().unwrap().len(), 1, "{about}");
+    let context = json!({"query": "there", "project": other, "session": other, "mandatory_types": [other]});
+    assert_eq!(post("/v1/checkout", &context).json()["mandatory"].as_array().unwrap().len(), 1);
+    let forgotten = post("/v1/forget", &json!({"project": other, "session": other, "reason": "r"})).json();
+    assert!(!forgotten.to_string().contains("\"error\""), "{forgotten}");
+    let forgotten = post("/v1/forget", &json!({"source": other, "reason": "r"})).json();
+    assert!(!forgotten.to_string().contains("\"error\""), "{forgotten}");
 }
 
 /// Texts with a single word as long as the text. Guards against a regression: one of 40,000 characters was put into a

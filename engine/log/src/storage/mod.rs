@@ -21,6 +21,8 @@ mod dice;
 mod disk;
 mod fail_point;
 #[cfg(test)]
+mod fault_plan;
+#[cfg(test)]
 pub mod faulty;
 mod interface;
 

@@ -1,0 +1,124 @@
+//! The report on every place where something of a forgotten memory could be left.
+
+use engine_core::wire::{Place, PlaceReport, PlaceState};
+use engine_log::{ErasedFiles, Searched};
+use engine_projection::Selected;
+
+/// What was found when the places were checked.
+pub(super) struct ErasureFacts<'a> {
+    /// Files that the keeper rewrote; `None` while it has not finished.
+    pub(super) files: Option<&'a ErasedFiles>,
+    /// Rows of the events that are still in the projection.
+    pub(super) rows_left: u64,
+    /// Search of the log's files for the beginnings of the texts.
+    pub(super) log: Searched,
+    /// Search of the projection's files.
+    pub(super) database: Searched,
+    /// Other memories that begin with the same text.
+    pub(super) others: u64,
+    /// Whether no file of the log has the payloads any longer.
+    pub(super) taken_out: bool,
+    /// Whether the projection has no freed pages with the texts.
+    pub(super) traceless: bool,
+}
+
+impl ErasureFacts<'_> {
+    /// One report per place that the engine can check.
+    pub(super) fn places(&self, selected: &Selected) -> Vec<PlaceReport> {
+        let rows = if self.rows_left == 0 { PlaceState::Gone } else { PlaceState::Pending };
+        vec![
+            self.segments(),
+            report(
+                Place::TornBytes,
+                self.state(self.taken_out, 0),
+                self.files.map_or(0, |files| files.torn) as u64,
+                "all of log/torn was removed, because its contents are unknown",
+            ),
+            PlaceReport {
+                place: Place::Rows,
+                state: rows,
+                changed: (selected.memories.len() + selected.about.len()) as u64,
+                found: Some(self.rows_left),
+                check: "rows of these events in every table".into(),
+            },
+            PlaceReport {
+                place: Place::FullText,
+                state: rows,
+                changed: selected.memories.len() as u64,
+                found: Some(self.rows_left),
+                check: "documents of the index; if more than a few memories were forgotten, their words stay in it, hidden, until a new projection replaces it, which database_files reports".into(),
+            },
+            PlaceReport {
+                place: Place::DatabaseFiles,
+                state: self.state(self.traceless, self.database.found as u64),
+                changed: 0,
+                found: Some(self.database.found as u64),
+                check: format!(
+                    "deleted cells and pages overwritten, write-ahead log emptied; {}{}",
+                    told(&self.database),
+                    self.same_text()
+                ),
+            },
+        ]
+    }
+
+    fn segments(&self) -> PlaceReport {
+        let segments = self.files.map_or(&[][..], |files| &files.segments);
+        let rewritten = segments.iter().filter(|segment| segment.rewritten).count();
+        let events: usize = segments.iter().map(|segment| segment.events).sum();
+        let names: Vec<&str> = segments.iter().map(|segment| segment.file.as_str()).collect();
+        let written = format!(
+            "{events} events in {}; each file was read back: chain and seals are unchanged, no payload of these events is left",
+            list(&names)
+        );
+        PlaceReport {
+            place: Place::LogSegments,
+            state: self.state(self.taken_out, self.log.found as u64),
+            changed: rewritten as u64,
+            found: Some(self.log.found as u64),
+            check: format!("{written}; {}{}", told(&self.log), self.same_text()),
+        }
+    }
+
+    /// Traces that other memories explain are not counted against an erasure.
+    fn state(&self, done: bool, found: u64) -> PlaceState {
+        match done {
+            false => PlaceState::Pending,
+            true if found > 0 && self.others == 0 => PlaceState::Found,
+            true => PlaceState::Gone,
+        }
+    }
+
+    fn same_text(&self) -> String {
+        match self.others {
+            0 => String::new(),
+            others => format!("; {others} other memories begin with the same text"),
+        }
+    }
+}
+
+pub(super) fn report(place: Place, state: PlaceState, changed: u64, check: &str) -> PlaceReport {
+    PlaceReport { place, state, changed, found: None, check: check.into() }
+}
+
+fn told(searched: &Searched) -> String {
+    match (searched.files, searched.cut) {
+        (0, false) => "no text was long enough to be searched for".into(),
+        (files, false) => {
+            format!("{files} files of {} bytes were searched for the beginnings of the texts", searched.bytes)
+        }
+        (files, true) => format!(
+            "{files} files of {} bytes were searched for the beginnings of the texts, the rest exceeds what one request may read",
+            searched.bytes
+        ),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "no segment".into(),
+        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => names.join(", "),
+    }
+}
