@@ -123,12 +123,12 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
 }
 
 fn limits(limits: &crds::Limits) -> Limits {
-    let crds::Limits { requests_per_second, burst, connections_per_address } = *limits;
+    let crds::Limits { requests_per_second, burst, connections_per_address, keep_alive_seconds } = *limits;
     Limits {
         requests_per_second: checked(requests_per_second),
         burst: checked(burst),
         connections_per_address: checked(connections_per_address)
             .and_then(|connections| connections.try_into().ok()),
-        ..Limits::default()
+        keep_alive_seconds: checked(keep_alive_seconds).map(u64::from),
     }
 }

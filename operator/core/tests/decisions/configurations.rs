@@ -77,6 +77,7 @@ fn full() -> MemoryEngineSpec {
             requests_per_second: Some(50),
             burst: Some(200),
             connections_per_address: Some(512),
+            keep_alive_seconds: Some(630),
         }),
         ..MemoryEngineSpec::default()
     }
@@ -156,7 +157,7 @@ fn what_is_said_reaches_the_engine() {
     );
     assert_eq!(
         config["limits"],
-        json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512})
+        json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512, "keepAliveSeconds": 630})
     );
 }
 
