@@ -115,8 +115,8 @@ struct ServeArgs {
     admin_listen: SocketAddr,
     /// What the log must extend, as JSON; it is not written to otherwise
     ///
-    /// The operator of a cluster gives it. An engine that has one leaves out what it does not know of its configuration,
-    /// and reports it in /health, because an operator may be newer than the engine.
+    /// The operator of a cluster gives it. An engine that has one leaves out what it does not know of its
+    /// configuration, and reports it in /health, because an operator may be newer than the engine.
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ANCHOR")]
     anchor: Option<PathBuf>,
 }
@@ -140,8 +140,8 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of the
-    // file is known without a change of the pod template, which would restart engines.
+    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of
+    // the file is known without a change of the pod template, which would restart engines.
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
     let load = |path: &Path| config::load(path, author);
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;

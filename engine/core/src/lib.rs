@@ -6,11 +6,10 @@
 //! judges it by what was recorded elsewhere, [`frames`] finds its way in compressed segments, [`fold`] turns events
 //! into what the projection stores, [`item`] and [`graph`] among them, [`documents`] cuts texts into memories,
 //! [`embedding`] makes vectors of them and [`retrieval`] ranks them, [`policy`] says what may be written,
-//! [`identity`] what names something, [`configuration`] what may be configured, [`forgetting`] and [`retention`] what goes,
-//! [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text query,
-//! [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an
-//! answer fits, [`rpc`] says whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other
-//! products have stored.
+//! [`identity`] what names something, [`configuration`] what may be configured, [`forgetting`] and [`retention`] what
+//! goes, [`request`] is the only code that sees unchecked requests, [`query`] turns a person's words into a full-text
+//! query, [`arguments`] makes what a model sent what a tool takes, [`parts`] how much of an answer fits, [`rpc`] says
+//! whose request it was that cannot be read, [`zaxy`] and [`peers`] read what other products have stored.
 
 pub mod anchor;
 pub mod arguments;

@@ -429,8 +429,8 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
         message(&status),
         "the engine is version 0.0.9 and does not know these parts of its configuration, which have no effect: \
          limits.burst (spec.limits.burst, known since 0.1.0), log (spec.logging, known since 0.1.0), \
-         policy.block (a value of spec.policy.block), policy.exceptions[1].projects (inside of spec.policy.exceptions), \
-         somebody.wrote. Set spec.image to a version that knows them, or remove the fields"
+         policy.block (a value of spec.policy.block), policy.exceptions[1].projects (inside of \
+         spec.policy.exceptions), somebody.wrote. Set spec.image to a version that knows them, or remove the fields"
     );
     let events = notices(Some(&status_of(&settled())), &status);
     assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
