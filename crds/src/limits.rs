@@ -25,4 +25,10 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 512))]
     pub connections_per_address: Option<i32>,
+
+    /// Seconds a connection may be idle between two requests, 5 to 3,600, for example `630` behind a proxy that keeps
+    /// its connections for 600 s. Must be longer than the proxy's own time. Left out, the engine's default of 75.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 5, max = 3600))]
+    pub keep_alive_seconds: Option<i32>,
 }

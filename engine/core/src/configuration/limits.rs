@@ -26,7 +26,7 @@ section! {
             => Key::whole(1, CONNECTIONS_MAX as u64).field("spec.limits.connectionsPerAddress");
         /// how long a connection may be idle between two requests; longer than the proxy in front keeps its own
         "keepAliveSeconds" keep_alive_seconds: u64, or KEEP_ALIVE_SECONDS_DEFAULT, since "0.1.0"
-            => Key::whole(KEEP_ALIVE_SECONDS_MIN, KEEP_ALIVE_SECONDS_MAX);
+            => Key::whole(KEEP_ALIVE_SECONDS_MIN, KEEP_ALIVE_SECONDS_MAX).field("spec.limits.keepAliveSeconds");
     }
 }
 

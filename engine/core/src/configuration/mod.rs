@@ -1,9 +1,9 @@
 //! The engine's configuration file: every section and key, with its type, bounds, default and documentation.
 //!
 //! The engine reads the file with [`read`] and converts what it gets into types of its own; the operator fills in the
-//! same types from a resource and writes them; `docs/guide/configuration.md` has the [`table`] of all keys. There is one
-//! file for each section. A new key is a row of its section: "Adding a configuration key" in docs/STYLE.md names the
-//! other places.
+//! same types from a resource and writes them; `docs/guide/configuration.md` has the [`table`] of all keys. There is
+//! one file for each section. A new key is a row of its section: "Adding a configuration key" in docs/STYLE.md names
+//! the other places.
 
 mod embedding;
 mod identity;

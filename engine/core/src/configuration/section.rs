@@ -31,8 +31,8 @@ pub(super) fn written<T: Serialize>(default: T) -> Value {
     serde_json::to_value(default).expect("a default is a number, a word or a list")
 }
 
-/// Defines a section: its type, whose fields are all optional since the file may leave out any key; a method of the same
-/// name for each field that has a default; and its [`Section::KEYS`].
+/// Defines a section: its type, whose fields are all optional since the file may leave out any key; a method of the
+/// same name for each field that has a default; and its [`Section::KEYS`].
 ///
 /// ```text
 /// section! {

@@ -1,5 +1,5 @@
-//! The text of `config.yaml`: the engine's own schema, filled in from the resource. What the spec leaves out is left out
-//! here too: the engine has defaults of its own, and the hash of a text that stays the same restarts no pod.
+//! The text of `config.yaml`: the engine's own schema, filled in from the resource. What the spec leaves out is left
+//! out here too: the engine has defaults of its own, and the hash of a text that stays the same restarts no pod.
 
 use crds::PolicyException;
 use engine_core::{
@@ -76,8 +76,8 @@ fn policy(policy: &crds::Policy) -> Policy {
     }
 }
 
-/// Of a text only the hash is handed on, which is all that the engine keeps of it: a reader of the ConfigMap who may not
-/// read the resource learns nothing more.
+/// Of a text only the hash is handed on, which is all that the engine keeps of it: a reader of the ConfigMap who may
+/// not read the resource learns nothing more.
 fn exception(exception: PolicyException) -> Exception {
     let PolicyException { detector, sha256, value, reason, reviewer, expires } = exception;
     let hashed = value.map(|value| Hash::of(value.as_bytes()).to_string());
@@ -123,12 +123,12 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
 }
 
 fn limits(limits: &crds::Limits) -> Limits {
-    let crds::Limits { requests_per_second, burst, connections_per_address } = *limits;
+    let crds::Limits { requests_per_second, burst, connections_per_address, keep_alive_seconds } = *limits;
     Limits {
         requests_per_second: checked(requests_per_second),
         burst: checked(burst),
         connections_per_address: checked(connections_per_address)
             .and_then(|connections| connections.try_into().ok()),
-        ..Limits::default()
+        keep_alive_seconds: checked(keep_alive_seconds).map(u64::from),
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn configuration_verdict(observed: &Observed, evidence: Evidence) -> 
         Truth::False,
         Reason::EngineTooOld,
         format!(
-            "the engine is version {} and does not know these parts of its configuration, which have no effect: {}. Set \
-             spec.image to a version that knows them, or remove the fields",
+            "the engine is version {} and does not know these parts of its configuration, which have no effect: {}. \
+             Set spec.image to a version that knows them, or remove the fields",
             health.version,
             parts.join(", ")
         ),

@@ -77,6 +77,7 @@ fn full() -> MemoryEngineSpec {
             requests_per_second: Some(50),
             burst: Some(200),
             connections_per_address: Some(512),
+            keep_alive_seconds: Some(630),
         }),
         ..MemoryEngineSpec::default()
     }
@@ -156,7 +157,7 @@ fn what_is_said_reaches_the_engine() {
     );
     assert_eq!(
         config["limits"],
-        json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512})
+        json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512, "keepAliveSeconds": 630})
     );
 }
 
@@ -428,8 +429,8 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
         message(&status),
         "the engine is version 0.0.9 and does not know these parts of its configuration, which have no effect: \
          limits.burst (spec.limits.burst, known since 0.1.0), log (spec.logging, known since 0.1.0), \
-         policy.block (a value of spec.policy.block), policy.exceptions[1].projects (inside of spec.policy.exceptions), \
-         somebody.wrote. Set spec.image to a version that knows them, or remove the fields"
+         policy.block (a value of spec.policy.block), policy.exceptions[1].projects (inside of \
+         spec.policy.exceptions), somebody.wrote. Set spec.image to a version that knows them, or remove the fields"
     );
     let events = notices(Some(&status_of(&settled())), &status);
     assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
