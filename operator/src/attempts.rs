@@ -11,6 +11,7 @@ use operator_core::{
     applied::Applied,
     names::{ChildKey, possible_children},
     plan::Problem,
+    retry::Held,
 };
 
 /// Writes by object, and the problem of each engine.
@@ -18,14 +19,6 @@ use operator_core::{
 pub(crate) struct Attempts {
     applied: Mutex<HashMap<(String, ChildKey), Applied>>,
     held: Mutex<HashMap<String, Held>>,
-}
-
-/// An object that is not written again before its time.
-#[derive(Debug)]
-struct Held {
-    generation: Option<i64>,
-    problem: Problem,
-    until: Instant,
 }
 
 impl Attempts {
@@ -66,8 +59,8 @@ impl Attempts {
         now: Instant,
     ) -> Option<(Problem, Duration)> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = held.get(engine).filter(|held| held.generation == generation && now < held.until)?;
-        Some((held.problem.clone(), held.until.duration_since(now)))
+        let held = held.get(engine)?;
+        Some((held.problem.clone(), held.wait(generation, now)?))
     }
 
     /// Nothing is in the way any more.

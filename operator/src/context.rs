@@ -15,16 +15,8 @@ use operator_core::{names::FIELD_MANAGER, settings::Settings};
 use tokio::sync::watch;
 
 use crate::{
-    anchoring::Anchoring,
-    attempts::Attempts,
-    cache::Cache,
-    engine_client::EngineClient,
-    error::Error,
-    failures::Failures,
-    leader::Leadership,
-    metrics::Metrics,
-    options::Options,
-    repairs::{RECORDS_MAX, REPAIRS_MAX, Repairs},
+    anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache, engine_client::EngineClient,
+    error::Error, failures::Failures, leader::Leadership, metrics::Metrics, options::Options,
 };
 
 /// Clients, caches and settings.
@@ -35,8 +27,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
-    pub(crate) repairs: Repairs,
-    pub(crate) records: Repairs,
+    pub(crate) bounds: Bounds,
     pub(crate) anchoring: Anchoring,
     pub(crate) attempts: Attempts,
     failures: Failures,
@@ -58,8 +49,7 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             engines: EngineClient::new(),
             settings: options.settings(),
-            repairs: Repairs::at_most(REPAIRS_MAX),
-            records: Repairs::at_most(RECORDS_MAX),
+            bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
             attempts: Attempts::default(),
             failures: Failures::default(),

@@ -72,11 +72,15 @@ impl EngineClient {
         self.exchange(Request::get(address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
     }
 
-    /// Tells it what its log must extend; it answers what it found, good or bad.
+    /// Gives it the anchor that its log must extend; it answers what it found, good or bad.
     ///
     /// # Errors
-    /// It does not answer in time, or has no ear for anchors.
-    pub(crate) async fn tell(&self, ip: &str, given: &GivenAnchor) -> Result<IntegrityHealth, ReportError> {
+    /// It does not answer in time, or is too old to take anchors.
+    pub(crate) async fn push_anchor(
+        &self,
+        ip: &str,
+        given: &GivenAnchor,
+    ) -> Result<IntegrityHealth, ReportError> {
         let request = Request::post(address(ip, "/anchor"))
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(given)?))?;

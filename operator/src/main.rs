@@ -3,6 +3,7 @@
 mod anchoring;
 mod apply;
 mod attempts;
+mod bounds;
 mod cache;
 mod context;
 mod controller;
@@ -16,7 +17,6 @@ mod metrics;
 mod observe;
 mod options;
 mod refusals;
-mod repairs;
 mod write_status;
 
 use std::{sync::Arc, time::Duration};

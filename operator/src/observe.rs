@@ -6,9 +6,12 @@ use crds::MemoryEngine;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
-    anchor::question::{CheckpointReport, question},
+    anchor::{
+        expected::{ExpectedHistory, expected_history},
+        question::question,
+    },
     names::{self, ChildKey},
-    observed::{EngineReport, Observed, StorageClassView},
+    observed::{CheckpointReport, EngineReport, Observed, StorageClassView},
     pod::PodView,
     status, storage,
 };
@@ -22,8 +25,9 @@ use crate::{
 };
 
 /// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it,
-/// and the log is looked at all the same.
-pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Observed {
+/// and the log is looked at all the same. Returned with it is the history that the log has to extend, which decides what
+/// the engine is asked.
+pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> (Observed, ExpectedHistory) {
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
     let name = engine.metadata.name.clone().unwrap_or_default();
     let mut observed = Observed::only(engine, jiff::Timestamp::now());
@@ -47,17 +51,18 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Obs
     observed.storage_class = storage_class(context, &observed).await;
     observed.report = report(context, observed.pod.as_ref()).await;
     observed.now = jiff::Timestamp::now();
-    observed.checkpoints = checkpoints(context, &observed).await;
+    let expected = expected_history(&observed);
+    observed.checkpoints = checkpoints(context, &observed, &expected).await;
     if !silent && status::is_pod_overdue(&observed) {
         observed.pod_refusal = pod_refusal(context, &observed).await;
     }
-    observed
+    (observed, expected)
 }
 
 /// Asks the engine what is to be asked, when it is this engine's turn.
-async fn checkpoints(context: &Context, observed: &Observed) -> CheckpointReport {
+async fn checkpoints(context: &Context, observed: &Observed, expected: &ExpectedHistory) -> CheckpointReport {
     let engine = identity(observed.engine.as_ref());
-    let Some(question) = question(observed) else {
+    let Some(question) = question(observed, expected) else {
         context.anchoring.forget(&engine);
         return CheckpointReport::NotAsked;
     };

@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod plan;
 pub mod pod;
 pub mod refusal;
+pub mod retry;
 pub mod settings;
 pub mod status;
 pub mod storage;

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crds::MemoryEngine;
-use engine_core::wire::Health;
-use jiff::Timestamp;
+use engine_core::wire::{CheckpointAnswer, Health};
+use jiff::{SignedDuration, Timestamp};
 use kube_core::DynamicObject;
 
 use crate::{
-    anchor::{question::CheckpointReport, record::in_status},
+    anchor::record::Record,
     applied::Applied,
     names::{ChildKey, ChildKind},
     pod::PodView,
@@ -35,8 +35,8 @@ pub struct Observed {
     pub report: EngineReport,
     /// What it answered about its newest checkpoint.
     pub checkpoints: CheckpointReport,
-    /// Whether the engine has answered to the anchor it was given in this reconcile.
-    pub told: bool,
+    /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
+    pub anchor_acknowledged: bool,
     /// When all this was seen.
     pub now: Timestamp,
 }
@@ -89,6 +89,20 @@ pub enum EngineReport {
     Answered(Box<Health>),
 }
 
+/// What became of the question to the engine about its newest checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CheckpointReport {
+    /// There was nothing to ask.
+    #[default]
+    NotAsked,
+    /// The budget put it off for so long.
+    PutOff(SignedDuration),
+    /// No answer; the text says how that showed.
+    Unanswered(String),
+    /// Answers by the size that was asked about; `None` is the checkpoint alone.
+    Answered(Vec<(Option<u64>, CheckpointAnswer)>),
+}
+
 impl Observed {
     /// A world with nothing but the resource in it.
     #[must_use]
@@ -103,7 +117,7 @@ impl Observed {
             storage_class: StorageClassView::NotAsked,
             report: EngineReport::NotAsked,
             checkpoints: CheckpointReport::NotAsked,
-            told: false,
+            anchor_acknowledged: false,
             now,
         }
     }
@@ -123,6 +137,11 @@ impl Observed {
     /// The claim could not be read, and the status has no anchor: what the log has to extend may stand on the claim.
     fn is_anchor_unread(&self) -> bool {
         self.unread.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim)
-            && in_status(self).is_none()
+            && self
+                .engine
+                .status
+                .as_ref()
+                .and_then(|status| Record::of_status(status.log.as_ref()?))
+                .is_none()
     }
 }

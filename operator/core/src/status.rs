@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_core::DynamicObject;
 
 use crate::{
+    anchor::expected::ExpectedHistory,
     conditions::{ConditionType, Reason, Truth, Verdict, condition},
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
@@ -48,13 +49,13 @@ pub enum Outcome<'a> {
 
 /// Computes the status. `observed` holds the children as the writes left them.
 #[must_use]
-pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus {
+pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome<'_>) -> MemoryEngineStatus {
     let engine = &observed.engine;
     let before = engine.status.clone().unwrap_or_default();
     let generation = engine.metadata.generation.unwrap_or_default();
     let evidence = Evidence::of(observed, outcome);
     let storage = storage_verdict(observed, outcome, evidence);
-    let integrity = integrity(observed);
+    let integrity = integrity(observed, expected);
     let known = Known { observed, outcome, evidence, storage: &storage, log: &integrity.verdict };
     let stalled = known.stalled();
     let reconciling = known.reconciling(&stalled);

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use crds::MemoryEngine;
-use engine_core::{
-    checkpoint::origin,
-    wire::{CheckpointAnswer, Health},
-};
+use engine_core::{checkpoint::origin, wire::Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::record::{Must, Record, in_status, must};
-use crate::{conditions::ConditionType, observed::Observed};
+use super::{
+    expected::{ExpectedHistory, in_status},
+    record::Record,
+};
+use crate::{
+    conditions::ConditionType,
+    observed::{CheckpointReport, Observed},
+};
 
 /// A question to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,38 +24,23 @@ pub struct Question {
     pub records: bool,
 }
 
-/// What became of the question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CheckpointReport {
-    /// There was nothing to ask.
-    #[default]
-    NotAsked,
-    /// The budget put it off for so long.
-    PutOff(SignedDuration),
-    /// No answer; the text says how that showed.
-    Unanswered(String),
-    /// Answers by the size that was asked about; `None` is the checkpoint alone.
-    Answered(Vec<(Option<u64>, CheckpointAnswer)>),
-}
-
 /// What to ask now. Looks at the report and at what was recorded; `observed.checkpoints` is not looked at.
 #[must_use]
-pub fn question(observed: &Observed) -> Option<Question> {
+pub fn question(observed: &Observed, expected: &ExpectedHistory) -> Option<Question> {
     let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
-    let must = must(observed);
-    if acceptance_pending(&observed.engine, &must) && in_trouble(observed, health) {
+    if acceptance_pending(&observed.engine, expected) && in_trouble(observed, health) {
         return Some(Question { extends: Vec::new(), records: false });
     }
     if health.log.integrity.fault.is_some() {
         return None;
     }
-    match &must {
-        Must::Contradiction { .. } => None,
-        Must::New | Must::Missing => {
+    match expected {
+        ExpectedHistory::Contradiction { .. } => None,
+        ExpectedHistory::New | ExpectedHistory::Missing => {
             (health.log.seq > 0).then(|| Question { extends: Vec::new(), records: true })
         }
-        Must::Extend { newest, older } => {
+        ExpectedHistory::Extend { newest, older } => {
             let possible = origin(&health.log.id) == newest.origin && health.log.seq >= newest.size;
             let extends = || [Some(newest), older.as_ref()].into_iter().flatten().map(|r| r.size).collect();
             let asked = |records| Some(Question { extends: extends(), records });
@@ -81,9 +69,9 @@ pub fn was_false(observed: &Observed) -> bool {
 
 /// Whether the spec accepts a rollback that was not accepted before.
 #[must_use]
-pub fn acceptance_pending(engine: &MemoryEngine, must: &Must) -> bool {
+pub fn acceptance_pending(engine: &MemoryEngine, expected: &ExpectedHistory) -> bool {
     let Some(accept) = &engine.spec.integrity.accept_rollback else { return false };
-    let before = must.newest().map(|record| record.accepted_rollbacks.as_slice()).unwrap_or_default();
+    let before = expected.newest().map(|record| record.accepted_rollbacks.as_slice()).unwrap_or_default();
     !before.iter().any(|done| {
         (done.to_size, &done.to_root, &done.reason) == (accept.size, &accept.root, &accept.reason)
     })

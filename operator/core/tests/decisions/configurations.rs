@@ -1,8 +1,6 @@
 //! The engine's configuration: what the spec says is passed on, what it leaves out is left out, what the engine would
 //! refuse is refused before it gets there.
 
-use std::sync::Arc;
-
 use crds::{
     Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
     Retention, SameText, Saving,
@@ -13,6 +11,7 @@ use engine_core::{
     policy::{Finds, Kind, Settings, detectors},
 };
 use operator_core::{
+    anchor::expected::expected_history,
     build::{children, engine_config},
     plan::Done,
     status::{Outcome, status},
@@ -179,7 +178,7 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let valid = valid(&world);
     let done = Done::default();
     let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
-    let said = json!(status(&world, &outcome)).to_string();
+    let said = json!(status(&world, &expected_history(&world), &outcome)).to_string();
     let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [
         ("objects", written),
@@ -308,7 +307,7 @@ fn a_fault_is_said_in_the_conditions() {
     engine.spec.policy = Some(Policy { block: names(&["github"]), ..Policy::default() });
     let faults = validate(&engine, &settings()).unwrap_err();
     let world = observed(engine);
-    let status = status(&Arc::new(world), &Outcome::Invalid(&faults));
+    let status = status(&world, &expected_history(&world), &Outcome::Invalid(&faults));
     assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
     assert_eq!(condition(&status, "Ready"), "False/InvalidSpec");
     assert_eq!(status.phase, Some(Phase::Failed));

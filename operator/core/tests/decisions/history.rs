@@ -15,11 +15,12 @@ use engine_core::{
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
-        question::{CheckpointReport, Question, question},
+        expected::expected_history,
+        question::{Question, question},
         record::{ClaimSays, claim_says},
     },
     names::{ANCHOR_ANNOTATION, ChildKind},
-    observed::{EngineReport, Observed},
+    observed::{CheckpointReport, EngineReport, Observed},
     plan::Plan,
 };
 use serde_json::{Value, json};
@@ -107,10 +108,15 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     });
 }
 
+/// What the engine of this world is asked.
+pub(crate) fn asked(world: &Observed) -> Option<Question> {
+    question(world, &expected_history(world))
+}
+
 /// One reconcile: question, answer, plan, writes, the engine told, status. Returns what was planned.
 pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
-    world.told = false;
-    world.checkpoints = match question(world) {
+    world.anchor_acknowledged = false;
+    world.checkpoints = match asked(world) {
         None => CheckpointReport::NotAsked,
         Some(Question { extends, .. }) if extends.is_empty() => {
             CheckpointReport::Answered(vec![log.answer(None)])
@@ -121,8 +127,8 @@ pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     };
     let plan = planned(world);
     carry_out(world, &plan, usize::MAX);
-    if let (Some(given), EngineReport::Answered(report)) = (&plan.tell, &mut world.report) {
-        world.told = true;
+    if let (Some(given), EngineReport::Answered(report)) = (plan.pushed_anchor(), &mut world.report) {
+        world.anchor_acknowledged = true;
         hear(given, report);
     }
     let status = status_of(world);
@@ -186,7 +192,7 @@ pub(crate) fn given(world: &Observed) -> Value {
 }
 
 pub(crate) fn said(plan: &Plan) -> Vec<String> {
-    plan.writes.iter().map(|write| format!("{} {}", write.verb(), write.key())).collect()
+    plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
 /// The resource was deleted and made again over the kept claim.

@@ -9,6 +9,7 @@ mod integrity;
 mod ownership;
 mod plans;
 mod pods;
+mod progress;
 mod projections;
 mod properties;
 mod statuses;

@@ -20,7 +20,7 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::world::{
-    carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid,
+    carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid, writes,
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes them for it")]
@@ -392,7 +392,7 @@ fn a_volume_without_a_class_that_should_grow_is_said() {
     let world = static_volume("20Gi", "10Gi");
     let hold = ClaimHold::ExpansionUnsupported { class: String::new(), size: "10Gi".into() };
     assert_eq!(planned(&world).claim_hold, Some(hold));
-    assert_eq!(planned(&world).writes, []);
+    assert_eq!(writes(&planned(&world)), []);
     check(
         &world,
         "False/ExpansionUnsupported",

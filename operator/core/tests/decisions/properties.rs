@@ -115,7 +115,7 @@ proptest! {
     /// No plan deletes a claim, and none asks for less than a claim has.
     #[test]
     fn no_plan_touches_memories(world in worlds()) {
-        for write in planned(&world).writes {
+        for write in planned(&world).writes() {
             if let Write::Delete { key, .. } = write {
                 prop_assert_ne!(key.kind, ChildKind::PersistentVolumeClaim);
             }

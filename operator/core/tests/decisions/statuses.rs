@@ -6,6 +6,7 @@ use crds::Phase;
 use engine_core::wire::StorageReason;
 use jiff::SignedDuration;
 use operator_core::{
+    anchor::expected::expected_history,
     names::{ChildKey, ChildKind},
     notices::notices,
     observed::{EngineReport, Observed, StorageClassView},
@@ -148,7 +149,7 @@ fn an_image_that_cannot_be_pulled_stalls() {
 #[test]
 fn an_invalid_spec_and_a_refused_object_stall() {
     let world = settled();
-    let invalid = status(&world, &Outcome::Invalid(&[Fault::NoImage]));
+    let invalid = status(&world, &expected_history(&world), &Outcome::Invalid(&[Fault::NoImage]));
     assert_eq!(condition(&invalid, "Stalled"), "True/InvalidSpec");
     let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
     let done = stopped(Problem::Refused { key, why: "too large".into() });

@@ -10,6 +10,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use kube_core::DynamicObject;
 use operator_core::{
+    anchor::expected::expected_history,
     applied::Applied,
     names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed},
@@ -46,12 +47,16 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
 }
 
 pub(crate) fn planned(observed: &Observed) -> Plan {
-    plan(observed, &valid(observed))
+    plan(observed, &valid(observed), &expected_history(observed))
+}
+
+pub(crate) fn writes(plan: &Plan) -> Vec<Write> {
+    plan.writes().cloned().collect()
 }
 
 /// Carries out the first `count` writes, as the API server would.
 pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
-    for write in plan.writes.iter().take(count) {
+    for write in plan.writes().take(count) {
         match write {
             Write::Create { key, object }
             | Write::Update { key, object, .. }
@@ -183,14 +188,14 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
 /// The status after a reconcile in which every write succeeded.
 pub(crate) fn status_of(observed: &Observed) -> crds::MemoryEngineStatus {
     let plan = planned(observed);
-    let written = plan.writes.iter().map(|write| write.key().clone()).collect();
+    let written = plan.writes().map(|write| write.key().clone()).collect();
     let done = Done { written, changed: plan.is_changing(), problem: None };
     status_after(observed, &plan, &done)
 }
 
 /// The status after a reconcile that came to this.
 pub(crate) fn status_after(observed: &Observed, plan: &Plan, done: &Done) -> crds::MemoryEngineStatus {
-    status(observed, &Outcome::Applied { valid: &valid(observed), plan, done })
+    status(observed, &expected_history(observed), &Outcome::Applied { valid: &valid(observed), plan, done })
 }
 
 /// A problem with one object, before anything of the plan was written.
