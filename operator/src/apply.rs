@@ -120,3 +120,6 @@ fn preconditions(expectation: Expectation<'_>) -> Preconditions {
         Expectation::NotOwnedByOthers | Expectation::Forced => Preconditions::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
@@ -21,6 +21,7 @@ use kube::{
     },
 };
 use operator_core::names::{ChildKey, ChildKind, ENGINE_LABEL, WATCH_SELECTOR};
+use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
@@ -166,3 +167,6 @@ pub(crate) fn slim(object: &mut DynamicObject) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,10 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use operator_core::{names::FIELD_MANAGER, settings::Settings};
+use operator_core::{
+    names::{ADMIN_PORT, FIELD_MANAGER},
+    settings::Settings,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -47,7 +50,7 @@ impl Context {
             Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(options.pod_name.clone()) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
-            engines: EngineClient::new(),
+            engines: EngineClient::new(ADMIN_PORT),
             settings: options.settings(),
             bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),

@@ -14,6 +14,8 @@ mod http;
 mod leader;
 mod listen;
 mod metrics;
+#[cfg(test)]
+mod mock_api;
 mod observe;
 mod options;
 mod refusals;
