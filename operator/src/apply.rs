@@ -61,7 +61,7 @@ fn failure(error: CallError) -> Failure {
 
 /// Gives the engine the anchor that its log must extend. A push that fails is planned again by the next reconcile.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
-    let ip = observed.pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
+    let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
     match context.engines.push_anchor(&ip, given).await {
         Ok(found) => acknowledge_anchor(observed, found),
         Err(error) => {

@@ -20,7 +20,8 @@ use operator_core::{
     observed::Observed,
     plan::{Problem, plan},
     retry::is_held,
-    status, validate,
+    status,
+    validate::{self, Essentials},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -152,11 +153,14 @@ struct Looked {
 /// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor
 /// needs it.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
-    let (observed, expected) = observe(engine, context).await;
-    let valid = match validate::validate(&observed.engine, &context.settings) {
+    let checked = validate::validate(&engine, &context.settings);
+    let essentials = Essentials::of(&engine.spec);
+    let (observed, expected) = observe(engine, &essentials, context).await;
+    let valid = match checked {
         Ok(valid) => valid,
         Err(faults) => {
-            let wait = report(&observed, &expected, &status::Outcome::Invalid(&faults), context).await?;
+            let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
+            let wait = report(&observed, &expected, &outcome, context).await?;
             return Ok(Looked { action: Action::requeue(wait), problem: None });
         }
     };
@@ -193,7 +197,7 @@ async fn report(
     let status = status::status(observed, expected, outcome);
     write_status(&observed.engine, &status, context).await?;
     let usual = operator_core::backoff::next_look(&status, jitter());
-    let for_the_anchor = operator_core::anchor::question::next_look(observed);
+    let for_the_anchor = operator_core::anchor::question::next_look(observed, outcome.essentials());
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
@@ -207,7 +211,9 @@ async fn unreadable(
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];
     let observed = Observed::only(Arc::new(engine), jiff::Timestamp::now());
     let expected = expected_history(&observed);
-    let status = status::status(&observed, &expected, &status::Outcome::Invalid(&fault));
+    let essentials = Essentials::of(&observed.engine.spec);
+    let outcome = status::Outcome::Invalid { faults: &fault, essentials: &essentials };
+    let status = status::status(&observed, &expected, &outcome);
     merge_status(&observed.engine, &status, context).await?;
     Ok(Looked { action: Action::await_change(), problem: None })
 }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod pod;
 pub mod refusal;
 pub mod retry;
+pub mod role;
 pub mod settings;
 pub mod status;
 pub mod storage;

@@ -136,12 +136,6 @@ pub fn headless_service(engine: &str) -> String {
     format!("{engine}-headless")
 }
 
-/// Name of the writer's pod.
-#[must_use]
-pub fn writer_pod(engine: &str) -> String {
-    format!("{engine}-0")
-}
-
 /// Labels that select the pods of one engine. They never change: a StatefulSet's selector is immutable.
 #[must_use]
 pub fn selector(engine: &str) -> BTreeMap<String, String> {

@@ -12,6 +12,7 @@ use crate::{
     applied::Applied,
     names::{ChildKey, ChildKind},
     pod::PodView,
+    role::Role,
 };
 
 /// The world as one reconcile sees it.
@@ -25,21 +26,32 @@ pub struct Observed {
     pub applied: BTreeMap<ChildKey, Applied>,
     /// What could not be read, and why: whether it is there, nobody knows.
     pub unread: BTreeMap<ChildKey, String>,
-    /// The writer's pod.
-    pub pod: Option<PodView>,
-    /// Why Kubernetes makes none.
-    pub pod_refusal: PodRefusal,
+    /// The pod of each role, and what is known of it. A role that is not here has none.
+    pub instances: BTreeMap<Role, Instance>,
     /// The class of the claim, looked up only while something depends on it.
     pub storage_class: StorageClassView,
-    /// What the engine says about itself.
-    pub report: EngineReport,
-    /// What it answered about its newest checkpoint.
+    /// What the engine in the writer's pod answered about its newest checkpoint.
     pub checkpoints: CheckpointReport,
     /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
     pub anchor_acknowledged: bool,
     /// When all this was seen.
     pub now: Timestamp,
 }
+
+/// The pod of one role, and what is known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// The pod.
+    pub pod: Option<PodView>,
+    /// Why Kubernetes makes none.
+    pub pod_refusal: PodRefusal,
+    /// What the engine in it reports about itself.
+    pub report: EngineReport,
+}
+
+/// What is known of a role without a pod.
+static NONE: Instance =
+    Instance { pod: None, pod_refusal: PodRefusal::NotAsked, report: EngineReport::NotAsked };
 
 /// Why Kubernetes makes no pod, in its own words. Looked up only while it makes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,23 +124,38 @@ impl Observed {
             children: BTreeMap::new(),
             applied: BTreeMap::new(),
             unread: BTreeMap::new(),
-            pod: None,
-            pod_refusal: PodRefusal::NotAsked,
+            instances: BTreeMap::new(),
             storage_class: StorageClassView::NotAsked,
-            report: EngineReport::NotAsked,
             checkpoints: CheckpointReport::NotAsked,
             anchor_acknowledged: false,
             now,
         }
     }
 
-    /// The engine's report, once it has opened its log: before that, what it says of the log means nothing.
+    /// What is known of a role.
+    #[must_use]
+    pub fn instance(&self, role: Role) -> &Instance {
+        self.instances.get(&role).unwrap_or(&NONE)
+    }
+
+    /// What is known of the writer.
+    #[must_use]
+    pub fn writer(&self) -> &Instance {
+        self.instance(Role::Writer)
+    }
+
+    /// What is known of the writer, to be changed.
+    pub fn writer_mut(&mut self) -> &mut Instance {
+        self.instances.entry(Role::Writer).or_default()
+    }
+
+    /// The writer's report, once it has opened its log: before that, what it says of the log means nothing.
     #[must_use]
     pub fn report_on_log(&self) -> Option<&Health> {
         if self.is_anchor_unread() {
             return None;
         }
-        match &self.report {
+        match &self.writer().report {
             EngineReport::Answered(health) if !health.log.id.is_empty() => Some(health),
             EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
         }

@@ -18,7 +18,7 @@ use crate::{
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
     plan::{Done, Plan},
-    validate::{Fault, Valid},
+    validate::{Essentials, Fault, Valid},
 };
 use evidence::Evidence;
 use integrity::{integrity, log_status};
@@ -35,7 +35,12 @@ const POD_MISSING_SECONDS: i64 = 20;
 #[derive(Debug)]
 pub enum Outcome<'a> {
     /// The spec cannot be carried out.
-    Invalid(&'a [Fault]),
+    Invalid {
+        /// What is wrong with it.
+        faults: &'a [Fault],
+        /// What is used of it all the same.
+        essentials: &'a Essentials,
+    },
     /// The plan was carried out, up to the first problem.
     Applied {
         /// The checked spec.
@@ -47,6 +52,17 @@ pub enum Outcome<'a> {
     },
 }
 
+impl Outcome<'_> {
+    /// What is used of the spec, valid or not.
+    #[must_use]
+    pub fn essentials(&self) -> &Essentials {
+        match self {
+            Self::Invalid { essentials, .. } => essentials,
+            Self::Applied { valid, .. } => &valid.essentials,
+        }
+    }
+}
+
 /// Computes the status. `observed` holds the children as the writes left them.
 #[must_use]
 pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome<'_>) -> MemoryEngineStatus {
@@ -55,7 +71,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
     let generation = engine.metadata.generation.unwrap_or_default();
     let evidence = Evidence::of(observed, outcome);
     let storage = storage_verdict(observed, outcome, evidence);
-    let integrity = integrity(observed, expected);
+    let integrity = integrity(observed, outcome.essentials(), expected);
     let known = Known { observed, outcome, evidence, storage: &storage, log: &integrity.verdict };
     let stalled = known.stalled();
     let reconciling = known.reconciling(&stalled);
@@ -85,7 +101,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
 }
 
 fn health(observed: &Observed) -> Option<&Health> {
-    match &observed.report {
+    match &observed.writer().report {
         EngineReport::Answered(health) => Some(health),
         EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
     }
@@ -159,7 +175,7 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
     let stuck_before = so_far(ConditionType::Stalled, Reason::PodRefused).is_some();
     let overdue = so_far(ConditionType::Reconciling, Reason::PodStarting)
         .is_some_and(|c| age(observed, c).min(set_age(observed)) >= POD_MISSING_SECONDS);
-    observed.pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
+    observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
 }
 
 /// Seconds since this operator wrote the StatefulSet; very many when that was before its start.
@@ -186,7 +202,7 @@ fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
 }
 
 fn phase(observed: &Observed, ready: &Verdict, stalled: &Verdict, reconciling: &Verdict) -> Phase {
-    let serving = observed.pod.as_ref().is_some_and(|pod| pod.ready);
+    let serving = observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
     match (ready.truth, stalled.truth, reconciling.truth) {
         (Truth::True, _, Truth::True) => Phase::Updating,
         (Truth::True, ..) => Phase::Running,

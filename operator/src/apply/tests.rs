@@ -9,7 +9,7 @@ use operator_core::{
     observed::EngineReport,
     plan::{Problem, plan},
     pod::PodView,
-    validate::validate,
+    validate::{Essentials, validate},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -60,7 +60,8 @@ async fn reconcile(
     engine: &MemoryEngine,
     change: impl FnOnce(&mut Observed),
 ) -> (Plan, Result<(Observed, Done), Error>) {
-    let (mut observed, expected) = observe(Arc::new(engine.clone()), context).await;
+    let essentials = Essentials::of(&engine.spec);
+    let (mut observed, expected) = observe(Arc::new(engine.clone()), &essentials, context).await;
     change(&mut observed);
     let valid = validate(&observed.engine, &context.settings).expect("a valid spec");
     let plan = plan(&observed, &valid, &expected);
@@ -343,8 +344,8 @@ fn runs(observed: &mut Observed) {
         running: true,
         ..PodView::default()
     };
-    observed.pod = Some(pod);
-    observed.report = EngineReport::Answered(Box::new(report()));
+    observed.writer_mut().pod = Some(pod);
+    observed.writer_mut().report = EngineReport::Answered(Box::new(report()));
 }
 
 fn report() -> Health {
@@ -394,7 +395,9 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
         assert_eq!(plan.steps.len(), 1, "{what}");
         let (observed, done) = applied.expect("the operator leads");
         assert_eq!((done, observed.anchor_acknowledged), (Done::default(), acknowledged), "{what}");
-        let EngineReport::Answered(health) = observed.report else { panic!("{what}: the report is gone") };
+        let EngineReport::Answered(health) = &observed.writer().report else {
+            panic!("{what}: the report is gone")
+        };
         assert_eq!(health.log.integrity.fault.is_some(), what == "409", "{what}");
         assert!(said.await.expect("it is asked").starts_with("POST /anchor "), "{what}");
         pushed += 1;

@@ -168,7 +168,7 @@ fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>
 /// gone now can write again.
 pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
     observed.anchor_acknowledged = true;
-    if let EngineReport::Answered(health) = &mut observed.report {
+    if let EngineReport::Answered(health) = &mut observed.writer_mut().report {
         let fault = found.fault.is_some();
         health.log.integrity = found;
         if health.storage.reason == Some(StorageReason::LogCorrupt) && !fault {

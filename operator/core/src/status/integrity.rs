@@ -15,6 +15,7 @@ use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
     names::{self, ANCHOR_ANNOTATION},
     observed::{CheckpointReport, Observed},
+    validate::Essentials,
 };
 
 /// What came of a look at the log.
@@ -25,12 +26,16 @@ pub(super) struct Integrity {
 }
 
 /// Judges the log, and decides whether its anchor moves on.
-pub(super) fn integrity(observed: &Observed, expected: &ExpectedHistory) -> Integrity {
+pub(super) fn integrity(
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+) -> Integrity {
     let Some(health) = observed.report_on_log() else {
         return Integrity { verdict: as_before(observed), moved: None };
     };
     match judge(expected, health, &observed.checkpoints) {
-        Judgement::Fault(found) => fault(observed, health, expected, &found),
+        Judgement::Fault(found) => fault(observed, essentials, expected, health, &found),
         Judgement::Proved(record) => Integrity {
             verdict: anchored(&record, Some(observed.now), observed),
             moved: moved(observed, record),
@@ -76,7 +81,13 @@ fn moved(observed: &Observed, record: Record) -> Option<Record> {
     (in_status(observed).as_ref() != Some(&record)).then_some(record)
 }
 
-fn fault(observed: &Observed, health: &Health, expected: &ExpectedHistory, found: &Finding) -> Integrity {
+fn fault(
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+    health: &Health,
+    found: &Finding,
+) -> Integrity {
     let known = health.log.integrity.anchor.as_ref().map_or(0, |anchor| anchor.rollbacks);
     let passing_on = health.log.integrity.fault.is_some()
         && expected.newest().is_some_and(|newest| newest.rollbacks() > known)
@@ -86,10 +97,10 @@ fn fault(observed: &Observed, health: &Health, expected: &ExpectedHistory, found
     }
     let view = newest_view(observed, health);
     let mut advice = way_out(found, expected, view, name(observed));
-    if let Some(wanted) = observed.engine.spec.integrity.accept_rollback.as_ref()
+    if let Some(wanted) = essentials.accept_rollback.as_ref()
         && is_acceptable(found.reason)
     {
-        match acceptance(observed, expected, wanted, view) {
+        match acceptance(observed, essentials, expected, wanted, view) {
             Acceptance::Done(record) => return Integrity { verdict: passing(), moved: Some(record) },
             Acceptance::Refused(why) => advice = format!("{why}. {advice}"),
         }
@@ -97,7 +108,7 @@ fn fault(observed: &Observed, health: &Health, expected: &ExpectedHistory, found
     let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
     let verdict = Verdict::new(Truth::False, found.reason, message);
     // The spec accepts something, and the engine has not been heard about it: so far this is of the spec before.
-    let unheard = acceptance_pending(&observed.engine, expected)
+    let unheard = acceptance_pending(essentials, expected)
         && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
     let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
     let verdict = Verdict { seen_under: last.and_then(|last| last.observed_generation), ..verdict };
@@ -114,12 +125,13 @@ fn passing() -> Verdict {
 
 fn acceptance(
     observed: &Observed,
+    essentials: &Essentials,
     expected: &ExpectedHistory,
     wanted: &AcceptRollback,
     view: Option<&CheckpointView>,
 ) -> Acceptance {
     let refused = |why: &str| Acceptance::Refused(format!("spec.integrity.acceptRollback {why}"));
-    if !acceptance_pending(&observed.engine, expected) {
+    if !acceptance_pending(essentials, expected) {
         return refused(
             "was carried out before and does nothing a second time: to accept the same head again, give another reason",
         );

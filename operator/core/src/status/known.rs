@@ -37,7 +37,7 @@ impl Known<'_> {
         self.not_carried_out()
             .or_else(|| is_storage_obstacle(self.storage.reason).then(|| stalled_by(self.storage)))
             .or_else(|| self.is_log_known_bad().then(|| stalled_by(self.log)))
-            .or_else(|| match &self.observed.pod {
+            .or_else(|| match &self.observed.writer().pod {
                 Some(pod) if self.evidence.pod => pod_obstacle(pod),
                 Some(_) => None,
                 None => no_pod(self.observed, self.evidence),
@@ -48,7 +48,7 @@ impl Known<'_> {
     fn not_carried_out(&self) -> Option<Verdict> {
         let stalled = |reason, message: String| Some(Verdict::new(Truth::True, reason, message));
         match self.outcome {
-            Outcome::Invalid(faults) => {
+            Outcome::Invalid { faults, .. } => {
                 let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 stalled(Reason::InvalidSpec, texts.join("; "))
             }
@@ -136,12 +136,12 @@ impl Known<'_> {
 
     pub(super) fn ready(&self, stalled: &Verdict, reconciling: &Verdict) -> Verdict {
         let not_ready = |reason, message: String| Verdict::new(Truth::False, reason, message);
-        let serving =
-            self.evidence.pod && self.observed.pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting);
+        let serving = self.evidence.pod
+            && self.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting);
         if !serving {
             return self.not_serving(stalled, reconciling);
         }
-        match &self.observed.report {
+        match &self.observed.writer().report {
             EngineReport::Answered(_)
                 if self.log.truth == Truth::False || self.log.reason == Reason::RollbackAccepted =>
             {
@@ -177,7 +177,7 @@ impl Known<'_> {
     }
 
     fn not_serving(&self, stalled: &Verdict, reconciling: &Verdict) -> Verdict {
-        let pod = self.observed.pod.as_ref().filter(|_| self.evidence.pod);
+        let pod = self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod);
         if pod.is_some() && health(self.observed).is_some() && self.log.truth == Truth::False {
             return Verdict::new(Truth::False, self.log.reason, self.log.message.clone());
         }

@@ -1,6 +1,6 @@
 //! What the status says about the volume.
 
-use crds::{Quantity, StorageStatus};
+use crds::{AccessMode, Quantity, StorageStatus};
 use engine_core::wire::{Health, StorageReason};
 use kube_core::DynamicObject;
 use serde_json::Value;
@@ -59,7 +59,7 @@ pub(super) fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>, eviden
         return problem;
     }
     if claim.data.pointer("/status/phase").is_none_or(|phase| phase != "Bound") {
-        return pending_verdict(observed, claim);
+        return pending_verdict(observed, claim, outcome.essentials().access_mode);
     }
     growth_verdict(observed, claim).unwrap_or_else(|| {
         let message = format!("{} is bound, and no trouble with it is known", claim_name(claim));
@@ -160,7 +160,7 @@ fn growth_under_way(observed: &Observed, claim: &DynamicObject) -> bool {
     growing.map_or_else(just_grown, |growing| growing.reason == Reason::Resizing)
 }
 
-fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
+fn pending_verdict(observed: &Observed, claim: &DynamicObject, access_mode: AccessMode) -> Verdict {
     if claim.data.pointer("/status/phase").is_some_and(|phase| phase == "Lost") {
         return Verdict::new(
             Truth::False,
@@ -208,7 +208,7 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
                  none that is free, make one of at least {} with accessModes: [{}]; a claimRef keeps it for this claim",
                 claim_name(claim),
                 storage::requested(claim).map(|size| size.0).unwrap_or_default(),
-                observed.engine.spec.writer.storage.access_mode.as_str()
+                access_mode.as_str()
             ),
         ),
         _ => Verdict::new(

@@ -1,4 +1,4 @@
-//! The anchor: when it is taken, and where it goes (L6).
+//! The anchor: when it is taken, and where it goes.
 
 use std::sync::Arc;
 
@@ -13,11 +13,14 @@ use operator_core::{
     names::ChildKind,
     observed::CheckpointReport,
     plan::{Plan, Write},
+    validate::validate,
 };
 use serde_json::json;
 
 use crate::history::*;
-use crate::world::{carry_out, condition, edit, planned, settled, status_of, writes};
+use crate::world::{
+    carry_out, condition, edit, essentials, planned, settings, settled, status_of, status_of_faults, writes,
+};
 
 #[test]
 fn a_new_volume_is_known_to_be_new() {
@@ -59,7 +62,7 @@ fn a_growing_log_is_anchored_at_intervals() {
     let mut world = anchored(5);
     serve(&mut world, &log(6));
     assert_eq!(asked(&world), None);
-    let wait = next_look(&world).expect("a wait");
+    let wait = next_look(&world, &essentials(&world)).expect("a wait");
     assert!(wait.as_secs() <= 10 && wait.as_secs() >= 9, "{wait:?}");
     let before = stored(&world);
     look(&mut world, &log(6));
@@ -77,11 +80,11 @@ fn a_short_interval_is_kept_and_a_budget_is_waited_for() {
     let mut engine = world.engine.as_ref().clone();
     engine.spec.integrity.anchor_interval_seconds = 1;
     world.engine = Arc::new(engine);
-    assert_eq!(next_look(&world).expect("a wait").as_secs(), 1);
+    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 1);
     serve(&mut world, &log(6));
     later(&mut world, 100);
     world.checkpoints = CheckpointReport::PutOff(SignedDuration::from_secs(7));
-    assert_eq!(next_look(&world).expect("a wait").as_secs(), 7);
+    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 7);
     let status = status_of(&world);
     assert_eq!(Some(status), world.engine.status, "while the budget is used up nothing is written");
     world.checkpoints = CheckpointReport::Unanswered("no answer".into());
@@ -123,4 +126,32 @@ fn what_somebody_did_to_the_anchor_is_put_right() {
     assert_eq!((note(&world), given(&world)), right);
     annotate(&mut world, Some("not JSON"));
     assert!(matches!(writes(&planned(&world)).as_slice(), [Write::Repair { .. }]));
+}
+
+/// A spec that cannot be carried out does not stop the anchoring, nor an acceptance, nor does an interval out of bounds.
+#[test]
+fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
+    let mut world = anchored(5);
+    let mut engine = world.engine.as_ref().clone();
+    engine.spec.integrity.anchor_interval_seconds = 0;
+    engine.spec.writer.drain_seconds = 0;
+    world.engine = Arc::new(engine);
+    let faults = validate(&world.engine, &settings()).expect_err("two faults");
+    assert_eq!(faults.len(), 2);
+    assert_eq!(essentials(&world).anchor_interval, SignedDuration::from_secs(1));
+    later(&mut world, 1);
+    serve(&mut world, &log(8));
+    assert_eq!(asked(&world), Some(Question { extends: vec![5], records: true }));
+    world.checkpoints = CheckpointReport::Answered(vec![log(8).answer(Some(5))]);
+    let status = status_of_faults(&world, &faults);
+    assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
+    assert_eq!(condition(&status, "LogIntegrity"), "True/Anchored");
+    assert_eq!(status.log.expect("a log").size, Some(8));
+
+    serve(&mut world, &log(3));
+    accept(&mut world, 3, &log(3).view().root, "restored");
+    world.checkpoints = CheckpointReport::Answered(vec![log(3).answer(None)]);
+    let status = status_of_faults(&world, &faults);
+    assert_eq!(condition(&status, "LogIntegrity"), "Unknown/RollbackAccepted");
+    assert_eq!(status.log.expect("a log").accepted_rollbacks.len(), 1);
 }

@@ -19,7 +19,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{carry_out, condition, engine, observed, planned, settings, valid};
+use crate::world::{carry_out, condition, engine, observed, planned, settings, status_of_faults, valid};
 
 /// A text that is made up, and must be in nothing that the operator writes.
 const TEXT: &str = "help@example.org";
@@ -307,7 +307,7 @@ fn a_fault_is_said_in_the_conditions() {
     engine.spec.policy = Some(Policy { block: names(&["github"]), ..Policy::default() });
     let faults = validate(&engine, &settings()).unwrap_err();
     let world = observed(engine);
-    let status = status(&world, &expected_history(&world), &Outcome::Invalid(&faults));
+    let status = status_of_faults(&world, &faults);
     assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
     assert_eq!(condition(&status, "Ready"), "False/InvalidSpec");
     assert_eq!(status.phase, Some(Phase::Failed));

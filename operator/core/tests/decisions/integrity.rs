@@ -1,4 +1,4 @@
-//! A log that does not extend its anchor: what is said of it, and the ways out (L6).
+//! A log that does not extend its anchor: what is said of it, and the ways out.
 
 use engine_core::wire::{Anchor, CheckpointView, GivenAnchor, IntegrityFaultKind};
 use operator_core::{
@@ -74,7 +74,7 @@ fn a_log_that_changed_is_said_until_it_is_proved_right() {
         assert_eq!(notices(Some(&bad), &bad), []);
         assert_eq!(bad.log.as_ref().expect("a log").size, Some(5));
 
-        world.report = EngineReport::Unreachable("no answer".into());
+        world.writer_mut().report = EngineReport::Unreachable("no answer".into());
         look(&mut world, found);
         assert_eq!(integrity(&world), expected);
         serve(&mut world, &log(6));
@@ -307,7 +307,7 @@ fn an_engine_without_checkpoints_is_left_in_peace() {
 fn an_engine_that_opens_its_log_is_not_accused() {
     let mut world = anchored(5);
     let before = stored(&world);
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     (report.log.id, report.log.seq, report.log.checkpoint) = (String::new(), 0, None);
     look(&mut world, &log(5));
     assert_eq!(stored(&world), before);
@@ -317,7 +317,7 @@ fn an_engine_that_opens_its_log_is_not_accused() {
 #[test]
 fn an_engine_that_knows_less_is_told() {
     let mut world = anchored(5);
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.log.integrity.anchor = None;
     assert_eq!(said_rollbacks(planned(&world).pushed_anchor()), Some((0, 5)));
     look(&mut world, &log(5));

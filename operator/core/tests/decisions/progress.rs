@@ -273,13 +273,13 @@ fn an_acknowledged_anchor_rewrites_the_report() {
     };
     let refusing = || {
         let mut world = settled();
-        let EngineReport::Answered(health) = &mut world.report else { panic!("no report") };
+        let EngineReport::Answered(health) = &mut world.writer_mut().report else { panic!("no report") };
         (health.storage.writable, health.storage.reason) = (false, Some(StorageReason::LogCorrupt));
         health.log.integrity.fault = Some(fault.clone());
         world
     };
     let storage = |world: &Observed| {
-        let EngineReport::Answered(health) = &world.report else { panic!("no report") };
+        let EngineReport::Answered(health) = &world.writer().report else { panic!("no report") };
         (health.storage.writable, health.storage.reason)
     };
     let mut world = refusing();
@@ -295,7 +295,7 @@ fn an_acknowledged_anchor_rewrites_the_report() {
     assert_eq!(storage(&world), (false, Some(StorageReason::LogCorrupt)), "the fault is still there");
 
     let mut world = settled();
-    let EngineReport::Answered(health) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(health) = &mut world.writer_mut().report else { panic!("no report") };
     (health.storage.writable, health.storage.reason) = (false, Some(StorageReason::VolumeFull));
     acknowledge_anchor(&mut world, IntegrityHealth::default());
     assert_eq!(storage(&world), (false, Some(StorageReason::VolumeFull)), "no anchor empties a volume");
@@ -305,7 +305,7 @@ fn an_acknowledged_anchor_rewrites_the_report() {
 #[test]
 fn a_push_that_failed_is_planned_again() {
     let mut world = crate::history::anchored(5);
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.log.integrity.anchor = None;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/spec/replicas", json!(3));
     let plan = planned(&world);

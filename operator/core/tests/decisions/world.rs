@@ -18,7 +18,7 @@ use operator_core::{
     pod::PodView,
     settings::Settings,
     status::{Outcome, status},
-    validate::{Valid, validate},
+    validate::{Essentials, Fault, Valid, validate},
 };
 use serde_json::{Value, json};
 
@@ -44,6 +44,17 @@ pub(crate) fn observed(engine: MemoryEngine) -> Observed {
 
 pub(crate) fn valid(observed: &Observed) -> Valid {
     validate(&observed.engine, &settings()).expect("a valid spec")
+}
+
+/// What is used of the spec, valid or not.
+pub(crate) fn essentials(observed: &Observed) -> Essentials {
+    Essentials::of(&observed.engine.spec)
+}
+
+/// The status of a spec with these faults.
+pub(crate) fn status_of_faults(observed: &Observed, faults: &[Fault]) -> crds::MemoryEngineStatus {
+    let outcome = Outcome::Invalid { faults, essentials: &essentials(observed) };
+    status(observed, &expected_history(observed), &outcome)
 }
 
 pub(crate) fn planned(observed: &Observed) -> Plan {
@@ -138,8 +149,8 @@ pub(crate) fn settled() -> Observed {
         "currentRevision": "a", "updateRevision": "a",
     });
     edit(&mut observed, ChildKind::StatefulSet, "notes", "/status", rolled_out);
-    observed.pod = Some(pod());
-    observed.report = EngineReport::Answered(Box::new(health(None)));
+    observed.writer_mut().pod = Some(pod());
+    observed.writer_mut().report = EngineReport::Answered(Box::new(health(None)));
     observed
 }
 
