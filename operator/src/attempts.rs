@@ -7,12 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use operator_core::{
-    applied::Applied,
-    names::{ChildKey, possible_children},
-    plan::Problem,
-    retry::Held,
-};
+use operator_core::{applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::Held};
 
 /// Writes by object, and the problem of each engine.
 #[derive(Debug, Default)]
@@ -35,7 +30,7 @@ impl Attempts {
             let applied = all.get(&(namespace.to_owned(), key.clone()))?.clone();
             Some((key, applied))
         };
-        possible_children(engine).into_iter().filter_map(known).collect()
+        CHILDREN.keys(engine).into_iter().filter_map(known).collect()
     }
 
     /// Leaves an object alone for so long, unless the spec changes.
@@ -72,7 +67,7 @@ impl Attempts {
     pub(crate) fn forget(&self, namespace: &str, engine: &str) {
         self.clear(&format!("{namespace}/{engine}"));
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in possible_children(engine) {
+        for key in CHILDREN.keys(engine) {
             all.remove(&(namespace.to_owned(), key));
         }
     }

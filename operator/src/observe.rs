@@ -10,7 +10,8 @@ use operator_core::{
         expected::{ExpectedHistory, expected_history},
         question::question,
     },
-    names::{self, ChildKey},
+    children::CHILDREN,
+    names::ChildKey,
     observed::{CheckpointReport, EngineReport, Instance, Observed, StorageClassView},
     pod::PodView,
     role::Role,
@@ -39,7 +40,7 @@ pub(crate) async fn observe(
     let mut observed = Observed::only(engine, jiff::Timestamp::now());
     observed.applied = context.attempts.written(&namespace, &name);
     let mut silent = false;
-    for key in names::possible_children(&name) {
+    for key in CHILDREN.keys(&name) {
         match child(context, &namespace, &key, silent).await {
             Ok(Some(object)) => {
                 observed.children.insert(key, object);

@@ -10,6 +10,7 @@ pub mod anchor;
 pub mod applied;
 pub mod backoff;
 pub mod build;
+pub mod children;
 pub mod conditions;
 pub mod drift;
 pub mod names;

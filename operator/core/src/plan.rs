@@ -15,7 +15,8 @@ use crate::{
     anchor::expected::ExpectedHistory,
     applied::{drift, is_repair},
     build,
-    names::{self, ChildKey, ChildKind},
+    children::CHILDREN,
+    names::ChildKey,
     observed::Observed,
     ownership::{is_ours, owners_to_keep},
     storage::{self, ClaimDecision, ClaimHold},
@@ -146,24 +147,18 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
         // Garbage collection ends the children; whatever was written now would be made only to be collected.
         return plan;
     }
-    let claim = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(&valid.name) };
+    let claim = CHILDREN.claim.key(&valid.name);
     if observed.unread.contains_key(&claim) {
         // What the log has to extend may stand on it, and nothing may be decided without.
         return plan;
     }
     plan_claim(observed, valid, expected, &mut plan);
     anchor::plan_config_map(observed, valid, expected, &mut plan);
-    let wanted = build::children(valid);
-    for (key, object) in &wanted {
-        plan_child(observed, key, object, &mut plan);
+    for (key, object) in CHILDREN.wanted(valid) {
+        plan_child(observed, &key, &object, &mut plan);
     }
-    for key in names::possible_children(&valid.name) {
-        let kept =
-            key.kind == ChildKind::PersistentVolumeClaim || key.name == names::anchor_config_map(&valid.name);
-        let unwanted = !kept && wanted.iter().all(|(w, _)| *w != key);
-        if unwanted {
-            plan_removal(observed, key, &mut plan);
-        }
+    for key in CHILDREN.unwanted(valid) {
+        plan_removal(observed, key, &mut plan);
     }
     hold_creations(observed, &mut plan);
     plan.steps
@@ -181,7 +176,7 @@ fn hold_creations(observed: &Observed, plan: &mut Plan) {
 }
 
 fn plan_claim(observed: &Observed, valid: &Valid, expected: &ExpectedHistory, plan: &mut Plan) {
-    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(&valid.name) };
+    let key = CHILDREN.claim.key(&valid.name);
     match storage::decide(observed, valid) {
         ClaimDecision::Hold(hold) => plan.claim_hold = Some(hold),
         ClaimDecision::Want(size) => {

@@ -14,6 +14,7 @@ use kube_core::DynamicObject;
 
 use crate::{
     anchor::expected::ExpectedHistory,
+    children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict, condition},
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
@@ -180,12 +181,12 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
 
 /// Seconds since this operator wrote the StatefulSet; very many when that was before its start.
 fn set_age(observed: &Observed) -> i64 {
-    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+    let key = CHILDREN.stateful_set.key(name(observed));
     observed.applied.get(&key).map_or(i64::MAX, |applied| observed.now.duration_since(applied.at).as_secs())
 }
 
 fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
-    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+    let key = CHILDREN.stateful_set.key(name(observed));
     observed.children.get(&key).map(AsRef::as_ref)
 }
 

@@ -4,7 +4,7 @@ use crds::Quantity;
 use kube_core::DynamicObject;
 
 use crate::{
-    names::{self, ChildKey, ChildKind},
+    children::CHILDREN,
     observed::{Observed, StorageClassView},
     validate::Valid,
 };
@@ -62,8 +62,7 @@ pub fn class_of(claim: &DynamicObject) -> Option<&str> {
 /// The claim of an engine, if it is there.
 #[must_use]
 pub fn claim_of<'a>(observed: &'a Observed, name: &str) -> Option<&'a DynamicObject> {
-    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name) };
-    observed.children.get(&key).map(AsRef::as_ref)
+    observed.children.get(&CHILDREN.claim.key(name)).map(AsRef::as_ref)
 }
 
 /// Whether the next decision depends on the class of the claim.

@@ -12,7 +12,8 @@ use crate::{
     },
     applied::{drift, is_kept_off},
     build,
-    names::{self, ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey, ChildKind},
+    children::CHILDREN,
+    names::{ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey},
     observed::Observed,
     ownership::is_ours,
     storage,
@@ -74,7 +75,7 @@ pub(super) fn plan_config_map(
     expected: &ExpectedHistory,
     plan: &mut Plan,
 ) {
-    let key = ChildKey { kind: ChildKind::ConfigMap, name: names::anchor_config_map(&valid.name) };
+    let key = CHILDREN.anchor.key(&valid.name);
     let object = |text: &str| {
         let mut object = build::value(&build::anchor_config_map(valid, text));
         build::stamp(&mut object);

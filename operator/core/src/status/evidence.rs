@@ -4,10 +4,7 @@
 use kube_core::DynamicObject;
 
 use super::{Outcome, name};
-use crate::{
-    names::{ChildKey, ChildKind},
-    observed::Observed,
-};
+use crate::{children::CHILDREN, observed::Observed};
 
 /// What may be judged under the generation that the status speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +17,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Self {
-        let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+        let key = CHILDREN.stateful_set.key(name(observed));
         let wanted = match outcome {
             // Nothing is written for such a spec: the running engine is left as it is.
             Outcome::Invalid { .. } => true,

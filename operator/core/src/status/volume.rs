@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{Outcome, age, before, conflict_message, evidence::Evidence, health, name};
 use crate::{
     anchor::record::{ClaimSays, claim_says},
+    children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
-    names::{self, ChildKey, ChildKind},
+    names::ChildKey,
     observed::{Observed, StorageClassView},
     ownership::is_ours,
     plan::Plan,
@@ -30,7 +31,7 @@ pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
 }
 
 fn claim_key(observed: &Observed) -> ChildKey {
-    ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name(observed)) }
+    CHILDREN.claim.key(name(observed))
 }
 
 pub(super) fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>, evidence: Evidence) -> Verdict {

@@ -12,7 +12,8 @@ use engine_core::{
 };
 use operator_core::{
     anchor::expected::expected_history,
-    build::{children, engine_config},
+    build::engine_config,
+    children::CHILDREN,
     plan::Done,
     status::{Outcome, status},
     validate::validate,
@@ -179,7 +180,8 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let done = Done::default();
     let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let said = json!(status(&world, &expected_history(&world), &outcome)).to_string();
-    let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
+    let written =
+        json!(CHILDREN.wanted(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [
         ("objects", written),
         ("status", said),

@@ -9,7 +9,7 @@ use crds::{
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
 use operator_core::{
-    build::children,
+    children::CHILDREN,
     names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed, PodRefusal},
     plan::Plan,
@@ -244,7 +244,7 @@ fn child(spec: MemoryEngineSpec, kind: ChildKind, name: &str) -> Value {
     let mut engine = engine();
     engine.spec = spec;
     let wanted = ChildKey { kind, name: name.into() };
-    let all = children(&valid(&observed(engine)));
+    let all = CHILDREN.wanted(&valid(&observed(engine)));
     all.into_iter().find(|(key, _)| *key == wanted).expect("a child").1
 }
 
