@@ -21,6 +21,16 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them, in the order in which the status has them.
+    pub const ALL: [Self; 6] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::StorageReady,
+        Self::LogIntegrity,
+        Self::ProjectionReady,
+    ];
+
     /// As it stands in the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,10 +1,14 @@
 //! The status, computed after the writes: what is true now, why, and what to do about it.
 
 mod evidence;
+mod facts;
 mod integrity;
-mod known;
 mod pod;
 mod projection;
+mod ready;
+mod reconciling;
+mod stalled;
+mod table;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};
@@ -15,17 +19,17 @@ use kube_core::DynamicObject;
 use crate::{
     anchor::expected::ExpectedHistory,
     children::CHILDREN,
-    conditions::{ConditionType, Reason, Truth, Verdict, condition},
+    conditions::{ConditionType, Reason, Truth, condition},
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
     plan::{Done, Plan},
     validate::{Essentials, Fault, Valid},
 };
 use evidence::Evidence;
+use facts::Facts;
 use integrity::{integrity, log_status};
-use known::Known;
-use projection::{projection_status, projection_verdict};
-use volume::{storage_status, storage_verdict};
+use projection::projection_status;
+use volume::storage_status;
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
@@ -70,28 +74,17 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
     let engine = &observed.engine;
     let before = engine.status.clone().unwrap_or_default();
     let generation = engine.metadata.generation.unwrap_or_default();
-    let evidence = Evidence::of(observed, outcome);
-    let storage = storage_verdict(observed, outcome, evidence);
     let integrity = integrity(observed, outcome.essentials(), expected);
-    let known = Known { observed, outcome, evidence, storage: &storage, log: &integrity.verdict };
-    let stalled = known.stalled();
-    let reconciling = known.reconciling(&stalled);
-    let ready = known.ready(&stalled, &reconciling);
-    let phase = phase(observed, &ready, &stalled, &reconciling);
-    let conditions = [
-        (ConditionType::Ready, &ready),
-        (ConditionType::Reconciling, &reconciling),
-        (ConditionType::Stalled, &stalled),
-        (ConditionType::StorageReady, &storage),
-        (ConditionType::LogIntegrity, &integrity.verdict),
-        (ConditionType::ProjectionReady, &projection_verdict(observed, evidence)),
-    ]
-    .map(|(kind, verdict)| condition(kind, verdict, &before.conditions, generation, observed.now));
+    let evidence = Evidence::of(observed, outcome);
+    let mut facts = Facts { observed, outcome, evidence, integrity: &integrity, decided: Vec::new() };
+    table::decide(&mut facts);
+    let conditions = ConditionType::ALL
+        .map(|kind| condition(kind, facts.verdict(kind), &before.conditions, generation, observed.now));
     let health = health(observed);
     let log = log_status(observed, &integrity);
     MemoryEngineStatus {
         observed_generation: Some(generation),
-        phase: Some(phase),
+        phase: Some(phase(&facts)),
         version: health.map(|health| health.version.clone()).or(before.version),
         endpoints: Some(endpoints(observed)),
         projection: projection_status(observed, log.as_ref()),
@@ -151,18 +144,6 @@ fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> String {
     claim.into_iter().chain(others).collect::<Vec<_>>().join(". ")
 }
 
-fn is_storage_obstacle(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::StorageClassMissing
-            | Reason::NoDefaultStorageClass
-            | Reason::ExpansionUnsupported
-            | Reason::VolumeLost
-            | Reason::ClaimBeingDeleted
-            | Reason::VolumeFull
-    )
-}
-
 /// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the
 /// StatefulSet.
 #[must_use]
@@ -202,14 +183,17 @@ fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
         && at("/status/currentRevision") == at("/status/updateRevision")
 }
 
-fn phase(observed: &Observed, ready: &Verdict, stalled: &Verdict, reconciling: &Verdict) -> Phase {
-    let serving = observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
-    match (ready.truth, stalled.truth, reconciling.truth) {
-        (Truth::True, _, Truth::True) => Phase::Updating,
-        (Truth::True, ..) => Phase::Running,
-        (_, Truth::True, _) if serving => Phase::Degraded,
-        (_, Truth::True, _) => Phase::Failed,
-        (_, _, Truth::True) if serving => Phase::Updating,
+/// One word for people, from the three conditions of kstatus.
+fn phase(facts: &Facts<'_>) -> Phase {
+    let serving = facts.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
+    let truth = |kind| facts.verdict(kind).truth;
+    let kstatus = [ConditionType::Ready, ConditionType::Stalled, ConditionType::Reconciling].map(truth);
+    match kstatus {
+        [Truth::True, _, Truth::True] => Phase::Updating,
+        [Truth::True, ..] => Phase::Running,
+        [_, Truth::True, _] if serving => Phase::Degraded,
+        [_, Truth::True, _] => Phase::Failed,
+        [_, _, Truth::True] if serving => Phase::Updating,
         _ if serving => Phase::Degraded,
         _ => Phase::Pending,
     }

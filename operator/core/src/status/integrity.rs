@@ -4,7 +4,7 @@ use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, name};
+use super::{HEAD_REFRESH_SECONDS, before, facts::Facts, name};
 use crate::{
     anchor::{
         expected::{ExpectedHistory, in_status},
@@ -20,9 +20,14 @@ use crate::{
 
 /// What came of a look at the log.
 pub(super) struct Integrity {
-    pub(super) verdict: Verdict,
+    verdict: Verdict,
     /// The anchor to be written now, if it moves on.
     moved: Option<Record>,
+}
+
+/// What came of it, as the table of conditions takes it.
+pub(super) fn judged(facts: &Facts<'_>) -> Option<Verdict> {
+    Some(facts.integrity.verdict.clone())
 }
 
 /// Judges the log, and decides whether its anchor moves on.
