@@ -3,21 +3,18 @@
 use kube_core::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{MemoryEngine, rules};
-
-/// The definition of `memoryengines.memoryengine.io`, ready to be applied.
+/// The definition of one kind, ready to be applied. `add_rules` adds the CEL rules of the kind.
 ///
 /// A status that says `observedGeneration: -1` is the schema's default: kstatus takes a resource without any
 /// status for finished, so without it a pipeline that waits would go on before the operator has looked.
-#[must_use]
-pub fn memory_engine_crd() -> Value {
-    let mut crd = to_yaml_value(&MemoryEngine::crd());
+pub(crate) fn definition<K: CustomResourceExt>(add_rules: fn(&mut Value)) -> Value {
+    let mut crd = to_yaml_value(&K::crd());
     let schema = crd
         .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
         .expect("the derive makes one version with a schema");
     schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
     drop_numeric_formats(schema);
-    rules::add(schema);
+    add_rules(schema);
     crd
 }
 

@@ -1,4 +1,5 @@
-//! What the API server checks by CEL: relations between fields, and what may not change.
+//! How CEL rules get into a schema: relations between fields, and what may not change. Each kind has its own rules beside
+//! it.
 //!
 //! Each rule belongs to one object of the schema. A message says what to do, because it is all that the person
 //! who applied the manifest gets to see.
@@ -7,241 +8,25 @@ use serde_json::{Value, json};
 
 use crate::patterns::{KEY, KEY_LENGTH_MAX};
 
-/// One rule: the object it belongs to, as a JSON pointer into the schema; the expression; what to do.
-struct Rule {
-    object: &'static str,
-    expression: &'static str,
-    message: &'static str,
+/// One rule.
+pub(crate) struct Rule {
+    /// The object it belongs to, as a JSON pointer into the schema.
+    pub(crate) object: &'static str,
+    /// The CEL expression.
+    pub(crate) expression: &'static str,
+    /// What to do.
+    pub(crate) message: &'static str,
 }
 
-/// Labels that are the operator's, or that Kubernetes itself gives to pods of a StatefulSet.
-const RESERVED_LABELS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|apps[.]kubernetes[.]io|\
-                               statefulset[.]kubernetes[.]io)/|^controller-revision-hash$";
-/// Annotations that are the operator's, that kubectl keeps, or by which Kubernetes takes the object for another one.
-const RESERVED_ANNOTATIONS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|\
-     (container[.])?seccomp[.]security[.]alpha[.]kubernetes[.]io|container[.]apparmor[.]security[.]beta[.]kubernetes[.]io)/|\
-     ^kubectl[.]kubernetes[.]io/(default-container|last-applied-configuration)$|^kubernetes[.]io/config[.]|\
-     ^scheduler[.]alpha[.]kubernetes[.]io/tolerations$|^controller[.]kubernetes[.]io/pod-deletion-cost$";
-/// The maps that are added to objects, and keys that must not be in them.
-const RESERVED: [(&str, &str, &str); 4] = [
-    (WRITER, "podLabels", RESERVED_LABELS),
-    (WRITER, "podAnnotations", RESERVED_ANNOTATIONS),
-    (SERVICE, "labels", RESERVED_LABELS),
-    (SERVICE, "annotations", RESERVED_ANNOTATIONS),
-];
-
-const ROOT: &str = "";
-const STORAGE: &str = "/properties/spec/properties/writer/properties/storage";
-const RESOURCES: &str = "/properties/spec/properties/writer/properties/resources";
-const WRITER: &str = "/properties/spec/properties/writer";
-const TOLERATION: &str = "/properties/spec/properties/writer/properties/tolerations/items";
-const SPREAD: &str = "/properties/spec/properties/writer/properties/topologySpreadConstraints/items";
-const SECCOMP: &str =
-    "/properties/spec/properties/writer/properties/securityContext/properties/seccompProfile";
-const SERVICE: &str = "/properties/spec/properties/service";
-const ROTATION: &str = "/properties/spec/properties/rotation";
-const EXCEPTION: &str = "/properties/spec/properties/policy/properties/exceptions/items";
-const MCP: &str = "/properties/spec/properties/mcp";
-const LIMITS: &str = "/properties/spec/properties/limits";
-const LOG: &str = "/properties/status/properties/log";
-const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
-
-/// Names are short because a StatefulSet appends a hash to them in a label of 63 characters, and begin with a letter
-/// because Services are called the same.
-const RULES: [Rule; 33] = [
-    Rule {
-        object: ROOT,
-        expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        message: "metadata.name must be at most 40 characters: lower-case letters, digits and '-', starting with a letter, \
-                  because Services are named after it",
-    },
-    Rule {
-        object: STORAGE,
-        expression: "quantity(string(self.size)).compareTo(quantity('32Mi')) >= 0 && \
-                     quantity(string(self.size)).compareTo(quantity('64Ti')) <= 0",
-        message: "size must be between 32Mi and 64Ti",
-    },
-    // A growth that the class does not allow has not happened: it may be taken back, as far as the claim's own size.
-    Rule {
-        object: ROOT,
-        expression: "quantity(string(self.spec.writer.storage.size))\
-                     .compareTo(quantity(string(oldSelf.spec.writer.storage.size))) >= 0 || \
-                     (has(oldSelf.status) && has(oldSelf.status.storage) && \
-                     quantity(string(self.spec.writer.storage.size))\
-                     .compareTo(quantity(oldSelf.status.storage.requested)) >= 0)",
-        message: "size cannot shrink: volumes only grow. To move to a smaller volume, make a new engine and copy the memories",
-    },
-    Rule {
-        object: STORAGE,
-        expression: "has(self.className) == has(oldSelf.className) && \
-                     (!has(self.className) || self.className == oldSelf.className)",
-        message: "className cannot change: a volume stays in its class. To change it, make a new engine and copy the memories",
-    },
-    Rule {
-        object: STORAGE,
-        expression: "self.accessMode == oldSelf.accessMode",
-        message: "accessMode cannot change: it is fixed when the volume is made",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "!has(self.limits.memory) || quantity(string(self.limits.memory)).compareTo(quantity('32Mi')) >= 0",
-        message: "limits.memory must be at least 32Mi: an engine cannot start with less",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "!has(self.limits.cpu) || quantity(string(self.limits.cpu)).compareTo(quantity('10m')) >= 0",
-        message: "limits.cpu must be at least 10m: an engine cannot start with less",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "!has(self.limits.memory) || !has(self.requests.memory) || \
-                     quantity(string(self.requests.memory)).compareTo(quantity(string(self.limits.memory))) <= 0",
-        message: "requests.memory must not exceed limits.memory",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "!has(self.limits.cpu) || !has(self.requests.cpu) || \
-                     quantity(string(self.requests.cpu)).compareTo(quantity(string(self.limits.cpu))) <= 0",
-        message: "requests.cpu must not exceed limits.cpu",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "(!has(self.limits.cpu) || quantity(string(self.limits.cpu)).compareTo(quantity('1k')) <= 0) && \
-                     (!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('1k')) <= 0)",
-        message: "cpu must be at most 1k, which is more than any node has",
-    },
-    // A pattern says nothing of what is written as a number.
-    Rule {
-        object: RESOURCES,
-        expression: "(!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('0')) >= 0) && \
-                     (!has(self.requests.memory) || quantity(string(self.requests.memory)).compareTo(quantity('0')) >= 0)",
-        message: "requests must not be negative",
-    },
-    Rule {
-        object: RESOURCES,
-        expression: "(!has(self.limits.memory) || quantity(string(self.limits.memory)).compareTo(quantity('64Ti')) <= 0) && \
-                     (!has(self.requests.memory) || \
-                     quantity(string(self.requests.memory)).compareTo(quantity('64Ti')) <= 0)",
-        message: "memory must be at most 64Ti, which is more than any node has",
-    },
-    Rule {
-        object: TOLERATION,
-        expression: "self.operator == 'Exists' || (has(self.key) && self.key != '')",
-        message: "a toleration needs a key, or operator: Exists, which without a key is every taint",
-    },
-    Rule {
-        object: TOLERATION,
-        expression: "self.operator != 'Exists' || !has(self.value) || self.value == ''",
-        message: "a toleration with operator: Exists has no value: leave it out, or write operator: Equal",
-    },
-    Rule {
-        object: TOLERATION,
-        expression: "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-        message: "tolerationSeconds needs effect: NoExecute: only from such a taint pods are driven away",
-    },
-    Rule {
-        object: SPREAD,
-        expression: "!has(self.minDomains) || self.whenUnsatisfiable == 'DoNotSchedule'",
-        message: "minDomains needs whenUnsatisfiable: DoNotSchedule",
-    },
-    Rule {
-        object: SECCOMP,
-        expression: "(self.type == 'Localhost') == has(self.localhostProfile)",
-        message: "localhostProfile goes with type: Localhost, and only with it",
-    },
-    Rule {
-        object: SERVICE,
-        expression: "!has(self.annotations) || !('service.kubernetes.io/topology-mode' in self.annotations) || \
-                     !('service.kubernetes.io/topology-aware-hints' in self.annotations)",
-        message: "topology-mode and topology-aware-hints are one annotation: write topology-mode alone",
-    },
-    // The API server takes it for Services of type LoadBalancer only.
-    Rule {
-        object: SERVICE,
-        expression: "!has(self.annotations) || \
-                     !('service.beta.kubernetes.io/load-balancer-source-ranges' in self.annotations)",
-        message: "load-balancer-source-ranges is only for a Service of type LoadBalancer, which this one is not",
-    },
-    Rule {
-        object: ROTATION,
-        expression: "quantity(string(self.maxSegmentSize)).compareTo(quantity('1Mi')) >= 0 && \
-                     quantity(string(self.maxSegmentSize)).compareTo(quantity('1Gi')) <= 0",
-        message: "maxSegmentSize must be between 1Mi and 1Gi",
-    },
-    Rule {
-        object: EXCEPTION,
-        expression: "has(self.sha256) != has(self.value)",
-        message: "an exception needs either sha256 or value: sha256 keeps the text out of this resource",
-    },
-    Rule {
-        object: MCP,
-        expression: "!has(self.serverMemoryProject) || self.serverMemoryTools",
-        message: "serverMemoryProject needs serverMemoryTools: true",
-    },
-    Rule {
-        object: LIMITS,
-        expression: "!has(self.burst) || has(self.requestsPerSecond)",
-        message: "burst needs requestsPerSecond: it is how many may come at once on top of that rate",
-    },
-    // At the root: on the status alone, `status: null` would take the anchor away without any rule being asked.
-    Rule {
-        object: ROOT,
-        expression: "!has(oldSelf.status) || !has(oldSelf.status.log) || (has(self.status) && has(self.status.log))",
-        message: "status.log cannot be removed: it holds the anchor of the log",
-    },
-    Rule {
-        object: LOG,
-        expression: "!has(oldSelf.origin) || (has(self.origin) && self.origin == oldSelf.origin)",
-        message: "origin cannot change: the anchor is of one log for ever",
-    },
-    Rule {
-        object: LOG,
-        expression: "(!has(oldSelf.size) || has(self.size)) && (!has(oldSelf.root) || has(self.root)) && \
-                     (!has(oldSelf.key) || has(self.key)) && (!has(oldSelf.anchoredAt) || has(self.anchoredAt))",
-        message: "size, root, key and anchoredAt cannot be removed: they are the anchor of the log",
-    },
-    Rule {
-        object: LOG,
-        expression: "has(self.origin) == has(self.size) && has(self.origin) == has(self.root) && \
-                     has(self.origin) == has(self.key) && has(self.origin) == has(self.anchoredAt)",
-        message: "an anchor is origin, size, root, key and anchoredAt together",
-    },
-    Rule {
-        object: LOG,
-        expression: "!has(oldSelf.size) || !has(self.size) || self.size >= oldSelf.size || \
-                     size(self.acceptedRollbacks) > size(oldSelf.acceptedRollbacks)",
-        message: "size cannot shrink unless a rollback is accepted with it: a log only grows",
-    },
-    Rule {
-        object: LOG,
-        expression: "!has(oldSelf.size) || !has(self.size) || self.size != oldSelf.size || self.root == oldSelf.root || \
-                     size(self.acceptedRollbacks) > size(oldSelf.acceptedRollbacks)",
-        message: "root cannot change at the same size unless a rollback is accepted with it: that would be another history",
-    },
-    Rule {
-        object: LOG,
-        expression: "oldSelf.acceptedRollbacks.all(old, self.acceptedRollbacks.exists(new, new.number == old.number))",
-        message: "acceptedRollbacks only grows",
-    },
-    Rule {
-        object: LOG,
-        expression: "self.acceptedRollbacks.all(one, one.number <= size(self.acceptedRollbacks))",
-        message: "acceptedRollbacks are numbered from 1 without gaps",
-    },
-    // What was accepted has to be what the anchor is from then on.
-    Rule {
-        object: LOG,
-        expression: "size(self.acceptedRollbacks) <= size(oldSelf.acceptedRollbacks) || (has(self.size) && \
-                     self.acceptedRollbacks.exists(one, one.number == size(self.acceptedRollbacks) && \
-                     one.toSize <= self.size && (one.toSize != self.size || one.toRoot == self.root)))",
-        message: "the newest of acceptedRollbacks must lead to the anchor",
-    },
-    Rule {
-        object: ACCEPTED,
-        expression: "self == oldSelf",
-        message: "an accepted rollback cannot be changed: it is history",
-    },
-];
+/// Keys of a map that are not the spec's to set.
+pub(crate) struct Reserved {
+    /// The object with the map, as a JSON pointer into the schema.
+    pub(crate) object: &'static str,
+    /// The map.
+    pub(crate) map: &'static str,
+    /// A pattern of the keys.
+    pub(crate) keys: &'static str,
+}
 
 /// How a requirement of a selector, for nodes or for other objects, has to be.
 const REQUIREMENT: [(&str, &str); 3] = [
@@ -260,28 +45,33 @@ const REQUIREMENT: [(&str, &str); 3] = [
     ),
 ];
 
-/// Adds every rule to the schema.
-pub(crate) fn add(schema: &mut Value) {
-    for rule in &RULES {
-        let object = schema.pointer_mut(rule.object).expect("each rule names an object of the schema");
-        add_to(object, rule.expression, rule.message);
+/// Adds rules to a schema.
+pub(crate) fn add(schema: &mut Value, rules: &[Rule]) {
+    for rule in rules {
+        add_to(object(schema, rule.object), rule.expression, rule.message);
     }
-    for (object, map, reserved) in RESERVED {
-        let object = schema.pointer_mut(object).expect("each rule names an object of the schema");
+}
+
+/// Adds a rule for each map with reserved keys.
+pub(crate) fn reserve(schema: &mut Value, reserved: &[Reserved]) {
+    for Reserved { object: at, map, keys } in reserved {
         add_to(
-            object,
-            &format!("!has(self.{map}) || self.{map}.all(key, !key.matches('{reserved}'))"),
+            object(schema, at),
+            &format!("!has(self.{map}) || self.{map}.all(key, !key.matches('{keys}'))"),
             &format!(
                 "{map}: keys of memoryengine.io, app.kubernetes.io and those by which Kubernetes or kubectl know an object are \
                  not yours to set: choose another prefix"
             ),
         );
     }
-    add_where_they_belong(&mut schema["properties"]["spec"]);
+}
+
+fn object<'a>(schema: &'a mut Value, pointer: &str) -> &'a mut Value {
+    schema.pointer_mut(pointer).expect("each rule names an object of the schema")
 }
 
 /// Every map of the spec has keys as Kubernetes wants them; every requirement of a selector is one.
-fn add_where_they_belong(schema: &mut Value) {
+pub(crate) fn add_to_maps_and_selectors(schema: &mut Value) {
     if schema.get("additionalProperties").is_some() {
         let expression = format!("self.all(key, size(key) <= {KEY_LENGTH_MAX} && key.matches(r'{KEY}'))");
         add_to(
@@ -292,7 +82,7 @@ fn add_where_they_belong(schema: &mut Value) {
     }
     for (name, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
     {
-        add_where_they_belong(property);
+        add_to_maps_and_selectors(property);
         if name == "matchExpressions" {
             let operators = property["items"]["properties"]["operator"].to_string();
             for (expression, message) in REQUIREMENT {
@@ -304,7 +94,7 @@ fn add_where_they_belong(schema: &mut Value) {
         }
     }
     if let Some(items) = schema.get_mut("items") {
-        add_where_they_belong(items);
+        add_to_maps_and_selectors(items);
     }
 }
 

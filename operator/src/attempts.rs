@@ -7,25 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use operator_core::{
-    applied::Applied,
-    names::{ChildKey, possible_children},
-    plan::Problem,
-};
+use operator_core::{applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::Held};
 
 /// Writes by object, and the problem of each engine.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     applied: Mutex<HashMap<(String, ChildKey), Applied>>,
     held: Mutex<HashMap<String, Held>>,
-}
-
-/// An object that is not written again before its time.
-#[derive(Debug)]
-struct Held {
-    generation: Option<i64>,
-    problem: Problem,
-    until: Instant,
 }
 
 impl Attempts {
@@ -42,7 +30,7 @@ impl Attempts {
             let applied = all.get(&(namespace.to_owned(), key.clone()))?.clone();
             Some((key, applied))
         };
-        possible_children(engine).into_iter().filter_map(known).collect()
+        CHILDREN.keys(engine).into_iter().filter_map(known).collect()
     }
 
     /// Leaves an object alone for so long, unless the spec changes.
@@ -66,8 +54,8 @@ impl Attempts {
         now: Instant,
     ) -> Option<(Problem, Duration)> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = held.get(engine).filter(|held| held.generation == generation && now < held.until)?;
-        Some((held.problem.clone(), held.until.duration_since(now)))
+        let held = held.get(engine)?;
+        Some((held.problem.clone(), held.wait(generation, now)?))
     }
 
     /// Nothing is in the way any more.
@@ -79,7 +67,7 @@ impl Attempts {
     pub(crate) fn forget(&self, namespace: &str, engine: &str) {
         self.clear(&format!("{namespace}/{engine}"));
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in possible_children(engine) {
+        for key in CHILDREN.keys(engine) {
             all.remove(&(namespace.to_owned(), key));
         }
     }

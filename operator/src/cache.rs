@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
@@ -20,7 +20,11 @@ use kube::{
         watcher,
     },
 };
-use operator_core::names::{ChildKey, ChildKind, ENGINE_LABEL, WATCH_SELECTOR};
+use operator_core::{
+    children::CHILDREN,
+    names::{ChildKey, ChildKind, ENGINE_LABEL, WATCH_SELECTOR},
+};
+use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
@@ -72,7 +76,7 @@ impl Cache {
             );
             store
         };
-        let children = ChildKind::ALL.into_iter().map(|kind| (kind, watch(api_resource(kind)))).collect();
+        let children = CHILDREN.kinds().into_iter().map(|kind| (kind, watch(api_resource(kind)))).collect();
         let pods = watch(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods"));
         (Self { children, pods, written: Mutex::default() }, stream::select_all(streams))
     }
@@ -166,3 +170,6 @@ pub(crate) fn slim(object: &mut DynamicObject) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,20 +11,15 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use operator_core::{names::FIELD_MANAGER, settings::Settings};
+use operator_core::{
+    names::{ADMIN_PORT, FIELD_MANAGER},
+    settings::Settings,
+};
 use tokio::sync::watch;
 
 use crate::{
-    anchoring::Anchoring,
-    attempts::Attempts,
-    cache::Cache,
-    engine_client::EngineClient,
-    error::Error,
-    failures::Failures,
-    leader::Leadership,
-    metrics::Metrics,
-    options::Options,
-    repairs::{RECORDS_MAX, REPAIRS_MAX, Repairs},
+    anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache, engine_client::EngineClient,
+    error::Error, failures::Failures, leader::Leadership, metrics::Metrics, options::Options,
 };
 
 /// Clients, caches and settings.
@@ -35,8 +30,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
-    pub(crate) repairs: Repairs,
-    pub(crate) records: Repairs,
+    pub(crate) bounds: Bounds,
     pub(crate) anchoring: Anchoring,
     pub(crate) attempts: Attempts,
     failures: Failures,
@@ -56,10 +50,9 @@ impl Context {
             Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(options.pod_name.clone()) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
-            engines: EngineClient::new(),
+            engines: EngineClient::new(ADMIN_PORT),
             settings: options.settings(),
-            repairs: Repairs::at_most(REPAIRS_MAX),
-            records: Repairs::at_most(RECORDS_MAX),
+            bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
             attempts: Attempts::default(),
             failures: Failures::default(),

@@ -15,10 +15,13 @@ use kube::{
     },
 };
 use operator_core::{
+    anchor::expected::{ExpectedHistory, expected_history},
     conditions::{ConditionType, Reason},
     observed::Observed,
     plan::{Problem, plan},
-    status, validate,
+    retry::is_held,
+    status,
+    validate::{self, Essentials},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -150,27 +153,29 @@ struct Looked {
 /// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor
 /// needs it.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
-    let observed = observe(engine, context).await;
-    let valid = match validate::validate(&observed.engine, &context.settings) {
+    let checked = validate::validate(&engine, &context.settings);
+    let essentials = Essentials::of(&engine.spec);
+    let (observed, expected) = observe(engine, &essentials, context).await;
+    let valid = match checked {
         Ok(valid) => valid,
         Err(faults) => {
-            let wait = report(&observed, &status::Outcome::Invalid(&faults), context).await?;
+            let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
+            let wait = report(&observed, &expected, &outcome, context).await?;
             return Ok(Looked { action: Action::requeue(wait), problem: None });
         }
     };
-    let plan = plan(&observed, &valid);
+    let plan = plan(&observed, &valid, &expected);
     let (observed, done) = apply(observed, &plan, context).await?;
     let retry = retry(&observed, done.problem.as_ref(), context);
     let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };
-    let usual = report(&observed, &outcome, context).await?;
+    let usual = report(&observed, &expected, &outcome, context).await?;
     let wait = retry.map_or(usual, |retry| retry.min(usual));
     Ok(Looked { action: Action::requeue(wait), problem: done.problem })
 }
 
-/// When to try again what did not work: each time later. An object that is fought over is tried at the usual looks,
-/// within the bound of its repairs.
+/// When to try again what did not work: each time later.
 fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
-    let problem = problem.filter(|problem| !matches!(problem, Problem::Contested { .. }))?;
+    let problem = problem.filter(|problem| is_held(problem))?;
     let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());
     let generation = observed.engine.metadata.generation;
     if let Some((_, wait)) = context.attempts.held(&engine, generation, now) {
@@ -185,13 +190,14 @@ fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> O
 /// Writes the status; when to look again.
 async fn report(
     observed: &Observed,
+    expected: &ExpectedHistory,
     outcome: &status::Outcome<'_>,
     context: &Context,
 ) -> Result<Duration, Error> {
-    let status = status::status(observed, outcome);
+    let status = status::status(observed, expected, outcome);
     write_status(&observed.engine, &status, context).await?;
     let usual = operator_core::backoff::next_look(&status, jitter());
-    let for_the_anchor = operator_core::anchor::question::next_look(observed);
+    let for_the_anchor = operator_core::anchor::question::next_look(observed, outcome.essentials());
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
@@ -204,7 +210,10 @@ async fn unreadable(
     engine.metadata = invalid.metadata.clone();
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];
     let observed = Observed::only(Arc::new(engine), jiff::Timestamp::now());
-    let status = status::status(&observed, &status::Outcome::Invalid(&fault));
+    let expected = expected_history(&observed);
+    let essentials = Essentials::of(&observed.engine.spec);
+    let outcome = status::Outcome::Invalid { faults: &fault, essentials: &essentials };
+    let status = status::status(&observed, &expected, &outcome);
     merge_status(&observed.engine, &status, context).await?;
     Ok(Looked { action: Action::await_change(), problem: None })
 }

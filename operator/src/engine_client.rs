@@ -9,7 +9,6 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use operator_core::names::ADMIN_PORT;
 use serde::de::DeserializeOwned;
 
 /// Longest wait for a report; an engine that needs longer is unwell, and others wait behind it.
@@ -18,7 +17,10 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
 /// A client for administration ports.
-pub(crate) struct EngineClient(Client<HttpConnector, Full<Bytes>>);
+pub(crate) struct EngineClient {
+    client: Client<HttpConnector, Full<Bytes>>,
+    port: u16,
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,8 @@ pub(crate) enum ReportError {
 }
 
 impl EngineClient {
-    pub(crate) fn new() -> Self {
+    /// A client for engines whose administration port is this one.
+    pub(crate) fn new(port: u16) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(REPORT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
@@ -47,7 +50,7 @@ impl EngineClient {
             // is configured): a request on one that is being closed fails.
             .pool_idle_timeout(Duration::from_secs(4))
             .build(connector);
-        Self(client)
+        Self { client, port }
     }
 
     /// What the engine at this address says about itself.
@@ -55,7 +58,8 @@ impl EngineClient {
     /// # Errors
     /// It does not answer in time, or not with a report.
     pub(crate) async fn report(&self, ip: &str) -> Result<Health, ReportError> {
-        self.exchange(Request::get(address(ip, "/health")).body(Full::default())?, &[StatusCode::OK]).await
+        self.exchange(Request::get(self.address(ip, "/health")).body(Full::default())?, &[StatusCode::OK])
+            .await
     }
 
     /// Its newest checkpoint, with a proof that it extends the tree of the size asked about.
@@ -69,15 +73,19 @@ impl EngineClient {
     ) -> Result<CheckpointAnswer, ReportError> {
         let path =
             extends.map_or_else(|| "/checkpoint".to_owned(), |size| format!("/checkpoint?extends={size}"));
-        self.exchange(Request::get(address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
+        self.exchange(Request::get(self.address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
     }
 
-    /// Tells it what its log must extend; it answers what it found, good or bad.
+    /// Gives it the anchor that its log must extend; it answers what it found, good or bad.
     ///
     /// # Errors
-    /// It does not answer in time, or has no ear for anchors.
-    pub(crate) async fn tell(&self, ip: &str, given: &GivenAnchor) -> Result<IntegrityHealth, ReportError> {
-        let request = Request::post(address(ip, "/anchor"))
+    /// It does not answer in time, or is too old to take anchors.
+    pub(crate) async fn push_anchor(
+        &self,
+        ip: &str,
+        given: &GivenAnchor,
+    ) -> Result<IntegrityHealth, ReportError> {
+        let request = Request::post(self.address(ip, "/anchor"))
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(given)?))?;
         self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await
@@ -89,7 +97,7 @@ impl EngineClient {
         good: &[StatusCode],
     ) -> Result<T, ReportError> {
         let exchange = async {
-            let answer = self.0.request(request).await?;
+            let answer = self.client.request(request).await?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), REPORT_BYTES_MAX);
             let bytes = body.collect().await.map_err(|_| ReportError::Body)?.to_bytes();
@@ -101,9 +109,9 @@ impl EngineClient {
         };
         tokio::time::timeout(REPORT_TIMEOUT, exchange).await.map_err(|_| ReportError::TimedOut)?
     }
-}
 
-fn address(ip: &str, path: &str) -> String {
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    format!("http://{host}:{ADMIN_PORT}{path}")
+    fn address(&self, ip: &str, path: &str) -> String {
+        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+        format!("http://{host}:{}{path}", self.port)
+    }
 }

@@ -54,13 +54,6 @@ pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> R
 }
 
 impl CallError {
-    /// Whether it was refused because the namespace is being deleted.
-    pub(crate) fn namespace_is_ending(&self) -> bool {
-        let details = self.api().and_then(|status| status.details.as_ref());
-        details
-            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
-    }
-
     /// The API server's status, when it answered with one.
     pub(crate) fn api(&self) -> Option<&kube::core::Status> {
         match self {

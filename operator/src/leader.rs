@@ -20,8 +20,8 @@ const LEASE_SECONDS: u64 = 15;
 const RENEW_BEFORE_END_SECONDS: u64 = 7;
 /// Longest wait for an answer about the Lease: renewing and failing must fit in what is left of it.
 const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often a standby looks whether the Lease was given back: a stopped leader is replaced in this time.
-const RELEASED_POLL: Duration = Duration::from_secs(1);
+/// How often the holder of the Lease is read while this operator does not lead: a stopped leader is replaced in this time.
+const HOLDER_POLL: Duration = Duration::from_secs(1);
 /// Wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -159,10 +159,11 @@ impl Candidate {
         stop: &mut watch::Receiver<bool>,
     ) -> TermEnd {
         loop {
-            let led_before = *state.borrow() != Leadership::Standby;
+            let (led_before, leads) =
+                (*state.borrow() != Leadership::Standby, *state.borrow() == Leadership::Leading);
             let changed = tokio::select! {
                 changed = manager.changed() => changed,
-                () = self.given_back(), if !led_before => return TermEnd::GivenBack,
+                end = self.handed_over(led_before), if !leads => return end,
                 () = stopped(stop) => {
                     self.release(manager, state).await;
                     return TermEnd::Stopped;
@@ -191,19 +192,22 @@ impl Candidate {
         }
     }
 
-    /// Returns once the Lease has no holder. The manager sleeps until the end of the Lease it knows of, also when
-    /// its holder has given it back long before.
-    async fn given_back(&self) {
+    /// Returns once a standby finds that the Lease has no holder, or a former leader that it has another one. The manager
+    /// sleeps until the end of the Lease it knows of, also when its holder has given it back long before.
+    async fn handed_over(&self, led_before: bool) -> TermEnd {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
         loop {
-            tokio::time::sleep(RELEASED_POLL).await;
-            let holder = match api.get(LEASE_NAME).await {
-                Ok(lease) => lease.spec.and_then(|spec| spec.holder_identity),
-                Err(_) => continue,
-            };
-            if holder.is_none_or(|holder| holder.is_empty()) {
-                return;
+            tokio::time::sleep(HOLDER_POLL).await;
+            let Ok(lease) = api.get(LEASE_NAME).await else { continue };
+            let holder = lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| !holder.is_empty());
+            match holder {
+                None if !led_before => return TermEnd::GivenBack,
+                Some(holder) if led_before && holder != self.identity => return TermEnd::Lost,
+                None | Some(_) => {}
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod anchoring;
 mod apply;
 mod attempts;
+mod bounds;
 mod cache;
 mod context;
 mod controller;
@@ -12,10 +13,11 @@ mod failures;
 mod http;
 mod leader;
 mod metrics;
+#[cfg(test)]
+mod mock_api;
 mod observe;
 mod options;
 mod refusals;
-mod repairs;
 mod write_status;
 
 use std::{sync::Arc, time::Duration};

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use crds::MemoryEngine;
+use crds::{MemoryEngine, Quantity};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
-    anchor::question::{CheckpointReport, question},
-    names::{self, ChildKey},
-    observed::{EngineReport, Observed, StorageClassView},
+    anchor::{
+        expected::{ExpectedHistory, expected_history},
+        question::question,
+    },
+    children::CHILDREN,
+    names::ChildKey,
+    observed::{CheckpointReport, EngineReport, Instance, Observed, StorageClassView},
     pod::PodView,
+    role::Role,
     status, storage,
+    validate::Essentials,
 };
 
 use crate::{
@@ -22,14 +28,19 @@ use crate::{
 };
 
 /// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it,
-/// and the log is looked at all the same.
-pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Observed {
+/// and the log is looked at all the same. Returned with it is the history that the log has to extend, which decides what
+/// the engine is asked.
+pub(crate) async fn observe(
+    engine: Arc<MemoryEngine>,
+    essentials: &Essentials,
+    context: &Context,
+) -> (Observed, ExpectedHistory) {
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
     let name = engine.metadata.name.clone().unwrap_or_default();
     let mut observed = Observed::only(engine, jiff::Timestamp::now());
     observed.applied = context.attempts.written(&namespace, &name);
     let mut silent = false;
-    for key in names::possible_children(&name) {
+    for key in CHILDREN.keys(&name) {
         match child(context, &namespace, &key, silent).await {
             Ok(Some(object)) => {
                 observed.children.insert(key, object);
@@ -43,25 +54,34 @@ pub(crate) async fn observe(engine: Arc<MemoryEngine>, context: &Context) -> Obs
             }
         }
     }
-    observed.pod = context.cache.pod(&namespace, &names::writer_pod(&name)).map(|pod| PodView::of(&pod));
-    observed.storage_class = storage_class(context, &observed).await;
-    observed.report = report(context, observed.pod.as_ref()).await;
-    observed.now = jiff::Timestamp::now();
-    observed.checkpoints = checkpoints(context, &observed).await;
-    if !silent && status::is_pod_overdue(&observed) {
-        observed.pod_refusal = pod_refusal(context, &observed).await;
+    observed.storage_class = storage_class(context, &observed, &essentials.size).await;
+    for role in Role::ALL {
+        let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
+        let report = report(context, pod.as_ref()).await;
+        observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
-    observed
+    observed.now = jiff::Timestamp::now();
+    let expected = expected_history(&observed);
+    observed.checkpoints = checkpoints(context, &observed, essentials, &expected).await;
+    if !silent && status::is_pod_overdue(&observed) {
+        observed.writer_mut().pod_refusal = pod_refusal(context, &observed).await;
+    }
+    (observed, expected)
 }
 
 /// Asks the engine what is to be asked, when it is this engine's turn.
-async fn checkpoints(context: &Context, observed: &Observed) -> CheckpointReport {
+async fn checkpoints(
+    context: &Context,
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+) -> CheckpointReport {
     let engine = identity(observed.engine.as_ref());
-    let Some(question) = question(observed) else {
+    let Some(question) = question(observed, essentials, expected) else {
         context.anchoring.forget(&engine);
         return CheckpointReport::NotAsked;
     };
-    let ip = observed.pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
+    let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
     if question.records
         && let Turn::After { wait, first } = context.anchoring.turn(&engine, observed.now)
     {
@@ -108,11 +128,10 @@ async fn child(
     Ok(found.map(Arc::new))
 }
 
-async fn storage_class(context: &Context, observed: &Observed) -> StorageClassView {
+async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity) -> StorageClassView {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
-    let wanted = &observed.engine.spec.writer.storage;
     let class = match claim {
-        Some(claim) if storage::needs_class(claim, &wanted.size) => storage::class_of(claim),
+        Some(claim) if storage::needs_class(claim, wanted) => storage::class_of(claim),
         _ => None,
     };
     let Some(class) = class else { return StorageClassView::NotAsked };

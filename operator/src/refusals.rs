@@ -4,7 +4,7 @@
 use k8s_openapi::api::{core::v1::LimitRange, events::v1::Event};
 use kube::{Api, api::ListParams};
 use operator_core::{
-    names::{ChildKey, ChildKind},
+    children::CHILDREN,
     observed::{Observed, PodRefusal},
     refusal,
 };
@@ -28,8 +28,8 @@ pub(crate) async fn pod_refusal(context: &Context, observed: &Observed) -> PodRe
 }
 
 async fn newest_words(context: &Context, observed: &Observed) -> Option<String> {
-    let name = observed.engine.metadata.name.clone().unwrap_or_default();
-    let set = observed.children.get(&ChildKey { kind: ChildKind::StatefulSet, name })?;
+    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
+    let set = observed.children.get(&CHILDREN.stateful_set.key(name))?;
     let uid = set.metadata.uid.as_deref()?;
     let events: Api<Event> = Api::namespaced(context.client.clone(), namespace(observed));
     let about =

@@ -23,6 +23,17 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them, in the order in which the status has them.
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::StorageReady,
+        Self::LogIntegrity,
+        Self::ProjectionReady,
+        Self::ConfigurationApplied,
+    ];
+
     /// As it stands in the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {

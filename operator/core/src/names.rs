@@ -28,7 +28,7 @@ pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.
 pub const ADMIN_PORT: u16 = 8081;
 
-/// The kinds the operator makes, in the order they are written: what a pod needs comes before the pod.
+/// The kinds the operator makes. Which children there are of them stands in [`crate::children`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     /// The claim of the log's volume.
@@ -48,17 +48,6 @@ pub enum ChildKind {
 }
 
 impl ChildKind {
-    /// All of them, in order.
-    pub const ALL: [Self; 7] = [
-        Self::PersistentVolumeClaim,
-        Self::ServiceAccount,
-        Self::ConfigMap,
-        Self::Service,
-        Self::NetworkPolicy,
-        Self::PodDisruptionBudget,
-        Self::StatefulSet,
-    ];
-
     /// API group, version, kind and plural.
     #[must_use]
     pub fn resource(self) -> (&'static str, &'static str, &'static str, &'static str) {
@@ -95,23 +84,6 @@ impl std::fmt::Display for ChildKey {
     }
 }
 
-/// Every child an engine of this name can have, wanted now or not.
-#[must_use]
-pub fn possible_children(engine: &str) -> Vec<ChildKey> {
-    let key = |kind, name| ChildKey { kind, name };
-    vec![
-        key(ChildKind::PersistentVolumeClaim, claim(engine)),
-        key(ChildKind::ServiceAccount, engine.to_owned()),
-        key(ChildKind::ConfigMap, config_map(engine)),
-        key(ChildKind::ConfigMap, anchor_config_map(engine)),
-        key(ChildKind::Service, engine.to_owned()),
-        key(ChildKind::Service, headless_service(engine)),
-        key(ChildKind::NetworkPolicy, engine.to_owned()),
-        key(ChildKind::PodDisruptionBudget, engine.to_owned()),
-        key(ChildKind::StatefulSet, engine.to_owned()),
-    ]
-}
-
 /// Name of the claim.
 #[must_use]
 pub fn claim(engine: &str) -> String {
@@ -134,12 +106,6 @@ pub fn anchor_config_map(engine: &str) -> String {
 #[must_use]
 pub fn headless_service(engine: &str) -> String {
     format!("{engine}-headless")
-}
-
-/// Name of the writer's pod.
-#[must_use]
-pub fn writer_pod(engine: &str) -> String {
-    format!("{engine}-0")
 }
 
 /// Labels that select the pods of one engine. They never change: a StatefulSet's selector is immutable.

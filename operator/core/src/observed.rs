@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crds::MemoryEngine;
-use engine_core::wire::Health;
-use jiff::Timestamp;
+use engine_core::wire::{CheckpointAnswer, Health};
+use jiff::{SignedDuration, Timestamp};
 use kube_core::DynamicObject;
 
 use crate::{
-    anchor::{question::CheckpointReport, record::in_status},
+    anchor::record::Record,
     applied::Applied,
     names::{ChildKey, ChildKind},
     pod::PodView,
+    role::Role,
 };
 
 /// The world as one reconcile sees it.
@@ -25,21 +26,32 @@ pub struct Observed {
     pub applied: BTreeMap<ChildKey, Applied>,
     /// What could not be read, and why: whether it is there, nobody knows.
     pub unread: BTreeMap<ChildKey, String>,
-    /// The writer's pod.
-    pub pod: Option<PodView>,
-    /// Why Kubernetes makes none.
-    pub pod_refusal: PodRefusal,
+    /// The pod of each role, and what is known of it. A role that is not here has none.
+    pub instances: BTreeMap<Role, Instance>,
     /// The class of the claim, looked up only while something depends on it.
     pub storage_class: StorageClassView,
-    /// What the engine says about itself.
-    pub report: EngineReport,
-    /// What it answered about its newest checkpoint.
+    /// What the engine in the writer's pod answered about its newest checkpoint.
     pub checkpoints: CheckpointReport,
-    /// Whether the engine has answered to the anchor it was given in this reconcile.
-    pub told: bool,
+    /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
+    pub anchor_acknowledged: bool,
     /// When all this was seen.
     pub now: Timestamp,
 }
+
+/// The pod of one role, and what is known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// The pod.
+    pub pod: Option<PodView>,
+    /// Why Kubernetes makes none.
+    pub pod_refusal: PodRefusal,
+    /// What the engine in it reports about itself.
+    pub report: EngineReport,
+}
+
+/// What is known of a role without a pod.
+static NONE: Instance =
+    Instance { pod: None, pod_refusal: PodRefusal::NotAsked, report: EngineReport::NotAsked };
 
 /// Why Kubernetes makes no pod, in its own words. Looked up only while it makes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +101,20 @@ pub enum EngineReport {
     Answered(Box<Health>),
 }
 
+/// What became of the question to the engine about its newest checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CheckpointReport {
+    /// There was nothing to ask.
+    #[default]
+    NotAsked,
+    /// The budget put it off for so long.
+    PutOff(SignedDuration),
+    /// No answer; the text says how that showed.
+    Unanswered(String),
+    /// Answers by the size that was asked about; `None` is the checkpoint alone.
+    Answered(Vec<(Option<u64>, CheckpointAnswer)>),
+}
+
 impl Observed {
     /// A world with nothing but the resource in it.
     #[must_use]
@@ -98,23 +124,38 @@ impl Observed {
             children: BTreeMap::new(),
             applied: BTreeMap::new(),
             unread: BTreeMap::new(),
-            pod: None,
-            pod_refusal: PodRefusal::NotAsked,
+            instances: BTreeMap::new(),
             storage_class: StorageClassView::NotAsked,
-            report: EngineReport::NotAsked,
             checkpoints: CheckpointReport::NotAsked,
-            told: false,
+            anchor_acknowledged: false,
             now,
         }
     }
 
-    /// The engine's report, once it has opened its log: before that, what it says of the log means nothing.
+    /// What is known of a role.
+    #[must_use]
+    pub fn instance(&self, role: Role) -> &Instance {
+        self.instances.get(&role).unwrap_or(&NONE)
+    }
+
+    /// What is known of the writer.
+    #[must_use]
+    pub fn writer(&self) -> &Instance {
+        self.instance(Role::Writer)
+    }
+
+    /// What is known of the writer, to be changed.
+    pub fn writer_mut(&mut self) -> &mut Instance {
+        self.instances.entry(Role::Writer).or_default()
+    }
+
+    /// The writer's report, once it has opened its log: before that, what it says of the log means nothing.
     #[must_use]
     pub fn report_on_log(&self) -> Option<&Health> {
         if self.is_anchor_unread() {
             return None;
         }
-        match &self.report {
+        match &self.writer().report {
             EngineReport::Answered(health) if !health.log.id.is_empty() => Some(health),
             EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
         }
@@ -123,6 +164,11 @@ impl Observed {
     /// The claim could not be read, and the status has no anchor: what the log has to extend may stand on the claim.
     fn is_anchor_unread(&self) -> bool {
         self.unread.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim)
-            && in_status(self).is_none()
+            && self
+                .engine
+                .status
+                .as_ref()
+                .and_then(|status| Record::of_status(status.log.as_ref()?))
+                .is_none()
     }
 }

@@ -1,130 +1,62 @@
-//! What to write, as data: an ordered list that can be printed, compared and cut short after any one write.
+//! What to do, as data: an ordered list of steps that can be printed, compared and cut short after any one of them.
 
 mod anchor;
+mod progress;
+mod step;
 
 use engine_core::wire::GivenAnchor;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube_core::DynamicObject;
 use serde_json::Value;
 
+pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
+pub use step::{Call, Expectation, Request, Step, Write};
+
 use crate::{
-    anchor::record::{self, Must},
+    anchor::expected::ExpectedHistory,
     applied::{drift, is_repair},
     build,
-    names::{self, ChildKey, ChildKind},
+    children::CHILDREN,
+    names::ChildKey,
     observed::Observed,
     ownership::{is_ours, owners_to_keep},
     storage::{self, ClaimDecision, ClaimHold},
     validate::Valid,
 };
 
-/// Everything one reconcile writes, in order, and what it leaves alone on purpose.
+/// Everything one reconcile does, in order, and what it leaves alone on purpose.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The writes.
-    pub writes: Vec<Write>,
+    /// The steps: first the writes, then the calls of the engine, which depend on nothing that is written.
+    pub steps: Vec<Step>,
     /// Objects of somebody else under names this engine needs.
     pub conflicts: Vec<ChildKey>,
     /// Why the claim is left alone.
     pub claim_hold: Option<ClaimHold>,
-    /// What the running engine is told after the writes.
-    pub tell: Option<GivenAnchor>,
 }
 
 impl Plan {
+    /// The writes among the steps.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.steps.iter().filter_map(Step::write)
+    }
+
+    /// The anchor that is pushed to the running engine, if any.
+    #[must_use]
+    pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Call(Call::PushAnchor(given)) => Some(given),
+            Step::Write(_) => None,
+        })
+    }
+
     /// Whether anything of the engine changes. An anchor that moves on is no change of it.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        self.writes.iter().any(|write| !matches!(write, Write::Record { .. }))
-    }
-}
-
-/// One write.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Write {
-    /// Server-side apply of an object that is not there. Without force: should somebody else make an object of this
-    /// name in the meantime, theirs wins and nothing of it is changed.
-    Create {
-        /// Which.
-        key: ChildKey,
-        /// The whole of what is ours in it.
-        object: Value,
-    },
-    /// A patch that takes owners off an object that is ours, of exactly this one in exactly this state: engines that
-    /// are gone, and any engine off a claim. Server-side apply cannot take away what others wrote.
-    Release {
-        /// Which.
-        key: ChildKey,
-        /// Its uid.
-        uid: String,
-        /// Its resourceVersion.
-        resource_version: String,
-        /// The owners it keeps.
-        owners: Vec<OwnerReference>,
-    },
-    /// Server-side apply, with force, of an object that is ours and of which something else is wanted than was applied
-    /// last: the spec changed, or the operator did.
-    Update {
-        /// Which.
-        key: ChildKey,
-        /// The whole of what is ours in it.
-        object: Value,
-        /// First field that differs, for people.
-        because: String,
-    },
-    /// Server-side apply, with force, of an object that is ours and that somebody else changed: what is wanted is what
-    /// was applied last.
-    Repair {
-        /// Which.
-        key: ChildKey,
-        /// The whole of what is ours in it.
-        object: Value,
-        /// First field that differs, for people.
-        because: String,
-    },
-    /// Server-side apply, with force, of an object that is ours and right, but for the anchor that has moved on.
-    Record {
-        /// Which.
-        key: ChildKey,
-        /// The whole of what is ours in it.
-        object: Value,
-    },
-    /// Deletion of an object that is ours and no longer wanted, of exactly this one in exactly this state.
-    Delete {
-        /// Which.
-        key: ChildKey,
-        /// Its uid.
-        uid: String,
-        /// Its resourceVersion.
-        resource_version: String,
-    },
-}
-
-impl Write {
-    /// The object it is about.
-    #[must_use]
-    pub fn key(&self) -> &ChildKey {
-        match self {
-            Self::Create { key, .. }
-            | Self::Release { key, .. }
-            | Self::Update { key, .. }
-            | Self::Repair { key, .. }
-            | Self::Record { key, .. }
-            | Self::Delete { key, .. } => key,
-        }
+        self.writes().any(|write| !matches!(write, Write::Record { .. }))
     }
 
-    /// A word for metrics.
-    #[must_use]
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Self::Create { .. } => "create",
-            Self::Release { .. } => "release",
-            Self::Update { .. } => "update",
-            Self::Repair { .. } => "repair",
-            Self::Record { .. } => "record",
-            Self::Delete { .. } => "delete",
-        }
+    fn write(&mut self, write: Write) {
+        self.steps.push(Step::Write(write));
     }
 }
 
@@ -143,7 +75,7 @@ impl Done {
     /// Whether an object is as the plan wants it.
     #[must_use]
     pub fn is_as_planned(&self, plan: &Plan, key: &ChildKey) -> bool {
-        self.written.contains(key) || plan.writes.iter().all(|write| write.key() != key)
+        self.written.contains(key) || plan.writes().all(|write| write.key() != key)
     }
 }
 
@@ -207,36 +139,30 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Decides what to write. Planning again after applying gives an empty plan.
+/// Decides what to do. Planning again after carrying it out gives an empty plan.
 #[must_use]
-pub fn plan(observed: &Observed, valid: &Valid) -> Plan {
+pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
     if observed.engine.metadata.deletion_timestamp.is_some() {
         // Garbage collection ends the children; whatever was written now would be made only to be collected.
         return plan;
     }
-    let claim = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(&valid.name) };
+    let claim = CHILDREN.claim.key(&valid.name);
     if observed.unread.contains_key(&claim) {
         // What the log has to extend may stand on it, and nothing may be decided without.
         return plan;
     }
-    let must = record::must(observed);
-    plan_claim(observed, valid, &must, &mut plan);
-    anchor::plan_config_map(observed, valid, &must, &mut plan);
-    plan.tell = anchor::to_tell(observed, &must);
-    let wanted = build::children(valid);
-    for (key, object) in &wanted {
-        plan_child(observed, key, object, &mut plan);
+    plan_claim(observed, valid, expected, &mut plan);
+    anchor::plan_config_map(observed, valid, expected, &mut plan);
+    for (key, object) in CHILDREN.wanted(valid) {
+        plan_child(observed, &key, &object, &mut plan);
     }
-    for key in names::possible_children(&valid.name) {
-        let kept =
-            key.kind == ChildKind::PersistentVolumeClaim || key.name == names::anchor_config_map(&valid.name);
-        let unwanted = !kept && wanted.iter().all(|(w, _)| *w != key);
-        if unwanted {
-            plan_removal(observed, key, &mut plan);
-        }
+    for key in CHILDREN.unwanted(valid) {
+        plan_removal(observed, key, &mut plan);
     }
     hold_creations(observed, &mut plan);
+    plan.steps
+        .extend(anchor::push_anchor(observed, expected).map(|given| Step::Call(Call::PushAnchor(given))));
     plan
 }
 
@@ -245,12 +171,12 @@ pub fn plan(observed: &Observed, valid: &Valid) -> Plan {
 fn hold_creations(observed: &Observed, plan: &mut Plan) {
     let lost = matches!(plan.claim_hold, Some(ClaimHold::VolumeLost { .. }));
     if lost || !plan.conflicts.is_empty() || !observed.unread.is_empty() {
-        plan.writes.retain(|write| !matches!(write, Write::Create { .. }));
+        plan.steps.retain(|step| !matches!(step, Step::Write(Write::Create { .. })));
     }
 }
 
-fn plan_claim(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) {
-    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(&valid.name) };
+fn plan_claim(observed: &Observed, valid: &Valid, expected: &ExpectedHistory, plan: &mut Plan) {
+    let key = CHILDREN.claim.key(&valid.name);
     match storage::decide(observed, valid) {
         ClaimDecision::Hold(hold) => plan.claim_hold = Some(hold),
         ClaimDecision::Want(size) => {
@@ -263,7 +189,7 @@ fn plan_claim(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) 
                 }
                 object
             };
-            anchor::plan_claim(observed, &key, object, must, plan);
+            anchor::plan_claim(observed, &key, object, expected, plan);
         }
     }
 }
@@ -289,7 +215,7 @@ fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Pl
         return;
     }
     let Some(live) = observed.children.get(key) else {
-        plan.writes.push(Write::Create { key: key.clone(), object: object.clone() });
+        plan.write(Write::Create { key: key.clone(), object: object.clone() });
         return;
     };
     if !is_ours(observed, key, live) {
@@ -302,7 +228,7 @@ fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Pl
     plan_release(observed, key, live, plan);
     if let Some(because) = drift(observed, key, object, live) {
         let (repair, key, object) = (is_repair(observed, key, object, live), key.clone(), object.clone());
-        plan.writes.push(match repair {
+        plan.write(match repair {
             true => Write::Repair { key, object, because },
             false => Write::Update { key, object, because },
         });
@@ -312,7 +238,7 @@ fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Pl
 fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicObject, plan: &mut Plan) {
     if let (Some(owners), Some((uid, resource_version))) = (owners_to_keep(observed, key, live), state(live))
     {
-        plan.writes.push(Write::Release { key: key.clone(), uid, resource_version, owners });
+        plan.write(Write::Release { key: key.clone(), uid, resource_version, owners });
     }
 }
 
@@ -326,6 +252,6 @@ fn plan_removal(observed: &Observed, key: ChildKey, plan: &mut Plan) {
     if let (true, None, Some((uid, resource_version))) =
         (is_ours(observed, &key, live), &live.metadata.deletion_timestamp, state(live))
     {
-        plan.writes.push(Write::Delete { key, uid, resource_version });
+        plan.write(Write::Delete { key, uid, resource_version });
     }
 }

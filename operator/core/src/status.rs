@@ -2,10 +2,14 @@
 
 mod configuration;
 mod evidence;
+mod facts;
 mod integrity;
-mod known;
 mod pod;
 mod projection;
+mod ready;
+mod reconciling;
+mod stalled;
+mod table;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};
@@ -14,18 +18,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_core::DynamicObject;
 
 use crate::{
-    conditions::{ConditionType, Reason, Truth, Verdict, condition},
+    anchor::expected::ExpectedHistory,
+    children::CHILDREN,
+    conditions::{ConditionType, Reason, Truth, condition},
     names::{API_PORT, ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
     plan::{Done, Plan},
-    validate::{Fault, Valid},
+    validate::{Essentials, Fault, Valid},
 };
-use configuration::configuration_verdict;
 use evidence::Evidence;
+use facts::Facts;
 use integrity::{integrity, log_status};
-use known::Known;
-use projection::{projection_status, projection_verdict};
-use volume::{storage_status, storage_verdict};
+use projection::projection_status;
+use volume::storage_status;
 
 /// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
@@ -36,7 +41,12 @@ const POD_MISSING_SECONDS: i64 = 20;
 #[derive(Debug)]
 pub enum Outcome<'a> {
     /// The spec cannot be carried out.
-    Invalid(&'a [Fault]),
+    Invalid {
+        /// What is wrong with it.
+        faults: &'a [Fault],
+        /// What is used of it all the same.
+        essentials: &'a Essentials,
+    },
     /// The plan was carried out, up to the first problem.
     Applied {
         /// The checked spec.
@@ -48,35 +58,34 @@ pub enum Outcome<'a> {
     },
 }
 
+impl Outcome<'_> {
+    /// What is used of the spec, valid or not.
+    #[must_use]
+    pub fn essentials(&self) -> &Essentials {
+        match self {
+            Self::Invalid { essentials, .. } => essentials,
+            Self::Applied { valid, .. } => &valid.essentials,
+        }
+    }
+}
+
 /// Computes the status. `observed` holds the children as the writes left them.
 #[must_use]
-pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus {
+pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome<'_>) -> MemoryEngineStatus {
     let engine = &observed.engine;
     let before = engine.status.clone().unwrap_or_default();
     let generation = engine.metadata.generation.unwrap_or_default();
+    let integrity = integrity(observed, outcome.essentials(), expected);
     let evidence = Evidence::of(observed, outcome);
-    let storage = storage_verdict(observed, outcome, evidence);
-    let integrity = integrity(observed);
-    let known = Known { observed, outcome, evidence, storage: &storage, log: &integrity.verdict };
-    let stalled = known.stalled();
-    let reconciling = known.reconciling(&stalled);
-    let ready = known.ready(&stalled, &reconciling);
-    let phase = phase(observed, &ready, &stalled, &reconciling);
-    let conditions = [
-        (ConditionType::Ready, &ready),
-        (ConditionType::Reconciling, &reconciling),
-        (ConditionType::Stalled, &stalled),
-        (ConditionType::StorageReady, &storage),
-        (ConditionType::LogIntegrity, &integrity.verdict),
-        (ConditionType::ProjectionReady, &projection_verdict(observed, evidence)),
-        (ConditionType::ConfigurationApplied, &configuration_verdict(observed, evidence)),
-    ]
-    .map(|(kind, verdict)| condition(kind, verdict, &before.conditions, generation, observed.now));
+    let mut facts = Facts { observed, outcome, evidence, integrity: &integrity, decided: Vec::new() };
+    table::decide(&mut facts);
+    let conditions = ConditionType::ALL
+        .map(|kind| condition(kind, facts.verdict(kind), &before.conditions, generation, observed.now));
     let health = health(observed);
     let log = log_status(observed, &integrity);
     MemoryEngineStatus {
         observed_generation: Some(generation),
-        phase: Some(phase),
+        phase: Some(phase(&facts)),
         version: health.map(|health| health.version.clone()).or(before.version),
         endpoints: Some(endpoints(observed)),
         projection: projection_status(observed, log.as_ref()),
@@ -87,7 +96,7 @@ pub fn status(observed: &Observed, outcome: &Outcome<'_>) -> MemoryEngineStatus 
 }
 
 fn health(observed: &Observed) -> Option<&Health> {
-    match &observed.report {
+    match &observed.writer().report {
         EngineReport::Answered(health) => Some(health),
         EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
     }
@@ -136,18 +145,6 @@ fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> String {
     claim.into_iter().chain(others).collect::<Vec<_>>().join(". ")
 }
 
-fn is_storage_obstacle(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::StorageClassMissing
-            | Reason::NoDefaultStorageClass
-            | Reason::ExpansionUnsupported
-            | Reason::VolumeLost
-            | Reason::ClaimBeingDeleted
-            | Reason::VolumeFull
-    )
-}
-
 /// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the
 /// StatefulSet.
 #[must_use]
@@ -161,17 +158,17 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
     let stuck_before = so_far(ConditionType::Stalled, Reason::PodRefused).is_some();
     let overdue = so_far(ConditionType::Reconciling, Reason::PodStarting)
         .is_some_and(|c| age(observed, c).min(set_age(observed)) >= POD_MISSING_SECONDS);
-    observed.pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
+    observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
 }
 
 /// Seconds since this operator wrote the StatefulSet; very many when that was before its start.
 fn set_age(observed: &Observed) -> i64 {
-    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+    let key = CHILDREN.stateful_set.key(name(observed));
     observed.applied.get(&key).map_or(i64::MAX, |applied| observed.now.duration_since(applied.at).as_secs())
 }
 
 fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
-    let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+    let key = CHILDREN.stateful_set.key(name(observed));
     observed.children.get(&key).map(AsRef::as_ref)
 }
 
@@ -187,14 +184,17 @@ fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
         && at("/status/currentRevision") == at("/status/updateRevision")
 }
 
-fn phase(observed: &Observed, ready: &Verdict, stalled: &Verdict, reconciling: &Verdict) -> Phase {
-    let serving = observed.pod.as_ref().is_some_and(|pod| pod.ready);
-    match (ready.truth, stalled.truth, reconciling.truth) {
-        (Truth::True, _, Truth::True) => Phase::Updating,
-        (Truth::True, ..) => Phase::Running,
-        (_, Truth::True, _) if serving => Phase::Degraded,
-        (_, Truth::True, _) => Phase::Failed,
-        (_, _, Truth::True) if serving => Phase::Updating,
+/// One word for people, from the three conditions of kstatus.
+fn phase(facts: &Facts<'_>) -> Phase {
+    let serving = facts.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
+    let truth = |kind| facts.verdict(kind).truth;
+    let kstatus = [ConditionType::Ready, ConditionType::Stalled, ConditionType::Reconciling].map(truth);
+    match kstatus {
+        [Truth::True, _, Truth::True] => Phase::Updating,
+        [Truth::True, ..] => Phase::Running,
+        [_, Truth::True, _] if serving => Phase::Degraded,
+        [_, Truth::True, _] => Phase::Failed,
+        [_, _, Truth::True] if serving => Phase::Updating,
         _ if serving => Phase::Degraded,
         _ => Phase::Pending,
     }

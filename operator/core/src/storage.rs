@@ -4,7 +4,7 @@ use crds::Quantity;
 use kube_core::DynamicObject;
 
 use crate::{
-    names::{self, ChildKey, ChildKind},
+    children::CHILDREN,
     observed::{Observed, StorageClassView},
     validate::Valid,
 };
@@ -62,8 +62,7 @@ pub fn class_of(claim: &DynamicObject) -> Option<&str> {
 /// The claim of an engine, if it is there.
 #[must_use]
 pub fn claim_of<'a>(observed: &'a Observed, name: &str) -> Option<&'a DynamicObject> {
-    let key = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name) };
-    observed.children.get(&key).map(AsRef::as_ref)
+    observed.children.get(&CHILDREN.claim.key(name)).map(AsRef::as_ref)
 }
 
 /// Whether the next decision depends on the class of the claim.
@@ -99,28 +98,28 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
         let head_seq = log.map_or(0, |log| log.head_seq.max(log.size.unwrap_or_default()));
         return match head_seq {
             1.. => ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq }),
-            _ => ClaimDecision::Want(valid.size.clone()),
+            _ => ClaimDecision::Want(valid.essentials.size.clone()),
         };
     };
     if claim.metadata.deletion_timestamp.is_some() {
         return ClaimDecision::Hold(ClaimHold::BeingDeleted);
     }
-    if !grows(claim, &valid.size) {
+    if !grows(claim, &valid.essentials.size) {
         // A claim may be larger than the spec: an adopted one, or one grown by hand. Asking for less is refused.
-        return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.size.clone()));
+        return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()));
     }
     if class_of(claim) == Some("") {
-        return without_class(claim, &valid.size);
+        return without_class(claim, &valid.essentials.size);
     }
     match &observed.storage_class {
         // Whether the class lets the volume grow is asked again at the next look.
         StorageClassView::Unread(_) => {
-            ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.size.clone()))
+            ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()))
         }
         StorageClassView::Found { name, expandable: false } => {
             let size = requested(claim).map(|size| size.0).unwrap_or_default();
             ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: name.clone(), size })
         }
-        _ => ClaimDecision::Want(valid.size.clone()),
+        _ => ClaimDecision::Want(valid.essentials.size.clone()),
     }
 }

@@ -1,4 +1,5 @@
-//! The one door between the raw spec and the rest: nothing behind it looks at the spec again.
+//! The one door between the raw spec and the rest: nothing behind it looks at the spec again. [`validate`] gives what can
+//! be carried out, [`Essentials`] what is used even when nothing can.
 //!
 //! The schema refuses most of this already. It is checked again because a definition can be older than the
 //! operator, and because a resource stored under an older definition is never checked against the new one.
@@ -6,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    AccessMode, Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
+    Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
     NetworkPolicyMode, PodSecurity, Policy, Quantity, Resources, Retention, Rotation, Saving,
     ServiceMetadata, Toleration, TopologySpread,
 };
@@ -17,8 +18,11 @@ use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
 use serde_json::{Value, json};
 
+pub use essentials::Essentials;
+
 use crate::settings::Settings;
 
+mod essentials;
 mod mcp;
 mod pod;
 mod policy;
@@ -38,12 +42,10 @@ pub struct Valid {
     pub image_pull_policy: ImagePullPolicy,
     /// Secrets for the registry.
     pub image_pull_secrets: Vec<String>,
-    /// Size of the volume.
-    pub size: Quantity,
-    /// Its class; `None` is the cluster's default, an empty name is none.
+    /// What is used of every spec, valid or not.
+    pub essentials: Essentials,
+    /// Class of the volume; `None` is the cluster's default, an empty name is none.
     pub class_name: Option<String>,
-    /// How it is mounted.
-    pub access_mode: AccessMode,
     /// CPU and memory.
     pub resources: Resources,
     /// Seconds to drain.
@@ -214,9 +216,8 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         image,
         image_pull_policy: spec.image_pull_policy,
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-        size: writer.storage.size.clone(),
+        essentials: Essentials::of(spec),
         class_name: writer.storage.class_name.clone(),
-        access_mode: writer.storage.access_mode,
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
         priority_class_name: writer.priority_class_name.clone(),
@@ -300,7 +301,8 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
 
 fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
     let interval = i64::from(integrity.anchor_interval_seconds);
-    check_range("spec.integrity.anchorIntervalSeconds", interval, (1, 3600), faults);
+    let (min, max) = essentials::ANCHOR_INTERVAL_SECONDS;
+    check_range("spec.integrity.anchorIntervalSeconds", interval, (min.into(), max.into()), faults);
     if let Some(accept) = &integrity.accept_rollback
         && (accept.size < 0 || Hash::from_hex(accept.root.as_bytes()).is_none())
     {

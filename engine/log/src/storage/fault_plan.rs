@@ -1,5 +1,9 @@
 //! Which call of a simulated file system fails, and how.
 
+use std::io;
+
+use super::FailPoint;
+
 /// Kinds of calls that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {

@@ -10,11 +10,8 @@ use engine_core::{
     wire::{CheckpointAnswer, CheckpointView, Health, IntegrityFaultKind, StorageReason},
 };
 
-use super::{
-    question::CheckpointReport,
-    record::{Must, Record},
-};
-use crate::conditions::Reason;
+use super::{expected::ExpectedHistory, record::Record};
+use crate::{conditions::Reason, observed::CheckpointReport};
 
 /// What is known of the log after a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +39,19 @@ fn finding(reason: Reason, message: impl Into<String>) -> Finding {
 
 /// Judges a report and the answers to the question it led to.
 #[must_use]
-pub fn judge(must: &Must, health: &Health, answers: &CheckpointReport) -> Judgement {
-    let found = reported(health).or_else(|| contradiction(must)).or_else(|| plain(must, health));
+pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointReport) -> Judgement {
+    let found = reported(health).or_else(|| contradiction(expected)).or_else(|| plain(expected, health));
     if let Some(found) = found {
         return Judgement::Fault(found);
     }
     let CheckpointReport::Answered(answers) = answers else { return Judgement::Nothing };
-    match must {
-        Must::Contradiction { .. } => Judgement::Nothing,
-        Must::New | Must::Missing => match answers.first() {
+    match expected {
+        ExpectedHistory::Contradiction { .. } => Judgement::Nothing,
+        ExpectedHistory::New | ExpectedHistory::Missing => match answers.first() {
             Some((_, answer)) => first(health, &answer.checkpoint),
             None => Judgement::Nothing,
         },
-        Must::Extend { newest, older } => extended(newest, older.as_deref(), answers),
+        ExpectedHistory::Extend { newest, older } => extended(newest, older.as_deref(), answers),
     }
 }
 
@@ -76,8 +73,8 @@ fn reported(health: &Health) -> Option<Finding> {
     Some(finding(reason, fault.message.clone()))
 }
 
-fn contradiction(must: &Must) -> Option<Finding> {
-    let Must::Contradiction { status, claim } = must else { return None };
+fn contradiction(expected: &ExpectedHistory) -> Option<Finding> {
+    let ExpectedHistory::Contradiction { status, claim } = expected else { return None };
     let one = |record: &Record| {
         format!(
             "{} events of {} with root {}, {} rollbacks accepted",
@@ -98,8 +95,8 @@ fn contradiction(must: &Must) -> Option<Finding> {
 }
 
 /// What the report alone shows: no engine can be wrong about it and still be believed.
-fn plain(must: &Must, health: &Health) -> Option<Finding> {
-    let record = must.newest()?;
+fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
+    let record = expected.newest()?;
     let (found, size) = (origin(&health.log.id), health.log.seq);
     if found != record.origin {
         let message = format!("the volume holds the log {found}; this engine's is {}", record.origin);
@@ -241,7 +238,12 @@ pub fn is_acceptable(reason: Reason) -> bool {
 ///
 /// `at` is the time that is recorded.
 #[must_use]
-pub fn accept(accept: &AcceptRollback, must: &Must, view: &CheckpointView, at: &str) -> Acceptance {
+pub fn accept(
+    accept: &AcceptRollback,
+    expected: &ExpectedHistory,
+    view: &CheckpointView,
+    at: &str,
+) -> Acceptance {
     let refused =
         |why: String| Acceptance::Refused(format!("spec.integrity.acceptRollback is refused: {why}"));
     if let Err(problem) = opened(view, std::slice::from_ref(&view.key)) {
@@ -253,7 +255,7 @@ pub fn accept(accept: &AcceptRollback, must: &Must, view: &CheckpointView, at: &
             accept.size, accept.root, view.size, view.root
         ));
     }
-    let before = must.newest();
+    let before = expected.newest();
     let mut accepted = before.map(|record| record.accepted_rollbacks.clone()).unwrap_or_default();
     if accepted.len() >= ACCEPTED_ROLLBACKS_MAX {
         return refused(format!("{ACCEPTED_ROLLBACKS_MAX} rollbacks of this log were accepted already"));

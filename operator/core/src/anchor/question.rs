@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crds::MemoryEngine;
-use engine_core::{
-    checkpoint::origin,
-    wire::{CheckpointAnswer, Health},
-};
+use engine_core::{checkpoint::origin, wire::Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::record::{Must, Record, in_status, must};
-use crate::{conditions::ConditionType, observed::Observed};
+use super::{
+    expected::{ExpectedHistory, in_status},
+    record::Record,
+};
+use crate::{
+    conditions::ConditionType,
+    observed::{CheckpointReport, Observed},
+    validate::Essentials,
+};
 
 /// A question to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,38 +24,27 @@ pub struct Question {
     pub records: bool,
 }
 
-/// What became of the question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CheckpointReport {
-    /// There was nothing to ask.
-    #[default]
-    NotAsked,
-    /// The budget put it off for so long.
-    PutOff(SignedDuration),
-    /// No answer; the text says how that showed.
-    Unanswered(String),
-    /// Answers by the size that was asked about; `None` is the checkpoint alone.
-    Answered(Vec<(Option<u64>, CheckpointAnswer)>),
-}
-
 /// What to ask now. Looks at the report and at what was recorded; `observed.checkpoints` is not looked at.
 #[must_use]
-pub fn question(observed: &Observed) -> Option<Question> {
+pub fn question(
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+) -> Option<Question> {
     let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
-    let must = must(observed);
-    if acceptance_pending(&observed.engine, &must) && in_trouble(observed, health) {
+    if acceptance_pending(essentials, expected) && in_trouble(observed, health) {
         return Some(Question { extends: Vec::new(), records: false });
     }
     if health.log.integrity.fault.is_some() {
         return None;
     }
-    match &must {
-        Must::Contradiction { .. } => None,
-        Must::New | Must::Missing => {
+    match expected {
+        ExpectedHistory::Contradiction { .. } => None,
+        ExpectedHistory::New | ExpectedHistory::Missing => {
             (health.log.seq > 0).then(|| Question { extends: Vec::new(), records: true })
         }
-        Must::Extend { newest, older } => {
+        ExpectedHistory::Extend { newest, older } => {
             let possible = origin(&health.log.id) == newest.origin && health.log.seq >= newest.size;
             let extends = || [Some(newest), older.as_ref()].into_iter().flatten().map(|r| r.size).collect();
             let asked = |records| Some(Question { extends: extends(), records });
@@ -60,7 +52,9 @@ pub fn question(observed: &Observed) -> Option<Question> {
                 () if !possible => None,
                 () if was_false(observed) => asked(false),
                 () if older.is_some() || in_status(observed).is_none() => asked(true),
-                () if health.log.seq > newest.size && until_due(observed).is_zero() => asked(true),
+                () if health.log.seq > newest.size && until_due(observed, essentials).is_zero() => {
+                    asked(true)
+                }
                 () => None,
             }
         }
@@ -81,22 +75,18 @@ pub fn was_false(observed: &Observed) -> bool {
 
 /// Whether the spec accepts a rollback that was not accepted before.
 #[must_use]
-pub fn acceptance_pending(engine: &MemoryEngine, must: &Must) -> bool {
-    let Some(accept) = &engine.spec.integrity.accept_rollback else { return false };
-    let before = must.newest().map(|record| record.accepted_rollbacks.as_slice()).unwrap_or_default();
+pub fn acceptance_pending(essentials: &Essentials, expected: &ExpectedHistory) -> bool {
+    let Some(accept) = &essentials.accept_rollback else { return false };
+    let before = expected.newest().map(|record| record.accepted_rollbacks.as_slice()).unwrap_or_default();
     !before.iter().any(|done| {
         (done.to_size, &done.to_root, &done.reason) == (accept.size, &accept.root, &accept.reason)
     })
 }
 
-fn interval(engine: &MemoryEngine) -> SignedDuration {
-    SignedDuration::from_secs(engine.spec.integrity.anchor_interval_seconds.clamp(1, 3600).into())
-}
-
 /// Time until the next anchoring is due, should the log have grown; zero when it is. A time that cannot be read, or
 /// that is still to come, counts as long ago.
-fn until_due(observed: &Observed) -> SignedDuration {
-    let interval = interval(&observed.engine);
+fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
+    let interval = essentials.anchor_interval;
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     let anchored_at = log.and_then(|log| log.anchored_at.as_deref()?.parse::<Timestamp>().ok());
     let age = anchored_at.map(|then| observed.now.duration_since(then));
@@ -111,13 +101,13 @@ const LOOK_MIN: Duration = Duration::from_millis(100);
 
 /// When to look again for the sake of the anchor, if the usual time is too late for it.
 #[must_use]
-pub fn next_look(observed: &Observed) -> Option<Duration> {
+pub fn next_look(observed: &Observed, essentials: &Essentials) -> Option<Duration> {
     let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
     let wait = match &observed.checkpoints {
         CheckpointReport::PutOff(wait) => *wait,
-        CheckpointReport::NotAsked if grown(observed, health) => until_due(observed),
-        _ => interval(&observed.engine),
+        CheckpointReport::NotAsked if grown(observed, health) => until_due(observed, essentials),
+        _ => essentials.anchor_interval,
     };
     Some(wait.unsigned_abs().max(LOOK_MIN))
 }

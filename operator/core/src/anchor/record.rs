@@ -1,12 +1,12 @@
 //! What was recorded of a log outside of its volume: in the status, which the API server guards, and on the claim,
-//! which outlives the resource.
+//! which outlives the resource. Plain data: [`super::expected`] combines the two.
 
 use crds::{AcceptedRollback, LogStatus};
 use engine_core::wire::{self, Anchor, GivenAnchor};
 use kube_core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
-use crate::{names::ANCHOR_ANNOTATION, observed::Observed, storage};
+use crate::names::ANCHOR_ANNOTATION;
 
 /// A point of a log's history, the key that signed it, and every rollback that was accepted before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Record {
     }
 
     /// Whether `newer` can be of the same history, as far as the two of them tell.
-    fn may_lead_to(&self, newer: &Self) -> bool {
+    pub(super) fn may_lead_to(&self, newer: &Self) -> bool {
         let same = self.age() == newer.age();
         self.origin == newer.origin
             && newer.accepted_rollbacks.starts_with(&self.accepted_rollbacks)
@@ -142,87 +142,5 @@ pub fn claim_says(claim: Option<&DynamicObject>) -> ClaimSays {
         None => ClaimSays::Nothing,
         Some(Note::New) => ClaimSays::New,
         Some(Note::Known(record)) => ClaimSays::Known(record),
-    }
-}
-
-/// What the log has to be an extension of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Must {
-    /// Nothing: the volume is new.
-    New,
-    /// Unknown: the volume was kept, and nothing says what it held.
-    Missing,
-    /// This.
-    Extend {
-        /// The newest record there is.
-        newest: Box<Record>,
-        /// The status, when the claim says something newer of the same history: the log must extend both.
-        older: Option<Box<Record>>,
-    },
-    /// The status and the claim cannot both be right.
-    Contradiction {
-        /// What the status says.
-        status: Box<Record>,
-        /// What the claim says.
-        claim: Box<Record>,
-    },
-}
-
-impl Must {
-    /// The newest record, where there is one that counts.
-    #[must_use]
-    pub fn newest(&self) -> Option<&Record> {
-        match self {
-            Self::Extend { newest, .. } => Some(newest),
-            Self::New | Self::Missing | Self::Contradiction { .. } => None,
-        }
-    }
-}
-
-/// The anchor in the stored status.
-#[must_use]
-pub fn in_status(observed: &Observed) -> Option<Record> {
-    observed.engine.status.as_ref()?.log.as_ref().and_then(Record::of_status)
-}
-
-/// What the log of an engine has to be an extension of.
-#[must_use]
-pub fn must(observed: &Observed) -> Must {
-    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
-    let extend = |newest: Record, older: Option<Record>| Must::Extend {
-        newest: Box::new(newest),
-        older: older.map(Box::new),
-    };
-    match (in_status(observed), claim_says(storage::claim_of(observed, name))) {
-        (None, ClaimSays::NoClaim | ClaimSays::New) => Must::New,
-        (None, ClaimSays::Nothing) => Must::Missing,
-        (None, ClaimSays::Known(claim)) => extend(claim, None),
-        (Some(status), ClaimSays::Known(claim)) if status.age() >= claim.age() => {
-            if claim.may_lead_to(&status) { extend(status, None) } else { contradiction(status, claim) }
-        }
-        (Some(status), ClaimSays::Known(claim)) => {
-            if !status.may_lead_to(&claim) {
-                return contradiction(status, claim);
-            }
-            // After a rollback the older of the two is what was given up: only the newer one counts.
-            let older = (status.rollbacks() == claim.rollbacks()).then_some(status);
-            extend(claim, older)
-        }
-        (Some(status), ClaimSays::NoClaim | ClaimSays::Nothing | ClaimSays::New) => extend(status, None),
-    }
-}
-
-fn contradiction(status: Record, claim: Record) -> Must {
-    Must::Contradiction { status: Box::new(status), claim: Box::new(claim) }
-}
-
-/// What the engine is given; `None` while nobody knows which of two it should be.
-#[must_use]
-pub fn given(must: &Must) -> Option<GivenAnchor> {
-    match must {
-        Must::New => Some(GivenAnchor::New),
-        Must::Missing => Some(GivenAnchor::Missing),
-        Must::Extend { newest, .. } => Some(newest.given()),
-        Must::Contradiction { .. } => None,
     }
 }

@@ -21,7 +21,7 @@ pub fn claim(valid: &Valid, size: &Amount, note: Option<&str>) -> PersistentVolu
     PersistentVolumeClaim {
         metadata: ObjectMeta { annotations: note, ..kept(valid, names::claim(&valid.name)) },
         spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec![valid.access_mode.as_str().to_owned()]),
+            access_modes: Some(vec![valid.essentials.access_mode.as_str().to_owned()]),
             storage_class_name: valid.class_name.clone(),
             resources: Some(VolumeResourceRequirements {
                 requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(size.0.clone()))])),

@@ -1,5 +1,5 @@
-//! The objects of one engine, one builder per object. Each is the whole of what server-side apply is told: a
-//! field not named here is not ours.
+//! The objects of one engine, one builder per object; [`crate::children`] has the table of them. Each is everything that
+//! server-side apply is told: a field not named here is not ours.
 
 mod anchor_config_map;
 mod claim;
@@ -29,29 +29,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    names::{self, APPLIED_HASH_ANNOTATION, ChildKey, ChildKind},
+    names::{self, APPLIED_HASH_ANNOTATION},
     validate::Valid,
 };
-
-/// Every object the engine should have, except the claim and the anchor's ConfigMap, which have rules of their own.
-#[must_use]
-pub fn children(valid: &Valid) -> Vec<(ChildKey, Value)> {
-    let key = |kind, name: String| ChildKey { kind, name };
-    let name = &valid.name;
-    let mut children = vec![
-        (key(ChildKind::ServiceAccount, name.clone()), value(&service_account(valid))),
-        (key(ChildKind::ConfigMap, names::config_map(name)), value(&config_map(valid))),
-        (key(ChildKind::Service, name.clone()), value(&service(valid))),
-        (key(ChildKind::Service, names::headless_service(name)), value(&headless_service(valid))),
-    ];
-    if valid.network_policy {
-        children.push((key(ChildKind::NetworkPolicy, name.clone()), value(&network_policy(valid))));
-    }
-    children.push((key(ChildKind::PodDisruptionBudget, name.clone()), value(&disruption_budget(valid))));
-    children.push((key(ChildKind::StatefulSet, name.clone()), value(&stateful_set(valid))));
-    children.iter_mut().for_each(|(_, object)| stamp(object));
-    children
-}
 
 /// Marks an object with the hash of all that is applied. A field that is wanted no more shows in no comparison with
 /// the live object, where it may be somebody else's: it shows here, and applying again takes it away.

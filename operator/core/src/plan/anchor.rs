@@ -6,10 +6,14 @@ use serde_json::Value;
 
 use super::{Plan, Write, plan_child, plan_release};
 use crate::{
-    anchor::record::{self, ClaimSays, Must, Note, in_status},
+    anchor::{
+        expected::{self, ExpectedHistory, in_status},
+        record::{self, ClaimSays, Note},
+    },
     applied::{drift, is_kept_off},
     build,
-    names::{self, ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey, ChildKind},
+    children::CHILDREN,
+    names::{ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey},
     observed::Observed,
     ownership::is_ours,
     storage,
@@ -17,13 +21,17 @@ use crate::{
 };
 
 /// What the claim should say; `None` leaves a claim that says nothing as it is, because it may hold what nobody knows.
-pub(super) fn wanted_note(observed: &Observed, must: &Must) -> Option<String> {
+pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Option<String> {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
-    match must {
-        Must::New => Some(Note::New.text()),
-        Must::Missing if observed.report_on_log().is_some_and(is_empty_log) => Some(Note::New.text()),
-        Must::Extend { newest, .. } => Some(Note::Known(newest.as_ref().clone()).text()),
-        Must::Missing | Must::Contradiction { .. } => claim.and_then(record::note_text).map(str::to_owned),
+    match expected {
+        ExpectedHistory::New => Some(Note::New.text()),
+        ExpectedHistory::Missing if observed.report_on_log().is_some_and(is_empty_log) => {
+            Some(Note::New.text())
+        }
+        ExpectedHistory::Extend { newest, .. } => Some(Note::Known(newest.as_ref().clone()).text()),
+        ExpectedHistory::Missing | ExpectedHistory::Contradiction { .. } => {
+            claim.and_then(record::note_text).map(str::to_owned)
+        }
     }
 }
 
@@ -38,13 +46,13 @@ pub(super) fn plan_claim(
     observed: &Observed,
     key: &ChildKey,
     object: impl Fn(Option<&str>) -> Value,
-    must: &Must,
+    expected: &ExpectedHistory,
     plan: &mut Plan,
 ) {
-    let wanted = wanted_note(observed, must);
+    let wanted = wanted_note(observed, expected);
     let live = observed.children.get(key);
     let before = live.and_then(|live| record::note_text(live));
-    let moves_on = match (record::claim_says(live.map(AsRef::as_ref)), must.newest()) {
+    let moves_on = match (record::claim_says(live.map(AsRef::as_ref)), expected.newest()) {
         (ClaimSays::New, Some(_)) => true,
         (ClaimSays::Known(old), Some(newest)) => old.age() < newest.age() || old.key != newest.key,
         _ => false,
@@ -61,8 +69,13 @@ pub(super) fn plan_claim(
 }
 
 /// Plans the ConfigMap. While nobody knows what it should say, it is left as it is.
-pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, plan: &mut Plan) {
-    let key = ChildKey { kind: ChildKind::ConfigMap, name: names::anchor_config_map(&valid.name) };
+pub(super) fn plan_config_map(
+    observed: &Observed,
+    valid: &Valid,
+    expected: &ExpectedHistory,
+    plan: &mut Plan,
+) {
+    let key = CHILDREN.anchor.key(&valid.name);
     let object = |text: &str| {
         let mut object = build::value(&build::anchor_config_map(valid, text));
         build::stamp(&mut object);
@@ -70,7 +83,7 @@ pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, p
     };
     let live = observed.children.get(&key);
     let before = live.and_then(|live| live.data.pointer(&format!("/data/{ANCHOR_FILE}"))?.as_str());
-    let Some(given) = given(observed, must) else {
+    let Some(given) = given(observed, expected) else {
         if let Some(before) = before {
             plan_child(observed, &key, &object(before), plan);
         }
@@ -87,12 +100,14 @@ pub(super) fn plan_config_map(observed: &Observed, valid: &Valid, must: &Must, p
 }
 
 /// What a start is given. A volume of which nothing is known, and on which the engine found nothing, is new.
-fn given(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
-    match must {
-        Must::Missing if observed.report_on_log().is_some_and(is_empty_log) => Some(GivenAnchor::New),
+fn given(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
+    match expected {
+        ExpectedHistory::Missing if observed.report_on_log().is_some_and(is_empty_log) => {
+            Some(GivenAnchor::New)
+        }
         // The status is the one that the API server guards.
-        Must::Contradiction { status, .. } => Some(status.given()),
-        _ => record::given(must),
+        ExpectedHistory::Contradiction { status, .. } => Some(status.given()),
+        _ => expected::given(expected),
     }
 }
 
@@ -120,24 +135,25 @@ fn record_or_repair(
     match live {
         Some(live) if only_moves_on => {
             plan_release(observed, key, live, plan);
-            plan.writes.push(Write::Record { key: key.clone(), object });
+            plan.write(Write::Record { key: key.clone(), object });
         }
         _ => plan_child(observed, key, &object, plan),
     }
 }
 
-/// What a running engine has to be told: it started before this was recorded, or was refused and is allowed now.
-pub(super) fn to_tell(observed: &Observed, must: &Must) -> Option<GivenAnchor> {
+/// The anchor that has to be pushed to the running engine: it started before this was recorded, or it reported a fault
+/// that somebody has accepted since.
+pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
     let health = observed.report_on_log()?;
-    let (newest, integrity) = (must.newest()?, &health.log.integrity);
+    let (newest, integrity) = (expected.newest()?, &health.log.integrity);
     // The stored status only: what it does not say yet is not guarded by anybody.
     in_status(observed).filter(|status| status.age() == newest.age())?;
     let known = integrity.anchor.as_ref();
     let older = known.is_none_or(|known| record::age(known) < newest.age());
-    let told_of_rollbacks = known.map_or(0, |known| known.rollbacks);
-    let tell = match &integrity.fault {
+    let known_rollbacks = known.map_or(0, |known| known.rollbacks);
+    let push = match &integrity.fault {
         None => older && health.log.checkpoint.is_some(),
-        Some(_) => newest.rollbacks() > told_of_rollbacks,
+        Some(_) => newest.rollbacks() > known_rollbacks,
     };
-    tell.then(|| newest.given())
+    push.then(|| newest.given())
 }

@@ -5,31 +5,38 @@ use engine_core::{
     wire::{NotApplied, Unknown},
 };
 
-use super::{before, evidence::Evidence, health};
-use crate::{
-    conditions::{ConditionType, Reason, Truth, Verdict},
-    observed::Observed,
-};
+use super::facts::Facts;
+use crate::conditions::{ConditionType, Reason, Truth, Verdict};
+
+/// A pod of an older spec says nothing about this one's configuration.
+pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
+    facts.evidence.is_old(facts.observed).then(|| {
+        Verdict::new(Truth::Unknown, Reason::PodStarting, "the pod is being replaced by one of this spec")
+    })
+}
+
+/// The last verdict, if it was made for this spec.
+pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
+    if facts.health().is_some() {
+        return None;
+    }
+    let generation = facts.observed.engine.metadata.generation;
+    let last = facts.before(ConditionType::ConfigurationApplied);
+    let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
+    let unknown =
+        || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not been asked yet");
+    Some(last.unwrap_or_else(unknown))
+}
 
 /// Whether there is a part that the engine does not know.
-pub(super) fn configuration_verdict(observed: &Observed, evidence: Evidence) -> Verdict {
-    let unknown = |reason, why: &str| Verdict::new(Truth::Unknown, reason, why);
-    if evidence.is_old(observed) {
-        return unknown(Reason::PodStarting, "the pod is being replaced by one of this spec");
-    }
-    let Some(health) = health(observed) else {
-        // What was true under another spec is not known of this one.
-        return before(observed, ConditionType::ConfigurationApplied)
-            .filter(|last| last.observed_generation == observed.engine.metadata.generation)
-            .and_then(Verdict::of)
-            .unwrap_or_else(|| unknown(Reason::EngineStarting, "the engine has not been asked yet"));
-    };
+pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
+    let health = facts.health()?;
     if health.not_applied.is_empty() {
         let message = "the engine applies its complete configuration";
-        return Verdict::new(Truth::True, Reason::ConfigurationInEffect, message);
+        return Some(Verdict::new(Truth::True, Reason::ConfigurationInEffect, message));
     }
     let parts: Vec<String> = health.not_applied.iter().map(described).collect();
-    Verdict::new(
+    Some(Verdict::new(
         Truth::False,
         Reason::EngineTooOld,
         format!(
@@ -38,7 +45,7 @@ pub(super) fn configuration_verdict(observed: &Observed, evidence: Evidence) -> 
             health.version,
             parts.join(", ")
         ),
-    )
+    ))
 }
 
 /// The part, the field it comes from, and the version that knows it. A part of which the operator knows no more than

@@ -4,10 +4,7 @@
 use kube_core::DynamicObject;
 
 use super::{Outcome, name};
-use crate::{
-    names::{ChildKey, ChildKind},
-    observed::Observed,
-};
+use crate::{children::CHILDREN, observed::Observed};
 
 /// What may be judged under the generation that the status speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +17,22 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Self {
-        let key = ChildKey { kind: ChildKind::StatefulSet, name: name(observed).to_owned() };
+        let key = CHILDREN.stateful_set.key(name(observed));
         let wanted = match outcome {
             // Nothing is written for such a spec: the running engine is left as it is.
-            Outcome::Invalid(_) => true,
+            Outcome::Invalid { .. } => true,
             Outcome::Applied { plan, done, .. } => done.is_as_planned(plan, &key),
         };
         let Some(set) = observed.children.get(&key) else { return Self { set: false, pod: false } };
         let seen = wanted && number(set, "/status/observedGeneration") == set.metadata.generation;
         let newest = set.data.pointer("/status/updateRevision").and_then(serde_json::Value::as_str);
-        let revision = observed.pod.as_ref().and_then(|pod| pod.revision.as_deref());
+        let revision = observed.writer().pod.as_ref().and_then(|pod| pod.revision.as_deref());
         Self { set: seen, pod: seen && newest.is_some() && revision == newest }
     }
 
     /// There is a pod, and it is of an earlier spec.
     pub(super) fn is_old(self, observed: &Observed) -> bool {
-        observed.pod.is_some() && !self.pod
+        observed.writer().pod.is_some() && !self.pod
     }
 }
 

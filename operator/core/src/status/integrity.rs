@@ -4,38 +4,48 @@ use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, name};
+use super::{HEAD_REFRESH_SECONDS, before, facts::Facts, name};
 use crate::{
     anchor::{
+        expected::{ExpectedHistory, in_status},
         judge::{Acceptance, Finding, Judgement, accept, is_acceptable, judge},
-        question::{CheckpointReport, acceptance_pending, grown, was_false},
-        record::{self, Must, Record},
+        question::{acceptance_pending, grown, was_false},
+        record::Record,
     },
     conditions::{ConditionType, Reason, Truth, Verdict},
     names::{self, ANCHOR_ANNOTATION},
-    observed::Observed,
+    observed::{CheckpointReport, Observed},
+    validate::Essentials,
 };
 
 /// What came of a look at the log.
 pub(super) struct Integrity {
-    pub(super) verdict: Verdict,
+    verdict: Verdict,
     /// The anchor to be written now, if it moves on.
     moved: Option<Record>,
 }
 
+/// What came of it, as the table of conditions takes it.
+pub(super) fn judged(facts: &Facts<'_>) -> Option<Verdict> {
+    Some(facts.integrity.verdict.clone())
+}
+
 /// Judges the log, and decides whether its anchor moves on.
-pub(super) fn integrity(observed: &Observed) -> Integrity {
-    let must = record::must(observed);
+pub(super) fn integrity(
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+) -> Integrity {
     let Some(health) = observed.report_on_log() else {
         return Integrity { verdict: as_before(observed), moved: None };
     };
-    match judge(&must, health, &observed.checkpoints) {
-        Judgement::Fault(found) => fault(observed, health, &must, &found),
+    match judge(expected, health, &observed.checkpoints) {
+        Judgement::Fault(found) => fault(observed, essentials, expected, health, &found),
         Judgement::Proved(record) => Integrity {
             verdict: anchored(&record, Some(observed.now), observed),
             moved: moved(observed, record),
         },
-        Judgement::Nothing => Integrity { verdict: nothing_new(observed, &must), moved: None },
+        Judgement::Nothing => Integrity { verdict: nothing_new(observed, expected), moved: None },
     }
 }
 
@@ -54,9 +64,9 @@ fn not_yet() -> Verdict {
 }
 
 /// Nothing speaks against the log. What only a proof can take back stays said until there is one.
-fn nothing_new(observed: &Observed, must: &Must) -> Verdict {
-    match record::in_status(observed) {
-        _ if must.newest().is_some() && was_false(observed) => as_before(observed),
+fn nothing_new(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
+    match in_status(observed) {
+        _ if expected.newest().is_some() && was_false(observed) => as_before(observed),
         Some(record) => anchored(&record, None, observed),
         None => not_yet(),
     }
@@ -65,7 +75,7 @@ fn nothing_new(observed: &Observed, must: &Must) -> Verdict {
 fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Verdict {
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     let stored = log.and_then(|log| log.anchored_at.clone()).unwrap_or_default();
-    let same = record::in_status(observed).as_ref() == Some(record);
+    let same = in_status(observed).as_ref() == Some(record);
     let since = now.filter(|_| !same).map_or(stored, time);
     let (size, plural) = (record.size, if record.size == 1 { "event is" } else { "events are" });
     Verdict::new(Truth::True, Reason::Anchored, format!("the first {size} {plural} anchored since {since}"))
@@ -73,23 +83,29 @@ fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Ver
 
 /// The record, if it says something new.
 fn moved(observed: &Observed, record: Record) -> Option<Record> {
-    (record::in_status(observed).as_ref() != Some(&record)).then_some(record)
+    (in_status(observed).as_ref() != Some(&record)).then_some(record)
 }
 
-fn fault(observed: &Observed, health: &Health, must: &Must, found: &Finding) -> Integrity {
-    let told = health.log.integrity.anchor.as_ref().map_or(0, |anchor| anchor.rollbacks);
+fn fault(
+    observed: &Observed,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
+    health: &Health,
+    found: &Finding,
+) -> Integrity {
+    let known = health.log.integrity.anchor.as_ref().map_or(0, |anchor| anchor.rollbacks);
     let passing_on = health.log.integrity.fault.is_some()
-        && must.newest().is_some_and(|newest| newest.rollbacks() > told)
-        && !observed.told;
+        && expected.newest().is_some_and(|newest| newest.rollbacks() > known)
+        && !observed.anchor_acknowledged;
     if passing_on && is_acceptable(found.reason) {
         return Integrity { verdict: passing(), moved: None };
     }
     let view = newest_view(observed, health);
-    let mut advice = way_out(found, must, view, name(observed));
-    if let Some(wanted) = observed.engine.spec.integrity.accept_rollback.as_ref()
+    let mut advice = way_out(found, expected, view, name(observed));
+    if let Some(wanted) = essentials.accept_rollback.as_ref()
         && is_acceptable(found.reason)
     {
-        match acceptance(observed, must, wanted, view) {
+        match acceptance(observed, essentials, expected, wanted, view) {
             Acceptance::Done(record) => return Integrity { verdict: passing(), moved: Some(record) },
             Acceptance::Refused(why) => advice = format!("{why}. {advice}"),
         }
@@ -97,7 +113,7 @@ fn fault(observed: &Observed, health: &Health, must: &Must, found: &Finding) -> 
     let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
     let verdict = Verdict::new(Truth::False, found.reason, message);
     // The spec accepts something, and the engine has not been heard about it: so far this is of the spec before.
-    let unheard = acceptance_pending(&observed.engine, must)
+    let unheard = acceptance_pending(essentials, expected)
         && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
     let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
     let verdict = Verdict { seen_under: last.and_then(|last| last.observed_generation), ..verdict };
@@ -114,18 +130,19 @@ fn passing() -> Verdict {
 
 fn acceptance(
     observed: &Observed,
-    must: &Must,
+    essentials: &Essentials,
+    expected: &ExpectedHistory,
     wanted: &AcceptRollback,
     view: Option<&CheckpointView>,
 ) -> Acceptance {
     let refused = |why: &str| Acceptance::Refused(format!("spec.integrity.acceptRollback {why}"));
-    if !acceptance_pending(&observed.engine, must) {
+    if !acceptance_pending(essentials, expected) {
         return refused(
             "was carried out before and does nothing a second time: to accept the same head again, give another reason",
         );
     }
     match (&observed.checkpoints, view) {
-        (CheckpointReport::Answered(_), Some(view)) => accept(wanted, must, view, &time(observed.now)),
+        (CheckpointReport::Answered(_), Some(view)) => accept(wanted, expected, view, &time(observed.now)),
         _ => refused("waits for the engine to say what it has"),
     }
 }
@@ -139,7 +156,7 @@ fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a Che
 }
 
 /// What somebody can do about it.
-fn way_out(found: &Finding, must: &Must, view: Option<&CheckpointView>, name: &str) -> String {
+fn way_out(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointView>, name: &str) -> String {
     match found.reason {
         Reason::LogCorrupt => {
             "Bring back a volume from before the damage; `memory-engine log verify --data /data` names every line".into()
@@ -153,7 +170,7 @@ fn way_out(found: &Finding, must: &Must, view: Option<&CheckpointView>, name: &s
         ),
         Reason::CheckpointInvalid => "Look at the engine's image, and at who answers in its place".into(),
         _ => {
-            let anchor = must.newest().map_or_else(
+            let anchor = expected.newest().map_or_else(
                 || "Bring back the volume that belongs here".to_owned(),
                 |record| format!("Bring back the volume that has all {} events", record.size),
             );

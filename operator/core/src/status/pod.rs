@@ -18,7 +18,7 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
         return None;
     }
     let set = name(observed);
-    let message = match &observed.pod_refusal {
+    let message = match &observed.writer().pod_refusal {
         PodRefusal::Said { message, limit_ranges } => {
             let what_to_do = refusal::explained(message, limit_ranges)
                 .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` says more"));

@@ -4,29 +4,40 @@ use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
 use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, evidence::Evidence, health, integrity::time, integrity::whole};
+use super::{
+    HEAD_REFRESH_SECONDS,
+    facts::Facts,
+    health,
+    integrity::{time, whole},
+};
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
     observed::Observed,
 };
 
-/// Whether searches are answered, from which projection.
-pub(super) fn projection_verdict(observed: &Observed, evidence: Evidence) -> Verdict {
-    if evidence.is_old(observed) {
-        return Verdict::new(
-            Truth::Unknown,
-            Reason::PodStarting,
-            "the pod is being replaced by one of this spec",
-        );
+pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
+    facts.evidence.is_old(facts.observed).then(|| {
+        Verdict::new(Truth::Unknown, Reason::PodStarting, "the pod is being replaced by one of this spec")
+    })
+}
+
+/// What was known last, if it was of this spec.
+pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
+    if facts.health().is_some() {
+        return None;
     }
-    let Some(health) = health(observed) else {
-        // What was true under another spec is not known of this one.
-        return before(observed, ConditionType::ProjectionReady)
-            .filter(|last| last.observed_generation == observed.engine.metadata.generation)
-            .and_then(Verdict::of)
-            .unwrap_or_else(|| unknown("the engine has not been asked yet"));
-    };
-    match (health.projection.state, &health.projection.rebuild) {
+    let generation = facts.observed.engine.metadata.generation;
+    let last = facts.before(ConditionType::ProjectionReady);
+    let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
+    let unknown =
+        || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not been asked yet");
+    Some(last.unwrap_or_else(unknown))
+}
+
+/// Whether searches are answered, from which projection.
+pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
+    let projection = &facts.health()?.projection;
+    Some(match (projection.state, &projection.rebuild) {
         (ProjectionState::Ready, None) => {
             Verdict::new(Truth::True, Reason::ProjectionServing, "searches are answered")
         }
@@ -48,11 +59,19 @@ pub(super) fn projection_verdict(observed: &Observed, evidence: Evidence) -> Ver
             Reason::ProjectionFailed,
             "searches fail: the projection cannot be built; read the engine's log. Writes go on",
         ),
-    }
+    })
 }
 
-fn unknown(why: &str) -> Verdict {
-    Verdict::new(Truth::Unknown, Reason::EngineStarting, why)
+/// Searches fail: the engine does not serve reads.
+pub(super) fn is_failed(facts: &Facts<'_>) -> Option<Verdict> {
+    let failed = facts.health()?.projection.state == ProjectionState::Failed;
+    failed.then(|| {
+        Verdict::new(
+            Truth::False,
+            Reason::EngineDegraded,
+            "searches fail: the projection cannot be built; read the engine's log",
+        )
+    })
 }
 
 /// The figures. They move with every memory saved; the status follows together with the log's position, and by itself

@@ -1,18 +1,18 @@
 //! What the status says about the volume.
 
-use crds::{Quantity, StorageStatus};
+use crds::{AccessMode, Quantity, StorageStatus};
 use engine_core::wire::{Health, StorageReason};
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use super::{Outcome, age, before, conflict_message, evidence::Evidence, health, name};
+use super::{Outcome, age, before, conflict_message, facts::Facts, name};
 use crate::{
     anchor::record::{ClaimSays, claim_says},
+    children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
-    names::{self, ChildKey, ChildKind},
+    names::ChildKey,
     observed::{Observed, StorageClassView},
     ownership::is_ours,
-    plan::Plan,
     storage::{self, ClaimHold},
 };
 
@@ -30,41 +30,65 @@ pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
 }
 
 fn claim_key(observed: &Observed) -> ChildKey {
-    ChildKey { kind: ChildKind::PersistentVolumeClaim, name: names::claim(name(observed)) }
+    CHILDREN.claim.key(name(observed))
 }
 
-pub(super) fn storage_verdict(observed: &Observed, outcome: &Outcome<'_>, evidence: Evidence) -> Verdict {
-    if let Some(why) = observed.unread.get(&claim_key(observed)) {
-        let message = format!("the volume claim could not be read: {why}. It is tried again");
-        return Verdict::new(Truth::Unknown, Reason::ClaimPending, message);
-    }
-    if let Outcome::Applied { plan: Plan { claim_hold: Some(hold), .. }, .. } = outcome {
-        return hold_verdict(hold, name(observed));
-    }
-    let Some(claim) = storage::claim_of(observed, name(observed)) else {
-        return Verdict::new(Truth::False, Reason::ClaimPending, "the volume claim has not been made yet");
-    };
-    if !is_ours(observed, &claim_key(observed), claim) {
-        let message = conflict_message(observed, &[claim_key(observed)]);
-        return Verdict::new(Truth::False, Reason::NameConflict, message);
-    }
-    if let Some(problem) = health(observed).and_then(|health| volume_problem(observed, health, claim)) {
-        if evidence.is_old(observed) && problem.reason != Reason::Resizing {
-            return Verdict::new(
-                Truth::Unknown,
-                Reason::PodStarting,
-                "the pod is being replaced by one of this spec, which says whether the volume can be written",
-            );
-        }
-        return problem;
-    }
-    if claim.data.pointer("/status/phase").is_none_or(|phase| phase != "Bound") {
-        return pending_verdict(observed, claim);
-    }
-    growth_verdict(observed, claim).unwrap_or_else(|| {
-        let message = format!("{} is bound, and no trouble with it is known", claim_name(claim));
-        Verdict::new(Truth::True, Reason::VolumeReady, message)
+/// The claim, which the rules below are about: it was read, is not left alone on purpose, and is there.
+fn claim<'a>(facts: &Facts<'a>) -> Option<&'a DynamicObject> {
+    storage::claim_of(facts.observed, name(facts.observed))
+}
+
+pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
+    let why = facts.observed.unread.get(&claim_key(facts.observed))?;
+    let message = format!("the volume claim could not be read: {why}. It is tried again");
+    Some(Verdict::new(Truth::Unknown, Reason::ClaimPending, message))
+}
+
+pub(super) fn held(facts: &Facts<'_>) -> Option<Verdict> {
+    let Outcome::Applied { plan, .. } = facts.outcome else { return None };
+    Some(hold_verdict(plan.claim_hold.as_ref()?, name(facts.observed)))
+}
+
+pub(super) fn missing(facts: &Facts<'_>) -> Option<Verdict> {
+    claim(facts)
+        .is_none()
+        .then(|| Verdict::new(Truth::False, Reason::ClaimPending, "the volume claim has not been made yet"))
+}
+
+pub(super) fn foreign(facts: &Facts<'_>) -> Option<Verdict> {
+    let key = claim_key(facts.observed);
+    (!is_ours(facts.observed, &key, claim(facts)?)).then(|| {
+        let message = conflict_message(facts.observed, &[key]);
+        Verdict::new(Truth::False, Reason::NameConflict, message)
     })
+}
+
+/// What the engine reports of its volume, as far as it is of the spec that the status speaks of.
+pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
+    let problem = volume_problem(facts.observed, facts.health()?, claim(facts)?)?;
+    if facts.evidence.is_old(facts.observed) && problem.reason != Reason::Resizing {
+        return Some(Verdict::new(
+            Truth::Unknown,
+            Reason::PodStarting,
+            "the pod is being replaced by one of this spec, which says whether the volume can be written",
+        ));
+    }
+    Some(problem)
+}
+
+pub(super) fn pending(facts: &Facts<'_>) -> Option<Verdict> {
+    let claim = claim(facts)?;
+    let bound = claim.data.pointer("/status/phase").is_some_and(|phase| phase == "Bound");
+    (!bound).then(|| pending_verdict(facts.observed, claim, facts.outcome.essentials().access_mode))
+}
+
+pub(super) fn growing(facts: &Facts<'_>) -> Option<Verdict> {
+    growth_verdict(facts.observed, claim(facts)?)
+}
+
+pub(super) fn ready(facts: &Facts<'_>) -> Option<Verdict> {
+    let message = format!("{} is bound, and no trouble with it is known", claim_name(claim(facts)?));
+    Some(Verdict::new(Truth::True, Reason::VolumeReady, message))
 }
 
 fn claim_name(claim: &DynamicObject) -> String {
@@ -160,7 +184,7 @@ fn growth_under_way(observed: &Observed, claim: &DynamicObject) -> bool {
     growing.map_or_else(just_grown, |growing| growing.reason == Reason::Resizing)
 }
 
-fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
+fn pending_verdict(observed: &Observed, claim: &DynamicObject, access_mode: AccessMode) -> Verdict {
     if claim.data.pointer("/status/phase").is_some_and(|phase| phase == "Lost") {
         return Verdict::new(
             Truth::False,
@@ -208,7 +232,7 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject) -> Verdict {
                  none that is free, make one of at least {} with accessModes: [{}]; a claimRef keeps it for this claim",
                 claim_name(claim),
                 storage::requested(claim).map(|size| size.0).unwrap_or_default(),
-                observed.engine.spec.writer.storage.access_mode.as_str()
+                access_mode.as_str()
             ),
         ),
         _ => Verdict::new(

@@ -10,7 +10,7 @@ use operator_core::{
     applied::ACCEPTED_MAX,
     names::{ChildKey, ChildKind},
     observed::Observed,
-    plan::{Done, Plan, Problem, Write},
+    plan::{Done, Plan, Problem, Step, Write},
 };
 use serde_json::{Value, json};
 
@@ -24,8 +24,8 @@ type Policy = (ChildKind, fn(&mut Value));
 
 /// Carries a plan out on an API server with this policy.
 fn admitted(world: &mut Observed, plan: &Plan, (kind, policy): Policy) {
-    for write in &plan.writes {
-        let one = Plan { writes: vec![write.clone()], ..Plan::default() };
+    for write in plan.writes() {
+        let one = Plan { steps: vec![Step::Write(write.clone())], ..Plan::default() };
         carry_out(world, &one, 1);
         if write.key().kind == kind
             && let Some(after) = world.children.get(write.key())
@@ -89,7 +89,7 @@ fn made_under(policy: Policy) -> (Observed, usize) {
     let mut looks = 0;
     for _ in 0..10 {
         let plan = planned(&world);
-        if plan.writes.is_empty() {
+        if plan.writes().next().is_none() {
             break;
         }
         admitted(&mut world, &plan, policy);
@@ -122,7 +122,7 @@ fn a_restart_costs_one_write_of_what_admission_changed() {
         world.applied.clear();
         let before = world.children.clone();
         let plan = planned(&world);
-        let keys: Vec<ChildKey> = plan.writes.iter().map(|write| write.key().clone()).collect();
+        let keys: Vec<ChildKey> = plan.writes().map(|write| write.key().clone()).collect();
         assert_eq!(keys.len(), changed.len(), "{name}: {:?}", said(&plan));
         admitted(&mut world, &plan, policy);
         assert_eq!(world.children, before, "{name}: nothing changed by it");
@@ -136,7 +136,7 @@ fn applying_that_changes_nothing_is_not_said_to_change_something() {
     let mut world = settled();
     edit(&mut world, ChildKind::StatefulSet, "notes", "/spec/replicas", json!(2));
     let plan = planned(&world);
-    let written = plan.writes.iter().map(|write| write.key().clone()).collect();
+    let written = plan.writes().map(|write| write.key().clone()).collect();
     let nothing = Done { written, changed: false, problem: None };
     assert_eq!(condition(&status_after(&world, &plan, &nothing), "Ready"), "True/Serving");
     let something = Done { changed: true, ..nothing };
@@ -213,7 +213,7 @@ fn the_anchor_moves_on_over_what_admission_changed() {
             look(&mut world, &log(size));
             let plan = planned(&world);
             assert!(
-                plan.writes.iter().all(|write| matches!(write, Write::Record { .. })),
+                plan.writes().all(|write| matches!(write, Write::Record { .. })),
                 "{name}: {:?}",
                 said(&plan)
             );
@@ -235,9 +235,9 @@ fn an_edit_of_the_spec_is_no_repair() {
         engine.spec.logging.level = level;
         world.engine = Arc::new(engine);
         let plan = planned(&world);
-        assert!(!plan.writes.is_empty(), "edit {number} changes something");
+        assert!(plan.writes().next().is_some(), "edit {number} changes something");
         assert!(
-            plan.writes.iter().all(|write| matches!(write, Write::Update { .. })),
+            plan.writes().all(|write| matches!(write, Write::Update { .. })),
             "edit {number}: {:?}",
             said(&plan)
         );
@@ -285,8 +285,7 @@ fn whatever_stops_the_writes_the_log_is_anchored() {
         later(&mut world, 10);
         serve(&mut world, &log(8));
         edit(&mut world, ChildKind::StatefulSet, "notes", "/spec/replicas", json!(0));
-        world.checkpoints =
-            operator_core::anchor::question::CheckpointReport::Answered(vec![log(8).answer(Some(5))]);
+        world.checkpoints = operator_core::observed::CheckpointReport::Answered(vec![log(8).answer(Some(5))]);
         let status = status_after(&world, &planned(&world), &stopped(problem));
         assert_eq!(condition(&status, "Stalled"), stalled);
         assert!(status.conditions.iter().any(|c| c.message.contains(says)), "{status:?}");
@@ -300,7 +299,7 @@ fn whatever_stops_the_writes_the_log_is_anchored() {
 fn what_comes_back_as_applied_is_not_called_changed() {
     let mut world = settled();
     let plan = planned(&observed(engine()));
-    for write in &plan.writes {
+    for write in plan.writes() {
         let Write::Create { key, object } = write else { panic!("{write:?}") };
         let again = Write::Repair { key: key.clone(), object: object.clone(), because: String::new() };
         remember(&mut world, &again, stored(key, object));

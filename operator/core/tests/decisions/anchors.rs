@@ -1,4 +1,4 @@
-//! The anchor: when it is taken, and where it goes (L6).
+//! The anchor: when it is taken, and where it goes.
 
 use std::sync::Arc;
 
@@ -6,23 +6,28 @@ use engine_core::wire::GivenAnchor;
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
-        question::{CheckpointReport, Question, next_look, question},
-        record::{ClaimSays, Must, Record, must},
+        expected::{ExpectedHistory, expected_history},
+        question::{Question, next_look},
+        record::{ClaimSays, Record},
     },
     names::ChildKind,
+    observed::CheckpointReport,
     plan::{Plan, Write},
+    validate::validate,
 };
 use serde_json::json;
 
 use crate::history::*;
-use crate::world::{carry_out, condition, edit, planned, settled, status_of};
+use crate::world::{
+    carry_out, condition, edit, essentials, planned, settings, settled, status_of, status_of_faults, writes,
+};
 
 #[test]
 fn a_new_volume_is_known_to_be_new() {
     let world = settled();
     assert_eq!(note(&world), ClaimSays::New);
     assert_eq!(given(&world), json!({"state": "new"}));
-    assert_eq!(must(&world), Must::New);
+    assert_eq!(expected_history(&world), ExpectedHistory::New);
     assert_eq!(condition(&status_of(&world), "LogIntegrity"), "Unknown/NotYetAnchored");
 }
 
@@ -31,10 +36,10 @@ fn a_new_volume_is_known_to_be_new() {
 fn the_first_event_is_anchored_at_once_and_in_order() {
     let mut world = settled();
     serve(&mut world, &log(0));
-    assert_eq!(question(&world), None, "an empty log needs no anchor");
+    assert_eq!(asked(&world), None, "an empty log needs no anchor");
     serve(&mut world, &log(1));
     let plan = look(&mut world, &log(1));
-    assert_eq!((said(&plan), plan.tell), (vec![], None), "nothing before the status");
+    assert_eq!((said(&plan), plan.pushed_anchor()), (vec![], None), "nothing before the status");
     let status = stored(&world).log.expect("a log");
     assert_eq!(
         (status.size, status.origin.as_deref(), status.head_seq),
@@ -44,7 +49,7 @@ fn the_first_event_is_anchored_at_once_and_in_order() {
     let plan = look(&mut world, &log(1));
     assert_eq!(said(&plan), ["record PersistentVolumeClaim/notes-data", "record ConfigMap/notes-anchor"]);
     assert!(!plan.is_changing());
-    assert!(matches!(plan.tell, Some(GivenAnchor::Known { accepted: None, .. })));
+    assert!(matches!(plan.pushed_anchor(), Some(GivenAnchor::Known { accepted: None, .. })));
     assert!(matches!(note(&world), ClaimSays::Known(Record { size: 1, .. })));
     assert_eq!(given(&world)["anchor"]["size"], 1);
     let before = stored(&world);
@@ -56,14 +61,14 @@ fn the_first_event_is_anchored_at_once_and_in_order() {
 fn a_growing_log_is_anchored_at_intervals() {
     let mut world = anchored(5);
     serve(&mut world, &log(6));
-    assert_eq!(question(&world), None);
-    let wait = next_look(&world).expect("a wait");
+    assert_eq!(asked(&world), None);
+    let wait = next_look(&world, &essentials(&world)).expect("a wait");
     assert!(wait.as_secs() <= 10 && wait.as_secs() >= 9, "{wait:?}");
     let before = stored(&world);
     look(&mut world, &log(6));
     assert_eq!(stored(&world), before, "the head is reported together with the anchor");
     later(&mut world, 10);
-    assert_eq!(question(&world), Some(Question { extends: vec![5], records: true }));
+    assert_eq!(asked(&world), Some(Question { extends: vec![5], records: true }));
     look(&mut world, &log(6));
     let log = stored(&world).log.expect("a log");
     assert_eq!((log.size, log.head_seq), (Some(6), 6));
@@ -75,11 +80,11 @@ fn a_short_interval_is_kept_and_a_budget_is_waited_for() {
     let mut engine = world.engine.as_ref().clone();
     engine.spec.integrity.anchor_interval_seconds = 1;
     world.engine = Arc::new(engine);
-    assert_eq!(next_look(&world).expect("a wait").as_secs(), 1);
+    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 1);
     serve(&mut world, &log(6));
     later(&mut world, 100);
     world.checkpoints = CheckpointReport::PutOff(SignedDuration::from_secs(7));
-    assert_eq!(next_look(&world).expect("a wait").as_secs(), 7);
+    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 7);
     let status = status_of(&world);
     assert_eq!(Some(status), world.engine.status, "while the budget is used up nothing is written");
     world.checkpoints = CheckpointReport::Unanswered("no answer".into());
@@ -100,9 +105,9 @@ fn an_anchor_gets_everywhere_wherever_the_operator_stops() {
     for stopped_after in 0..=2 {
         let mut world = world.clone();
         let plan = planned(&world);
-        assert_eq!(plan.writes.len(), 2);
+        assert_eq!(plan.writes().count(), 2);
         carry_out(&mut world, &plan, stopped_after);
-        assert_eq!(planned(&world).writes.len(), 2 - stopped_after);
+        assert_eq!(planned(&world).writes().count(), 2 - stopped_after);
         look(&mut world, &log(6));
         assert_eq!(planned(&world), Plan::default());
     }
@@ -120,5 +125,33 @@ fn what_somebody_did_to_the_anchor_is_put_right() {
     assert_eq!(said(&plan), ["repair PersistentVolumeClaim/notes-data", "repair ConfigMap/notes-anchor"]);
     assert_eq!((note(&world), given(&world)), right);
     annotate(&mut world, Some("not JSON"));
-    assert!(matches!(planned(&world).writes.as_slice(), [Write::Repair { .. }]));
+    assert!(matches!(writes(&planned(&world)).as_slice(), [Write::Repair { .. }]));
+}
+
+/// A spec that cannot be carried out does not stop the anchoring, nor an acceptance, nor does an interval out of bounds.
+#[test]
+fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
+    let mut world = anchored(5);
+    let mut engine = world.engine.as_ref().clone();
+    engine.spec.integrity.anchor_interval_seconds = 0;
+    engine.spec.writer.drain_seconds = 0;
+    world.engine = Arc::new(engine);
+    let faults = validate(&world.engine, &settings()).expect_err("two faults");
+    assert_eq!(faults.len(), 2);
+    assert_eq!(essentials(&world).anchor_interval, SignedDuration::from_secs(1));
+    later(&mut world, 1);
+    serve(&mut world, &log(8));
+    assert_eq!(asked(&world), Some(Question { extends: vec![5], records: true }));
+    world.checkpoints = CheckpointReport::Answered(vec![log(8).answer(Some(5))]);
+    let status = status_of_faults(&world, &faults);
+    assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
+    assert_eq!(condition(&status, "LogIntegrity"), "True/Anchored");
+    assert_eq!(status.log.expect("a log").size, Some(8));
+
+    serve(&mut world, &log(3));
+    accept(&mut world, 3, &log(3).view().root, "restored");
+    world.checkpoints = CheckpointReport::Answered(vec![log(3).answer(None)]);
+    let status = status_of_faults(&world, &faults);
+    assert_eq!(condition(&status, "LogIntegrity"), "Unknown/RollbackAccepted");
+    assert_eq!(status.log.expect("a log").accepted_rollbacks.len(), 1);
 }

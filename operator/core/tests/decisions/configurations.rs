@@ -15,7 +15,9 @@ use engine_core::{
     wire::{NotApplied, Unknown},
 };
 use operator_core::{
-    build::{children, engine_config},
+    anchor::expected::expected_history,
+    build::engine_config,
+    children::CHILDREN,
     notices::notices,
     observed::EngineReport,
     plan::Done,
@@ -25,7 +27,8 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::world::{
-    carry_out, condition, engine, health, observed, planned, settings, settled, status_of, valid,
+    carry_out, condition, engine, health, observed, planned, settings, settled, status_of, status_of_faults,
+    valid,
 };
 
 /// A text that is made up, and must be in nothing that the operator writes.
@@ -191,8 +194,9 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     let valid = valid(&world);
     let done = Done::default();
     let outcome = Outcome::Applied { valid: &valid, plan: &plan, done: &done };
-    let said = json!(status(&world, &outcome)).to_string();
-    let written = json!(children(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
+    let said = json!(status(&world, &expected_history(&world), &outcome)).to_string();
+    let written =
+        json!(CHILDREN.wanted(&valid).into_iter().map(|(_, child)| child).collect::<Vec<_>>()).to_string();
     for (what, text) in [
         ("objects", written),
         ("status", said),
@@ -320,7 +324,7 @@ fn a_fault_is_said_in_the_conditions() {
     engine.spec.policy = Some(Policy { block: names(&["github"]), ..Policy::default() });
     let faults = validate(&engine, &settings()).unwrap_err();
     let world = observed(engine);
-    let status = status(&Arc::new(world), &Outcome::Invalid(&faults));
+    let status = status_of_faults(&world, &faults);
     assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");
     assert_eq!(condition(&status, "Ready"), "False/InvalidSpec");
     assert_eq!(status.phase, Some(Phase::Failed));
@@ -417,7 +421,7 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
         part("policy.exceptions[1].projects", Unknown::Key),
         part("somebody.wrote", Unknown::Key),
     ];
-    world.report = EngineReport::Answered(Box::new(report));
+    world.writer_mut().report = EngineReport::Answered(Box::new(report));
     let status = status_of(&world);
     assert_eq!(condition(&status, "ConfigurationApplied"), "False/EngineTooOld");
     assert_eq!(condition(&status, "Ready"), "True/Serving", "its memories are served");
@@ -436,7 +440,7 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
     assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
     // It stays while the engine cannot be asked, and is not carried over to another spec.
     Arc::make_mut(&mut world.engine).status = Some(status.clone());
-    world.report = EngineReport::Unreachable("refused".into());
+    world.writer_mut().report = EngineReport::Unreachable("refused".into());
     assert_eq!(message(&status_of(&world)), message(&status));
     Arc::make_mut(&mut world.engine).metadata.generation = Some(99);
     assert_eq!(condition(&status_of(&world), "ConfigurationApplied"), "Unknown/EngineStarting");

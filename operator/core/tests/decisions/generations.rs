@@ -20,15 +20,15 @@ type Fault = (&'static str, fn(&mut Observed), [&'static str; 4]);
 const GOOD: [&str; 4] = ["False/NoObstacle", "True/VolumeReady", "True/Anchored", "True/ProjectionServing"];
 
 fn waiting(world: &mut Observed, reason: &str) {
-    let pod = world.pod.as_mut().expect("a pod");
+    let pod = world.writer_mut().pod.as_mut().expect("a pod");
     (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some((reason.into(), "because".into()));
     edit(world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotAsked;
 }
 
 fn reported(world: &mut Observed, change: impl FnOnce(&mut engine_core::wire::Health)) {
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     change(report);
 }
 
@@ -48,7 +48,7 @@ fn faults() -> Vec<Fault> {
             "crashes",
             |world| {
                 waiting(world, "CrashLoopBackOff");
-                world.pod.as_mut().expect("a pod").restarts = 9;
+                world.writer_mut().pod.as_mut().expect("a pod").restarts = 9;
             },
             ["True/CrashLooping", GOOD[1], GOOD[2], GOOD[3]],
         ),
@@ -85,13 +85,13 @@ fn faults() -> Vec<Fault> {
             "unschedulable",
             |world| {
                 waiting(world, "");
-                world.pod.as_mut().expect("a pod").unschedulable = Some("no room".into());
+                world.writer_mut().pod.as_mut().expect("a pod").unschedulable = Some("no room".into());
             },
             [GOOD[0], GOOD[1], GOOD[2], GOOD[3]],
         ),
         (
             "unreachable",
-            |world| world.report = EngineReport::Unreachable("no answer".into()),
+            |world| world.writer_mut().report = EngineReport::Unreachable("no answer".into()),
             [GOOD[0], GOOD[1], GOOD[2], GOOD[3]],
         ),
     ]
@@ -136,7 +136,7 @@ fn moments() -> [Moment; 4] {
         ("the old pod is being ended", |world| {
             edit(world, ChildKind::StatefulSet, "notes", "/status/observedGeneration", json!(2));
             edit(world, ChildKind::StatefulSet, "notes", "/status/updateRevision", json!("b"));
-            world.pod.as_mut().expect("a pod").deleting = true;
+            world.writer_mut().pod.as_mut().expect("a pod").deleting = true;
         }),
         ("the watch of pods is late", |world| {
             let status = json!({"observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1,
@@ -174,11 +174,11 @@ fn a_new_pod_with_the_same_fault_is_judged() {
     for fault in faults() {
         let mut world = faulty(&fault);
         corrected(&mut world);
-        let ready = i64::from(world.pod.as_ref().is_some_and(|pod| pod.ready));
+        let ready = i64::from(world.writer().pod.as_ref().is_some_and(|pod| pod.ready));
         let status = json!({"observedGeneration": 2, "readyReplicas": ready, "updatedReplicas": 1,
             "currentRevision": "b", "updateRevision": "b"});
         edit(&mut world, ChildKind::StatefulSet, "notes", "/status", status);
-        world.pod.as_mut().expect("a pod").revision = Some("b".into());
+        world.writer_mut().pod.as_mut().expect("a pod").revision = Some("b".into());
         look(&mut world, &log(5));
         assert_eq!(condition(&stored(&world), "Stalled"), fault.2[0], "{}", fault.0);
         assert_eq!(condition(&stored(&world), "LogIntegrity"), fault.2[2], "{}", fault.0);
@@ -202,8 +202,8 @@ fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
 #[test]
 fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     let mut world = settled();
-    world.pod = None;
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = None;
+    world.writer_mut().report = EngineReport::NotAsked;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     for seconds in [0, 25] {
         later(&mut world, seconds);
@@ -226,8 +226,8 @@ fn a_missing_pod_has_its_time_again_under_a_new_spec() {
 #[test]
 fn a_missing_pod_is_not_counted_from_the_spec_before() {
     let mut world = settled();
-    world.pod = None;
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = None;
+    world.writer_mut().report = EngineReport::NotAsked;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     look(&mut world, &log(0));
     later(&mut world, 19);
@@ -278,7 +278,7 @@ fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
     engine.metadata.generation = Some(2);
     world.engine = Arc::new(engine);
     let answering = world.clone();
-    world.report = EngineReport::Unreachable("no answer".into());
+    world.writer_mut().report = EngineReport::Unreachable("no answer".into());
     for (seconds, stalled, reconciling) in [
         (0, "False/NoObstacle", "True/EngineStarting"),
         (60, "False/NoObstacle", "True/EngineStarting"),
@@ -313,5 +313,6 @@ fn the_pod_of_an_engine_before_is_not_this_ones() {
 }
 
 fn waiting_words(world: &mut Observed) {
-    world.pod.as_mut().expect("a pod").waiting = Some(("ImagePullBackOff".into(), "because".into()));
+    world.writer_mut().pod.as_mut().expect("a pod").waiting =
+        Some(("ImagePullBackOff".into(), "because".into()));
 }

@@ -15,16 +15,17 @@ use engine_core::{
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
-        question::{CheckpointReport, Question, question},
+        expected::expected_history,
+        question::{Question, question},
         record::{ClaimSays, claim_says},
     },
     names::{ANCHOR_ANNOTATION, ChildKind},
-    observed::{EngineReport, Observed},
+    observed::{CheckpointReport, EngineReport, Observed},
     plan::Plan,
 };
 use serde_json::{Value, json};
 
-use crate::world::{carry_out, condition, edit, health, planned, settled, status_of};
+use crate::world::{carry_out, condition, edit, essentials, health, planned, settled, status_of};
 
 /// A log with everything that belongs to it: its events are the numbers from 1, told apart by `history`.
 #[derive(Clone)]
@@ -84,16 +85,16 @@ pub(crate) fn serve(world: &mut Observed, log: &Log) {
     report.log.seq = log.size;
     report.log.hash = Hash::of(format!("head {} {}", log.size, log.history).as_bytes()).to_string();
     report.log.checkpoint = Some(log.view());
-    if let EngineReport::Answered(before) = &world.report {
+    if let EngineReport::Answered(before) = &world.writer().report {
         report.log.integrity.anchor = before.log.integrity.anchor.clone();
     }
-    world.report = EngineReport::Answered(Box::new(report));
+    world.writer_mut().report = EngineReport::Answered(Box::new(report));
     world.checkpoints = CheckpointReport::NotAsked;
 }
 
 /// The engine of this world found by itself that its log is not what it was.
 pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.storage.reason = Some(StorageReason::LogCorrupt);
     report.storage.writable = false;
     report.log.integrity.anchor = None;
@@ -107,10 +108,15 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     });
 }
 
+/// What the engine of this world is asked.
+pub(crate) fn asked(world: &Observed) -> Option<Question> {
+    question(world, &essentials(world), &expected_history(world))
+}
+
 /// One reconcile: question, answer, plan, writes, the engine told, status. Returns what was planned.
 pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
-    world.told = false;
-    world.checkpoints = match question(world) {
+    world.anchor_acknowledged = false;
+    world.checkpoints = match asked(world) {
         None => CheckpointReport::NotAsked,
         Some(Question { extends, .. }) if extends.is_empty() => {
             CheckpointReport::Answered(vec![log.answer(None)])
@@ -121,9 +127,11 @@ pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     };
     let plan = planned(world);
     carry_out(world, &plan, usize::MAX);
-    if let (Some(given), EngineReport::Answered(report)) = (&plan.tell, &mut world.report) {
-        world.told = true;
+    if let (Some(given), EngineReport::Answered(report)) =
+        (plan.pushed_anchor(), &mut world.writer_mut().report)
+    {
         hear(given, report);
+        world.anchor_acknowledged = true;
     }
     let status = status_of(world);
     let mut engine = world.engine.as_ref().clone();
@@ -186,7 +194,7 @@ pub(crate) fn given(world: &Observed) -> Value {
 }
 
 pub(crate) fn said(plan: &Plan) -> Vec<String> {
-    plan.writes.iter().map(|write| format!("{} {}", write.verb(), write.key())).collect()
+    plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
 /// The resource was deleted and made again over the kept claim.

@@ -1,26 +1,27 @@
-//! A log that does not extend its anchor: what is said of it, and the ways out (L6).
+//! A log that does not extend its anchor: what is said of it, and the ways out.
 
 use engine_core::wire::{Anchor, CheckpointView, GivenAnchor, IntegrityFaultKind};
 use operator_core::{
     anchor::{
-        question::{CheckpointReport, Question, question},
-        record::{ClaimSays, Must, Note, Record, must},
+        expected::{ExpectedHistory, expected_history},
+        question::Question,
+        record::{ClaimSays, Note, Record},
     },
     notices::notices,
-    observed::EngineReport,
+    observed::{CheckpointReport, EngineReport},
     plan::Plan,
 };
 use serde_json::json;
 
 use crate::history::*;
-use crate::world::{condition, planned, settled, status_of};
+use crate::world::{condition, planned, settled, status_of, writes};
 
 #[test]
 fn a_kept_volume_is_adopted_from_its_annotation() {
     let mut world = made_again(&anchored(5));
-    assert!(matches!(must(&world), Must::Extend { older: None, .. }));
-    assert_eq!(planned(&world).writes, []);
-    assert_eq!(planned(&world).tell, None, "nothing is told that the status does not say");
+    assert!(matches!(expected_history(&world), ExpectedHistory::Extend { older: None, .. }));
+    assert_eq!(writes(&planned(&world)), []);
+    assert_eq!(planned(&world).pushed_anchor(), None, "nothing is told that the status does not say");
     serve(&mut world, &log(7));
     look(&mut world, &log(7));
     assert_eq!(integrity(&world), "True/Anchored");
@@ -73,7 +74,7 @@ fn a_log_that_changed_is_said_until_it_is_proved_right() {
         assert_eq!(notices(Some(&bad), &bad), []);
         assert_eq!(bad.log.as_ref().expect("a log").size, Some(5));
 
-        world.report = EngineReport::Unreachable("no answer".into());
+        world.writer_mut().report = EngineReport::Unreachable("no answer".into());
         look(&mut world, found);
         assert_eq!(integrity(&world), expected);
         serve(&mut world, &log(6));
@@ -140,9 +141,9 @@ fn what_the_engine_finds_is_said() {
         serve(&mut world, &log(9));
         find(&mut world, kind);
         later(&mut world, 10);
-        assert_eq!(question(&world), None);
+        assert_eq!(asked(&world), None);
         let plan = look(&mut world, &log(9));
-        assert_eq!((plan.writes.len(), plan.tell), (0, None));
+        assert_eq!((plan.writes().count(), plan.pushed_anchor()), (0, None));
         assert_eq!(integrity(&world), format!("False/{reason}"));
         assert_eq!(condition(&stored(&world), "Ready"), format!("False/{reason}"));
         assert!(message(&world).contains("the engine says"), "{}", message(&world));
@@ -155,7 +156,7 @@ fn what_the_engine_finds_is_said() {
 fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     let mut world = settled();
     annotate(&mut world, None);
-    assert_eq!(must(&world), Must::Missing);
+    assert_eq!(expected_history(&world), ExpectedHistory::Missing);
     look(&mut world, &log(0));
     assert_eq!(note(&world), ClaimSays::Nothing, "the claim is not called new");
     assert_eq!(given(&world), json!({"state": "missing"}));
@@ -169,7 +170,7 @@ fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     look(&mut world, &log(8));
     assert_eq!(integrity(&world), "Unknown/RollbackAccepted");
     let plan = look(&mut world, &log(8));
-    assert!(matches!(plan.tell, Some(GivenAnchor::Known { accepted: Some(_), .. })));
+    assert!(matches!(plan.pushed_anchor(), Some(GivenAnchor::Known { accepted: Some(_), .. })));
     assert_eq!(integrity(&world), "True/Anchored");
     let accepted = &stored(&world).log.expect("a log").accepted_rollbacks;
     assert_eq!((accepted[0].number, accepted[0].from_size, accepted[0].to_size), (1, 0, 8));
@@ -211,7 +212,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     assert_eq!((log_status.size, log_status.accepted_rollbacks.len()), (Some(3), 1));
 
     let plan = look(&mut world, &log(3));
-    assert_eq!(said_rollbacks(&plan.tell), Some((1, 3)));
+    assert_eq!(said_rollbacks(plan.pushed_anchor()), Some((1, 3)));
     assert_eq!(integrity(&world), "True/Anchored");
     look(&mut world, &log(3));
     assert_eq!(planned(&world), Plan::default(), "what is left in the spec does nothing");
@@ -230,8 +231,8 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     assert_eq!(stored(&world).log.expect("a log").accepted_rollbacks.len(), 2);
 }
 
-fn said_rollbacks(tell: &Option<GivenAnchor>) -> Option<(u64, u64)> {
-    match tell {
+fn said_rollbacks(pushed: Option<&GivenAnchor>) -> Option<(u64, u64)> {
+    match pushed {
         Some(GivenAnchor::Known { anchor: Anchor { rollbacks, size, .. }, .. }) => Some((*rollbacks, *size)),
         _ => None,
     }
@@ -260,7 +261,7 @@ fn the_newer_of_status_and_claim_counts() {
     let old = anchored(5);
     let mut world = anchored(9);
     world.engine = old.engine.clone();
-    assert_eq!(question(&world), Some(Question { extends: vec![9, 5], records: true }));
+    assert_eq!(asked(&world), Some(Question { extends: vec![9, 5], records: true }));
     look(&mut world, &log(9));
     assert_eq!(integrity(&world), "True/Anchored");
     assert_eq!(stored(&world).log.expect("a log").size, Some(9));
@@ -281,7 +282,7 @@ fn status_and_claim_that_contradict_each_other_are_said() {
         let plan = look(&mut world, &log(5));
         assert_eq!(integrity(&world), "False/AnchorInconsistent");
         assert_eq!((note(&world), given(&world)), before, "neither is written over");
-        assert_eq!((plan.tell, plan.writes), (None, vec![]));
+        assert_eq!(plan.steps, []);
         annotate(&mut world, None);
         look(&mut world, &log(5));
         look(&mut world, &log(5));
@@ -296,8 +297,8 @@ fn status_and_claim_that_contradict_each_other_are_said() {
 #[test]
 fn an_engine_without_checkpoints_is_left_in_peace() {
     let world = settled();
-    assert_eq!(question(&world), None);
-    assert_eq!(planned(&world).tell, None);
+    assert_eq!(asked(&world), None);
+    assert_eq!(planned(&world).pushed_anchor(), None);
     assert_eq!(condition(&status_of(&world), "Ready"), "True/Serving");
 }
 
@@ -306,7 +307,7 @@ fn an_engine_without_checkpoints_is_left_in_peace() {
 fn an_engine_that_opens_its_log_is_not_accused() {
     let mut world = anchored(5);
     let before = stored(&world);
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     (report.log.id, report.log.seq, report.log.checkpoint) = (String::new(), 0, None);
     look(&mut world, &log(5));
     assert_eq!(stored(&world), before);
@@ -316,9 +317,9 @@ fn an_engine_that_opens_its_log_is_not_accused() {
 #[test]
 fn an_engine_that_knows_less_is_told() {
     let mut world = anchored(5);
-    let EngineReport::Answered(report) = &mut world.report else { panic!("no report") };
+    let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.log.integrity.anchor = None;
-    assert_eq!(said_rollbacks(&planned(&world).tell), Some((0, 5)));
+    assert_eq!(said_rollbacks(planned(&world).pushed_anchor()), Some((0, 5)));
     look(&mut world, &log(5));
     assert_eq!(planned(&world), Plan::default());
 }

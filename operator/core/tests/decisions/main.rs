@@ -1,5 +1,6 @@
 //! What the operator decides, tested from the outside: worlds go in, plans and statuses come out.
 
+mod access;
 mod admission;
 mod anchors;
 mod configurations;
@@ -9,6 +10,7 @@ mod integrity;
 mod ownership;
 mod plans;
 mod pods;
+mod progress;
 mod projections;
 mod properties;
 mod statuses;

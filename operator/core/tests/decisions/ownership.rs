@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use kube_core::DynamicObject;
 use operator_core::{
-    anchor::record::{ClaimSays, Must, Record, must},
+    anchor::{
+        expected::{ExpectedHistory, expected_history},
+        record::{ClaimSays, Record},
+    },
     names::{ChildKey, ChildKind},
     observed::Observed,
     ownership::is_ours,
@@ -14,7 +17,7 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::history::*;
-use crate::world::{carry_out, condition, edit, planned, settled, status_of};
+use crate::world::{carry_out, condition, edit, planned, settled, status_of, writes};
 
 fn claim_key() -> ChildKey {
     ChildKey { kind: ChildKind::PersistentVolumeClaim, name: "notes-data".into() }
@@ -104,7 +107,7 @@ fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
         serve(&mut world, found);
         look(&mut world, found);
         assert_eq!(integrity(&world), format!("False/{reason}"));
-        assert!(matches!(must(&world), Must::Extend { .. }));
+        assert!(matches!(expected_history(&world), ExpectedHistory::Extend { .. }));
     };
     check(&log(4), "LogTruncated");
     check(&Log { id: "log-2", ..log(9) }, "ForeignLog");
@@ -122,7 +125,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
         world.applied.clear();
         put_back(&mut world, &claim);
         let plan = planned(&world);
-        assert_eq!((plan.conflicts.as_slice(), plan.writes.as_slice()), (&[claim_key()][..], &[][..]));
+        assert_eq!((plan.conflicts.as_slice(), writes(&plan).as_slice()), (&[claim_key()][..], &[][..]));
         let status = status_of(&world);
         assert_eq!(condition(&status, "Stalled"), "True/NameConflict");
         assert_eq!(condition(&status, "StorageReady"), "False/NameConflict");
@@ -240,7 +243,7 @@ fn a_stale_owner_goes_before_the_right_one_comes() {
     edit(&mut world, ChildKind::Service, "notes", "/metadata/ownerReferences", stale);
     let plan = planned(&world);
     assert_eq!(said(&plan), ["release Service/notes", "repair Service/notes"]);
-    let Some(Write::Release { uid, resource_version, owners, .. }) = plan.writes.first() else {
+    let Some(Write::Release { uid, resource_version, owners, .. }) = plan.writes().next() else {
         panic!("{plan:?}")
     };
     assert_eq!((uid.as_str(), resource_version.as_str()), ("uid-of-Service/notes", "7"));
@@ -256,7 +259,7 @@ fn marks_do_not_make_an_object_ours_that_has_another_owner() {
             edit(&mut world, ChildKind::Service, name, "/metadata/ownerReferences", json!([owner]));
         }
         assert_eq!(planned(&world).conflicts.len(), 2, "{owner}");
-        assert_eq!(planned(&world).writes, []);
+        assert_eq!(writes(&planned(&world)), []);
     };
     let engine = |kind: &str, version: &str, name: &str| json!({"apiVersion": version, "kind": kind, "name": name, "uid": "another", "controller": true});
     check(engine("MemoryEngine", "memoryengine.io/v1alpha1", "diary"));
@@ -295,7 +298,7 @@ fn what_could_not_be_read_is_neither_missing_nor_lost() {
     world.children.remove(&claim_key());
     world.unread.insert(claim_key(), "no answer".into());
     let plan = planned(&world);
-    assert_eq!((plan.writes.as_slice(), &plan.claim_hold), (&[][..], &None::<ClaimHold>));
+    assert_eq!((writes(&plan).as_slice(), &plan.claim_hold), (&[][..], &None::<ClaimHold>));
     let status = status_of(&world);
     assert_eq!(condition(&status, "StorageReady"), "Unknown/ClaimPending");
     assert_eq!(condition(&status, "Stalled"), "False/NoObstacle");

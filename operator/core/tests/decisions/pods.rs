@@ -9,7 +9,7 @@ use crds::{
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
 use operator_core::{
-    build::children,
+    children::CHILDREN,
     names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed, PodRefusal},
     plan::Plan,
@@ -20,7 +20,7 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::world::{
-    carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid,
+    carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid, writes,
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes them for it")]
@@ -58,9 +58,9 @@ fn world(init: &[Value], containers: &[Value], ready: bool) -> Observed {
         "initContainerStatuses": init, "containerStatuses": sorted,
     });
     let mut world = settled();
-    world.pod = Some(pod(status, json!({})));
-    if !world.pod.as_ref().expect("a pod").running {
-        world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = Some(pod(status, json!({})));
+    if !world.writer().pod.as_ref().expect("a pod").running {
+        world.writer_mut().report = EngineReport::NotAsked;
     }
     if ready == "False" {
         edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
@@ -131,7 +131,7 @@ fn a_sidecar_or_a_gate_that_is_not_ready_is_not_the_engine_opening_its_log() {
     });
     let gates = ["example.org/registered", "example.org/met", "example.org/never"]
         .map(|name| json!({"conditionType": name}));
-    gated.pod = Some(pod(status, json!({"readinessGates": gates})));
+    gated.writer_mut().pod = Some(pod(status, json!({"readinessGates": gates})));
     let says = "condition example.org/registered and condition example.org/never,";
     check(&gated, "False/SidecarNotReady", "False/NoObstacle", &[says]);
 }
@@ -162,20 +162,20 @@ fn a_ready_pod_serves_whatever_its_containers_did() {
         "ephemeralContainerStatuses": [waiting("debugger", "ErrImagePull", 0)],
         "conditions": [{"type": "Ready", "status": "True"}],
     });
-    world.pod = Some(pod(status, json!({})));
+    world.writer_mut().pod = Some(pod(status, json!({})));
     check(&world, "True/Serving", "False/NoObstacle", &[]);
 }
 
 fn without_pod(refusal: PodRefusal) -> Observed {
     let mut world = settled();
-    world.pod = None;
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = None;
+    world.writer_mut().report = EngineReport::NotAsked;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let mut engine = world.engine.as_ref().clone();
     engine.status = Some(status_of(&world));
     world.engine = Arc::new(engine);
     world.now += SignedDuration::from_secs(20);
-    world.pod_refusal = refusal;
+    world.writer_mut().pod_refusal = refusal;
     world
 }
 
@@ -244,7 +244,7 @@ fn child(spec: MemoryEngineSpec, kind: ChildKind, name: &str) -> Value {
     let mut engine = engine();
     engine.spec = spec;
     let wanted = ChildKey { kind, name: name.into() };
-    let all = children(&valid(&observed(engine)));
+    let all = CHILDREN.wanted(&valid(&observed(engine)));
     all.into_iter().find(|(key, _)| *key == wanted).expect("a child").1
 }
 
@@ -392,7 +392,7 @@ fn a_volume_without_a_class_that_should_grow_is_said() {
     let world = static_volume("20Gi", "10Gi");
     let hold = ClaimHold::ExpansionUnsupported { class: String::new(), size: "10Gi".into() };
     assert_eq!(planned(&world).claim_hold, Some(hold));
-    assert_eq!(planned(&world).writes, []);
+    assert_eq!(writes(&planned(&world)), []);
     check(
         &world,
         "False/ExpansionUnsupported",

@@ -1,4 +1,4 @@
-//! The projection in the status: how far behind, and whether it answers (D5).
+//! The projection in the status: how far behind, and whether it answers.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::world::{condition, health, settled, status_of};
 fn reported(world: &mut Observed, change: impl FnOnce(&mut Health)) {
     let mut report = health(None);
     change(&mut report);
-    world.report = EngineReport::Answered(Box::new(report));
+    world.writer_mut().report = EngineReport::Answered(Box::new(report));
 }
 
 fn rebuild(applied_seq: u64) -> RebuildHealth {
@@ -45,7 +45,7 @@ fn a_projection_that_answers_is_ready_also_while_another_is_built() {
 fn an_engine_that_cannot_be_asked_keeps_what_was_known() {
     let mut world = settled();
     keep(&mut world);
-    world.report = EngineReport::Unreachable("refused".into());
+    world.writer_mut().report = EngineReport::Unreachable("refused".into());
     let status = status_of(&world);
     assert_eq!(condition(&status, "ProjectionReady"), "True/ProjectionServing");
     assert_eq!(status.projection, world.engine.status.as_ref().expect("a status").projection);

@@ -31,7 +31,7 @@ fn make(
     ): Draw,
 ) -> Observed {
     let mut world = settled();
-    let pod = world.pod.as_mut().expect("a pod");
+    let pod = world.writer_mut().pod.as_mut().expect("a pod");
     (pod.ready, pod.running, pod.deleting, pod.restarts) = (ready, running, deleting, restarts);
     pod.engine_ready = ready || missing & 1 == 1;
     if missing & 2 == 2 {
@@ -40,9 +40,9 @@ fn make(
     let words = ["", "ImagePullBackOff", "CreateContainerError", "ContainerCreating"];
     pod.waiting = (waiting > 0).then(|| (words[waiting].to_owned(), "because".to_owned()));
     if !there {
-        world.pod = None;
+        world.writer_mut().pod = None;
     }
-    world.report = match report {
+    world.writer_mut().report = match report {
         0 => EngineReport::NotAsked,
         1 => EngineReport::Unreachable("no answer".into()),
         2 => EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull)))),
@@ -83,8 +83,8 @@ proptest! {
     fn ready_needs_evidence(world in worlds()) {
         let status = status_of(&world);
         if condition(&status, "Ready").starts_with("True") {
-            prop_assert!(world.pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting));
-            prop_assert!(matches!(&world.report, EngineReport::Answered(health) if health.storage.writable));
+            prop_assert!(world.writer().pod.as_ref().is_some_and(|pod| pod.ready && !pod.deleting));
+            prop_assert!(matches!(&world.writer().report, EngineReport::Answered(health) if health.storage.writable));
             prop_assert!(condition(&status, "Stalled").starts_with("False"));
         }
     }
@@ -115,7 +115,7 @@ proptest! {
     /// No plan deletes a claim, and none asks for less than a claim has.
     #[test]
     fn no_plan_touches_memories(world in worlds()) {
-        for write in planned(&world).writes {
+        for write in planned(&world).writes() {
             if let Write::Delete { key, .. } = write {
                 prop_assert_ne!(key.kind, ChildKind::PersistentVolumeClaim);
             }

@@ -10,13 +10,13 @@ use operator_core::{
     notices::notices,
     observed::{EngineReport, Observed, StorageClassView},
     plan::Problem,
-    status::{Outcome, status},
     validate::Fault,
 };
 use serde_json::json;
 
 use crate::world::{
-    condition, edit, engine, health, observed, planned, settled, status_after, status_of, stopped,
+    condition, edit, engine, health, observed, planned, settled, status_after, status_of, status_of_faults,
+    stopped,
 };
 
 /// Checks Ready, Reconciling, Stalled, StorageReady and the phase, in this order.
@@ -42,7 +42,7 @@ fn a_new_engine_is_being_made() {
 #[test]
 fn an_engine_whose_pod_starts_is_not_ready_yet() {
     let mut world = settled();
-    let pod = world.pod.as_mut().expect("a pod");
+    let pod = world.writer_mut().pod.as_mut().expect("a pod");
     (pod.ready, pod.engine_ready) = (false, false);
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let expected = ["False/EngineStarting", "True/PodStarting", "False/NoObstacle", "True/VolumeReady"];
@@ -61,7 +61,7 @@ fn figures_of_an_older_template_do_not_count() {
 #[test]
 fn a_full_volume_is_said_and_reads_go_on() {
     let mut world = settled();
-    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    world.writer_mut().report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
     let expected = ["False/VolumeFull", "False/Blocked", "True/VolumeFull", "False/VolumeFull"];
     check(&world, expected, Phase::Degraded);
 }
@@ -71,7 +71,7 @@ fn a_full_volume_is_said_and_reads_go_on() {
 #[test]
 fn a_full_volume_that_grows_is_not_stuck() {
     let mut world = settled();
-    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    world.writer_mut().report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
     let full = world.clone();
     let request = "/spec/resources/requests/storage";
     edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", request, json!("20Gi"));
@@ -87,8 +87,8 @@ fn a_full_volume_that_grows_is_not_stuck() {
 #[test]
 fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
     let mut world = settled();
-    world.pod = None;
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = None;
+    world.writer_mut().report = EngineReport::NotAsked;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let starting = status_of(&world);
     assert_eq!(condition(&starting, "Reconciling"), "True/PodStarting");
@@ -104,15 +104,15 @@ fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
 #[test]
 fn a_corrupt_log_is_said_although_the_pod_is_not_ready() {
     let mut world = settled();
-    world.pod.as_mut().expect("a pod").ready = false;
-    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::LogCorrupt))));
+    world.writer_mut().pod.as_mut().expect("a pod").ready = false;
+    world.writer_mut().report = EngineReport::Answered(Box::new(health(Some(StorageReason::LogCorrupt))));
     assert_eq!(condition(&status_of(&world), "Ready"), "False/LogCorrupt");
 }
 
 #[test]
 fn an_engine_nobody_can_ask_is_neither_ready_nor_not() {
     let mut world = settled();
-    world.report = EngineReport::Unreachable("no answer".into());
+    world.writer_mut().report = EngineReport::Unreachable("no answer".into());
     let expected = ["Unknown/EngineUnreachable", "False/Settled", "False/NoObstacle", "True/VolumeReady"];
     check(&world, expected, Phase::Degraded);
 }
@@ -120,8 +120,8 @@ fn an_engine_nobody_can_ask_is_neither_ready_nor_not() {
 #[test]
 fn a_missing_class_stalls() {
     let mut world = settled();
-    world.pod = None;
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().pod = None;
+    world.writer_mut().report = EngineReport::NotAsked;
     edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", "/status", json!({"phase": "Pending"}));
     world.storage_class = StorageClassView::Missing("fast".into());
     let missing = "StorageClassMissing";
@@ -137,10 +137,10 @@ fn a_missing_class_stalls() {
 #[test]
 fn an_image_that_cannot_be_pulled_stalls() {
     let mut world = settled();
-    let pod = world.pod.as_mut().expect("a pod");
+    let pod = world.writer_mut().pod.as_mut().expect("a pod");
     (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some(("ImagePullBackOff".into(), "not found".into()));
-    world.report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotAsked;
     let expected = ["False/ImagePullFailed", "False/Blocked", "True/ImagePullFailed", "True/VolumeReady"];
     check(&world, expected, Phase::Failed);
 }
@@ -148,7 +148,7 @@ fn an_image_that_cannot_be_pulled_stalls() {
 #[test]
 fn an_invalid_spec_and_a_refused_object_stall() {
     let world = settled();
-    let invalid = status(&world, &Outcome::Invalid(&[Fault::NoImage]));
+    let invalid = status_of_faults(&world, &[Fault::NoImage]);
     assert_eq!(condition(&invalid, "Stalled"), "True/InvalidSpec");
     let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
     let done = stopped(Problem::Refused { key, why: "too large".into() });
@@ -180,7 +180,7 @@ fn the_head_of_a_busy_log_is_reported_at_intervals() {
     let mut busy = with_status(&world, before.clone());
     let mut report = health(None);
     (report.log.seq, report.log.hash) = (43, "cd".repeat(32));
-    busy.report = EngineReport::Answered(Box::new(report));
+    busy.writer_mut().report = EngineReport::Answered(Box::new(report));
     let at = |seconds| {
         let now = world.now.checked_add(SignedDuration::from_secs(seconds)).expect("a time");
         status_of(&Observed { now, ..busy.clone() }).log.expect("a log").head_seq
@@ -192,7 +192,7 @@ fn the_head_of_a_busy_log_is_reported_at_intervals() {
 fn one_event_per_reason_and_none_for_what_stays() {
     let good = status_of(&settled());
     let mut world = settled();
-    world.report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
+    world.writer_mut().report = EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull))));
     let full = status_of(&world);
     let said =
         |before, after| notices(before, after).into_iter().map(|n| (n.warning, n.reason)).collect::<Vec<_>>();

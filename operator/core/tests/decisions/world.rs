@@ -10,6 +10,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 use kube_core::DynamicObject;
 use operator_core::{
+    anchor::expected::expected_history,
     applied::Applied,
     names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed},
@@ -17,7 +18,7 @@ use operator_core::{
     pod::PodView,
     settings::Settings,
     status::{Outcome, status},
-    validate::{Valid, validate},
+    validate::{Essentials, Fault, Valid, validate},
 };
 use serde_json::{Value, json};
 
@@ -45,13 +46,28 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
     validate(&observed.engine, &settings()).expect("a valid spec")
 }
 
+/// What is used of the spec, valid or not.
+pub(crate) fn essentials(observed: &Observed) -> Essentials {
+    Essentials::of(&observed.engine.spec)
+}
+
+/// The status of a spec with these faults.
+pub(crate) fn status_of_faults(observed: &Observed, faults: &[Fault]) -> crds::MemoryEngineStatus {
+    let outcome = Outcome::Invalid { faults, essentials: &essentials(observed) };
+    status(observed, &expected_history(observed), &outcome)
+}
+
 pub(crate) fn planned(observed: &Observed) -> Plan {
-    plan(observed, &valid(observed))
+    plan(observed, &valid(observed), &expected_history(observed))
+}
+
+pub(crate) fn writes(plan: &Plan) -> Vec<Write> {
+    plan.writes().cloned().collect()
 }
 
 /// Carries out the first `count` writes, as the API server would.
 pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
-    for write in plan.writes.iter().take(count) {
+    for write in plan.writes().take(count) {
         match write {
             Write::Create { key, object }
             | Write::Update { key, object, .. }
@@ -133,8 +149,8 @@ pub(crate) fn settled() -> Observed {
         "currentRevision": "a", "updateRevision": "a",
     });
     edit(&mut observed, ChildKind::StatefulSet, "notes", "/status", rolled_out);
-    observed.pod = Some(pod());
-    observed.report = EngineReport::Answered(Box::new(health(None)));
+    observed.writer_mut().pod = Some(pod());
+    observed.writer_mut().report = EngineReport::Answered(Box::new(health(None)));
     observed
 }
 
@@ -184,14 +200,14 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
 /// The status after a reconcile in which every write succeeded.
 pub(crate) fn status_of(observed: &Observed) -> crds::MemoryEngineStatus {
     let plan = planned(observed);
-    let written = plan.writes.iter().map(|write| write.key().clone()).collect();
+    let written = plan.writes().map(|write| write.key().clone()).collect();
     let done = Done { written, changed: plan.is_changing(), problem: None };
     status_after(observed, &plan, &done)
 }
 
 /// The status after a reconcile that came to this.
 pub(crate) fn status_after(observed: &Observed, plan: &Plan, done: &Done) -> crds::MemoryEngineStatus {
-    status(observed, &Outcome::Applied { valid: &valid(observed), plan, done })
+    status(observed, &expected_history(observed), &Outcome::Applied { valid: &valid(observed), plan, done })
 }
 
 /// A problem with one object, before anything of the plan was written.

@@ -1,6 +1,6 @@
 //! Whether the log is what it was: what a platform team asks for, and what the operator keeps outside of the volume.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Quantity;
@@ -136,7 +136,7 @@ pub struct LogStatus {
     pub anchored_at: Option<String>,
 
     #[serde(default)]
-    #[schemars(schema_with = "crate::bounds::accepted_rollbacks")]
+    #[schemars(schema_with = "accepted_rollbacks")]
     pub accepted_rollbacks: Vec<AcceptedRollback>,
 }
 
@@ -162,3 +162,31 @@ pub struct AcceptedRollback {
 
 /// Rollbacks that can be accepted in the life of a volume: enough for any honest history, few enough for a status.
 pub const ACCEPTED_ROLLBACKS_MAX: usize = 16;
+
+/// Accepted rollbacks as a map keyed by number, so that a rule of the API server can follow each one.
+fn accepted_rollbacks(_: &mut SchemaGenerator) -> Schema {
+    let text = |max: u32, description: &str| json_schema!({"type": "string", "maxLength": max, "description": description});
+    let number = |minimum: u32, description: &str| json_schema!({"type": "integer", "format": "int64", "minimum": minimum, "description": description});
+    json_schema!({
+        "type": "array",
+        "description": "Every rollback of this log that somebody accepted, oldest first. Only grows.",
+        "maxItems": ACCEPTED_ROLLBACKS_MAX,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["number"],
+        "default": [],
+        "items": {
+            "type": "object",
+            "description": "The anchor that was given up, and the head that took its place.",
+            "required": ["number", "fromSize", "fromRoot", "toSize", "toRoot", "reason", "at"],
+            "properties": {
+                "number": number(1, "From 1, one more each time."),
+                "fromSize": number(0, "Events the anchor covered that was given up; 0 when nothing was known."),
+                "fromRoot": text(64, "Root of the anchor that was given up; of the empty tree when nothing was known."),
+                "toSize": number(0, "Events of the log as it was accepted."),
+                "toRoot": text(64, "Root of the log as it was accepted."),
+                "reason": text(512, "Why, as spec.integrity.acceptRollback said."),
+                "at": text(64, "When it was recorded.")
+            }
+        }
+    })
+}

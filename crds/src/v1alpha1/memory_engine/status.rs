@@ -1,10 +1,10 @@
 //! What the operator reports about a MemoryEngine.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::integrity::LogStatus;
+use super::integrity::LogStatus;
 
 /// What the operator last saw. Written by the operator only; every figure is from after its check.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +41,7 @@ pub struct MemoryEngineStatus {
     pub storage: Option<StorageStatus>,
 
     #[serde(default)]
-    #[schemars(schema_with = "crate::bounds::conditions")]
+    #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
 }
 
@@ -120,4 +120,29 @@ pub struct StorageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub capacity: Option<String>,
+}
+
+/// Conditions as a map keyed by type, so that server-side apply merges them instead of replacing the list.
+fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "description": "What is true of this engine now. Ready, Reconciling and Stalled follow kstatus; the others name one concern each.",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "default": [],
+        "items": {
+            "type": "object",
+            "description": "One condition, in the form of metav1.Condition.",
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 64, "description": "Name of the condition."},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown."},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 64, "description": "One word from a closed list, for programs; the documentation has a page for each."},
+                "message": {"type": "string", "maxLength": 4096, "description": "What is the case and what to do about it, for people."},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation this condition speaks of."},
+                "lastTransitionTime": {"type": "string", "format": "date-time", "maxLength": 64, "description": "When status last changed."}
+            }
+        }
+    })
 }

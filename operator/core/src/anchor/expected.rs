@@ -1,0 +1,89 @@
+//! The history that the log of an engine has to extend, computed once in each reconcile from the status and the claim.
+
+use engine_core::wire::GivenAnchor;
+
+use super::record::{ClaimSays, Record, claim_says};
+use crate::{observed::Observed, storage};
+
+/// The history that the log has to extend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpectedHistory {
+    /// Nothing: the volume is new.
+    New,
+    /// Unknown: the volume was kept, and nothing says what it held.
+    Missing,
+    /// This.
+    Extend {
+        /// The newest record there is.
+        newest: Box<Record>,
+        /// The status, when the claim says something newer of the same history: the log must extend both.
+        older: Option<Box<Record>>,
+    },
+    /// The status and the claim cannot both be right.
+    Contradiction {
+        /// What the status says.
+        status: Box<Record>,
+        /// What the claim says.
+        claim: Box<Record>,
+    },
+}
+
+impl ExpectedHistory {
+    /// The newest record, where there is one that counts.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Record> {
+        match self {
+            Self::Extend { newest, .. } => Some(newest),
+            Self::New | Self::Missing | Self::Contradiction { .. } => None,
+        }
+    }
+}
+
+/// The anchor in the stored status.
+#[must_use]
+pub fn in_status(observed: &Observed) -> Option<Record> {
+    observed.engine.status.as_ref()?.log.as_ref().and_then(Record::of_status)
+}
+
+/// The history that the log of an engine has to extend. It is computed before the writes of a reconcile; questions, plan
+/// and status of that reconcile use the same value.
+#[must_use]
+pub fn expected_history(observed: &Observed) -> ExpectedHistory {
+    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
+    let extend = |newest: Record, older: Option<Record>| ExpectedHistory::Extend {
+        newest: Box::new(newest),
+        older: older.map(Box::new),
+    };
+    match (in_status(observed), claim_says(storage::claim_of(observed, name))) {
+        (None, ClaimSays::NoClaim | ClaimSays::New) => ExpectedHistory::New,
+        (None, ClaimSays::Nothing) => ExpectedHistory::Missing,
+        (None, ClaimSays::Known(claim)) => extend(claim, None),
+        (Some(status), ClaimSays::Known(claim)) if status.age() >= claim.age() => {
+            if claim.may_lead_to(&status) { extend(status, None) } else { contradiction(status, claim) }
+        }
+        (Some(status), ClaimSays::Known(claim)) => {
+            if !status.may_lead_to(&claim) {
+                return contradiction(status, claim);
+            }
+            // After a rollback the older of the two is what was given up: only the newer one counts.
+            let older = (status.rollbacks() == claim.rollbacks()).then_some(status);
+            extend(claim, older)
+        }
+        (Some(status), ClaimSays::NoClaim | ClaimSays::Nothing | ClaimSays::New) => extend(status, None),
+    }
+}
+
+fn contradiction(status: Record, claim: Record) -> ExpectedHistory {
+    ExpectedHistory::Contradiction { status: Box::new(status), claim: Box::new(claim) }
+}
+
+/// What the engine is given; `None` while nobody knows which of two it should be.
+#[must_use]
+pub fn given(expected: &ExpectedHistory) -> Option<GivenAnchor> {
+    match expected {
+        ExpectedHistory::New => Some(GivenAnchor::New),
+        ExpectedHistory::Missing => Some(GivenAnchor::Missing),
+        ExpectedHistory::Extend { newest, .. } => Some(newest.given()),
+        ExpectedHistory::Contradiction { .. } => None,
+    }
+}

@@ -1,0 +1,130 @@
+//! How often a write may be repeated, and which object is left alone until when. The operator keeps the counters; time is
+//! an argument here.
+
+use std::time::{Duration, Instant};
+
+use crate::plan::Problem;
+
+/// Writes of one object that are bounded. Somebody who changes an object back again and again (a mutating webhook, another
+/// controller) is not raced: both of them would write as fast as the API server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bound {
+    /// Repairs. What the spec wants anew is none, however often it is edited.
+    Repairs,
+    /// Records of an anchor.
+    Records,
+}
+
+/// Length of a window.
+const WINDOW: Duration = Duration::from_secs(60);
+
+impl Bound {
+    /// Writes of one object in one window.
+    #[must_use]
+    pub fn max(self) -> u32 {
+        match self {
+            // A person with an editor stays far below.
+            Self::Repairs => 6,
+            // The shortest interval of anchors makes sixty.
+            Self::Records => 120,
+        }
+    }
+}
+
+/// The writes of one object in the window that began with the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    began: Instant,
+    count: u32,
+}
+
+impl Window {
+    /// A window that begins now, with nothing counted.
+    #[must_use]
+    pub fn beginning(now: Instant) -> Self {
+        Self { began: now, count: 0 }
+    }
+
+    /// Whether its time is up.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.began) >= WINDOW
+    }
+
+    /// Counts one more write; whether it is within the bound.
+    pub fn allow(&mut self, bound: Bound, now: Instant) -> bool {
+        if self.is_over(now) {
+            *self = Self::beginning(now);
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= bound.max()
+    }
+}
+
+/// An object that is not written again before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Generation of the spec that was being carried out.
+    pub generation: Option<i64>,
+    /// What was in the way.
+    pub problem: Problem,
+    /// When the object is written again.
+    pub until: Instant,
+}
+
+impl Held {
+    /// How long the object is still left alone. Another spec is tried at once: it may be the correction.
+    #[must_use]
+    pub fn wait(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
+        (self.generation == generation && now < self.until).then(|| self.until.duration_since(now))
+    }
+}
+
+/// Whether an object with this problem is left alone for a growing time. One that is fought over is tried at the usual
+/// reconciles, within its bound.
+#[must_use]
+pub fn is_held(problem: &Problem) -> bool {
+    match problem {
+        Problem::Refused { .. } | Problem::Failed { .. } => true,
+        Problem::Contested { .. } => false,
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no other way to make an Instant; only differences count"
+)]
+mod tests {
+    use super::*;
+    use crate::names::{ChildKey, ChildKind};
+
+    #[test]
+    fn a_fight_is_bounded_and_forgotten() {
+        let start = Instant::now();
+        for bound in [Bound::Repairs, Bound::Records] {
+            let mut window = Window::beginning(start);
+            let allowed = (0..500).filter(|n| window.allow(bound, start + Duration::from_millis(*n))).count();
+            assert_eq!(allowed, bound.max() as usize);
+            assert!(!window.is_over(start + WINDOW - Duration::from_nanos(1)));
+            assert!(!window.allow(bound, start + WINDOW - Duration::from_nanos(1)));
+            assert!(window.allow(bound, start + WINDOW), "the window is over");
+        }
+    }
+
+    /// What was refused is left alone for its time, and tried at once when the spec is another.
+    #[test]
+    fn what_was_refused_waits_for_its_time_or_for_another_spec() {
+        let start = Instant::now();
+        let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
+        let problem = Problem::Refused { key: key.clone(), why: "a quota".into() };
+        assert!(is_held(&problem));
+        assert!(!is_held(&Problem::Contested { key, field: "spec".into() }));
+        let held = Held { generation: Some(1), problem, until: start + Duration::from_secs(8) };
+        let wait = |generation, seconds| held.wait(Some(generation), start + Duration::from_secs(seconds));
+        assert_eq!(wait(1, 3), Some(Duration::from_secs(5)));
+        assert_eq!(wait(1, 8), None);
+        assert_eq!(wait(2, 3), None);
+        assert_eq!(held.wait(None, start), None);
+    }
+}

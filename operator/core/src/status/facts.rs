@@ -1,0 +1,57 @@
+//! What the conditions are decided from.
+
+use engine_core::wire::Health;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{Outcome, evidence::Evidence, integrity::Integrity};
+use crate::{
+    conditions::{ConditionType, Truth, Verdict},
+    observed::{EngineReport, Observed},
+    pod::PodView,
+};
+
+/// What is known at the end of a reconcile, and the conditions that are decided already.
+pub(super) struct Facts<'a> {
+    pub(super) observed: &'a Observed,
+    pub(super) outcome: &'a Outcome<'a>,
+    pub(super) evidence: Evidence,
+    pub(super) integrity: &'a Integrity,
+    /// In the order of the table.
+    pub(super) decided: Vec<(ConditionType, Verdict)>,
+}
+
+impl Facts<'_> {
+    /// What was decided about a condition of an earlier row.
+    pub(super) fn verdict(&self, kind: ConditionType) -> &Verdict {
+        let found = self.decided.iter().find(|(decided, _)| *decided == kind);
+        found.map(|(_, verdict)| verdict).expect("rows stand below those that they read")
+    }
+
+    /// Whether a condition of an earlier row has this truth.
+    pub(super) fn is(&self, kind: ConditionType, truth: Truth) -> bool {
+        self.verdict(kind).truth == truth
+    }
+
+    /// A condition as it was when the reconcile began.
+    pub(super) fn before(&self, kind: ConditionType) -> Option<&Condition> {
+        super::before(self.observed, kind)
+    }
+
+    /// What the writer's engine reports.
+    pub(super) fn health(&self) -> Option<&Health> {
+        match &self.observed.writer().report {
+            EngineReport::Answered(health) => Some(health),
+            EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+        }
+    }
+
+    /// The writer's pod, if it is of the spec that the status speaks of.
+    pub(super) fn current_pod(&self) -> Option<&PodView> {
+        self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod)
+    }
+
+    /// Whether that pod takes requests.
+    pub(super) fn is_serving(&self) -> bool {
+        self.current_pod().is_some_and(|pod| pod.ready && !pod.deleting)
+    }
+}

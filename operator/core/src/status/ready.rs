@@ -1,0 +1,65 @@
+//! Ready: the engine serves reads and writes as the spec wants it.
+
+use super::{facts::Facts, pod};
+use crate::{
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    observed::EngineReport,
+};
+
+/// The engine's own report on its log counts also while its pod takes no requests.
+pub(super) fn is_bad_log_reported_without_serving(facts: &Facts<'_>) -> bool {
+    let reported = facts.current_pod().is_some() && facts.health().is_some();
+    !facts.is_serving() && reported && is_log_bad(facts)
+}
+
+pub(super) fn is_stalled_without_serving(facts: &Facts<'_>) -> bool {
+    !facts.is_serving() && is_stalled(facts)
+}
+
+pub(super) fn is_stalled(facts: &Facts<'_>) -> bool {
+    facts.is(ConditionType::Stalled, Truth::True)
+}
+
+pub(super) fn not_up(facts: &Facts<'_>) -> Option<Verdict> {
+    facts.current_pod().filter(|_| !facts.is_serving()).and_then(pod::not_up)
+}
+
+pub(super) fn is_reconciling_without_serving(facts: &Facts<'_>) -> bool {
+    !facts.is_serving() && is_reconciling(facts)
+}
+
+pub(super) fn not_serving(facts: &Facts<'_>) -> Option<Verdict> {
+    (!facts.is_serving()).then(|| Verdict::new(Truth::False, Reason::PodStarting, "the pod is not ready"))
+}
+
+pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
+    match &facts.observed.writer().report {
+        EngineReport::Answered(_) => None,
+        EngineReport::Unreachable(how) => Some(Verdict::new(
+            Truth::Unknown,
+            Reason::EngineUnreachable,
+            format!(
+                "the pod is up but its administration port does not answer the operator: {how}. Look at network policies"
+            ),
+        )),
+        EngineReport::NotAsked => {
+            Some(Verdict::new(Truth::False, Reason::EngineStarting, "the pod has no address yet"))
+        }
+    }
+}
+
+pub(super) fn is_log_bad(facts: &Facts<'_>) -> bool {
+    facts.is(ConditionType::LogIntegrity, Truth::False)
+}
+
+pub(super) fn is_not_writable(facts: &Facts<'_>) -> bool {
+    facts.health().is_some_and(|health| !health.storage.writable)
+}
+
+pub(super) fn is_reconciling(facts: &Facts<'_>) -> bool {
+    facts.is(ConditionType::Reconciling, Truth::True)
+}
+
+pub(super) fn serving(_: &Facts<'_>) -> Option<Verdict> {
+    Some(Verdict::new(Truth::True, Reason::Serving, "reads and writes work"))
+}

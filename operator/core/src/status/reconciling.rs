@@ -1,0 +1,78 @@
+//! Reconciling: the operator is at work, or waits for Kubernetes or the engine to finish what it asked for.
+
+use super::{Outcome, facts::Facts, name, rolled_out, volume::growth_verdict};
+use crate::{
+    applied,
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    observed::{Observed, StorageClassView},
+    storage,
+};
+
+fn busy(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::new(Truth::True, reason, message))
+}
+
+pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
+    facts.observed.engine.metadata.deletion_timestamp.as_ref()?;
+    busy(Reason::Deleting, "the resource is being deleted; the volume claim is kept")
+}
+
+/// kstatus knows one of two: at work, or stuck.
+pub(super) fn blocked(facts: &Facts<'_>) -> Option<Verdict> {
+    facts
+        .is(ConditionType::Stalled, Truth::True)
+        .then(|| Verdict::new(Truth::False, Reason::Blocked, "waiting for the obstacle that Stalled names"))
+}
+
+pub(super) fn applying(facts: &Facts<'_>) -> Option<Verdict> {
+    let busy = |message: String| busy(Reason::Applying, message);
+    if let Some((key, why)) = facts.observed.unread.first_key_value() {
+        return busy(format!("{key} could not be read: {why}. It is tried again"));
+    }
+    if let StorageClassView::Unread(why) = &facts.observed.storage_class {
+        return busy(format!("the StorageClass could not be read: {why}. It is tried again"));
+    }
+    let Outcome::Applied { done, .. } = facts.outcome else { return None };
+    match &done.problem {
+        Some(problem) => busy(format!("objects are being made or changed; {problem}")),
+        None if done.changed => busy("objects are being made or changed".to_owned()),
+        None => None,
+    }
+}
+
+/// The volume grows, or fails to, also while something else is said of it.
+pub(super) fn growing(facts: &Facts<'_>) -> Option<Verdict> {
+    let claim = storage::claim_of(facts.observed, name(facts.observed))?;
+    let growing = growth_verdict(facts.observed, claim)?;
+    busy(growing.reason, growing.message)
+}
+
+pub(super) fn not_rolled_out(facts: &Facts<'_>) -> Option<Verdict> {
+    if rolled_out(facts.observed, facts.evidence) {
+        return None;
+    }
+    busy(Reason::PodStarting, "the pod is being made, moved or replaced")
+}
+
+pub(super) fn log_not_judged(facts: &Facts<'_>) -> Option<Verdict> {
+    if !facts.is(ConditionType::LogIntegrity, Truth::False) {
+        return None;
+    }
+    busy(Reason::EngineStarting, "the engine is being asked what its log is under this spec")
+}
+
+pub(super) fn settled(facts: &Facts<'_>) -> Option<Verdict> {
+    Some(Verdict::new(Truth::False, Reason::Settled, settled_message(facts.observed)))
+}
+
+fn settled_message(observed: &Observed) -> String {
+    let altered = applied::altered(observed);
+    match altered.as_slice() {
+        [] => "everything is as the spec wants it".to_owned(),
+        altered => format!(
+            "everything is as the spec wants it, but for what the cluster's admission makes of {}, which is accepted: \
+             applying again changes nothing",
+            altered.join(", ")
+        ),
+    }
+}

@@ -1,0 +1,75 @@
+//! Stalled: nothing will change until somebody acts.
+
+use super::{
+    Outcome, age, conflict_message,
+    facts::Facts,
+    pod::{no_pod, pod_obstacle},
+};
+use crate::{
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    plan::Problem,
+    refusal,
+};
+
+/// Seconds for which what was seen under an earlier generation is no verdict, because the engine may say otherwise at
+/// once.
+const OLD_EVIDENCE_SECONDS: i64 = 120;
+
+fn stalled(reason: Reason, message: String) -> Option<Verdict> {
+    Some(Verdict::new(Truth::True, reason, message))
+}
+
+pub(super) fn invalid(facts: &Facts<'_>) -> Option<Verdict> {
+    let Outcome::Invalid { faults, .. } = facts.outcome else { return None };
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    stalled(Reason::InvalidSpec, texts.join("; "))
+}
+
+pub(super) fn name_conflict(facts: &Facts<'_>) -> Option<Verdict> {
+    let Outcome::Applied { plan, .. } = facts.outcome else { return None };
+    if plan.conflicts.is_empty() {
+        return None;
+    }
+    stalled(Reason::NameConflict, conflict_message(facts.observed, &plan.conflicts))
+}
+
+/// What the API server refuses for good, and what somebody fights over. What may pass is no obstacle.
+pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
+    let Outcome::Applied { done, .. } = facts.outcome else { return None };
+    match done.problem.as_ref()? {
+        problem @ Problem::Refused { .. } => {
+            let said = problem.to_string();
+            let what_to_do = refusal::explained(&said, &[]).map(|text| format!(". {text}"));
+            stalled(Reason::ApplyRefused, said + &what_to_do.unwrap_or_default())
+        }
+        problem @ Problem::Contested { .. } => stalled(Reason::Contested, problem.to_string()),
+        Problem::Failed { .. } => None,
+    }
+}
+
+/// The log is not what it was, and the engine of this spec has been asked about it, or could have been for long.
+pub(super) fn is_log_known_bad(facts: &Facts<'_>) -> bool {
+    let (observed, log) = (facts.observed, facts.verdict(ConditionType::LogIntegrity));
+    if log.truth != Truth::False || facts.evidence.is_old(observed) {
+        return false;
+    }
+    let generation = observed.engine.metadata.generation;
+    let so_far =
+        |kind| facts.before(kind).filter(|c| c.status == "True" && c.observed_generation == generation);
+    let said = so_far(ConditionType::Stalled).is_some_and(|c| c.reason == log.reason.as_str());
+    let overdue =
+        so_far(ConditionType::Reconciling).is_some_and(|c| age(observed, c) >= OLD_EVIDENCE_SECONDS);
+    log.seen_under.is_none_or(|seen| Some(seen) == generation) || said || overdue
+}
+
+pub(super) fn pod_does_not_run(facts: &Facts<'_>) -> Option<Verdict> {
+    pod_obstacle(facts.current_pod()?)
+}
+
+pub(super) fn no_pod_is_made(facts: &Facts<'_>) -> Option<Verdict> {
+    no_pod(facts.observed, facts.evidence)
+}
+
+pub(super) fn no_obstacle(_: &Facts<'_>) -> Option<Verdict> {
+    Some(Verdict::new(Truth::False, Reason::NoObstacle, "nothing is in the way"))
+}

@@ -1,0 +1,122 @@
+//! The rights of the operator in the chart and for kustomize: those that the table of children needs, and no others.
+#![expect(clippy::disallowed_methods, reason = "the manifests are files of this repository")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use operator_core::{
+    children::{CHILDREN, Children},
+    names::ChildKind,
+};
+use serde_json::Value;
+
+use crate::world::{engine, observed, valid};
+
+/// What the operator does with resources that are not children.
+const OTHERS: [(&str, &str, &[&str]); 6] = [
+    ("memoryengine.io", "memoryengines", &["list", "watch"]),
+    ("memoryengine.io", "memoryengines/status", &["patch"]),
+    ("", "pods", &["list", "watch"]),
+    ("events.k8s.io", "events", &["list", "create", "patch"]),
+    ("", "limitranges", &["list"]),
+    ("storage.k8s.io", "storageclasses", &["get"]),
+];
+
+/// Verbs by API group and resource.
+type Rules = BTreeMap<(String, String), Vec<String>>;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Everything that the operator needs with these children.
+fn needed(children: &Children) -> Rules {
+    let of_children = children.access().into_iter().map(|one| (one.group, one.resource, one.verbs));
+    let others = OTHERS.map(|(group, resource, verbs)| (group, resource, verbs.to_vec()));
+    let all = of_children.chain(others);
+    all.map(|(group, resource, verbs)| {
+        ((group.to_owned(), resource.to_owned()), verbs.into_iter().map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+/// The rules of a list of them, one entry for each resource.
+fn granted(rules: &Value) -> Rules {
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        let list = rule[key].as_array().expect("a list").iter();
+        list.map(|word| word.as_str().expect("a word").to_owned()).collect()
+    };
+    let mut found = Rules::new();
+    for rule in rules.as_array().expect("rules") {
+        for group in words(rule, "apiGroups") {
+            for resource in words(rule, "resources") {
+                let before = found.insert((group.clone(), resource.clone()), words(rule, "verbs"));
+                assert_eq!(before, None, "{resource} is there twice");
+            }
+        }
+    }
+    found
+}
+
+fn of_kustomize() -> Rules {
+    let manifest = read("config/rbac/role.yaml");
+    let role = manifest.split("\n---").next().expect("the first document");
+    let role: Value = serde_yaml::from_str(role).expect("YAML");
+    assert_eq!(role["kind"], "ClusterRole");
+    granted(&role["rules"])
+}
+
+/// The rules of the chart stand in two named templates without any expression in them.
+fn of_chart() -> Rules {
+    let templates = read("charts/memory-operator/templates/_names.tpl");
+    let mut found = Rules::new();
+    for name in ["memory-operator.engineRules", "memory-operator.clusterRules"] {
+        let begin = format!("{{{{- define \"{name}\" -}}}}");
+        let (_, rest) = templates.split_once(&begin).unwrap_or_else(|| panic!("{name} is missing"));
+        let (rules, _) = rest.split_once("{{- end }}").expect("an end");
+        found.extend(granted(&serde_yaml::from_str(rules).expect("YAML")));
+    }
+    found
+}
+
+#[test]
+fn chart_and_kustomize_grant_what_the_children_need_and_no_more() {
+    assert_eq!(of_kustomize(), needed(&CHILDREN), "config/rbac/role.yaml");
+    assert_eq!(of_chart(), needed(&CHILDREN), "charts/memory-operator/templates/_names.tpl");
+}
+
+/// A child that can be unwanted needs another right.
+#[test]
+fn another_row_needs_other_rights() {
+    let mut children = CHILDREN;
+    children.disruption_budget.plan = children.network_policy.plan;
+    assert_ne!(needed(&children), needed(&CHILDREN));
+    children = CHILDREN;
+    children.disruption_budget.kind = ChildKind::Service;
+    assert_ne!(needed(&children), needed(&CHILDREN));
+    assert_eq!(children.kinds().len(), CHILDREN.kinds().len() - 1);
+}
+
+/// Each row has a name of its own among those of its kind, and is planned in one way.
+#[test]
+fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
+    let mut keys = CHILDREN.keys("notes");
+    let rows = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), rows);
+    let valid = valid(&observed(engine()));
+    let wanted: Vec<_> = CHILDREN
+        .wanted(&valid)
+        .into_iter()
+        .map(|(key, object)| {
+            assert_eq!(
+                object["metadata"]["name"],
+                key.name.as_str(),
+                "the builder and the row give one name"
+            );
+            key
+        })
+        .collect();
+    assert_eq!((wanted.len(), CHILDREN.unwanted(&valid).len()), (rows - 2, 0));
+}
