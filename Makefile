@@ -46,10 +46,10 @@ fmt: ## Format the code
 	cargo fmt --all
 
 generate: ## Write the generated files anew
-	UPDATE=1 cargo test --quiet --locked --package crds --test generated
+	UPDATE=1 cargo test --quiet --locked --workspace --test generated
 	cp crds/generated/memoryengines.yaml charts/memory-operator/files/memoryengines.yaml
 	cp crds/generated/memoryengines.yaml config/crd/memoryengines.yaml
-	UPDATE=1 cargo test --quiet --locked --package memory-engine --test engine the_committed_
+	UPDATE=1 cargo test --quiet --locked --workspace --test engine --test decisions the_committed_
 
 images: ## Build the container images, and load them if the local cluster is up
 	@.ci/setup demo

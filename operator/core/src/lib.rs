@@ -13,6 +13,7 @@ pub mod build;
 pub mod children;
 pub mod conditions;
 pub mod drift;
+pub mod metrics;
 pub mod names;
 pub mod notices;
 pub mod observed;

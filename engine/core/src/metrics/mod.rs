@@ -2,6 +2,26 @@
 //!
 //! [`table`] has the metrics of the engine. The operator has its own table of the same type.
 
+/// Defines metrics as constants, and the list `ALL` of them:
+/// `NAME: "name_as_scraped", kind, Unit, [labels], "One sentence of help.";`
+#[macro_export]
+macro_rules! metric_table {
+    ($($constant:ident: $name:literal, $kind:expr, $unit:ident, [$($label:expr),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: &$crate::metrics::Metric = &$crate::metrics::Metric {
+                name: $name,
+                kind: $kind,
+                unit: $crate::metrics::Unit::$unit,
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )*
+        /// All of them, in the order of the reference page.
+        pub const ALL: &[&$crate::metrics::Metric] = &[$($constant),*];
+    };
+}
+
 pub mod table;
 
 /// One metric.

@@ -1,6 +1,6 @@
 //! Every metric of the engine, defined here and nowhere else.
 
-use super::{Label, Metric, MetricKind, Unit};
+use super::{Label, MetricKind};
 
 /// Upper bounds of latency buckets, seconds: from a tenth of a millisecond (a cached read) to ten seconds, after which
 /// clients give up.
@@ -61,29 +61,11 @@ const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
 const STORAGE_STEPS: &[&str] =
     &["append", "checkpoint", "compress", "erase", "judge", "mark", "open", "rotate", "tree"];
 
-/// Defines metrics, and the list of all of them.
-macro_rules! metrics {
-    ($($constant:ident: $name:literal, $kind:expr, $unit:ident, [$($label:expr),*], $help:literal;)*) => {
-        $(
-            #[doc = $help]
-            pub const $constant: &Metric = &Metric {
-                name: $name,
-                kind: $kind,
-                unit: Unit::$unit,
-                labels: &[$($label),*],
-                help: $help,
-            };
-        )*
-        /// All of them, in the order of the reference page.
-        pub const ALL: &[&Metric] = &[$($constant),*];
-    };
-}
-
 const COUNTER: MetricKind = MetricKind::Counter;
 const GAUGE: MetricKind = MetricKind::Gauge;
 const LATENCY: MetricKind = MetricKind::Histogram(LATENCY_BUCKETS_S);
 
-metrics! {
+crate::metric_table! {
     APPENDS: "memory_appends_total", COUNTER, Count, [],
         "Events appended to the log and synced.";
     APPEND_SECONDS: "memory_append_seconds", LATENCY, Seconds, [],

@@ -7,6 +7,7 @@ mod configurations;
 mod generations;
 mod history;
 mod integrity;
+mod metrics;
 mod ownership;
 mod plans;
 mod pods;

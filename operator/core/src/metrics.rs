@@ -1,0 +1,47 @@
+//! Every metric of the operator, defined here and nowhere else.
+
+use engine_core::metrics::{Label, MetricKind};
+
+const CHILD_KINDS: &str = "kinds of the objects that the operator manages";
+/// Upper bounds of buckets for the duration of a reconcile, seconds: those that Prometheus proposes.
+const RECONCILE_BUCKETS_S: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds of buckets for the delay of an anchor, seconds: from at once to ten minutes behind a long queue.
+const ANCHOR_DELAY_BUCKETS_S: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const OUTCOMES: &[&str] =
+    &["apply", "contested", "namespace_ending", "not_leading", "ok", "refused", "status"];
+const VERBS: &[&str] = &["create", "delete", "record", "release", "repair", "update"];
+
+const COUNTER: MetricKind = MetricKind::Counter;
+const GAUGE: MetricKind = MetricKind::Gauge;
+
+engine_core::metric_table! {
+    RECONCILES: "memory_operator_reconciles_total", COUNTER, Count, [Label::of("outcome", OUTCOMES)],
+        "Reconciles, by outcome.";
+    RECONCILE_SECONDS: "memory_operator_reconcile_seconds", MetricKind::Histogram(RECONCILE_BUCKETS_S), Seconds, [],
+        "Duration of a reconcile.";
+    WRITES: "memory_operator_writes_total", COUNTER, Count,
+        [Label::from("kind", CHILD_KINDS), Label::of("verb", VERBS)],
+        "Writes of managed objects that the API server accepted.";
+    STATUS_WRITES: "memory_operator_status_writes_total", COUNTER, Count, [],
+        "Writes of MemoryEngine statuses.";
+    WATCH_FAILURES: "memory_operator_watch_failures_total", COUNTER, Count, [Label::from("kind", CHILD_KINDS)],
+        "Watches that failed and were started again.";
+    REPORT_FAILURES: "memory_operator_report_failures_total", COUNTER, Count, [],
+        "Requests to engines that were not answered.";
+    ANCHORS: "memory_operator_anchors_total", COUNTER, Count, [],
+        "Anchors of logs that were recorded.";
+    ANCHORS_DELAYED: "memory_operator_anchor_delayed_total", COUNTER, Count, [],
+        "Anchors that were delayed by the budget of writes.";
+    ANCHOR_DELAY_SECONDS: "memory_operator_anchor_delay_seconds", MetricKind::Histogram(ANCHOR_DELAY_BUCKETS_S),
+        Seconds, [],
+        "Time from an anchor being due until it is recorded.";
+    ANCHORS_WAITING: "memory_operator_anchors_waiting", GAUGE, Count, [],
+        "Engines whose anchor is due and not recorded.";
+    LEADING: "memory_operator_leading", GAUGE, Flag, [],
+        "1 while this operator is the leader.";
+    ENGINES: "memory_operator_engines", GAUGE, Count, [Label::from("phase", "phases of the status, or None")],
+        "Engines, by phase.";
+    LOG_INTEGRITY: "memory_operator_log_integrity", GAUGE, Count,
+        [Label::from("reason", "reasons of the condition LogIntegrity, or None")],
+        "Engines, by the reason of their condition LogIntegrity.";
+}
