@@ -44,7 +44,7 @@ pub(crate) async fn apply(
         match step {
             Step::Write(write) => {
                 let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
-                let answer = send(&api, write).await.map_err(failure);
+                let answer = send(&api, write).await.map_err(|error| failure(&error));
                 let written = progress.written(&mut observed, write, answer, jiff::Timestamp::now());
                 let written = written.map_err(|NamespaceEnding| Error::NamespaceEnding)?;
                 note(context, &namespace, write, written);
@@ -55,7 +55,7 @@ pub(crate) async fn apply(
     Ok((observed, progress.done()))
 }
 
-fn failure(error: CallError) -> Failure {
+fn failure(error: &CallError) -> Failure {
     Failure { status: error.api().cloned().map(Box::new), text: error.to_string() }
 }
 
