@@ -1,7 +1,8 @@
 //! The API types of `memoryengine.io` and the CustomResourceDefinitions generated from them.
 //!
-//! One kind per file, with its CEL rules beside it. What the schema can say, it says: defaults, bounds, patterns and transition rules live
-//! here and nowhere else, so that a bad manifest is refused by the API server before the operator ever sees it.
+//! One kind per file, with its CEL rules beside it. What the schema can say, it says: defaults, bounds, patterns and
+//! transition rules live here and nowhere else, so that a bad manifest is refused by the API server before the operator
+//! ever sees it.
 
 mod bounds;
 mod definition;

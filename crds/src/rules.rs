@@ -1,5 +1,5 @@
-//! How CEL rules get into a schema: relations between fields, and what may not change. Each kind has its own rules beside
-//! it.
+//! How CEL rules get into a schema: relations between fields, and what may not change. Each kind has its own rules
+//! beside it.
 //!
 //! Each rule belongs to one object of the schema. A message says what to do, because it is all that the person
 //! who applied the manifest gets to see.

@@ -20,7 +20,8 @@ const LEASE_SECONDS: u64 = 15;
 const RENEW_BEFORE_END_SECONDS: u64 = 7;
 /// Longest wait for an answer about the Lease: renewing and failing must fit in what is left of it.
 const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often the holder of the Lease is read while this operator does not lead: a stopped leader is replaced in this time.
+/// How often the holder of the Lease is read while this operator does not lead: a stopped leader is replaced in this
+/// time.
 const HOLDER_POLL: Duration = Duration::from_secs(1);
 /// Wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
@@ -192,8 +193,8 @@ impl Candidate {
         }
     }
 
-    /// Returns once a standby finds that the Lease has no holder, or a former leader that it has another one. The manager
-    /// sleeps until the end of the Lease it knows of, also when its holder has given it back long before.
+    /// Returns once a standby finds that the Lease has no holder, or a former leader that it has another one. The
+    /// manager sleeps until the end of the Lease it knows of, also when its holder has given it back long before.
     async fn handed_over(&self, led_before: bool) -> TermEnd {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
         loop {

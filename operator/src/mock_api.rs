@@ -1,5 +1,5 @@
-//! A made-up API server behind a client, for tests: it keeps objects as the real one does, as far as the operator depends
-//! on it, and fails where a test wants it to.
+//! A made-up API server behind a client, for tests: it keeps objects as the real one does, as far as the operator
+//! depends on it, and fails where a test wants it to.
 
 use std::{
     collections::BTreeMap,

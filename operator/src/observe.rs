@@ -1,4 +1,4 @@
-//! Step 1: everything a decision depends on, each thing read once.
+//! Step 2: everything a decision depends on, each thing read once.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ use crate::{
     refusals::pod_refusal,
 };
 
-/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it,
-/// and the log is looked at all the same. Returned with it is the history that the log has to extend, which decides what
+/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it, and
+/// the log is looked at all the same. Returned with it is the history that the log has to extend, which decides what
 /// the engine is asked.
 pub(crate) async fn observe(
     engine: Arc<MemoryEngine>,

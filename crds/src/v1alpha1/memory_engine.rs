@@ -1,5 +1,5 @@
-//! The MemoryEngine kind: what a platform team writes. Each section of the spec that is more than a few fields has a file,
-//! and so have the status and the CEL rules.
+//! The MemoryEngine kind: what a platform team writes. Each section of the spec that is more than a few fields has a
+//! file, and so have the status and the CEL rules.
 
 use kube_derive::CustomResource;
 use schemars::JsonSchema;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The expected history is computed once per reconcile. The status is written first, because the API server guards it;
-//! the rest follows from what it says, so that the next reconcile completes what a stop after any one write left undone.
+//! the rest follows from what it says, so that the next reconcile completes what a stop after any one write left
+//! undone.
 
 pub mod budget;
 pub mod expected;

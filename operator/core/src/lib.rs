@@ -1,7 +1,9 @@
 //! What the operator decides. Every function here is pure: what was seen goes in, what to do comes out as a value.
 //!
 //! ```text
-//! Observed ──validate──▶ Valid ──plan──▶ Plan (writes, in order) ──(applied by the operator)──▶ report ──▶ status
+//! spec ──validate──▶ Valid ─┐
+//! Observed ─────────────────┼─plan──▶ Plan (steps, in order) ──(carried out by the operator, step by step)──▶ Done ──▶ status
+//! ExpectedHistory ──────────┘
 //! ```
 //!
 //! Absent on purpose: a clock, a random source, the network, files, tokio. They are arguments or somebody else's.

@@ -1,12 +1,12 @@
-//! How often a write may be repeated, and which object is left alone until when. The operator keeps the counters; time is
-//! an argument here.
+//! How often a write may be repeated, and which object is left alone until when. The operator keeps the counters; time
+//! is an argument here.
 
 use std::time::{Duration, Instant};
 
 use crate::plan::Problem;
 
-/// Writes of one object that are bounded. Somebody who changes an object back again and again (a mutating webhook, another
-/// controller) is not raced: both of them would write as fast as the API server answers.
+/// Writes of one object that are bounded. Somebody who changes an object back again and again (a mutating webhook,
+/// another controller) is not raced: both of them would write as fast as the API server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bound {
     /// Repairs. What the spec wants anew is none, however often it is edited.

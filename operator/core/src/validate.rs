@@ -1,5 +1,5 @@
-//! The one door between the raw spec and the rest: nothing behind it looks at the spec again. [`validate`] gives what can
-//! be carried out, [`Essentials`] what is used even when nothing can.
+//! The one door between the raw spec and the rest: nothing behind it looks at the spec again. [`validate`] gives what
+//! can be carried out, [`Essentials`] what is used even when nothing can.
 //!
 //! The schema refuses most of this already. It is checked again because a definition can be older than the
 //! operator, and because a resource stored under an older definition is never checked against the new one.

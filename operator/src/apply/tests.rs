@@ -85,8 +85,8 @@ async fn settled() -> (Client, MockApi) {
     (client, server)
 }
 
-/// A way to make one kind of write necessary: the write, the method and the path of its request, and what is done to the
-/// server and to the engine.
+/// A way to make one kind of write necessary: the write, the method and the path of its request, and what is done to
+/// the server and to the engine.
 struct Need {
     write: &'static str,
     method: Method,

@@ -45,8 +45,8 @@ pub fn in_status(observed: &Observed) -> Option<Record> {
     observed.engine.status.as_ref()?.log.as_ref().and_then(Record::of_status)
 }
 
-/// The history that the log of an engine has to extend. It is computed before the writes of a reconcile; questions, plan
-/// and status of that reconcile use the same value.
+/// The history that the log of an engine has to extend. It is computed before the writes of a reconcile; questions,
+/// plan and status of that reconcile use the same value.
 #[must_use]
 pub fn expected_history(observed: &Observed) -> ExpectedHistory {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();

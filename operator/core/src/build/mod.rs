@@ -1,5 +1,5 @@
-//! The objects of one engine, one builder per object; [`crate::children`] has the table of them. Each is everything that
-//! server-side apply is told: a field not named here is not ours.
+//! The objects of one engine, one builder per object; [`crate::children`] has the table of them. Each is everything
+//! that server-side apply is told: a field not named here is not ours.
 
 mod anchor_config_map;
 mod claim;

@@ -1,5 +1,5 @@
-//! How a plan is carried out: which steps are skipped, and what follows from each answer. The operator sends the requests;
-//! everything that is decided meanwhile is decided here.
+//! How a plan is carried out: which steps are skipped, and what follows from each answer. The operator sends the
+//! requests; everything that is decided meanwhile is decided here.
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ impl Failure {
     }
 
     /// The problem that it makes. What will be refused again however often it is tried, because the object itself is at
-    /// fault or the operator's rights are, is told apart from what may pass. A conflict passes: somebody made or changed
-    /// the object in the meantime, and the next reconcile sees it.
+    /// fault or the operator's rights are, is told apart from what may pass. A conflict passes: somebody made or
+    /// changed the object in the meantime, and the next reconcile sees it.
     #[must_use]
     pub fn problem(self, key: &ChildKey) -> Problem {
         let key = key.clone();
@@ -164,8 +164,8 @@ fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>
 }
 
 /// The engine has compared its log with the anchor that was pushed: what it found replaces the integrity in its report,
-/// so that the status of this reconcile is based on it. An engine that refused to write only because of the fault that is
-/// gone now can write again.
+/// so that the status of this reconcile is based on it. An engine that refused to write only because of the fault that
+/// is gone now can write again.
 pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
     observed.anchor_acknowledged = true;
     if let EngineReport::Answered(health) = &mut observed.writer_mut().report {

@@ -39,8 +39,9 @@ impl Step {
 /// again for as long as the engine's report shows that it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Gives the engine the anchor that its log must extend. Success means that the engine compared its log with exactly
-    /// this anchor; its answer replaces the integrity in the report of this reconcile, whether it found a fault or not.
+    /// Gives the engine the anchor that its log must extend. Success means that the engine compared its log with
+    /// exactly this anchor; its answer replaces the integrity in the report of this reconcile, whether it found a fault
+    /// or not.
     PushAnchor(GivenAnchor),
 }
 
@@ -105,7 +106,8 @@ pub enum Write {
     },
 }
 
-/// What the API server has to find for a write to take effect. Otherwise it answers with a conflict and changes nothing.
+/// What the API server has to find for a write to take effect. Otherwise it answers with a conflict and changes
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation<'a> {
     /// No field of the object is owned by somebody else: server-side apply without force.
@@ -198,8 +200,8 @@ impl Write {
         }
     }
 
-    /// The bound on how often it may be repeated, and the field to name when it is exceeded. Only what somebody else can
-    /// provoke again and again has one.
+    /// The bound on how often it may be repeated, and the field to name when it is exceeded. Only what somebody else
+    /// can provoke again and again has one.
     #[must_use]
     pub fn bound(&self) -> Option<(Bound, &str)> {
         match self {

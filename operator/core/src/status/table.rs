@@ -1,5 +1,6 @@
-//! The conditions as a table of precedence: for each the rules, of which the first that applies decides. A new condition is
-//! a new row; where it makes Stalled true or Ready false, a rule in their rows says so, and at which place.
+//! The conditions as a table of precedence: for each the rules, of which the first that applies decides. A new
+//! condition is a new row; where it makes Stalled true or Ready false, a rule in their rows says so, and at which
+//! place.
 
 use super::{
     configuration,

@@ -12,7 +12,8 @@ pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
 pub struct Essentials {
     /// Time between two anchors while the log grows; within its bounds, also when the spec's is not.
     pub anchor_interval: SignedDuration,
-    /// Somebody's decision to go on with a log that is not what was anchored. A head that cannot be one is that of no log.
+    /// Somebody's decision to go on with a log that is not what was anchored. A head that cannot be one is that of no
+    /// log.
     pub accept_rollback: Option<AcceptRollback>,
     /// Size of the volume.
     pub size: Quantity,

@@ -128,7 +128,8 @@ fn what_somebody_did_to_the_anchor_is_put_right() {
     assert!(matches!(writes(&planned(&world)).as_slice(), [Write::Repair { .. }]));
 }
 
-/// A spec that cannot be carried out does not stop the anchoring, nor an acceptance, nor does an interval out of bounds.
+/// A spec that cannot be carried out does not stop the anchoring, nor an acceptance, nor does an interval out of
+/// bounds.
 #[test]
 fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
     let mut world = anchored(5);

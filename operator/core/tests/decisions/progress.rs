@@ -1,5 +1,5 @@
-//! Carrying a plan out: what is skipped, what each answer of the API server comes to, and what an engine's acknowledgement
-//! of an anchor changes.
+//! Carrying a plan out: what is skipped, what each answer of the API server comes to, and what an engine's
+//! acknowledgement of an anchor changes.
 
 use std::sync::Arc;
 
@@ -95,8 +95,8 @@ fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceE
     (world, written, progress.done())
 }
 
-/// Each failure of each write: a problem that passes, one that stays, or the end of the namespace; and the world is as it
-/// was.
+/// Each failure of each write: a problem that passes, one that stays, or the end of the namespace; and the world is as
+/// it was.
 #[test]
 fn failures_are_told_apart() {
     for write in writes() {
