@@ -9,6 +9,7 @@ use engine_core::retrieval::voice::Voice;
 use engine_core::words::terms::{Terms, number};
 use engine_core::words::words;
 
+use super::catalog_text::{embedded, name_words, title_number};
 use super::external_vectors::ExternalVectors;
 use super::model::Model;
 use super::names::is_somebodys;
@@ -20,8 +21,7 @@ use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, tit
 /// Content terms stored of a memory. The full-text index also finds the terms beyond this limit. Scripts without spaces
 /// have about two and a half terms per character.
 const TERMS_MAX: usize = 12_288;
-/// Bytes of a memory that are embedded: the mean vector of more text carries no information.
-const EMBEDDED_BYTES_MAX: usize = 64 << 10;
+
 /// Tokens of a memory that late interaction compares.
 const PIECES_MAX: usize = 512;
 /// Up to this many removed memories never cause a rebuild.
@@ -475,31 +475,6 @@ impl Catalog {
 
     pub(super) fn terms(&self) -> &Terms {
         &self.terms
-    }
-}
-
-/// Case-insensitive hash of a title; 0 for an empty one.
-fn title_number(title: &str) -> u32 {
-    let hash = fnv1a(title_form(title).as_bytes());
-    let number = u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).expect("cut to 32 bits");
-    if title.is_empty() { 0 } else { number.max(1) }
-}
-
-/// Words of an actor name in lower case (none for the default name), and whether the name is capitalised.
-fn name_words(actor: &str) -> (Vec<String>, bool) {
-    let mut found = Vec::new();
-    if is_somebodys(actor) {
-        words(actor, |word| found.push(word.to_owned()));
-    }
-    (found, actor.starts_with(char::is_uppercase))
-}
-
-/// The text of a memory that is embedded.
-pub(super) fn embedded(row: &MemoryRow) -> String {
-    let content = &row.content[..row.content.floor_char_boundary(EMBEDDED_BYTES_MAX)];
-    match row.title.is_empty() {
-        true => content.to_owned(),
-        false => format!("{}\n{content}", row.title),
     }
 }
 

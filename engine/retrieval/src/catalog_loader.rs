@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::catalog::embedded;
 use super::catalog_cache::CatalogCache;
+use super::catalog_text::embedded;
 use super::external_vectors_load;
 use super::model::Model;
 use super::recent::PROJECTS_MAX;

@@ -23,6 +23,7 @@ mod built_in;
 mod catalog;
 mod catalog_cache;
 mod catalog_loader;
+mod catalog_text;
 mod checkout;
 mod directory;
 pub mod embeddings;

@@ -413,11 +413,13 @@ fn a_large_log_needs_little_memory() {
         .unwrap();
     let mut writer = Writer::new(BufWriter::new(fs::File::options().write(true).open(&fifo).unwrap()));
     let content = "x".repeat(3000);
-    let (mut given, mut peak) = (0, 0);
+    let (mut given, mut first, mut peak) = (0, 0, 0);
     while given < BYTES {
         given += writer.append(&content);
         if writer.seq.is_multiple_of(1000) {
             peak = peak.max(peak_kib(child.id()));
+            // The program itself, and what it needs to begin.
+            first = if first == 0 { peak } else { first };
         }
     }
     let events = writer.seq;
@@ -425,7 +427,7 @@ fn a_large_log_needs_little_memory() {
     let report: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(report["logs"][0]["verified"], events);
-    assert!((1..32 << 10).contains(&peak), "{peak} KiB for {given} bytes");
+    assert!(first > 0 && peak - first < 8 << 10, "{first} to {peak} KiB for {given} bytes");
 }
 
 fn peak_kib(pid: u32) -> u64 {

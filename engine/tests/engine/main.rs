@@ -21,6 +21,7 @@ mod known;
 mod limits;
 mod log;
 mod mcp;
+mod mcp_hosts;
 mod messages;
 mod openapi;
 mod parts;

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::mcp_hosts::{FOREIGN_HOSTS, OWN_HOSTS};
 use crate::process::{Answer, Client, Running, eventually};
 
 pub(crate) const NEWEST: &str = "2026-07-28";
@@ -367,46 +368,6 @@ fn what_is_no_request_of_the_protocol_is_refused() {
         assert!(refused.has_header("allow: post") && refused.body.contains("POST"), "{refused:?}");
     }
 }
-
-/// Hosts that name the engine of the test below.
-const OWN_HOSTS: [&str; 21] = [
-    "localhost",
-    "localhost:8080",
-    "127.0.0.1:1",
-    "[::1]",
-    "[::1]:8080",
-    "LOCALHOST",
-    "localhost.",
-    "LocalHost.:8080",
-    "localhost:",
-    "[0:0:0:0:0:0:0:1]:8080",
-    "[::ffff:127.0.0.1]",
-    "notes.team-a.svc.cluster.local.",
-    "Memory.Example.Org.:443",
-    "notes",
-    "notes:8080",
-    "notes.team-a",
-    "notes.team-a.svc:8080",
-    "notes.team-a.svc.cluster.local",
-    "memory.example.org",
-    "memory.example.org:443",
-    "proxy.example.org:8443",
-];
-/// Hosts that do not.
-const FOREIGN_HOSTS: [&str; 12] = [
-    "evil.example.org",
-    "evil.example.org.",
-    "localhost..",
-    "[::2]",
-    "127.0.0.1.example.org",
-    "localhost.example.org",
-    "notes.team-b",
-    "10.0.0.1",
-    "0.0.0.0:8080",
-    "proxy.example.org",
-    "proxy.example.org:1",
-    "xnotes",
-];
 
 #[test]
 fn a_page_in_a_browser_does_not_get_in() {

@@ -1,7 +1,8 @@
 //! `embedding`: what makes vectors.
 
 use super::key::Key;
-use super::section::{Section, section, words};
+use super::reader::Section;
+use super::section::{section, words};
 use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service};
 use crate::embedding::DIMENSION_MAX;
 

@@ -1,8 +1,10 @@
 //! Reads the file by the tables of its sections. Every fault is found, not only the first.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::section::Section;
+use super::key::Key;
 use crate::wire::{NotApplied, Unknown};
 
 /// Who wrote the file, and so what becomes of what this version does not know.
@@ -17,6 +19,20 @@ pub enum Author {
 
 /// Most entries of the list of what was not applied. More than a newer version adds.
 const NOT_APPLIED_MAX: usize = 64;
+
+/// A section of the configuration file. `section!` implements it.
+pub trait Section: Default + Serialize + DeserializeOwned {
+    /// Name in the file.
+    const NAME: &'static str;
+    /// Its keys, in the order of the documentation.
+    const KEYS: &'static [Key];
+
+    /// Takes out what this version does not know inside of lists and objects, and reports it.
+    fn prepare(_section: &mut Map<String, Value>, _reader: &mut Reader) {}
+
+    /// What is wrong although each key is right by itself.
+    fn check(&self, _faults: &mut Vec<String>) {}
+}
 
 /// Reads one file.
 #[derive(Debug)]

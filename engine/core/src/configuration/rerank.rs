@@ -1,7 +1,8 @@
 //! `rerank`: what ranks the best of a search again.
 
 use super::key::Key;
-use super::section::{Section, section};
+use super::reader::Section;
+use super::section::section;
 use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service};
 
 section! {

@@ -1,25 +1,7 @@
 //! How a section is written down: a type that serde reads and writes, and the table of its keys, from one text.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-
-use super::key::Key;
-use super::reader::Reader;
-
-/// A section of the configuration file. [`section!`] implements it.
-pub trait Section: Default + Serialize + DeserializeOwned {
-    /// Name in the file.
-    const NAME: &'static str;
-    /// Its keys, in the order of the documentation.
-    const KEYS: &'static [Key];
-
-    /// Takes out what this version does not know inside of lists and objects, and reports it.
-    fn prepare(_section: &mut Map<String, Value>, _reader: &mut Reader) {}
-
-    /// What is wrong although each key is right by itself.
-    fn check(&self, _faults: &mut Vec<String>) {}
-}
+use serde_json::Value;
 
 /// The value, or the default.
 pub(super) fn or<T: Clone>(value: Option<&T>, default: T) -> T {
@@ -32,7 +14,7 @@ pub(super) fn written<T: Serialize>(default: T) -> Value {
 }
 
 /// Defines a section: its type, whose fields are all optional since the file may leave out any key; a method of the
-/// same name for each field that has a default; and its [`Section::KEYS`].
+/// same name for each field that has a default; and its `Section::KEYS`.
 ///
 /// ```text
 /// section! {
@@ -45,7 +27,7 @@ pub(super) fn written<T: Serialize>(default: T) -> Value {
 /// }
 /// ```
 ///
-/// `check FUNCTION` and `prepare FUNCTION` name functions for the methods of [`Section`] of these names.
+/// `check FUNCTION` and `prepare FUNCTION` name functions for the methods of `Section` of these names.
 macro_rules! section {
     (
         $(#[doc = $title:literal])+

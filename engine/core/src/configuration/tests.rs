@@ -88,7 +88,7 @@ fn what_is_unknown_is_named_with_what_is_known() {
     assert!(policy.unwrap_err()[0].starts_with("policy cannot be read: unknown field `until`"));
     let policy = person(&json!({"policy": {"identifiers": "keep", "block": ["x"]}})).unwrap_err();
     assert_eq!(policy[0], "policy.identifiers must be Pseudonymise, Refuse or Keep");
-    assert!(policy[1].starts_with("policy.block names \"x\", which is none of: "));
+    assert!(policy[1].starts_with("policy.block names \"x\", which is not one of: "));
 }
 
 /// A file as a newer operator would write it.

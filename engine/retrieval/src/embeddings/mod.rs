@@ -6,6 +6,7 @@
 
 mod external_model;
 mod filler;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
