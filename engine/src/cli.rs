@@ -20,7 +20,7 @@ use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
 use crate::rebuild::rebuild;
-use crate::serve::{Places, serve};
+use crate::serve::{ServeOptions, serve};
 
 /// Exit code: the check ran and found something broken.
 const BROKEN: u8 = 1;
@@ -148,7 +148,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
     log_to_stderr(config.log_level);
     let ServeArgs { data, listen, admin_listen, anchor, .. } = args;
-    let places = Places { data: data.data, listen, admin_listen, anchor };
+    let places = ServeOptions { data: data.data, listen, admin_listen, anchor };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
     // A read that is still running after the drain has no client left.

@@ -8,7 +8,7 @@
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] turns faults into
 //! errors for clients.
 //!
-//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forgotten`],
+//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
 //! [`memory_limit`] and [`metrics`].
 
 mod api;
@@ -18,7 +18,7 @@ mod cli;
 mod config;
 mod doctor;
 mod engine;
-mod forgotten;
+mod forget_listeners;
 mod import;
 mod log_command;
 mod mcp;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::event::Draft;
-use engine_core::policy::{Blocked, Counts, NotNamed, Policy, PseudonymKey};
+use engine_core::policy::{Blocked, Counts, IdentifierError, Policy, PseudonymKey};
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -28,27 +28,29 @@ pub(crate) enum WriteError {
     Pseudonyms(#[from] KeyFault),
 }
 
-impl From<NotNamed> for WriteError {
-    fn from(fault: NotNamed) -> WriteError {
+impl From<IdentifierError> for WriteError {
+    fn from(fault: IdentifierError) -> WriteError {
         match fault {
-            NotNamed::Blocked(blocked) => WriteError::Blocked(blocked),
-            NotNamed::NoKey => WriteError::Pseudonyms(KeyFault::Unknown),
+            IdentifierError::Blocked(blocked) => WriteError::Blocked(blocked),
+            IdentifierError::NoKey => WriteError::Pseudonyms(KeyFault::Unknown),
         }
     }
 }
 
 /// Events that the policy has passed, as they may be written. Only [`Gate::pass`] makes them.
 #[derive(Debug)]
-pub(crate) struct Passed(Vec<Draft>);
+pub(crate) struct AllowedEvents(Vec<Draft>);
 
-impl Passed {
+impl AllowedEvents {
     pub(crate) fn drafts(&self) -> &[Draft] {
         &self.0
     }
 
     /// Keeps the events whose flag is set.
-    pub(crate) fn keep(self, keeps: &[bool]) -> Passed {
-        Passed(self.0.into_iter().zip(keeps).filter(|(_, keeps)| **keeps).map(|(draft, _)| draft).collect())
+    pub(crate) fn keep(self, keeps: &[bool]) -> AllowedEvents {
+        AllowedEvents(
+            self.0.into_iter().zip(keeps).filter(|(_, keeps)| **keeps).map(|(draft, _)| draft).collect(),
+        )
     }
 
     pub(crate) fn into_drafts(self) -> Vec<Draft> {
@@ -81,16 +83,16 @@ impl Gate {
         &self,
         drafts: Vec<Draft>,
         key: Option<PseudonymKey>,
-    ) -> Result<Passed, WriteError> {
+    ) -> Result<AllowedEvents, WriteError> {
         let bytes: usize = drafts.iter().map(|draft| draft.payload.get().len()).sum();
         let now = Timestamp::now();
         if bytes <= AT_ONCE_BYTES {
-            return self.judge(drafts, key.as_ref(), now).map(Passed);
+            return self.judge(drafts, key.as_ref(), now).map(AllowedEvents);
         }
         let gate = self.clone();
         // A failed join means that the thread panicked: the text was not checked, so nothing is written.
         let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, key.as_ref(), now)).await;
-        judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(Passed)
+        judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(AllowedEvents)
     }
 
     /// Applies the policy to events, and counts what it blocks and redacts.
@@ -104,7 +106,7 @@ impl Gate {
         let mut passed = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let (draft, counts) = self.policy.judge_draft(draft, key, now).inspect_err(|fault| {
-                if let NotNamed::Blocked(blocked) = fault {
+                if let IdentifierError::Blocked(blocked) = fault {
                     self.metrics.policy.blocked.with_label_values(&[blocked.detector]).inc();
                 }
             })?;

@@ -6,13 +6,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use engine_core::event::{Draft, LOG_PSEUDONYMS_KEYED, PROJECT_OF_THE_LOG, PseudonymsKeyedPayload};
+use engine_core::event::{Draft, LOG_PROJECT, LOG_PSEUDONYMS_KEYED, PseudonymsKeyedPayload};
 use engine_core::policy::PseudonymKey;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use engine_log::Clock;
-use engine_log::storage::{Privacy, Storage, read_small, replace};
+use engine_log::storage::{FilePermissions, Storage, read_small, replace};
 use engine_log::{Key, list};
 use engine_projection::{ProjectionShared, Unreadable, setting};
 
@@ -152,7 +152,7 @@ impl Pseudonyms {
         self.storage.create_directory(DIRECTORY)?;
         let key = PseudonymKey::new(self.sources.bytes());
         let text = format!("{}\n", key.secret_text());
-        replace(&*self.storage, DIRECTORY, FILE, Privacy::Owner, text.as_bytes())?;
+        replace(&*self.storage, DIRECTORY, FILE, FilePermissions::Owner, text.as_bytes())?;
         tracing::info!(key = key.check(), "personal data in identifiers is stored as tokens of a new key");
         Ok(key)
     }
@@ -169,7 +169,7 @@ impl Pseudonyms {
         let draft = Draft {
             kind: LOG_PSEUDONYMS_KEYED.into(),
             actor: ACTOR.into(),
-            project: PROJECT_OF_THE_LOG.into(),
+            project: LOG_PROJECT.into(),
             session: None,
             causes: Vec::new(),
             payload,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
-use engine_log::Store;
+use engine_log::WriteState;
 
 /// Timeout of a rebuild: far more than the largest log of one volume needs.
 const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
@@ -63,7 +63,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
             bar.finish_and_clear();
             return Ok(rebuilt);
         }
-        if let Store::Corrupt(fault) = engine.published.store() {
+        if let WriteState::Corrupt(fault) = engine.published.store() {
             bail!("the log does not verify: {}", fault.message);
         }
         if engine.projection.state() == ProjectionState::Failed {

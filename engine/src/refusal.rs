@@ -1,6 +1,6 @@
 //! Errors as clients receive them: what a client may know, and what it can do about it.
 
-use engine_core::identity::Told;
+use engine_core::identity::CallerNames;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
 
@@ -28,7 +28,7 @@ impl Refusal {
     }
 
     /// Replaces stored names in the message with the names that the request used.
-    pub(crate) fn told(self, told: &Told) -> Refusal {
+    pub(crate) fn told(self, told: &CallerNames) -> Refusal {
         Refusal { message: told.back_in_text(&self.message), ..self }
     }
 

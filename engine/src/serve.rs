@@ -26,7 +26,7 @@ const ANCHOR_BYTES_MAX: u64 = 64 << 10;
 
 /// Paths and addresses that `serve` uses.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ServeOptions {
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
@@ -38,7 +38,7 @@ pub(crate) struct Places {
 ///
 /// # Errors
 /// A port, the configuration, the anchor or the data directory cannot be used.
-pub(crate) async fn serve(places: Places, config: Config) -> anyhow::Result<()> {
+pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listener = listen_on(places.listen)?;

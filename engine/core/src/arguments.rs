@@ -11,7 +11,7 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Arguments after conversion.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Fitted {
+pub struct CoercedArguments {
     /// The converted arguments.
     pub arguments: Map<String, Value>,
     /// Paths of arguments that the schema does not allow; they were removed.
@@ -19,10 +19,10 @@ pub struct Fitted {
 }
 
 /// Converts arguments to a schema; the schema must not contain references.
-pub fn fitted(schema: &Value, arguments: Map<String, Value>) -> Fitted {
+pub fn fitted(schema: &Value, arguments: Map<String, Value>) -> CoercedArguments {
     let mut ignored = Vec::new();
     let arguments = object(schema, arguments, "", &mut ignored);
-    Fitted { arguments, ignored }
+    CoercedArguments { arguments, ignored }
 }
 
 /// The JSON types that a schema allows, one bit each.
@@ -310,7 +310,7 @@ mod tests {
 
     #[track_caller]
     fn check(sent: &Value, expected: &Value) {
-        let Fitted { arguments, ignored } = fitted(&schema(), sent.as_object().unwrap().clone());
+        let CoercedArguments { arguments, ignored } = fitted(&schema(), sent.as_object().unwrap().clone());
         assert_eq!(Value::Object(arguments), *expected, "{sent}");
         assert!(ignored.is_empty(), "{ignored:?}");
     }
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn what_the_schema_does_not_know_is_left_out_and_named() {
         let sent = json!({ "name": "a", "requestContext": { "a": 1 }, "things": [{ "n": 1, "m": 2 }], "open": { "x": 1 } });
-        let Fitted { arguments, ignored } = fitted(&schema(), sent.as_object().unwrap().clone());
+        let CoercedArguments { arguments, ignored } = fitted(&schema(), sent.as_object().unwrap().clone());
         assert_eq!(
             Value::Object(arguments),
             json!({ "name": "a", "things": [{ "n": 1 }], "open": { "x": 1 } })

@@ -75,7 +75,7 @@ pub const RESERVED: &[&str] = &[
 ];
 
 /// Project of the events that an engine writes about its own log.
-pub const PROJECT_OF_THE_LOG: &str = "memory-engine";
+pub const LOG_PROJECT: &str = "memory-engine";
 
 /// A checked event without a sequence number. Only [`crate::request`] creates drafts.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use crate::event::{
 use crate::format::EventLine;
 pub use crate::records::{Feedback, Forgotten, Invalidation, Memory, Request, Setting};
 use crate::row::Row;
-pub use crate::unfoldable::Unfoldable;
-use crate::unfoldable::shaped;
+pub use crate::unexpected_payload::UnexpectedPayload;
+use crate::unexpected_payload::shaped;
 use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
@@ -42,7 +42,7 @@ pub enum Change {
 }
 
 /// The changes that follow from one event, in order.
-pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, Unfoldable> {
+pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, UnexpectedPayload> {
     let mut changes = Vec::new();
     // A forgotten event adds nothing.
     if let Some(payload) = line.payload() {
@@ -81,7 +81,7 @@ fn set(line: &EventLine<'_>, name: &'static str, payload: &str) -> Change {
     Change::PutSetting(Setting { seq, id, name, value })
 }
 
-fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
+fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, UnexpectedPayload> {
     let envelope = &line.envelope;
     let mut payload: MemoryPayload = shaped(line, payload, MEMORY_SAVED)?;
     payload.tags.iter_mut().chain([&mut payload.kind]).for_each(make_normal);
@@ -101,7 +101,7 @@ fn memory(line: &EventLine<'_>, payload: &str) -> Result<Memory, Unfoldable> {
     })
 }
 
-fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, Unfoldable> {
+fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, UnexpectedPayload> {
     let envelope = &line.envelope;
     let payload: InvalidationPayload = shaped(line, payload, MEMORY_INVALIDATED)?;
     Ok(Invalidation {
@@ -115,7 +115,7 @@ fn invalidation(line: &EventLine<'_>, payload: &str) -> Result<Invalidation, Unf
     })
 }
 
-fn feedback(line: &EventLine<'_>, payload: &str) -> Result<Feedback, Unfoldable> {
+fn feedback(line: &EventLine<'_>, payload: &str) -> Result<Feedback, UnexpectedPayload> {
     let envelope = &line.envelope;
     let payload: FeedbackPayload = shaped(line, payload, MEMORY_FEEDBACK)?;
     Ok(Feedback {
@@ -164,7 +164,12 @@ mod tests {
     use crate::recovery::Link;
 
     /// Encodes one event, decodes it, and folds it.
-    fn check(kind: &str, payload: &str, batch: [u32; 2], keyed: bool) -> Result<Vec<Change>, Unfoldable> {
+    fn check(
+        kind: &str,
+        payload: &str,
+        batch: [u32; 2],
+        keyed: bool,
+    ) -> Result<Vec<Change>, UnexpectedPayload> {
         let draft = Draft {
             kind: kind.into(),
             actor: "a".into(),
@@ -256,7 +261,7 @@ mod tests {
         assert_eq!(check("other", r#"{"content":"c","type":"note"}"#, [1, 1], false), Ok(Vec::new()));
         assert_eq!(
             check(MEMORY_SAVED, r#"{"content":1}"#, [1, 1], false),
-            Err(Unfoldable { seq: 10, kind: MEMORY_SAVED })
+            Err(UnexpectedPayload { seq: 10, kind: MEMORY_SAVED })
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::is_id;
-use crate::event::{Draft, ForgottenPayload, MEMORY_FORGOTTEN, PROJECT_OF_THE_LOG};
+use crate::event::{Draft, ForgottenPayload, LOG_PROJECT, MEMORY_FORGOTTEN};
 use crate::limits::{
     ACTOR_DEFAULT, FORGET_IDS_MAX, FORGET_TARGETS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX, SOURCE_CHARS_MAX,
 };
@@ -88,7 +88,7 @@ pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
         Draft {
             kind: MEMORY_FORGOTTEN.into(),
             actor: actor.to_owned(),
-            project: PROJECT_OF_THE_LOG.into(),
+            project: LOG_PROJECT.into(),
             session: None,
             causes: Vec::new(),
             payload: serde_json::value::to_raw_value(&payload).expect("strings and numbers are always JSON"),

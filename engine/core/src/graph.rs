@@ -18,7 +18,7 @@ use crate::event::{
 use crate::format::EventLine;
 use crate::limits::{PHRASE_SOURCE_WORDS_MAX, PHRASE_WORDS_MAX};
 use crate::row::{Row, Value, integer, microseconds, named, optional};
-use crate::unfoldable::{Unfoldable, shaped};
+use crate::unexpected_payload::{UnexpectedPayload, shaped};
 use crate::words::normal_form;
 
 /// Payload of an [`ENTITY_PUT`] event.
@@ -121,7 +121,7 @@ pub const ENDS_OBSERVATION: &str = "observation";
 pub const ENDS_RELATION: &str = "relation";
 
 /// Rows of a graph event; none for other events.
-pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, Unfoldable> {
+pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, UnexpectedPayload> {
     Ok(match &*line.envelope.kind {
         ENTITY_PUT => vec![entity(line, shaped(line, payload, ENTITY_PUT)?)],
         ENTITY_OBSERVED => observations(line, shaped(line, payload, ENTITY_OBSERVED)?),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::identifier_fields::key_form;
-use crate::policy::{Counts, Form, NotNamed, Policy, PseudonymKey, Redacted};
+use crate::policy::{Counts, Form, IdentifierError, Policy, PseudonymKey, Redacted};
 use crate::words::normal_form;
 
 mod answers;
@@ -17,7 +17,7 @@ mod requests;
 pub type Visit<'a> = dyn FnMut(&mut String, Form) + 'a;
 
 /// A request or a response with identifiers.
-pub trait Identified {
+pub trait HasIdentifiers {
     /// Calls `visit` with each identifier, which may be modified.
     fn identifiers(&mut self, visit: &mut Visit<'_>);
 
@@ -28,15 +28,15 @@ pub trait Identified {
 
 /// Maps stored names to the names that the caller used.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Told(BTreeMap<String, String>);
+pub struct CallerNames(BTreeMap<String, String>);
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for CallerNames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Told").field("names", &self.0.len()).finish_non_exhaustive()
     }
 }
 
-impl Told {
+impl CallerNames {
     /// Records one name.
     pub fn add(&mut self, stored: String, told: String) {
         self.0.insert(stored, told);
@@ -48,7 +48,7 @@ impl Told {
     }
 
     /// Restores the caller's names in a response.
-    pub fn back<T: Identified>(&self, mut answer: T) -> T {
+    pub fn back<T: HasIdentifiers>(&self, mut answer: T) -> T {
         if !self.is_empty() {
             let put = |name: &mut String| {
                 if let Some(told) = self.0.get(name.as_str()) {
@@ -76,10 +76,10 @@ pub struct NoKey;
 pub fn stored(
     policy: &Policy,
     key: Option<&PseudonymKey>,
-    request: &mut impl Identified,
+    request: &mut impl HasIdentifiers,
     now: Timestamp,
-) -> Result<Told, NoKey> {
-    let (mut told, mut outcome) = (Told::default(), Ok(()));
+) -> Result<CallerNames, NoKey> {
+    let (mut told, mut outcome) = (CallerNames::default(), Ok(()));
     request.identifiers(&mut |name, form| {
         if breaks_a_rule(name, form) {
             return;
@@ -88,8 +88,8 @@ pub fn stored(
         let normal = normal_form(name);
         match policy.judge_identifier(key, ("", form), &normal, now, &mut Counts::default()) {
             Ok(Some(stored)) => told.add(stored.clone(), std::mem::replace(name, stored)),
-            Err(NotNamed::NoKey) => outcome = Err(NoKey),
-            Ok(None) | Err(NotNamed::Blocked(_)) => {}
+            Err(IdentifierError::NoKey) => outcome = Err(NoKey),
+            Ok(None) | Err(IdentifierError::Blocked(_)) => {}
         }
     });
     // Returns before the texts change, because the caller retries the same request with the key.

@@ -13,7 +13,7 @@ use crate::content::Table;
 use crate::event::{ITEM_DELETED, ITEM_PUT, ITEM_REFRESHED};
 use crate::format::EventLine;
 use crate::row::{Row, Value, integer, microseconds, named};
-use crate::unfoldable::{Unfoldable, shaped};
+use crate::unexpected_payload::{UnexpectedPayload, shaped};
 
 /// Payload of an [`ITEM_PUT`] event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub fn dotted(namespace: &[String]) -> String {
 ///
 /// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two are
 /// empty in the row of a deletion, and only there.
-pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Unfoldable> {
+pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, UnexpectedPayload> {
     let (namespace, key, (expires_at, ttl), value, words) = match &*line.envelope.kind {
         ITEM_PUT => {
             let ItemPayload { namespace, key, value, expires_at, ttl_ms, index } =
@@ -112,7 +112,7 @@ pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Un
 }
 
 /// Columns: seq, id, item, expires, known.
-fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, Unfoldable> {
+fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, UnexpectedPayload> {
     let ItemRefreshedPayload { version, expires_at } = shaped(line, payload, ITEM_REFRESHED)?;
     let envelope = &line.envelope;
     let values = vec![

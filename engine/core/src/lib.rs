@@ -55,7 +55,7 @@ pub mod rpc;
 pub mod strict;
 pub mod tags;
 pub mod tokens;
-mod unfoldable;
+mod unexpected_payload;
 pub mod wire;
 pub mod words;
 pub mod zaxy;

@@ -19,8 +19,8 @@ mod survey;
 pub use erasures::{Erasures, Gap};
 pub use fault::Fault;
 pub use link::{Follows, Link, SegmentEnd};
-pub use segment::{Begin, Scan, check_root, scan, scan_segment};
-pub use survey::{BREACHES_MAX, Breaches, Joined, Survey, Torn, join, survey};
+pub use segment::{Scan, ScanStart, check_root, scan, scan_segment};
+pub use survey::{BREACHES_MAX, Breaches, Joined, SegmentAudit, Torn, join, survey};
 
 use thiserror::Error;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Hash;
-use crate::event::{Draft, PROJECT_OF_THE_LOG, RETENTION_APPLIED};
+use crate::event::{Draft, LOG_PROJECT, RETENTION_APPLIED};
 use crate::limits::{NAME_CHARS_MAX, RETENTION_AGE_DAYS_MAX, RETENTION_ENTRIES_MAX, RETENTION_OVERRIDES_MAX};
 use crate::request::{Refused, count, name};
 use crate::row::microseconds;
@@ -222,7 +222,7 @@ pub fn draft(payload: &RetentionPayload, actor: &str) -> Draft {
     Draft {
         kind: RETENTION_APPLIED.into(),
         actor: actor.to_owned(),
-        project: PROJECT_OF_THE_LOG.into(),
+        project: LOG_PROJECT.into(),
         session: None,
         causes: Vec::new(),
         payload: serde_json::value::to_raw_value(payload).expect("names, numbers and times are always JSON"),

@@ -5,7 +5,7 @@ const TOKEN_BYTES_MAX: usize = 512;
 
 /// What could be recovered of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Salvaged {
+pub struct RecoveredMessage {
     /// Its id as JSON, a number or a string. Of several the last one, as most JSON parsers take it.
     pub id: Option<String>,
     /// Whether it is a response and not a request.
@@ -14,7 +14,7 @@ pub struct Salvaged {
     pub has_method: bool,
 }
 
-impl Salvaged {
+impl RecoveredMessage {
     /// Whether the sender waits for a response that can be sent.
     pub fn is_request(&self) -> bool {
         self.id.is_some() && !self.is_reply
@@ -30,9 +30,9 @@ impl Salvaged {
 /// that makes the text unreadable: invalid characters or escapes, duplicate keys, numbers out of range, any depth, and
 /// a missing end.
 #[derive(Debug, Default)]
-pub struct Salvage {
-    found: Vec<Salvaged>,
-    current: Salvaged,
+pub struct MessageScanner {
+    found: Vec<RecoveredMessage>,
+    current: RecoveredMessage,
     /// Number of open brackets.
     depth: usize,
     /// Number of open brackets at the top level of a message; 0 before the first bracket.
@@ -70,10 +70,10 @@ impl Token {
     }
 }
 
-impl Salvage {
+impl MessageScanner {
     /// Scans a complete text.
-    pub fn of(text: &[u8]) -> Vec<Salvaged> {
-        let mut salvage = Salvage::default();
+    pub fn of(text: &[u8]) -> Vec<RecoveredMessage> {
+        let mut salvage = MessageScanner::default();
         salvage.feed(text);
         salvage.finish()
     }
@@ -86,7 +86,7 @@ impl Salvage {
     }
 
     /// The messages, in order. Includes an unfinished message, without the value that was being read.
-    pub fn finish(mut self) -> Vec<Salvaged> {
+    pub fn finish(mut self) -> Vec<RecoveredMessage> {
         if self.level > 0 && self.depth >= self.level {
             self.found.push(self.current);
         }
@@ -155,7 +155,7 @@ impl Salvage {
         }
         self.depth += 1;
         if self.is_at_level() {
-            self.current = Salvaged::default();
+            self.current = RecoveredMessage::default();
             (self.key, self.token) = (None, Token::default());
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn ids(text: impl AsRef<[u8]>) -> Vec<Option<String>> {
-        Salvage::of(text.as_ref()).into_iter().map(|message| message.id).collect()
+        MessageScanner::of(text.as_ref()).into_iter().map(|message| message.id).collect()
     }
 
     #[track_caller]
@@ -215,7 +215,7 @@ mod tests {
         let text = text.as_ref();
         assert_eq!(ids(text), [Some(id.to_owned())], "{}", String::from_utf8_lossy(text));
         // Feeds the text in small chunks.
-        let mut salvage = Salvage::default();
+        let mut salvage = MessageScanner::default();
         text.chunks(3).for_each(|piece| salvage.feed(piece));
         assert_eq!(salvage.finish()[0].id.as_deref(), Some(id));
     }
@@ -264,7 +264,7 @@ mod tests {
     fn every_message_of_a_list_keeps_its_id() {
         let text = br#"[{"id":1,"method":"a"},{"method":"n"},{"id":"b","p":["\ud83d",{}]},{"id":4,"p":"#;
         assert_eq!(ids(text), [Some("1".to_owned()), None, Some("\"b\"".to_owned()), Some("4".to_owned())]);
-        let kinds: Vec<(bool, bool)> = Salvage::of(text)
+        let kinds: Vec<(bool, bool)> = MessageScanner::of(text)
             .iter()
             .map(|message| (message.is_request(), message.is_notification()))
             .collect();
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn an_answer_is_not_answered() {
         for text in [r#"{"id":1,"result":{"a":"\ud83d"}}"#, r#"{"id":1,"error":{"a":1,"a":2}}"#] {
-            assert!(!Salvage::of(text.as_bytes())[0].is_request(), "{text}");
+            assert!(!MessageScanner::of(text.as_bytes())[0].is_request(), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use engine_core::wire::{AcceptedRollback, Anchor, CheckpointView, GivenAnchor, I
 use super::commit::KeyRotated;
 use super::context::LogContext;
 use super::keyring::Keyring;
-use super::local;
+use super::local_checkpoint;
 use crate::storage::FailPoint;
 
 /// Maximum age of the checkpoint in a health report. Signing a new one for every report would cost more than it is
@@ -100,7 +100,7 @@ impl Attestation {
             return Ok(None);
         }
         let Some(view) = sign(keyring, head.seq, root, Some(position)) else { return Ok(None) };
-        local::write(&*context.storage, &view.note)?;
+        local_checkpoint::write(&*context.storage, &view.note)?;
         keyring.retire_previous(&*context.storage)?;
         state.newest = None;
         state.signed_size = state.signed_size.max(head.seq);

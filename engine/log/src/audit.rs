@@ -4,11 +4,11 @@ use std::io::{self, Read};
 use std::thread;
 
 use engine_core::merkle::Span;
-use engine_core::recovery::{Breach, Breaches, Erasures, Survey, survey};
+use engine_core::recovery::{Breach, Breaches, Erasures, SegmentAudit, survey};
 
 use super::contents;
+use super::log_scan::unreadable;
 use super::segment::Segment;
-use super::walk::unreadable;
 use crate::storage::Storage;
 
 /// Segments read at the same time; sized for the cores of a small machine.
@@ -28,7 +28,7 @@ pub fn audit(
     storage: &dyn Storage,
     tasks: &[Task],
     progress: &(dyn Fn(u64) + Sync),
-) -> Vec<io::Result<Survey>> {
+) -> Vec<io::Result<SegmentAudit>> {
     let mut surveys = Vec::new();
     for tasks in tasks.chunks(AT_ONCE) {
         thread::scope(|scope| {
@@ -42,7 +42,7 @@ pub fn audit(
     surveys
 }
 
-fn audit_one(storage: &dyn Storage, task: Task, progress: &(dyn Fn(u64) + Sync)) -> io::Result<Survey> {
+fn audit_one(storage: &dyn Storage, task: Task, progress: &(dyn Fn(u64) + Sync)) -> io::Result<SegmentAudit> {
     let surveyed = contents::whole(storage, task.segment, task.end).and_then(|lines| {
         let counting = Counting { reader: lines, progress };
         survey(io::BufReader::with_capacity(1 << 18, counting), |_| {})
@@ -54,8 +54,8 @@ fn audit_one(storage: &dyn Storage, task: Task, progress: &(dyn Fn(u64) + Sync))
 }
 
 /// Findings for a file that cannot be parsed.
-fn unread(breach: Breach) -> Survey {
-    Survey {
+fn unread(breach: Breach) -> SegmentAudit {
+    SegmentAudit {
         header: None,
         seal: None,
         head: None,

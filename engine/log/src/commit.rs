@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 /// An order for the writer.
 #[derive(Debug)]
-pub enum Order {
+pub enum WriterCommand {
     /// Make events durable.
     Commit(Commit),
     /// Seal the segment and continue in a new one.
@@ -122,7 +122,7 @@ pub enum CommitError {
 
 /// A durable group of events for the projection to apply.
 #[derive(Debug)]
-pub struct Applying {
+pub struct DurableGroup {
     /// Complete lines of the log.
     pub lines: Vec<u8>,
     /// Number of the first event.

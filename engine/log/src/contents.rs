@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame_file::Frames;
 use super::segment::{Form, Segment};
-use crate::storage::{Access, Reading, Storage, StoredFile};
+use crate::storage::{Access, RangeReader, Storage, StoredFile};
 
 /// Bisection stops below this many bytes, because reading them sequentially is as fast.
 const WINDOW_BYTES: u64 = 32 << 10;
@@ -31,7 +31,7 @@ pub(super) fn from_offset(
 ) -> io::Result<Contents> {
     let file = storage.open(&segment.path(), Access::Read)?;
     let reading: Box<dyn Read + Send> = match segment.form {
-        Form::Raw => Box::new(Reading::new(file, offset, end.unwrap_or(u64::MAX))),
+        Form::Raw => Box::new(RangeReader::new(file, offset, end.unwrap_or(u64::MAX))),
         Form::Compressed => Box::new(Frames::open(file)?.reading(0)),
     };
     Ok(BufReader::with_capacity(1 << 18, reading))
@@ -49,7 +49,7 @@ pub(super) fn lines_from(
         Form::Raw => {
             let end = end.map_or_else(|| file.size(), Ok)?;
             let start = bisect(&file, seq, end)?;
-            Box::new(Reading::new(file, start, end))
+            Box::new(RangeReader::new(file, start, end))
         }
         Form::Compressed => {
             let frames = Frames::open(file)?;
@@ -104,13 +104,13 @@ fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
 /// Finds the first line that starts after this offset and before `end`. Returns its offset, and its event number if it
 /// is an event.
 fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<Option<(u64, Option<u64>)>> {
-    let mut reader = BufReader::with_capacity(PROBE_BYTES, Reading::new(Arc::clone(file), offset, end));
+    let mut reader = BufReader::with_capacity(PROBE_BYTES, RangeReader::new(Arc::clone(file), offset, end));
     let start = offset + reader.skip_until(b'\n')? as u64;
     if start >= end {
         return Ok(None);
     }
     let mut first = Vec::new();
-    Reading::new(Arc::clone(file), start, end).take(64).read_to_end(&mut first)?;
+    RangeReader::new(Arc::clone(file), start, end).take(64).read_to_end(&mut first)?;
     Ok(Some((start, seq_of(&first))))
 }
 

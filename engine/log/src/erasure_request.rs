@@ -16,7 +16,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::commit::{Commit, CommitError, Key, Receipt};
-use super::erasure_mark::{self, marks};
+use super::erasure_marker::{self, marks};
 use super::erasures::ErasedSegment;
 use super::rewrite;
 use super::segment;
@@ -70,7 +70,7 @@ impl Writer {
         }
         let after = self.active.as_ref().map_or(0, |active| active.link.seq);
         let storage = std::sync::Arc::clone(&self.handles.context.storage);
-        if let Err(fault) = erasure_mark::create(&*storage, after) {
+        if let Err(fault) = erasure_marker::create(&*storage, after) {
             self.close("mark", &fault);
             return Err(self.refusal().unwrap_or(CommitError::Failing));
         }
@@ -90,7 +90,7 @@ impl Writer {
     }
 
     /// Seals the active segment for an erasure that was begun before a crash. Its targets are read from the log later.
-    pub(super) fn seal_what_is_marked(&mut self) {
+    pub(super) fn seal_for_pending_erasures(&mut self) {
         match marks(&*self.handles.context.storage) {
             Ok(marks) => {
                 if let Some(last) = marks.last() {

@@ -48,8 +48,8 @@ impl Frames {
     }
 
     /// Reads from this frame to the last one.
-    pub(super) fn reading(self, first: usize) -> FrameReading {
-        FrameReading { frames: self, next: first, lines: io::Cursor::new(Vec::new()) }
+    pub(super) fn reading(self, first: usize) -> FrameReader {
+        FrameReader { frames: self, next: first, lines: io::Cursor::new(Vec::new()) }
     }
 
     /// The lines of one frame.
@@ -68,13 +68,13 @@ impl Frames {
 
 /// The lines of a compressed segment as a stream.
 #[derive(Debug)]
-pub(super) struct FrameReading {
+pub(super) struct FrameReader {
     frames: Frames,
     next: usize,
     lines: io::Cursor<Vec<u8>>,
 }
 
-impl Read for FrameReading {
+impl Read for FrameReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.lines.read(buffer)?;

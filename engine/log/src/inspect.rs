@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::contents;
-use super::local;
+use super::local_checkpoint;
 use super::segment::{self, Form};
 use super::tree;
 use crate::storage::{Access, Storage, read_small};
@@ -42,8 +42,8 @@ pub struct SegmentView {
 /// A segment cannot be read.
 pub fn list_segments(storage: &dyn Storage) -> io::Result<Vec<SegmentView>> {
     let view = |segment: segment::Segment| {
-        let (header, _) = local::header_of(storage, segment)?;
-        let line = local::last_line(storage, segment)?;
+        let (header, _) = local_checkpoint::header_of(storage, segment)?;
+        let line = local_checkpoint::last_line(storage, segment)?;
         let seal = Seal::decode(line.strip_suffix(b"\n").unwrap_or(&line)).ok().map(|(seal, _)| seal);
         Ok(SegmentView {
             file: segment.name(),
@@ -88,7 +88,7 @@ pub fn write_lines(storage: &dyn Storage, after: u64, count: u64, out: &mut dyn 
 /// # Errors
 /// The checkpoint is missing, unreadable or malformed.
 pub fn stored_checkpoint(storage: &dyn Storage) -> io::Result<(String, Checkpoint)> {
-    let note = read_small(storage, local::PATH, NOTE_BYTES_MAX as u64)?;
+    let note = read_small(storage, local_checkpoint::PATH, NOTE_BYTES_MAX as u64)?;
     let invalid =
         |fault: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
     let ring = super::keyring::Keyring::load(storage)?.ok_or_else(|| invalid(&"there is no key in keys/"))?;

@@ -8,28 +8,28 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use engine_core::format::Header;
-use engine_core::recovery::{Begin, Fault, Link, Survey, join, scan_segment};
+use engine_core::recovery::{Fault, Link, ScanStart, SegmentAudit, join, scan_segment};
 use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 
 use super::audit::{Task, audit};
 use super::contents;
 use super::erasures::ErasedSegment;
 use super::handles::LogHandles;
+use super::log_scan::corrupt;
 use super::published::Head;
 use super::segment::{Form, Segment};
 use super::segment_compression;
 use super::segment_eraser::{Eraser, Step};
-use super::walk::corrupt;
 use crate::storage::Status;
 
 /// Interval between file checks and between reads of newly appended lines.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Log growth in bytes after which a new checkpoint is written. It limits what the next start has to read.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// Maximum age of the checkpoint while the log grows.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(30);
 /// Delay before a failed operation is retried.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Segments read back per step, between two file checks.
 const AUDIT_AT_ONCE: usize = 2;
 
@@ -54,7 +54,7 @@ pub struct Keeper {
 #[derive(Debug)]
 struct Known {
     status: Status,
-    survey: Survey,
+    survey: SegmentAudit,
 }
 
 /// How far the active segment was read back.
@@ -94,7 +94,7 @@ impl Keeper {
             complete: false,
             written: None,
             compress_after: None,
-            look_every: LOOK_EVERY,
+            look_every: CHECK_INTERVAL,
         }
     }
 
@@ -109,7 +109,7 @@ impl Keeper {
     /// Works until the channel closes, then writes a last checkpoint. A message on the channel wakes it immediately.
     pub fn run(mut self, stop: &Receiver<()>) {
         loop {
-            let wait = if self.step() { Duration::ZERO } else { LOOK_EVERY };
+            let wait = if self.step() { Duration::ZERO } else { CHECK_INTERVAL };
             if matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Disconnected)) {
                 break;
             }
@@ -238,9 +238,9 @@ impl Keeper {
         }
         let begin = match (tail.header, tail.link) {
             (Some((header, header_hash)), Some(link)) => {
-                Begin::Inside { header, header_hash, link, offset: tail.offset }
+                ScanStart::Inside { header, header_hash, link, offset: tail.offset }
             }
-            _ => Begin::AtHeader(engine_core::recovery::Follows::Unknown),
+            _ => ScanStart::AtHeader(engine_core::recovery::Follows::Unknown),
         };
         let contents =
             contents::from_offset(&*self.handles.context.storage, *last, tail.offset, Some(head.len));
@@ -261,11 +261,11 @@ impl Keeper {
         if let Some(tail) = &mut self.tail {
             (tail.header, tail.link, tail.offset) = (scan.header, scan.head, head.len);
         }
-        self.tell_verified(&(head.clone(), Arc::clone(segments)));
+        self.publish_verified(&(head.clone(), Arc::clone(segments)));
     }
 
     /// Publishes the head as verified once all sealed segments and the tail are verified.
-    fn tell_verified(&self, (head, segments): &Extent) {
+    fn publish_verified(&self, (head, segments): &Extent) {
         let tail_read = self.tail.as_ref().is_some_and(|tail| tail.offset >= head.len);
         if self.complete && tail_read && self.known.len() + 1 >= segments.len() {
             self.handles.context.published.verified(head.seq, None);
@@ -327,9 +327,9 @@ impl Keeper {
     }
 
     /// Whether these segments verify as one log. `last` is the survey of the active segment, if it is included.
-    fn judge(&self, head: &Head, segments: &[Segment], last: Option<Survey>) -> bool {
+    fn judge(&self, head: &Head, segments: &[Segment], last: Option<SegmentAudit>) -> bool {
         let complete = last.is_some();
-        let mut surveys: Vec<(u64, Survey)> = segments
+        let mut surveys: Vec<(u64, SegmentAudit)> = segments
             .iter()
             .filter_map(|segment| {
                 Some((segment.first_seq, self.known.get(&segment.first_seq)?.survey.clone()))
@@ -414,7 +414,7 @@ impl Keeper {
             Err(fault) => {
                 tracing::error!(segment = segment.name(), %fault, "compressing a segment failed; it stays raw");
                 self.handles.context.metrics.storage_failures.with_label_values(&["compress"]).inc();
-                self.compress_after = Some(Instant::now() + PATIENCE);
+                self.compress_after = Some(Instant::now() + RETRY_DELAY);
                 false
             }
         }

@@ -14,7 +14,7 @@ use engine_core::note::{SignerKey, VerifierKey};
 
 use super::commit::KeyRotated;
 use crate::clock::Clock;
-use crate::storage::{FailPoint, Privacy, Storage, ignore_missing, read_small, replace};
+use crate::storage::{FailPoint, FilePermissions, Storage, ignore_missing, read_small, replace};
 
 const DIRECTORY: &str = "keys";
 const KEY: &str = "checkpoint.key";
@@ -144,7 +144,7 @@ fn read(storage: &dyn Storage, name: &str) -> io::Result<Option<SignerKey>> {
 }
 
 fn write(storage: &dyn Storage, name: &str, key: &SignerKey) -> io::Result<()> {
-    replace(storage, DIRECTORY, name, Privacy::Owner, format!("{}\n", key.secret_text()).as_bytes())
+    replace(storage, DIRECTORY, name, FilePermissions::Owner, format!("{}\n", key.secret_text()).as_bytes())
 }
 
 fn fresh(name: &str, sources: &Clock) -> io::Result<SignerKey> {

@@ -9,13 +9,13 @@ use engine_core::fold::Request;
 use engine_core::forgetting;
 use thiserror::Error;
 
-use super::commit::{AppliedKeys, Applying, CommitError, KeyRotated, Rotated};
+use super::commit::{AppliedKeys, CommitError, DurableGroup, KeyRotated, Rotated};
 use super::context::LogContext;
+use super::engine_events::ACTOR;
 use super::erasure_request::{EraseError, Erased};
 use super::handles::LogHandles;
 use super::keeper::Keeper;
 use super::open::{LogDirectory, OpenError};
-use super::own::ACTOR;
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::metrics::LogMetrics;
@@ -30,7 +30,7 @@ const GROUPS_MAX: usize = 16;
 pub struct Offline {
     writer: Writer,
     keeper: Keeper,
-    _applied: Receiver<Applying>,
+    _applied: Receiver<DurableGroup>,
     // Last field, so that it is dropped last.
     _directory: LogDirectory,
 }
@@ -76,7 +76,7 @@ impl Offline {
         let (applying, applied) = mpsc::sync_channel(GROUPS_MAX);
         let keeper = Keeper::new(handles.clone(), None);
         let mut writer = Writer::new(handles, Arc::new(NoKeys), applying, None);
-        writer.look_at_storage();
+        writer.poll_storage();
         if let Some(refusal) = writer.refusal() {
             let fault = writer.handles.context.published.fault();
             return Err(fault.map_or(refusal.into(), |fault| OfflineError::Corrupt(fault.message)));
@@ -110,7 +110,7 @@ impl Offline {
         let drafts = forgetting::drafts(&located, reason, ACTOR);
         let receipt = self.writer.begin_erasure(drafts, through, None).map_err(EraseError::from)?;
         // The volume may have recovered from a failure at the new segment.
-        self.writer.look_at_storage();
+        self.writer.poll_storage();
         let segments = self.keeper.erase_all().map_err(EraseError::from)?;
         Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
     }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use thiserror::Error;
 
-use super::active::{Active, Durable};
+use super::active_segment::{Active, Durable};
 use super::handles::LogHandles;
 use super::keyring::Keyring;
-use super::local;
-use super::opened::{Damage, Opened, Unopened};
+use super::local_checkpoint;
+use super::log_scan::LogScan;
+use super::open_outcome::{DamagedLog, OpenFailure, Opened};
 use super::segment::{self, DIRECTORY, Segment};
-use super::walk::Walk;
 use crate::storage::{Access, DiskStorage, Storage, create_directory};
 
 /// The directory of a log, locked by this process.
@@ -63,19 +63,23 @@ impl LogDirectory {
 
 /// Opens, recovers, syncs and verifies the log. With `durable`, first truncates the log to it, because later bytes were
 /// never acknowledged. `epoch` is the epoch of this process, or 0 if it has none yet.
-pub(super) fn open(handles: &LogHandles, durable: Option<Durable>, epoch: u64) -> Result<Opened, Unopened> {
+pub(super) fn open(
+    handles: &LogHandles,
+    durable: Option<Durable>,
+    epoch: u64,
+) -> Result<Opened, OpenFailure> {
     let storage = &*handles.context.storage;
     if let Some(durable) = durable {
-        go_back(storage, durable)?;
+        truncate_to_durable(storage, durable)?;
     }
     let listing = segment::list(storage)?;
     for name in &listing.unfinished {
         storage.remove(&format!("{DIRECTORY}/{name}"))?;
     }
     let keyring = Keyring::load(storage)?;
-    let claim = local::read(storage, keyring.as_ref())?;
-    let resume = claim.as_ref().and_then(|claim| local::resume(storage, claim, &listing.segments));
-    let walked = Walk::through(&handles.context, &listing.segments, resume)?;
+    let claim = local_checkpoint::read(storage, keyring.as_ref())?;
+    let resume = claim.as_ref().and_then(|claim| local_checkpoint::resume(storage, claim, &listing.segments));
+    let walked = LogScan::through(&handles.context, &listing.segments, resume)?;
     if walked.is_empty()
         && let Some(claim) = claim.as_ref().filter(|claim| claim.size > 0)
     {
@@ -93,7 +97,7 @@ pub(super) fn open(handles: &LogHandles, durable: Option<Durable>, epoch: u64) -
 }
 
 /// Truncates the log after the last acknowledged byte.
-fn go_back(storage: &dyn Storage, durable: Durable) -> Result<(), Unopened> {
+fn truncate_to_durable(storage: &dyn Storage, durable: Durable) -> Result<(), OpenFailure> {
     let segment = Segment::raw(durable.first_seq);
     let file = match storage.open(&segment.path(), Access::Write) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -121,7 +125,7 @@ fn is_other(durable: Durable, active: &Active) -> bool {
     was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)
 }
 
-fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
+fn lost(segment: Segment, seq: u64, message: &str) -> OpenFailure {
     let fault = IntegrityFault {
         kind: IntegrityFaultKind::Truncated,
         message: format!(
@@ -132,19 +136,19 @@ fn lost(segment: Segment, seq: u64, message: &str) -> Unopened {
         line: None,
         byte: None,
     };
-    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+    OpenFailure::Corrupt(Box::new(DamagedLog { fault, readable: None }))
 }
 
-fn gone(size: u64) -> Unopened {
+fn gone(size: u64) -> OpenFailure {
     let message = format!(
         "there is no log, although its checkpoint records {size} events: restore the volume from a backup"
     );
     let kind = IntegrityFaultKind::Truncated;
     let fault = IntegrityFault { kind, message, seq: 1, segment: None, line: None, byte: None };
-    Unopened::Corrupt(Box::new(Damage { fault, readable: None }))
+    OpenFailure::Corrupt(Box::new(DamagedLog { fault, readable: None }))
 }
 
-fn changed(durable: Durable, opened: &Opened) -> Unopened {
+fn changed(durable: Durable, opened: &Opened) -> OpenFailure {
     let (expected, found) = (durable.link.seq, opened.active.link.seq);
     let segment = Segment::raw(durable.first_seq);
     lost(segment, expected.min(found + 1), &format!("the log ends at event {found}"))

@@ -26,7 +26,7 @@ pub struct Head {
 
 /// Whether the log accepts events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Store {
+pub enum WriteState {
     /// Not read yet.
     Opening,
     /// Accepts events.
@@ -42,7 +42,7 @@ pub enum Store {
 #[derive(Debug)]
 struct State {
     head: Option<Head>,
-    store: Store,
+    store: WriteState,
     space: Space,
     torn_bytes: u64,
     segments: Arc<[Segment]>,
@@ -70,7 +70,7 @@ impl Published {
     pub fn new() -> Published {
         let state = State {
             head: None,
-            store: Store::Opening,
+            store: WriteState::Opening,
             space: Space::default(),
             torn_bytes: 0,
             segments: Arc::new([]),
@@ -106,9 +106,9 @@ impl Published {
     }
 
     /// Whether the log accepts events. An integrity fault takes precedence over every other state.
-    pub fn store(&self) -> Store {
+    pub fn store(&self) -> WriteState {
         let state = self.state();
-        state.fault().map_or_else(|| state.store.clone(), Store::Corrupt)
+        state.fault().map_or_else(|| state.store.clone(), WriteState::Corrupt)
     }
 
     /// The integrity fault that blocks writes, if any.
@@ -142,7 +142,7 @@ impl Published {
         self.state().torn_bytes
     }
 
-    pub(super) fn set_store(&self, store: Store) {
+    pub(super) fn set_store(&self, store: WriteState) {
         self.state().store = store;
     }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use engine_core::forgetting::Target;
 use engine_core::format::{EventLine, forget};
-use engine_core::recovery::{Survey, survey};
+use engine_core::recovery::{SegmentAudit, survey};
 
 use super::contents::{self, Contents};
 use super::frame_file::{Frames, compress};
 use super::segment::{DIRECTORY, Form, Segment, UNFINISHED};
-use crate::storage::{Access, FailPoint, Privacy, Reading, Storage, StoredFile, ignore_missing};
+use crate::storage::{Access, FailPoint, FilePermissions, RangeReader, Storage, StoredFile, ignore_missing};
 
 /// Bytes per write.
 const COPY_BYTES: usize = 1 << 20;
@@ -72,7 +72,7 @@ fn named<'a, 'b>(line: &'a [u8], targets: &'b Targets) -> Option<(EventLine<'a>,
 pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<()> {
     let unfinished = segment.path() + UNFINISHED;
     ignore_missing(storage.remove(&unfinished))?;
-    let file = storage.create(&unfinished, Privacy::Group)?;
+    let file = storage.create(&unfinished, FilePermissions::Group)?;
     let lines = contents::whole(storage, segment, None)?;
     let forgetting = Forgetting { lines, ready: io::Cursor::new(Vec::new()), targets: targets.clone() };
     let forgetting: Box<dyn Read + Send> = Box::new(forgetting);
@@ -115,13 +115,13 @@ fn copy(mut from: impl Read, to: &dyn StoredFile) -> io::Result<()> {
 fn check(storage: &dyn Storage, segment: Segment, unfinished: &str) -> io::Result<()> {
     let file = storage.open(unfinished, Access::Read)?;
     let new: Box<dyn Read + Send> = match segment.form {
-        Form::Raw => Box::new(Reading::new(file, 0, u64::MAX)),
+        Form::Raw => Box::new(RangeReader::new(file, 0, u64::MAX)),
         Form::Compressed => Box::new(Frames::open(file)?.reading(0)),
     };
     let new = survey(BufReader::with_capacity(1 << 18, new), |_| {})?;
     let old = survey(contents::whole(storage, segment, None)?, |_| {})?;
-    let chain = |survey: &Survey| {
-        let Survey { header, seal, head, events, breaches, torn, leaves, .. } = survey.clone();
+    let chain = |survey: &SegmentAudit| {
+        let SegmentAudit { header, seal, head, events, breaches, torn, leaves, .. } = survey.clone();
         (header, seal, head, events, breaches.count, torn.is_some_and(|torn| torn.bytes > 0), leaves)
     };
     match chain(&new) == chain(&old) && new.breaches.count == 0 {

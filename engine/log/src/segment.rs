@@ -100,7 +100,7 @@ pub fn list(storage: &dyn Storage) -> io::Result<Listing> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Privacy;
+    use crate::storage::FilePermissions;
     use crate::storage::faulty::FaultyStorage;
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             "12.jsonl",
             "lock",
         ] {
-            storage.create(&format!("log/{name}"), Privacy::Group).unwrap();
+            storage.create(&format!("log/{name}"), FilePermissions::Group).unwrap();
         }
         let listing = list(&storage).unwrap();
         assert_eq!(listing.segments, [Segment::compressed(1), Segment::raw(9), Segment::raw(12)]);

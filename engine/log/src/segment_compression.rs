@@ -5,14 +5,14 @@ use std::io::{self, BufRead};
 use super::contents::{self, Contents};
 use super::frame_file::{Frames, compress};
 use super::segment::{DIRECTORY, Segment, UNFINISHED};
-use crate::storage::{Access, FailPoint, Privacy, Storage, ignore_missing};
+use crate::storage::{Access, FailPoint, FilePermissions, Storage, ignore_missing};
 
 /// Writes the compressed form, reads it back and gives it its final name. The raw form remains.
 pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Result<()> {
     let (raw, compressed) = (Segment::raw(first_seq), Segment::compressed(first_seq));
     let unfinished = compressed.path() + UNFINISHED;
     ignore_missing(storage.remove(&unfinished))?;
-    let file = storage.create(&unfinished, Privacy::Group)?;
+    let file = storage.create(&unfinished, FilePermissions::Group)?;
     compress(contents::whole(storage, raw, None)?, first_seq, &*file)?;
     file.sync()?;
     storage.reached(FailPoint::CompressedWritten)?;

@@ -12,18 +12,18 @@ use engine_core::event::{ForgottenPayload, MEMORY_FORGOTTEN};
 use engine_core::format::EventLine;
 use engine_core::limits::BATCH_EVENTS_MAX;
 
-use super::erasure_mark::{mark_path, marks};
+use super::erasure_marker::{mark_path, marks};
 use super::erasures::{ErasedFiles, ErasedSegment};
 use super::handles::LogHandles;
 use super::published::Head;
 use super::reader::LogReader;
 use super::rewrite::{self, Targets};
 use super::segment::{DIRECTORY, Segment};
-use super::torn;
+use super::torn_bytes;
 use crate::storage::{FailPoint, ignore_missing};
 
 /// Delay before a failed step is retried, because a full volume stays full for a while.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// An erasure recorded in the log.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(super) struct Eraser {
 
 impl Eraser {
     pub(super) fn new(handles: LogHandles) -> Eraser {
-        Eraser { handles, looked_at: None, current: None, try_after: None, patience: PATIENCE }
+        Eraser { handles, looked_at: None, current: None, try_after: None, patience: RETRY_DELAY }
     }
 
     /// Whether work is due immediately.
@@ -105,7 +105,7 @@ impl Eraser {
             };
             let left =
                 (0..segments.len()).rev().filter(holds).map(|place| segments[place].first_seq).collect();
-            let torn = torn::remove_all(&*self.handles.context.storage)?;
+            let torn = torn_bytes::remove_all(&*self.handles.context.storage)?;
             let files = ErasedFiles { segments: Vec::new(), torn };
             self.current = Some(Erasure { after, targets, left, files });
             return Ok(Step::Done(None));

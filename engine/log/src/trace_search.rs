@@ -11,7 +11,7 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// Result of a search for traces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Searched {
+pub struct TraceSearchResult {
     /// Files searched.
     pub files: u64,
     /// Bytes searched.
@@ -22,7 +22,7 @@ pub struct Searched {
     pub cut: bool,
 }
 
-impl Searched {
+impl TraceSearchResult {
     /// Charges this many bytes against the limit `max`. Returns false when they exceed it.
     pub fn admit(&mut self, bytes: u64, max: u64) -> bool {
         let fits = self.bytes + bytes <= max;

@@ -6,22 +6,22 @@ use engine_core::forgetting::Traces;
 
 use super::contents;
 use super::segment::{self, Form, Segment};
-use super::torn;
+use super::torn_bytes;
 use crate::storage::{Storage, read_small};
-use crate::trace_search::Searched;
+use crate::trace_search::TraceSearchResult;
 
 /// Searches every segment, including compressed ones, and the saved torn bytes for traces. Searches at most `bytes_max`
 /// bytes of files.
 ///
 /// # Errors
 /// The log cannot be listed or read.
-pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
-    let mut searched = Searched::default();
+pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<TraceSearchResult> {
+    let mut searched = TraceSearchResult::default();
     // Newest first, so that the most recent rewrites are searched when the limit is reached.
     for segment in segment::list(storage)?.segments.into_iter().rev() {
         searched = search_segment(storage, segment, traces, bytes_max, searched)?;
     }
-    for path in torn::paths(storage)? {
+    for path in torn_bytes::paths(storage)? {
         if searched.admit(storage.status(&path)?.len, bytes_max) {
             searched.found += traces.found_in(&read_small(storage, &path, bytes_max)?);
         }
@@ -35,8 +35,8 @@ fn search_segment(
     segment: Segment,
     traces: &Traces,
     bytes_max: u64,
-    so_far: Searched,
-) -> io::Result<Searched> {
+    so_far: TraceSearchResult,
+) -> io::Result<TraceSearchResult> {
     match search_form(storage, segment, traces, bytes_max, so_far) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound && segment.form == Form::Raw => {
             search_form(storage, Segment::compressed(segment.first_seq), traces, bytes_max, so_far)
@@ -50,8 +50,8 @@ fn search_form(
     segment: Segment,
     traces: &Traces,
     bytes_max: u64,
-    mut searched: Searched,
-) -> io::Result<Searched> {
+    mut searched: TraceSearchResult,
+) -> io::Result<TraceSearchResult> {
     if !searched.admit(storage.status(&segment.path())?.len, bytes_max) {
         return Ok(searched);
     }
@@ -67,7 +67,7 @@ fn search_form(
 mod tests {
     use super::*;
     use crate::segment_compression;
-    use crate::storage::Privacy;
+    use crate::storage::FilePermissions;
     use crate::storage::faulty::FaultyStorage;
 
     #[test]
@@ -76,12 +76,13 @@ mod tests {
         storage.create_directory(segment::DIRECTORY).unwrap();
         let text = "a text that is long enough to be told from others, whatever it says";
         let raw = Segment::raw(1);
-        let file = storage.create(&raw.path(), Privacy::Group).unwrap();
+        let file = storage.create(&raw.path(), FilePermissions::Group).unwrap();
         file.write_at(format!("{{\"format\":1}}\n{{\"seq\":1,\"text\":\"{text}\"}}\n").as_bytes(), 0)
             .unwrap();
         file.sync().unwrap();
         let traces = Traces::of([text]);
-        let look = |segment| search_segment(&storage, segment, &traces, 1 << 20, Searched::default());
+        let look =
+            |segment| search_segment(&storage, segment, &traces, 1 << 20, TraceSearchResult::default());
         assert_eq!(look(raw).unwrap().found, 1);
         segment_compression::compress_segment(&storage, 1).unwrap();
         segment_compression::remove_raw(&storage, 1).unwrap();

@@ -10,7 +10,7 @@ use engine_core::digest::Hash;
 use engine_core::merkle::{self, Frontier, leaf, stored_count};
 
 use super::segment::DIRECTORY;
-use crate::storage::{Access, Privacy, Storage, StoredFile, ignore_missing};
+use crate::storage::{Access, FilePermissions, Storage, StoredFile, ignore_missing};
 
 /// Path in the data directory.
 pub(crate) const PATH: &str = "log/tree";
@@ -53,7 +53,7 @@ impl Stored {
     pub(super) fn empty(storage: &dyn Storage) -> io::Result<Stored> {
         let file = match storage.open(PATH, Access::Write) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                let file = storage.create(PATH, Privacy::Group)?;
+                let file = storage.create(PATH, FilePermissions::Group)?;
                 storage.sync_directory(DIRECTORY)?;
                 file
             }

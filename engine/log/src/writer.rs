@@ -10,16 +10,18 @@ use engine_core::limits::CONTENT_BYTES_MAX;
 use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use jiff::Timestamp;
 
-use super::active::{Active, Durable};
-use super::commit::{AppliedKeys, Applying, Commit, CommitError, Erase, Key, Order, Receipt, Reply, Rotated};
+use super::active_segment::{Active, Durable};
+use super::commit::{
+    AppliedKeys, Commit, CommitError, DurableGroup, Erase, Key, Receipt, Reply, Rotated, WriterCommand,
+};
 use super::group::Group;
 use super::handles::LogHandles;
-use super::keys::RecentKeys;
+use super::log_scan::header_after;
 use super::open;
-use super::opened::{Damage, Opened, Readable, Unopened};
-use super::published::{Head, Store};
+use super::open_outcome::{DamagedLog, OpenFailure, Opened, Readable};
+use super::published::{Head, WriteState};
+use super::recent_keys::RecentKeys;
 use super::segment::Segment;
-use super::walk::header_after;
 use crate::storage::{FailPoint, is_full};
 
 /// Interval for retrying a failed volume and for checking free space. Writes have to work again within five seconds.
@@ -29,7 +31,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Writer {
     pub(super) handles: LogHandles,
     applied: Arc<dyn AppliedKeys>,
-    applying: SyncSender<Applying>,
+    applying: SyncSender<DurableGroup>,
     pub(super) mode: Mode,
     /// The active segment, while the log is open.
     pub(super) active: Option<Active>,
@@ -39,7 +41,7 @@ pub struct Writer {
     epoch: u64,
     keys: RecentKeys,
     /// Orders taken from the queue and not served yet.
-    waiting: VecDeque<Order>,
+    waiting: VecDeque<WriterCommand>,
     /// Bytes of the last group that did not fit the volume.
     wanted: u64,
     retry: Duration,
@@ -71,7 +73,7 @@ impl Writer {
     pub fn new(
         handles: LogHandles,
         applied: Arc<dyn AppliedKeys>,
-        applying: SyncSender<Applying>,
+        applying: SyncSender<DurableGroup>,
         anchor: Option<GivenAnchor>,
     ) -> Writer {
         handles.attestation.give(anchor);
@@ -97,9 +99,9 @@ impl Writer {
     }
 
     /// Serves the queue until it is empty and its last sender is dropped.
-    pub fn run(mut self, queue: &Receiver<Order>) {
+    pub fn run(mut self, queue: &Receiver<WriterCommand>) {
         loop {
-            self.look_at_storage();
+            self.poll_storage();
             match queue.recv_timeout(self.retry) {
                 Ok(order) => self.serve(order, queue),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -109,7 +111,7 @@ impl Writer {
     }
 
     /// Reopens a closed log when a retry is due, and does other scheduled work.
-    pub(super) fn look_at_storage(&mut self) {
+    pub(super) fn poll_storage(&mut self) {
         if let Mode::Closed { retry_at, .. } = self.mode
             && Instant::now() >= retry_at
         {
@@ -119,12 +121,16 @@ impl Writer {
             self.close("tree", &fault);
         }
         self.rotate_if_old();
-        self.finish_what_was_begun();
+        self.resume_pending_work();
         let Ok(space) = self.handles.context.storage.space() else { return };
         self.handles.context.published.set_space(space);
         if self.mode == Mode::Open {
             let admits = space.admits(self.wanted);
-            self.handles.context.published.set_store(if admits { Store::Writable } else { Store::Full });
+            self.handles.context.published.set_store(if admits {
+                WriteState::Writable
+            } else {
+                WriteState::Full
+            });
             self.wanted = if admits { 0 } else { self.wanted };
         }
     }
@@ -132,9 +138,9 @@ impl Writer {
     fn reopen(&mut self) {
         match open::open(&self.handles, self.durable, self.epoch) {
             Ok(opened) => self.opened(opened),
-            Err(Unopened::Io(fault)) => self.close("open", &fault),
-            Err(Unopened::Corrupt(damage)) => {
-                let Damage { fault, readable } = *damage;
+            Err(OpenFailure::Io(fault)) => self.close("open", &fault),
+            Err(OpenFailure::Corrupt(damage)) => {
+                let DamagedLog { fault, readable } = *damage;
                 tracing::error!(?fault, "the log does not verify: writes are disabled");
                 if let Some(Readable { head, segments }) = readable.filter(|_| self.durable.is_none()) {
                     self.handles.context.published.opened(head, segments);
@@ -166,7 +172,7 @@ impl Writer {
         self.active = Some(active);
         self.mode = Mode::Open;
         self.judge();
-        self.seal_what_is_marked();
+        self.seal_for_pending_erasures();
     }
 
     /// Verifies the log against its anchor and checkpoint. If that fails to run, the log is not written.
@@ -178,8 +184,8 @@ impl Writer {
 
     pub(super) fn close(&mut self, step: &'static str, fault: &std::io::Error) {
         let (store, answer) = match is_full(fault) {
-            true => (Store::Full, CommitError::Full),
-            false => (Store::Failing, CommitError::Failing),
+            true => (WriteState::Full, CommitError::Full),
+            false => (WriteState::Failing, CommitError::Failing),
         };
         tracing::error!(step, %fault, "the volume failed: nothing is acknowledged until the log is reopened");
         self.handles.context.metrics.storage_failures.with_label_values(&[step]).inc();
@@ -189,17 +195,17 @@ impl Writer {
     }
 
     /// Serves an order, together with commits waiting behind it.
-    pub(super) fn serve(&mut self, first: Order, queue: &Receiver<Order>) {
+    pub(super) fn serve(&mut self, first: WriterCommand, queue: &Receiver<WriterCommand>) {
         self.waiting.push_back(first);
         while let Some(order) = self.waiting.pop_front() {
             match order {
-                Order::Commit(commit) => self.serve_commits(commit, queue),
-                Order::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
-                Order::RotateKey(reply) => drop(reply.send(self.rotate_key())),
-                Order::Erase(Erase { drafts, through, key, reply }) => {
+                WriterCommand::Commit(commit) => self.serve_commits(commit, queue),
+                WriterCommand::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
+                WriterCommand::RotateKey(reply) => drop(reply.send(self.rotate_key())),
+                WriterCommand::Erase(Erase { drafts, through, key, reply }) => {
                     drop(reply.send(self.begin_erasure(drafts, through, key)));
                 }
-                Order::Anchor(given, reply) => drop(reply.send(self.hold_against(given))),
+                WriterCommand::Anchor(given, reply) => drop(reply.send(self.verify_against_anchor(given))),
             }
         }
     }
@@ -213,7 +219,7 @@ impl Writer {
         }
     }
 
-    fn serve_commits(&mut self, first: Commit, queue: &Receiver<Order>) {
+    fn serve_commits(&mut self, first: Commit, queue: &Receiver<WriterCommand>) {
         let durable = match (self.refusal(), &self.active) {
             (None, Some(active)) => active.link,
             (refusal, _) => return refuse(first, refusal.unwrap_or(CommitError::Failing)),
@@ -223,7 +229,7 @@ impl Writer {
         self.add(first, &mut group);
         while group.has_room() {
             match queue.try_recv() {
-                Ok(Order::Commit(next)) => self.add(next, &mut group),
+                Ok(WriterCommand::Commit(next)) => self.add(next, &mut group),
                 Ok(other) => {
                     self.waiting.push_back(other);
                     break;
@@ -275,7 +281,7 @@ impl Writer {
         let bytes = group.lines.len() as u64;
         if !space.admits(bytes) {
             self.handles.context.published.set_space(space);
-            self.handles.context.published.set_store(Store::Full);
+            self.handles.context.published.set_store(WriteState::Full);
             // Smaller events may still fit. The volume counts as full until an ordinary large event would fit.
             self.wanted = bytes.min(CONTENT_BYTES_MAX as u64);
             return self.abandon(group.acks, durable_seq, CommitError::Full);
@@ -312,7 +318,7 @@ impl Writer {
         acknowledge(acks);
         // Blocks while the projection is far behind, so that the lag stays bounded. If its thread has ended, the events
         // are durable regardless.
-        drop(self.applying.send(Applying { lines, first_seq: durable_seq + 1 }));
+        drop(self.applying.send(DurableGroup { lines, first_seq: durable_seq + 1 }));
     }
 
     fn abandon(&mut self, acks: Vec<(Reply, Receipt)>, durable_seq: u64, answer: CommitError) {
@@ -335,11 +341,11 @@ impl Writer {
         self.commit(durable.seq, group);
     }
 
-    fn hold_against(&mut self, given: GivenAnchor) -> IntegrityHealth {
+    fn verify_against_anchor(&mut self, given: GivenAnchor) -> IntegrityHealth {
         self.handles.attestation.give(Some(given));
         if self.active.is_some() {
             self.judge();
-            self.finish_what_was_begun();
+            self.resume_pending_work();
         }
         self.handles.context.published.integrity()
     }

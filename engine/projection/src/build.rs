@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use super::background_job::{Job, Stop};
 use super::cause::Cause;
 use super::files;
-use super::job::{Job, Stop};
-use super::rows::Folded;
+use super::rows::EventChanges;
 use super::store::{LogView, ProjectionStore};
 use super::store_error::StoreError;
 use engine_log::storage::{create_directory, space};
@@ -88,7 +88,7 @@ impl Source {
         Ok(())
     }
 
-    fn read(&self, batches: &SyncSender<Result<Vec<Folded>, StoreError>>, stop: &Stop) {
+    fn read(&self, batches: &SyncSender<Result<Vec<EventChanges>, StoreError>>, stop: &Stop) {
         let mut after = 0;
         while !stop.is_set() {
             let batch = self.batch(after);
@@ -104,18 +104,18 @@ impl Source {
         }
     }
 
-    fn batch(&self, after: u64) -> Result<Vec<Folded>, StoreError> {
+    fn batch(&self, after: u64) -> Result<Vec<EventChanges>, StoreError> {
         let lines = self.log.lines_after(after, READ_EVENTS, READ_BYTES)?;
-        Folded::read_all(&lines).collect()
+        EventChanges::read_all(&lines).collect()
     }
 
     fn insert(
         &self,
         store: &mut ProjectionStore,
-        batches: Receiver<Result<Vec<Folded>, StoreError>>,
+        batches: Receiver<Result<Vec<EventChanges>, StoreError>>,
         stop: &Stop,
     ) -> Result<(), StoreError> {
-        let one_by_one = |batch: Result<Vec<Folded>, StoreError>| match batch {
+        let one_by_one = |batch: Result<Vec<EventChanges>, StoreError>| match batch {
             Ok(events) => events.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(fault) => vec![Err(fault)],
         };
@@ -125,7 +125,7 @@ impl Source {
                 return Err(StoreError::Stopped);
             }
             self.check_space()?;
-            let progress = |event: &Result<Folded, StoreError>| {
+            let progress = |event: &Result<EventChanges, StoreError>| {
                 if let Ok(event) = event {
                     self.progress.store(event.seq, Ordering::Release);
                 }

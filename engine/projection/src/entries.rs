@@ -1,7 +1,7 @@
 //! Memories by id, timelines around an anchor, and the history of one memory.
 
 use engine_core::digest::hex;
-use engine_core::identity::{Identified, Visit};
+use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::limits::{ENTRIES_BYTES_MAX, HISTORY_MAX};
 use engine_core::policy::Form;
 use engine_core::query::snippet;
@@ -100,7 +100,7 @@ pub struct Timeline {
     pub moment: Moment,
 }
 
-impl Identified for Timeline {
+impl HasIdentifiers for Timeline {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let Timeline { anchor: _, before: _, after: _, project, session, tags, moment: _ } = self;
         let names = [project, session].into_iter().flatten();

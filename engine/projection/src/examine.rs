@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use engine_core::fold::PROJECTION_VERSION;
 use rusqlite::{Connection, OpenFlags};
 
+use super::background_job::Stop;
 use super::files;
-use super::job::Stop;
 use super::schema;
-use super::scrub::{Finding, Looked, look_at_rows, look_at_words};
+use super::scrub::{Finding, ScrubOutcome, look_at_rows, look_at_words};
 use super::store::read_applied;
 use super::store_error::StoreError;
 
@@ -63,7 +63,7 @@ pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>
     Ok(Some(Examined { database, place, rows, words }))
 }
 
-fn sentence(looked: &Looked) -> String {
+fn sentence(looked: &ScrubOutcome) -> String {
     match looked {
         Ok(Finding::Wrong(_, why)) => why.clone(),
         Ok(Finding::Sound(_)) => String::new(),

@@ -37,19 +37,19 @@ pub(super) fn forget(
     // Delete ends first, because they are found through their memories. An end without a memory has no row.
     let memories = format!("(SELECT seq FROM memories WHERE {named})");
     let about = format!("id IN {IDS} OR memory IN {memories}");
-    take_out(transaction, digest, Table::Invalidations, &about, &ids)?;
+    remove_from_digest(transaction, digest, Table::Invalidations, &about, &ids)?;
     transaction.execute(&format!("DELETE FROM invalidations WHERE {about}"), named_params! {":ids": ids})?;
-    take_out(transaction, digest, Table::Feedback, &about, &ids)?;
+    remove_from_digest(transaction, digest, Table::Feedback, &about, &ids)?;
     transaction.execute(&format!("DELETE FROM feedback WHERE {about}"), named_params! {":ids": ids})?;
     let pieces = format!("seq IN {memories}");
-    take_out(transaction, digest, Table::Sources, &pieces, &ids)?;
+    remove_from_digest(transaction, digest, Table::Sources, &pieces, &ids)?;
     transaction.execute(&format!("DELETE FROM sources WHERE {pieces}"), named_params! {":ids": ids})?;
 
-    take_out(transaction, digest, Table::Memories, &named, &ids)?;
+    remove_from_digest(transaction, digest, Table::Memories, &named, &ids)?;
     let count = format!("SELECT count(*) FROM memories WHERE {named}");
     let count: i64 = transaction.query_row(&count, named_params! {":ids": ids}, |row| row.get(0))?;
     if count > AT_ONCE_MAX {
-        schema::set_words_leave_at_once(transaction, false)?;
+        schema::set_secure_index_deletes(transaction, false)?;
     }
     // FTS5 removes words only if they are passed to it.
     let words = format!(
@@ -61,7 +61,7 @@ pub(super) fn forget(
     transaction.execute(&texts, named_params! {":ids": ids})?;
     transaction.execute(&format!("DELETE FROM memories WHERE {named}"), named_params! {":ids": ids})?;
 
-    take_out(transaction, digest, Table::Settings, &named, &ids)?;
+    remove_from_digest(transaction, digest, Table::Settings, &named, &ids)?;
     transaction.execute(&format!("DELETE FROM settings WHERE {named}"), named_params! {":ids": ids})?;
     let words = items::unindex(transaction, &ids)?;
     delete(transaction, digest, Table::Items, &named, &ids)?;
@@ -89,12 +89,12 @@ fn delete(
     which: &str,
     ids: &str,
 ) -> rusqlite::Result<()> {
-    take_out(transaction, digest, table, which, ids)?;
+    remove_from_digest(transaction, digest, table, which, ids)?;
     let delete = format!("DELETE FROM {} WHERE {which}", table.name());
     transaction.execute(&delete, named_params! {":ids": ids}).map(drop)
 }
 
-fn take_out(
+fn remove_from_digest(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
     table: Table,

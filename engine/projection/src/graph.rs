@@ -9,7 +9,7 @@ use engine_core::words::normal_form;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
-use super::validity::{Bounds, Moment, TRUE_THEN};
+use super::validity::{Bounds, Moment, VALID_AT};
 
 /// Condition: the row with this alias was known.
 macro_rules! known {
@@ -403,7 +403,7 @@ impl View<'_> {
              JOIN mentions t ON t.project = :project AND t.folded = json_extract(n.value, '$[0]')
                 AND (t.folded <> '' OR t.name = json_extract(n.value, '$[1]'))
              JOIN memories m ON m.seq = t.memory
-             WHERE {TRUE_THEN} GROUP BY m.seq ORDER BY hops, m.seq DESC LIMIT :limit"
+             WHERE {VALID_AT} GROUP BY m.seq ORDER BY hops, m.seq DESC LIMIT :limit"
         );
         self.each(&sql, &[(":near", &json(near)), (":limit", &limit)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
@@ -417,7 +417,7 @@ pub(super) fn mentioned(connection: &Connection, memory: i64) -> rusqlite::Resul
 
 /// The existing rows that a write refers to.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct ExistingGraph {
     /// Names of existing entities.
     pub entities: BTreeSet<String>,
     /// Names to which a row belongs: an entity, an observation, or a relation from or to it.
@@ -429,7 +429,7 @@ pub struct Standing {
     pub repeated: bool,
 }
 
-impl Standing {
+impl ExistingGraph {
     /// Looks up the `wanted` rows in one snapshot. Rows that begin later count as existing.
     ///
     /// # Errors
@@ -437,10 +437,10 @@ impl Standing {
     pub fn read(
         connection: &Connection,
         project: &str,
-        wanted: &Standing,
+        wanted: &ExistingGraph,
         asked: &Moment,
         key: Option<&str>,
-    ) -> rusqlite::Result<Standing> {
+    ) -> rusqlite::Result<ExistingGraph> {
         let moment = connection.unchecked_transaction()?;
         let view = View { since: i64::MAX, ..seen(&moment, project, asked)? };
         let entities = format!(
@@ -477,7 +477,7 @@ impl Standing {
             None => false,
             Some(key) => moment.prepare_cached("SELECT 1 FROM requests WHERE key = ?1")?.exists([key])?,
         };
-        Ok(Standing {
+        Ok(ExistingGraph {
             entities: entities.into_iter().collect(),
             attached: attached.into_iter().collect(),
             observations: observations.into_iter().collect(),

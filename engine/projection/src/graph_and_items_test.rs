@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
-use super::job::Stop;
+use super::background_job::Stop;
 use super::row_digest::digest_of;
 use super::scrub::{Finding, look_at_rows, look_at_words};
 use super::tests::{Lines, Place, id, second};

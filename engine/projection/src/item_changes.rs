@@ -3,8 +3,8 @@
 use engine_core::query::any_of;
 use rusqlite::{Connection, Row, named_params};
 
+use super::catalog_rows::{EndRow, MemoryRow};
 use super::items::EXPIRES;
-use super::recall::{EndRow, MemoryRow};
 
 /// A change of a project's items.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use engine_core::wire::{ItemView, ItemsAnswer};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, named_params};
 
-use super::best::Best;
 use super::items::{applied, columns, standing, view};
-use super::texts::Texts;
+use super::text_ranking::Texts;
+use super::top_matches::Best;
 use super::validity::{Bounds, Moment};
 use super::values::malformed;
 

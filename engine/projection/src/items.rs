@@ -137,7 +137,7 @@ const AT_PLACE: &str = "i.project = :project AND i.namespace = :namespace AND i.
 
 /// A version of an item with a time to live.
 #[derive(Debug, Clone, Copy)]
-pub struct Timed {
+pub struct ExpiringVersion {
     /// Number of the version's event.
     pub version: u64,
     /// Expiry, in microseconds since 1970.
@@ -150,7 +150,7 @@ pub struct Timed {
 ///
 /// # Errors
 /// The query fails.
-pub fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<Timed>> {
+pub fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<ExpiringVersion>> {
     let versions = serde_json::to_string(versions).expect("a list of numbers is always JSON");
     let sql = format!(
         "SELECT i.seq, {EXPIRES}, i.ttl * 1000 FROM items i WHERE i.seq IN (SELECT value FROM json_each(:versions))
@@ -159,7 +159,7 @@ pub fn timed(connection: &Connection, versions: &[u64]) -> rusqlite::Result<Vec<
     let mut statement = connection.prepare_cached(&sql)?;
     let read = |row: &Row<'_>| {
         let version: i64 = row.get(0)?;
-        Ok(Timed { version: version.unsigned_abs(), until: row.get(1)?, ttl: row.get(2)? })
+        Ok(ExpiringVersion { version: version.unsigned_abs(), until: row.get(1)?, ttl: row.get(2)? })
     };
     let parameters = named_params! {":versions": versions, ":known_seq": i64::MAX, ":known_time": i64::MAX};
     statement.query_map(parameters, read)?.collect()

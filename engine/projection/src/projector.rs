@@ -17,13 +17,13 @@ use super::cause::Cause;
 use super::files;
 use super::readers::Readers;
 use super::reserve;
-use super::scrub::{Finding, Glance, Scrubber, Watch};
+use super::scrub::{FileCheck, FileWatch, Finding, Scrubber};
 use super::shared::{ProjectionShared, Rebuilt};
 use super::store::{LogView, ProjectionStore, Traces};
 use super::store_error::StoreError;
 use crate::metrics::ProjectionMetrics;
 use engine_log::storage::space;
-use engine_log::{Applying, LogReader, Published, Store};
+use engine_log::{DurableGroup, LogReader, Published, WriteState};
 
 /// First delay before a failed projection is retried, and maximum delay when building keeps failing.
 const RETRY: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub struct Projector {
 #[derive(Debug)]
 struct Live {
     store: ProjectionStore,
-    watch: Watch,
+    watch: FileWatch,
 }
 
 impl Projector {
@@ -100,7 +100,7 @@ impl Projector {
     }
 
     /// Serves the writer until it ends. Everything received is then applied, or left to the next start.
-    pub fn run(mut self, groups: &Receiver<Applying>) {
+    pub fn run(mut self, groups: &Receiver<DurableGroup>) {
         loop {
             let wait = match self.step() {
                 true => Duration::ZERO,
@@ -120,7 +120,7 @@ impl Projector {
     /// be writable.
     fn close(mut self) {
         self.build = None;
-        self.scrubber.begin_anew();
+        self.scrubber.restart();
         let served = self.shared().state() == ProjectionState::Ready;
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;
@@ -135,13 +135,13 @@ impl Projector {
         &self.setting.shared
     }
 
-    fn serve(&mut self, first: Applying, groups: &Receiver<Applying>) {
+    fn serve(&mut self, first: DurableGroup, groups: &Receiver<DurableGroup>) {
         let mut taken = vec![first];
         while taken.len() < GROUPS_MAX {
             let Ok(next) = groups.try_recv() else { break };
             taken.push(next);
         }
-        self.scrubber.give_way();
+        self.scrubber.yield_write_lock();
         if let Some(live) = &mut self.live
             && live.store.applied_seq() + 1 == taken[0].first_seq
         {
@@ -264,7 +264,7 @@ impl Projector {
         self.shared().replace(seq);
         self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
         self.live = Some(live);
-        self.scrubber.begin_anew();
+        self.scrubber.restart();
         self.failures = 0;
         // Active readers keep the old files open; new readers cannot reach them.
         files::remove_all_but(&directory, Some(generation))?;
@@ -299,7 +299,7 @@ impl Projector {
         let readers = Readers::open(live.store.path().to_owned())?;
         tracing::info!(applied_seq = live.store.applied_seq(), "projection ready");
         self.shared().set_state(ProjectionState::Ready, Some(Arc::new(readers)));
-        self.scrubber.begin_anew();
+        self.scrubber.restart();
         self.failures = 0;
         Ok(())
     }
@@ -315,7 +315,7 @@ impl Projector {
         match live.store.remove_traces() {
             Ok(Traces::None) => self.setting.shared.set_traceless(live.store.applied_seq()),
             Ok(Traces::InIndex) => self.wanted = Some(self.wanted.unwrap_or(Cause::Forgotten)),
-            Ok(Traces::InUse) => self.scrubber.stand_aside(),
+            Ok(Traces::InUse) => self.scrubber.pause(),
             Err(fault) if fault.needs_rebuild() => return Err(fault),
             Err(fault) => {
                 tracing::warn!(%fault, "the projection's write-ahead log could not be emptied now");
@@ -333,12 +333,12 @@ impl Projector {
         let Some(live) = &mut self.live else { return Ok(()) };
         if live.watch.is_due() {
             match live.watch.glance(live.store.foreign_changes()?) {
-                Glance::Unchanged => {}
-                Glance::Touched => {
+                FileCheck::Unchanged => {}
+                FileCheck::ChangeSet => {
                     tracing::warn!("another process wrote to the projection: it is scrubbed");
                     self.scrubber.hurry();
                 }
-                Glance::Gone(why) => {
+                FileCheck::Gone(why) => {
                     tracing::error!(why, "the projection was changed by another process");
                     self.give_up(Cause::Missing);
                     return Ok(());
@@ -388,8 +388,10 @@ impl Projector {
         match fault.needs_rebuild() {
             true => self.give_up(Cause::of(fault)),
             // The volume accepts the log's writes, so the fault lies with these connections.
-            false if fault.sticks() && self.setting.published.store() == Store::Writable => self.let_go(),
-            false => self.make_do(),
+            false if fault.sticks() && self.setting.published.store() == WriteState::Writable => {
+                self.let_go()
+            }
+            false => self.release_reserve(),
         }
     }
 
@@ -399,7 +401,7 @@ impl Projector {
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;
         self.opened = false;
-        self.scrubber.begin_anew();
+        self.scrubber.restart();
     }
 
     /// The current projection stays usable. The build is retried with increasing delays, because it costs minutes of
@@ -411,11 +413,11 @@ impl Projector {
         self.wanted = Some(cause);
         self.build_at = Instant::now() + (RETRY * 2_u32.pow(self.failures.min(5))).min(RETRY_MAX);
         self.failures += 1;
-        self.make_do();
+        self.release_reserve();
     }
 
     /// Releases the disk reserve when no reads are possible at all.
-    fn make_do(&mut self) {
+    fn release_reserve(&mut self) {
         if self.shared().state() == ProjectionState::Ready {
             return;
         }
@@ -431,7 +433,7 @@ impl Projector {
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.shared().replace(0);
         self.live = None;
-        self.scrubber.begin_anew();
+        self.scrubber.restart();
         // A build already in progress is as good as a new one.
         if self.build.is_none() {
             self.wanted = Some(cause);
@@ -444,7 +446,7 @@ impl Projector {
 
 impl Live {
     fn open(store: ProjectionStore) -> Result<Live, StoreError> {
-        let watch = Watch::new(store.path(), store.foreign_changes()?)?;
+        let watch = FileWatch::new(store.path(), store.foreign_changes()?)?;
         Ok(Live { store, watch })
     }
 }

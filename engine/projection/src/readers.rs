@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::text;
+use super::sql_functions;
 
 /// Maximum duration of a read. A search for words that a million memories contain would take longer; it is refused so
 /// that it does not hold a thread that others wait for.
@@ -70,7 +70,7 @@ impl Readers {
             "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
              PRAGMA busy_timeout = 2000; PRAGMA cache_size = -4096;",
         )?;
-        text::register(&connection)?;
+        sql_functions::register(&connection)?;
         Ok(connection)
     }
 }

@@ -14,11 +14,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, Transaction, params_from_iter};
 
 use super::store_error::StoreError;
-use super::{forgetting, items, known};
+use super::{duplicate_texts, forgetting, items};
 
 /// An event converted into row changes.
 #[derive(Debug)]
-pub(super) struct Folded {
+pub(super) struct EventChanges {
     pub(super) seq: u64,
     pub(super) hash: Hash,
     /// Time of the event, in microseconds since 1970.
@@ -39,9 +39,9 @@ enum Step {
     Forget(Vec<String>),
 }
 
-impl Folded {
+impl EventChanges {
     /// Parses one line without its line feed.
-    pub(super) fn read(line: &[u8]) -> Result<Folded, StoreError> {
+    pub(super) fn read(line: &[u8]) -> Result<EventChanges, StoreError> {
         let event =
             EventLine::decode(line).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
         // A rebuild would meet the same event again: one unreadable memory must not make all others unavailable.
@@ -52,7 +52,7 @@ impl Folded {
         let steps = changes.into_iter().flat_map(Step::of).collect();
         let known = microseconds(event.envelope.time);
         let project = normal_form(&event.envelope.project).into_owned();
-        Ok(Folded { seq: event.envelope.seq, hash: event.hash, known, project, steps })
+        Ok(EventChanges { seq: event.envelope.seq, hash: event.hash, known, project, steps })
     }
 
     /// Whether it changes existing rows instead of only adding rows.
@@ -67,8 +67,8 @@ impl Folded {
     }
 
     /// Parses complete lines.
-    pub(super) fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Folded, StoreError>> {
-        lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Folded::read)
+    pub(super) fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<EventChanges, StoreError>> {
+        lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(EventChanges::read)
     }
 
     /// Whether it removes existing rows.
@@ -192,7 +192,7 @@ fn put(
         items::index(transaction, &row.values)?;
     }
     if row.table == Table::Memories {
-        known::index(transaction, &row.values)?;
+        duplicate_texts::index(transaction, &row.values)?;
     }
     if let Some([title, content, tags]) = terms {
         transaction

@@ -198,7 +198,7 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
 
 /// How words of forgotten memories leave the index: immediately, which costs about ten milliseconds per memory, or not
 /// at all, in which case marks hide them until there is a new index. The pending rebuild is recorded with the index.
-pub(super) fn set_words_leave_at_once(connection: &Connection, at_once: bool) -> rusqlite::Result<()> {
+pub(super) fn set_secure_index_deletes(connection: &Connection, at_once: bool) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO memories_fts (memories_fts, rank) VALUES ('secure-delete', ?1)")?
         .execute([at_once])

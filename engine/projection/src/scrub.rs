@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use engine_core::content::ContentDigest;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::background_job::{Job, Stop};
 use super::cause::Cause;
-use super::job::{Job, Stop};
 use super::row_digest::digest_of;
 use super::schema::{WORDS, add_terms};
 use super::store::read_applied;
-use super::store_error::{StoreError, is_of_the_volume};
+use super::store_error::{StoreError, is_temporary};
 
 /// Delay from the first answer to the first scrub, because a start reads other data.
 const FIRST_AFTER: Duration = Duration::from_secs(2);
@@ -34,13 +34,13 @@ pub(super) enum Finding {
 }
 
 /// Result of a scrub, or an error when it was stopped or failed for a reason outside the projection.
-pub(super) type Looked = Result<Finding, StoreError>;
+pub(super) type ScrubOutcome = Result<Finding, StoreError>;
 
 #[derive(Debug)]
 enum Look {
-    Rows(Job<Looked>),
+    Rows(Job<ScrubOutcome>),
     /// Contains the digest of the rows.
-    Words(Job<Looked>, ContentDigest),
+    Words(Job<ScrubOutcome>, ContentDigest),
 }
 
 /// Schedules scrubs and runs one at a time.
@@ -60,7 +60,7 @@ impl Scrubber {
     }
 
     /// Restarts the schedule for a new projection.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn restart(&mut self) {
         *self = Scrubber::new(self.interval);
     }
 
@@ -71,7 +71,7 @@ impl Scrubber {
     }
 
     /// Releases the write lock for a pending write.
-    pub(super) fn give_way(&mut self) {
+    pub(super) fn yield_write_lock(&mut self) {
         self.written_at = Instant::now();
         if let Some(Look::Words(job, _)) = &self.look {
             job.stop.set();
@@ -79,7 +79,7 @@ impl Scrubber {
     }
 
     /// Stops a running scrub and its snapshot, so that file contents can be overwritten.
-    pub(super) fn stand_aside(&mut self) {
+    pub(super) fn pause(&mut self) {
         if let Some(Look::Rows(job) | Look::Words(job, _)) = &self.look {
             job.stop.set();
         }
@@ -121,7 +121,7 @@ impl Scrubber {
         }
     }
 
-    fn rows_ended(&mut self, looked: Looked) -> Option<Finding> {
+    fn rows_ended(&mut self, looked: ScrubOutcome) -> Option<Finding> {
         match looked {
             Ok(Finding::Sound(digest)) => self.rows = Some(digest),
             Ok(wrong) => return Some(wrong),
@@ -130,7 +130,7 @@ impl Scrubber {
         None
     }
 
-    fn words_ended(&mut self, looked: Looked, rows: ContentDigest) -> Option<Finding> {
+    fn words_ended(&mut self, looked: ScrubOutcome, rows: ContentDigest) -> Option<Finding> {
         match looked {
             Ok(finding) => {
                 self.rows = None;
@@ -151,9 +151,9 @@ impl Scrubber {
 }
 
 /// Turns damage reported by SQLite into a finding instead of a failure.
-fn judged(looked: Looked) -> Looked {
+fn judged(looked: ScrubOutcome) -> ScrubOutcome {
     match looked {
-        Err(StoreError::Sqlite(fault)) if !is_of_the_volume(&fault) => {
+        Err(StoreError::Sqlite(fault)) if !is_temporary(&fault) => {
             Ok(Finding::Wrong(Cause::Damaged, fault.to_string()))
         }
         other => other,
@@ -169,7 +169,7 @@ fn rest(stop: &Stop) -> impl FnMut() -> bool + Send + 'static {
 }
 
 /// Checks pages, then rows. Every row is read once, in one snapshot of the database.
-pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
+pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> ScrubOutcome {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
     let moment = connection.transaction()?;
@@ -194,7 +194,7 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> Looked {
 }
 
 /// Compares the full-text index with the rows, word by word. SQLite offers this only under the write lock.
-pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> Looked {
+pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> ScrubOutcome {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
     let transaction = connection.transaction()?;
@@ -223,7 +223,7 @@ fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
 
 /// Detects cheaply that the file was replaced or that another process wrote to it.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct FileWatch {
     path: PathBuf,
     inode: u64,
     len: u64,
@@ -236,18 +236,18 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 /// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Glance {
+pub(super) enum FileCheck {
     Unchanged,
     /// Another process has changed rows.
-    Touched,
+    ChangeSet,
     /// The file is missing, replaced or shorter than before.
     Gone(&'static str),
 }
 
-impl Watch {
-    pub(super) fn new(path: &Path, changes: i64) -> std::io::Result<Watch> {
+impl FileWatch {
+    pub(super) fn new(path: &Path, changes: i64) -> std::io::Result<FileWatch> {
         let (inode, len) = identity(path)?;
-        Ok(Watch { path: path.to_owned(), inode, len, changes, at: Instant::now() })
+        Ok(FileWatch { path: path.to_owned(), inode, len, changes, at: Instant::now() })
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -255,27 +255,27 @@ impl Watch {
     }
 
     /// `changes` is the current value of [`super::store::ProjectionStore::foreign_changes`].
-    pub(super) fn glance(&mut self, changes: i64) -> Glance {
+    pub(super) fn glance(&mut self, changes: i64) -> FileCheck {
         self.at = Instant::now();
         let (inode, len) = match identity(&self.path) {
             Ok(found) => found,
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
-                return Glance::Gone("its file was removed");
+                return FileCheck::Gone("its file was removed");
             }
             // The file cannot be checked now, so nothing is reported.
-            Err(_) => return Glance::Unchanged,
+            Err(_) => return FileCheck::Unchanged,
         };
         if inode != self.inode {
-            return Glance::Gone("its file was replaced");
+            return FileCheck::Gone("its file was replaced");
         }
         // The database is never vacuumed, so it only grows.
         if len < self.len {
-            return Glance::Gone("its file was cut");
+            return FileCheck::Gone("its file was cut");
         }
         self.len = len;
         match std::mem::replace(&mut self.changes, changes) == changes {
-            true => Glance::Unchanged,
-            false => Glance::Touched,
+            true => FileCheck::Unchanged,
+            false => FileCheck::ChangeSet,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Search queries over memories.
 
 use engine_core::digest::hex;
-use engine_core::identity::{Identified, Visit};
+use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::policy::Form;
 use engine_core::query::{any_of, full_text, snippet};
@@ -11,10 +11,10 @@ use engine_core::words::terms::Terms;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::best::Best;
 use super::memory_view::view;
-use super::texts::Texts;
-use super::validity::{Bounds, Moment, TRUE_NOW, TRUE_THEN, validity};
+use super::text_ranking::Texts;
+use super::top_matches::Best;
+use super::validity::{Bounds, Moment, VALID_AT, VALID_NOW, validity};
 use super::values::{list, tags, time_of_text};
 
 /// Characters of a memory searched for matching words when a snippet is cut.
@@ -43,7 +43,7 @@ pub struct Search {
     pub offset: u32,
 }
 
-impl Identified for Search {
+impl HasIdentifiers for Search {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let Search {
             words,
@@ -157,7 +157,7 @@ impl Search {
         const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
              WHERE p.project = :project AND p.seq = f.rowid)";
         let narrowed = self.kind.is_some() || self.session.is_some() || !self.tags.is_empty();
-        let valid = if bounds.is_now { TRUE_NOW } else { TRUE_THEN };
+        let valid = if bounds.is_now { VALID_NOW } else { VALID_AT };
         let tagged = if self.tags.is_empty() { "1" } else { TAGGED };
         let join = "JOIN memories m ON m.seq = f.rowid";
         let from = match (&query, narrowed || !bounds.is_now) {
@@ -336,7 +336,7 @@ impl Search {
 
 /// A memory as shown in a context.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct ContextMemory {
     pub seq: i64,
     pub id: String,
     pub citation: String,
@@ -348,10 +348,10 @@ pub struct Shown {
 
 const SHOWN: &str = "SELECT m.seq, m.id, m.hash, m.title, m.content, m.occurred_at FROM memories m";
 
-impl Shown {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Shown> {
+impl ContextMemory {
+    fn read(row: &Row<'_>) -> rusqlite::Result<ContextMemory> {
         let (seq, hash): (i64, [u8; 32]) = (row.get(0)?, row.get(2)?);
-        Ok(Shown {
+        Ok(ContextMemory {
             seq,
             id: row.get(1)?,
             citation: format!("{seq}:{}", hex(&hash[..CITATION_DIGITS / 2])),
@@ -366,9 +366,9 @@ impl Shown {
 ///
 /// # Errors
 /// The query fails.
-pub fn shown_whole(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Shown>> {
+pub fn full_memories(connection: &Connection, seq: i64) -> rusqlite::Result<Option<ContextMemory>> {
     let sql = format!("{SHOWN} WHERE m.seq = ?1");
-    connection.prepare_cached(&sql)?.query_row([seq], Shown::read).optional()
+    connection.prepare_cached(&sql)?.query_row([seq], ContextMemory::read).optional()
 }
 
 /// Memories of these types and with these ids that are valid and in the search's project. Returns up to one more than
@@ -382,7 +382,7 @@ pub fn shown_of_types(
     types: &[String],
     ids: &[String],
     bounds: Bounds,
-) -> rusqlite::Result<Vec<Shown>> {
+) -> rusqlite::Result<Vec<ContextMemory>> {
     if types.is_empty() && ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -390,7 +390,7 @@ pub fn shown_of_types(
     let sql = format!(
         "{SHOWN} WHERE (:project IS NULL OR m.project = :project)
          AND (m.kind IN (SELECT value FROM json_each(:types)) OR m.id IN (SELECT value FROM json_each(:ids)))
-         AND {TRUE_THEN} ORDER BY m.seq LIMIT :limit"
+         AND {VALID_AT} ORDER BY m.seq LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_map(
@@ -398,7 +398,7 @@ pub fn shown_of_types(
             ":project": search.project, ":types": list(types), ":ids": list(ids), ":as_of": bounds.as_of,
             ":known_seq": bounds.known_seq, ":known_time": bounds.known_time, ":limit": limit,
         },
-        Shown::read,
+        ContextMemory::read,
     )?;
     found.collect()
 }

@@ -15,10 +15,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::cause::Cause;
-use super::heads::{Heads, Touched};
+use super::project_versions::{ChangeSet, ProjectVersions};
+use super::read_scheduling::ReadTurns;
 use super::readers::{READ_MAX, Readers};
 use super::store_error::is_damage;
-use super::turns::ReadTurns;
 use crate::client_address::ClientAddress;
 use engine_log::AppliedKeys;
 
@@ -36,7 +36,7 @@ pub struct ProjectionShared {
     requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
     report: Mutex<Report>,
-    heads: Mutex<Heads>,
+    heads: Mutex<ProjectVersions>,
     turns: ReadTurns,
 }
 
@@ -138,7 +138,7 @@ impl ProjectionShared {
     }
 
     /// Publishes the changes of the events up to this one.
-    pub(super) fn advance(&self, seq: u64, touched: Touched) {
+    pub(super) fn advance(&self, seq: u64, touched: ChangeSet) {
         // Publish the changes first, which invalidate cached answers, and then the new position.
         self.heads().touch(touched);
         self.set_applied(seq);
@@ -150,7 +150,7 @@ impl ProjectionShared {
         self.set_applied(seq);
     }
 
-    fn heads(&self) -> std::sync::MutexGuard<'_, Heads> {
+    fn heads(&self) -> std::sync::MutexGuard<'_, ProjectVersions> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,8 +9,8 @@ use engine_core::digest::Hash;
 use engine_core::fold::PROJECTION_VERSION;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::heads::Touched;
-use super::rows::Folded;
+use super::project_versions::ChangeSet;
+use super::rows::EventChanges;
 use super::schema;
 use super::store_error::StoreError;
 use super::values::sql;
@@ -33,7 +33,7 @@ pub(super) struct ProjectionStore {
     path: PathBuf,
     applied: Applied,
     /// Changes since the last [`ProjectionStore::take_touched`].
-    touched: Touched,
+    touched: ChangeSet,
     /// Whether the index or the write-ahead log may contain forgotten data.
     traces: bool,
 }
@@ -83,7 +83,7 @@ impl ProjectionStore {
             connection,
             path: path.to_owned(),
             applied,
-            touched: Touched::default(),
+            touched: ChangeSet::default(),
             traces,
         })
     }
@@ -99,13 +99,13 @@ impl ProjectionStore {
         )?;
         transaction.commit()?;
         schema::set_loading(&connection, true)?;
-        schema::set_words_leave_at_once(&connection, true)?;
+        schema::set_secure_index_deletes(&connection, true)?;
         let applied = read_applied(&connection)?;
         Ok(ProjectionStore {
             connection,
             path: path.to_owned(),
             applied,
-            touched: Touched::default(),
+            touched: ChangeSet::default(),
             traces: false,
         })
     }
@@ -131,7 +131,7 @@ impl ProjectionStore {
     }
 
     /// Returns and clears the changes since the last call.
-    pub(super) fn take_touched(&mut self) -> Touched {
+    pub(super) fn take_touched(&mut self) -> ChangeSet {
         std::mem::take(&mut self.touched)
     }
 
@@ -142,13 +142,13 @@ impl ProjectionStore {
 
     /// Applies complete lines of the log atomically.
     pub(super) fn apply<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), StoreError> {
-        self.apply_folded(lines.flat_map(Folded::read_all))
+        self.apply_folded(lines.flat_map(EventChanges::read_all))
     }
 
     /// Applies events in order and atomically, together with the digest and the position.
     pub(super) fn apply_folded(
         &mut self,
-        events: impl Iterator<Item = Result<Folded, StoreError>>,
+        events: impl Iterator<Item = Result<EventChanges, StoreError>>,
     ) -> Result<(), StoreError> {
         let (mut applied, mut forgets) = (self.applied.clone(), false);
         let transaction = self.connection.transaction()?;

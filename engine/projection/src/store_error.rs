@@ -36,7 +36,7 @@ impl StoreError {
             | StoreError::Damaged(_)
             | StoreError::OutOfOrder(_) => true,
             StoreError::Io(_) | StoreError::Stopped => false,
-            StoreError::Sqlite(fault) => !is_of_the_volume(fault),
+            StoreError::Sqlite(fault) => !is_temporary(fault),
         }
     }
 
@@ -57,7 +57,7 @@ impl StoreError {
 }
 
 /// Whether a failure is temporary and leaves the projection intact.
-pub(super) fn is_of_the_volume(fault: &rusqlite::Error) -> bool {
+pub(super) fn is_temporary(fault: &rusqlite::Error) -> bool {
     matches!(
         fault.sqlite_error_code(),
         Some(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use engine_core::forgetting::Traces;
-use engine_log::{Searched, found_in};
+use engine_log::{TraceSearchResult, found_in};
 
 use crate::files;
 
@@ -30,14 +30,14 @@ impl TraceFiles {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn search(&self, traces: &Traces, bytes_max: u64) -> io::Result<Searched> {
+    pub fn search(&self, traces: &Traces, bytes_max: u64) -> io::Result<TraceSearchResult> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut paths = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             paths.push(entry?.path());
         }
         open.retain(|path, _| paths.contains(path));
-        let mut searched = Searched::default();
+        let mut searched = TraceSearchResult::default();
         for path in paths {
             if !open.contains_key(&path) {
                 match File::open(&path) {

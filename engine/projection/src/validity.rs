@@ -70,14 +70,14 @@ macro_rules! ended {
 
 /// Condition: match `f` is valid now. It does not read the rows of the matches; it reads only ends, and memories that
 /// became valid after they were saved.
-pub(super) const TRUE_NOW: &str = concat!(
+pub(super) const VALID_NOW: &str = concat!(
     "f.rowid NOT IN (SELECT seq FROM memories INDEXED BY memories_late WHERE valid_from > known AND valid_from > :as_of)
      AND NOT ",
     ended!("f.rowid")
 );
 
 /// Condition: row `m` was valid and known at the moment.
-pub(super) const TRUE_THEN: &str = concat!(
+pub(super) const VALID_AT: &str = concat!(
     "m.valid_from <= :as_of AND m.seq <= :known_seq AND m.known <= :known_time AND NOT ",
     ended!("m.seq")
 );

@@ -4,19 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use engine_core::embedding::hashing::fnv1a;
-use engine_core::retrieval::voice::Voice;
+use engine_core::retrieval::text_style::TextStyle;
 use engine_core::words::terms::{Terms, number};
-use engine_core::words::words;
 
 use super::catalog_text::{embedded, name_words, title_number};
 use super::external_vectors::ExternalVectors;
 use super::model::Model;
-use super::names::is_somebodys;
 use super::names::{NONE, Names};
 use super::texts::Texts;
 use super::vectors::Vectors;
-use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT, title_form};
+use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT};
 
 /// Content terms stored of a memory. The full-text index also finds the terms beyond this limit. Scripts without spaces
 /// have about two and a half terms per character.
@@ -57,7 +54,7 @@ pub(super) struct Catalog {
     tags: Names,
     /// Count of removed memories. They keep their numbers and match nothing.
     gone: usize,
-    pub(super) voices: Vec<Voice>,
+    pub(super) voices: Vec<TextStyle>,
     /// Tokens of all memories, in the vocabulary of the built-in table, and where those of each memory begin.
     pieces: Vec<u16>,
     piece_starts: Vec<usize>,
@@ -171,7 +168,7 @@ impl Catalog {
         self.actor.push(actor);
         self.kind.push(self.kinds.add(&row.kind));
         self.title.push(title_number(&row.title));
-        self.voices.push(Voice::of(&row.content));
+        self.voices.push(TextStyle::of(&row.content));
         if row.valid_from > row.known {
             self.boundaries.insert(row.valid_from);
         }

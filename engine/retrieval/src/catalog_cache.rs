@@ -13,9 +13,9 @@ use rusqlite::Connection;
 
 use super::external_vectors_load;
 use super::model::Model;
-use super::recent::{PROJECTS_MAX, Recent};
-use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog, State};
-use crate::embeddings::{Answering, Embeddings, VectorStore};
+use super::recent::{PROJECTS_MAX, RecentProjects};
+use super::shared_catalog::{CatalogKey, Extent, Kind, Progress, SharedCatalog, State};
+use crate::embeddings::{ActiveModel, Embeddings, VectorStore};
 use engine_projection::applied_seq;
 
 /// How long a search itself updates a catalog: enough for about ten thousand memories. Beyond that the background
@@ -24,10 +24,10 @@ const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Memories added between two checks of the clock; each may be long.
 const INLINE_STEP: usize = 8;
 /// Largest catalog, in memories and in tokens, whose vectors a search itself recomputes: about ten milliseconds.
-const WEIGH_INLINE_MAX: usize = 1_024;
-const WEIGH_INLINE_TOKENS_MAX: usize = 64 << 10;
+const REWEIGHT_INLINE_MAX: usize = 1_024;
+const REWEIGHT_INLINE_TOKENS_MAX: usize = 64 << 10;
 /// Vectors of an external model that a search itself copies: about ten milliseconds.
-const OUTSIDE_INLINE_MAX: usize = 1_024;
+const EXTERNAL_INLINE_MAX: usize = 1_024;
 
 /// Catalogs by project and kind.
 #[derive(Debug)]
@@ -36,20 +36,20 @@ pub struct CatalogCache {
     embeddings: Option<Arc<Embeddings>>,
     /// Memory limit of all catalogs together, bytes.
     pub(super) bytes_max: usize,
-    pub(super) shelf: Mutex<Shelf>,
+    pub(super) shelf: Mutex<CachedCatalogs>,
     /// Logical clock of searches; 0 in `used` means never.
     clock: AtomicU64,
-    pub(super) recent: Recent,
-    requests: Mutex<Option<SyncSender<Of>>>,
+    pub(super) recent: RecentProjects,
+    requests: Mutex<Option<SyncSender<CatalogKey>>>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
     pub(super) stopping: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct CachedCatalogs {
     /// Path of the projection that the catalogs were built from.
     path: Option<String>,
-    pub(super) catalogs: HashMap<Of, Arc<SharedCatalog>>,
+    pub(super) catalogs: HashMap<CatalogKey, Arc<SharedCatalog>>,
 }
 
 /// Why the catalog of a project cannot be used now.
@@ -67,7 +67,7 @@ impl CatalogCache {
         (model, embeddings): (Model, Option<Arc<Embeddings>>),
         bytes_max: usize,
         data: &Path,
-        requests: SyncSender<Of>,
+        requests: SyncSender<CatalogKey>,
     ) -> CatalogCache {
         CatalogCache {
             model,
@@ -75,7 +75,7 @@ impl CatalogCache {
             bytes_max,
             shelf: Mutex::default(),
             clock: AtomicU64::new(1),
-            recent: Recent::below(data),
+            recent: RecentProjects::below(data),
             requests: Mutex::new(Some(requests)),
             thread: Mutex::new(None),
             stopping: Arc::default(),
@@ -125,7 +125,7 @@ impl CatalogCache {
     }
 
     /// The external model whose vectors are used, and their store.
-    pub(super) fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
+    pub(super) fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
         self.embeddings.as_ref()?.answering()
     }
 
@@ -133,7 +133,7 @@ impl CatalogCache {
     pub(super) fn current(
         &self,
         connection: &Connection,
-        of: &Of,
+        of: &CatalogKey,
     ) -> rusqlite::Result<Result<Arc<SharedCatalog>, Missing>> {
         let held = self.held(connection, of);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
@@ -143,7 +143,7 @@ impl CatalogCache {
             return Ok(Err(Missing::Loading));
         }
         if held.read().ended_through >= applied {
-            self.take_over(&held, of);
+            self.load_external_vectors(&held, of);
             return Ok(Ok(held));
         }
         if held.asked.load(Ordering::Acquire) {
@@ -159,14 +159,14 @@ impl CatalogCache {
             return Ok(Err(Missing::TooLarge));
         }
         if progress == Progress::TooLarge {
-            self.lessen(&mut state, of);
+            self.reduce_contents(&mut state, of);
         }
         let whole = progress == Progress::Whole;
         let outgrown = state.catalog.vectors.is_outgrown();
         let large =
-            state.catalog.len() > WEIGH_INLINE_MAX || state.catalog.tokens() > WEIGH_INLINE_TOKENS_MAX;
+            state.catalog.len() > REWEIGHT_INLINE_MAX || state.catalog.tokens() > REWEIGHT_INLINE_TOKENS_MAX;
         if outgrown && !large {
-            state.weigh_anew(connection, of)?;
+            state.reweight(connection, of)?;
         }
         let large = outgrown && large;
         drop(state);
@@ -174,19 +174,19 @@ impl CatalogCache {
             self.ask_for(&held.asked, of);
         }
         if whole {
-            self.take_over(&held, of);
+            self.load_external_vectors(&held, of);
         }
         Ok(if whole { Ok(held) } else { Err(Missing::Loading) })
     }
 
     /// Drops all catalogs.
     pub fn clear(&self) {
-        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = CachedCatalogs::default();
     }
 
     /// Copies new vectors of the external model if they are few; requests the thread if there are more. If the file
     /// cannot be read, the search goes on with the vectors it has.
-    fn take_over(&self, held: &SharedCatalog, of: &Of) {
+    fn load_external_vectors(&self, held: &SharedCatalog, of: &CatalogKey) {
         // The external model embeds memories only.
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
         let is_current = |state: &State| {
@@ -199,7 +199,7 @@ impl CatalogCache {
             &mut held.write().catalog,
             &of.project,
             (&answering, &store),
-            OUTSIDE_INLINE_MAX,
+            EXTERNAL_INLINE_MAX,
         );
         match more {
             Ok(true) => self.ask_for(&held.asked_for_vectors, of),
@@ -208,7 +208,7 @@ impl CatalogCache {
         }
     }
 
-    fn ask_for(&self, asked: &AtomicBool, of: &Of) {
+    fn ask_for(&self, asked: &AtomicBool, of: &CatalogKey) {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(requests) = requests.as_ref()
             && !asked.swap(true, Ordering::AcqRel)
@@ -218,12 +218,12 @@ impl CatalogCache {
         }
     }
 
-    pub(super) fn held(&self, connection: &Connection, of: &Of) -> Arc<SharedCatalog> {
+    pub(super) fn held(&self, connection: &Connection, of: &CatalogKey) -> Arc<SharedCatalog> {
         let path = connection.path().map(str::to_owned);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         // A rebuilt projection may hold other rows than the old one.
         if shelf.path != path {
-            *shelf = Shelf { path, catalogs: HashMap::new() };
+            *shelf = CachedCatalogs { path, catalogs: HashMap::new() };
         }
         if let Some(held) = shelf.catalogs.get(of) {
             return Arc::clone(held);
@@ -232,14 +232,14 @@ impl CatalogCache {
             Arc::new(SharedCatalog::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
         shelf.catalogs.insert(of.clone(), Arc::clone(&held));
         drop(shelf);
-        self.make_room(Some(of));
+        self.evict(Some(of));
         held
     }
 
     /// Restarts a catalog with less data per memory, and logs it.
-    pub(super) fn lessen(&self, state: &mut State, of: &Of) {
+    pub(super) fn reduce_contents(&self, state: &mut State, of: &CatalogKey) {
         let memories = state.catalog.len();
-        state.lessen(self.model);
+        state.reduce_contents(self.model);
         let extent = state.extent;
         tracing::warn!(
             project = of.project,
@@ -252,9 +252,9 @@ impl CatalogCache {
     }
 
     /// Evicts the least recently used catalogs until the rest fits, but never `kept`.
-    pub(super) fn make_room(&self, kept: Option<&Of>) {
+    pub(super) fn evict(&self, kept: Option<&CatalogKey>) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sizes: Vec<(u64, usize, Of)> = shelf
+        let mut sizes: Vec<(u64, usize, CatalogKey)> = shelf
             .catalogs
             .iter()
             .map(|(of, held)| (held.used.load(Ordering::Relaxed), held.bytes(), of.clone()))

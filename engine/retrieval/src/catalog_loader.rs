@@ -12,7 +12,7 @@ use super::catalog_text::embedded;
 use super::external_vectors_load;
 use super::model::Model;
 use super::recent::PROJECTS_MAX;
-use super::shared_catalog::{Extent, Kind, Of, Progress, SharedCatalog};
+use super::shared_catalog::{CatalogKey, Extent, Kind, Progress, SharedCatalog};
 use crate::embeddings::Embeddings;
 use engine_projection::{ProjectionShared, item_projects, projects};
 
@@ -51,7 +51,7 @@ impl CatalogCache {
 }
 
 impl Loader {
-    pub(super) fn run(self, requests: &Receiver<Of>) {
+    pub(super) fn run(self, requests: &Receiver<CatalogKey>) {
         self.warm_up();
         // Ends when the last sender is dropped.
         for of in requests {
@@ -72,11 +72,11 @@ impl Loader {
             thread::sleep(patience);
             largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
         }
-        let mut warmed: Vec<Of> =
-            self.catalogs.recent.read().iter().map(|project| Of::memories(project)).collect();
-        warmed.extend(largest.unwrap_or_default().iter().map(|(project, _)| Of::memories(project)));
+        let mut warmed: Vec<CatalogKey> =
+            self.catalogs.recent.read().iter().map(|project| CatalogKey::memories(project)).collect();
+        warmed.extend(largest.unwrap_or_default().iter().map(|(project, _)| CatalogKey::memories(project)));
         let with_items = self.projection.read_blocking(|connection| item_projects(connection, PROJECTS_MAX));
-        warmed.extend(with_items.unwrap_or_default().iter().map(|project| Of::items(project)));
+        warmed.extend(with_items.unwrap_or_default().iter().map(|project| CatalogKey::items(project)));
         for of in warmed {
             if self.is_stopping() || self.catalogs.size().1 > self.catalogs.bytes_max / 2 {
                 return;
@@ -85,7 +85,7 @@ impl Loader {
         }
     }
 
-    fn load(&self, of: &Of) {
+    fn load(&self, of: &CatalogKey) {
         loop {
             if self.is_stopping() {
                 return;
@@ -97,17 +97,17 @@ impl Loader {
                 let room = self.catalogs.bytes_max;
                 let progress = state.catch_up(&moment, of, STEP_MEMORIES, room)?;
                 if progress == Progress::TooLarge && state.extent != Extent::Nothing {
-                    self.catalogs.lessen(&mut state, of);
+                    self.catalogs.reduce_contents(&mut state, of);
                 }
                 drop(state);
-                self.catalogs.make_room(Some(of));
+                self.catalogs.evict(Some(of));
                 Ok((held, progress))
             });
             match step {
                 Ok((held, Progress::Whole)) => {
-                    self.weigh_anew(&held, of);
+                    self.reweight(&held, of);
                     held.asked.store(false, Ordering::Release);
-                    self.take_over(&held, of);
+                    self.load_external_vectors(&held, of);
                     held.asked_for_vectors.store(false, Ordering::Release);
                     return;
                 }
@@ -124,7 +124,7 @@ impl Loader {
         }
     }
 
-    fn give_up(&self, of: &Of) {
+    fn give_up(&self, of: &CatalogKey) {
         let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = shelf.catalogs.get(of) {
             held.asked.store(false, Ordering::Release);
@@ -133,7 +133,7 @@ impl Loader {
     }
 
     /// Copies new vectors of the external model, step by step.
-    fn take_over(&self, held: &SharedCatalog, of: &Of) {
+    fn load_external_vectors(&self, held: &SharedCatalog, of: &CatalogKey) {
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
             let more = external_vectors_load::load(
@@ -149,7 +149,7 @@ impl Loader {
     }
 
     /// Recomputes the vectors with new token weights. The old vectors answer meanwhile; only the swap blocks searches.
-    fn weigh_anew(&self, held: &SharedCatalog, of: &Of) {
+    fn reweight(&self, held: &SharedCatalog, of: &CatalogKey) {
         let (mut vectors, seqs) = {
             let mut state = held.write();
             if !state.catalog.vectors.is_outgrown() {
@@ -160,7 +160,7 @@ impl Loader {
                 state.catalog.vectors.keep_weights();
                 return;
             }
-            (state.catalog.vectors.weighed_anew(), state.catalog.seqs().to_vec())
+            (state.catalog.vectors.reweighted(), state.catalog.seqs().to_vec())
         };
         let mut after = 0;
         loop {

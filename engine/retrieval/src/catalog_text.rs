@@ -1,11 +1,10 @@
 //! Texts of a memory in the form in which a catalog compares them.
 
 use engine_core::embedding::hashing::fnv1a;
-use engine_core::words::terms::number;
 use engine_core::words::words;
 use engine_projection::{MemoryRow, title_form};
 
-use super::names::is_somebodys;
+use super::names::is_named_actor;
 
 /// Bytes of a memory that are embedded: the mean vector of more text carries no information.
 const EMBEDDED_BYTES_MAX: usize = 64 << 10;
@@ -20,7 +19,7 @@ pub(super) fn title_number(title: &str) -> u32 {
 /// Words of an actor name in lower case (none for the default name), and whether the name is capitalised.
 pub(super) fn name_words(actor: &str) -> (Vec<String>, bool) {
     let mut found = Vec::new();
-    if is_somebodys(actor) {
+    if is_named_actor(actor) {
         words(actor, |word| found.push(word.to_owned()));
     }
     (found, actor.starts_with(char::is_uppercase))

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use engine_core::retrieval::packing::{Packed, Piece, TooMuch, pack};
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::packing::{BudgetExceeded, Packed, Piece, pack};
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::wire::{Answerability, CheckoutAnswer, CheckoutItem, RepeatedItem, Verdict};
 use engine_core::words::terms::Terms;
 use rusqlite::Connection;
@@ -13,7 +13,7 @@ use super::built_in::token_count;
 use super::provider_results::ProviderResults;
 use super::query::Ranked;
 use super::search::Retrieval;
-use engine_projection::{Search, Shown, applied_seq, shown_of_types, shown_whole};
+use engine_projection::{ContextMemory, Search, applied_seq, full_memories, shown_of_types};
 
 /// Answerability scores from which a verdict is likely or possible: most of the query, or some of it, is covered.
 const LIKELY: f64 = 0.75;
@@ -38,13 +38,13 @@ pub struct Checkout {
 
 /// A memory as rendered in the context.
 struct Candidate {
-    shown: Shown,
+    shown: ContextMemory,
     text: String,
     piece: Piece,
 }
 
 impl Candidate {
-    fn new(shown: Shown, worth: f64) -> Candidate {
+    fn new(shown: ContextMemory, worth: f64) -> Candidate {
         let text = render(&shown);
         let tokens = token_count(&text);
         let piece = Piece { seq: shown.seq, tokens, worth };
@@ -72,7 +72,7 @@ struct Texts {
 
 impl Texts {
     /// Whether the text is new; otherwise records the repetition. Ignores surrounding white space.
-    fn is_new(&mut self, shown: &Shown) -> bool {
+    fn is_new(&mut self, shown: &ContextMemory) -> bool {
         let text = shown.content.trim();
         let Some(same_as) = self.met.get(text) else {
             self.met.insert(text.to_owned(), shown.id.clone());
@@ -91,8 +91,8 @@ impl Texts {
 }
 
 /// One line, or more if the memory has more. The result is deterministic, so that equal contexts are equal bytes.
-fn render(shown: &Shown) -> String {
-    let Shown { citation, title, content, occurred_at, .. } = shown;
+fn render(shown: &ContextMemory) -> String {
+    let ContextMemory { citation, title, content, occurred_at, .. } = shown;
     let day = occurred_at.get(..10).unwrap_or(occurred_at);
     let title = if title.is_empty() { String::new() } else { format!("{title}: ") };
     format!("[{citation}] {day} {title}{content}\n")
@@ -109,7 +109,7 @@ impl Retrieval {
         connection: &Connection,
         checkout: &Checkout,
         asked: &ProviderResults,
-    ) -> rusqlite::Result<(Result<CheckoutAnswer, TooMuch>, i64)> {
+    ) -> rusqlite::Result<(Result<CheckoutAnswer, BudgetExceeded>, i64)> {
         let moment = connection.unchecked_transaction()?;
         let bounds = checkout.search.moment.bounds(&moment)?;
         let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
@@ -129,7 +129,7 @@ impl Retrieval {
             }
             let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
             // A repeated text adds nothing and takes the budget of another one.
-            if let Some(shown) = shown_whole(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
+            if let Some(shown) = full_memories(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
                 optional.push(Candidate::new(shown, worth));
             }
         }
@@ -189,7 +189,7 @@ fn answerability(
     let compared: Vec<&Ranked> =
         ranked.iter().filter(|ranked| seqs.contains(&ranked.seq)).filter(is_compared).collect();
     let known: BTreeSet<i64> = compared.iter().map(|ranked| ranked.seq).collect();
-    let (terms, question) = (Terms::default(), Question::read(query));
+    let (terms, question) = (Terms::default(), AnalysedQuery::read(query));
     let kept = question.kept(&[]);
     let others = within.iter().filter(|candidate| !known.contains(&candidate.shown.seq));
     let share_in = |Candidate { shown, .. }: &Candidate| {

@@ -1,7 +1,7 @@
 //! Vectors of the memories of a project that an external model made, as far as they exist.
 
 use super::rows::Rows;
-use crate::embeddings::{Answering, digest, sent};
+use crate::embeddings::{ActiveModel, digest, sent};
 use engine_projection::MemoryRow;
 
 /// At most one memory in this many may lack a vector. With more missing, recall would suffer, so the built-in vectors
@@ -47,7 +47,7 @@ impl ExternalVectors {
         self.rows.bytes() + 9 * self.digests.len()
     }
 
-    pub(super) fn is_current(&self, answering: &Answering) -> bool {
+    pub(super) fn is_current(&self, answering: &ActiveModel) -> bool {
         self.model == answering.model && self.through >= answering.last
     }
 
@@ -59,7 +59,7 @@ impl ExternalVectors {
     }
 
     /// Starts over if another model answers now.
-    pub(super) fn begin(&mut self, answering: &Answering) {
+    pub(super) fn begin(&mut self, answering: &ActiveModel) {
         if self.model != answering.model {
             let places = self.digests.len();
             self.model = answering.model;

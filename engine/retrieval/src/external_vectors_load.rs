@@ -4,13 +4,13 @@ use rusqlite::Result;
 
 use super::catalog::Catalog;
 use super::external_vectors::beginning;
-use crate::embeddings::{Answering, VectorStore};
+use crate::embeddings::{ActiveModel, VectorStore};
 
 /// Copies at most `limit` vectors that were stored since the last call. Returns whether there are more.
 pub(super) fn load(
     catalog: &mut Catalog,
     project: &str,
-    (answering, store): (&Answering, &VectorStore),
+    (answering, store): (&ActiveModel, &VectorStore),
     limit: usize,
 ) -> Result<bool> {
     let Some(mut outside) = catalog.outside.take() else { return Ok(false) };

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use engine_core::retrieval::features::Counted;
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::tags::Tags;
 use engine_core::wire::Degraded;
 use rusqlite::Connection;
 
-use super::query::{Found, Narrow, Query};
+use super::query::{Filters, Found, Query};
 use super::rank::LANE_TOP;
 use super::search::{MEMORY, Retrieval, lane, without_catalogs};
-use super::shared_catalog::{Extent, Of};
+use super::shared_catalog::{CatalogKey, Extent};
 use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 
 /// Items with their scores, best first, and the lanes that did not take part.
@@ -35,7 +35,7 @@ impl Retrieval {
             Some(Filtered::These(these)) => Some(these),
             None => None,
         };
-        let question = Question::read(words);
+        let question = AnalysedQuery::read(words);
         let (ranked, degraded) = match question.words.is_empty() {
             // Only punctuation: no word can match.
             true => (Vec::new(), Vec::new()),
@@ -54,7 +54,7 @@ impl Retrieval {
         &self,
         connection: &Connection,
         search: &ItemSearch,
-        question: &Question,
+        question: &AnalysedQuery,
         among: Option<&[i64]>,
     ) -> rusqlite::Result<RankedItems> {
         let bounds = search.moment.bounds(connection)?;
@@ -68,7 +68,7 @@ impl Retrieval {
         if bounds.known_seq != i64::MAX {
             return by_texts(without_catalogs("integrity").collect());
         }
-        let held = match self.catalogs.current(connection, &Of::items(&search.project))? {
+        let held = match self.catalogs.current(connection, &CatalogKey::items(&search.project))? {
             Ok(held) => held,
             Err(missing) => return by_texts(without_catalogs(missing.reason()).collect()),
         };
@@ -97,8 +97,8 @@ fn narrow<'a>(
     tags: &'a Tags,
     among: Option<&'a [i64]>,
     bounds: Bounds,
-) -> Narrow<'a> {
-    Narrow {
+) -> Filters<'a> {
+    Filters {
         kind: None,
         session: None,
         tags,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use engine_core::retrieval::features::{Counted, LANES, min_max};
 
 use super::catalog::Catalog;
-use super::query::{Narrow, Query};
+use super::query::{Filters, Query};
 use super::texts::Word;
 use engine_projection::Bounds;
 
@@ -60,7 +60,7 @@ struct Sessions {
 
 impl Query<'_> {
     /// Unscaled scores of each lane. Lanes without weight are skipped, except those that a checkout needs.
-    pub(super) fn lanes(&mut self, chosen: &[u32], narrow: &Narrow<'_>, counted: &Counted) -> Lanes {
+    pub(super) fn lanes(&mut self, chosen: &[u32], narrow: &Filters<'_>, counted: &Counted) -> Lanes {
         let is = |lane: usize| counted.lanes[lane];
         let words = narrow.for_context || WORDS.iter().any(|lane| is(*lane));
         let mut lanes: Lanes = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));

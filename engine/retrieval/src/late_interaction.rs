@@ -26,7 +26,7 @@ fn raise(best: &mut [Block], other: &[Block]) {
 }
 
 /// The tokens of a query, with cached similarities to the tokens of memories.
-pub(super) struct Late {
+pub(super) struct LateInteraction {
     /// Query tokens with their weights.
     asked: Vec<(u32, f32)>,
     /// Sum of the weights.
@@ -43,8 +43,8 @@ pub(super) struct Late {
     lengths: &'static [f32],
 }
 
-impl Late {
-    pub(super) fn new(catalog: &Catalog, text: &str) -> Late {
+impl LateInteraction {
+    pub(super) fn new(catalog: &Catalog, text: &str) -> LateInteraction {
         let mut tokens = catalog.vectors.tokens(text);
         let mut seen = BTreeSet::new();
         tokens.retain(|token| seen.insert(*token));
@@ -52,7 +52,7 @@ impl Late {
         let asked: Vec<(u32, f32)> =
             tokens.into_iter().map(|token| (token, catalog.vectors.weight(token))).collect();
         let rows = if asked.is_empty() { 0 } else { built_in().table.rows() };
-        Late {
+        LateInteraction {
             total: asked.iter().map(|(_, weight)| weight).sum(),
             places: vec![0; rows],
             likeness: Vec::new(),

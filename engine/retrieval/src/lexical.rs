@@ -1,14 +1,14 @@
 //! Lexical search: every word of the query must occur; BM25 ranks with the statistics of the project.
 
 use engine_core::limits::SEARCH_TOTAL_MAX;
-use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::bm25::{QueryTerms, idf};
 use engine_core::wire::{SearchAnswer, SearchMode};
 use engine_core::words::terms::number;
 
 use super::catalog::Catalog;
-use super::query::Admission;
+use super::query::ResolvedFilters;
 use super::search::{Retrieval, Scope};
-use super::shared_catalog::{Extent, Of};
+use super::shared_catalog::{CatalogKey, Extent};
 use engine_projection::{Best, applied_seq};
 
 impl Retrieval {
@@ -18,7 +18,7 @@ impl Retrieval {
         let Some(project) = search.project.as_deref().filter(|_| !scope.question.words.is_empty()) else {
             return search.run(connection);
         };
-        let Ok(held) = self.catalogs.current(connection, &Of::memories(project))? else {
+        let Ok(held) = self.catalogs.current(connection, &CatalogKey::memories(project))? else {
             return search.run(connection);
         };
         let state = held.read();
@@ -45,11 +45,11 @@ impl Retrieval {
 fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let Scope { connection, search, question, .. } = *scope;
     let narrow = scope.narrow();
-    let admission = Admission::new(catalog, &narrow);
+    let admission = ResolvedFilters::new(catalog, &narrow);
     let mut terms = Vec::new();
     question.words.iter().for_each(|word| catalog.terms().required(word, |term| terms.push(number(term))));
     let count = catalog.count() as u64;
-    let asked = Asked::new(terms, |term| idf(count, catalog.texts.frequency(term)));
+    let asked = QueryTerms::new(terms, |term| idf(count, catalog.texts.frequency(term)));
     let words: Vec<u32> = asked.terms().iter().map(|(term, _)| catalog.texts.number(*term)).collect();
     let (mut from, mean, mut counts) = (0, catalog.mean_words(), vec![0.0; words.len()]);
     let mut best = Best::of((search.offset + search.limit) as usize);

@@ -37,6 +37,6 @@ impl Names {
 }
 
 /// Whether an actor name identifies somebody, that is, is not the default name.
-pub(super) fn is_somebodys(actor: &str) -> bool {
+pub(super) fn is_named_actor(actor: &str) -> bool {
     actor != ACTOR_DEFAULT
 }

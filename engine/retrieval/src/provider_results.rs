@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use engine_core::wire::Degraded;
 
 use super::query::Ranked;
-use crate::embeddings::AskedOutside;
+use crate::embeddings::ExternalQueryVector;
 
 /// Results of providers, and the reasons why some are missing.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderResults {
     /// The vector of the query.
-    pub vector: Option<AskedOutside>,
+    pub vector: Option<ExternalQueryVector>,
     /// Sequence numbers in the order of the reranker, each with its relevance score.
     pub reranked: Vec<(i64, f64)>,
     /// Lanes that a failed provider left out.

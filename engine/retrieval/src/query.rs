@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine_core::retrieval::bm25::Asked;
+use engine_core::retrieval::bm25::QueryTerms;
 use engine_core::retrieval::features::NAMES;
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::tags::Tags;
 use engine_projection::Bounds;
 
 use super::catalog::Catalog;
-use super::late_interaction::Late;
+use super::late_interaction::LateInteraction;
 use super::names::NONE;
-use super::rows::{AskedVector, Rows};
+use super::rows::{QueryVector, Rows};
 use crate::embeddings::VectorStore;
 
 /// A memory and its score.
@@ -30,7 +30,7 @@ pub(super) struct Ranked {
 
 /// Filters of a search.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Narrow<'a> {
+pub(super) struct Filters<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     pub(super) tags: &'a Tags,
@@ -44,7 +44,7 @@ pub(super) struct Narrow<'a> {
 }
 
 /// The same filters, with names resolved to the numbers of a catalog.
-pub(super) struct Admission<'a> {
+pub(super) struct ResolvedFilters<'a> {
     catalog: &'a Catalog,
     kind: Option<u32>,
     session: Option<u32>,
@@ -55,13 +55,13 @@ pub(super) struct Admission<'a> {
     bounds: Bounds,
 }
 
-impl<'a> Admission<'a> {
-    pub(super) fn new(catalog: &'a Catalog, narrow: &Narrow<'a>) -> Admission<'a> {
+impl<'a> ResolvedFilters<'a> {
+    pub(super) fn new(catalog: &'a Catalog, narrow: &Filters<'a>) -> ResolvedFilters<'a> {
         // A name that no memory has matches nothing.
         let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
         let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
         let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
-        Admission {
+        ResolvedFilters {
             catalog,
             kind,
             session,
@@ -101,7 +101,7 @@ pub(super) struct Found {
 /// A query resolved against the catalog of one project.
 pub(super) struct Query<'a> {
     pub(super) catalog: &'a Catalog,
-    pub(super) question: &'a Question,
+    pub(super) question: &'a AnalysedQuery,
     /// By actor number: whether the query names the actor.
     pub(super) named: Vec<bool>,
     /// The terms of its words.
@@ -109,11 +109,11 @@ pub(super) struct Query<'a> {
     /// Term numbers in query order, repetitions included.
     pub(super) stems: Vec<u32>,
     /// Distinct terms with their IDF.
-    pub(super) asked: Asked,
+    pub(super) asked: QueryTerms,
     /// Numbers of the distinct terms, in the order of `asked`.
     pub(super) words: Vec<u32>,
     /// None if no vector can be made of the query.
-    pub(super) vector: Option<AskedVector>,
+    pub(super) vector: Option<QueryVector>,
     /// Factor on the scores of vector lanes, 0.5 to 1.
     pub(super) trust: f64,
     /// Quantised vectors of the memories.
@@ -123,5 +123,5 @@ pub(super) struct Query<'a> {
     /// Exact cosines computed from the unquantised vectors, by memory number.
     pub(super) exact: HashMap<u32, f32>,
     /// State of the late interaction, if a lane needs it.
-    pub(super) late: Option<Late>,
+    pub(super) late: Option<LateInteraction>,
 }

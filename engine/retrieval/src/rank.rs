@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::bm25::{QueryTerms, idf};
 use engine_core::retrieval::features::{self, AROUND, AROUND_LANES, Counted, Evidence, NAMES};
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::retrieval::weights::score;
 use engine_core::words::terms::{Term, characters, is_joined, number};
 use jiff::Timestamp;
@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 
 use super::catalog::Catalog;
 use super::lanes::{Lanes, NEAR_MATCH};
-use super::late_interaction::Late;
-use super::query::{Admission, Found, Narrow, Query, Ranked};
-use super::rows::AskedVector;
-use crate::embeddings::{AskedOutside, VectorStore};
+use super::late_interaction::LateInteraction;
+use super::query::{Filters, Found, Query, Ranked, ResolvedFilters};
+use super::rows::QueryVector;
+use crate::embeddings::{ExternalQueryVector, VectorStore};
 use engine_projection::Best;
 
 /// Candidates that each lane selects.
@@ -36,8 +36,8 @@ impl<'a> Query<'a> {
     /// If too few memories have one, the built-in vectors are compared.
     pub(super) fn new(
         catalog: &'a Catalog,
-        question: &'a Question,
-        outside: Option<(&AskedOutside, &'a VectorStore)>,
+        question: &'a AnalysedQuery,
+        outside: Option<(&ExternalQueryVector, &'a VectorStore)>,
         compares_tokens: bool,
     ) -> Query<'a> {
         let actors = catalog.actor_words();
@@ -54,17 +54,17 @@ impl<'a> Query<'a> {
         kept.iter().for_each(|word| terms.extend(terms_of(catalog, word)));
         let stems: Vec<Term> = terms.iter().map(|term| number(term)).collect();
         let count = catalog.count() as u64;
-        let asked = Asked::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
+        let asked = QueryTerms::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
         let known = |term: &Term| catalog.texts.number(*term);
         let words = asked.terms().iter().map(|(term, _)| known(term)).collect();
         let stems = stems.iter().map(known).collect();
         let text = kept.join(" ");
-        let late = compares_tokens.then(|| Late::new(catalog, &text));
+        let late = compares_tokens.then(|| LateInteraction::new(catalog, &text));
         let rows = outside.and_then(|(asked, store)| {
             let rows = catalog.outside.as_ref()?.rows(asked.model)?;
             let mut vector = asked.vector.clone();
             engine_core::embedding::normalise(&mut vector);
-            Some((AskedVector::new(vector), rows, Some((asked.model, store))))
+            Some((QueryVector::new(vector), rows, Some((asked.model, store))))
         });
         let (vector, rows, kept_by) =
             rows.unwrap_or_else(|| (catalog.vectors.ask(&text), catalog.vectors.rows(), None));
@@ -118,10 +118,10 @@ impl<'a> Query<'a> {
     /// memory.
     pub(super) fn best_by_words(
         &self,
-        narrow: &Narrow<'_>,
+        narrow: &Filters<'_>,
         walk: impl FnOnce(&mut dyn FnMut(i64)) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<Vec<i64>> {
-        let (catalog, admission) = (self.catalog, Admission::new(self.catalog, narrow));
+        let (catalog, admission) = (self.catalog, ResolvedFilters::new(self.catalog, narrow));
         let (mut best, mut from, mean) = (Best::of(LANE_TOP), 0, catalog.mean_words());
         let mut counts = vec![0.0; self.asked.terms().len()];
         walk(&mut |seq| {
@@ -136,8 +136,8 @@ impl<'a> Query<'a> {
     }
 
     /// Numbers of all candidates and of their neighbours, sorted.
-    fn candidates(&mut self, found: &Found, narrow: &Narrow<'_>, counted: &Counted) -> Vec<u32> {
-        let admission = Admission::new(self.catalog, narrow);
+    fn candidates(&mut self, found: &Found, narrow: &Filters<'_>, counted: &Counted) -> Vec<u32> {
+        let admission = ResolvedFilters::new(self.catalog, narrow);
         let admits = |number: u32| admission.admits(number);
         let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
         let mut chosen: Vec<u32> =
@@ -190,7 +190,7 @@ impl<'a> Query<'a> {
     pub(super) fn rank(
         &mut self,
         found: &Found,
-        narrow: &Narrow<'_>,
+        narrow: &Filters<'_>,
         weights: &[f64; NAMES.len()],
     ) -> Vec<Ranked> {
         let counted = Counted::by(weights);

@@ -13,11 +13,11 @@ const FILE: &str = "searched.json";
 
 /// Path of the file.
 #[derive(Debug)]
-pub(super) struct Recent(PathBuf);
+pub(super) struct RecentProjects(PathBuf);
 
-impl Recent {
-    pub(super) fn below(data: &Path) -> Recent {
-        Recent(data.join(FILE))
+impl RecentProjects {
+    pub(super) fn below(data: &Path) -> RecentProjects {
+        RecentProjects(data.join(FILE))
     }
 
     /// The projects, most recently searched first.
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn what_was_searched_last_comes_first() {
         let directory = tempfile::tempdir().unwrap();
-        let recent = Recent::below(directory.path());
+        let recent = RecentProjects::below(directory.path());
         assert_eq!(recent.read(), names(&[]));
         recent.put_first(names(&["a", "b"]), &[]).unwrap();
         recent.put_first(names(&["c", "b"]), &[]).unwrap();
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_project_without_memories_is_not_remembered() {
         let directory = tempfile::tempdir().unwrap();
-        let recent = Recent::below(directory.path());
+        let recent = RecentProjects::below(directory.path());
         recent.put_first(names(&["+14155550132"]), &names(&["+14155550132"])).unwrap();
         assert!(!directory.path().join(FILE).exists());
         recent.put_first(names(&["a", "b"]), &[]).unwrap();
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_no_list_is_an_empty_one() {
         let directory = tempfile::tempdir().unwrap();
-        let recent = Recent::below(directory.path());
+        let recent = RecentProjects::below(directory.path());
         for text in ["", "{}", "[1]", "[\"a\""] {
             fs::write(directory.path().join(FILE), text).unwrap();
             assert_eq!(recent.read(), names(&[]), "{text}");

@@ -19,15 +19,15 @@ pub(super) struct Rows {
 
 /// The vector of a query.
 #[derive(Debug, Clone)]
-pub(super) struct AskedVector {
+pub(super) struct QueryVector {
     exact: Vec<f32>,
     quantised: Quantised,
 }
 
-impl AskedVector {
-    pub(super) fn new(exact: Vec<f32>) -> Option<AskedVector> {
+impl QueryVector {
+    pub(super) fn new(exact: Vec<f32>) -> Option<QueryVector> {
         let quantised = Quantised::new(&exact);
-        (quantised.scale > 0.0).then_some(AskedVector { exact, quantised })
+        (quantised.scale > 0.0).then_some(QueryVector { exact, quantised })
     }
 
     /// Cosine similarity to an unquantised vector.
@@ -128,7 +128,7 @@ impl Rows {
     /// The `count` nearest memories among those that `admits` accepts, with their cosines, best first.
     pub(super) fn nearest(
         &self,
-        asked: &AskedVector,
+        asked: &QueryVector,
         count: usize,
         admits: impl Fn(u32) -> bool + Sync,
     ) -> Vec<(u32, f32)> {
@@ -157,7 +157,7 @@ impl Rows {
     /// The best of a range of rows, in no order.
     fn best_of(
         &self,
-        asked: &AskedVector,
+        asked: &QueryVector,
         count: usize,
         rows: Range<usize>,
         admits: impl Fn(u32) -> bool,
@@ -191,7 +191,7 @@ impl Rows {
     }
 
     /// Cosine similarity to a memory; the query is not quantised.
-    pub(super) fn likeness(&self, asked: &AskedVector, place: u32) -> f32 {
+    pub(super) fn likeness(&self, asked: &QueryVector, place: u32) -> f32 {
         let place = place as usize;
         dot_exact(&asked.exact, self.row(place)) * self.scales[place]
     }
@@ -201,7 +201,7 @@ impl Rows {
     }
 
     /// Cosine similarity to several memories as one text, each with equal weight.
-    pub(super) fn likeness_of_all(&self, asked: &AskedVector, places: &[u32]) -> f32 {
+    pub(super) fn likeness_of_all(&self, asked: &QueryVector, places: &[u32]) -> f32 {
         let mut products = 0.0;
         let mut square = 0.0;
         for (n, place) in places.iter().enumerate() {
@@ -217,7 +217,7 @@ impl Rows {
     }
 
     /// The same for a session: sums the vectors first, which is faster for many members.
-    pub(super) fn likeness_of_session(&self, asked: &AskedVector, places: &[u32]) -> f32 {
+    pub(super) fn likeness_of_session(&self, asked: &QueryVector, places: &[u32]) -> f32 {
         let mut sum = vec![0.0_f32; self.dimension];
         for place in places {
             let scale = self.scales[*place as usize];
@@ -284,7 +284,7 @@ mod tests {
             rows.cells.extend(&cells);
             rows.scales.extend(&scales);
         }
-        let asked = AskedVector::new(vec![0.4, -0.2, 0.7, 0.3]).unwrap();
+        let asked = QueryVector::new(vec![0.4, -0.2, 0.7, 0.3]).unwrap();
         let admits = |place: u32| !place.is_multiple_of(3);
         let found = rows.nearest(&asked, 50, admits);
         let mut alone = rows.best_of(&asked, 50, 0..rows.len(), admits);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine_core::event::RETRIEVAL_WEIGHTS_SET;
 use engine_core::retrieval::features::{Counted, NAMES};
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{Degraded, FeatureView, SearchAnswer, SearchHit, SearchMode};
 use engine_core::words::terms::Terms;
@@ -14,13 +14,13 @@ use serde::Deserialize;
 
 use super::catalog_cache::{CatalogCache, Missing};
 use super::provider_results::ProviderResults;
-use super::query::{Found, Narrow, Query, Ranked};
+use super::query::{Filters, Found, Query, Ranked};
 use super::rank::LANE_TOP;
-use super::shared_catalog::{Extent, Of};
+use super::shared_catalog::{CatalogKey, Extent};
 use crate::metrics::RetrievalMetrics;
 use engine_projection::{
-    Bounds, Search, applied_seq, exactly, having_any, is_damage, memories_near_at, projects, setting,
-    shown_whole, titled,
+    Bounds, Search, applied_seq, exactly, full_memories, having_any, is_damage, memories_near_at, projects,
+    setting, titled,
 };
 
 /// Projects searched one by one when the request names none. With more, only words rank.
@@ -50,7 +50,7 @@ struct WeightsSet {
 pub(super) struct Scope<'a> {
     pub(super) connection: &'a Connection,
     pub(super) search: &'a Search,
-    pub(super) question: &'a Question,
+    pub(super) question: &'a AnalysedQuery,
     pub(super) bounds: Bounds,
     asked: &'a ProviderResults,
     /// Whether a checkout uses the results.
@@ -58,9 +58,9 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn narrow(&self) -> Narrow<'a> {
+    pub(super) fn narrow(&self) -> Filters<'a> {
         let Search { kind, session, tags, .. } = self.search;
-        Narrow {
+        Filters {
             kind: kind.as_deref(),
             session: session.as_deref(),
             tags,
@@ -116,7 +116,7 @@ impl Retrieval {
         search: &Search,
         asked: &ProviderResults,
     ) -> rusqlite::Result<(SearchAnswer, i64)> {
-        let question = Question::read(&search.words);
+        let question = AnalysedQuery::read(&search.words);
         let moment = connection.unchecked_transaction()?;
         let until = self.right_until(&moment, search)?;
         let bounds = search.moment.bounds(&moment)?;
@@ -163,7 +163,7 @@ impl Retrieval {
             return Ok(i64::MAX);
         }
         let Some(project) = &search.project else { return Ok(now) };
-        let held = self.catalogs.current(connection, &Of::memories(project))?;
+        let held = self.catalogs.current(connection, &CatalogKey::memories(project))?;
         Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
     }
 
@@ -174,7 +174,7 @@ impl Retrieval {
         search: &Search,
         asked: &ProviderResults,
     ) -> rusqlite::Result<(Vec<Ranked>, String, Vec<Degraded>)> {
-        let question = Question::read(&search.words);
+        let question = AnalysedQuery::read(&search.words);
         let bounds = search.moment.bounds(moment)?;
         let weights = self.weights(moment)?;
         let scope =
@@ -205,7 +205,7 @@ impl Retrieval {
         let (ranked, ..) = self.best(&moment, search, asked)?;
         let mut documents = Vec::with_capacity(top.min(ranked.len()));
         for found in ranked.iter().take(top) {
-            if let Some(shown) = shown_whole(&moment, found.seq)? {
+            if let Some(shown) = full_memories(&moment, found.seq)? {
                 let mut text = match shown.title.is_empty() {
                     true => shown.content,
                     false => format!("{}\n{}", shown.title, shown.content),
@@ -241,7 +241,7 @@ impl Retrieval {
         let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
         let mut ranked = Vec::new();
         for project in &searched {
-            match self.catalogs.current(scope.connection, &Of::memories(project))? {
+            match self.catalogs.current(scope.connection, &CatalogKey::memories(project))? {
                 Ok(held) => {
                     let state = held.read();
                     if state.extent == Extent::Words && degraded.iter().all(|d| d.reason != MEMORY) {

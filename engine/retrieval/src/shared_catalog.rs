@@ -5,7 +5,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rusqlite::Connection;
 
-use super::catalog::{Catalog, embedded};
+use super::catalog::Catalog;
+use super::catalog_text::embedded;
 use super::model::Model;
 use engine_projection::{
     MemoryRow, applied_seq, ends_after, forgotten_after, item_changes_after, items_after, memories_after,
@@ -26,7 +27,7 @@ pub(super) struct SharedCatalog {
 
 /// Key of a catalog: a project, and memories or items. Each has its own vocabulary and statistics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Of {
+pub(super) struct CatalogKey {
     pub(super) kind: Kind,
     pub(super) project: String,
 }
@@ -37,13 +38,13 @@ pub(super) enum Kind {
     Items,
 }
 
-impl Of {
-    pub(super) fn memories(project: &str) -> Of {
-        Of { kind: Kind::Memories, project: project.to_owned() }
+impl CatalogKey {
+    pub(super) fn memories(project: &str) -> CatalogKey {
+        CatalogKey { kind: Kind::Memories, project: project.to_owned() }
     }
 
-    pub(super) fn items(project: &str) -> Of {
-        Of { kind: Kind::Items, project: project.to_owned() }
+    pub(super) fn items(project: &str) -> CatalogKey {
+        CatalogKey { kind: Kind::Items, project: project.to_owned() }
     }
 
     /// Reads at most `limit` rows after this sequence number, in order. Returns whether there are more.
@@ -138,7 +139,7 @@ impl State {
     pub(super) fn catch_up(
         &mut self,
         connection: &Connection,
-        of: &Of,
+        of: &CatalogKey,
         limit: usize,
         bytes_max: usize,
     ) -> rusqlite::Result<Progress> {
@@ -169,7 +170,7 @@ impl State {
     fn catch_up_items(
         &mut self,
         connection: &Connection,
-        of: &Of,
+        of: &CatalogKey,
         limit: usize,
         bytes_max: usize,
     ) -> rusqlite::Result<Progress> {
@@ -208,7 +209,7 @@ impl State {
     }
 
     /// Restarts with less data per memory: first without vectors, then not at all.
-    pub(super) fn lessen(&mut self, model: Model) {
+    pub(super) fn reduce_contents(&mut self, model: Model) {
         let has_directions = model != Model::Off && self.extent == Extent::Everything;
         self.extent = if has_directions { Extent::Words } else { Extent::Nothing };
         self.catalog = Catalog::new(Model::Off, false);
@@ -216,9 +217,9 @@ impl State {
     }
 
     /// Recomputes all vectors with the current token weights.
-    pub(super) fn weigh_anew(&mut self, connection: &Connection, of: &Of) -> rusqlite::Result<()> {
+    pub(super) fn reweight(&mut self, connection: &Connection, of: &CatalogKey) -> rusqlite::Result<()> {
         let catalog = &mut self.catalog;
-        let mut vectors = catalog.vectors.weighed_anew();
+        let mut vectors = catalog.vectors.reweighted();
         of.rows_after(connection, 0, usize::MAX, |row| {
             // A forgotten memory has no row and keeps its number.
             while vectors.len() < catalog.len() && catalog.seqs()[vectors.len()] < row.seq {

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 
 use engine_core::retrieval::features::NAMES;
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::row::microseconds;
 use engine_core::tags::Tags;
 use engine_core::words::terms::is_stop_word;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::catalog::{Catalog, embedded};
+use super::catalog::Catalog;
+use super::catalog_text::embedded;
 use super::model::Model;
-use super::query::{Found, Narrow, Query};
+use super::query::{Filters, Found, Query};
 use engine_projection::{Bounds, MemoryRow};
 
 const REFERENCE: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
@@ -66,7 +67,7 @@ fn catalog(memories: &[Memory]) -> Catalog {
     let rows: Vec<MemoryRow> = (1..).zip(memories).map(|(seq, memory)| row(seq, memory)).collect();
     rows.iter().for_each(|row| catalog.push(row));
     // Token weights come from all memories, as in the reference.
-    let mut vectors = catalog.vectors.weighed_anew();
+    let mut vectors = catalog.vectors.reweighted();
     rows.iter().for_each(|row| vectors.put_again(&embedded(row)));
     let count = catalog.len();
     catalog.replace_vectors(vectors, count);
@@ -80,7 +81,7 @@ fn every_feature_is_that_of_the_reference() {
     let bounds = Bounds { as_of: i64::MAX - 1, known_seq: i64::MAX, known_time: i64::MAX, is_now: true };
     let (mut compared, weights) = (0, NAMES.map(|name| weights.get(name).copied().unwrap_or_default()));
     for asked in &queries {
-        let question = Question::read(&asked.query);
+        let question = AnalysedQuery::read(&asked.query);
         // Stop words of memories are not stored: a query of stop words alone is ranked by vectors only.
         if question.words.iter().all(|word| is_stop_word(word)) {
             continue;
@@ -88,7 +89,7 @@ fn every_feature_is_that_of_the_reference() {
         let all = (1..=memories.len()).map(|seq| i64::try_from(seq).unwrap()).collect();
         let found = Found { lexical: all, ..Found::default() };
         let tags = Tags::default();
-        let narrow = Narrow {
+        let narrow = Filters {
             kind: None,
             session: None,
             tags: &tags,

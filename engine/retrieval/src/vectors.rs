@@ -6,12 +6,12 @@ use engine_core::embedding::hashing;
 
 use super::built_in::built_in;
 use super::model::Model;
-use super::rows::{AskedVector, Rows};
+use super::rows::{QueryVector, Rows};
 
 /// Memory count at which token weights are computed first; then at each doubling, because rarity among a hundred
 /// memories differs from rarity among thousands. The count decides, not the time of a search, so the same memories
 /// always get the same vectors.
-const WEIGH_ANEW_MIN: usize = 64;
+const REWEIGHT_MIN: usize = 64;
 
 /// Vectors of a project, by memory number.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl TokenWeights {
         for token in distinct {
             *self.counted.entry(token).or_default() += 1;
         }
-        let times = self.memories / WEIGH_ANEW_MIN;
-        if self.memories.is_multiple_of(WEIGH_ANEW_MIN) && times.is_power_of_two() {
+        let times = self.memories / REWEIGHT_MIN;
+        if self.memories.is_multiple_of(REWEIGHT_MIN) && times.is_power_of_two() {
             self.next = Some((self.counted.clone(), self.memories));
         }
     }
@@ -104,7 +104,7 @@ impl Vectors {
 
     /// Empty vectors with the weights that are due, or else with the current counts. Every memory has to be added
     /// again, in order, with `put_again`.
-    pub(super) fn weighed_anew(&self) -> Vectors {
+    pub(super) fn reweighted(&self) -> Vectors {
         let TokenWeights { counted, memories, next, .. } = self.weights.clone();
         let (used, used_memories) = next.unwrap_or_else(|| (counted.clone(), memories));
         let weights = TokenWeights { used, used_memories, counted, memories, next: None };
@@ -149,10 +149,10 @@ impl Vectors {
     }
 
     /// The vector of a query; `None` if it is zero.
-    pub(super) fn ask(&self, text: &str) -> Option<AskedVector> {
+    pub(super) fn ask(&self, text: &str) -> Option<QueryVector> {
         let mut vector = self.embed(text, &self.tokens(text));
         engine_core::embedding::normalise(&mut vector);
-        AskedVector::new(vector)
+        QueryVector::new(vector)
     }
 
     /// Weight (IDF) of a token in the project.
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn meaning_is_found_without_a_common_word() {
-        let vectors = filled(Model::BuiltIn).weighed_anew();
+        let vectors = filled(Model::BuiltIn).reweighted();
         let mut vectors = vectors;
         TEXTS.iter().for_each(|text| vectors.put_again(text));
         assert_eq!(nearest(&vectors, "disk out of space during release")[0], 1);
@@ -256,14 +256,14 @@ mod tests {
         for (count, text) in texts.iter().enumerate() {
             followed.push(text);
             if followed.is_outgrown() {
-                let mut anew = followed.weighed_anew();
+                let mut anew = followed.reweighted();
                 texts[..=count].iter().for_each(|text| anew.put_again(text));
                 followed = anew;
             }
         }
         let mut at_once = Vectors::new(Model::BuiltIn);
         texts.iter().for_each(|text| drop(at_once.push(text)));
-        let mut at_once = at_once.weighed_anew();
+        let mut at_once = at_once.reweighted();
         texts.iter().for_each(|text| at_once.put_again(text));
         let cosines = |vectors: &Vectors| -> Vec<f32> {
             let asked = vectors.ask("the blue kettle in the morning").unwrap();
@@ -286,11 +286,11 @@ mod tests {
     #[test]
     fn tokens_are_weighed_anew_when_there_are_twice_as_many_memories() {
         let mut vectors = Vectors::new(Model::BuiltIn);
-        for n in 0..WEIGH_ANEW_MIN {
+        for n in 0..REWEIGHT_MIN {
             assert!(!vectors.is_outgrown(), "{n}");
             vectors.push(TEXTS[n % 4]);
         }
-        assert!(vectors.is_outgrown() && !vectors.weighed_anew().is_outgrown());
+        assert!(vectors.is_outgrown() && !vectors.reweighted().is_outgrown());
         assert!(!Vectors::new(Model::Hashing).is_outgrown());
     }
 }

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::RPC_BATCH_MAX;
-use engine_core::rpc::{Salvage, Salvaged};
+use engine_core::rpc::{MessageScanner, RecoveredMessage};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
@@ -107,7 +107,7 @@ async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
 
 /// Answers a body that cannot be read, with the id of the request, or with the ids of all requests in a list.
 fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
-    let salvaged = Salvage::of(body);
+    let salvaged = MessageScanner::of(body);
     let replies = unreadable.replies(&salvaged);
     // An empty list is not a list of messages.
     let is_list = body.trim_ascii_start().starts_with(b"[") && !salvaged.is_empty();
@@ -165,7 +165,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
         return unread(&Unreadable::no_message(), &sent);
     }
     let message = explained(head.status, &String::from_utf8_lossy(&text));
-    let asked = Salvage::of(&sent).pop().filter(Salvaged::is_request);
+    let asked = MessageScanner::of(&sent).pop().filter(RecoveredMessage::is_request);
     let id = asked.and_then(|asked| RawValue::from_string(asked.id?).ok());
     let mut response = (head.status, axum::Json(error(id, INVALID_REQUEST, &message))).into_response();
     if let Some(allow) = head.headers.get(header::ALLOW) {

@@ -7,7 +7,7 @@
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit what they cost,
 //! [`refusals`] answers bad ones.
 //!
-//! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`pace`] limits their
+//! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`] limits their
 //! times, [`stream`] refuses and closes them.
 
 mod adapters;
@@ -16,6 +16,7 @@ mod admission;
 mod blocking;
 mod body;
 mod body_budget;
+mod connection_timeouts;
 mod entries;
 mod events;
 mod forget;
@@ -25,7 +26,6 @@ mod log;
 mod mcp;
 mod memories;
 mod openapi;
-mod pace;
 mod parameters;
 mod rate;
 mod refusals;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tower::{Service, ServiceExt};
 
 use super::admission::{Admission, Place};
-use super::pace::{HEAD_TIMEOUT, Pace, Watched};
+use super::connection_timeouts::{HEAD_TIMEOUT, Pace, Watched};
 use super::stream::{HEAD_BYTES_MAX, Stream, last_words, see_out};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;

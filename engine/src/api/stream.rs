@@ -11,7 +11,7 @@ use engine_core::wire::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::pace::Pace;
+use super::connection_timeouts::Pace;
 use crate::refusal::Refusal;
 
 /// Maximum size of a request head, bytes: the longest query string and ordinary headers.

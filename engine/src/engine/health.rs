@@ -3,7 +3,7 @@
 use engine_core::wire::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
 };
-use engine_log::Store;
+use engine_log::WriteState;
 use engine_retrieval::embeddings::EmbeddingStatus;
 use service::MetricsError;
 
@@ -59,19 +59,19 @@ impl Engine {
     fn storage_health(&self) -> StorageHealth {
         let space = self.published.space();
         let reason = match self.published.store() {
-            Store::Writable | Store::Opening => None,
-            Store::Full => Some(StorageReason::VolumeFull),
-            Store::Failing => Some(StorageReason::IoError),
-            Store::Corrupt(_) => Some(StorageReason::LogCorrupt),
+            WriteState::Writable | WriteState::Opening => None,
+            WriteState::Full => Some(StorageReason::VolumeFull),
+            WriteState::Failing => Some(StorageReason::IoError),
+            WriteState::Corrupt(_) => Some(StorageReason::LogCorrupt),
         };
-        let writable = self.published.store() == Store::Writable;
+        let writable = self.published.store() == WriteState::Writable;
         StorageHealth { capacity_bytes: space.capacity, available_bytes: space.available, writable, reason }
     }
 
     fn projection_health(&self) -> ProjectionHealth {
         let applied_seq = self.projection.applied_seq();
         let unverified =
-            matches!(self.published.store(), Store::Corrupt(_)) && self.published.head().is_none();
+            matches!(self.published.store(), WriteState::Corrupt(_)) && self.published.head().is_none();
         ProjectionHealth {
             applied_seq,
             lag: self.published.head_seq().saturating_sub(applied_seq),

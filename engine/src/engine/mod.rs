@@ -16,8 +16,8 @@ use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, SameText};
 use engine_log::{
-    Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Order,
-    Published, Receipt, Rotated,
+    Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Published,
+    Receipt, Rotated, WriterCommand,
 };
 use engine_projection::{ProjectionShared, TraceFiles};
 use engine_retrieval::embeddings::Embeddings;
@@ -28,9 +28,9 @@ use tokio::sync::oneshot;
 
 use crate::cache::Answers;
 use crate::config::Retention;
-use crate::forgotten::Listeners;
+use crate::forget_listeners::Listeners;
 use crate::metrics::Metrics;
-use crate::policy_gate::{Gate, Passed, WriteError};
+use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::write_locks::WriteLocks;
 use threads::Threads;
@@ -92,7 +92,7 @@ impl Engine {
     ///
     /// # Errors
     /// The policy blocks one of them, or the key of the pseudonyms is missing.
-    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<Passed, WriteError> {
+    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<AllowedEvents, WriteError> {
         let known = self.pseudonyms.known().cloned();
         // The copy is needed only before the key was loaded, which the first event with a pseudonym does.
         let again = known.is_none().then(|| drafts.clone());
@@ -110,7 +110,7 @@ impl Engine {
     /// Makes events durable that the policy has passed.
     pub(crate) async fn commit_passed(
         &self,
-        passed: Passed,
+        passed: AllowedEvents,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
         let started = Instant::now();
@@ -118,7 +118,7 @@ impl Engine {
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
-        self.threads.send(Order::Commit(Commit { drafts, key, reply }))?;
+        self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue unless it has ended.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
@@ -133,7 +133,7 @@ impl Engine {
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
         let drafts = self.pass(drafts).await?.into_drafts();
-        let receipt = self.ask(|reply| Order::Erase(Erase { drafts, through, key, reply })).await?;
+        let receipt = self.ask(|reply| WriterCommand::Erase(Erase { drafts, through, key, reply })).await?;
         self.threads.wake_keeper();
         Ok(receipt)
     }
@@ -162,7 +162,8 @@ impl Engine {
             texts.iter().any(|text| has_token(text))
         };
         if drafts.iter().any(has_one) {
-            self.ask(|reply| Order::Commit(Commit { drafts: vec![draft], key: Some(key), reply })).await?;
+            self.ask(|reply| WriterCommand::Commit(Commit { drafts: vec![draft], key: Some(key), reply }))
+                .await?;
             self.pseudonyms.recorded();
         }
         Ok(())
@@ -172,24 +173,24 @@ impl Engine {
     ///
     /// # Errors
     /// The queue exceeds [`QUEUE_BYTES_MAX`].
-    fn wait_in_line(&self, bytes: u64) -> Result<Waiting<'_>, CommitError> {
+    fn wait_in_line(&self, bytes: u64) -> Result<QueuedBytes<'_>, CommitError> {
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let waiting = Waiting { queued_bytes: &self.queued_bytes, bytes };
+        let waiting = QueuedBytes { queued_bytes: &self.queued_bytes, bytes };
         if before > QUEUE_BYTES_MAX { Err(CommitError::Overloaded) } else { Ok(waiting) }
     }
 
     /// Seals the current segment of the log and starts a new one.
     pub(crate) async fn rotate(&self) -> Result<Rotated, CommitError> {
-        self.ask(Order::Rotate).await
+        self.ask(WriterCommand::Rotate).await
     }
 
     /// Signs checkpoints with a new key from now on.
     pub(crate) async fn rotate_key(&self) -> Result<KeyRotated, CommitError> {
-        self.ask(Order::RotateKey).await
+        self.ask(WriterCommand::RotateKey).await
     }
 
     /// Sends an order to the writer and waits for its answer.
-    async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, CommitError> {
+    async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> WriterCommand) -> Result<T, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.threads.send(order(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopping))
@@ -198,7 +199,7 @@ impl Engine {
     /// Verifies the log against an anchor, now and from now on.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.send(Order::Anchor(given, reply))?;
+        self.threads.send(WriterCommand::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }
 
@@ -226,12 +227,12 @@ impl Engine {
 }
 
 /// Bytes of a queued request; subtracted when the request is answered or its client is gone.
-struct Waiting<'a> {
+struct QueuedBytes<'a> {
     queued_bytes: &'a AtomicU64,
     bytes: u64,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedBytes<'_> {
     fn drop(&mut self) {
         self.queued_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }

@@ -9,7 +9,7 @@ use engine_log::{
     AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
 };
 use engine_projection::{ProjectionShared, Projector, Setting, TraceFiles};
-use engine_retrieval::embeddings::{self, Embeddings, Surroundings};
+use engine_retrieval::embeddings::{self, EmbeddingDependencies, Embeddings};
 use engine_retrieval::providers::Reranker;
 use engine_retrieval::{CatalogCache, DirectoryModel, Model, Retrieval};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::settings::{Settings, StartError};
 use super::threads::{self, Threads};
 use crate::cache::Answers;
 use crate::config::Embedding;
-use crate::forgotten::Listeners;
+use crate::forget_listeners::Listeners;
 use crate::memory_limit;
 use crate::metrics::Metrics;
 use crate::policy_gate::Gate;
@@ -125,7 +125,7 @@ impl Search {
         let provider = &metrics.retrieval.provider;
         let reranker = settings.rerank.clone();
         let reranker = reranker.map(|service| Reranker::new(service, Arc::clone(provider))).transpose()?;
-        let surroundings = Surroundings {
+        let surroundings = EmbeddingDependencies {
             directory: embeddings::directory(data),
             projection: Arc::clone(projection),
             published: handles.context.published.clone(),
@@ -144,7 +144,7 @@ impl Search {
 /// The model in the process, and the external embedding service if one is configured.
 fn model(
     embedding: Embedding,
-    surroundings: Surroundings,
+    surroundings: EmbeddingDependencies,
 ) -> Result<(Model, Option<Arc<Embeddings>>), StartError> {
     Ok(match embedding {
         Embedding::InProcess(model) => (model, None),

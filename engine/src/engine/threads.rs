@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use engine_log::{Applying, CommitError, Keeper, Order, Writer};
+use engine_log::{CommitError, DurableGroup, Keeper, Writer, WriterCommand};
 use engine_projection::Projector;
 
 /// Maximum number of requests in the queue of the writer. With a disk that syncs in a millisecond they take less than a
@@ -17,13 +17,13 @@ const APPLYING_MAX: usize = 16;
 /// The writer of the log, the keeper of its files, and the projector, each a thread.
 #[derive(Debug)]
 pub(super) struct Threads {
-    queue: Mutex<Option<SyncSender<Order>>>,
+    queue: Mutex<Option<SyncSender<WriterCommand>>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     keeper: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
 }
 
 /// The channel from the writer to the projection.
-pub(super) fn applying() -> (SyncSender<Applying>, Receiver<Applying>) {
+pub(super) fn applying() -> (SyncSender<DurableGroup>, Receiver<DurableGroup>) {
     mpsc::sync_channel(APPLYING_MAX)
 }
 
@@ -36,7 +36,7 @@ impl Threads {
         writer: Writer,
         keeper: Keeper,
         projector: Projector,
-        to_apply: Receiver<Applying>,
+        to_apply: Receiver<DurableGroup>,
     ) -> io::Result<Threads> {
         let (queue, queued) = mpsc::sync_channel(QUEUE_MAX);
         let (wake_keeper, woken) = mpsc::sync_channel(1);
@@ -56,7 +56,7 @@ impl Threads {
     ///
     /// # Errors
     /// The queue is full, or the engine is stopping.
-    pub(super) fn send(&self, order: Order) -> Result<(), CommitError> {
+    pub(super) fn send(&self, order: WriterCommand) -> Result<(), CommitError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or(CommitError::Stopping)?;
         queue.try_send(order).map_err(|fault| match fault {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use engine_core::limits::{BODY_BYTES_MAX, RPC_BATCH_MAX};
-use engine_core::rpc::{Salvage, Salvaged};
+use engine_core::rpc::{MessageScanner, RecoveredMessage};
 use rmcp::RoleServer;
 use rmcp::model::ClientJsonRpcMessage;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -102,18 +102,18 @@ async fn receive<W: AsyncWrite + Unpin>(
 enum Line {
     Whole(Vec<u8>),
     /// The line exceeds the largest message. Contains what was recovered of its messages while it was skipped.
-    TooLong(Vec<Salvaged>),
+    TooLong(Vec<RecoveredMessage>),
 }
 
 /// The next line, or none at the end of the input. Keeps no more bytes in memory than a message may have.
 async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Line>> {
-    let (mut line, mut long) = (Vec::new(), None::<Salvage>);
+    let (mut line, mut long) = (Vec::new(), None::<MessageScanner>);
     loop {
         let available = input.fill_buf().await?;
         let end = available.iter().position(|byte| *byte == b'\n');
         let piece = &available[..end.map_or(available.len(), |end| end + 1)];
         if long.is_none() && line.len() + piece.len() > BODY_BYTES_MAX {
-            let mut salvage = Salvage::default();
+            let mut salvage = MessageScanner::default();
             salvage.feed(&std::mem::take(&mut line));
             long = Some(salvage);
         }
@@ -144,7 +144,7 @@ fn parsed(line: &[u8]) -> Read {
         return Read::default();
     }
     if let Err(unreadable) = check(line) {
-        return Read { messages: Vec::new(), refused: unreadable.replies(&Salvage::of(line)) };
+        return Read { messages: Vec::new(), refused: unreadable.replies(&MessageScanner::of(line)) };
     }
     if !line.starts_with(b"[") {
         return one(line);
@@ -152,7 +152,10 @@ fn parsed(line: &[u8]) -> Read {
     // The messages of a list are answered one by one, each with its id.
     let list: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
     if !(1..=RPC_BATCH_MAX).contains(&list.len()) {
-        return Read { messages: Vec::new(), refused: Unreadable::wrong_count().replies(&Salvage::of(line)) };
+        return Read {
+            messages: Vec::new(),
+            refused: Unreadable::wrong_count().replies(&MessageScanner::of(line)),
+        };
     }
     let mut read = Read::default();
     for Read { messages, refused } in list.into_iter().map(|message| one(message.get().as_bytes())) {
@@ -165,9 +168,10 @@ fn parsed(line: &[u8]) -> Read {
 fn one(message: &[u8]) -> Read {
     match serde_json::from_slice(message) {
         Ok(message) => Read { messages: vec![message], refused: Vec::new() },
-        Err(_) => {
-            Read { messages: Vec::new(), refused: Unreadable::no_message().replies(&Salvage::of(message)) }
-        }
+        Err(_) => Read {
+            messages: Vec::new(),
+            refused: Unreadable::no_message().replies(&MessageScanner::of(message)),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 
-use engine_core::arguments::Fitted;
+use engine_core::arguments::CoercedArguments;
 use engine_core::limits::TOOL_ANSWER_BYTES_MAX;
 use engine_core::request::{Refused, idempotency_key};
 use engine_core::wire::ErrorCode;
@@ -139,8 +139,8 @@ fn note(ignored: &[String]) -> String {
 impl Tool {
     /// Calls the tool. A refusal of the operation is an answer too, so that the model can read the reason and correct
     /// its call.
-    pub(super) async fn run(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
-        let Fitted { mut arguments, ignored } = arguments;
+    pub(super) async fn run(&self, operations: Operations, arguments: CoercedArguments) -> CallToolResult {
+        let CoercedArguments { mut arguments, ignored } = arguments;
         let as_json = match self.output {
             Output::Text => arguments.remove(FORMAT).is_some_and(|format| format == "json"),
             Output::Structured(_) => false,
@@ -164,8 +164,12 @@ impl Tool {
 
     /// Calls a tool that is defined by another MCP server. A refusal is a text only, so that it never contradicts the
     /// output schema.
-    pub(super) async fn run_as_given(&self, operations: Operations, arguments: Fitted) -> CallToolResult {
-        let Fitted { arguments, .. } = arguments;
+    pub(super) async fn run_as_given(
+        &self,
+        operations: Operations,
+        arguments: CoercedArguments,
+    ) -> CallToolResult {
+        let CoercedArguments { arguments, .. } = arguments;
         match (self.call)(operations, Arguments(arguments)).await {
             Ok(answer) => bounded(answer.into_result(self.output, false)),
             Err(refusal) => CallToolResult::error(vec![ContentBlock::text(refusal.message())]),

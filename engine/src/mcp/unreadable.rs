@@ -2,7 +2,7 @@
 //! client waits for ever.
 
 use engine_core::limits::{BODY_BYTES_MAX, RPC_BATCH_MAX};
-use engine_core::rpc::Salvaged;
+use engine_core::rpc::RecoveredMessage;
 use engine_core::strict;
 use serde::Serialize;
 use serde_json::json;
@@ -51,10 +51,10 @@ impl Unreadable {
 
     /// The error answers: one for each request that was recovered from the message. If nothing was recovered, one
     /// answer without an id. Notifications and answers get none.
-    pub(crate) fn replies(&self, salvaged: &[Salvaged]) -> Vec<Reply> {
+    pub(crate) fn replies(&self, salvaged: &[RecoveredMessage]) -> Vec<Reply> {
         let requests = salvaged.iter().filter(|message| message.is_request());
         let replies: Vec<Reply> = requests.map(|request| self.reply(request.id.clone())).collect();
-        let wants_none = |message: &Salvaged| message.is_reply || message.is_notification();
+        let wants_none = |message: &RecoveredMessage| message.is_reply || message.is_notification();
         match replies.is_empty() && !salvaged.iter().any(wants_none) {
             true => vec![self.alone()],
             false => replies,
@@ -97,13 +97,13 @@ pub(crate) fn check(text: &[u8]) -> Result<(), Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use engine_core::rpc::Salvage;
+    use engine_core::rpc::MessageScanner;
 
     use super::*;
 
     fn replies(text: &str) -> Vec<String> {
         let fault = check(text.as_bytes()).unwrap_err();
-        let replies = fault.replies(&Salvage::of(text.as_bytes()));
+        let replies = fault.replies(&MessageScanner::of(text.as_bytes()));
         replies.iter().map(|reply| serde_json::to_string(reply).unwrap()).collect()
     }
 

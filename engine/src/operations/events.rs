@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::handle::Operations;
 use super::log::{durable_head, unreadable};
 use crate::refusal::{Refusal, internal, log_corrupt};
-use engine_core::identity::{Identified, Visit};
+use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::policy::Form;
 use engine_log::LogReader;
 
@@ -35,7 +35,7 @@ impl EventFilter {
     }
 }
 
-impl Identified for EventFilter {
+impl HasIdentifiers for EventFilter {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let EventFilter { project, session, kind } = self;
         [project, session, kind].into_iter().flatten().for_each(|name| visit(name, Form::Whole));

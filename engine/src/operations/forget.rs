@@ -15,8 +15,8 @@ use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::unknown;
 use crate::refusal::{Refusal, internal};
-use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, Searched, is_marked, search_log};
-use engine_projection::{Selected, others_saying, rows_left, select};
+use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, TraceSearchResult, is_marked, search_log};
+use engine_projection::{Selected, count_same_text, rows_left, select};
 
 /// How long the answer waits for files to be rewritten: less than the timeout of a request. The rewrite continues in
 /// the background.
@@ -170,7 +170,7 @@ impl Operations {
                 let texts = selected.texts.clone();
                 // This scans every row. If it takes too long, the traces found are reported without an explanation.
                 let asked =
-                    self.query("targets", Some(0), move |connection| others_saying(connection, &texts));
+                    self.query("targets", Some(0), move |connection| count_same_text(connection, &texts));
                 asked.await.unwrap_or_default()
             }
         };
@@ -179,11 +179,11 @@ impl Operations {
     }
 
     /// Searches the files themselves for the beginnings of the texts.
-    async fn trace(&self, traces: Traces) -> Result<(Searched, Searched), Refusal> {
+    async fn trace(&self, traces: Traces) -> Result<(TraceSearchResult, TraceSearchResult), Refusal> {
         let engine = Arc::clone(&self.engine);
         let search = move || {
             if traces.is_empty() {
-                return Ok((Searched::default(), Searched::default()));
+                return Ok((TraceSearchResult::default(), TraceSearchResult::default()));
             }
             let log = search_log(&*engine.log_handles.context.storage, &traces, SEARCH_BYTES_MAX)?;
             Ok::<_, std::io::Error>((log, engine.traces.search(&traces, SEARCH_BYTES_MAX)?))

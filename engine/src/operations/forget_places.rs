@@ -1,7 +1,7 @@
 //! The report on every place where something of a forgotten memory could be left.
 
 use engine_core::wire::{Place, PlaceReport, PlaceState};
-use engine_log::{ErasedFiles, Searched};
+use engine_log::{ErasedFiles, TraceSearchResult};
 use engine_projection::Selected;
 
 /// What was found when the places were checked.
@@ -11,9 +11,9 @@ pub(super) struct ErasureFacts<'a> {
     /// Rows of the events that are still in the projection.
     pub(super) rows_left: u64,
     /// Search of the log's files for the beginnings of the texts.
-    pub(super) log: Searched,
+    pub(super) log: TraceSearchResult,
     /// Search of the projection's files.
-    pub(super) database: Searched,
+    pub(super) database: TraceSearchResult,
     /// Other memories that begin with the same text.
     pub(super) others: u64,
     /// Whether no file of the log has the payloads any longer.
@@ -101,7 +101,7 @@ pub(super) fn report(place: Place, state: PlaceState, changed: u64, check: &str)
     PlaceReport { place, state, changed, found: None, check: check.into() }
 }
 
-fn told(searched: &Searched) -> String {
+fn told(searched: &TraceSearchResult) -> String {
     match (searched.files, searched.cut) {
         (0, false) => "no text was long enough to be searched for".into(),
         (files, false) => {

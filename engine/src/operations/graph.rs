@@ -8,7 +8,7 @@ use engine_core::graph::{
     EntityEndPayload, EntityPayload, ObservationsEndPayload, ObservationsPayload, RelationEndPayload,
     RelationPayload,
 };
-use engine_core::identity::{Identified, Visit};
+use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::limits::{GRAPH_NODES_DEFAULT, NAME_CHARS_MAX};
 use engine_core::policy::Form;
 use engine_core::request::{self, Author, Refused};
@@ -21,13 +21,13 @@ use engine_core::words::normal_form;
 
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
+use super::identifiers::tell;
 use super::items::too_large;
-use super::named::tell;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{
-    Graph, Moment, Pages, Standing, ended_in, entities_in, graph, memories_near, neighbours, observations_in,
-    opened, relations_in, searched,
+    ExistingGraph, Graph, Moment, Pages, ended_in, entities_in, graph, memories_near, neighbours,
+    observations_in, opened, relations_in, searched,
 };
 
 /// The plan of a write after comparison with the stored state: the events to append, and the answer once they are
@@ -42,7 +42,7 @@ struct GraphQuery {
     after: Option<String>,
 }
 
-impl Identified for GraphQuery {
+impl HasIdentifiers for GraphQuery {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let GraphQuery { project, name, after } = self;
         [project, name, after].into_iter().flatten().for_each(|name| visit(name, Form::Whole));
@@ -61,9 +61,9 @@ impl Operations {
         let valid_from = request.valid_from;
         let (author, mut entities) = request::created_entities(request)?;
         let names = entities.iter().map(|entity| entity.name.clone()).collect();
-        let wanted = Standing { entities: names, ..Standing::default() };
+        let wanted = ExistingGraph { entities: names, ..ExistingGraph::default() };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             entities.retain(|entity| !standing.entities.contains(&entity.name));
             let mut drafts = Vec::new();
             for entity in &entities {
@@ -101,13 +101,13 @@ impl Operations {
         let asked: Vec<String> = new.iter().map(|new| new.entity_name.clone()).collect();
         let each =
             new.iter().flat_map(|new| new.contents.iter().map(|it| (new.entity_name.clone(), it.clone())));
-        let wanted = Standing {
+        let wanted = ExistingGraph {
             observations: each.collect(),
             entities: asked.iter().cloned().collect(),
-            ..Standing::default()
+            ..ExistingGraph::default()
         };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             let mut known = standing.observations.clone();
             let (mut drafts, mut results) = (Vec::new(), Vec::new());
             for new in new {
@@ -150,9 +150,10 @@ impl Operations {
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut relations) = request::created_relations(request)?;
-        let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
+        let wanted =
+            ExistingGraph { relations: relations.iter().cloned().collect(), ..ExistingGraph::default() };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             relations.retain(|relation| !standing.relations.contains(relation));
             let draft = |relation: &Relation| {
                 let Relation { from, to, relation_type: kind } = relation.clone();
@@ -177,9 +178,9 @@ impl Operations {
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, names, ends) = request::ended_entities(request)?;
-        let wanted = Standing { attached: names.iter().cloned().collect(), ..Standing::default() };
+        let wanted = ExistingGraph { attached: names.iter().cloned().collect(), ..ExistingGraph::default() };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             // A name may have relations but no entity. Those must end too, so that an entity created later under the
             // name does not get them.
             let there = names.into_iter().filter(|name| standing.attached.contains(name));
@@ -206,9 +207,9 @@ impl Operations {
         let each = deletions.iter().flat_map(|deletion: &ObservationDeletion| {
             deletion.observations.iter().map(|content| (deletion.entity_name.clone(), content.clone()))
         });
-        let wanted = Standing { observations: each.collect(), ..Standing::default() };
+        let wanted = ExistingGraph { observations: each.collect(), ..ExistingGraph::default() };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             let mut left = standing.observations.clone();
             let (mut drafts, mut ended) = (Vec::new(), 0);
             for ObservationDeletion { entity_name: entity, observations } in deletions {
@@ -236,9 +237,10 @@ impl Operations {
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, relations, ends) = request::ended_relations(request)?;
-        let wanted = Standing { relations: relations.iter().cloned().collect(), ..Standing::default() };
+        let wanted =
+            ExistingGraph { relations: relations.iter().cloned().collect(), ..ExistingGraph::default() };
         let writer = author.clone();
-        let plan = move |standing: &Standing| {
+        let plan = move |standing: &ExistingGraph| {
             let there = relations.into_iter().filter(|relation| standing.relations.contains(relation));
             let draft = |Relation { from, to, relation_type: kind }| {
                 let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
@@ -254,9 +256,9 @@ impl Operations {
     async fn end(
         &self,
         author: Author,
-        wanted: Standing,
+        wanted: ExistingGraph,
         key: Option<Key>,
-        plan: impl FnOnce(&Standing) -> Planned<u64> + Send + 'static,
+        plan: impl FnOnce(&ExistingGraph) -> Planned<u64> + Send + 'static,
     ) -> Result<Written<GraphEnded>, Refusal> {
         let (ended, receipt) = self.write_graph((author, true), wanted, key, plan).await?;
         let ended = match replayed(&receipt) {
@@ -270,9 +272,9 @@ impl Operations {
     async fn write_graph<T: Send + 'static>(
         &self,
         (author, ends): (Author, bool),
-        wanted: Standing,
+        wanted: ExistingGraph,
         key: Option<Key>,
-        plan: impl FnOnce(&Standing) -> Planned<T> + Send + 'static,
+        plan: impl FnOnce(&ExistingGraph) -> Planned<T> + Send + 'static,
     ) -> Result<(T, Option<Receipt>), Refusal> {
         let operations = self.clone();
         // In a task of its own: if the client disconnects, the lock must be held until this is written.
@@ -282,15 +284,15 @@ impl Operations {
             let moment = operations.moment(None, None);
             let name = key.as_ref().map(|key| key.key.clone());
             let read = move |connection: &_| {
-                let standing = Standing::read(connection, &project, &wanted, &moment, name.as_deref())?;
+                let standing = ExistingGraph::read(connection, &project, &wanted, &moment, name.as_deref())?;
                 Ok((wanted, standing))
             };
             let (wanted, mut standing) = operations.query("graph_standing", None, read).await?;
             if standing.repeated {
                 // A repeated key gets its earlier answer, whatever happened to what was written under it: the write is
                 // planned as if nothing had been written.
-                let untouched = if ends { wanted } else { Standing::default() };
-                standing = Standing { repeated: true, ..untouched };
+                let untouched = if ends { wanted } else { ExistingGraph::default() };
+                standing = ExistingGraph { repeated: true, ..untouched };
             }
             let (drafts, answer) = plan(&standing)?;
             let receipt = match drafts.is_empty() {

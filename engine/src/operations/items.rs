@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::event::{Draft, ITEM_DELETED};
-use engine_core::identity::{Identified, Visit, place_of_item};
+use engine_core::identity::{HasIdentifiers, Visit, place_of_item};
 use engine_core::item::refreshed_until;
 use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
 use engine_core::policy::Form;
@@ -31,7 +31,7 @@ pub(crate) struct NamedItem {
     pub(crate) key: String,
 }
 
-impl Identified for NamedItem {
+impl HasIdentifiers for NamedItem {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let NamedItem { project, namespace, key } = self;
         project.iter_mut().for_each(|project| visit(project, Form::Whole));

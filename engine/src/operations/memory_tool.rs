@@ -1,6 +1,6 @@
 //! The memory tool `memory_20250818`: its files are items of one namespace.
 
-use engine_core::identity::{Identified, Visit};
+use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
 use engine_core::memory_tool::{
     Failed, File, NAMESPACE, Path, command, inserted, listing, numbered, replaced,
@@ -86,7 +86,7 @@ impl Operations {
 /// A path below the root.
 struct Below(String);
 
-impl Identified for Below {
+impl HasIdentifiers for Below {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         visit(&mut self.0, Form::Path);
     }

@@ -2,28 +2,28 @@
 //! call the same functions, so all protocols follow the same rules.
 //!
 //! [`handle`] is the entry point. Writes: [`saving`], [`memories`], [`documents`], [`entries`], [`items`], [`graph`],
-//! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`fresh`], [`events`]
+//! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`], [`events`]
 //! and [`log`].
 //!
-//! Shared parts: [`named`] replaces personal data in identifiers, [`idempotency`] binds keys to requests, and
-//! [`outside`] calls external models.
+//! Shared parts: [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests, and
+//! [`external_models`] calls external models.
 
 mod checkout;
 mod documents;
 mod entries;
 mod events;
+mod external_models;
 mod forget;
 mod forget_places;
-mod fresh;
 mod graph;
 mod handle;
 mod idempotency;
+mod identifiers;
 mod items;
 mod log;
 mod memories;
 mod memory_tool;
-mod named;
-mod outside;
+mod read_from_tail;
 mod retention;
 mod saving;
 mod search;

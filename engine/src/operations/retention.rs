@@ -214,7 +214,7 @@ impl Operations {
             };
             drafts.push(request::invalidation(
                 &candidate.id,
-                engine_core::event::PROJECT_OF_THE_LOG.into(),
+                engine_core::event::LOG_PROJECT.into(),
                 request,
             )?);
         }

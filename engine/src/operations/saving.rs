@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
-use crate::policy_gate::Passed;
+use crate::policy_gate::AllowedEvents;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
-use engine_projection::{Earlier, Text, earlier};
+use engine_projection::{DuplicateMemory, Text, earlier};
 
 /// How long a save waits for the lookup of known texts: a durable save must be acknowledged however busy the projection
 /// is.
@@ -83,7 +83,7 @@ impl Operations {
     /// Writes all of them. The lookup of known texts runs at the same time.
     async fn save_and_say(
         &self,
-        passed: Passed,
+        passed: AllowedEvents,
         texts: Vec<Text>,
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
@@ -106,7 +106,7 @@ impl Operations {
     /// Writes those that are not known. The lookup and the write of one text run under a lock.
     async fn save_once(
         &self,
-        passed: Passed,
+        passed: AllowedEvents,
         texts: Vec<Text>,
         modes: Vec<SameText>,
         key: Option<Key>,
@@ -159,7 +159,7 @@ impl Operations {
         &self,
         receipt: &Receipt,
         texts: &[Text],
-        known: &[Option<Earlier>],
+        known: &[Option<DuplicateMemory>],
     ) -> Result<Written<Vec<Saved>>, Refusal> {
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         let mut written: HashMap<String, Saved> = HashMap::new();
@@ -207,7 +207,7 @@ impl Operations {
         &self,
         texts: Vec<Text>,
         key: Option<String>,
-    ) -> Result<(Vec<Option<Earlier>>, bool), Refusal> {
+    ) -> Result<(Vec<Option<DuplicateMemory>>, bool), Refusal> {
         let moment = self.moment(None, None);
         let read = move |connection: &_| earlier(connection, &texts, &moment, key.as_deref());
         self.query("known_texts", None, read).await
@@ -225,7 +225,7 @@ fn gone() -> Refusal {
     Refusal::new(ErrorCode::EntryNotValid, message).hint("send it again without the Idempotency-Key")
 }
 
-fn known_saved(earlier: &Earlier) -> Saved {
-    let Earlier { seq, id, hash } = earlier.clone();
+fn known_saved(earlier: &DuplicateMemory) -> Saved {
+    let DuplicateMemory { seq, id, hash } = earlier.clone();
     Saved { known_as: Some(id.clone()), id, seq, hash: hash.to_string() }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine_core::event::{Draft, PROJECT_OF_THE_LOG, RETRIEVAL_WEIGHTS_SET};
+use engine_core::event::{Draft, LOG_PROJECT, RETRIEVAL_WEIGHTS_SET};
 use engine_core::request::{self, Refused};
 use engine_core::retrieval::weights::Weights;
 use engine_core::wire::{SetWeights, WeightsSet, WeightsView};
@@ -55,7 +55,7 @@ impl Operations {
         let draft = Draft {
             kind: RETRIEVAL_WEIGHTS_SET.into(),
             actor: request::actor(actor)?,
-            project: PROJECT_OF_THE_LOG.into(),
+            project: LOG_PROJECT.into(),
             session: None,
             causes: Vec::new(),
             payload: serde_json::value::to_raw_value(&payload).map_err(|fault| internal(&fault))?,

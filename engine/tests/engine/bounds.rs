@@ -343,7 +343,7 @@ const TURN: Duration = Duration::from_millis(500);
 const TURNS: usize = 10;
 
 /// An engine with two thousand memories whose catalog is built.
-fn filled(data: &std::path::Path) -> Running {
+fn filled(data: &Path) -> Running {
     // Without a word table: with one, all vectors are rebuilt when the number of memories has doubled, during the next
     // request.
     let engine = with_config(data, "embedding: {provider: hashing}\n");
@@ -377,7 +377,12 @@ fn abuse_leaves_a_well_behaved_client_its_time() {
         abusers.join().unwrap();
         turns.unwrap();
     });
-    assert!(abused.len() >= 30 && left_alone.len() >= 30, "{} and {} requests", abused.len(), left_alone.len());
+    assert!(
+        abused.len() >= 30 && left_alone.len() >= 30,
+        "{} and {} requests",
+        abused.len(),
+        left_alone.len()
+    );
     let (abused, left_alone) = (p95(abused), p95(left_alone));
     println!("p95 under abuse {abused:?}, beside it {left_alone:?}");
     assert!(abused <= left_alone * 3 + ADDED_MAX, "p95 under abuse {abused:?}, beside it {left_alone:?}");

@@ -10,14 +10,14 @@ const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
 /// Sources with the constants of the first table.
 const SERVER: [&str; 10] = [
-    include_str!("../../src/api/pace.rs"),
+    include_str!("../../src/api/connection_timeouts.rs"),
     include_str!("../../src/api/admission.rs"),
     include_str!("../../src/api/body.rs"),
     include_str!("../../src/api/body_budget.rs"),
     include_str!("../../src/api/mod.rs"),
     include_str!("../../src/api/server.rs"),
     include_str!("../../src/api/stream.rs"),
-    include_str!("../../projection/src/turns.rs"),
+    include_str!("../../projection/src/read_scheduling.rs"),
     include_str!("../../src/engine/mod.rs"),
     include_str!("../../src/engine/threads.rs"),
 ];

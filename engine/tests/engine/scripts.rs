@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::bm25::{QueryTerms, idf};
 use engine_core::words::terms::number;
 use engine_core::words::words;
 use rusqlite::Connection;
@@ -26,11 +26,11 @@ const THIRD_OF_ALL_MIN: f64 = 0.98;
 struct Script {
     script: String,
     memories: Vec<String>,
-    queries: Vec<Question>,
+    queries: Vec<AnalysedQuery>,
 }
 
 #[derive(Deserialize)]
-struct Question {
+struct AnalysedQuery {
     q: String,
     memory: usize,
 }
@@ -79,7 +79,7 @@ fn same_words(all: &[String]) -> impl Fn(&str) -> Vec<usize> {
     }
     let mean = texts.iter().map(Vec::len).sum::<usize>() as f64 / texts.len() as f64;
     move |question| {
-        let asked = Asked::new(cut(question), |word| {
+        let asked = QueryTerms::new(cut(question), |word| {
             idf(texts.len() as u64, frequency.get(&word).copied().unwrap_or(0))
         });
         let score = |text: &Vec<u32>| {
@@ -148,7 +148,7 @@ fn memories_are_found_in_the_scripts_of_the_world() {
         let mut line = format!("| {script} | {} |", queries.len());
         for (way, (name, find)) in ways.iter().enumerate() {
             let mut hits = [0.0; 2];
-            for Question { q, memory } in queries {
+            for AnalysedQuery { q, memory } in queries {
                 let place = find(q).iter().position(|found| *found == before + memory);
                 hits[0] += f64::from(u8::from(place == Some(0)));
                 hits[1] += f64::from(u8::from(place.is_some_and(|place| place < 3)));

@@ -1,30 +1,30 @@
 //! Identifiers in answers: those that a request may have contained.
 
-use super::{Identified, Visit, each, place_of_item, segments, whole};
+use super::{HasIdentifiers, Visit, each, place_of_item, segments, whole};
 use crate::wire::{
     EntitiesCreated, EventPage, GraphView, IngestAnswer, ItemView, ItemsAnswer, NamespacesAnswer,
     NeighboursAnswer, ObservationsAdded, RelationsCreated, RetentionPlan, SearchAnswer, TimelineAnswer,
 };
 
-impl Identified for ItemView {
+impl HasIdentifiers for ItemView {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         place_of_item(&mut self.namespace, &mut self.key, visit);
     }
 }
 
-impl Identified for ItemsAnswer {
+impl HasIdentifiers for ItemsAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.items.iter_mut().for_each(|item| item.identifiers(visit));
     }
 }
 
-impl Identified for NamespacesAnswer {
+impl HasIdentifiers for NamespacesAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.namespaces.iter_mut().for_each(|namespace| segments(namespace, visit));
     }
 }
 
-impl Identified for EntitiesCreated {
+impl HasIdentifiers for EntitiesCreated {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.entities.iter_mut().for_each(|entity| entity.identifiers(visit));
     }
@@ -34,13 +34,13 @@ impl Identified for EntitiesCreated {
     }
 }
 
-impl Identified for RelationsCreated {
+impl HasIdentifiers for RelationsCreated {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.relations.iter_mut().for_each(|relation| relation.identifiers(visit));
     }
 }
 
-impl Identified for ObservationsAdded {
+impl HasIdentifiers for ObservationsAdded {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         each(self.results.iter_mut().map(|result| &mut result.entity_name), visit);
     }
@@ -50,33 +50,33 @@ impl Identified for ObservationsAdded {
     }
 }
 
-impl Identified for GraphView {
+impl HasIdentifiers for GraphView {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.entities.iter_mut().for_each(|entity| entity.identifiers(visit));
         self.relations.iter_mut().for_each(|relation| relation.identifiers(visit));
     }
 }
 
-impl Identified for NeighboursAnswer {
+impl HasIdentifiers for NeighboursAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         each(self.neighbours.iter_mut().map(|neighbour| &mut neighbour.name), visit);
     }
 }
 
-impl Identified for IngestAnswer {
+impl HasIdentifiers for IngestAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         each(self.items.iter_mut().map(|item| &mut item.source), visit);
     }
 }
 
-impl Identified for RetentionPlan {
+impl HasIdentifiers for RetentionPlan {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.rules.identifiers(visit);
         each(self.by_project.iter_mut().map(|plan| &mut plan.project), visit);
     }
 }
 
-impl Identified for SearchAnswer {
+impl HasIdentifiers for SearchAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         for hit in &mut self.items {
             each([&mut hit.project, &mut hit.kind, &mut hit.actor], visit);
@@ -85,7 +85,7 @@ impl Identified for SearchAnswer {
     }
 }
 
-impl Identified for TimelineAnswer {
+impl HasIdentifiers for TimelineAnswer {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         for item in &mut self.items {
             each([&mut item.project, &mut item.kind, &mut item.actor], visit);
@@ -95,7 +95,7 @@ impl Identified for TimelineAnswer {
 }
 
 /// The events themselves are returned as stored in the log.
-impl Identified for EventPage {
+impl HasIdentifiers for EventPage {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         for event in &mut self.events {
             each([&mut event.kind, &mut event.actor, &mut event.project], visit);
@@ -104,7 +104,7 @@ impl Identified for EventPage {
     }
 }
 
-impl Identified for String {
+impl HasIdentifiers for String {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         whole(self, visit);
     }

@@ -1,7 +1,7 @@
 //! Identifiers in requests. Structs are destructured field by field, so that a new field does not compile until it is
 //! handled here.
 
-use super::{Identified, Visit, each, place_of_item, segments, whole};
+use super::{HasIdentifiers, Visit, each, place_of_item, segments, whole};
 use crate::wire::{
     AddObservations, AppendEvents, ApplyRetention, CheckoutRequest, CreateEntities, CreateRelations,
     DeleteItem, EndEntities, EndObservations, EndRelations, Entity, ForgetMemories, GiveFeedback,
@@ -9,7 +9,7 @@ use crate::wire::{
     PlanRetention, PutItem, Relation, RetentionRules, SaveMemories, SaveMemory, SearchItems, SetWeights,
 };
 
-impl Identified for SaveMemory {
+impl HasIdentifiers for SaveMemory {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let SaveMemory {
             content: _,
@@ -29,35 +29,35 @@ impl Identified for SaveMemory {
     }
 }
 
-impl Identified for SaveMemories {
+impl HasIdentifiers for SaveMemories {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let SaveMemories { memories } = self;
         memories.iter_mut().for_each(|memory| memory.identifiers(visit));
     }
 }
 
-impl Identified for InvalidateMemory {
+impl HasIdentifiers for InvalidateMemory {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let InvalidateMemory { valid_until: _, reason: _, superseded_by: _, session, actor } = self;
         each([session, actor].into_iter().flatten(), visit);
     }
 }
 
-impl Identified for GiveFeedback {
+impl HasIdentifiers for GiveFeedback {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let GiveFeedback { id: _, useful: _, rating: _, query_id, note: _, session, actor } = self;
         each([query_id, session, actor].into_iter().flatten(), visit);
     }
 }
 
-impl Identified for SetWeights {
+impl HasIdentifiers for SetWeights {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let SetWeights { weights: _, reason: _, actor } = self;
         each(actor, visit);
     }
 }
 
-impl Identified for IngestDocuments {
+impl HasIdentifiers for IngestDocuments {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let IngestDocuments { documents, project, session, actor } = self;
         each([project, session, actor].into_iter().flatten(), visit);
@@ -68,28 +68,28 @@ impl Identified for IngestDocuments {
     }
 }
 
-impl Identified for ForgetMemories {
+impl HasIdentifiers for ForgetMemories {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let ForgetMemories { ids: _, project, session, source, reason: _, dry_run: _, actor } = self;
         each([project, session, source, actor].into_iter().flatten(), visit);
     }
 }
 
-impl Identified for RetentionRules {
+impl HasIdentifiers for RetentionRules {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let RetentionRules { max_age_days: _, max_entries_per_project: _, projects, action: _ } = self;
         each(projects.iter_mut().map(|rules| &mut rules.project), visit);
     }
 }
 
-impl Identified for PlanRetention {
+impl HasIdentifiers for PlanRetention {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let PlanRetention { rules, as_of: _, offset: _, limit: _ } = self;
         rules.iter_mut().for_each(|rules| rules.identifiers(visit));
     }
 }
 
-impl Identified for ApplyRetention {
+impl HasIdentifiers for ApplyRetention {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let ApplyRetention {
             plan_hash: _,
@@ -105,7 +105,7 @@ impl Identified for ApplyRetention {
     }
 }
 
-impl Identified for AppendEvents {
+impl HasIdentifiers for AppendEvents {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let AppendEvents { events } = self;
         for event in events {
@@ -115,7 +115,7 @@ impl Identified for AppendEvents {
     }
 }
 
-impl Identified for CheckoutRequest {
+impl HasIdentifiers for CheckoutRequest {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let CheckoutRequest {
             query,
@@ -138,7 +138,7 @@ impl Identified for CheckoutRequest {
     }
 }
 
-impl Identified for PutItem {
+impl HasIdentifiers for PutItem {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let PutItem {
             project,
@@ -156,7 +156,7 @@ impl Identified for PutItem {
     }
 }
 
-impl Identified for DeleteItem {
+impl HasIdentifiers for DeleteItem {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let DeleteItem { project, namespace, key, if_version: _, session, actor } = self;
         each([project, session, actor].into_iter().flatten(), visit);
@@ -164,7 +164,7 @@ impl Identified for DeleteItem {
     }
 }
 
-impl Identified for SearchItems {
+impl HasIdentifiers for SearchItems {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let SearchItems { project, namespace_prefix, filter: _, query: _, limit: _, offset: _ } = self;
         each(project, visit);
@@ -172,7 +172,7 @@ impl Identified for SearchItems {
     }
 }
 
-impl Identified for ListNamespaces {
+impl HasIdentifiers for ListNamespaces {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let ListNamespaces { project, prefix, suffix, max_depth: _, limit: _, offset: _ } = self;
         each(project, visit);
@@ -181,21 +181,21 @@ impl Identified for ListNamespaces {
     }
 }
 
-impl Identified for Entity {
+impl HasIdentifiers for Entity {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let Entity { name, entity_type, observations: _ } = self;
         each([name, entity_type], visit);
     }
 }
 
-impl Identified for Relation {
+impl HasIdentifiers for Relation {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let Relation { from, to, relation_type } = self;
         each([from, to, relation_type], visit);
     }
 }
 
-impl Identified for CreateEntities {
+impl HasIdentifiers for CreateEntities {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let CreateEntities { entities, valid_from: _, project, session, actor } = self;
         entities.iter_mut().for_each(|entity| entity.identifiers(visit));
@@ -207,7 +207,7 @@ impl Identified for CreateEntities {
     }
 }
 
-impl Identified for AddObservations {
+impl HasIdentifiers for AddObservations {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let AddObservations { observations, valid_from: _, project, session, actor } = self;
         for NewObservations { entity_name, contents: _ } in observations {
@@ -221,7 +221,7 @@ impl Identified for AddObservations {
     }
 }
 
-impl Identified for CreateRelations {
+impl HasIdentifiers for CreateRelations {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let CreateRelations { relations, valid_from: _, project, session, actor } = self;
         relations.iter_mut().for_each(|relation| relation.identifiers(visit));
@@ -229,7 +229,7 @@ impl Identified for CreateRelations {
     }
 }
 
-impl Identified for EndEntities {
+impl HasIdentifiers for EndEntities {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let EndEntities { entity_names, valid_until: _, reason: _, project, session, actor } = self;
         each(entity_names, visit);
@@ -237,7 +237,7 @@ impl Identified for EndEntities {
     }
 }
 
-impl Identified for EndObservations {
+impl HasIdentifiers for EndObservations {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let EndObservations { deletions, valid_until: _, reason: _, project, session, actor } = self;
         for ObservationDeletion { entity_name, observations: _ } in deletions {
@@ -251,7 +251,7 @@ impl Identified for EndObservations {
     }
 }
 
-impl Identified for EndRelations {
+impl HasIdentifiers for EndRelations {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let EndRelations { relations, valid_until: _, reason: _, project, session, actor } = self;
         relations.iter_mut().for_each(|relation| relation.identifiers(visit));
@@ -259,7 +259,7 @@ impl Identified for EndRelations {
     }
 }
 
-impl Identified for OpenNodes {
+impl HasIdentifiers for OpenNodes {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let OpenNodes { names, project } = self;
         each(names.iter_mut().chain(project), visit);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Failed;
-use crate::arguments::{Fitted, fitted};
+use crate::arguments::{CoercedArguments, fitted};
 use crate::wire::MemoryToolCommand;
 
 /// Name, required fields and optional fields of each command.
@@ -41,7 +41,7 @@ pub fn command(mut sent: Map<String, Value>) -> Result<MemoryToolCommand, Failed
     let properties: Map<String, Value> =
         fields.iter().map(|field| ((*field).to_owned(), kind(field).0)).collect();
     let schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
-    let Fitted { arguments, ignored } = fitted(&schema, sent);
+    let CoercedArguments { arguments, ignored } = fitted(&schema, sent);
     if !ignored.is_empty() {
         return Err(format!(
             "The command {name} has no field `{}`. Its fields are {}.",

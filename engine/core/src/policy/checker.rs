@@ -6,19 +6,19 @@ use std::ops::Range;
 use jiff::Timestamp;
 use regex::bytes::Regex;
 
+use super::descriptive_keys::descriptive_keys;
 use super::detector::{Detector, Finds};
 use super::detectors::Compiled;
 use super::finding::{Blocked, Counts, Finding, ROUNDS_MAX, Redacted, UNSETTLED, merged, replaced};
 use super::identifier::{Identifiers, masked, tokens};
 use super::reading::Reading;
 use super::settings::{Checked, PolicyFault, Settings};
-use super::telling_keys::telling_keys;
 use super::view::View;
 
 /// A validated configuration with compiled patterns. Create it once, because compiling is slow.
 pub struct Policy {
     pub(super) compiled: Compiled,
-    pub(super) telling_keys: Regex,
+    pub(super) descriptive_keys: Regex,
     pub(super) exceptions: Vec<Checked>,
     pub(super) identifiers: Identifiers,
 }
@@ -41,7 +41,7 @@ impl Policy {
         let (chosen, exceptions) = settings.check()?;
         Ok(Policy {
             compiled: Compiled::new(chosen.into_iter()),
-            telling_keys: telling_keys(),
+            descriptive_keys: descriptive_keys(),
             exceptions,
             identifiers: settings.identifiers,
         })
@@ -92,8 +92,8 @@ impl Policy {
         });
     }
 
-    pub(super) fn telling_keys(&self) -> &Regex {
-        &self.telling_keys
+    pub(super) fn descriptive_keys(&self) -> &Regex {
+        &self.descriptive_keys
     }
 
     pub(super) fn excepted(&self, detector: &Detector, matched: &str, now: Timestamp) -> bool {

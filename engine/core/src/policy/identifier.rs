@@ -106,16 +106,16 @@ pub enum Form {
 
 /// Why an identifier cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotNamed {
+pub enum IdentifierError {
     /// The policy blocks it.
     Blocked(Blocked),
     /// It needs a token, but the key is missing.
     NoKey,
 }
 
-impl From<Blocked> for NotNamed {
-    fn from(blocked: Blocked) -> NotNamed {
-        NotNamed::Blocked(blocked)
+impl From<Blocked> for IdentifierError {
+    fn from(blocked: Blocked) -> IdentifierError {
+        IdentifierError::Blocked(blocked)
     }
 }
 

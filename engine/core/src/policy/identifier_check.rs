@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::checker::Policy;
 use super::detector::Finds;
 use super::finding::{Blocked, Counts, Finding, ROUNDS_MAX, UNSETTLED, merged};
-use super::identifier::{Form, Identifiers, NotNamed, PseudonymKey};
+use super::identifier::{Form, IdentifierError, Identifiers, PseudonymKey};
 
 impl Policy {
     /// The stored form of an identifier; `None` if it equals the name. Depends on the name only: the same name gives
@@ -19,7 +19,7 @@ impl Policy {
         name: &str,
         now: Timestamp,
         counts: &mut Counts,
-    ) -> Result<Option<String>, NotNamed> {
+    ) -> Result<Option<String>, IdentifierError> {
         let mut changed: Option<String> = None;
         for _ in 0..ROUNDS_MAX {
             let current = changed.as_deref().unwrap_or(name);
@@ -38,7 +38,7 @@ impl Policy {
             if found.is_empty() {
                 return Ok(changed);
             }
-            changed = Some(with_tokens(key.ok_or(NotNamed::NoKey)?, field, current, &found, counts));
+            changed = Some(with_tokens(key.ok_or(IdentifierError::NoKey)?, field, current, &found, counts));
         }
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret }.into())
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::checker::Policy;
 use super::finding::{Blocked, Counts, Redacted};
-use super::identifier::{Form, NotNamed, PseudonymKey};
+use super::identifier::{Form, IdentifierError, PseudonymKey};
 use super::pair::{Data, Pair};
 use crate::event::Draft;
 use crate::identifier_fields::{identifiers_of, is_path};
@@ -63,7 +63,7 @@ fn judge(
     json: &str,
     names: &Names<'_>,
     now: Timestamp,
-) -> Result<Redacted<String>, NotNamed> {
+) -> Result<Redacted<String>, IdentifierError> {
     let mut walk = Walk {
         policy,
         names,
@@ -85,7 +85,7 @@ fn judge(
 }
 
 impl Walk<'_> {
-    fn run(&mut self) -> Result<(), NotNamed> {
+    fn run(&mut self) -> Result<(), IdentifierError> {
         let bytes = self.json.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -122,7 +122,7 @@ impl Walk<'_> {
     }
 
     /// Handles the end of an object or a list: only now are all names and values known that describe each other.
-    fn end(&mut self) -> Result<(), NotNamed> {
+    fn end(&mut self) -> Result<(), IdentifierError> {
         let Some(ended) = self.open.pop() else { return Ok(()) };
         for (field, words, text) in ended.pair.judged() {
             self.policy.refuse_secret(field, &words, text, self.now)?;
@@ -141,7 +141,7 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, start: usize, end: usize) -> Result<(), NotNamed> {
+    fn string(&mut self, start: usize, end: usize) -> Result<(), IdentifierError> {
         let text = decoded(&self.json[start..end]);
         match self.open.last() {
             Some(open) if open.expects_key => self.key(start, end, &text),
@@ -158,7 +158,7 @@ impl Walk<'_> {
         }
     }
 
-    fn judge(&mut self, field: &str, words: &str, text: &str) -> Result<Option<String>, NotNamed> {
+    fn judge(&mut self, field: &str, words: &str, text: &str) -> Result<Option<String>, IdentifierError> {
         if !self.names.rows.contains(&field) {
             let judged = self.policy.judge_behind(field, words, text, self.now)?;
             self.counts.merge(&judged.counts);
@@ -175,7 +175,7 @@ impl Walk<'_> {
 
     /// Handles a key, which can contain the same data as a value. Two keys of an object must not become equal, because
     /// a reader would see only one of them.
-    fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), NotNamed> {
+    fn key(&mut self, start: usize, end: usize, text: &str) -> Result<(), IdentifierError> {
         let Some(open) = self.open.last() else { return Ok(()) };
         let field = bounded(format!("{}{}<key>", open.field, dot(&open.field)));
         let changed = self.judge(&field, "", text)?;
@@ -199,7 +199,7 @@ impl Walk<'_> {
     }
 
     /// Numbers are checked only under keys that describe them: card numbers, identifiers and times look the same.
-    fn number(&mut self, start: usize, end: usize) -> Result<(), NotNamed> {
+    fn number(&mut self, start: usize, end: usize) -> Result<(), IdentifierError> {
         let (field, words) = self.place();
         if words.is_empty() || end - start < 6 {
             return Ok(());
@@ -215,7 +215,7 @@ impl Walk<'_> {
     /// Field name of the current value, and its key as words to put before the value.
     fn place(&self) -> (String, String) {
         let Some(open) = self.open.last() else { return (self.root.to_owned(), String::new()) };
-        let words = if self.policy.telling_keys().is_match(open.key.as_bytes()) {
+        let words = if self.policy.descriptive_keys().is_match(open.key.as_bytes()) {
             words(&open.key)
         } else {
             String::new()
@@ -295,8 +295,8 @@ impl Policy {
     pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
         let judged = judge(self, field, json, &Names::default(), now);
         judged.map_err(|fault| match fault {
-            NotNamed::Blocked(blocked) => blocked,
-            NotNamed::NoKey => unreachable!("without identifiers nothing takes a key"),
+            IdentifierError::Blocked(blocked) => blocked,
+            IdentifierError::NoKey => unreachable!("without identifiers nothing takes a key"),
         })
     }
 
@@ -307,12 +307,12 @@ impl Policy {
         draft: Draft,
         key: Option<&PseudonymKey>,
         now: Timestamp,
-    ) -> Result<(Draft, Counts), NotNamed> {
+    ) -> Result<(Draft, Counts), IdentifierError> {
         let Draft { kind, actor, project, session, causes, payload } = draft;
         let mut counts = Counts::default();
         let mut named = |field: &str, name: String| {
             let stored = self.judge_identifier(key, (field, Form::Whole), &name, now, &mut counts)?;
-            Ok::<String, NotNamed>(stored.unwrap_or(name))
+            Ok::<String, IdentifierError>(stored.unwrap_or(name))
         };
         let names = Names { rows: identifiers_of(&kind), key, is_path: is_path(&kind, &payload) };
         let kind = named("type", kind)?;

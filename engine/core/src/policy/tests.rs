@@ -99,7 +99,7 @@ fn a_refusal_says_where_and_never_what() {
     let blocked = default().judge_text("tags[1]", &text, NOW).unwrap_err();
     assert_eq!((blocked.detector, blocked.field.as_str()), ("password-assignment", "tags[1]"));
     let email = refusing().judge_draft(payloads::draft("ana@example.org", "x", "{}"), None, NOW).unwrap_err();
-    let NotNamed::Blocked(email) = email else { panic!("{email:?}") };
+    let IdentifierError::Blocked(email) = email else { panic!("{email:?}") };
     let judged = default().judge_text("content", "ana@example.org", NOW).unwrap();
     let said = format!("{blocked} {blocked:?} {email} {email:?} {judged:?} {:?}", default());
     assert!(!said.contains(&secret) && !said.contains("ana@"), "{said}");

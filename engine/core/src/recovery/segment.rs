@@ -27,7 +27,7 @@ pub struct Scan {
 
 /// Where a scan starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
+pub enum ScanStart {
     /// At the first byte, with the header.
     AtHeader(Follows),
     /// Inside the segment, after the part that a checkpoint covers.
@@ -53,7 +53,7 @@ pub enum Begin {
 /// Errors of the reader. Damage is a verdict, not an error.
 pub fn scan_segment(
     reader: impl BufRead,
-    begin: Begin,
+    begin: ScanStart,
     last: bool,
     mut visit: impl FnMut(&Found<'_>),
 ) -> io::Result<Scan> {
@@ -81,7 +81,7 @@ pub fn scan_segment(
 ///
 /// Errors of the reader. Damage is a verdict, not an error.
 pub fn scan(reader: impl BufRead, visit: impl FnMut(&Found<'_>)) -> io::Result<Scan> {
-    scan_segment(reader, Begin::AtHeader(Follows::Start), true, visit)
+    scan_segment(reader, ScanStart::AtHeader(Follows::Start), true, visit)
 }
 
 /// Checks that the root in a seal matches the root computed from the events.
@@ -93,11 +93,11 @@ pub fn check_root(seal: &Seal, root: &Hash) -> Result<(), Fault> {
     if seal.root == *root { Ok(()) } else { Err(Fault::Root) }
 }
 
-impl Begin {
+impl ScanStart {
     fn open<R: BufRead>(self, reader: R) -> (Chain, Lines<R>) {
         match self {
-            Begin::AtHeader(follows) => (Chain::new(follows), Lines::new(reader)),
-            Begin::Inside { header, header_hash, link, offset } => {
+            ScanStart::AtHeader(follows) => (Chain::new(follows), Lines::new(reader)),
+            ScanStart::Inside { header, header_hash, link, offset } => {
                 let lines_before = link.seq.saturating_sub(header.prev_seq) + 1;
                 (Chain::inside(header, header_hash, link), Lines::behind(reader, lines_before, offset))
             }

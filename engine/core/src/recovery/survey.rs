@@ -55,7 +55,7 @@ pub struct Torn {
 
 /// Result of reading one segment on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
+pub struct SegmentAudit {
     /// The header and its hash, if it is complete.
     pub header: Option<(Header, Hash)>,
     /// The seal and its hash, if the segment is sealed.
@@ -82,7 +82,7 @@ pub struct Survey {
 /// # Errors
 ///
 /// Errors of the reader. Damage is part of the result.
-pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Result<Survey> {
+pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Result<SegmentAudit> {
     let mut lines = Lines::new(reader);
     let mut state = State::new();
     while lines.advance()? {
@@ -93,7 +93,7 @@ pub fn survey(reader: impl BufRead, mut visit: impl FnMut(&Found<'_>)) -> io::Re
 
 struct State {
     chain: Chain,
-    survey: Survey,
+    survey: SegmentAudit,
     /// A line that may come from an unfinished write, and the number of breaches before it.
     suspect: Option<(Breach, u64)>,
     valid_len: u64,
@@ -101,7 +101,7 @@ struct State {
 
 impl State {
     fn new() -> State {
-        let survey = Survey {
+        let survey = SegmentAudit {
             header: None,
             seal: None,
             head: None,
@@ -158,7 +158,7 @@ impl State {
         }
     }
 
-    fn finish(mut self, line: u64, len: u64) -> Survey {
+    fn finish(mut self, line: u64, len: u64) -> SegmentAudit {
         let (valid_len, seq) = (self.valid_len, self.chain.next_seq());
         let bytes = len.saturating_sub(valid_len);
         if let Some((breach, before)) = self.suspect {
@@ -168,11 +168,11 @@ impl State {
             let breach = Breach { line, byte: len, seq, reason: Fault::Unsealed };
             self.survey.torn = Some(Torn { valid_len, bytes, breach });
         }
-        Survey { header: self.chain.header, seal: self.chain.seal, len, ..self.survey }
+        SegmentAudit { header: self.chain.header, seal: self.chain.seal, len, ..self.survey }
     }
 }
 
-impl Survey {
+impl SegmentAudit {
     /// The end that the next segment's header must follow from, if this segment is sealed.
     pub fn end(&self) -> Option<SegmentEnd> {
         let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
@@ -209,7 +209,7 @@ pub struct Joined {
 /// Joins segments that were read independently, in the order of their names; each comes with the sequence number of its
 /// first event as given by its name. Verifies what connects them: headers against seals, the roots in the seals, and
 /// erasures.
-pub fn join(segments: Vec<(u64, Survey)>) -> Joined {
+pub fn join(segments: Vec<(u64, SegmentAudit)>) -> Joined {
     let mut joined = Joined {
         log_id: None,
         events: 0,
@@ -240,7 +240,14 @@ pub fn join(segments: Vec<(u64, Survey)>) -> Joined {
 }
 
 impl Joined {
-    fn segment(&mut self, index: usize, first_seq: u64, follows: &Follows, survey: &Survey, last: bool) {
+    fn segment(
+        &mut self,
+        index: usize,
+        first_seq: u64,
+        follows: &Follows,
+        survey: &SegmentAudit,
+        last: bool,
+    ) {
         let at_header = |reason| (index, Breach { line: 1, byte: 0, seq: 0, reason });
         if let Some((header, _)) = &survey.header {
             self.log_id.get_or_insert_with(|| header.log_id.clone());
@@ -263,7 +270,7 @@ impl Joined {
     }
 
     /// Extends the tree by this segment, as long as there are no breaches.
-    fn grow(&mut self, index: usize, survey: &Survey) {
+    fn grow(&mut self, index: usize, survey: &SegmentAudit) {
         // Left by an interrupted rotation: it contains no events.
         if survey.header.is_none() && survey.breaches.count == 0 {
             return;

@@ -24,20 +24,20 @@ pub fn idf(count: u64, frequency: u64) -> f64 {
 
 /// Terms of a query with their IDF.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct QueryTerms {
     terms: Vec<(Term, f64)>,
 }
 
-impl Asked {
+impl QueryTerms {
     /// Distinct terms, in the order of their first occurrence.
-    pub fn new(terms: impl IntoIterator<Item = Term>, idf: impl Fn(Term) -> f64) -> Asked {
+    pub fn new(terms: impl IntoIterator<Item = Term>, idf: impl Fn(Term) -> f64) -> QueryTerms {
         let mut asked: Vec<(Term, f64)> = Vec::new();
         for term in terms {
             if asked.iter().all(|(known, _)| *known != term) {
                 asked.push((term, idf(term)));
             }
         }
-        Asked { terms: asked }
+        QueryTerms { terms: asked }
     }
 
     /// Terms with their IDF.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn rare_words_and_short_texts_count_more() {
-        let asked = Asked::new([1, 2, 1], |term| idf(100, if term == 1 { 1 } else { 50 }));
+        let asked = QueryTerms::new([1, 2, 1], |term| idf(100, if term == 1 { 1 } else { 50 }));
         assert_eq!(asked.terms().len(), 2);
         let score = |counts: [f64; 2], words| asked.score(&counts, words, 10.0);
         assert!(score([1.0, 0.0], 10.0) > score([0.0, 1.0], 10.0));

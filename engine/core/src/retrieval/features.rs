@@ -1,7 +1,7 @@
 //! Ranking features of a memory for a query, by name. scripts/retrieval/README.md defines each of them.
 
-use super::question::Question;
-use super::voice::Voice;
+use super::question::AnalysedQuery;
+use super::text_style::TextStyle;
 
 /// Lanes: each scores every memory independently of the other lanes.
 pub const LANES: [&str; 14] = [
@@ -154,7 +154,7 @@ pub struct Evidence {
     /// Whether the memory is a turn of a conversation: it has a session and an actor.
     pub turn: bool,
     /// Style of the memory.
-    pub voice: Voice,
+    pub voice: TextStyle,
     /// Number of words.
     pub words: u32,
     /// Whether the query names the memory's actor; absent if the query names nobody or the memory has no actor.
@@ -172,7 +172,7 @@ fn number(truth: bool) -> f64 {
 }
 
 /// All features of a memory for a query. Conversation features are 0 for a memory that is not a turn.
-pub fn features(question: &Question, evidence: &Evidence) -> [f64; NAMES.len()] {
+pub fn features(question: &AnalysedQuery, evidence: &Evidence) -> [f64; NAMES.len()] {
     let Evidence { lanes, voice, .. } = evidence;
     let turn = number(evidence.turn);
     let named = number(evidence.actor == Some(true));
@@ -258,7 +258,7 @@ mod tests {
             exact: true,
             graph: 0.25,
             turn: true,
-            voice: Voice {
+            voice: TextStyle {
                 question: false,
                 time_word: true,
                 number: true,
@@ -272,7 +272,7 @@ mod tests {
             around: [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.7; 6], [0.8; 6]],
             asked: [0.91, 0.92, 0.93],
         };
-        let found = features(&Question::read("When and how many"), &evidence);
+        let found = features(&AnalysedQuery::read("When and how many"), &evidence);
         for (n, lane) in LANES.into_iter().enumerate() {
             assert_eq!(found[at(lane)], lanes[n], "{lane}");
         }
@@ -303,10 +303,16 @@ mod tests {
 
     #[test]
     fn notes_have_no_features_of_conversations() {
-        let voice =
-            Voice { question: true, time_word: true, number: true, quote: true, capitals: 3, exclaims: 3 };
+        let voice = TextStyle {
+            question: true,
+            time_word: true,
+            number: true,
+            quote: true,
+            capitals: 3,
+            exclaims: 3,
+        };
         let evidence = Evidence { voice, words: 100, ..Evidence::default() };
-        assert_eq!(features(&Question::read("When and how many"), &evidence), [0.0; NAMES.len()]);
+        assert_eq!(features(&AnalysedQuery::read("When and how many"), &evidence), [0.0; NAMES.len()]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Packed {
 
 /// The mandatory pieces exceed the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooMuch {
+pub struct BudgetExceeded {
     /// Tokens of the mandatory pieces.
     pub tokens: usize,
 }
@@ -34,10 +34,14 @@ pub struct TooMuch {
 ///
 /// The result is in the order of the log, not of value. Contexts with the same memories therefore start with the same
 /// bytes, and a new memory goes to the end, so that prompt caches of providers keep hitting.
-pub fn pack(mandatory: &[Piece], optional: &[Piece], budget: usize) -> Result<(Packed, Packed), TooMuch> {
+pub fn pack(
+    mandatory: &[Piece],
+    optional: &[Piece],
+    budget: usize,
+) -> Result<(Packed, Packed), BudgetExceeded> {
     let needed = mandatory.iter().map(|piece| piece.tokens).sum();
     if needed > budget {
-        return Err(TooMuch { tokens: needed });
+        return Err(BudgetExceeded { tokens: needed });
     }
     let mut by_log: Vec<usize> = (0..mandatory.len()).collect();
     by_log.sort_by_key(|place| mandatory[*place].seq);
@@ -81,7 +85,7 @@ mod tests {
         let (first, rest) = pack(&[piece(9, 5, 0.0), piece(8, 5, 0.0)], &optional, 70).unwrap();
         assert_eq!((first.taken, first.tokens), (vec![1, 0], 10));
         assert_eq!((rest.taken, rest.elided, rest.tokens), (vec![0, 1], vec![2, 3], 60));
-        assert_eq!(pack(&[piece(1, 5, 0.0)], &[], 4), Err(TooMuch { tokens: 5 }));
+        assert_eq!(pack(&[piece(1, 5, 0.0)], &[], 4), Err(BudgetExceeded { tokens: 5 }));
     }
 
     #[test]
@@ -106,7 +110,7 @@ mod tests {
             };
             let (mandatory, optional) = (pieces(&mandatory), pieces(&optional));
             match pack(&mandatory, &optional, budget) {
-                Err(TooMuch { tokens }) => prop_assert!(tokens > budget),
+                Err(BudgetExceeded { tokens }) => prop_assert!(tokens > budget),
                 Ok((first, rest)) => {
                     prop_assert!(first.tokens + rest.tokens <= budget);
                     prop_assert_eq!(first.taken.len(), mandatory.len());

@@ -2,13 +2,13 @@
 
 use jiff::civil::Date;
 
-use super::voice::month;
+use super::text_style::month;
 use crate::words::terms::is_stop_word;
 use crate::words::{normal_form, words};
 
 /// An analysed query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Question {
+pub struct AnalysedQuery {
     /// All words, in lower case.
     pub words: Vec<String>,
     /// The words that start with a capital, in lower case.
@@ -33,9 +33,9 @@ pub struct Dates {
     days: Vec<i8>,
 }
 
-impl Question {
+impl AnalysedQuery {
     /// Analyses a query.
-    pub fn read(query: &str) -> Question {
+    pub fn read(query: &str) -> AnalysedQuery {
         let (mut all, mut capitalised) = (Vec::new(), Vec::new());
         words(query, |word| all.push(word.to_owned()));
         for run in normal_form(query).split(|c: char| !c.is_alphanumeric() && c != '_') {
@@ -50,7 +50,7 @@ impl Question {
             all.windows(2).any(|pair| first.contains(&&*pair[0]) && second.contains(&&*pair[1]))
         };
         let which = &["what", "which"][..];
-        Question {
+        AnalysedQuery {
             when: has("when")
                 || follows(&["how"], &["long"])
                 || follows(which, &["year", "month", "date", "day"]),
@@ -160,7 +160,7 @@ mod tests {
 
     fn kept(query: &str, names: &[&str]) -> String {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        Question::read(query).kept(&names).join(" ")
+        AnalysedQuery::read(query).kept(&names).join(" ")
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_question_says_what_it_asks_for() {
         let asks = |query| {
-            let Question { when, many, place, what, .. } = Question::read(query);
+            let AnalysedQuery { when, many, place, what, .. } = AnalysedQuery::read(query);
             (when, many, place, what)
         };
         assert_eq!(asks("When did she go?"), (true, false, false, false));
@@ -187,7 +187,7 @@ mod tests {
     fn somebody_is_named_in_full_or_by_a_first_name() {
         let named = |query, name: &[&str], capital| {
             let name: Vec<String> = name.iter().map(|word| (*word).to_owned()).collect();
-            Question::read(query).names(&name, capital)
+            AnalysedQuery::read(query).names(&name, capital)
         };
         assert!(named("what did ana say", &["ana"], true));
         assert!(named("What did Ana say", &["ana", "lima"], true));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn dates_fit_days() {
-        let fit = |query: &str, date: &str| Question::read(query).dates.fit(date.parse().unwrap());
+        let fit = |query: &str, date: &str| AnalysedQuery::read(query).dates.fit(date.parse().unwrap());
         assert_eq!(fit("in May", "2023-05-20"), 1.0);
         assert_eq!(fit("in May", "2023-06-03"), 1.0);
         assert_eq!(fit("in May", "2023-06-13"), 0.0);

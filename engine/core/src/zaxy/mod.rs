@@ -22,7 +22,8 @@ mod translate;
 pub use chain::{Verified, Verifier};
 pub use record::{Envelope, Record};
 pub use translate::{
-    Memory, RECORD_DEPTH_MAX, Source, Translated, Unfit, is_imported, payload, read_payload, translate,
+    Memory, RECORD_DEPTH_MAX, Source, TranslateError, Translated, is_imported, payload, read_payload,
+    translate,
 };
 
 use thiserror::Error;

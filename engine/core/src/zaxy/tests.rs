@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Envelope, Refused, Unfit, Verifier, payload, read_payload, translate};
+use super::{Envelope, Refused, TranslateError, Verifier, payload, read_payload, translate};
 use crate::digest::Hash;
 
 macro_rules! logs {
@@ -295,7 +295,7 @@ fn what_does_not_fit_is_refused_and_not_cut() {
     let raw = |text: String| serde_json::value::RawValue::from_string(text).unwrap();
     let nested = |levels: usize| raw(format!("{}{}", "[".repeat(levels), "]".repeat(levels)));
     assert!(payload(source(), &nested(60)).is_ok());
-    assert_eq!(payload(source(), &nested(61)).unwrap_err(), Unfit::TooDeep);
+    assert_eq!(payload(source(), &nested(61)).unwrap_err(), TranslateError::TooDeep);
     let brackets = raw(format!("\"\\\"{}\"", "[".repeat(100)));
     assert!(payload(source(), &brackets).is_ok(), "brackets in a string are no levels");
     let large = payload(source(), &raw(format!("\"{}\"", "x".repeat(1 << 20)))).unwrap_err();

@@ -95,7 +95,7 @@ pub struct Memory {
 
 /// Why a verified event cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unfit {
+pub enum TranslateError {
     /// It is too large for one event.
     #[error("the event has {0} bytes here, the limit is {CONTENT_BYTES_MAX}")]
     TooLarge(usize),
@@ -104,12 +104,12 @@ pub enum Unfit {
     TooDeep,
 }
 
-impl Unfit {
+impl TranslateError {
     /// Stable label for reports.
     pub fn label(&self) -> &'static str {
         match self {
-            Unfit::TooLarge(_) => "too_large",
-            Unfit::TooDeep => "too_deep",
+            TranslateError::TooLarge(_) => "too_large",
+            TranslateError::TooDeep => "too_deep",
         }
     }
 }
@@ -134,18 +134,18 @@ pub fn read_payload(payload: &RawValue) -> Option<(Source, &RawValue)> {
 }
 
 /// Payload of an imported event. It contains the original line byte for byte.
-pub fn payload(source: Source, record: &RawValue) -> Result<Box<RawValue>, Unfit> {
+pub fn payload(source: Source, record: &RawValue) -> Result<Box<RawValue>, TranslateError> {
     if depth(record.get()) > RECORD_DEPTH_MAX {
-        return Err(Unfit::TooDeep);
+        return Err(TranslateError::TooDeep);
     }
     let payload = serde_json::value::to_raw_value(&Payload { source, record })
         .expect("a struct of strings and a JSON text is always JSON");
     let size = payload.get().len();
-    if size > CONTENT_BYTES_MAX { Err(Unfit::TooLarge(size)) } else { Ok(payload) }
+    if size > CONTENT_BYTES_MAX { Err(TranslateError::TooLarge(size)) } else { Ok(payload) }
 }
 
 /// Translates an event. `log` is the name of its file, `chain` the hash of the file's first event.
-pub fn translate(event: &Verified<'_>, log: &str, chain: Hash) -> Result<Translated, Unfit> {
+pub fn translate(event: &Verified<'_>, log: &str, chain: Hash) -> Result<Translated, TranslateError> {
     let record = &event.record;
     let source = Source { log: log.to_owned(), chain, seq: event.seq, hash: record.hash };
     let payload = payload(source, record.text)?;

@@ -1,7 +1,7 @@
 //! Flips every single bit of a log.
 
 use engine_core::format::Header;
-use engine_core::recovery::{Begin, Follows, Link, Verdict, scan_segment};
+use engine_core::recovery::{Follows, Link, ScanStart, Verdict, scan_segment};
 
 use crate::log::{Log, lines};
 
@@ -20,13 +20,13 @@ fn large() -> Vec<(u64, Vec<u8>)> {
 
 /// The lines of a segment, with the state before each. A scan from there stops at the first line that does not verify,
 /// so that testing one flip reads one line.
-fn places(bytes: &[u8]) -> Vec<(usize, Begin)> {
+fn places(bytes: &[u8]) -> Vec<(usize, ScanStart)> {
     let (header, header_hash) = Header::decode(lines(bytes)[0].strip_suffix(b"\n").unwrap()).unwrap();
     let mut link = Link::after_header(&header, header_hash);
-    let mut places = vec![(0, Begin::AtHeader(Follows::Unknown))];
-    let inside = |link, offset| Begin::Inside { header: header.clone(), header_hash, link, offset };
+    let mut places = vec![(0, ScanStart::AtHeader(Follows::Unknown))];
+    let inside = |link, offset| ScanStart::Inside { header: header.clone(), header_hash, link, offset };
     let mut end = lines(bytes)[0].len() as u64;
-    scan_segment(bytes, Begin::AtHeader(Follows::Unknown), true, |found| {
+    scan_segment(bytes, ScanStart::AtHeader(Follows::Unknown), true, |found| {
         places.push((usize::try_from(found.offset).unwrap(), inside(link, found.offset)));
         link = Link::after(&found.event.envelope, found.event.hash);
         end = found.offset + found.len;

@@ -4,7 +4,7 @@ use engine_core::digest::Hash;
 use engine_core::format::{EventLine, Header};
 use engine_core::merkle::{Frontier, leaf};
 use engine_core::recovery::{
-    BREACHES_MAX, Begin, Erasures, Follows, Joined, Link, Scan, Verdict, check_root, join, scan_segment,
+    BREACHES_MAX, Erasures, Follows, Joined, Link, Scan, ScanStart, Verdict, check_root, join, scan_segment,
     survey,
 };
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ pub(crate) fn read(segments: &[(u64, Vec<u8>)]) -> (Vec<Scan>, Frontier, Erasure
     let mut follows = Follows::Start;
     for (i, (_, bytes)) in segments.iter().enumerate() {
         let last = i + 1 == segments.len();
-        let scan = scan_segment(bytes.as_slice(), Begin::AtHeader(follows), last, |found| {
+        let scan = scan_segment(bytes.as_slice(), ScanStart::AtHeader(follows), last, |found| {
             tree.push(leaf(&found.event.hash), &mut Vec::new());
             erasures.see(found);
         });
@@ -121,16 +121,17 @@ fn a_scan_from_the_middle_ends_as_one_from_the_start() {
     let (_, bytes) = log.segments().remove(2);
     let (header, header_hash) = Header::decode(lines(&bytes)[0].strip_suffix(b"\n").unwrap()).unwrap();
     let read = |bytes: &[u8], begin| scan_segment(bytes, begin, true, |_| {}).unwrap();
-    let whole = read(&bytes, Begin::AtHeader(Follows::Unknown));
+    let whole = read(&bytes, ScanStart::AtHeader(Follows::Unknown));
     let mut links = vec![(lines(&bytes)[0].len(), Link::after_header(&header, header_hash))];
-    scan_segment(bytes.as_slice(), Begin::AtHeader(Follows::Unknown), true, |found| {
+    scan_segment(bytes.as_slice(), ScanStart::AtHeader(Follows::Unknown), true, |found| {
         let end = usize::try_from(found.offset + found.len).unwrap();
         links.push((end, Link::after(&found.event.envelope, found.event.hash)));
     })
     .unwrap();
     assert_eq!(links.len(), 5);
     for (offset, link) in links {
-        let begin = |link| Begin::Inside { header: header.clone(), header_hash, link, offset: offset as u64 };
+        let begin =
+            |link| ScanStart::Inside { header: header.clone(), header_hash, link, offset: offset as u64 };
         let durable = Link::durable(link.seq, link.hash);
         // A start that has only a checkpoint can continue at the beginning of a write.
         let at_write = offset == bytes.len() || log.groups.contains(&offset);

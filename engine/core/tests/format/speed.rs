@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use engine_core::digest::Hash;
-use engine_core::recovery::{Begin, Follows, scan_segment, survey};
+use engine_core::recovery::{Follows, ScanStart, scan_segment, survey};
 use sha2::{Digest, Sha256};
 
 use crate::log::{Log, lines};
@@ -28,7 +28,7 @@ fn check(what: &str, payload: &str) {
     let log = (0..EVENTS / 100).fold(Log::new(), |log, _| log.group(&batch));
     let line_bytes = log.bytes.len() / EVENTS;
     let scan = best_ns(|| {
-        let begin = Begin::AtHeader(Follows::Start);
+        let begin = ScanStart::AtHeader(Follows::Start);
         black_box(
             scan_segment(log.bytes.as_slice(), begin, true, |found| {
                 black_box(found.len);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Access, Privacy, Space, Status, Storage, StoredFile};
+use super::{Access, FilePermissions, Space, Status, Storage, StoredFile};
 
 /// A data directory on a file system.
 #[derive(Debug)]
@@ -46,10 +46,10 @@ impl Storage for DiskStorage {
         Ok(Arc::new(OpenOptions::new().read(true).write(write).open(self.root.join(path))?))
     }
 
-    fn create(&self, path: &str, privacy: Privacy) -> io::Result<Arc<dyn StoredFile>> {
+    fn create(&self, path: &str, privacy: FilePermissions) -> io::Result<Arc<dyn StoredFile>> {
         let mode = match privacy {
-            Privacy::Group => 0o640,
-            Privacy::Owner => 0o600,
+            FilePermissions::Group => 0o640,
+            FilePermissions::Owner => 0o600,
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(mode);

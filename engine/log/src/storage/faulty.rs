@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use super::dice::Dice;
 pub use super::fault_plan::{Failure, Plan, Step};
-use super::{Access, FailPoint, Privacy, Space, Status, Storage, StoredFile};
+use super::{Access, FailPoint, FilePermissions, Space, Status, Storage, StoredFile};
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -324,7 +324,7 @@ impl Storage for FaultyStorage {
         Ok(self.file(inode))
     }
 
-    fn create(&self, path: &str, _: Privacy) -> io::Result<Arc<dyn StoredFile>> {
+    fn create(&self, path: &str, _: FilePermissions) -> io::Result<Arc<dyn StoredFile>> {
         let mut made = 0;
         self.step(Step::Create, |disk, failure| {
             if disk.visible.contains_key(path) {

@@ -53,7 +53,7 @@ pub enum Access {
 
 /// Permissions of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Privacy {
+pub enum FilePermissions {
     /// Owner and group. Other users of a shared machine must not read memories.
     Group,
     /// Owner only, for keys.
@@ -72,7 +72,7 @@ pub trait Storage: Send + Sync + Debug {
     /// Opens an existing file.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn StoredFile>>;
     /// Creates a file. Fails when the name is taken.
-    fn create(&self, path: &str, privacy: Privacy) -> io::Result<Arc<dyn StoredFile>>;
+    fn create(&self, path: &str, privacy: FilePermissions) -> io::Result<Arc<dyn StoredFile>>;
     /// Creates a directory unless it exists.
     fn create_directory(&self, path: &str) -> io::Result<()>;
     /// Renames a file, replacing any file with the new name.

@@ -33,24 +33,24 @@ use std::sync::Arc;
 
 pub use disk::DiskStorage;
 pub use fail_point::FailPoint;
-pub use interface::{Access, Privacy, Space, Status, Storage, StoredFile};
+pub use interface::{Access, FilePermissions, Space, Status, Storage, StoredFile};
 
 /// Reads a range of a file sequentially.
 #[derive(Debug)]
-pub struct Reading {
+pub struct RangeReader {
     file: Arc<dyn StoredFile>,
     offset: u64,
     end: u64,
 }
 
-impl Reading {
+impl RangeReader {
     /// Reads from `offset` up to `end`, or to the end of the file if that comes first.
-    pub fn new(file: Arc<dyn StoredFile>, offset: u64, end: u64) -> Reading {
-        Reading { file, offset, end }
+    pub fn new(file: Arc<dyn StoredFile>, offset: u64, end: u64) -> RangeReader {
+        RangeReader { file, offset, end }
     }
 }
 
-impl Read for Reading {
+impl Read for RangeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let len = buffer.len().min(left);
@@ -71,7 +71,7 @@ pub fn read_small(storage: &dyn Storage, path: &str, bytes_max: u64) -> io::Resu
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{path} has {len} bytes")));
     }
     let mut bytes = Vec::new();
-    Reading::new(file, 0, len).read_to_end(&mut bytes)?;
+    RangeReader::new(file, 0, len).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -83,7 +83,7 @@ pub fn replace(
     storage: &dyn Storage,
     directory: &str,
     name: &str,
-    privacy: Privacy,
+    privacy: FilePermissions,
     bytes: &[u8],
 ) -> io::Result<()> {
     let path = format!("{directory}/{name}");

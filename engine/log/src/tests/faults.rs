@@ -5,8 +5,8 @@ use std::io;
 use engine_core::recovery::Verdict;
 
 use super::world::World;
-use crate::Store;
-use crate::commit::{CommitError, Order, Receipt};
+use crate::WriteState;
+use crate::commit::{CommitError, Receipt, WriterCommand};
 use crate::storage::faulty::{Dice, Failure, Plan, Step};
 use crate::writer::Mode;
 
@@ -18,19 +18,19 @@ fn live(world: &mut World) {
     for n in 0..3 {
         drop(world.commit(n, 1 + n as usize, 20));
     }
-    order(world, Order::Rotate);
+    order(world, WriterCommand::Rotate);
     drop(world.commit(3, 2, 600));
     world.process().keeper.step();
     world.process().keeper.step();
-    order(world, Order::RotateKey);
+    order(world, WriterCommand::RotateKey);
     world.process().keeper.write_checkpoint();
     drop(world.commit(4, 1, 20));
     world.forget(0);
     drop(world.commit(5, 1, 20));
 }
 
-fn order<T>(world: &mut World, order: impl FnOnce(crate::Answer<T>) -> Order) {
-    world.process().writer.look_at_storage();
+fn order<T>(world: &mut World, order: impl FnOnce(crate::Answer<T>) -> WriterCommand) {
+    world.process().writer.poll_storage();
     let (reply, _answer) = tokio::sync::oneshot::channel();
     world.serve(order(reply));
 }
@@ -119,7 +119,7 @@ fn the_last_of_the_space_is_kept() {
     world.commit(0, 1, 10).unwrap();
     world.storage.set_available(1 << 20);
     assert_eq!(world.commit(1, 1, 10), Err(CommitError::Full));
-    assert_eq!(world.handles().context.published.store(), Store::Full);
+    assert_eq!(world.handles().context.published.store(), WriteState::Full);
     world.storage.set_available(1 << 30);
     world.commit_until_done(1, 1);
     assert_eq!(world.numbers(), [0, 1]);
@@ -137,9 +137,9 @@ fn a_log_that_lost_what_was_acknowledged_is_not_written_to() {
     world.storage.plan(Plan::Fail { step: Some(Step::Sync), nth: 0, failure, kind });
     assert_eq!(world.commit(2, 1, 10), Err(CommitError::Failing));
     world.storage.tamper(SEGMENT, before);
-    world.process().writer.look_at_storage();
+    world.process().writer.poll_storage();
     assert_eq!(world.commit(3, 1, 10), Err(CommitError::Corrupt));
-    assert!(matches!(world.handles().context.published.store(), Store::Corrupt(_)));
+    assert!(matches!(world.handles().context.published.store(), WriteState::Corrupt(_)));
     assert_eq!(world.process().writer.mode, Mode::Corrupt);
 }
 
@@ -188,7 +188,7 @@ fn a_seal_that_no_sync_covered_survives_the_power() {
         let kind = io::ErrorKind::Other;
         world.storage.plan(Plan::Fail { step: Some(Step::Sync), nth: 0, failure: Failure::Lost, kind });
         let (reply, _answer) = tokio::sync::oneshot::channel();
-        world.serve(Order::Rotate(reply));
+        world.serve(WriterCommand::Rotate(reply));
         world.process = None;
         world.storage.kill();
         world.start();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::world::World;
-use crate::commit::Order;
+use crate::commit::WriterCommand;
 use crate::storage::FailPoint;
 use crate::storage::faulty::{Dice, Failure, Plan};
 
@@ -62,14 +62,14 @@ impl Story {
     }
 
     fn act(&mut self) {
-        self.world.process().writer.look_at_storage();
+        self.world.process().writer.poll_storage();
         match self.dice.roll(14) {
             0..5 => self.commit(1, 20),
             5 => self.commit(2, 10),
             6 => self.commit(4, 30),
             7 => self.commit(1, 900),
-            8 => self.ask(Order::Rotate),
-            9 => self.ask(Order::RotateKey),
+            8 => self.ask(WriterCommand::Rotate),
+            9 => self.ask(WriterCommand::RotateKey),
             10 | 11 => {
                 for _ in 0..4 {
                     self.world.process().keeper.step();
@@ -86,7 +86,7 @@ impl Story {
         drop(self.world.commit(self.next, events, bytes));
     }
 
-    fn ask<T>(&mut self, order: impl FnOnce(crate::Answer<T>) -> Order) {
+    fn ask<T>(&mut self, order: impl FnOnce(crate::Answer<T>) -> WriterCommand) {
         let (reply, _answer) = tokio::sync::oneshot::channel();
         self.world.serve(order(reply));
     }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::audit::{Task, audit};
 use crate::clock::Clock;
-use crate::commit::{AppliedKeys, Applying, Commit, CommitError, Key, Order, Receipt};
+use crate::commit::{AppliedKeys, Commit, CommitError, DurableGroup, Key, Receipt, WriterCommand};
 use crate::context::LogContext;
 use crate::handles::LogHandles;
 use crate::keeper::Keeper;
@@ -25,7 +25,7 @@ use crate::reader::LogReader;
 use crate::rotation::Rotation;
 use crate::storage::faulty::{Dice, FaultyStorage};
 use crate::writer::{Mode, Writer};
-use crate::{keyring, local, segment};
+use crate::{keyring, local_checkpoint, segment};
 
 /// A projection that has applied everything and knows no keys. Replays come from the writer's own memory.
 struct NoKeys;
@@ -47,8 +47,8 @@ type Invariant = fn(&mut World, &Joined) -> bool;
 pub(super) struct Process {
     pub(super) writer: Writer,
     pub(super) keeper: Keeper,
-    applied: Receiver<Applying>,
-    idle: Receiver<Order>,
+    applied: Receiver<DurableGroup>,
+    idle: Receiver<WriterCommand>,
 }
 
 /// A disk, the process that runs on it, and what clients were acknowledged.
@@ -91,7 +91,7 @@ impl World {
         let keeper = Keeper::new(handles.clone(), Some(Duration::from_secs(86_400))).looking_always();
         let mut writer =
             Writer::new(handles, Arc::new(NoKeys), applying, None).retrying_every(Duration::ZERO);
-        writer.look_at_storage();
+        writer.poll_storage();
         self.process = Some(Process { writer, keeper, applied, idle });
     }
 
@@ -107,7 +107,7 @@ impl World {
     pub(super) fn opens(&mut self) -> bool {
         let process = self.process();
         for _ in 0..20 {
-            process.writer.look_at_storage();
+            process.writer.poll_storage();
             if matches!(process.writer.mode, Mode::Open | Mode::Corrupt) {
                 break;
             }
@@ -129,14 +129,14 @@ impl World {
         self.sent.insert(n, events);
         let key = Some(Key { key: format!("key {n}"), request: n.to_string().into_bytes() });
         let (reply, mut answer) = oneshot::channel();
-        let order = Order::Commit(Commit { drafts: vec![draft; events], key, reply });
+        let order = WriterCommand::Commit(Commit { drafts: vec![draft; events], key, reply });
         self.serve(order);
         let receipt = answer.try_recv().expect("every request is answered")?;
         self.acknowledged.insert(n, receipt.clone());
         Ok(receipt)
     }
 
-    pub(super) fn serve(&mut self, order: Order) {
+    pub(super) fn serve(&mut self, order: WriterCommand) {
         let process = self.process();
         process.writer.serve(order, &process.idle);
         while process.applied.try_recv().is_ok() {}
@@ -146,7 +146,7 @@ impl World {
     pub(super) fn commit_until_done(&mut self, n: u64, events: usize) -> (Receipt, Vec<CommitError>) {
         let mut refusals = Vec::new();
         for _ in 0..50 {
-            self.process().writer.look_at_storage();
+            self.process().writer.poll_storage();
             match self.commit(n, events, 10) {
                 Ok(receipt) => return (receipt, refusals),
                 Err(refusal) => refusals.push(refusal),
@@ -298,7 +298,7 @@ fn no_batch_is_half_there(world: &mut World, _: &Joined) -> bool {
 
 fn the_checkpoint_is_not_ahead(world: &mut World, joined: &Joined) -> bool {
     let ring = keyring::Keyring::load(&world.storage).unwrap();
-    let claim: Option<Checkpoint> = local::read(&world.storage, ring.as_ref()).unwrap();
+    let claim: Option<Checkpoint> = local_checkpoint::read(&world.storage, ring.as_ref()).unwrap();
     let size = joined.head.map_or(0, |head| head.seq);
     claim.is_none_or(|claim| {
         claim.size <= size

@@ -16,8 +16,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::background_job::Stop;
 use crate::graph_and_items_test::some_items_and_entities;
-use crate::job::Stop;
 use crate::row_digest::digest_of;
 use crate::scrub::{Finding, look_at_rows, look_at_words};
 use crate::store::ProjectionStore;
@@ -121,7 +121,7 @@ impl Place {
 
     pub(super) fn connection(&self) -> Connection {
         let connection = Connection::open(self.path()).unwrap();
-        super::text::register(&connection).unwrap();
+        super::sql_functions::register(&connection).unwrap();
         super::schema::add_terms(&connection).unwrap();
         connection
     }

@@ -31,7 +31,7 @@ pub fn sent(row: &MemoryRow) -> String {
 
 /// The vector of a query, and the id of the model that made it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AskedOutside {
+pub struct ExternalQueryVector {
     /// Id of the model in the vector file.
     pub model: i64,
     pub vector: Vec<f32>,
@@ -39,7 +39,7 @@ pub struct AskedOutside {
 
 /// The model whose vectors searches use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answering {
+pub struct ActiveModel {
     /// Id of the model in the vector file.
     pub model: i64,
     pub dimension: usize,
@@ -73,7 +73,7 @@ pub struct EmbeddingStatus {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) store: Option<Arc<VectorStore>>,
-    pub(super) answering: Option<Answering>,
+    pub(super) answering: Option<ActiveModel>,
     pub(super) status: EmbeddingStatus,
     /// Incremented on each change that may change an answer.
     pub(super) version: u64,
@@ -91,7 +91,7 @@ pub struct Embeddings {
 
 /// Dependencies of the thread.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct EmbeddingDependencies {
     /// Directory of the vector file.
     pub directory: PathBuf,
     pub projection: Arc<ProjectionShared>,
@@ -133,7 +133,7 @@ impl Embeddings {
     }
 
     /// The model whose vectors searches use, and the store; `None` while the built-in one answers.
-    pub fn answering(&self) -> Option<(Answering, Arc<VectorStore>)> {
+    pub fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
         let told = self.told();
         told.answering.clone().zip(told.store.clone())
     }
@@ -142,15 +142,16 @@ impl Embeddings {
     ///
     /// # Errors
     /// If the request fails, or the vector has another dimension than the stored ones.
-    pub async fn ask(&self, text: &str) -> Result<Option<AskedOutside>, Failure> {
-        let Some(Answering { model, dimension, name, dimensions, .. }) = self.told().answering.clone() else {
+    pub async fn ask(&self, text: &str) -> Result<Option<ExternalQueryVector>, Failure> {
+        let Some(ActiveModel { model, dimension, name, dimensions, .. }) = self.told().answering.clone()
+        else {
             return Ok(None);
         };
         let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let batch = Batch { model: &name, dimensions, texts: &[text] };
         let vectors = embed(&self.client, batch, Use::Asking, self.service.query_timeout).await?;
         match vectors.into_iter().next() {
-            Some(vector) if vector.len() == dimension => Ok(Some(AskedOutside { model, vector })),
+            Some(vector) if vector.len() == dimension => Ok(Some(ExternalQueryVector { model, vector })),
             _ => Err(Failure::Malformed("a vector with another dimension than the stored ones")),
         }
     }

@@ -5,8 +5,8 @@ use std::thread;
 
 use tokio::sync::watch;
 
-use super::external_model::{EmbeddingStatus, Embeddings, Surroundings, Told};
-use super::filler::Filler;
+use super::external_model::{EmbeddingDependencies, EmbeddingStatus, Embeddings, Told};
+use super::worker::EmbeddingWorker;
 use crate::providers::{Client, ClientError, EmbeddingService, Provider};
 
 impl Embeddings {
@@ -14,7 +14,10 @@ impl Embeddings {
     ///
     /// # Errors
     /// If the key or the CA certificates cannot be read, TLS cannot be set up, or the thread cannot be started.
-    pub fn start(service: EmbeddingService, around: Surroundings) -> Result<Arc<Embeddings>, ClientError> {
+    pub fn start(
+        service: EmbeddingService,
+        around: EmbeddingDependencies,
+    ) -> Result<Arc<Embeddings>, ClientError> {
         let metrics = Arc::clone(&around.metrics);
         let provider = Provider::new("embedding", service.service.clone(), true, metrics)?;
         let status = EmbeddingStatus { model: service.service.model.clone(), ..EmbeddingStatus::default() };
@@ -26,7 +29,7 @@ impl Embeddings {
             stop,
             thread: Mutex::default(),
         });
-        let filler = Filler::new(Arc::clone(&embeddings), Client::new(provider)?, around, stopped);
+        let filler = EmbeddingWorker::new(Arc::clone(&embeddings), Client::new(provider)?, around, stopped);
         let thread = thread::Builder::new().name("embeddings".into()).spawn(move || filler.run());
         *embeddings.thread.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(thread.map_err(ClientError::Thread)?);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Failures in a row that open it.
 const FAILURES_MAX: u32 = 5;
 /// How long it stays open before a trial request.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
+const OPEN_DURATION: Duration = Duration::from_secs(5);
 
 /// Closed while the service works, open while requests are refused, half-open during a trial request.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Breaker {
         match self.until {
             Some(until) if now < until => Err(until - now),
             Some(_) => {
-                self.until = Some(now + LEFT_ALONE);
+                self.until = Some(now + OPEN_DURATION);
                 Ok(())
             }
             None => Ok(()),
@@ -37,7 +37,7 @@ impl Breaker {
     pub(super) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_MAX {
-            self.until = Some(now + LEFT_ALONE);
+            self.until = Some(now + OPEN_DURATION);
         }
     }
 
@@ -65,13 +65,13 @@ mod tests {
         assert!(!breaker.is_open());
         breaker.failed(start);
         assert!(breaker.is_open());
-        assert_eq!(breaker.admit(start + LEFT_ALONE / 2), Err(LEFT_ALONE / 2));
-        let later = start + LEFT_ALONE;
+        assert_eq!(breaker.admit(start + OPEN_DURATION / 2), Err(OPEN_DURATION / 2));
+        let later = start + OPEN_DURATION;
         assert_eq!(breaker.admit(later), Ok(()), "the one that tries");
-        assert_eq!(breaker.admit(later), Err(LEFT_ALONE), "not the next");
+        assert_eq!(breaker.admit(later), Err(OPEN_DURATION), "not the next");
         breaker.failed(later);
-        assert!(breaker.admit(later + LEFT_ALONE / 2).is_err());
-        assert_eq!(breaker.admit(later + LEFT_ALONE), Ok(()));
+        assert!(breaker.admit(later + OPEN_DURATION / 2).is_err());
+        assert_eq!(breaker.admit(later + OPEN_DURATION), Ok(()));
         breaker.succeeded();
         assert_eq!((breaker.admit(later), breaker.is_open()), (Ok(()), false));
     }
@@ -81,7 +81,7 @@ mod tests {
         let start = Instant::now();
         let mut breaker = Breaker::default();
         (0..FAILURES_MAX).for_each(|_| breaker.failed(start));
-        assert_eq!(breaker.admit(start + LEFT_ALONE), Ok(()));
-        assert_eq!(breaker.admit(start + 2 * LEFT_ALONE), Ok(()));
+        assert_eq!(breaker.admit(start + OPEN_DURATION), Ok(()));
+        assert_eq!(breaker.admit(start + 2 * OPEN_DURATION), Ok(()));
     }
 }

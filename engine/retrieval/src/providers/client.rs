@@ -182,7 +182,7 @@ impl Provider {
     }
 
     /// Reads the key again: it may have been rotated.
-    fn read_key_again(&self) {
+    fn reload_key(&self) {
         let Some(path) = &self.service.key_file else { return };
         match secret::read(path) {
             Ok(key) => *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key),
@@ -264,7 +264,7 @@ impl Client {
         };
         self.provider.record(&answer);
         if matches!(answer, Err(Failure::Status(401 | 403))) {
-            self.provider.read_key_again();
+            self.provider.reload_key();
         }
         answer
     }

@@ -33,7 +33,7 @@ mod timeline;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use engine_core::arguments::{Fitted, fitted};
+use engine_core::arguments::{CoercedArguments, fitted};
 use rmcp::model::JsonObject;
 use serde_json::Value;
 
@@ -63,10 +63,10 @@ static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
 
 /// Converts the arguments of a call to the types of the tool's schema. Models and clients write the same value in
 /// several ways.
-pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> Fitted {
+pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> CoercedArguments {
     match INPUTS.get(tool.name) {
         Some(schema) => fitted(schema, arguments),
-        None => Fitted { arguments, ignored: Vec::new() },
+        None => CoercedArguments { arguments, ignored: Vec::new() },
     }
 }
 

@@ -94,7 +94,7 @@ fn a_secret_in_a_name_is_refused_and_never_a_token() {
     for policy in [default(), &refusing(), &keeping()] {
         let judged =
             policy.judge_identifier(Some(&key()), ("key", Form::Whole), &secret, NOW, &mut Counts::default());
-        let Err(NotNamed::Blocked(blocked)) = judged else { panic!("{judged:?}") };
+        let Err(IdentifierError::Blocked(blocked)) = judged else { panic!("{judged:?}") };
         assert_eq!((blocked.detector, blocked.field.as_str()), ("gitlab-token", "key"));
     }
 }
@@ -116,7 +116,7 @@ fn without_the_key_nothing_is_named_that_needs_it() {
     let none =
         |name: &str| default().judge_identifier(None, ("", Form::Whole), name, NOW, &mut Counts::default());
     assert_eq!(none("Ana"), Ok(None));
-    assert_eq!(none("+1 415 555 0132"), Err(NotNamed::NoKey));
+    assert_eq!(none("+1 415 555 0132"), Err(IdentifierError::NoKey));
 }
 
 /// Name, the name without its personal data, and the personal data.

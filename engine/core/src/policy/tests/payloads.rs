@@ -197,6 +197,6 @@ fn an_event_is_judged_whole() {
 #[test]
 fn what_names_something_is_refused_where_that_is_wanted() {
     let fault = refusing().judge_draft(draft("ana@example.org", "x", "{}"), None, NOW).unwrap_err();
-    let NotNamed::Blocked(blocked) = fault else { panic!("{fault:?}") };
+    let IdentifierError::Blocked(blocked) = fault else { panic!("{fault:?}") };
     assert_eq!((blocked.field.as_str(), blocked.finds), ("project", Finds::Personal(Kind::Email)));
 }

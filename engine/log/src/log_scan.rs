@@ -5,24 +5,24 @@ use std::io;
 use engine_core::digest::{Hash, hex};
 use engine_core::format::{EventLine, FORMAT, Header, LineFault};
 use engine_core::recovery::{
-    Begin, Breach, Fault, Follows, Found, Scan, SegmentEnd, Verdict, check_root, scan_segment,
+    Breach, Fault, Follows, Found, Scan, ScanStart, SegmentEnd, Verdict, check_root, scan_segment,
 };
 use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use jiff::Timestamp;
 
-use super::active::Active;
+use super::active_segment::Active;
 use super::contents;
 use super::context::LogContext;
-use super::local::Resume;
-use super::opened::{Damage, Opened, Readable, Unopened};
+use super::local_checkpoint::Resume;
+use super::open_outcome::{DamagedLog, OpenFailure, Opened, Readable};
 use super::published::Head;
 use super::segment::Segment;
-use super::torn;
+use super::torn_bytes;
 use super::tree::Stored;
 use crate::storage::Access;
 
 /// A log that was read to its end. Nothing in it is wrong except possibly its last write.
-pub(super) struct Walk {
+pub(super) struct LogScan {
     segments: Vec<Segment>,
     /// What the header of the last segment follows.
     follows: Follows,
@@ -32,13 +32,13 @@ pub(super) struct Walk {
     from_start: bool,
 }
 
-impl Walk {
+impl LogScan {
     /// Reads the complete log, or the part after a checkpoint.
     pub(super) fn through(
         context: &LogContext,
         segments: &[Segment],
         resume: Option<Resume>,
-    ) -> Result<Walk, Unopened> {
+    ) -> Result<LogScan, OpenFailure> {
         let from_start = resume.is_none();
         let (stored, first, mut follows, mut begin) = match resume {
             Some(resume) => (resume.stored, resume.place, resume.follows, Some(resume.begin)),
@@ -47,13 +47,13 @@ impl Walk {
         context.tree.resume(stored)?;
         let (mut walk_follows, mut last) = (follows.clone(), None);
         for place in first..segments.len() {
-            let begin = begin.take().unwrap_or_else(|| Begin::AtHeader(follows.clone()));
+            let begin = begin.take().unwrap_or_else(|| ScanStart::AtHeader(follows.clone()));
             let scan = scan_one(context, segments, place, begin, &follows)?;
             walk_follows =
                 std::mem::replace(&mut follows, scan.end().map_or(Follows::Unknown, Follows::Segment));
             last = Some(scan);
         }
-        Ok(Walk { segments: segments.to_vec(), follows: walk_follows, last, from_start })
+        Ok(LogScan { segments: segments.to_vec(), follows: walk_follows, last, from_start })
     }
 
     /// Whether there is no log yet: no segment, or a first one without a complete header.
@@ -63,14 +63,14 @@ impl Walk {
     }
 
     /// Cuts torn bytes, then opens or creates the segment for the next event.
-    pub(super) fn finish(self, context: &LogContext, epoch: u64) -> Result<Opened, Unopened> {
+    pub(super) fn finish(self, context: &LogContext, epoch: u64) -> Result<Opened, OpenFailure> {
         let storage = &*context.storage;
-        let Walk { mut segments, follows, last, from_start } = self;
+        let LogScan { mut segments, follows, last, from_start } = self;
         let (mut torn_bytes, now) = (0, context.clock.now());
         if let (Some(segment), Some(scan)) = (segments.last(), &last)
             && scan.seal.is_none()
         {
-            torn_bytes = torn::cut(storage, *segment, scan.valid_len)?;
+            torn_bytes = torn_bytes::cut(storage, *segment, scan.valid_len)?;
         }
         let sealed = last.as_ref().and_then(Scan::end);
         let (active, epoch) = match last {
@@ -137,21 +137,21 @@ fn scan_one(
     context: &LogContext,
     segments: &[Segment],
     place: usize,
-    begin: Begin,
+    begin: ScanStart,
     follows: &Follows,
-) -> Result<Scan, Unopened> {
+) -> Result<Scan, OpenFailure> {
     let (segment, last) = (segments[place], place + 1 == segments.len());
     let damaged = |breach: &Breach, scan: Option<&Scan>| {
         let readable = readable(context, segments, place, scan)?;
-        Err(Unopened::Corrupt(Box::new(Damage { fault: corrupt(segment, breach), readable })))
+        Err(OpenFailure::Corrupt(Box::new(DamagedLog { fault: corrupt(segment, breach), readable })))
     };
     if follows.first_seq().is_some_and(|expected| expected != segment.first_seq) {
         let seq = follows.first_seq().unwrap_or_default();
         return damaged(&Breach { line: 1, byte: 0, seq, reason: Fault::Header("prev_seq") }, None);
     }
     let offset = match &begin {
-        Begin::AtHeader(_) => 0,
-        Begin::Inside { offset, .. } => *offset,
+        ScanStart::AtHeader(_) => 0,
+        ScanStart::Inside { offset, .. } => *offset,
     };
     let mut batch = Vec::new();
     let visit = |found: &Found<'_>| {

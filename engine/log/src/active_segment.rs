@@ -9,7 +9,7 @@ use engine_core::recovery::{Link, SegmentEnd};
 use jiff::Timestamp;
 
 use super::segment::{DIRECTORY, Segment};
-use crate::storage::{Access, FailPoint, Privacy, Storage, StoredFile};
+use crate::storage::{Access, FailPoint, FilePermissions, Storage, StoredFile};
 
 /// The open segment at the end of the log. All of its fields describe durable state.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Active {
     /// Creates a segment. A crash at any point leaves either no segment or one without a complete header.
     pub(super) fn create(storage: &dyn Storage, header: Header) -> io::Result<Active> {
         let path = Segment::raw(header.prev_seq + 1).path();
-        let file = match storage.create(&path, Privacy::Group) {
+        let file = match storage.create(&path, FilePermissions::Group) {
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
                 storage.open(&path, Access::Write)?
             }

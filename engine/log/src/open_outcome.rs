@@ -5,7 +5,7 @@ use std::io;
 use engine_core::digest::Hash;
 use engine_core::wire::IntegrityFault;
 
-use super::active::Active;
+use super::active_segment::Active;
 use super::published::Head;
 use super::segment::Segment;
 
@@ -31,22 +31,22 @@ pub(super) struct Readable {
 
 /// The integrity fault of a log, and the part that is still readable.
 #[derive(Debug)]
-pub(super) struct Damage {
+pub(super) struct DamagedLog {
     pub(super) fault: IntegrityFault,
     pub(super) readable: Option<Readable>,
 }
 
 /// Why a log could not be opened.
 #[derive(Debug)]
-pub(super) enum Unopened {
+pub(super) enum OpenFailure {
     /// It does not verify.
-    Corrupt(Box<Damage>),
+    Corrupt(Box<DamagedLog>),
     /// The volume failed.
     Io(io::Error),
 }
 
-impl From<io::Error> for Unopened {
-    fn from(fault: io::Error) -> Unopened {
-        Unopened::Io(fault)
+impl From<io::Error> for OpenFailure {
+    fn from(fault: io::Error) -> OpenFailure {
+        OpenFailure::Io(fault)
     }
 }

@@ -1,11 +1,11 @@
 //! Ranks full-text matches by their texts when there is no catalog. The index's own statistics are not used: they cover
 //! all projects, and writes to one project must not change the order in another.
 
-use engine_core::retrieval::bm25::{Asked, idf};
+use engine_core::retrieval::bm25::{QueryTerms, idf};
 use engine_core::words::terms::{Term, Terms, number};
 use engine_core::words::words;
 
-use super::best::Best;
+use super::top_matches::Best;
 
 /// Limits on the number of scored texts and on their total bytes. Later matches keep their order.
 const TEXTS_MAX: usize = 16_384;
@@ -68,7 +68,7 @@ impl Texts {
             |place: usize| self.looked.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();
         let says: Vec<f64> = (0..self.terms.len()).map(|place| idf(of, frequency(place) as u64)).collect();
         let place_of = |term| self.terms.binary_search(&term).map_or(0.0, |place| says[place]);
-        let asked = Asked::new(self.terms.iter().copied(), place_of);
+        let asked = QueryTerms::new(self.terms.iter().copied(), place_of);
         #[expect(clippy::cast_precision_loss, reason = "some thousand texts")]
         let count = self.looked.len().max(1) as f64;
         let mean = self.looked.iter().map(|(.., length)| length).sum::<f64>() / count;

@@ -1,7 +1,7 @@
 //! Converts identifiers in requests to their stored form. Every operation does this first, before it reads, takes a
 //! lock or writes; its answer contains the names of the request again.
 
-use engine_core::identity::{Identified, Told, Visit, stored};
+use engine_core::identity::{CallerNames, HasIdentifiers, Visit, stored};
 use engine_core::policy::{Counts, Form};
 use jiff::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -21,7 +21,7 @@ impl Operations {
     ///
     /// # Errors
     /// The policy blocks an identifier, or the key of the pseudonyms is missing.
-    pub(super) async fn stored<T: Identified>(&self, request: &mut T) -> Result<Told, Refusal> {
+    pub(super) async fn stored<T: HasIdentifiers>(&self, request: &mut T) -> Result<CallerNames, Refusal> {
         let (engine, now) = (&self.engine, Timestamp::now());
         let mut bytes = 0;
         request.identifiers(&mut |name, _| bytes += name.len());
@@ -54,11 +54,11 @@ impl Operations {
 }
 
 /// Replaces stored names with the names of the request, in the answer or in the error.
-pub(super) fn tell<T: Identified>(told: &Told, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+pub(super) fn tell<T: HasIdentifiers>(told: &CallerNames, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
     outcome.map(|answer| told.back(answer)).map_err(|refusal| refusal.told(told))
 }
 
-impl<T: Identified> Identified for Written<T> {
+impl<T: HasIdentifiers> HasIdentifiers for Written<T> {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         self.answer.identifiers(visit);
     }

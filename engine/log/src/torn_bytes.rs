@@ -3,7 +3,7 @@
 use std::io;
 
 use super::segment::{DIRECTORY, Segment};
-use crate::storage::{Access, FailPoint, Privacy, Storage, ignore_missing};
+use crate::storage::{Access, FailPoint, FilePermissions, Storage, ignore_missing};
 
 const TORN: &str = "log/torn";
 /// File names tried for the torn bytes of one offset. More crashes at one byte are not plausible.
@@ -15,7 +15,7 @@ pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Resu
     let file = storage.open(&segment.path(), Access::Write)?;
     let torn = file.size()?.saturating_sub(len);
     if torn > 0 {
-        set_aside(storage, segment, len)?;
+        save_torn_bytes(storage, segment, len)?;
         storage.reached(FailPoint::TornSetAside)?;
         file.truncate(len)?;
         file.sync()?;
@@ -46,7 +46,7 @@ pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
 }
 
 /// Keeps a durable copy of everything from this offset.
-fn set_aside(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<()> {
+fn save_torn_bytes(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<()> {
     storage.create_directory(TORN)?;
     let path = unused(storage, segment, from)?;
     let copied = copy(storage, segment, from, &path);
@@ -77,7 +77,7 @@ fn copy(storage: &dyn Storage, segment: Segment, mut from: u64, path: &str) -> i
 fn unused(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<String> {
     for attempt in 0..ATTEMPTS {
         let path = format!("{TORN}/{:020}-{from:020}-{attempt}.bin", segment.first_seq);
-        match storage.create(&path, Privacy::Group) {
+        match storage.create(&path, FilePermissions::Group) {
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created.map(|_| path),
         }

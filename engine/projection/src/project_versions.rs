@@ -2,24 +2,24 @@
 
 use std::collections::HashMap;
 
-use engine_core::event::PROJECT_OF_THE_LOG;
+use engine_core::event::LOG_PROJECT;
 
 /// Projects tracked individually. With more, a change of one counts as a change of all.
 const PROJECTS_MAX: usize = 10_000;
 
 /// What a group of events changed, as far as cached answers depend on it.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct ChangeSet {
     projects: HashMap<String, u64>,
     everything: Option<u64>,
     altered: Option<u64>,
 }
 
-impl Touched {
+impl ChangeSet {
     /// Adds an event of a project. `alters` means that it changes existing rows instead of only adding rows.
     pub(super) fn add(&mut self, project: &str, seq: u64, alters: bool) {
         // Weights and forgotten memories: the engine's own events may concern every project.
-        if project == PROJECT_OF_THE_LOG {
+        if project == LOG_PROJECT {
             self.everything = Some(seq);
         }
         if alters {
@@ -34,16 +34,16 @@ impl Touched {
 
 /// The last event that changed each project.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub(super) struct ProjectVersions {
     projects: HashMap<String, u64>,
     /// Last event that changed everything, and default for projects not tracked.
     everything: u64,
     altered: u64,
 }
 
-impl Heads {
-    pub(super) fn touch(&mut self, touched: Touched) {
-        let Touched { projects, everything, altered } = touched;
+impl ProjectVersions {
+    pub(super) fn touch(&mut self, touched: ChangeSet) {
+        let ChangeSet { projects, everything, altered } = touched;
         self.everything = self.everything.max(everything.unwrap_or(0));
         self.altered = self.altered.max(altered.unwrap_or(0));
         self.projects.extend(projects);
@@ -55,7 +55,7 @@ impl Heads {
 
     /// Treats everything as changed up to this event.
     pub(super) fn begin_at(&mut self, seq: u64) {
-        *self = Heads { projects: HashMap::new(), everything: seq, altered: seq };
+        *self = ProjectVersions { projects: HashMap::new(), everything: seq, altered: seq };
     }
 
     pub(super) fn of(&self, project: &str) -> u64 {
@@ -72,25 +72,25 @@ impl Heads {
 mod tests {
     use super::*;
 
-    fn touched(events: &[(&str, u64, bool)]) -> Touched {
-        let mut touched = Touched::default();
+    fn touched(events: &[(&str, u64, bool)]) -> ChangeSet {
+        let mut touched = ChangeSet::default();
         events.iter().for_each(|(project, seq, alters)| touched.add(project, *seq, *alters));
         touched
     }
 
     #[test]
     fn a_write_concerns_its_own_project() {
-        let mut heads = Heads::default();
+        let mut heads = ProjectVersions::default();
         heads.begin_at(5);
         heads.touch(touched(&[("a", 6, false), ("b", 7, true), ("a", 8, false)]));
         assert_eq!((heads.of("a"), heads.of("b"), heads.of("c"), heads.altered()), (8, 7, 5, 7));
-        heads.touch(touched(&[(PROJECT_OF_THE_LOG, 9, false)]));
+        heads.touch(touched(&[(LOG_PROJECT, 9, false)]));
         assert_eq!((heads.of("a"), heads.of("c"), heads.altered()), (9, 9, 7));
     }
 
     #[test]
     fn too_many_projects_are_taken_together() {
-        let mut heads = Heads::default();
+        let mut heads = ProjectVersions::default();
         for seq in 1..=PROJECTS_MAX as u64 + 1 {
             heads.touch(touched(&[(&format!("p{seq}"), seq, false)]));
         }

@@ -1,7 +1,7 @@
 //! Events that the engine writes about its own log.
 
 use engine_core::anchor::rollback_key;
-use engine_core::event::{Draft, LOG_KEY_ROTATED, LOG_ROLLBACK_ACCEPTED, PROJECT_OF_THE_LOG};
+use engine_core::event::{Draft, LOG_KEY_ROTATED, LOG_PROJECT, LOG_ROLLBACK_ACCEPTED};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -48,7 +48,7 @@ impl Writer {
     }
 
     /// Completes key rotations and erasures begun before a crash, and records rollbacks accepted with an anchor.
-    pub(super) fn finish_what_was_begun(&mut self) {
+    pub(super) fn resume_pending_work(&mut self) {
         if self.refusal().is_some() {
             return;
         }
@@ -82,7 +82,7 @@ impl Writer {
         let draft = Draft {
             kind: kind.into(),
             actor: ACTOR.into(),
-            project: PROJECT_OF_THE_LOG.into(),
+            project: LOG_PROJECT.into(),
             session: None,
             causes: Vec::new(),
             payload,

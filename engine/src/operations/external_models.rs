@@ -1,6 +1,6 @@
 //! Calls external models for a search before it runs. If a call fails, the search runs without its result.
 
-use engine_core::retrieval::question::Question;
+use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::wire::{Degraded, SearchMode};
 
 use super::handle::Operations;
@@ -13,7 +13,7 @@ impl Operations {
     /// Results of the external models for a search; empty, without any call, if none is configured.
     pub(super) async fn ask_outside(&self, search: &Search) -> Result<ProviderResults, Refusal> {
         let mut asked = ProviderResults::default();
-        if search.mode == SearchMode::Lexical || Question::read(&search.words).words.is_empty() {
+        if search.mode == SearchMode::Lexical || AnalysedQuery::read(&search.words).words.is_empty() {
             return Ok(asked);
         }
         if let Some(embeddings) = &self.engine.embeddings {

@@ -104,7 +104,7 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
 ///
 /// # Errors
 /// The query fails.
-pub fn others_saying(connection: &Connection, texts: &[String]) -> rusqlite::Result<u64> {
+pub fn count_same_text(connection: &Connection, texts: &[String]) -> rusqlite::Result<u64> {
     let texts = serde_json::to_string(texts).expect("a list of strings is always JSON");
     let statement = format!(
         "SELECT count(*) FROM memories

@@ -1,21 +1,18 @@
 //! The background thread that embeds every memory and removes the vectors of forgotten ones. It checks all memories
 //! once at start and then new ones; a memory whose text already has a vector is skipped.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::external_model::{Answering, EmbeddingStatus, Embeddings, Surroundings, Told, sent};
+use super::external_model::{ActiveModel, EmbeddingDependencies, Embeddings, sent};
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
-use crate::providers::{
-    Batch, Client, ClientError, EmbeddingService, Failure, Provider, Use, embed, wait_before,
-};
+use crate::providers::{Batch, Client, Failure, Use, embed, wait_before};
 use crate::token_count;
-use engine_log::Store;
+use engine_log::WriteState;
 use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
 
 /// Memories read at a time.
@@ -33,11 +30,11 @@ const PROBE: &str = "memory";
 
 /// Why embedding is stopped at the moment.
 #[derive(Debug, Error)]
-pub(super) enum Trouble {
+pub(super) enum EmbeddingError {
     #[error("the projection cannot be read: {0}")]
     Projection(#[from] Unreadable),
     #[error("the vector file: {0}")]
-    Store(#[from] rusqlite::Error),
+    WriteState(#[from] rusqlite::Error),
     #[error("removing the vector file: {0}")]
     Remove(#[from] std::io::Error),
     #[error("the model: {0}")]
@@ -67,10 +64,10 @@ struct Chunk {
     more: bool,
 }
 
-pub(super) struct Filler {
+pub(super) struct EmbeddingWorker {
     embeddings: Arc<Embeddings>,
     client: Client,
-    around: Surroundings,
+    around: EmbeddingDependencies,
     stopped: watch::Receiver<bool>,
     /// Path of the projection that was checked last.
     path: Option<String>,
@@ -90,14 +87,14 @@ pub(super) struct Filler {
     changed: bool,
 }
 
-impl Filler {
+impl EmbeddingWorker {
     pub(super) fn new(
         embeddings: Arc<Embeddings>,
         client: Client,
-        around: Surroundings,
+        around: EmbeddingDependencies,
         stopped: watch::Receiver<bool>,
-    ) -> Filler {
-        Filler {
+    ) -> EmbeddingWorker {
+        EmbeddingWorker {
             embeddings,
             client,
             around,
@@ -152,40 +149,42 @@ impl Filler {
         }
     }
 
-    fn wait_after(&mut self, trouble: &Trouble) -> Duration {
+    fn wait_after(&mut self, trouble: &EmbeddingError) -> Duration {
         self.failed = self.failed.saturating_add(1);
         self.changed = true;
         let wait = match trouble {
-            Trouble::Model(failure) => failure.wait(),
+            EmbeddingError::Model(failure) => failure.wait(),
             _ => None,
         };
-        if let Trouble::Store(fault) = trouble
+        if let EmbeddingError::WriteState(fault) = trouble
             && is_damage(fault)
         {
-            self.forget_the_file();
+            self.discard_store();
         }
         match trouble {
-            Trouble::Stopping | Trouble::Projection(Unreadable::NotReady) => {}
-            Trouble::Model(_) if self.failed > 1 => tracing::debug!(%trouble, "embedding failed again"),
+            EmbeddingError::Stopping | EmbeddingError::Projection(Unreadable::NotReady) => {}
+            EmbeddingError::Model(_) if self.failed > 1 => {
+                tracing::debug!(%trouble, "embedding failed again")
+            }
             _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
         }
-        if !matches!(trouble, Trouble::Stopping) {
+        if !matches!(trouble, EmbeddingError::Stopping) {
             self.embeddings.tell(|told| told.status.failure = Some(trouble.to_string()));
         }
         // The delay that the service requested, plus jitter.
         wait.unwrap_or_default() + wait_before(if wait.is_some() { 1 } else { self.failed }, random())
     }
 
-    fn forget_the_file(&mut self) {
+    fn discard_store(&mut self) {
         self.embeddings.tell(|told| (told.store, told.answering) = (None, None));
         (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
     }
 
     /// Brings the vectors of all current memories up to date.
-    async fn round(&mut self) -> Result<(), Trouble> {
+    async fn round(&mut self) -> Result<(), EmbeddingError> {
         let (store, model) = self.opened()?;
         loop {
-            self.take_away_forgotten(&store, &model)?;
+            self.remove_forgotten(&store, &model)?;
             let Some(chunk) = self.next_chunk()? else { continue };
             self.fill(&store, &model, &chunk).await?;
             self.through = chunk.through;
@@ -198,7 +197,7 @@ impl Filler {
     }
 
     /// The store and the row of the configured model. When it opens the store, it also selects the model that answers.
-    fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), Trouble> {
+    fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), EmbeddingError> {
         if let Some(opened) = &self.opened {
             return Ok(opened.clone());
         }
@@ -231,7 +230,11 @@ impl Filler {
     }
 
     /// Removes the vectors of memories forgotten since the last call, and returns these memories.
-    fn take_away_forgotten(&mut self, store: &VectorStore, model: &ModelRow) -> Result<Vec<i64>, Trouble> {
+    fn remove_forgotten(
+        &mut self,
+        store: &VectorStore,
+        model: &ModelRow,
+    ) -> Result<Vec<i64>, EmbeddingError> {
         let after = self.forgotten_through;
         let (gone, applied) = self.read(|connection| {
             let mut gone = Vec::new();
@@ -248,7 +251,7 @@ impl Filler {
         Ok(gone)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Trouble> {
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, EmbeddingError> {
         Ok(self.around.projection.read_blocking(|connection| {
             let moment = connection.unchecked_transaction()?;
             read(&moment)
@@ -256,7 +259,7 @@ impl Filler {
     }
 
     /// The next memories to check; `None` if the projection was replaced, which restarts the check.
-    fn next_chunk(&mut self) -> Result<Option<Chunk>, Trouble> {
+    fn next_chunk(&mut self) -> Result<Option<Chunk>, EmbeddingError> {
         let after = self.through;
         let (chunk, total) = self.read(|connection| {
             let mut texts = Vec::new();
@@ -288,7 +291,12 @@ impl Filler {
 
     /// Synchronises the file with these memories: removes vectors of memories that are gone, and embeds those without a
     /// vector of their current text.
-    async fn fill(&mut self, store: &VectorStore, model: &ModelRow, chunk: &Chunk) -> Result<(), Trouble> {
+    async fn fill(
+        &mut self,
+        store: &VectorStore,
+        model: &ModelRow,
+        chunk: &Chunk,
+    ) -> Result<(), EmbeddingError> {
         let after = self.through;
         let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();
         let kept = store.memories(after, chunk.through)?;
@@ -314,7 +322,7 @@ impl Filler {
             let made: Vec<(&Text, Vec<f32>)> = wanted.into_iter().zip(vectors).collect();
             self.put(store, model, &made)?;
             // Do not send what was forgotten meanwhile.
-            let gone = self.take_away_forgotten(store, model)?;
+            let gone = self.remove_forgotten(store, model)?;
             wanted = later;
             wanted.retain(|text| !gone.contains(&text.memory));
         }
@@ -332,13 +340,22 @@ impl Filler {
         texts.iter().take(self.embeddings.service.batch).take_while(fits).count().max(1)
     }
 
-    fn check_room(&self) -> Result<(), Trouble> {
+    fn check_room(&self) -> Result<(), EmbeddingError> {
         let space = self.around.published.space();
         let full = space.capacity > 0 && space.available < space.capacity / FREE_SHARE_MIN;
-        if full || self.around.published.store() != Store::Writable { Err(Trouble::NoRoom) } else { Ok(()) }
+        if full || self.around.published.store() != WriteState::Writable {
+            Err(EmbeddingError::NoRoom)
+        } else {
+            Ok(())
+        }
     }
 
-    fn put(&self, store: &VectorStore, model: &ModelRow, made: &[(&Text, Vec<f32>)]) -> Result<(), Trouble> {
+    fn put(
+        &self,
+        store: &VectorStore,
+        model: &ModelRow,
+        made: &[(&Text, Vec<f32>)],
+    ) -> Result<(), EmbeddingError> {
         let vectors: Vec<NewVector<'_>> = made
             .iter()
             .map(|(Text { memory, project, digest, .. }, vector)| NewVector {
@@ -352,10 +369,10 @@ impl Filler {
     }
 
     /// A vector for each text; an empty one for a text that the model refuses.
-    async fn vectors(&mut self, texts: &[&Text]) -> Result<Vec<Vec<f32>>, Trouble> {
+    async fn vectors(&mut self, texts: &[&Text]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
         match self.embed(&all).await {
-            Err(Trouble::Model(failure)) if failure.is_about_the_texts() => {}
+            Err(EmbeddingError::Model(failure)) if failure.is_about_the_texts() => {}
             answer => return answer,
         }
         // If the model refuses this text too, the texts are not the cause.
@@ -369,12 +386,12 @@ impl Filler {
 
     /// The vector of the text, halved until the model accepts it; empty if the model refuses all halves down to
     /// `SHORTENED_BYTES_MIN`.
-    async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, Trouble> {
+    async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
         let mut length = text.len();
         loop {
             match self.embed(&[&text[..text.floor_char_boundary(length)]]).await {
                 Ok(vectors) => return Ok(vectors.into_iter().next().unwrap_or_default()),
-                Err(Trouble::Model(failure)) if failure.is_about_the_texts() => {}
+                Err(EmbeddingError::Model(failure)) if failure.is_about_the_texts() => {}
                 Err(trouble) => return Err(trouble),
             }
             length /= 2;
@@ -385,7 +402,7 @@ impl Filler {
     }
 
     /// Sends one request. Waits for the rate limit; is cancelled when the engine stops.
-    async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Trouble> {
+    async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let service = &self.embeddings.service;
         let batch = Batch { model: &service.service.model, dimensions: service.dimension, texts };
         let client = &self.client;
@@ -396,18 +413,18 @@ impl Filler {
             loop {
                 match embed(client, batch, Use::Filling, service.service.timeout).await {
                     Err(Failure::Throttled(wait)) => tokio::time::sleep(wait).await,
-                    answer => return answer.map_err(Trouble::Model),
+                    answer => return answer.map_err(EmbeddingError::Model),
                 }
             }
         };
         tokio::select! {
             answer = asking => answer,
-            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Trouble::Stopping),
+            _ = self.stopped.wait_for(|stopped| *stopped) => Err(EmbeddingError::Stopping),
         }
     }
 
     /// Publishes the progress and the last stored vector.
-    fn report(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
+    fn report(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), EmbeddingError> {
         let rows = store.models()?;
         let dimension = rows.iter().find(|row| row.id == model.id).map(|row| row.dimension);
         let (_, embedded) = store.extent(model.id)?;
@@ -430,7 +447,7 @@ impl Filler {
     }
 
     /// Every memory has its vector: switches searches to this model and removes the vectors of others.
-    async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), Trouble> {
+    async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), EmbeddingError> {
         let (_, embedded) = store.extent(model.id)?;
         self.total = embedded;
         self.report(store, model)?;
@@ -459,16 +476,16 @@ impl Filler {
         while store.drop_others(model.id)? {
             tokio::task::yield_now().await;
             if *self.stopped.borrow() {
-                return Err(Trouble::Stopping);
+                return Err(EmbeddingError::Stopping);
             }
         }
         Ok(())
     }
 }
 
-fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<Answering> {
+fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<ActiveModel> {
     let (last, _) = store.extent(row.id)?;
-    Ok(Answering {
+    Ok(ActiveModel {
         model: row.id,
         dimension: row.dimension,
         last,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use crate::segment::DIRECTORY;
-use crate::storage::{FailPoint, Privacy, Storage};
+use crate::storage::{FailPoint, FilePermissions, Storage};
 
 const MARK: &str = "erasing-";
 
@@ -23,7 +23,7 @@ pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
 }
 
 pub(super) fn create(storage: &dyn Storage, after: u64) -> io::Result<()> {
-    match storage.create(&mark_path(after), Privacy::Group) {
+    match storage.create(&mark_path(after), FilePermissions::Group) {
         // Left by an erasure that was never recorded.
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
         created => created?.sync()?,

@@ -53,12 +53,12 @@ const NUMBER_WORDS: [&str; 16] = [
     "couple", "dozen", "eight", "few", "five", "four", "nine", "once", "one", "several", "seven", "six",
     "ten", "three", "twice", "two",
 ];
-/// Upper bound of the counts in [`Voice`].
+/// Upper bound of the counts in [`TextStyle`].
 const COUNTED_MAX: u8 = 3;
 
 /// Style features of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Voice {
+pub struct TextStyle {
     /// It ends with a question.
     pub question: bool,
     /// It has a word or digits that express a time.
@@ -73,15 +73,15 @@ pub struct Voice {
     pub exclaims: u8,
 }
 
-impl Voice {
+impl TextStyle {
     /// Computes the features of a text.
-    pub fn of(text: &str) -> Voice {
-        let mut voice = Voice {
+    pub fn of(text: &str) -> TextStyle {
+        let mut voice = TextStyle {
             question: is_question(text),
             quote: text.contains('"'),
             capitals: capitals(text),
             exclaims: counted(text.bytes().filter(|byte| *byte == b'!').count()),
-            ..Voice::default()
+            ..TextStyle::default()
         };
         words(text, |word| {
             let figures = word.is_ascii() && word.bytes().any(|byte| byte.is_ascii_digit());
@@ -134,12 +134,19 @@ mod tests {
 
     #[test]
     fn a_text_says_when_how_many_and_who() {
-        let voice = Voice::of("We met, Ana and Ben, on Monday: \"two\" cats! At 5 with Cleo, Dan and Eve!!!");
-        let expected =
-            Voice { question: false, time_word: true, number: true, quote: true, capitals: 3, exclaims: 3 };
+        let voice =
+            TextStyle::of("We met, Ana and Ben, on Monday: \"two\" cats! At 5 with Cleo, Dan and Eve!!!");
+        let expected = TextStyle {
+            question: false,
+            time_word: true,
+            number: true,
+            quote: true,
+            capitals: 3,
+            exclaims: 3,
+        };
         assert_eq!(voice, expected);
-        assert_eq!(Voice::of("Nothing here"), Voice::default());
-        assert!(Voice::of("in may").time_word && !Voice::of("maybe").time_word);
+        assert_eq!(TextStyle::of("Nothing here"), TextStyle::default());
+        assert!(TextStyle::of("in may").time_word && !TextStyle::of("maybe").time_word);
     }
 
     #[test]

@@ -10,14 +10,14 @@ use engine_core::digest::Hash;
 use engine_core::format::{EventLine, Header, Seal};
 use engine_core::limits::LINE_BYTES_MAX;
 use engine_core::note::NOTE_BYTES_MAX;
-use engine_core::recovery::{Begin, Follows, Link, SegmentEnd};
+use engine_core::recovery::{Follows, Link, ScanStart, SegmentEnd};
 
 use super::contents;
 use super::frame_file::Frames;
 use super::keyring::Keyring;
 use super::segment::{DIRECTORY, Form, Segment};
 use super::tree::Stored;
-use crate::storage::{Access, FailPoint, Privacy, Storage, StoredFile, read_small, replace};
+use crate::storage::{Access, FailPoint, FilePermissions, Storage, StoredFile, read_small, replace};
 
 const NAME: &str = "checkpoint";
 /// Path in the data directory.
@@ -32,7 +32,7 @@ pub(super) struct Resume {
     /// Index of the segment, counted from the first.
     pub(super) place: usize,
     /// The part of that segment that need not be read.
-    pub(super) begin: Begin,
+    pub(super) begin: ScanStart,
     /// What the segment's header follows.
     pub(super) follows: Follows,
 }
@@ -57,7 +57,7 @@ pub(super) fn read(storage: &dyn Storage, keyring: Option<&Keyring>) -> io::Resu
 
 /// Replaces the stored checkpoint.
 pub(super) fn write(storage: &dyn Storage, note: &str) -> io::Result<()> {
-    replace(storage, DIRECTORY, NAME, Privacy::Group, note.as_bytes())?;
+    replace(storage, DIRECTORY, NAME, FilePermissions::Group, note.as_bytes())?;
     storage.reached(FailPoint::CheckpointWritten)
 }
 
@@ -93,7 +93,7 @@ fn fit(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> io::R
     let (header, header_hash) = header_of(storage, segments[place])?;
     follows.check(&header).map_err(invalid)?;
     let link = Link::durable(claim.size, position.hash);
-    let begin = Begin::Inside { header, header_hash, link, offset: position.offset };
+    let begin = ScanStart::Inside { header, header_hash, link, offset: position.offset };
     Ok(Resume { stored, place, begin, follows })
 }
 

@@ -4,7 +4,7 @@ use engine_core::digest::Hash;
 use engine_core::row::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::validity::{Bounds, Moment, TRUE_THEN};
+use super::validity::{Bounds, Moment, VALID_AT};
 use super::values::malformed;
 
 /// A text of a project.
@@ -16,7 +16,7 @@ pub struct Text {
 
 /// A memory with the same text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct DuplicateMemory {
     pub seq: u64,
     pub id: String,
     pub hash: Hash,
@@ -56,18 +56,18 @@ pub fn earlier(
     texts: &[Text],
     asked: &Moment,
     key: Option<&str>,
-) -> rusqlite::Result<(Vec<Option<Earlier>>, bool)> {
+) -> rusqlite::Result<(Vec<Option<DuplicateMemory>>, bool)> {
     let moment = connection.unchecked_transaction()?;
     let Bounds { as_of, known_seq, known_time, .. } = asked.bounds(&moment)?;
     let sql = format!(
         "SELECT m.seq, m.id, m.hash FROM memory_texts t JOIN memories m ON m.seq = t.seq
-         WHERE t.digest = :digest AND m.project = :project AND m.content = :content AND {TRUE_THEN}
+         WHERE t.digest = :digest AND m.project = :project AND m.content = :content AND {VALID_AT}
          ORDER BY t.seq LIMIT 1"
     );
     let mut statement = moment.prepare_cached(&sql)?;
     let read = |row: &Row<'_>| {
         let seq: i64 = row.get(0)?;
-        Ok(Earlier { seq: seq.unsigned_abs(), id: row.get(1)?, hash: Hash(row.get(2)?) })
+        Ok(DuplicateMemory { seq: seq.unsigned_abs(), id: row.get(1)?, hash: Hash(row.get(2)?) })
     };
     let mut found = Vec::with_capacity(texts.len());
     for Text { project, content } in texts {
