@@ -14,5 +14,6 @@ mod pods;
 mod progress;
 mod projections;
 mod properties;
+mod spec;
 mod statuses;
 mod world;
