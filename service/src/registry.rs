@@ -165,7 +165,7 @@ mod tests {
         let answers = registry.counters(&ANSWERS).unwrap();
         answers.with_label_values(&["ok"]).inc_by(2);
         let text = registry.encode().unwrap();
-        let sample = "memory_answers_total{engine=\"team-a/notes\",outcome=\"ok\"} 2";
+        let sample = "memory_answers_total{outcome=\"ok\",engine=\"team-a/notes\"} 2";
         assert!(text.contains(sample), "{text}");
         assert!(text.contains("# HELP memory_answers_total Answers."), "{text}");
         assert!(registry.counters(&ANSWERS).is_err());

@@ -389,7 +389,7 @@ impl Projector {
             true => self.give_up(Cause::of(fault)),
             // The volume accepts the log's writes, so the fault lies with these connections.
             false if fault.sticks() && self.setting.published.store() == WriteState::Writable => {
-                self.let_go()
+                self.let_go();
             }
             false => self.release_reserve(),
         }

@@ -395,7 +395,7 @@ fn a_lost_key_is_noticed_and_no_name_changes_in_silence() {
             fs::write(key_file(data.path()), text).unwrap();
         }
         let engine = Running::start(data.path());
-        eventually("it is reported", || engine.said().contains("pseudonyms is lost"));
+        eventually("it is reported", || engine.said().contains("pseudonym key of this log is lost"));
         assert!(lost.is_some() || !key_file(data.path()).exists(), "no other key is created");
         let at = format!("/v1/items?namespace=users.{ANA_IN_URL}&key=k");
         let read = engine.get(&at);

@@ -164,7 +164,7 @@ impl EmbeddingWorker {
         match trouble {
             EmbeddingError::Stopping | EmbeddingError::Projection(Unreadable::NotReady) => {}
             EmbeddingError::Model(_) if self.failed > 1 => {
-                tracing::debug!(%trouble, "embedding failed again")
+                tracing::debug!(%trouble, "embedding failed again");
             }
             _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
         }

@@ -1,5 +1,7 @@
 //! The tables of metrics, and the page that describes them.
 
+#![expect(clippy::disallowed_methods, reason = "the test writes the generated page and reads the committed one")]
+
 use std::{fmt::Write as _, fs};
 
 use engine_core::metrics::{LabelValues, Metric, MetricKind, table, table_faults};
