@@ -1,6 +1,9 @@
 //! The tables of metrics, and the page that describes them.
 
-#![expect(clippy::disallowed_methods, reason = "the test writes the generated page and reads the committed one")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test writes the generated page and reads the committed one"
+)]
 
 use std::{fmt::Write as _, fs};
 
