@@ -45,8 +45,8 @@ fn rows(table: &[&Metric]) -> String {
 
 fn page() -> String {
     format!(
-        "# Metrics\n\n<!-- Written by `make generate` from the tables in engine/core/src/metrics/table.rs and \
-         operator/core/src/metrics.rs. -->\n\n\
+        "# Metrics\n\n<!-- Written by `make generate` from engine/core/src/metrics/table.rs and operator/core/src/metrics.rs. \
+         -->\n\n\
          Engines serve their metrics at `/metrics` of the administration port (8081), the operator at `/metrics` of its\n\
          port 8080. Both use the Prometheus text format, and both also expose the `process_*` metrics of the process.\n\
          Label values are chosen by the program, never by a client, so the number of series is bounded.\n\n\
