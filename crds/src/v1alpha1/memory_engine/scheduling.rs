@@ -223,8 +223,8 @@ pub struct TopologySpread {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_affinity_policy: Option<NodeInclusion>,
 
-    /// Whether to count nodes with taints that the pod does not tolerate: `Honor` does not count them, `Ignore` (default)
-    /// does.
+    /// Whether to count nodes with taints that the pod does not tolerate: `Honor` does not count them,
+    /// `Ignore` (default) does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_taints_policy: Option<NodeInclusion>,
 }
