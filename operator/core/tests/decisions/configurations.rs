@@ -264,7 +264,7 @@ fn a_policy_that_the_engine_would_refuse_is_refused() {
     );
     check(
         policy(|policy| policy.exceptions[1].expires = Some("2027-13-01T00:00:00Z".into())),
-        &["spec.policy.exceptions[1].expires is no time"],
+        &["spec.policy.exceptions[1].expires is not an RFC 3339 time"],
     );
     check(
         policy(|policy| policy.exceptions = vec![exception(); 257]),
@@ -295,7 +295,7 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
             let limits = spec.limits.as_mut().expect("there are some");
             (limits.requests_per_second, limits.connections_per_address) = (None, Some(513));
         },
-        &["spec.limits.connectionsPerAddress", "spec.limits.burst means nothing without"],
+        &["spec.limits.connectionsPerAddress", "spec.limits.burst has no effect without"],
     );
     check(
         |spec| {
@@ -308,14 +308,14 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
             [MANY_HOSTS; 65].as_slice(),
             &[
                 "spec.mcp.serverMemoryProject must not have control characters",
-                "spec.mcp.serverMemoryProject means nothing without spec.mcp.serverMemoryTools: true",
+                "spec.mcp.serverMemoryProject has no effect without spec.mcp.serverMemoryTools: true",
             ],
         ]
         .concat(),
     );
 }
 
-const MANY_HOSTS: &str = "is no host";
+const MANY_HOSTS: &str = "is not a host";
 
 /// A fault of these is said like any other, and nothing of a running engine is touched.
 #[test]
