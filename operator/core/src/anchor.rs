@@ -2,7 +2,7 @@
 //! follows from its answers.
 //!
 //! ```text
-//! status.log ┐                         ┌▶ question (is an anchor due?) ─────▶ engine ──▶ judge ─▶ record, verdict ─▶ status
+//! status.log ┐                         ┌▶ question (is an anchor due?) ─▶ engine ─▶ judge ─▶ record, verdict ─▶ status
 //!            ├─▶ expected history ─────┤
 //! claim      ┘                         └▶ records for claim, ConfigMap and engine ─▶ plan
 //! ```

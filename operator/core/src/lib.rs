@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec ──validate──▶ Valid ─┐
-//! Observed ─────────────────┼─plan──▶ Plan (steps, in order) ──(carried out by the operator, step by step)──▶ Done ──▶ status
+//! Observed ─────────────────┼─plan──▶ Plan (ordered steps) ──(the operator carries out each step)──▶ Done ──▶ status
 //! ExpectedHistory ──────────┘
 //! ```
 //!

@@ -142,7 +142,9 @@ pub enum Fault {
     #[error("spec.policy.{0}")]
     Policy(PolicyFault),
     /// The expiry is not an RFC 3339 time.
-    #[error("spec.policy.exceptions[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z")]
+    #[error(
+        "spec.policy.exceptions[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z"
+    )]
     Expires(usize),
     /// An item is not a valid host.
     #[error(

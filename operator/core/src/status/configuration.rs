@@ -24,8 +24,7 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     let generation = facts.observed.engine.metadata.generation;
     let last = facts.before(ConditionType::ConfigurationApplied);
     let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
-    let unknown =
-        || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
+    let unknown = || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
     Some(last.unwrap_or_else(unknown))
 }
 
