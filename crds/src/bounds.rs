@@ -1,32 +1,32 @@
-//! Schemas that need more than an attribute and that kinds share: bounded maps.
+//! Schemas shared by several kinds that an attribute cannot express: bounded maps.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::patterns::{ANNOTATION_LENGTH_MAX, LABEL_VALUE, LABEL_VALUE_LENGTH_MAX, METADATA_MAX};
 
-/// Node labels a pod asks for.
+/// Node labels that a pod requires.
 pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
     label_map(16, "Labels a node must have to run the writer, for example {\"disktype\": \"ssd\"}.")
 }
 
-/// Labels an object must have.
+/// Labels that an object must have.
 pub(crate) fn match_labels(_: &mut SchemaGenerator) -> Schema {
     label_map(8, "Labels and their values, for example {\"app\": \"assistant\"}; all have to be there.")
 }
 
-/// Labels that are added to an object.
+/// Labels added to an object.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     label_map(
         METADATA_MAX,
-        "Labels to add, for example {\"team\": \"search\"}. Those of the operator cannot be changed.",
+        "Labels to add, for example {\"team\": \"search\"}. Keys that the operator sets cannot be overridden.",
     )
 }
 
-/// Annotations that are added to an object.
+/// Annotations added to an object.
 pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "description": "Annotations to add, for example {\"example.org/owner\": \"search\"}. Those of the operator cannot be changed.",
+        "description": "Annotations to add, for example {\"example.org/owner\": \"search\"}. Keys that the operator sets cannot be overridden.",
         "maxProperties": METADATA_MAX,
         "additionalProperties": {"type": "string", "maxLength": ANNOTATION_LENGTH_MAX}
     })

@@ -1,12 +1,12 @@
-//! The CustomResourceDefinition as installed: what the derive makes, plus what it cannot say.
+//! Builds the CustomResourceDefinition as it is installed: the derived definition plus what the derive cannot express.
 
 use kube_core::CustomResourceExt;
 use serde_json::{Value, json};
 
 /// The definition of one kind, ready to be applied. `add_rules` adds the CEL rules of the kind.
 ///
-/// A status that says `observedGeneration: -1` is the schema's default: kstatus takes a resource without any
-/// status for finished, so without it a pipeline that waits would go on before the operator has looked.
+/// The schema sets `status.observedGeneration: -1` as a default. kstatus treats a resource without a status as
+/// finished; without the default, a pipeline that waits would continue before the operator has reconciled the resource.
 pub(crate) fn definition<K: CustomResourceExt>(add_rules: fn(&mut Value)) -> Value {
     let mut crd = to_yaml_value(&K::crd());
     let schema = crd
@@ -18,13 +18,14 @@ pub(crate) fn definition<K: CustomResourceExt>(add_rules: fn(&mut Value)) -> Val
     crd
 }
 
-/// Serialises without the nulls that YAML would show.
+/// Serialises without null values, which would appear in the YAML.
 #[must_use]
 pub fn to_yaml_value<T: serde::Serialize>(object: &T) -> Value {
     serde_json::to_value(object).expect("API types serialise to JSON")
 }
 
-/// `uint8` and the like are Rust's, not OpenAPI's: the API server warns about formats it does not know.
+/// Removes formats such as `uint8`: they come from Rust, and the API server warns about formats that OpenAPI does not
+/// define.
 fn drop_numeric_formats(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

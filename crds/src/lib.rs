@@ -1,8 +1,11 @@
 //! The API types of `memoryengine.io` and the CustomResourceDefinitions generated from them.
 //!
-//! One kind per file, with its CEL rules beside it. What the schema can say, it says: defaults, bounds, patterns and
-//! transition rules live here and nowhere else, so that a bad manifest is refused by the API server before the operator
-//! ever sees it.
+//! Each kind has a file below `v1alpha1`, with its CEL rules beside it. `patterns` and `bounds` hold shared patterns
+//! and schemas, `quantity` the type for Kubernetes quantities, `rules` the code that adds CEL rules to a schema,
+//! `definition` the code that builds the CRD.
+//!
+//! Defaults, bounds, patterns and transition rules that the schema can express are defined only here. The API server
+//! rejects an invalid manifest before the operator sees it.
 
 mod bounds;
 mod definition;
@@ -19,5 +22,5 @@ pub use v1alpha1::memory_engine::{self, *};
 pub const GROUP: &str = "memoryengine.io";
 /// Version served and stored.
 pub const VERSION: &str = "v1alpha1";
-/// `apiVersion` as written in a manifest.
+/// `apiVersion` in a manifest.
 pub const API_VERSION: &str = "memoryengine.io/v1alpha1";

@@ -1,11 +1,11 @@
-//! Kubernetes quantities: as written by a person, and as a number that can be compared.
+//! Kubernetes quantities: parsed from text, and converted to numbers that can be compared.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// An amount of bytes or CPU as Kubernetes writes it: `10Gi`, `500m`, `2`. A bare number is accepted as well.
+/// An amount of bytes or CPU in Kubernetes notation: `10Gi`, `500m`, `2`. A bare number is accepted as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Quantity(pub String);
 
@@ -21,15 +21,15 @@ impl std::fmt::Display for QuantityError {
 
 impl std::error::Error for QuantityError {}
 
-/// The accepted texts: no sign, no exponent, so that every text that passes can be compared exactly.
+/// The accepted texts. Signs and exponents are rejected, so that every accepted text can be compared exactly.
 const PATTERN: &str = r"^[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$";
 
 impl Quantity {
-    /// The amount in thousandths of the unit (bytes or CPUs), rounded up. Understands what the API server writes as well, which
-    /// uses smaller units than a person may.
+    /// The amount in thousandths of the unit (bytes or CPUs), rounded up. Also accepts the smaller units that the API
+    /// server may write, which a manifest may not use.
     ///
     /// # Errors
-    /// The text is not a quantity, or more than any computer has.
+    /// The text is not a quantity, or the amount exceeds that of any computer.
     pub fn milli(&self) -> Result<u128, QuantityError> {
         let invalid = || QuantityError(self.0.clone());
         let digits = self.0.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(self.0.len());
@@ -46,7 +46,7 @@ impl Quantity {
         Ok(nano.ok_or_else(invalid)?.div_ceil(1_000_000))
     }
 
-    /// The amount in whole units (bytes, CPUs), rounded up.
+    /// The amount in complete units (bytes or CPUs), rounded up.
     ///
     /// # Errors
     /// As [`Quantity::milli`].

@@ -1,8 +1,8 @@
-//! How CEL rules get into a schema: relations between fields, and what may not change. Each kind has its own rules
-//! beside it.
+//! Adds CEL rules to a schema: relations between fields, and fields that are immutable. The rules of each kind are
+//! defined beside it.
 //!
-//! Each rule belongs to one object of the schema. A message says what to do, because it is all that the person
-//! who applied the manifest gets to see.
+//! Each rule belongs to one object of the schema. Its message tells the author of the manifest what to do, because it
+//! is the only text they see.
 
 use serde_json::{Value, json};
 
@@ -10,25 +10,25 @@ use crate::patterns::{KEY, KEY_LENGTH_MAX};
 
 /// One rule.
 pub(crate) struct Rule {
-    /// The object it belongs to, as a JSON pointer into the schema.
+    /// The object that it validates, as a JSON pointer into the schema.
     pub(crate) object: &'static str,
     /// The CEL expression.
     pub(crate) expression: &'static str,
-    /// What to do.
+    /// Message that tells the author what to do.
     pub(crate) message: &'static str,
 }
 
-/// Keys of a map that are not the spec's to set.
+/// Keys of a map that a spec must not set.
 pub(crate) struct Reserved {
-    /// The object with the map, as a JSON pointer into the schema.
+    /// The object that contains the map, as a JSON pointer into the schema.
     pub(crate) object: &'static str,
-    /// The map.
+    /// Name of the map.
     pub(crate) map: &'static str,
-    /// A pattern of the keys.
+    /// Pattern of the reserved keys.
     pub(crate) keys: &'static str,
 }
 
-/// How a requirement of a selector, for nodes or for other objects, has to be.
+/// Rules for a requirement of a selector, for nodes or for other objects.
 const REQUIREMENT: [(&str, &str); 3] = [
     (
         "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
@@ -41,7 +41,7 @@ const REQUIREMENT: [(&str, &str); 3] = [
     (
         "!(self.operator in ['Gt', 'Lt']) || (has(self.values) && size(self.values) == 1 && \
          self.values.all(value, value.matches('^[0-9]{1,18}$')))",
-        "operator Gt or Lt needs one value, a whole number",
+        "operator Gt or Lt needs one value, an integer",
     ),
 ];
 
@@ -59,8 +59,8 @@ pub(crate) fn reserve(schema: &mut Value, reserved: &[Reserved]) {
             object(schema, at),
             &format!("!has(self.{map}) || self.{map}.all(key, !key.matches('{keys}'))"),
             &format!(
-                "{map}: keys of memoryengine.io, app.kubernetes.io and those by which Kubernetes or kubectl know an object are \
-                 not yours to set: choose another prefix"
+                "{map}: keys of memoryengine.io and app.kubernetes.io, and keys by which Kubernetes or kubectl identify an \
+                 object, are reserved: choose another prefix"
             ),
         );
     }
@@ -70,7 +70,7 @@ fn object<'a>(schema: &'a mut Value, pointer: &str) -> &'a mut Value {
     schema.pointer_mut(pointer).expect("each rule names an object of the schema")
 }
 
-/// Every map of the spec has keys as Kubernetes wants them; every requirement of a selector is one.
+/// Adds rules to every map of the spec, for the keys that Kubernetes accepts, and to every requirement of a selector.
 pub(crate) fn add_to_maps_and_selectors(schema: &mut Value) {
     if schema.get("additionalProperties").is_some() {
         let expression = format!("self.all(key, size(key) <= {KEY_LENGTH_MAX} && key.matches(r'{KEY}'))");
@@ -86,7 +86,7 @@ pub(crate) fn add_to_maps_and_selectors(schema: &mut Value) {
         if name == "matchExpressions" {
             let operators = property["items"]["properties"]["operator"].to_string();
             for (expression, message) in REQUIREMENT {
-                // A selector of objects knows no numbers.
+                // Label selectors do not support the numeric operators.
                 if !expression.contains("Gt") || operators.contains("\"Gt\"") {
                     add_to(&mut property["items"], expression, message);
                 }

@@ -1,10 +1,10 @@
-//! The committed definition is what the types say. `UPDATE=1 cargo test -p crds` writes it anew.
+//! The committed definition matches the types. `UPDATE=1 cargo test -p crds` rewrites it.
 #![expect(clippy::disallowed_methods, reason = "this test is the generator: it reads and writes the file")]
 
 use std::path::Path;
 
 const HEADER: &str = "# Generated from crds/src by `UPDATE=1 cargo test -p crds`. Do not edit.\n";
-/// Above this the object no longer fits the `last-applied-configuration` annotation of `kubectl apply`.
+/// Maximum size: a larger object does not fit the `last-applied-configuration` annotation of `kubectl apply`.
 const SIZE_MAX: usize = 256 * 1024;
 
 #[test]
@@ -20,7 +20,7 @@ fn the_generated_definition_is_current() {
     assert!(committed == wanted, "{} is stale: run UPDATE=1 cargo test -p crds", path.display());
 }
 
-/// Every leaf a person can write is described and bounded.
+/// Every leaf field of the spec has a description and bounds.
 #[test]
 fn every_leaf_is_documented_and_bounded() {
     let crd = crds::memory_engine_crd();

@@ -1,4 +1,4 @@
-//! The operator-wide budget of anchors, and how late each one is.
+//! The operator-wide budget of anchors, and the delay of each anchor.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use operator_core::anchor::budget::AnchorBudget;
 
-/// Who waits for the budget, and since when an anchoring is due.
+/// The engines that wait for the budget, and the time since when each anchor is due.
 pub(crate) struct Anchoring(Mutex<State>);
 
 struct State {
@@ -16,23 +16,23 @@ struct State {
     due: HashMap<String, Due>,
 }
 
-/// An anchoring that is due.
+/// An anchor that is due.
 #[derive(Clone, Copy)]
 struct Due {
     since: Timestamp,
     slot: Timestamp,
 }
 
-/// Whether an engine may be anchored now.
+/// Whether an engine may record an anchor now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// It may.
     Now,
-    /// After so long. `first` when it was not known before that it has to wait.
+    /// It must wait. `first` is set if it did not have to wait before.
     After {
         /// How long.
         wait: SignedDuration,
-        /// Whether this is the first time that it is told so.
+        /// Whether this is the first time that it must wait.
         first: bool,
     },
 }
@@ -43,7 +43,7 @@ impl Anchoring {
         Self(Mutex::new(State { budget, due: HashMap::new() }))
     }
 
-    /// Asks for a turn. An engine that has to wait keeps its place until [`Anchoring::recorded`].
+    /// Requests a turn. An engine that must wait keeps its place until [`Anchoring::recorded`].
     pub(crate) fn turn(&self, engine: &str, now: Timestamp) -> Turn {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.due.get(engine).copied();
@@ -56,18 +56,18 @@ impl Anchoring {
         }
     }
 
-    /// The anchor was recorded: how long after it was first known to be due.
+    /// Notes that the anchor was recorded; returns the time since it was first known to be due.
     pub(crate) fn recorded(&self, engine: &str, now: Timestamp) -> Option<SignedDuration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.due.remove(engine).map(|due| now.duration_since(due.since))
     }
 
-    /// Nothing is due any more, or the engine is gone.
+    /// Forgets an engine whose anchor is no longer due, or that is gone.
     pub(crate) fn forget(&self, engine: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).due.remove(engine);
     }
 
-    /// Engines whose anchoring is due and not done.
+    /// Number of engines whose anchor is due and not recorded.
     pub(crate) fn waiting(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).due.len()
     }

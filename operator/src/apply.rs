@@ -1,4 +1,4 @@
-//! Step 4: carries out a plan, in its order, and reports what came of each step. Decides nothing.
+//! Step 4: carries out a plan in its order and reports the result of each step. All decisions are in `operator-core`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,10 +22,10 @@ use crate::{
     error::{CallError, Error, call},
 };
 
-/// Carries out the steps that [`Progress`] lets through. The world comes back as they left it.
+/// Carries out the steps that [`Progress`] allows. Returns the observed world as they left it.
 ///
 /// # Errors
-/// Another operator may be leading, or the namespace is ending.
+/// Another operator may be leading, or the namespace is being deleted.
 pub(crate) async fn apply(
     mut observed: Observed,
     plan: &Plan,
@@ -59,7 +59,7 @@ fn failure(error: &CallError) -> Failure {
     Failure { status: error.api().cloned().map(Box::new), text: error.to_string() }
 }
 
-/// Gives the engine the anchor that its log must extend. A push that fails is planned again by the next reconcile.
+/// Sends the engine the anchor that its log must extend. The next reconcile plans a failed push again.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
     let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
     match context.engines.push_anchor(&ip, given).await {
@@ -71,7 +71,7 @@ async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Con
     }
 }
 
-/// Counts and logs a write, and hands it on to what remembers writes.
+/// Counts and logs a write, and updates the records of writes.
 fn note(context: &Context, namespace: &str, write: &Write, written: Written) {
     let key = write.key();
     match written {
@@ -88,7 +88,7 @@ fn note(context: &Context, namespace: &str, write: &Write, written: Written) {
     tracing::info!(%namespace, object = %key, verb = write.verb(), because = write.because(), "wrote");
 }
 
-/// Sends one write with what it expects; returns the object as it is afterwards.
+/// Sends one write with its precondition; returns the object as it is afterwards.
 async fn send(api: &Api<DynamicObject>, write: &Write) -> Result<Option<Arc<DynamicObject>>, CallError> {
     let (key, expectation) = (write.key(), write.expectation());
     let params = PatchParams::apply(FIELD_MANAGER);

@@ -1,5 +1,5 @@
-//! What was written last, and what did not work: what a reconcile knows of those before it. Lost with the process,
-//! which then writes each object that admission changes once more, and tries again what was refused.
+//! Last writes and last problems: what a reconcile knows of earlier ones. They are lost when the process ends; the next
+//! process then writes each object that admission changes once more, and retries what was refused.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Takes note of a write.
+    /// Records a write.
     pub(crate) fn wrote(&self, namespace: &str, key: &ChildKey, applied: Applied) {
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((namespace.to_owned(), key.clone()), applied);
@@ -33,7 +33,7 @@ impl Attempts {
         CHILDREN.keys(engine).into_iter().filter_map(known).collect()
     }
 
-    /// Leaves an object alone for so long, unless the spec changes.
+    /// Stops writes of an object for this time, unless the spec changes.
     pub(crate) fn hold(
         &self,
         engine: &str,
@@ -46,7 +46,7 @@ impl Attempts {
         held.insert(engine.to_owned(), Held { generation, problem, until: now + wait });
     }
 
-    /// What an engine waits with, and for how long yet.
+    /// The problem that an engine waits for, and the remaining time.
     pub(crate) fn held(
         &self,
         engine: &str,
@@ -58,7 +58,7 @@ impl Attempts {
         Some((held.problem.clone(), held.wait(generation, now)?))
     }
 
-    /// Nothing is in the way any more.
+    /// Clears the problem of an engine.
     pub(crate) fn clear(&self, engine: &str) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// What was refused is left alone for its time, and tried at once when the spec is another.
+    /// A refused object is not written before its wait ends, and is tried at once for a new spec.
     #[test]
     fn what_was_refused_waits_for_its_time_or_for_another_spec() {
         let (attempts, start) = (Attempts::default(), Instant::now());

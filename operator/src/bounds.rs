@@ -1,4 +1,4 @@
-//! Counts the bounded writes of each object; [`operator_core::retry`] decides how many are allowed.
+//! Counts the bounded writes of each object; [`operator_core::retry`] defines the bounds.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use operator_core::{
 pub(crate) struct Bounds(Mutex<HashMap<(Bound, String, ChildKey), Window>>);
 
 impl Bounds {
-    /// Whether one more write of this object is within the bound; counts it.
+    /// Counts one more write of this object and returns whether it is within the bound.
     pub(crate) fn allow(&self, bound: Bound, namespace: &str, key: &ChildKey, now: Instant) -> bool {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         windows.retain(|_, window| !window.is_over(now));

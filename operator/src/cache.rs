@@ -1,8 +1,8 @@
-//! Live copies of everything the operator made, kept by watches bound to its labels.
+//! Live copies of the operator's objects, kept by watches that select its labels.
 //!
-//! Guarantees: a read never asks the API server; what was written here is seen here at once, also before the watch
-//! has brought it back. Assumption: resource versions of one kind are numbers that grow, as every API server since
-//! Kubernetes 1.35 promises and etcd has always made them.
+//! Guarantees: a read never queries the API server. A write of this process is visible at once, even before the watch
+//! returns it. Assumption: resource versions of one kind are increasing numbers. API servers guarantee this since
+//! Kubernetes 1.35, and etcd has always worked this way.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,9 +28,9 @@ use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
-/// Longest time a written object is believed before the watch has confirmed it.
+/// How long a written object is used before the watch has confirmed it.
 const OWN_WRITE_SECONDS_MAX: Duration = Duration::from_secs(30);
-/// Longest wait for the first full listing.
+/// Timeout of the first complete listing.
 const FILL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The caches of all kinds.
@@ -40,7 +40,7 @@ pub(crate) struct Cache {
     written: Mutex<HashMap<(String, ChildKey), Written>>,
 }
 
-/// An object as our last write left it, and when that was.
+/// An object as our last write left it, and the time of the write.
 type Written = (Arc<DynamicObject>, Instant);
 
 /// An engine whose children changed: namespace and name.
@@ -54,14 +54,14 @@ pub(crate) fn api(client: &Client, resource: &ApiResource, namespace: Option<&st
     }
 }
 
-/// A kind as the client names it.
+/// A kind in the client's format.
 pub(crate) fn api_resource(kind: ChildKind) -> ApiResource {
     let (group, version, kind, plural) = kind.resource();
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 impl Cache {
-    /// Starts the watches. The stream must be polled: it fills the caches, and yields the engines to look at again.
+    /// Starts the watches. The stream must be polled: it fills the caches, and yields the engines to reconcile again.
     pub(crate) fn start(
         client: &Client,
         namespace: Option<&str>,
@@ -81,7 +81,7 @@ impl Cache {
         (Self { children, pods, written: Mutex::default() }, stream::select_all(streams))
     }
 
-    /// Waits until every cache has been filled once: before that, what is missing says nothing.
+    /// Waits until every cache has been filled once. Before that, a missing object proves nothing.
     ///
     /// # Errors
     /// A watch could not be started in time.
@@ -115,13 +115,13 @@ impl Cache {
         })
     }
 
-    /// Takes note of what a write made.
+    /// Records the object that a write left.
     pub(crate) fn remember(&self, namespace: &str, key: &ChildKey, object: Arc<DynamicObject>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.insert((namespace.to_owned(), key.clone()), (object, Instant::now()));
     }
 
-    /// Takes note of a deletion: the watch alone knows the child from here on.
+    /// Records a deletion: from now on, only the watch provides the child.
     pub(crate) fn forget(&self, namespace: &str, key: &ChildKey) {
         self.written
             .lock()
@@ -150,7 +150,7 @@ fn touched(
                 Ok(object) => engine_of(&object),
                 Err(error) => {
                     metrics.watch_failures.with_label_values(&[&kind]).inc();
-                    tracing::warn!(%kind, %error, "a watch was interrupted; it starts again by itself");
+                    tracing::warn!(%kind, %error, "a watch was interrupted; it restarts automatically");
                     None
                 }
             };
@@ -163,7 +163,7 @@ fn engine_of(object: &DynamicObject) -> Option<Touched> {
     Some((object.metadata.namespace.clone()?, engine.clone()))
 }
 
-/// Drops what no decision needs and what makes up most of an object: who manages which field.
+/// Removes the record of field managers: no decision needs it, and it is most of an object's size.
 pub(crate) fn slim(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {

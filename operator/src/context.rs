@@ -1,4 +1,4 @@
-//! What every reconcile shares.
+//! State shared by every reconcile.
 
 use std::{
     collections::HashMap,
@@ -64,7 +64,8 @@ impl Context {
         }
     }
 
-    /// Every write asks first: a Lease does not fence, so an operator that may have lost it must not go on.
+    /// Checks that this operator leads. Every write must call it: a Lease does not fence, so an operator that may have
+    /// lost it must not write.
     ///
     /// # Errors
     /// Another operator may be leading.
@@ -72,7 +73,7 @@ impl Context {
         if *self.leadership.borrow() == Leadership::Leading { Ok(()) } else { Err(Error::NotLeading) }
     }
 
-    /// Takes note of an engine as a status write left it, until the watch brings it back.
+    /// Records an engine as a status write left it, until the watch returns it.
     pub(crate) fn engine_seen(&self, engine: MemoryEngine) {
         self.written
             .lock()
@@ -80,7 +81,7 @@ impl Context {
             .insert(identity(&engine), Arc::new(engine));
     }
 
-    /// The newer of this copy and the one our last status write left.
+    /// The newer one of this copy and the one that our last status write left.
     pub(crate) fn newest(&self, watched: &MemoryEngine) -> Arc<MemoryEngine> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = identity(watched);
@@ -96,7 +97,7 @@ impl Context {
         }
     }
 
-    /// Counts one more failure of an engine and says how long to wait.
+    /// Counts one more failure of an engine and returns how long to wait.
     pub(crate) fn failed(&self, engine: &str) -> Duration {
         operator_core::backoff::after_failure(self.failures.add(engine), jitter())
     }
@@ -111,14 +112,14 @@ impl Context {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 
-    /// Forgets the failures of an engine.
+    /// Clears the failures of an engine.
     pub(crate) fn succeeded(&self, engine: &str) {
         self.failures.clear(engine);
         self.attempts.clear(engine);
     }
 }
 
-/// Namespace and name, as one word.
+/// Namespace and name in one string.
 pub(crate) fn identity<K: kube::Resource>(engine: &K) -> String {
     let metadata = engine.meta();
     format!(
@@ -132,7 +133,7 @@ fn version(engine: &MemoryEngine) -> u64 {
     engine.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
-/// A fresh number between 0 and 1.
+/// A random number between 0 and 1.
 pub(crate) fn jitter() -> f64 {
     f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
 }

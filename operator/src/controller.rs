@@ -1,4 +1,4 @@
-//! The controller: when to look, and the five steps of looking.
+//! The controller: when to reconcile, and the five steps of a reconcile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,14 +37,15 @@ use crate::{
     write_status::{merge_status, write_status},
 };
 
-/// Reconciles under way at once. Each engine has at most one; a slow one holds up no other until this many are slow.
+/// Maximum number of concurrent reconciles. Each engine has at most one; slow engines delay others only if this many
+/// are slow.
 const CONCURRENCY: u16 = 32;
-/// Changes that come in a burst are looked at once.
+/// Changes within this time cause one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Engines waiting to be looked at because of their children; the watches wait when it is full.
+/// Maximum number of queued engines whose children changed; the watches wait when the queue is full.
 const TOUCHED_MAX: usize = 1024;
 
-/// An engine as the watch brings it: one that this operator cannot read must not hide the others.
+/// An engine as the watch returns it. An engine that this operator cannot parse must not hide the others.
 type Guarded = DeserializeGuard<MemoryEngine>;
 
 /// Runs until the watches end.
@@ -98,7 +99,7 @@ pub(crate) async fn run(
     anyhow::bail!("the watches ended")
 }
 
-/// What the gauges say of one engine.
+/// The values that the gauges use for one engine.
 fn counted(engine: &Guarded) -> Counted {
     let status = engine.0.as_ref().ok().and_then(|engine| engine.status.as_ref());
     let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -109,7 +110,7 @@ fn counted(engine: &Guarded) -> Counted {
     }
 }
 
-/// While the caches fill, nobody is there yet to be told of changes: every engine is looked at afterwards anyway.
+/// Discards changes while the caches fill: every engine is reconciled afterwards anyway.
 async fn drain_until<T>(receiver: &mut mpsc::Receiver<Touched>, done: impl Future<Output = T>) -> T {
     tokio::pin!(done);
     loop {
@@ -132,7 +133,7 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
     context.metrics.reconciles.with_label_values(&[outcome]).inc();
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
     match result {
-        // The engine goes with it: the watch will say so.
+        // The engine is deleted with it: the watch will report that.
         Err(Error::NamespaceEnding) => Ok(Action::await_change()),
         Err(error) => Err(error),
         Ok(Looked { action, problem }) => {
@@ -144,14 +145,14 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
     }
 }
 
-/// What a look came to: when to look again, and what was in the way, which the status says already.
+/// Result of a reconcile: when to reconcile again, and the problem, which is already in the status.
 struct Looked {
     action: Action,
     problem: Option<Problem>,
 }
 
-/// The five steps. Whatever the writes come to, the status is written, and the next look is not later than the anchor
-/// needs it.
+/// Runs the five steps. The status is written whatever the result of the writes, and the next reconcile is early enough
+/// for the anchor.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
     let checked = validate::validate(&engine, &context.settings);
     let essentials = Essentials::of(&engine.spec);
@@ -173,7 +174,7 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looke
     Ok(Looked { action: Action::requeue(wait), problem: done.problem })
 }
 
-/// When to try again what did not work: each time later.
+/// When to retry after a problem, with growing waits.
 fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
     let problem = problem.filter(|problem| is_held(problem))?;
     let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());
@@ -187,7 +188,7 @@ fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> O
     Some(wait)
 }
 
-/// Writes the status; when to look again.
+/// Writes the status; returns when to reconcile again.
 async fn report(
     observed: &Observed,
     expected: &ExpectedHistory,
@@ -201,7 +202,8 @@ async fn report(
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
-/// A resource stored under another definition than this operator's: it is told so, and looked at again when changed.
+/// Handles a resource stored under another definition than this operator's: its status reports this, and it is
+/// reconciled again when it changes.
 async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,

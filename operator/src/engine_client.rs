@@ -1,4 +1,4 @@
-//! Asking an engine about itself.
+//! Client of the engines' administration API.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use hyper_util::{
 };
 use serde::de::DeserializeOwned;
 
-/// Longest wait for a report; an engine that needs longer is unwell, and others wait behind it.
+/// Timeout of a report. A slower engine has a problem, and others wait for it.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Largest report read.
+/// Maximum size of a report, bytes.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
 /// A client for administration ports.
@@ -40,20 +40,20 @@ pub(crate) enum ReportError {
 }
 
 impl EngineClient {
-    /// A client for engines whose administration port is this one.
+    /// A client for engines with this administration port.
     pub(crate) fn new(port: u16) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(REPORT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Well before an engine ends connections that rest (75 s; 10 s in earlier versions, 5 s at least where it
-            // is configured): a request on one that is being closed fails.
+            // Well before an engine closes idle connections (75 s; 10 s in earlier versions, at least 5 s if
+            // configured): a request on a connection that is being closed fails.
             .pool_idle_timeout(Duration::from_secs(4))
             .build(connector);
         Self { client, port }
     }
 
-    /// What the engine at this address says about itself.
+    /// The report of the engine at this address.
     ///
     /// # Errors
     /// It does not answer in time, or not with a report.
@@ -62,7 +62,7 @@ impl EngineClient {
             .await
     }
 
-    /// Its newest checkpoint, with a proof that it extends the tree of the size asked about.
+    /// The engine's newest checkpoint, with a proof that it extends the tree of the given size.
     ///
     /// # Errors
     /// It does not answer in time, or not with a checkpoint: its log may be shorter.
@@ -76,10 +76,10 @@ impl EngineClient {
         self.exchange(Request::get(self.address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
     }
 
-    /// Gives it the anchor that its log must extend; it answers what it found, good or bad.
+    /// Sends the engine the anchor that its log must extend; the answer contains its findings, good or bad.
     ///
     /// # Errors
-    /// It does not answer in time, or is too old to take anchors.
+    /// It does not answer in time, or is too old to accept anchors.
     pub(crate) async fn push_anchor(
         &self,
         ip: &str,

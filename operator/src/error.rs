@@ -1,12 +1,11 @@
-//! What can go wrong in a reconcile. One variant per step; what the API server refuses for good is no error but a
-//! condition.
+//! Errors of a reconcile, one variant per step. A permanent refusal by the API server is a condition, not an error.
 
 use std::time::Duration;
 
-/// A reconcile that did not come to its end.
+/// A reconcile that did not complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The namespace is being deleted: nothing new is taken in it, and everything in it goes.
+    /// The namespace is being deleted: it accepts no new objects, and everything in it will be deleted.
     #[error("the namespace is being deleted")]
     NamespaceEnding,
     /// Writing the status failed.
@@ -18,7 +17,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// A stable word for metrics.
+    /// A stable label value for metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::NamespaceEnding => "namespace_ending",
@@ -31,21 +30,21 @@ impl Error {
 /// A call to the API server that failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The client's word for it.
+    /// The client's error.
     #[error(transparent)]
     Kube(#[from] kube::Error),
-    /// No answer in time.
+    /// No answer within the timeout.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }
 
-/// Longest wait for one answer of the API server.
+/// Timeout of one call to the API server.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One call to the API server, bounded.
+/// One call to the API server with a timeout.
 ///
 /// # Errors
-/// What the client reports, or that the time was up.
+/// The client's error, or the timeout.
 pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, request).await {
         Ok(answer) => Ok(answer?),
@@ -54,7 +53,7 @@ pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> R
 }
 
 impl CallError {
-    /// The API server's status, when it answered with one.
+    /// The API server's status, if it answered with one.
     pub(crate) fn api(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(status),

@@ -15,11 +15,11 @@ use service::listen;
 
 use crate::metrics::Metrics;
 
-/// Connections at once; more wait to be accepted.
+/// Maximum number of connections; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
-/// Longest wait for the head of a request.
+/// Timeout of the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest life of a connection.
+/// Maximum duration of a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves until the listener fails.
@@ -29,7 +29,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
-        // A standby is ready too: it is what a rolling update waits for, and it takes over at any time.
+        // A standby is ready too: a rolling update waits for it, and it can take over at any time.
         .route("/readyz", get(|| async { "ok" }))
         .route("/metrics", get(|State(metrics): State<Arc<Metrics>>| async move { metrics.text() }))
         .with_state(metrics);

@@ -1,7 +1,7 @@
-//! One operator writes at a time.
+//! Leader election, so that only one operator writes at a time.
 //!
-//! The Lease says who leads, it does not fence. So the state here turns from `Leading` to `Uncertain` with the first
-//! renewal that fails, well before the Lease runs out, and every write asks for `Leading` first.
+//! A Lease names the leader, but does not fence. The state therefore changes from `Leading` to `Uncertain` with the
+//! first failed renewal, well before the Lease expires, and every write requires `Leading`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,14 +14,13 @@ use crate::{metrics::Metrics, options::Options};
 
 /// Name of the Lease.
 const LEASE_NAME: &str = "memory-operator";
-/// How long a Lease holds without being renewed.
+/// Duration of the Lease without a renewal.
 const LEASE_SECONDS: u64 = 15;
-/// How long before its end it is renewed.
+/// How long before its expiry the Lease is renewed.
 const RENEW_BEFORE_END_SECONDS: u64 = 7;
-/// Longest wait for an answer about the Lease: renewing and failing must fit in what is left of it.
+/// Timeout of a call about the Lease. A renewal and its failure must fit in the remaining time.
 const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often the holder of the Lease is read while this operator does not lead: a stopped leader is replaced in this
-/// time.
+/// How often a standby reads the holder of the Lease. A stopped leader is replaced within this time.
 const HOLDER_POLL: Duration = Duration::from_secs(1);
 /// Wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
@@ -29,13 +28,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Whether this operator may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leadership {
-    /// Another one leads, or none yet.
+    /// Another operator leads, or none yet.
     Standby,
-    /// This one leads.
+    /// This operator leads.
     Leading,
-    /// This one led, and does not know whether it still does.
+    /// This operator led, and does not know whether it still does.
     Uncertain,
-    /// Another one has taken over.
+    /// Another operator has taken over.
     Lost,
 }
 
@@ -47,10 +46,10 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// Starts asking for the Lease.
+    /// Starts to request the Lease.
     ///
     /// # Errors
-    /// The configuration makes no client.
+    /// No client can be created from the configuration.
     pub(crate) fn start(
         config: &kube::Config,
         options: &Options,
@@ -72,16 +71,16 @@ impl Leader {
         Ok(Self { state, stop, task })
     }
 
-    /// Tells whether this operator may write, now and whenever that changes.
+    /// Whether this operator may write, with notifications of changes.
     pub(crate) fn state(&self) -> watch::Receiver<Leadership> {
         self.state.clone()
     }
 
-    /// Gives the Lease back, so that the next operator does not have to wait for its end.
+    /// Releases the Lease, so that the next operator does not have to wait for its expiry.
     pub(crate) async fn stop(self, timeout: Duration) {
         self.stop.send_replace(true);
         if tokio::time::timeout(timeout, self.task).await.is_err() {
-            tracing::warn!("the Lease could not be given back in time; it runs out by itself");
+            tracing::warn!("the Lease could not be given back in time; it expires automatically");
         }
     }
 }
@@ -95,18 +94,18 @@ struct Candidate {
 
 /// Why a term ended.
 enum TermEnd {
-    /// Asked to stop.
+    /// A stop was requested.
     Stopped,
-    /// Something failed: the Lease's state has to be read anew.
+    /// Something failed: the state of the Lease must be read again.
     Again,
-    /// The Lease has no holder any more.
+    /// The Lease no longer has a holder.
     GivenBack,
     /// Another operator leads now.
     Lost,
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone has nobody left to work for.
+    // If the sender is gone, nothing is left to do.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -152,7 +151,7 @@ impl Candidate {
         state.send_replace(next);
     }
 
-    /// From one reading of the Lease's state to the next: until it changes hands, an error, or a stop.
+    /// Follows the Lease from one reading of its state until it changes hands, an error, or a stop.
     async fn term(
         &self,
         manager: &LeaseManager,
@@ -189,12 +188,12 @@ impl Candidate {
         let led = *state.borrow() == Leadership::Leading;
         self.enter(state, Leadership::Standby);
         if led && let Err(error) = manager.release().await {
-            tracing::warn!(%error, "the Lease was not given back; it runs out by itself");
+            tracing::warn!(%error, "the Lease was not given back; it expires automatically");
         }
     }
 
-    /// Returns once a standby finds that the Lease has no holder, or a former leader that it has another one. The
-    /// manager sleeps until the end of the Lease it knows of, also when its holder has given it back long before.
+    /// Returns when a standby finds that the Lease has no holder, or a former leader finds that it has another one. The
+    /// manager sleeps until the expiry that it knows of, even if the holder has released the Lease long before.
     async fn handed_over(&self, led_before: bool) -> TermEnd {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
         loop {

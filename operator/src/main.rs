@@ -1,4 +1,8 @@
-//! The operator for MemoryEngine resources.
+//! The operator for MemoryEngine resources. It sends and receives; all decisions are made in `operator-core`.
+//!
+//! `leader` elects the operator that may write. `controller` runs the five steps of a reconcile: `observe` reads
+//! (with `cache`, `refusals`, `engine_client`), `apply` writes the objects (with `attempts`, `bounds`), `write_status`
+//! the status. `anchoring` has the budget of anchors, `context` the shared state, `http` probes and `metrics`.
 
 mod anchoring;
 mod apply;
@@ -35,7 +39,7 @@ use crate::{
     options::Options,
 };
 
-/// Longest wait for reconciles under way, and for giving the Lease back, once asked to stop.
+/// Timeout of running reconciles, and of releasing the Lease, after a stop was requested.
 const STOP_SECONDS_MAX: u64 = 10;
 
 #[tokio::main]
@@ -73,7 +77,7 @@ async fn lead(
         ended = running => ended.context("the controller ended"),
         lost = leadership.wait_for(|state| *state == Leadership::Lost) => {
             lost?;
-            // Starting over as a standby is the one way to be sure that nothing of the old term is still under way.
+            // Restarting as a standby is the only way to be sure that nothing of the old term is still running.
             bail!("the Lease went to another operator")
         }
     }
@@ -86,5 +90,5 @@ async fn asked_to_stop() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("asked to stop");
+    tracing::info!("a stop was requested");
 }

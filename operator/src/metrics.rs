@@ -7,7 +7,7 @@ use operator_core::{conditions::Reason, metrics as table};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry};
 
-/// Every metric; [`table`] says what each is.
+/// Every metric; [`table`] describes them.
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) reconciles: Family<IntCounterVec>,
@@ -27,15 +27,15 @@ pub(crate) struct Metrics {
     waiting: OnceLock<WaitingSource>,
 }
 
-/// One engine, as the gauges count it; `None` for what it has not yet.
+/// One engine for the gauges; `None` for values that it does not have yet.
 pub(crate) struct Counted {
     pub(crate) phase: Option<Phase>,
     pub(crate) log_integrity: Option<Reason>,
 }
 
-/// Says what is counted of every engine there is now.
+/// Returns the values of every present engine.
 type CountedSource = Box<dyn Fn() -> Vec<Counted> + Send + Sync>;
-/// Says how many engines wait for their anchor.
+/// Returns the number of engines that wait for their anchor.
 type WaitingSource = Box<dyn Fn() -> usize + Send + Sync>;
 
 impl Metrics {
@@ -65,18 +65,18 @@ impl Metrics {
         })
     }
 
-    /// Where the gauges of engines look, each time they are scraped.
+    /// Sets the source of the engine gauges, which is read at each scrape.
     pub(crate) fn count_engines(&self, source: CountedSource) {
-        // There is one controller in the life of a process.
+        // A process has only one controller.
         let _ = self.counted.set(source);
     }
 
-    /// Where the gauge of waiting engines looks.
+    /// Sets the source of the gauge of waiting engines.
     pub(crate) fn count_waiting(&self, source: WaitingSource) {
         let _ = self.waiting.set(source);
     }
 
-    /// The exposition text, with the gauges computed now.
+    /// The exposition text, with the present values of the gauges.
     pub(crate) fn text(&self) -> String {
         self.engines.reset();
         self.log_integrity.reset();

@@ -1,5 +1,5 @@
-//! A made-up API server behind a client, for tests: it keeps objects as the real one does, as far as the operator
-//! depends on it, and fails where a test wants it to.
+//! A made-up API server behind a client, for tests. It stores objects as the real one does, as far as the operator
+//! depends on it, and fails where a test requests it.
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,13 @@ use hyper::{Method, Request, Response, StatusCode, body::Bytes};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-/// The service that a client sends its requests to, and the handle that answers them.
+/// The service to which a client sends its requests, and the handle that answers them.
 pub(crate) type Service = tower_test::mock::Mock<Request<Body>, Answer>;
 pub(crate) type Handle = tower_test::mock::Handle<Request<Body>, Answer>;
-/// An answer, at once or piece by piece.
+/// An answer, complete or streamed.
 pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
-/// A client whose requests come out of the handle.
+/// A client whose requests arrive at the handle.
 pub(crate) fn client() -> (Client, Handle) {
     let (service, handle): (Service, Handle) = tower_test::mock::pair();
     (Client::new(service, "default"), handle)
@@ -30,11 +30,11 @@ pub(crate) enum Fault {
     Unsent,
     /// The server carries it out, and the answer is lost.
     Unanswered,
-    /// The server refuses it with this code, for this cause.
+    /// The server refuses it with this code and cause.
     Refused(u16, &'static str),
 }
 
-/// The objects by path, and what has happened.
+/// The objects by path, and a record of the requests.
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Value>,
@@ -48,7 +48,7 @@ struct State {
 pub(crate) struct MockApi(Arc<Mutex<State>>);
 
 impl MockApi {
-    /// A client, and the server that answers it for as long as the client lives.
+    /// A client, and the server that answers it while the client exists.
     pub(crate) fn start() -> (Client, Self) {
         let server = Self::default();
         (server.client(), server)
@@ -73,12 +73,12 @@ impl MockApi {
         self.0.lock().expect("no test panics while it holds the lock")
     }
 
-    /// Lets the next request of this method whose path ends like this fail.
+    /// Makes the next request with this method and path suffix fail.
     pub(crate) fn fail_next(&self, method: Method, path: &str, fault: Fault) {
         self.state().faults.push((method, path.to_owned(), fault));
     }
 
-    /// Whether every fault that was asked for has happened.
+    /// Whether every requested fault has occurred.
     pub(crate) fn has_failed(&self) -> bool {
         self.state().faults.is_empty()
     }
@@ -89,7 +89,7 @@ impl MockApi {
         requests.into_iter().filter(|request| !request.starts_with("GET ")).collect()
     }
 
-    /// Every object, without what only says when it was written.
+    /// Every object, without the fields that only contain the time of the write.
     pub(crate) fn objects(&self) -> BTreeMap<String, Value> {
         let mut objects = self.state().objects.clone();
         for object in objects.values_mut() {
@@ -98,12 +98,12 @@ impl MockApi {
         objects
     }
 
-    /// The object whose path ends like this.
+    /// The object with this path suffix.
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.state().objects.iter().find(|(at, _)| at.ends_with(path)).map(|(_, object)| object.clone())
     }
 
-    /// Changes an object, as somebody else would.
+    /// Changes an object, as someone else would.
     pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state();
         state.version += 1;
@@ -114,12 +114,12 @@ impl MockApi {
         object["metadata"]["resourceVersion"] = version.into();
     }
 
-    /// Makes an object, as somebody else would.
+    /// Creates an object, as someone else would.
     pub(crate) fn make(&self, path: &str, object: &Value) {
         self.state().objects.insert(path.to_owned(), object.clone());
     }
 
-    /// Takes an object away, as somebody else would.
+    /// Removes an object, as someone else would.
     pub(crate) fn remove(&self, path: &str) {
         self.state().objects.retain(|at, _| !at.ends_with(path));
     }
@@ -224,7 +224,7 @@ impl State {
     }
 }
 
-/// Whether a field of the patch is there with another value: somebody else's, as far as an apply without force knows.
+/// Whether a field of the patch exists with another value: for an apply without force, another field manager owns it.
 fn contradicts(live: &Value, patch: &Value) -> bool {
     match (live, patch) {
         (Value::Object(live), Value::Object(patch)) => {
@@ -256,7 +256,7 @@ pub(crate) fn response(code: u16, body: &Value) -> Answer {
     Response::builder().status(status).body(body).expect("an answer")
 }
 
-/// An answer of the API server that something does not work.
+/// An error answer of the API server.
 pub(crate) fn refused(code: u16, cause: &str) -> Answer {
     let reason = match code {
         404 => "NotFound",

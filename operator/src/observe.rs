@@ -1,4 +1,4 @@
-//! Step 2: everything a decision depends on, each thing read once.
+//! Step 2: observes everything that a decision depends on; each object is read once.
 
 use std::sync::Arc;
 
@@ -27,9 +27,8 @@ use crate::{
     refusals::pod_refusal,
 };
 
-/// Looks at an engine and its surroundings. What the API server does not tell is noted as such: the status says it, and
-/// the log is looked at all the same. Returned with it is the history that the log has to extend, which decides what
-/// the engine is asked.
+/// Observes an engine and its surroundings. Failed reads are recorded: the status reports them, and the log is verified
+/// nevertheless. Also returns the history that the log must extend, which determines what the engine is queried for.
 pub(crate) async fn observe(
     engine: Arc<MemoryEngine>,
     essentials: &Essentials,
@@ -48,7 +47,7 @@ pub(crate) async fn observe(
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%namespace, object = %key, %error, "an object could not be read");
-                // An API server that does not answer is not waited for once more for each object.
+                // An API server that does not answer is not waited for again for each object.
                 silent |= matches!(error, CallError::TimedOut(_));
                 observed.unread.insert(key, error.to_string());
             }
@@ -69,7 +68,7 @@ pub(crate) async fn observe(
     (observed, expected)
 }
 
-/// Asks the engine what is to be asked, when it is this engine's turn.
+/// Sends the query to the engine, if it is this engine's turn.
 async fn checkpoints(
     context: &Context,
     observed: &Observed,
@@ -106,8 +105,8 @@ async fn checkpoints(
     CheckpointReport::Answered(answers)
 }
 
-/// The caches know only objects with our labels. Before anything is made, the API server is asked whether an object
-/// of that name exists without them: it may be somebody else's, or ours with its labels taken off.
+/// The caches contain only objects with our labels. Before anything is created, the API server is queried for an object
+/// of that name without them: it may belong to someone else, or be ours with its labels removed.
 async fn child(
     context: &Context,
     namespace: &str,
@@ -136,7 +135,8 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
     };
     let Some(class) = class else { return StorageClassView::NotAsked };
     if class.is_empty() {
-        // A claim on a volume that somebody made for it. Nothing of that name can be asked about, and nothing grows it.
+        // A claim on a volume that someone created for it. There is no class to read, and the volume cannot be
+        // expanded.
         return StorageClassView::Found { name: String::new(), expandable: false };
     }
     let api: Api<StorageClass> = Api::all(context.client.clone());

@@ -1,4 +1,4 @@
-//! The command line, which is also the environment.
+//! The options, from the command line or the environment.
 
 use std::net::SocketAddr;
 
@@ -10,20 +10,20 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Namespace whose engines are looked after; empty for those of the whole cluster.
+    /// Namespace whose engines are managed; empty for the complete cluster.
     #[arg(long, env = "MEMORY_OPERATOR_WATCH_NAMESPACE", default_value = "")]
     pub(crate) watch_namespace: String,
 
-    /// Image of engines whose spec names none.
+    /// Default image of engines, for specs without an image.
     #[arg(long, env = "MEMORY_OPERATOR_ENGINE_IMAGE")]
     pub(crate) engine_image: Option<String>,
 
-    /// Address of probes and metrics. `[::]` is every address of both families, and of IPv4 alone where there is no IPv6.
+    /// Address of probes and metrics. `[::]` is every address of both families; only IPv4 where there is no IPv6.
     #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "[::]:8080")]
     pub(crate) listen: SocketAddr,
 
-    /// Writes to the API server that anchors of logs may cost in a second, over all engines; an anchor is three. With more
-    /// growing logs than that, the time between two anchors of each becomes longer.
+    /// Maximum number of writes to the API server per second for the anchors of all engines; an anchor takes three.
+    /// With more growing logs than that, the time between two anchors of each becomes longer.
     #[arg(
         long,
         env = "MEMORY_OPERATOR_ANCHOR_WRITES_PER_SECOND",
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     )]
     pub(crate) anchor_writes_per_second: u32,
 
-    /// Least severe messages to write: error, warn, info, debug or trace; or a filter by module.
+    /// Minimum severity of log messages: error, warn, info, debug or trace; or a filter by module.
     #[arg(long, env = "MEMORY_OPERATOR_LOG", default_value = "info")]
     pub(crate) log: String,
 
@@ -40,13 +40,13 @@ pub(crate) struct Options {
     #[arg(long, env = "POD_NAME", default_value = "memory-operator")]
     pub(crate) pod_name: String,
 
-    /// Namespace of this operator's pod: the Lease lives there, and engines let it in from there.
+    /// Namespace of this operator's pod. It contains the Lease, and engines accept connections of the operator from it.
     #[arg(long, env = "POD_NAMESPACE", default_value = "memory-system")]
     pub(crate) pod_namespace: String,
 }
 
 impl Options {
-    /// What decisions depend on.
+    /// The options that decisions depend on.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             engine_image: self.engine_image.clone().filter(|image| !image.is_empty()),
@@ -54,12 +54,12 @@ impl Options {
         }
     }
 
-    /// The namespace watched, if it is only one.
+    /// The watched namespace, if there is only one.
     pub(crate) fn namespace(&self) -> Option<&str> {
         Some(self.watch_namespace.as_str()).filter(|namespace| !namespace.is_empty())
     }
 
-    /// JSON lines on standard error.
+    /// Writes logs as JSON lines to standard error.
     pub(crate) fn start_logging(&self) {
         let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -1,5 +1,5 @@
-//! Why Kubernetes makes no pod: it says so in events of the StatefulSet and nowhere else. Asked only while it makes
-//! none, so that an engine that is well costs nothing.
+//! Reads why Kubernetes creates no pod. Only events of the StatefulSet contain the reason. They are read only while a
+//! pod is missing, so that a healthy engine costs nothing.
 
 use k8s_openapi::api::{core::v1::LimitRange, events::v1::Event};
 use kube::{Api, api::ListParams};
@@ -14,12 +14,12 @@ use crate::{
     error::call,
 };
 
-/// Longest age of an event that is believed. A StatefulSet's controller tries at least every 1000 seconds.
+/// Maximum age of an event. A StatefulSet's controller retries at least every 1000 seconds.
 const EVENT_SECONDS_MAX: i64 = 1200;
-/// Events and LimitRanges read at once; there are a few.
+/// Maximum number of events and LimitRanges per read; normally there are a few.
 const ITEMS_MAX: u32 = 50;
 
-/// What the controller of the engine's StatefulSet said last of the pod it could not make.
+/// The last message of the StatefulSet's controller about the pod that it could not create.
 pub(crate) async fn pod_refusal(context: &Context, observed: &Observed) -> PodRefusal {
     let Some(message) = newest_words(context, observed).await else { return PodRefusal::Unknown };
     let limit_ranges =
@@ -48,7 +48,7 @@ async fn newest_words(context: &Context, observed: &Observed) -> Option<String> 
     recent.max_by_key(|(second, _)| *second).map(|(_, note)| note)
 }
 
-/// When an event happened last, in seconds since 1970, whichever recorder wrote it.
+/// When an event last happened, in seconds since 1970, in the format of any recorder.
 fn last_seen(event: &Event) -> Option<i64> {
     let series = event.series.as_ref().map(|series| series.last_observed_time.0.as_second());
     let legacy = event.deprecated_last_timestamp.as_ref().map(|time| time.0.as_second());

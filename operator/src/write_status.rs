@@ -1,4 +1,4 @@
-//! Step 5: one patch of the status, and only if it says something new; then the events that follow from the change.
+//! Step 5: patches the status if it has changed, and then writes the events for the change.
 
 use crds::{MemoryEngine, MemoryEngineStatus};
 use kube::{
@@ -14,10 +14,10 @@ use crate::{
     error::{Error, call},
 };
 
-/// Writes the status if it differs from the one the resource has.
+/// Writes the status if it differs from that of the resource.
 ///
 /// # Errors
-/// The API server did not take it, or another operator may be leading.
+/// The API server did not accept it, or another operator may be leading.
 pub(crate) async fn write_status(
     engine: &MemoryEngine,
     status: &MemoryEngineStatus,
@@ -33,7 +33,7 @@ pub(crate) async fn write_status(
     let patch = json!({
         "apiVersion": crds::API_VERSION,
         "kind": "MemoryEngine",
-        // Should the resource have been deleted and made again meanwhile, this status is not the new one's.
+        // If the resource was deleted and created again in the meantime, this status does not belong to the new one.
         "metadata": {"uid": engine.metadata.uid},
         "status": status,
     });
@@ -60,7 +60,7 @@ fn count_anchor(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Co
     }
 }
 
-/// Writes what is known of a resource that cannot be read: what its status holds besides, above all the anchor, stays.
+/// Merges the known parts into the status of a resource that cannot be read: other fields, above all the anchor, stay.
 ///
 /// # Errors
 /// As [`write_status`].
@@ -81,7 +81,7 @@ pub(crate) async fn merge_status(
     }
 }
 
-/// Events are a courtesy: when they cannot be written, the status has said it all the same.
+/// Failing to write an event is no error: the status already has the information.
 async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
     for notice in notices(engine.status.as_ref(), status) {
         let event = Event {
@@ -97,7 +97,7 @@ async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &C
     }
 }
 
-/// Events take a note of at most 1024 bytes.
+/// Shortens a note to the 1024 bytes that an event allows.
 fn shortened(mut note: String) -> String {
     let mut end = note.len().min(1024);
     while !note.is_char_boundary(end) {

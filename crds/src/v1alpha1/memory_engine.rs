@@ -1,5 +1,5 @@
-//! The MemoryEngine kind: what a platform team writes. Each section of the spec that is more than a few fields has a
-//! file, and so have the status and the CEL rules.
+//! The MemoryEngine kind: the resource that a platform team writes. Larger sections of the spec, the status and the CEL
+//! rules have files of their own.
 
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
@@ -52,7 +52,7 @@ pub fn memory_engine_crd() -> Value {
     definition::<MemoryEngine>(rules::add)
 }
 
-/// What is wanted of one engine. `spec: {}` is complete: every field has a default.
+/// Desired state of one engine. `spec: {}` is valid: every field has a default.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "memoryengine.io",
@@ -95,8 +95,8 @@ pub fn memory_engine_crd() -> Value {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryEngineSpec {
-    /// Image of the engine, for example `registry.example/memory-engine:0.1.0`. Left out, the operator's own default is
-    /// used, which moves with the operator.
+    /// Image of the engine, for example `registry.example/memory-engine:0.1.0`. Defaults to the image that the operator
+    /// is configured with, which changes when the operator is upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
     pub image: Option<String>,
@@ -105,7 +105,7 @@ pub struct MemoryEngineSpec {
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
 
-    /// Secrets of this namespace with the registry's credentials.
+    /// Secrets in the namespace of the engine with credentials for the registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),
@@ -117,19 +117,19 @@ pub struct MemoryEngineSpec {
     #[serde(default)]
     pub writer: Writer,
 
-    /// Who can reach the engine.
+    /// Which clients can reach the engine.
     #[serde(default)]
     pub exposure: Exposure,
 
-    /// What the Service says besides. Left out, nothing.
+    /// Labels and annotations added to the Service. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceMetadata>,
 
-    /// What the engine writes about itself.
+    /// What the engine logs.
     #[serde(default)]
     pub logging: Logging,
 
-    /// How often the log is checked against what was recorded of it outside of its volume.
+    /// How often the log is verified against the anchor, which is recorded outside of its volume.
     #[serde(default)]
     pub integrity: Integrity,
 
@@ -137,30 +137,30 @@ pub struct MemoryEngineSpec {
     #[serde(default)]
     pub rotation: Rotation,
 
-    /// What may be written: which secrets refuse a write, which personal data is redacted, what is let through. Left out,
-    /// the engine's defaults.
+    /// What may be written: which secrets cause a write to be refused, which personal data is redacted, and which texts
+    /// are exempt. Defaults to the engine's own policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 
-    /// Rules for whoever asks the engine for a retention plan without naming any. Nothing is removed by itself. Left out,
-    /// there are none.
+    /// Default rules for retention plans, used when a request for a plan does not set any. Nothing is removed
+    /// automatically. Defaults to no rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 
-    /// How memories are saved, for whoever saves one without saying it. Left out, the engine's defaults.
+    /// Defaults for saving memories, used when a request does not set them. Defaults to the engine's own values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saving: Option<Saving>,
 
-    /// What makes the vectors by which memories are found by meaning. Left out, the table in the engine.
+    /// The provider of the vectors for semantic search. Defaults to the table built into the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Embedding>,
 
-    /// What agents find at `/mcp`, where the engine speaks the Model Context Protocol. Left out, the engine's own tools, under
-    /// the names of its Service.
+    /// The Model Context Protocol endpoint at `/mcp`. Defaults to the engine's own tools, served under the host names
+    /// of its Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp>,
 
-    /// What one address may ask of the memory API. Left out, as often as it likes over at most 128 connections.
+    /// Limits for each client address on the memory API. Defaults to unlimited requests over at most 128 connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 }
@@ -168,16 +168,16 @@ pub struct MemoryEngineSpec {
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
-    /// At every start of the pod.
+    /// Pull at every start of the pod.
     Always,
-    /// Only when the node does not have it.
+    /// Pull only when the image is not on the node.
     #[default]
     IfNotPresent,
-    /// Not at all: the image has to be on the node.
+    /// Never pull: the image must already be on the node.
     Never,
 }
 
-/// A Secret by name, in the engine's namespace.
+/// A Secret in the namespace of the engine, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullSecret {
     /// Name of a Secret of type `kubernetes.io/dockerconfigjson`.
@@ -185,31 +185,31 @@ pub struct PullSecret {
     pub name: String,
 }
 
-/// Who can reach the engine.
+/// Which clients can reach the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Exposure {
-    /// The NetworkPolicy the operator keeps for the engine.
+    /// Whether the operator manages a NetworkPolicy for the engine.
     #[serde(default)]
     pub network_policy: NetworkPolicyMode,
 }
 
-/// Whether the operator keeps a NetworkPolicy.
+/// Whether the operator manages a NetworkPolicy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
-    /// Pods of the engine's namespace reach the memory API, the operator reaches the administration port, and the
-    /// engine reaches nothing.
+    /// The operator manages one: pods in the namespace of the engine can reach the memory API, the operator can reach
+    /// the administration port, and the engine can open no connections.
     #[default]
     Managed,
-    /// None is kept: for teams with policies of their own.
+    /// The operator manages none. Choose this to manage your own policies.
     Disabled,
 }
 
-/// What the engine writes about itself, as JSON lines on standard error. Memories are never written there.
+/// What the engine logs, as JSON lines on standard error. The content of memories is never logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Logging {
-    /// Least severe messages to write.
+    /// Minimum severity of the messages to log.
     #[serde(default)]
     pub level: LogLevel,
 }
@@ -218,21 +218,21 @@ pub struct Logging {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What needs somebody's attention.
+    /// Problems that need attention.
     Error,
-    /// What may need it.
+    /// Possible problems.
     Warn,
-    /// What happened.
+    /// Normal operation.
     #[default]
     Info,
-    /// What was decided on the way.
+    /// Internal decisions, for debugging.
     Debug,
     /// Everything.
     Trace,
 }
 
 impl LogLevel {
-    /// As the engine's configuration spells it.
+    /// Spelling in the engine's configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

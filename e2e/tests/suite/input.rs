@@ -87,7 +87,7 @@ fn refused() -> Vec<(Value, &'static str)> {
         ),
         (json!({"spec": {"writer": {"tolerations": [{"value": "x"}]}}}), "a toleration needs a key"),
         (json!({"spec": {"writer": {"nodeSelector": {"a b": "c"}}}}), "a key is a name of letters"),
-        (json!({"spec": {"writer": {"podLabels": {"app.kubernetes.io/name": "x"}}}}), "are not yours to set"),
+        (json!({"spec": {"writer": {"podLabels": {"app.kubernetes.io/name": "x"}}}}), "are reserved"),
         (
             json!({"spec": {"writer": {"securityContext": {"runAsUser": 0}}}}),
             "spec.writer.securityContext.runAsUser",

@@ -1,15 +1,15 @@
-//! Whether the log is what it was: what was recorded of it outside of its volume, what the engine is asked, and what
+//! The anchor of the log: what is recorded of the log outside of its volume, what the engine is queried for, and what
 //! follows from its answers.
 //!
 //! ```text
-//! status.log ┐                         ┌▶ question (is an anchoring due?) ──▶ engine ──▶ judge ─▶ record, verdict ─▶ status
+//! status.log ┐                         ┌▶ question (is an anchor due?) ─▶ engine ─▶ judge ─▶ record, verdict ─▶ status
 //!            ├─▶ expected history ─────┤
-//! claim      ┘                         └▶ what claim, ConfigMap and engine have to be given ─▶ plan
+//! claim      ┘                         └▶ records for claim, ConfigMap and engine ─▶ plan
 //! ```
 //!
-//! The expected history is computed once per reconcile. The status is written first, because the API server guards it;
-//! the rest follows from what it says, so that the next reconcile completes what a stop after any one write left
-//! undone.
+//! The expected history is computed once per reconcile. The status is written first, because the API server guards it.
+//! The other writes follow from the status, so that the next reconcile completes what an interruption after any write
+//! left undone.
 
 pub mod budget;
 pub mod expected;

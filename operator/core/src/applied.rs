@@ -1,5 +1,5 @@
-//! What the operator last wrote, and what it came to: told apart from drift by it are what admission makes of an
-//! object, and what the spec wants anew.
+//! The operator's last writes and their results. They distinguish drift from changes by admission and from changes of
+//! the spec.
 
 use jiff::{SignedDuration, Timestamp};
 use kube_core::DynamicObject;
@@ -14,25 +14,26 @@ use crate::{
     plan::Write,
 };
 
-/// Longest time for which what admission made of an object is accepted without applying again. Applying again changes
-/// nothing while the policy is there, and puts the object right when it is gone.
+/// How long a change by admission is accepted without applying the object again. Applying again has no effect while the
+/// policy exists, and repairs the object when the policy is gone.
 pub const ACCEPTED_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// One write of an object. It is kept in memory: after a restart an object that admission changes is applied once more.
+/// One write of an object. It is kept in memory: after a restart, an object that admission changes is applied once
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Of which object.
+    /// UID of the object.
     pub uid: String,
-    /// Hash of what was wanted, without the anchor, which moves on by itself.
+    /// Hash of the wanted object, without the anchor, which changes regularly.
     pub intent: String,
     /// When it was written.
     pub at: Timestamp,
-    /// What came back otherwise than it was applied.
+    /// Fields that came back with other values than those applied.
     pub altered: Vec<Difference>,
 }
 
 impl Applied {
-    /// Takes note of a write and of the object it left; none of a deletion.
+    /// Records a write and the object that it left; returns nothing for a deletion.
     #[must_use]
     pub fn of(write: &Write, after: &DynamicObject, now: Timestamp) -> Option<Self> {
         let (object, again) = match write {
@@ -42,8 +43,8 @@ impl Applied {
             }
             Write::Release { .. } | Write::Delete { .. } => return None,
         };
-        // A policy may look at creations alone: what it made of one is accepted once it shows in an update too. So a
-        // restart of the operator finds the same.
+        // A policy may apply to creations only. Its changes are accepted only once an update shows them too, so that a
+        // restarted operator reaches the same result.
         let altered = if again { differences(object, &build::value(after)) } else { Vec::new() };
         Some(Self {
             uid: after.metadata.uid.clone().unwrap_or_default(),
@@ -58,14 +59,14 @@ impl Applied {
     }
 }
 
-/// The last write of a live object, if it is still this object.
+/// The last write of a live object, if it is still the same object.
 #[must_use]
 pub fn last_write<'a>(observed: &'a Observed, key: &ChildKey, live: &DynamicObject) -> Option<&'a Applied> {
     observed.applied.get(key).filter(|applied| applied.is_of(live))
 }
 
-/// The path of the first field in which a live object is not as wanted, apart from what admission made of it when it
-/// was applied last.
+/// The path of the first field in which a live object differs from the wanted one, apart from what admission changed
+/// when it was last applied.
 #[must_use]
 pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> Option<String> {
     let found = differences(wanted, &build::value(live));
@@ -80,7 +81,7 @@ pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dynamic
     found.into_iter().find(|difference| !accepted.contains(difference)).map(|difference| difference.path)
 }
 
-/// Whether admission keeps an annotation off an object, as far as the last write tells.
+/// Whether admission removes an annotation from an object, according to the last write.
 #[must_use]
 pub fn is_kept_off(observed: &Observed, key: &ChildKey, live: &DynamicObject, annotation: &str) -> bool {
     let all = ".metadata.annotations";
@@ -90,7 +91,7 @@ pub fn is_kept_off(observed: &Observed, key: &ChildKey, live: &DynamicObject, an
         .is_some_and(|applied| applied.altered.iter().any(|found| found.path == all || found.path == one))
 }
 
-/// Whether what is wanted of an object is what was wanted when it was written last: then somebody else changed it.
+/// Whether the wanted object is the one that was written last. If so, someone else caused the difference.
 #[must_use]
 pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> bool {
     if let Some(applied) = last_write(observed, key, live) {
@@ -101,7 +102,7 @@ pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dyn
     there == wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str()
 }
 
-/// What admission makes of the objects: each with the first field that comes back otherwise than it is applied.
+/// Objects that admission changes, each with the first field that comes back changed.
 #[must_use]
 pub fn altered(observed: &Observed) -> Vec<String> {
     let altered = |(key, live): (&ChildKey, _)| {

@@ -1,4 +1,4 @@
-//! When to look again.
+//! Intervals between reconciles.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::conditions::ConditionType;
 
 /// First wait after a failure.
 const FAILURE_SECONDS_MIN: u64 = 1;
-/// Longest wait after many: an SRE who fixed the cause sees it work within a cup of coffee.
+/// Longest wait after repeated failures. Short, so that an SRE who fixed the cause sees the result within minutes.
 const FAILURE_SECONDS_MAX: u64 = 120;
 
-/// Wait after the n-th failure in a row (n from 1), doubled each time, spread by `jitter` in `0.0..1.0` over the
-/// upper half so that engines broken by one cause do not come back all at once.
+/// Wait after the n-th failure in a row (n from 1). It doubles each time, and `jitter` in `0.0..1.0` spreads it over
+/// the upper half, so that engines that failed for one cause do not retry at the same time.
 #[must_use]
 pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(7);
@@ -20,14 +20,14 @@ pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     spread(full, jitter)
 }
 
-/// How often a settled engine is asked how it is.
+/// Poll interval of a settled engine.
 const SETTLED_SECONDS: u64 = 10;
-/// How often one is that waits for somebody to act: it may have happened where no watch looks.
+/// Poll interval of an engine that waits for someone to act. The action may happen where there is no watch.
 const STALLED_SECONDS: u64 = 15;
-/// How often one is that is being brought up: the engine's own report has no watch.
+/// Poll interval of an engine that is starting. There is no watch on the engine's own report.
 const BUSY_SECONDS: u64 = 2;
 
-/// Wait before the next look at an engine that was reconciled without failure.
+/// Wait before the next reconcile of an engine that was reconciled without failure.
 #[must_use]
 pub fn next_look(status: &MemoryEngineStatus, jitter: f64) -> Duration {
     let is = |kind: ConditionType| {
@@ -44,7 +44,7 @@ pub fn next_look(status: &MemoryEngineStatus, jitter: f64) -> Duration {
     spread(Duration::from_secs(seconds), jitter)
 }
 
-/// A wait between half of `full` and all of it.
+/// A wait between half of `full` and `full`.
 #[must_use]
 pub fn spread(full: Duration, jitter: f64) -> Duration {
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))

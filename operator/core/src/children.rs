@@ -1,5 +1,5 @@
-//! The children of an engine, as one table. Their names, the kinds that are watched, the order of the writes, what is
-//! removed and the rights that the operator needs are read from it: a new child is a row here and its builder.
+//! The table of the children of an engine. Their names, the watched kinds, the order of the writes, the removals and
+//! the rights of the operator are read from it. A new child is a new row with its builder.
 
 use std::collections::BTreeMap;
 
@@ -14,49 +14,49 @@ use crate::{
 /// One child.
 #[derive(Clone, Copy, Debug)]
 pub struct Child {
-    /// What it is.
+    /// Kind of the child.
     pub kind: ChildKind,
-    /// What it is called, by the name of the engine.
+    /// Name of the child, computed from the name of the engine.
     pub name: fn(&str) -> String,
-    /// How the wanted object comes about.
+    /// How the wanted object is computed.
     pub plan: Planned,
 }
 
-/// How the wanted object of a child comes about.
+/// How the wanted object of a child is computed.
 #[derive(Clone, Copy, Debug)]
 pub enum Planned {
-    /// By rules of its own, in `plan`: it depends on more than the spec. Such a child is never removed.
+    /// By rules of its own in `plan`, because it depends on more than the spec. Such a child is never removed.
     ByItsOwnRules,
-    /// Always, as this builder makes it.
+    /// Always, with this builder.
     Always(fn(&Valid) -> Value),
-    /// As the builder makes it while the spec wants it; otherwise it is removed.
+    /// With the builder while the spec wants the child; otherwise the child is removed.
     When(fn(&Valid) -> bool, fn(&Valid) -> Value),
 }
 
 /// Every child that an engine can have.
 #[derive(Clone, Copy, Debug)]
 pub struct Children {
-    /// The claim of the log's volume. It comes first: no other trouble stands between a full volume and more capacity.
+    /// The claim of the log's volume. It comes first, so that no other problem delays the expansion of a full volume.
     pub claim: Child,
-    /// What the log must extend.
+    /// The history that the log must extend.
     pub anchor: Child,
     /// Identity of the pods.
     pub service_account: Child,
     /// The engine's configuration.
     pub config: Child,
-    /// The address of the API.
+    /// Address of the API.
     pub service: Child,
-    /// The names of the pods.
+    /// DNS names of the pods.
     pub headless_service: Child,
-    /// Who may reach the pods.
+    /// Which clients can reach the pods.
     pub network_policy: Child,
-    /// What a drain may do.
+    /// What a drain may evict.
     pub disruption_budget: Child,
-    /// The writer. It comes last: what a pod needs is there before the pod.
+    /// The writer. It comes last, so that everything that the pod needs exists before it.
     pub stateful_set: Child,
 }
 
-/// The table, in the order in which the children are written.
+/// The table, in the order of the writes.
 pub static CHILDREN: Children = Children {
     claim: Child { kind: ChildKind::PersistentVolumeClaim, name: names::claim, plan: Planned::ByItsOwnRules },
     anchor: Child {
@@ -101,14 +101,14 @@ pub static CHILDREN: Children = Children {
     },
 };
 
-/// What the operator needs to be allowed to do with one resource.
+/// The rights that the operator needs on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// API group; empty for the core.
+    /// API group; empty for the core group.
     pub group: &'static str,
     /// Plural name of the resource.
     pub resource: &'static str,
-    /// Verbs, in the order in which the manifests have them.
+    /// Verbs, in the order of the manifests.
     pub verbs: Vec<&'static str>,
 }
 
@@ -119,8 +119,8 @@ impl Child {
         ChildKey { kind: self.kind, name: (self.name)(engine) }
     }
 
-    /// The object that is wanted, marked with the hash of all that is applied; `None` when the spec wants none, or when
-    /// `plan` decides by rules of its own.
+    /// The wanted object, annotated with the hash of everything that is applied; `None` when the spec does not want it,
+    /// or when `plan` decides by rules of its own.
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Option<Value> {
         let mut object = match self.plan {
@@ -140,7 +140,7 @@ impl Child {
 }
 
 impl Children {
-    /// The rows, in the order in which they are written. A field that is missing here does not compile.
+    /// The rows, in the order of the writes. A missing field does not compile.
     #[must_use]
     pub fn rows(&self) -> [&Child; 9] {
         let Self {
@@ -167,19 +167,19 @@ impl Children {
         ]
     }
 
-    /// Every child that an engine of this name can have, wanted now or not.
+    /// Every child that an engine of this name can have, whether wanted or not.
     #[must_use]
     pub fn keys(&self, engine: &str) -> Vec<ChildKey> {
         self.rows().map(|child| child.key(engine)).to_vec()
     }
 
-    /// What is wanted of this spec, but for children with rules of their own.
+    /// The wanted objects of this spec, except for children with rules of their own.
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Vec<(ChildKey, Value)> {
         self.rows().iter().filter_map(|child| Some((child.key(&valid.name), child.wanted(valid)?))).collect()
     }
 
-    /// What has to be removed under this spec, if it is there.
+    /// The children that must be removed under this spec, if they exist.
     #[must_use]
     pub fn unwanted(&self, valid: &Valid) -> Vec<ChildKey> {
         let rows = self.rows();
@@ -187,7 +187,7 @@ impl Children {
         unwanted.map(|child| child.key(&valid.name)).collect()
     }
 
-    /// The kinds that are watched.
+    /// The watched kinds.
     #[must_use]
     pub fn kinds(&self) -> Vec<ChildKind> {
         let mut kinds: Vec<ChildKind> = self.rows().map(|child| child.kind).to_vec();
@@ -196,7 +196,7 @@ impl Children {
         kinds
     }
 
-    /// What the operator needs to be allowed to do with its children, by kind.
+    /// The rights that the operator needs on its children, by kind.
     #[must_use]
     pub fn access(&self) -> Vec<Access> {
         let mut removable: BTreeMap<ChildKind, bool> = BTreeMap::new();

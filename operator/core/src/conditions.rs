@@ -1,20 +1,20 @@
-//! The closed lists of condition types and reasons. Text is made where it is shown.
+//! The closed lists of condition types and reasons. Messages are written where a verdict is made.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// What a condition speaks of.
+/// Type of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionType {
-    /// The engine serves reads and writes as the spec wants it.
+    /// The engine serves reads and writes as the spec requires.
     Ready,
-    /// The operator is at work, or waits for Kubernetes to finish what it asked for.
+    /// The operator is working, or waits for Kubernetes to finish what was requested.
     Reconciling,
-    /// Nothing will change until somebody acts.
+    /// Nothing will change until someone acts.
     Stalled,
-    /// The volume is there, large enough and writable.
+    /// The volume exists, is large enough and writable.
     StorageReady,
-    /// The log is what it was: it extends what was recorded of it outside of its volume.
+    /// The log extends what was recorded of it outside of its volume.
     LogIntegrity,
     /// Searches are answered.
     ProjectionReady,
@@ -23,7 +23,7 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
-    /// All of them, in the order in which the status has them.
+    /// All types, in the order of the status.
     pub const ALL: [Self; 7] = [
         Self::Ready,
         Self::Reconciling,
@@ -34,7 +34,7 @@ impl ConditionType {
         Self::ConfigurationApplied,
     ];
 
-    /// As it stands in the status.
+    /// Spelling in the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,52 +49,52 @@ impl ConditionType {
     }
 }
 
-/// Why a condition is as it is. Closed: a new one needs a line in `docs/guide/conditions.md`, and a test checks it.
+/// Reason of a condition. Closed: a new one needs a row in `docs/guide/conditions.md`, which a test checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Reads and writes work.
     Serving,
-    /// Objects are being made or changed.
+    /// Objects are being created or changed.
     Applying,
-    /// The pod is being made, moved or replaced.
+    /// The pod is being created, moved or replaced.
     PodStarting,
     /// The pod runs and opens its log.
     EngineStarting,
-    /// The volume is being made.
+    /// The volume is being provisioned.
     ClaimPending,
-    /// The volume is growing.
+    /// The volume is being expanded.
     Resizing,
-    /// The volume is there and writable.
+    /// The volume exists and is writable.
     VolumeReady,
-    /// No node takes the pod.
+    /// No node accepts the pod.
     Unschedulable,
     /// The resource is being deleted.
     Deleting,
     /// Nothing is under way.
     Settled,
-    /// Nothing is in the way.
+    /// There is no obstacle.
     NoObstacle,
-    /// Nothing can be done before an obstacle is out of the way.
+    /// Nothing can be done until an obstacle is removed.
     Blocked,
     /// The spec cannot be carried out.
     InvalidSpec,
-    /// An object of somebody else has a name this engine needs.
+    /// An object that belongs to someone else has a name that this engine needs.
     NameConflict,
     /// The API server refuses an object.
     ApplyRefused,
-    /// Somebody undoes every repair of an object.
+    /// Someone reverts every repair of an object.
     Contested,
     /// The image cannot be pulled.
     ImagePullFailed,
-    /// The container cannot be made.
+    /// The container cannot be created.
     ContainerRefused,
-    /// Kubernetes does not make the pod.
+    /// Kubernetes does not create the pod.
     PodRefused,
-    /// A container of somebody else in the pod does not run.
+    /// A container that someone else added to the pod does not run.
     SidecarFailed,
-    /// The engine is ready, its pod waits for something of somebody else.
+    /// The engine is ready, but its pod waits for something that someone else added.
     SidecarNotReady,
-    /// The engine ends again and again.
+    /// The engine exits repeatedly.
     CrashLooping,
     /// The pod answers its probe but not the operator.
     EngineUnreachable,
@@ -102,45 +102,45 @@ pub enum Reason {
     EngineDegraded,
     /// The log does not verify.
     LogCorrupt,
-    /// The class named does not exist.
+    /// The named class does not exist.
     StorageClassMissing,
-    /// No class is named and the cluster has no default.
+    /// No class is named, and the cluster has no default class.
     NoDefaultStorageClass,
-    /// The class does not let volumes grow.
+    /// The class does not allow volumes to be expanded.
     ExpansionUnsupported,
-    /// Growing failed.
+    /// Expanding the volume failed.
     ResizeFailed,
-    /// The volume has no room left.
+    /// The volume has no free space.
     VolumeFull,
     /// Writing to the volume fails.
     VolumeFailing,
     /// The volume of this engine's log is gone.
     VolumeLost,
-    /// Somebody deleted the claim.
+    /// Someone deleted the claim.
     ClaimBeingDeleted,
     /// The log extends its anchor.
     Anchored,
-    /// Nothing of the log was recorded outside of its volume yet.
+    /// Nothing of the log has been recorded outside of its volume yet.
     NotYetAnchored,
-    /// A rollback was accepted, and the engine is being told.
+    /// A rollback was accepted, and the engine is being notified.
     RollbackAccepted,
     /// The log ends before its anchor.
     LogTruncated,
-    /// The log and its anchor are two histories, both signed by the log's key.
+    /// The log and its anchor are different histories, both signed by the log's key.
     LogForked,
     /// The volume holds the log of another engine.
     ForeignLog,
-    /// The log is not what was anchored, and its key did not sign it.
+    /// The log does not match the anchor, and its key did not sign it.
     LogRewritten,
-    /// The volume holds events, and what it held before is recorded nowhere.
+    /// The volume holds events, and its earlier content is not recorded anywhere.
     AnchorMissing,
-    /// What was recorded of the log contradicts itself.
+    /// The records of the log contradict each other.
     AnchorInconsistent,
-    /// The log is signed by a key that its old key does not vouch for.
+    /// The log is signed by a key that the old key did not sign.
     KeyChanged,
-    /// The engine's checkpoint is not signed, or says something else than its report.
+    /// The engine's checkpoint is not signed, or does not match its report.
     CheckpointInvalid,
-    /// Searches are answered from the projection there is.
+    /// Searches are answered from the existing projection.
     ProjectionServing,
     /// The projection is being built from the log.
     ProjectionRebuilding,
@@ -148,12 +148,12 @@ pub enum Reason {
     ProjectionFailed,
     /// Every part of the configuration is applied.
     ConfigurationInEffect,
-    /// The engine is of a version that does not know a part of its configuration.
+    /// The engine's version does not know a part of its configuration.
     EngineTooOld,
 }
 
 impl Reason {
-    /// All of them, for the test that holds the documentation against the code.
+    /// All reasons, for the test that compares the documentation with the code.
     pub const ALL: [Self; 49] = [
         Self::Serving,
         Self::Applying,
@@ -206,13 +206,13 @@ impl Reason {
         Self::EngineTooOld,
     ];
 
-    /// The reason that is spelled like this.
+    /// The reason with this spelling.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
-    /// As it stands in the status: the variant's name.
+    /// Spelling in the status: the name of the variant.
     #[must_use]
     pub fn as_str(self) -> String {
         format!("{self:?}")
@@ -222,35 +222,36 @@ impl Reason {
 /// True, False or Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
-    /// It is so.
+    /// The condition holds.
     True,
-    /// It is not so.
+    /// The condition does not hold.
     False,
-    /// It cannot be told.
+    /// Whether the condition holds is not known.
     Unknown,
 }
 
-/// One verdict about one concern, before it becomes a condition.
+/// The result for one condition type, before it becomes a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it is so.
+    /// Whether the condition holds.
     pub truth: Truth,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// What is the case and what to do about it.
+    /// The current state, and what to do about it.
     pub message: String,
-    /// The generation of the spec under which it was seen, when that is not the present one.
+    /// The generation of the spec under which it was observed, if it is not the present one.
     pub seen_under: Option<i64>,
 }
 
 impl Verdict {
-    /// A verdict.
+    /// A new verdict.
     #[must_use]
     pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
         Self { truth, reason, message: message.into(), seen_under: None }
     }
 
-    /// What a condition says, of the generation that it speaks of; none when its reason is not of this version.
+    /// The verdict in a condition, with the generation that it describes; `None` when this version does not know its
+    /// reason.
     #[must_use]
     pub fn of(condition: &Condition) -> Option<Self> {
         let truth = match condition.status.as_str() {
@@ -263,11 +264,11 @@ impl Verdict {
     }
 }
 
-/// Longest message the schema accepts, bytes.
+/// Maximum length of a message in the schema, bytes.
 const MESSAGE_LENGTH_MAX: usize = 4096;
 
-/// A verdict as a condition. One that was seen under an earlier generation says so. The time of the last transition is
-/// carried over while the truth stays the same.
+/// Turns a verdict into a condition. The message states if it was observed under an earlier generation. The time of the
+/// last transition is kept while the status does not change.
 #[must_use]
 pub fn condition(
     kind: ConditionType,
@@ -289,7 +290,7 @@ pub fn condition(
     }
 }
 
-/// The API server keeps whole seconds: finer ones would make every status look changed.
+/// The API server stores times with a precision of one second. A finer time would make every status look changed.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -1,7 +1,7 @@
-//! Whether a live object still says what was applied.
+//! Detects whether a live object still has the applied values.
 //!
-//! Server-side apply owns fields, not objects: what others add beside ours is theirs and no drift. Comparing
-//! instead of applying every time is what keeps an unchanged engine at no writes at all.
+//! Server-side apply owns fields, not objects: fields that others add are theirs, and no drift. Comparing, instead of
+//! applying every time, means that an unchanged engine causes no writes.
 
 use std::fmt::Display;
 
@@ -11,35 +11,35 @@ use sha2::{Digest, Sha256};
 
 use crate::build::hex;
 
-/// Keys by which the API server merges lists of objects, in the order they are tried.
+/// Keys by which the API server merges lists of objects, in the order in which they are tried.
 const MERGE_KEYS: [&str; 7] = ["uid", "name", "containerPort", "port", "mountPath", "topologyKey", "type"];
-/// Maps whose values the API server rewrites in its own spelling (1024Mi becomes 1Gi).
+/// Maps whose values the API server rewrites in canonical form (1024Mi becomes 1Gi).
 const QUANTITY_MAPS: [&str; 2] = ["requests", "limits"];
-/// Keys that tell two items of such a list apart when they agree in the first.
+/// Keys that distinguish two items of such a list with the same first key.
 const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
-/// Fields the API server replaces as a whole: an item more is drift, and in a NetworkPolicy it is a hole.
+/// Lists that the API server replaces completely: an additional item is drift, and in a NetworkPolicy it opens access.
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
-/// Maps the API server replaces as a whole. One more key selects less: no pod behind a Service, or none that a policy
-/// guards.
+/// Maps that the API server replaces completely. An additional key selects less: no pod behind a Service, or none that
+/// a policy protects.
 const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
-/// One field that is not as wanted. Two are equal when the same value was wanted there and the same one is found.
+/// One field that differs. Two differences are equal if both the wanted and the live values are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where.
+    /// Path of the field.
     pub path: String,
-    /// Hash of what is wanted and of what is there.
+    /// Hash of the wanted and the live value.
     values: String,
 }
 
-/// The path of the first field of `wanted` that `live` does not have, or has with another value.
+/// The path of the first field of `wanted` that is missing in `live` or has another value there.
 #[must_use]
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<String> {
     differences(wanted, live).into_iter().next().map(|difference| difference.path)
 }
 
-/// Every field of `wanted` that `live` does not have, or has with another value.
+/// Every field of `wanted` that is missing in `live` or has another value there.
 #[must_use]
 pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Found(Vec::new());
@@ -78,7 +78,7 @@ impl Found {
         for (key, value) in wanted {
             let path = format!("{path}.{key}");
             match live.get(key) {
-                // The API server does not keep empty maps and lists.
+                // The API server does not store empty maps and lists.
                 None if is_empty(value) => {}
                 None => self.add(&path, value, &"nothing"),
                 Some(live) if quantities && same_quantity(value, live) => {}
@@ -116,7 +116,7 @@ impl Found {
     }
 }
 
-/// Whether the live map has a key that nobody asked for.
+/// Whether the live map has a key that is not wanted.
 fn has_more(wanted: &Value, live: &Value) -> bool {
     let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else { return false };
     live.keys().any(|key| !wanted.contains_key(key))
@@ -162,8 +162,7 @@ mod tests {
         check(&json!({"nodeSelector": {}}), &json!({}), None);
     }
 
-    /// Two rules about one topology differ in what to do when they cannot be kept; terms of an affinity have no name
-    /// at all.
+    /// Two constraints on one topology differ in `whenUnsatisfiable`; terms of an affinity have no name at all.
     #[test]
     fn items_that_agree_in_one_key_are_two() {
         let rule = |what: &str, skew: i32| json!({"topologyKey": "zone", "whenUnsatisfiable": what, "maxSkew": skew});
@@ -198,7 +197,7 @@ mod tests {
         check(&json!({"ports": [{"port": 1}]}), &json!({"ports": [{"port": 2}]}), Some(".ports[1]"));
         check(&json!({"modes": ["A"]}), &json!({"modes": ["A", "B"]}), Some(".modes"));
         check(&json!({"rules": [{"from": [{}]}]}), &json!({"rules": []}), Some(".rules"));
-        // A port more in a NetworkPolicy rule is a hole, not somebody else's business.
+        // An additional port in a NetworkPolicy rule opens access, and so is drift.
         check(
             &json!({"ingress": [{"ports": [{"port": 1}]}]}),
             &json!({"ingress": [{"ports": [{"port": 1}, {"port": 2}]}]}),
@@ -207,7 +206,7 @@ mod tests {
         check(&json!({"egress": []}), &json!({"egress": [{}]}), Some(".egress"));
     }
 
-    /// What is accepted is a place with two values: another value in the same place is another difference.
+    /// A path with two values is accepted: another value at the same path is another difference.
     #[test]
     fn every_difference_is_found_with_its_values() {
         let wanted = json!({"a": 1, "b": {"c": [1]}, "d": 2, "args": ["x"]});
@@ -230,7 +229,7 @@ mod tests {
             Some(".requests.storage"),
         );
         check(&json!({"label": "1024Mi"}), &json!({"label": "1Gi"}), Some(".label"));
-        // As the API server writes what is no whole number of the unit.
+        // The API server's form of a value that is not an integer multiple of the unit.
         check(&json!({"requests": {"cpu": "0.0001"}}), &json!({"requests": {"cpu": "100u"}}), None);
         check(&json!({"requests": {"cpu": "0.0000001"}}), &json!({"requests": {"cpu": "100n"}}), None);
         check(&json!({"limits": {"memory": "1Pi"}}), &json!({"limits": {"memory": "1024Ti"}}), None);

@@ -1,12 +1,24 @@
-//! What the operator decides. Every function here is pure: what was seen goes in, what to do comes out as a value.
+//! The operator's decisions. Every function is pure: it takes what was observed and returns what to do as a value.
 //!
 //! ```text
 //! spec ──validate──▶ Valid ─┐
-//! Observed ─────────────────┼─plan──▶ Plan (steps, in order) ──(carried out by the operator, step by step)──▶ Done ──▶ status
+//! Observed ─────────────────┼─plan──▶ Plan (ordered steps) ──(the operator carries out each step)──▶ Done ──▶ status
 //! ExpectedHistory ──────────┘
 //! ```
 //!
-//! Absent on purpose: a clock, a random source, the network, files, tokio. They are arguments or somebody else's.
+//! This crate has no clock, random source, network, files or tokio. Times and random numbers are arguments; the
+//! `operator` crate does the input and output.
+//!
+//! Modules:
+//! * `validate` checks a spec, `settings` has the operator's own options, `role` and `names` name pods and objects;
+//! * `observed` and `pod` hold what one reconcile observed, `applied` what the operator last wrote;
+//! * `anchor` verifies the log against its record outside of the volume;
+//! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
+//!   live objects;
+//! * `storage` decides about the volume, `plan` about all steps, and `retry`, `backoff` about repetitions
+//!   and intervals;
+//! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
+//!   lists metrics.
 
 pub mod anchor;
 pub mod applied;

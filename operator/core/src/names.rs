@@ -1,26 +1,26 @@
-//! Every name, label and annotation the operator gives to an object, and the kinds it makes.
+//! Names, labels and annotations of the operator's objects, and their kinds.
 
 use std::collections::BTreeMap;
 
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "memory-operator";
-/// Label that names the engine an object belongs to; every watch of children is bound to it.
+/// Label with the engine that an object belongs to. Every watch of children selects it.
 pub const ENGINE_LABEL: &str = "memoryengine.io/engine";
-/// Who keeps an object.
+/// Label with the manager of an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// Selects every object the operator keeps, and nothing else.
+/// Selects the objects that the operator manages, and no others.
 pub const WATCH_SELECTOR: &str = "app.kubernetes.io/managed-by=memory-operator,memoryengine.io/engine";
-/// Annotation of the pod template: changes when the configuration does, so that the pod is made anew.
+/// Annotation of the pod template. It changes with the configuration, so that the pod is replaced.
 pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
-/// Annotation of every object that goes with its engine: changes when anything that is applied does.
+/// Annotation of every object that is deleted with its engine. It changes with anything that is applied.
 pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
-/// Annotation of the claim: what was recorded of the log on it, in JSON.
+/// Annotation of the claim: the record of its log, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
-/// The key of the anchor's ConfigMap, and the file the engine reads at its start.
+/// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.
 pub const ANCHOR_FILE: &str = "anchor.json";
 
-/// Name of the engine's container in its pod. Others may be beside it.
+/// Name of the engine's container in its pod. The pod may have other containers.
 pub const ENGINE_CONTAINER: &str = "engine";
 
 /// Port of the memory API.
@@ -28,7 +28,7 @@ pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.
 pub const ADMIN_PORT: u16 = 8081;
 
-/// The kinds the operator makes. Which children there are of them stands in [`crate::children`].
+/// The kinds of the operator's objects. [`crate::children`] lists the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     /// The claim of the log's volume.
@@ -37,11 +37,11 @@ pub enum ChildKind {
     ServiceAccount,
     /// The engine's configuration file.
     ConfigMap,
-    /// The address of the API, and the headless one of the pod.
+    /// The Service of the API, and the headless one of the pod.
     Service,
-    /// Who may reach the pod.
+    /// Which clients can reach the pod.
     NetworkPolicy,
-    /// What a drain may do.
+    /// What a drain may evict.
     PodDisruptionBudget,
     /// The writer.
     StatefulSet,
@@ -62,19 +62,19 @@ impl ChildKind {
         }
     }
 
-    /// The kind as Kubernetes spells it.
+    /// Spelling in Kubernetes.
     #[must_use]
     pub fn kind(self) -> &'static str {
         self.resource().2
     }
 }
 
-/// One child by kind and name; the namespace is always the engine's.
+/// One child by kind and name, in the namespace of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey {
-    /// What it is.
+    /// Kind of the child.
     pub kind: ChildKind,
-    /// What it is called.
+    /// Name of the child.
     pub name: String,
 }
 
@@ -96,7 +96,7 @@ pub fn config_map(engine: &str) -> String {
     format!("{engine}-config")
 }
 
-/// Name of the ConfigMap with what the log must extend.
+/// Name of the ConfigMap with the history that the log must extend.
 #[must_use]
 pub fn anchor_config_map(engine: &str) -> String {
     format!("{engine}-anchor")
@@ -118,7 +118,7 @@ pub fn selector(engine: &str) -> BTreeMap<String, String> {
     ])
 }
 
-/// Labels of every object made for one engine.
+/// Labels of every object of one engine.
 #[must_use]
 pub fn labels(engine: &str) -> BTreeMap<String, String> {
     let mut labels = selector(engine);

@@ -1,4 +1,4 @@
-//! Events: what changed between two statuses, said once.
+//! Events for the changes between two statuses, one for each change.
 
 use crds::MemoryEngineStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,15 +8,15 @@ use crate::conditions::{ConditionType, Reason};
 /// One event to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether somebody should look.
+    /// Whether the event needs attention.
     pub warning: bool,
     /// The reason of the condition that changed.
     pub reason: String,
-    /// Its message.
+    /// Message of that condition.
     pub message: String,
 }
 
-/// Conditions whose changes are worth an event, and the status that is good news.
+/// Conditions whose changes cause an event, each with its normal status.
 const WATCHED: [(ConditionType, &str); 5] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
@@ -25,7 +25,7 @@ const WATCHED: [(ConditionType, &str); 5] = [
     (ConditionType::StorageReady, "True"),
 ];
 
-/// What to say after `before` became `after`: one notice per reason, however many conditions share it.
+/// The events for the change from `before` to `after`: one per reason, however many conditions share it.
 #[must_use]
 pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Vec<Notice> {
     let mut notices: Vec<Notice> = Vec::new();
@@ -39,7 +39,7 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
             reason: new.reason.clone(),
             message: new.message.clone(),
         };
-        // What is not known yet is no news either, but for an engine that may or may not serve.
+        // `Unknown` causes no event, except for Ready.
         let silent = kind != ConditionType::Ready && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
         if changed && !silent && notices.iter().all(|said| said.reason != notice.reason) {
@@ -50,12 +50,12 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
     notices
 }
 
-/// A rollback that somebody accepted is worth an event of its own, whatever the conditions say.
+/// An accepted rollback causes an event of its own, whatever the conditions are.
 fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Option<Notice> {
     let count =
         |status: &MemoryEngineStatus| status.log.as_ref().map_or(0, |log| log.accepted_rollbacks.len());
     let newest = after.log.as_ref()?.accepted_rollbacks.last()?;
-    // A resource made again takes over what was accepted before it.
+    // A resource that was created again takes over the rollbacks accepted before it.
     let grew = before.is_some_and(|before| before.log.is_some() && count(before) + 1 == count(after));
     grew.then(|| Notice {
         warning: true,
@@ -67,7 +67,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
     })
 }
 
-/// An engine that is not ready because it is starting is no reason to wake anybody.
+/// An engine that is not ready because it is starting needs no attention.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
     const EXPECTED: [&str; 8] = [
         "Applying",
@@ -77,7 +77,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "ClaimPending",
         "Deleting",
         "Resizing",
-        // It has an event of its own.
+        // This reason has an event of its own.
         "RollbackAccepted",
     ];
     let bad = match kind {

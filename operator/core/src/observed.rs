@@ -1,4 +1,4 @@
-//! What was seen, once, at the start of a reconcile.
+//! What was observed at the start of a reconcile.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,72 +15,72 @@ use crate::{
     role::Role,
 };
 
-/// The world as one reconcile sees it.
+/// Everything that one reconcile observed.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The resource.
     pub engine: Arc<MemoryEngine>,
-    /// Every object under a child's name, whoever made it.
+    /// Every object with a child's name, whoever created it.
     pub children: BTreeMap<ChildKey, Arc<DynamicObject>>,
-    /// What this operator wrote of them last.
+    /// What this operator last wrote to them.
     pub applied: BTreeMap<ChildKey, Applied>,
-    /// What could not be read, and why: whether it is there, nobody knows.
+    /// Objects that could not be read, and why. Whether they exist is unknown.
     pub unread: BTreeMap<ChildKey, String>,
-    /// The pod of each role, and what is known of it. A role that is not here has none.
+    /// The pod of each role, and its state. A role that is missing has no pod.
     pub instances: BTreeMap<Role, Instance>,
-    /// The class of the claim, looked up only while something depends on it.
+    /// The class of the claim, read only while a decision depends on it.
     pub storage_class: StorageClassView,
-    /// What the engine in the writer's pod answered about its newest checkpoint.
+    /// The engine's answers about its newest checkpoint.
     pub checkpoints: CheckpointReport,
     /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
     pub anchor_acknowledged: bool,
-    /// When all this was seen.
+    /// When this was observed.
     pub now: Timestamp,
 }
 
-/// The pod of one role, and what is known of it.
+/// The pod of one role, and its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
     /// The pod.
     pub pod: Option<PodView>,
-    /// Why Kubernetes makes none.
+    /// Why Kubernetes does not create the pod.
     pub pod_refusal: PodRefusal,
-    /// What the engine in it reports about itself.
+    /// Report of the engine in the pod.
     pub report: EngineReport,
 }
 
-/// What is known of a role without a pod.
+/// State of a role without a pod.
 static NONE: Instance =
     Instance { pod: None, pod_refusal: PodRefusal::NotAsked, report: EngineReport::NotAsked };
 
-/// Why Kubernetes makes no pod, in its own words. Looked up only while it makes none.
+/// Why Kubernetes does not create the pod, in its own words. Read only while there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PodRefusal {
-    /// There is a pod, or it is too early to ask.
+    /// There is a pod, or it is too early to check.
     #[default]
     NotAsked,
-    /// Nothing was said, or it could not be read.
+    /// No reason was given, or it could not be read.
     Unknown,
-    /// It was said.
+    /// A reason was given.
     Said {
-        /// The newest words of the StatefulSet's controller.
+        /// The newest message of the StatefulSet's controller.
         message: String,
-        /// LimitRanges of the namespace, when the words are about limits.
+        /// LimitRanges of the namespace, if the message is about limits.
         limit_ranges: Vec<String>,
     },
 }
 
-/// A StorageClass, as far as decisions depend on it.
+/// The part of a StorageClass that decisions depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StorageClassView {
-    /// Nothing depends on it now.
+    /// No decision depends on it now.
     #[default]
     NotAsked,
     /// The API server did not answer.
     Unread(String),
     /// The API server has no class of this name.
     Missing(String),
-    /// It exists.
+    /// The class exists.
     Found {
         /// Name of the class.
         name: String,
@@ -89,34 +89,34 @@ pub enum StorageClassView {
     },
 }
 
-/// The engine's own report.
+/// Report of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EngineReport {
     /// There is no pod that could answer.
     #[default]
     NotAsked,
-    /// The pod did not answer; the text says how that showed.
+    /// The pod did not answer; the text describes the failure.
     Unreachable(String),
-    /// It answered.
+    /// The engine answered.
     Answered(Box<Health>),
 }
 
-/// What became of the question to the engine about its newest checkpoint.
+/// Result of querying the engine for its newest checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CheckpointReport {
-    /// There was nothing to ask.
+    /// There was no query.
     #[default]
     NotAsked,
-    /// The budget put it off for so long.
+    /// The budget delayed the query for this time.
     PutOff(SignedDuration),
-    /// No answer; the text says how that showed.
+    /// No answer; the text describes the failure.
     Unanswered(String),
-    /// Answers by the size that was asked about; `None` is the checkpoint alone.
+    /// Answers by the queried size; `None` is the checkpoint alone.
     Answered(Vec<(Option<u64>, CheckpointAnswer)>),
 }
 
 impl Observed {
-    /// A world with nothing but the resource in it.
+    /// A world that contains only the resource.
     #[must_use]
     pub fn only(engine: Arc<MemoryEngine>, now: Timestamp) -> Self {
         Self {
@@ -132,24 +132,24 @@ impl Observed {
         }
     }
 
-    /// What is known of a role.
+    /// State of a role.
     #[must_use]
     pub fn instance(&self, role: Role) -> &Instance {
         self.instances.get(&role).unwrap_or(&NONE)
     }
 
-    /// What is known of the writer.
+    /// State of the writer.
     #[must_use]
     pub fn writer(&self) -> &Instance {
         self.instance(Role::Writer)
     }
 
-    /// What is known of the writer, to be changed.
+    /// State of the writer, mutable.
     pub fn writer_mut(&mut self) -> &mut Instance {
         self.instances.entry(Role::Writer).or_default()
     }
 
-    /// The writer's report, once it has opened its log: before that, what it says of the log means nothing.
+    /// The writer's report once it has opened its log; earlier reports say nothing about the log.
     #[must_use]
     pub fn report_on_log(&self) -> Option<&Health> {
         if self.is_anchor_unread() {
@@ -161,7 +161,8 @@ impl Observed {
         }
     }
 
-    /// The claim could not be read, and the status has no anchor: what the log has to extend may stand on the claim.
+    /// The claim could not be read, and the status has no anchor: the claim may record the history that the log must
+    /// extend.
     fn is_anchor_unread(&self) -> bool {
         self.unread.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim)
             && self

@@ -1,5 +1,5 @@
-//! Whose an object is. It is told by what a backup keeps: the name, the owner and the marks that the operator writes on
-//! everything it makes. Managed fields decide nothing: a manifest that was saved and created again has none of them.
+//! Which engine an object belongs to. This is derived from what a backup keeps: the name, the owner, and the labels and
+//! annotations that the operator sets. Managed fields are not used: a saved manifest that was created again has none.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube_core::DynamicObject;
@@ -12,11 +12,11 @@ use crate::{
     observed::Observed,
 };
 
-/// Whether the object under this name may be written.
+/// Whether the operator may write the object with this name.
 ///
-/// It is when its controlling owner is this engine, or an earlier one of the same name; without such an owner when
-/// it bears the operator's marks. A claim is also this engine's when the engine had a log: the pod mounts the claim of
-/// that name anyway, and what is on it is judged by the anchor.
+/// It may if the controlling owner is this engine or an earlier one of the same name, or if there is no controlling
+/// owner and the object has the operator's labels. A claim also belongs to this engine if the engine had a log: the pod
+/// mounts the claim of that name anyway, and its content is verified against the anchor.
 #[must_use]
 pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> bool {
     let mut owners = object.metadata.owner_references.iter().flatten();
@@ -38,9 +38,9 @@ pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> b
     }
 }
 
-/// The owners that an object of ours may keep, when it has others. A reference to an engine that is gone makes garbage
-/// collection delete the object, and stands in the way of the right one; a claim has none at all, because it would go
-/// with its engine.
+/// The owners that an object of this engine may keep, if it has others. A reference to an engine that no longer exists
+/// makes garbage collection delete the object, and prevents setting the right one. A claim keeps none, because it would
+/// be deleted with its engine.
 #[must_use]
 pub fn owners_to_keep(
     observed: &Observed,
@@ -57,7 +57,7 @@ pub fn owners_to_keep(
     (keep.len() < owners.len()).then_some(keep)
 }
 
-/// This engine, or one of the same name in the same namespace, which can only have been before it.
+/// This engine, or an earlier one with the same name and namespace.
 fn is_this_engine(observed: &Observed, owner: &OwnerReference) -> bool {
     let metadata = &observed.engine.metadata;
     let group = |version: &str| version.split_once('/').map(|(group, _)| group.to_owned());

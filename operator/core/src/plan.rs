@@ -1,4 +1,4 @@
-//! What to do, as data: an ordered list of steps that can be printed, compared and cut short after any one of them.
+//! What to do, as data: an ordered list of steps that can be printed, compared, and interrupted after any step.
 
 mod anchor;
 mod progress;
@@ -23,14 +23,14 @@ use crate::{
     validate::Valid,
 };
 
-/// Everything one reconcile does, in order, and what it leaves alone on purpose.
+/// The steps of one reconcile, in order, and what it leaves unchanged on purpose.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The steps: first the writes, then the calls of the engine, which depend on nothing that is written.
+    /// The steps: first the writes, then the calls to the engine, which do not depend on the writes.
     pub steps: Vec<Step>,
-    /// Objects of somebody else under names this engine needs.
+    /// Objects of others with names that this engine needs.
     pub conflicts: Vec<ChildKey>,
-    /// Why the claim is left alone.
+    /// Why the claim is left unchanged.
     pub claim_hold: Option<ClaimHold>,
 }
 
@@ -40,7 +40,7 @@ impl Plan {
         self.steps.iter().filter_map(Step::write)
     }
 
-    /// The anchor that is pushed to the running engine, if any.
+    /// The anchor to push to the running engine, if any.
     #[must_use]
     pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
         self.steps.iter().find_map(|step| match step {
@@ -49,7 +49,7 @@ impl Plan {
         })
     }
 
-    /// Whether anything of the engine changes. An anchor that moves on is no change of it.
+    /// Whether the plan changes the engine. Recording a newer anchor does not count.
     #[must_use]
     pub fn is_changing(&self) -> bool {
         self.writes().any(|write| !matches!(write, Write::Record { .. }))
@@ -60,14 +60,14 @@ impl Plan {
     }
 }
 
-/// What carrying out a plan came to.
+/// Result of carrying out a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Objects whose writes the API server took.
+    /// Objects whose writes the API server accepted.
     pub written: Vec<ChildKey>,
-    /// Whether any of them became another object by it. Anchors that move on do not count.
+    /// Whether a write changed an object. Recording a newer anchor does not count.
     pub changed: bool,
-    /// What stopped it.
+    /// The problem that ended it.
     pub problem: Option<Problem>,
 }
 
@@ -79,34 +79,34 @@ impl Done {
     }
 }
 
-/// Why a plan was not carried out to its end.
+/// Why a plan was not carried out completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The API server refuses the object for good.
+    /// The API server refuses the object permanently.
     Refused {
-        /// Which.
+        /// The object.
         key: ChildKey,
-        /// Its word for it.
+        /// The API server's message.
         why: String,
     },
-    /// Somebody changes the object back as often as it is put right.
+    /// Someone reverts the object each time it is repaired.
     Contested {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// The field that differs.
         field: String,
     },
-    /// It did not work this time.
+    /// The write failed this time.
     Failed {
-        /// Which.
+        /// The object.
         key: ChildKey,
-        /// How that showed.
+        /// Description of the failure.
         why: String,
     },
 }
 
 impl Problem {
-    /// The object it is about.
+    /// The object with the problem.
     #[must_use]
     pub fn key(&self) -> &ChildKey {
         match self {
@@ -114,7 +114,7 @@ impl Problem {
         }
     }
 
-    /// A stable word for metrics.
+    /// A stable label value for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -139,17 +139,17 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Decides what to do. Planning again after carrying it out gives an empty plan.
+/// Decides what to do. Planning again after the plan was carried out returns an empty plan.
 #[must_use]
 pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
     if observed.engine.metadata.deletion_timestamp.is_some() {
-        // Garbage collection ends the children; whatever was written now would be made only to be collected.
+        // Garbage collection deletes the children, and would delete anything created now.
         return plan;
     }
     let claim = CHILDREN.claim.key(&valid.name);
     if observed.unread.contains_key(&claim) {
-        // What the log has to extend may stand on it, and nothing may be decided without.
+        // The claim may record the history that the log must extend: nothing may be decided without it.
         return plan;
     }
     plan_claim(observed, valid, expected, &mut plan);
@@ -166,8 +166,8 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan
 }
 
-/// An engine is made whole or not at all: while it cannot have its volume or one of its names, or nobody knows whether
-/// it can, nothing new is made.
+/// Nothing new is created while the engine cannot have its volume or one of its names, or while this is unknown: an
+/// engine is created completely or not at all.
 fn hold_creations(observed: &Observed, plan: &mut Plan) {
     let lost = matches!(plan.claim_hold, Some(ClaimHold::VolumeLost { .. }));
     if lost || !plan.conflicts.is_empty() || !observed.unread.is_empty() {
@@ -194,8 +194,8 @@ fn plan_claim(observed: &Observed, valid: &Valid, expected: &ExpectedHistory, pl
     }
 }
 
-/// A claim's class and access mode are fixed when it is made: an adopted claim keeps its own, or none, asking for
-/// others would be refused for ever.
+/// Keeps the class and access mode of an existing claim, which are immutable. For an adopted claim, applying other
+/// values would always be refused.
 fn keep_immutable(live: &DynamicObject, spec: &mut serde_json::Map<String, Value>) {
     for field in ["storageClassName", "accessModes"] {
         match live.data.pointer(&format!("/spec/{field}")) {
@@ -242,7 +242,7 @@ fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicObject, plan:
     }
 }
 
-/// The uid and the resourceVersion: this very object, as it was seen.
+/// The uid and the resourceVersion: exactly this object in the observed state.
 fn state(live: &DynamicObject) -> Option<(String, String)> {
     Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
 }

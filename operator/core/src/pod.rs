@@ -1,57 +1,57 @@
-//! The writer's pod, as far as decisions depend on it.
+//! The state of the writer's pod that decisions depend on.
 //!
-//! Others put containers into pods: meshes, collectors of logs. Everything in a pod is found by its name or type,
-//! because the API server orders containers by name and nothing promises the order of the rest.
+//! Service meshes and log collectors add containers to pods. Everything in a pod is found by its name or type, because
+//! the API server sorts containers by name, and the order of other lists is not guaranteed.
 
 use kube_core::DynamicObject;
 use serde_json::Value;
 
 use crate::names::ENGINE_CONTAINER;
 
-/// Label by which a StatefulSet's controller tells of which template a pod is.
+/// Label in which the StatefulSet's controller records the template revision of a pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// What a pod shows about its engine.
+/// The state of a pod and its engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodView {
     /// Name of the pod.
     pub name: String,
-    /// Which template of its StatefulSet it was made from.
+    /// Revision of the StatefulSet's template from which it was created.
     pub revision: Option<String>,
     /// Address on the pod network.
     pub ip: Option<String>,
-    /// Whether the pod takes requests: the probes of all its containers pass, and whatever else it waits for is there.
+    /// Whether the pod takes requests: the probes of all its containers pass, and its readiness gates are true.
     pub ready: bool,
     /// Whether the engine's own readiness probe passes.
     pub engine_ready: bool,
     /// Whether the engine's process is running.
     pub running: bool,
-    /// Whether the pod is being ended.
+    /// Whether the pod is being deleted.
     pub deleting: bool,
-    /// Why the scheduler has no node for it.
+    /// Why the scheduler finds no node for it.
     pub unschedulable: Option<String>,
-    /// Why the engine's container is not running: the kubelet's word and its message.
+    /// Why the engine's container is not running: the kubelet's reason and message.
     pub waiting: Option<(String, String)>,
-    /// How the engine's last run ended: a word and the exit code.
+    /// How the engine's last run ended: reason and exit code.
     pub last_end: Option<(String, i64)>,
-    /// How often the engine's container was started again.
+    /// How often the engine's container was restarted.
     pub restarts: i64,
-    /// Containers of others that keep the pod from being ready.
+    /// Other containers that keep the pod from being ready.
     pub others: Vec<OtherContainer>,
-    /// Conditions that others made the pod wait for, and that are not true.
+    /// Readiness gates that others added and that are not true.
     pub gates: Vec<String>,
 }
 
 /// A container that is not the engine's and not ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherContainer {
-    /// Its name.
+    /// Name of the container.
     pub name: String,
-    /// Why it is not running: the kubelet's word and its message.
+    /// Why it is not running: the kubelet's reason and message.
     pub waiting: Option<(String, String)>,
-    /// How its last run ended: a word and the exit code.
+    /// How its last run ended: reason and exit code.
     pub last_end: Option<(String, i64)>,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: i64,
 }
 
@@ -108,8 +108,8 @@ fn restarts(status: &Value) -> i64 {
     status["restartCount"].as_i64().unwrap_or_default()
 }
 
-/// An init container that has done its work is ready; one that stays, when it has started. Ephemeral containers are a
-/// person who looks, and keep no pod from anything.
+/// Other containers that are not ready. An init container is ready when it has finished, or when it stays and has
+/// started. Ephemeral containers are for debugging and never keep a pod from being ready.
 fn others(pod: &DynamicObject) -> Vec<OtherContainer> {
     let init = list(pod, "/status/initContainerStatuses").iter();
     let beside = list(pod, "/status/containerStatuses").iter().filter(|status| !is_engine(status));
@@ -124,7 +124,7 @@ fn others(pod: &DynamicObject) -> Vec<OtherContainer> {
         .collect()
 }
 
-/// Conditions that were added to what makes the pod ready, and that nobody has fulfilled.
+/// Readiness gates of the pod that are not true.
 fn gates(pod: &DynamicObject) -> Vec<String> {
     let types = list(pod, "/spec/readinessGates").iter().filter_map(|gate| gate["conditionType"].as_str());
     types.filter(|name| !is_true(pod, name)).map(str::to_owned).collect()

@@ -1,11 +1,11 @@
-//! What stands in the way of an object, out of the words in which Kubernetes refuses it.
+//! Extracts the cause and the remedy from a message with which Kubernetes refuses an object.
 
-/// What refuses, by name, and what to do about it; none when the words are of no kind known here.
+/// The refusing object by name, and the remedy; `None` for messages of an unknown kind.
 #[must_use]
 pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     if let Some(quota) = word_after(said, "exceeded quota: ") {
         return Some(format!(
-            "ResourceQuota {quota} has no room left. Raise it, end what uses it, or ask for less in spec.writer"
+            "ResourceQuota {quota} has no capacity left. Raise it, remove what uses it, or request less in spec.writer"
         ));
     }
     if let Some(quota) = word_after(said, "failed quota: ") {
@@ -34,7 +34,7 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     if let Some(webhook) = quoted_after(said, "admission webhook ") {
         return Some(format!("the admission webhook {webhook} does not allow that. Ask who runs it"));
     }
-    // One that changes objects and cannot calls itself a policy only.
+    // A mutating policy that fails is named only "policy" in the message.
     let policies =
         [("ValidatingAdmissionPolicy ", "ValidatingAdmissionPolicy"), ("policy ", "MutatingAdmissionPolicy")];
     for (words, kind) in policies {
@@ -45,7 +45,7 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     None
 }
 
-/// Whether a LimitRange refuses. Its words say which limit, and not of which LimitRange.
+/// Whether a LimitRange refuses. The message contains the limit, but not the name of the LimitRange.
 #[must_use]
 pub fn is_about_limits(said: &str) -> bool {
     [" usage per ", " max limit to request ratio per "].iter().any(|words| said.contains(words))
@@ -59,14 +59,14 @@ fn limits_named(limit_ranges: &[String]) -> String {
     }
 }
 
-/// The name behind these words.
+/// The name after these words.
 fn word_after<'a>(said: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = said.split_once(words)?;
     let end = rest.find([',', ':', ' ', ';']).unwrap_or(rest.len());
     Some(&rest[..end]).filter(|word| !word.is_empty())
 }
 
-/// What stands in quotes behind these words.
+/// The quoted text after these words.
 fn quoted_after<'a>(said: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = said.split_once(words)?;
     let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
@@ -87,12 +87,12 @@ mod tests {
         }
     }
 
-    /// The words of Kubernetes, as its API server writes them.
+    /// Messages as the API server writes them.
     #[test]
     fn what_refuses_is_called_by_its_name() {
         let create = "create Pod notes-0 in StatefulSet notes failed error: pods \"notes-0\" is forbidden: ";
         let quota = "exceeded quota: team-compute, requested: requests.cpu=50m, used: requests.cpu=2, limited: requests.cpu=2";
-        check(&format!("{create}{quota}"), &[], Some("ResourceQuota team-compute has no room"));
+        check(&format!("{create}{quota}"), &[], Some("ResourceQuota team-compute has no capacity"));
         let unsaid = "failed quota: team-compute: must specify limits.cpu for: daprd,engine";
         check(&format!("{create}{unsaid}"), &[], Some("ResourceQuota team-compute wants"));
         let range = "[maximum memory usage per Container is 128Mi, but limit is 512Mi, minimum cpu usage per Pod is 1, but request is 50m]";

@@ -1,15 +1,15 @@
-//! How often a write may be repeated, and which object is left alone until when. The operator keeps the counters; time
-//! is an argument here.
+//! Limits on repeated writes, and waits before an object is written again. The operator keeps the counters; the time is
+//! an argument.
 
 use std::time::{Duration, Instant};
 
 use crate::plan::Problem;
 
-/// Writes of one object that are bounded. Somebody who changes an object back again and again (a mutating webhook,
-/// another controller) is not raced: both of them would write as fast as the API server answers.
+/// Limited kinds of writes of one object. If someone else (a mutating webhook, another controller) reverts an object
+/// repeatedly, the operator must not compete: both would write as fast as the API server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bound {
-    /// Repairs. What the spec wants anew is none, however often it is edited.
+    /// Repairs. A change of the spec is not a repair, however often it is edited.
     Repairs,
     /// Records of an anchor.
     Records,
@@ -19,19 +19,19 @@ pub enum Bound {
 const WINDOW: Duration = Duration::from_secs(60);
 
 impl Bound {
-    /// Writes of one object in one window.
+    /// Maximum number of writes of one object in one window.
     #[must_use]
     pub fn max(self) -> u32 {
         match self {
-            // A person with an editor stays far below.
+            // A person who edits the object stays far below this.
             Self::Repairs => 6,
-            // The shortest interval of anchors makes sixty.
+            // The shortest interval of anchors causes sixty.
             Self::Records => 120,
         }
     }
 }
 
-/// The writes of one object in the window that began with the first of them.
+/// Counts the writes of one object in the window that began with the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     began: Instant,
@@ -45,13 +45,13 @@ impl Window {
         Self { began: now, count: 0 }
     }
 
-    /// Whether its time is up.
+    /// Whether the window has ended.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
         now.duration_since(self.began) >= WINDOW
     }
 
-    /// Counts one more write; whether it is within the bound.
+    /// Counts one more write and returns whether it is within the bound.
     pub fn allow(&mut self, bound: Bound, now: Instant) -> bool {
         if self.is_over(now) {
             *self = Self::beginning(now);
@@ -61,27 +61,27 @@ impl Window {
     }
 }
 
-/// An object that is not written again before its time.
+/// An object that is not written again before a certain time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Generation of the spec that was being carried out.
     pub generation: Option<i64>,
-    /// What was in the way.
+    /// The problem.
     pub problem: Problem,
-    /// When the object is written again.
+    /// When the object may be written again.
     pub until: Instant,
 }
 
 impl Held {
-    /// How long the object is still left alone. Another spec is tried at once: it may be the correction.
+    /// How long the object must still not be written. Another spec is tried at once, because it may be the correction.
     #[must_use]
     pub fn wait(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
         (self.generation == generation && now < self.until).then(|| self.until.duration_since(now))
     }
 }
 
-/// Whether an object with this problem is left alone for a growing time. One that is fought over is tried at the usual
-/// reconciles, within its bound.
+/// Whether an object with this problem is retried with growing waits. A contested object is retried at the usual
+/// reconciles, within its limit.
 #[must_use]
 pub fn is_held(problem: &Problem) -> bool {
     match problem {
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    /// What was refused is left alone for its time, and tried at once when the spec is another.
+    /// A refused object is not written before its wait ends, and is tried at once for a new spec.
     #[test]
     fn what_was_refused_waits_for_its_time_or_for_another_spec() {
         let start = Instant::now();

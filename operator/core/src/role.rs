@@ -1,6 +1,6 @@
-//! What the pods of an engine are for.
+//! Roles of the pods of an engine.
 
-/// The part that a pod plays. Each role has pods, reports and, where it is kept by one, a StatefulSet of its own.
+/// Role of a pod. Each role has pods and reports of its own, and a StatefulSet if one manages its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Owns the log and the volume.
@@ -8,7 +8,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 1] = [Self::Writer];
 
     /// Name of its pod.

@@ -1,10 +1,10 @@
-//! What the operator was started with, as far as decisions depend on it.
+//! The operator's own options that decisions depend on.
 
-/// Settings of the whole operator.
+/// Settings of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Image of engines whose spec names none; `None` when the operator was given none either.
+    /// Default image of engines; `None` if the operator has no default.
     pub engine_image: Option<String>,
-    /// Namespace the operator runs in: its pods may reach the administration port of engines.
+    /// Namespace of the operator: its pods may reach the administration port of engines.
     pub operator_namespace: String,
 }

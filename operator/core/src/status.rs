@@ -1,4 +1,4 @@
-//! The status, computed after the writes: what is true now, why, and what to do about it.
+//! Computes the status after the writes: the current state, its reason, and what to do about it.
 
 mod configuration;
 mod evidence;
@@ -32,34 +32,34 @@ use integrity::{integrity, log_status};
 use projection::projection_status;
 use volume::storage_status;
 
-/// How old the reported head of the log may be while the log grows. Each refresh is a write to the API server.
+/// Maximum age of the reported head while the log grows. Each update is a write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
-/// Seconds a StatefulSet may take to make its pod; it takes one.
+/// Seconds that a StatefulSet may take to create its pod; normally one.
 const POD_MISSING_SECONDS: i64 = 20;
 
-/// What a reconcile came to, after its writes.
+/// Result of a reconcile, after its writes.
 #[derive(Debug)]
 pub enum Outcome<'a> {
     /// The spec cannot be carried out.
     Invalid {
-        /// What is wrong with it.
+        /// Faults in it.
         faults: &'a [Fault],
-        /// What is used of it all the same.
+        /// The parts of it that are used nevertheless.
         essentials: &'a Essentials,
     },
     /// The plan was carried out, up to the first problem.
     Applied {
         /// The checked spec.
         valid: &'a Valid,
-        /// What was planned.
+        /// The plan.
         plan: &'a Plan,
-        /// What became of it.
+        /// Its result.
         done: &'a Done,
     },
 }
 
 impl Outcome<'_> {
-    /// What is used of the spec, valid or not.
+    /// The parts of the spec that are used whether it is valid or not.
     #[must_use]
     pub fn essentials(&self) -> &Essentials {
         match self {
@@ -69,7 +69,7 @@ impl Outcome<'_> {
     }
 }
 
-/// Computes the status. `observed` holds the children as the writes left them.
+/// Computes the status. `observed` contains the children after the writes.
 #[must_use]
 pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome<'_>) -> MemoryEngineStatus {
     let engine = &observed.engine;
@@ -111,12 +111,12 @@ fn endpoints(observed: &Observed) -> Endpoints {
     Endpoints { api: format!("http://{}.{namespace}.svc:{API_PORT}", name(observed)) }
 }
 
-/// A condition as it was when the reconcile began.
+/// A condition as it was at the start of the reconcile.
 fn before(observed: &Observed, kind: ConditionType) -> Option<&Condition> {
     observed.engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
-/// Seconds for which a condition has had its status.
+/// Seconds since a condition last changed its status.
 fn age(observed: &Observed, condition: &Condition) -> i64 {
     observed.now.duration_since(condition.last_transition_time.0).as_secs()
 }
@@ -145,11 +145,11 @@ fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> String {
     claim.into_iter().chain(others).collect::<Vec<_>>().join(". ")
 }
 
-/// Whether there has been no pod for longer than Kubernetes takes to make one. Why, it says only in events of the
-/// StatefulSet.
+/// Whether there has been no pod for longer than Kubernetes takes to create one. Kubernetes reports the reason only in
+/// events of the StatefulSet.
 #[must_use]
 pub fn is_pod_overdue(observed: &Observed) -> bool {
-    // Both are of this generation: another spec may be what was missing.
+    // Both must be of this generation: the pod may be missing because of an earlier spec.
     let so_far = |kind, reason: Reason| {
         before(observed, kind).filter(|c| {
             c.reason == reason.as_str() && c.observed_generation == observed.engine.metadata.generation
@@ -161,7 +161,7 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
     observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
 }
 
-/// Seconds since this operator wrote the StatefulSet; very many when that was before its start.
+/// Seconds since this operator wrote the StatefulSet; a very large number if that was before its start.
 fn set_age(observed: &Observed) -> i64 {
     let key = CHILDREN.stateful_set.key(name(observed));
     observed.applied.get(&key).map_or(i64::MAX, |applied| observed.now.duration_since(applied.at).as_secs())
@@ -172,7 +172,7 @@ fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
     observed.children.get(&key).map(AsRef::as_ref)
 }
 
-/// Whether the StatefulSet's controller has seen the newest template and its pod is the one.
+/// Whether the StatefulSet's controller has acted on the newest template, and the pod was created from it.
 fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
     let Some(set) = stateful_set(observed) else { return false };
     let at = |path: &str| set.data.pointer(path).filter(|value| !value.is_null());
@@ -184,7 +184,7 @@ fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
         && at("/status/currentRevision") == at("/status/updateRevision")
 }
 
-/// One word for people, from the three conditions of kstatus.
+/// A summary in one word, from the three conditions of kstatus.
 fn phase(facts: &Facts<'_>) -> Phase {
     let serving = facts.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
     let truth = |kind| facts.verdict(kind).truth;

@@ -1,4 +1,4 @@
-//! What to do about the volume. It comes before everything else: no gate may stand between a full volume and more room.
+//! Decides about the volume. This comes before everything else: nothing may delay the expansion of a full volume.
 
 use crds::Quantity;
 use kube_core::DynamicObject;
@@ -9,41 +9,41 @@ use crate::{
     validate::Valid,
 };
 
-/// What is decided about the claim.
+/// The decision about the claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimDecision {
-    /// Ask for this size: the claim is new, or it grows, or something else about it is put right.
+    /// Request this size: the claim is new, is expanded, or is repaired in another field.
     Want(Quantity),
-    /// Leave it alone, for this reason.
+    /// Leave it unchanged, for this reason.
     Hold(ClaimHold),
 }
 
-/// Why the claim is left alone.
+/// Why the claim is left unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimHold {
-    /// The class does not let volumes grow, or there is none that could.
+    /// The class does not allow volumes to be expanded, or the volume has no class.
     ExpansionUnsupported {
         /// Name of the class; empty for a volume without one.
         class: String,
-        /// Size the claim asks for.
+        /// Size that the claim requests.
         size: String,
     },
-    /// The claim is gone, and with it the log this engine had. A new one would begin an empty log in silence.
+    /// The claim is gone, and with it the log of this engine. A new claim would silently begin an empty log.
     VolumeLost {
-        /// Sequence number the log had reached.
+        /// Sequence number that the log had reached.
         head_seq: i64,
     },
-    /// Somebody deleted the claim; it goes as soon as the pod does.
+    /// Someone deleted the claim; it is removed as soon as the pod is.
     BeingDeleted,
 }
 
-/// Size a claim asks for.
+/// Size that a claim requests.
 #[must_use]
 pub fn requested(claim: &DynamicObject) -> Option<Quantity> {
     quantity(claim, "/spec/resources/requests/storage")
 }
 
-/// Size a claim's volume has.
+/// Actual size of a claim's volume.
 #[must_use]
 pub fn capacity(claim: &DynamicObject) -> Option<Quantity> {
     quantity(claim, "/status/capacity/storage")
@@ -53,13 +53,13 @@ fn quantity(claim: &DynamicObject, path: &str) -> Option<Quantity> {
     Some(Quantity(claim.data.pointer(path)?.as_str()?.to_owned()))
 }
 
-/// The name of the class a claim is in; empty when it is in none, and nothing while nobody has decided.
+/// Name of a claim's class; empty for a claim without a class, and `None` while no class was assigned.
 #[must_use]
 pub fn class_of(claim: &DynamicObject) -> Option<&str> {
     claim.data.pointer("/spec/storageClassName")?.as_str()
 }
 
-/// The claim of an engine, if it is there.
+/// The claim of an engine, if it exists.
 #[must_use]
 pub fn claim_of<'a>(observed: &'a Observed, name: &str) -> Option<&'a DynamicObject> {
     observed.children.get(&CHILDREN.claim.key(name)).map(AsRef::as_ref)
@@ -79,7 +79,7 @@ fn grows(claim: &DynamicObject, wanted: &Quantity) -> bool {
     }
 }
 
-/// A volume made by hand is as large as it is, and often larger than the claim: asking for more is always refused.
+/// A volume created by hand has a fixed size, often larger than the claim: requesting more is always refused.
 fn without_class(claim: &DynamicObject, wanted: &Quantity) -> ClaimDecision {
     let milli = |size: Option<Quantity>| size.and_then(|size| size.milli().ok());
     let asked = requested(claim).unwrap_or_else(|| wanted.clone());
@@ -94,7 +94,7 @@ fn without_class(claim: &DynamicObject, wanted: &Quantity) -> ClaimDecision {
 pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
     let Some(claim) = claim_of(observed, &valid.name) else {
         let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
-        // Also a log that was anchored once and is said to be empty now had memories in it.
+        // A log that was anchored and is now reported as empty also had memories.
         let head_seq = log.map_or(0, |log| log.head_seq.max(log.size.unwrap_or_default()));
         return match head_seq {
             1.. => ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq }),
@@ -105,14 +105,14 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
         return ClaimDecision::Hold(ClaimHold::BeingDeleted);
     }
     if !grows(claim, &valid.essentials.size) {
-        // A claim may be larger than the spec: an adopted one, or one grown by hand. Asking for less is refused.
+        // A claim may be larger than the spec if it was adopted or expanded by hand. Requesting less is refused.
         return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()));
     }
     if class_of(claim) == Some("") {
         return without_class(claim, &valid.essentials.size);
     }
     match &observed.storage_class {
-        // Whether the class lets the volume grow is asked again at the next look.
+        // The next reconcile reads again whether the class allows expansion.
         StorageClassView::Unread(_) => {
             ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()))
         }

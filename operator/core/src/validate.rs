@@ -1,8 +1,8 @@
-//! The one door between the raw spec and the rest: nothing behind it looks at the spec again. [`validate`] gives what
-//! can be carried out, [`Essentials`] what is used even when nothing can.
+//! Validates the spec. No later code reads the raw spec: [`validate`] returns what can be carried out, and
+//! [`Essentials`] what is used even if the spec is invalid.
 //!
-//! The schema refuses most of this already. It is checked again because a definition can be older than the
-//! operator, and because a resource stored under an older definition is never checked against the new one.
+//! The schema rejects most faults already. They are checked again because the installed definition can be older than
+//! the operator, and because stored resources are not validated again when the definition changes.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ mod mcp;
 mod pod;
 mod policy;
 
-/// A checked spec, with every default and setting resolved.
+/// A validated spec, with every default and setting resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
     /// Name of the engine.
@@ -42,9 +42,9 @@ pub struct Valid {
     pub image_pull_policy: ImagePullPolicy,
     /// Secrets for the registry.
     pub image_pull_secrets: Vec<String>,
-    /// What is used of every spec, valid or not.
+    /// The parts that are used of every spec, valid or not.
     pub essentials: Essentials,
-    /// Class of the volume; `None` is the cluster's default, an empty name is none.
+    /// Class of the volume; `None` for the cluster's default, an empty name for no class.
     pub class_name: Option<String>,
     /// CPU and memory.
     pub resources: Resources,
@@ -52,52 +52,52 @@ pub struct Valid {
     pub drain_seconds: i64,
     /// PriorityClass.
     pub priority_class_name: Option<String>,
-    /// Labels of the node.
+    /// Node labels that the pod requires.
     pub node_selector: BTreeMap<String, String>,
-    /// Taints accepted.
+    /// Taints that the pod tolerates.
     pub tolerations: Vec<Toleration>,
-    /// Nodes and pods it is drawn to or kept from.
+    /// Affinity to nodes and other pods.
     pub affinity: Option<Affinity>,
-    /// How evenly pods are spread; none, evenly over nodes if that is possible.
+    /// Spread constraints; if empty, pods are spread evenly over nodes where possible.
     pub topology_spread: Vec<TopologySpread>,
     /// Labels added to the pod.
     pub pod_labels: BTreeMap<String, String>,
     /// Annotations added to the pod.
     pub pod_annotations: BTreeMap<String, String>,
-    /// As whom it runs.
+    /// Security context of the pod.
     pub security: PodSecurity,
-    /// What the Service says besides.
+    /// Labels and annotations added to the Service.
     pub service: ServiceMetadata,
-    /// Whether a NetworkPolicy is kept.
+    /// Whether a NetworkPolicy is managed.
     pub network_policy: bool,
-    /// Least severe message the engine writes.
+    /// Minimum severity of the engine's log messages.
     pub log_level: crds::LogLevel,
     /// Seconds between two complete verifications by the engine.
     pub verify_interval_seconds: i32,
-    /// Bytes from which a segment is sealed.
+    /// Size in bytes at which a segment is sealed.
     pub max_segment_bytes: u64,
     /// Seconds after which a segment is sealed.
     pub max_segment_age_seconds: i32,
-    /// What may be written; `None`, here and below, is the engine's default.
+    /// What may be written; `None`, here and below, stands for the engine's default.
     pub policy: Option<Policy>,
-    /// How memories are saved.
+    /// Defaults for saving memories.
     pub saving: Option<Saving>,
-    /// Rules of retention plans.
+    /// Default rules for retention plans.
     pub retention: Option<Retention>,
-    /// What makes vectors.
+    /// Provider of vectors.
     pub embedding: Option<Embedding>,
-    /// What agents find at `/mcp`.
+    /// The endpoint at `/mcp`.
     pub mcp: Option<Mcp>,
-    /// What one address may ask.
+    /// Limits for each client address.
     pub limits: Option<Limits>,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
 
-/// What is wrong with a spec, and what to do about it.
+/// A fault in a spec, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The resource does not fit this operator's definition of it.
+    /// The resource does not match this operator's definition of it.
     #[error(
         "this operator cannot read the resource: {0}. Install the definition of this operator's release, then correct the field"
     )]
@@ -105,20 +105,20 @@ pub enum Fault {
     /// Neither the spec nor the operator names an image.
     #[error("no image: set spec.image, or start the operator with --engine-image")]
     NoImage,
-    /// The name cannot be given to Services.
+    /// The name is not valid for Services.
     #[error(
         "the name {0:?} cannot be used: make the engine again with at most 40 characters, lower-case letters, digits and '-', starting with a letter"
     )]
     Name(String),
-    /// A quantity is not one.
+    /// A value is not a valid quantity.
     #[error("{field}: {problem}")]
     Quantity {
         /// Path of the field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
-    /// The request is above the limit.
+    /// The request exceeds the limit.
     #[error("spec.writer.resources: requests.{0} exceeds limits.{0}: lower the request or raise the limit")]
     RequestAboveLimit(&'static str),
     /// A number is out of range.
@@ -126,14 +126,14 @@ pub enum Fault {
     OutOfRange {
         /// Path of the field.
         field: &'static str,
-        /// What it is.
+        /// The value.
         value: i64,
-        /// Least number.
+        /// Minimum.
         min: i64,
-        /// Greatest number.
+        /// Maximum.
         max: i64,
     },
-    /// The root of an accepted head is not one.
+    /// The root of an accepted head is not a valid root.
     #[error(
         "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
     )]
@@ -141,21 +141,23 @@ pub enum Fault {
     /// The engine would refuse the policy.
     #[error("spec.policy.{0}")]
     Policy(PolicyFault),
-    /// What should be a time is none.
-    #[error("spec.policy.exceptions[{0}].expires is no time: write it like 2027-01-01T00:00:00Z")]
-    Expires(usize),
-    /// What should be a host is none.
+    /// The expiry is not an RFC 3339 time.
     #[error(
-        "spec.mcp.allowedHosts[{0}] is no host: write a name or an IP address, with a port or without, like memory.example.org"
+        "spec.policy.exceptions[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z"
+    )]
+    Expires(usize),
+    /// An item is not a valid host.
+    #[error(
+        "spec.mcp.allowedHosts[{0}] is not a host: write a name or an IP address, with a port or without, like memory.example.org"
     )]
     Host(usize),
-    /// More hosts than the engine takes.
+    /// More hosts than the engine accepts.
     #[error("spec.mcp.allowedHosts has {0} items: leave at most {ALLOWED_HOSTS_MAX}")]
     Hosts(usize),
     /// A name the engine would refuse.
     #[error("{0}: write another name")]
     Project(Refused),
-    /// A label or an annotation that is not the spec's to set.
+    /// A label or an annotation that a spec must not set.
     #[error(
         "{field}: {key:?} is the operator's, or changes what Kubernetes takes the object for: choose another prefix"
     )]
@@ -165,27 +167,27 @@ pub enum Fault {
         /// The key.
         key: String,
     },
-    /// A user or a group that may not be.
+    /// A user or group ID that is not allowed.
     #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
     Root,
-    /// A field that means nothing without another.
-    #[error("{field} means nothing without {needed}: add it, or leave {field} out")]
+    /// A field that has no effect without another.
+    #[error("{field} has no effect without {needed}: add it, or remove {field}")]
     Needs {
         /// Path of the field.
         field: &'static str,
-        /// What is missing.
+        /// The missing field.
         needed: &'static str,
     },
 }
 
-/// Longest name an engine can have.
+/// Maximum length of an engine's name.
 pub const NAME_LENGTH_MAX: usize = 40;
-/// Smallest volume: below it the file system leaves no room for a log.
+/// Minimum size of a volume: a smaller file system has no capacity for a log.
 const SIZE_BYTES_MIN: u128 = 32 << 20;
-/// Smallest and largest segment, bytes.
+/// Bounds of the size of a segment, bytes.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = SEGMENT_BYTES_MIN as u128..=SEGMENT_BYTES_MAX as u128;
 
-/// Checks a resource.
+/// Validates a resource.
 ///
 /// # Errors
 /// Every fault found, not only the first.
@@ -269,7 +271,7 @@ fn check_range(field: &'static str, value: i64, (min, max): (i64, i64), faults: 
     }
 }
 
-/// Every number that the engine's configuration has, by the bounds that the engine reads it with.
+/// Validates every number in the engine's configuration, within the bounds that the engine uses.
 fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     let spec = json!({"spec": spec});
     for (field, bounds) in configuration::keys().filter_map(|(_, key)| key.field.zip(key.bounds())) {
@@ -281,8 +283,8 @@ fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The sections that are the engine's: it does not start with one it cannot read, so nothing it would refuse may pass.
-/// Which provider makes vectors is a closed list, and needs no look.
+/// Validates the sections that the engine parses. The engine does not start with a section that it cannot read, so
+/// everything that it would refuse must be refused here. The provider of vectors is a closed list and needs no check.
 fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if let Some(policy) = &spec.policy {
         policy::check_policy(policy, faults);
@@ -310,7 +312,7 @@ fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Bytes of the largest segment; 0 when it is at fault.
+/// Bytes of the largest segment; 0 if the value is invalid.
 fn check_rotation(rotation: &Rotation, faults: &mut Vec<Fault>) -> u64 {
     let problem = match rotation.max_segment_size.units() {
         Ok(bytes) if SEGMENT_BYTES.contains(&bytes) => return u64::try_from(bytes).unwrap_or_default(),

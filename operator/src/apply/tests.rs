@@ -1,4 +1,4 @@
-//! Every kind of step, failing in every way, against a made-up API server and a made-up engine.
+//! Every kind of step with every kind of failure, against a made-up API server and a made-up engine.
 
 use crds::{LogLevel, LogStatus, MemoryEngine, MemoryEngineSpec, MemoryEngineStatus, NetworkPolicyMode};
 use engine_core::wire::{GivenAnchor, Health, IntegrityHealth};
@@ -37,7 +37,7 @@ fn engine() -> MemoryEngine {
     engine
 }
 
-/// What an operator that leads has just after its start.
+/// The context of a leading operator just after its start.
 fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
     let options = Options {
         watch_namespace: String::new(),
@@ -54,7 +54,7 @@ fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
     (Context::new(client, cache, &options, metrics, leadership), leading)
 }
 
-/// One reconcile up to its writes; what is changed in the world stands for what the caches of pods would know.
+/// One reconcile up to its writes. `change` sets what the caches of pods would contain.
 async fn reconcile(
     context: &Context,
     engine: &MemoryEngine,
@@ -73,7 +73,7 @@ fn said(plan: &Plan) -> Vec<String> {
     plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
-/// An API server on which this engine is as its spec wants it.
+/// An API server with this engine as its spec requires.
 async fn settled() -> (Client, MockApi) {
     let (client, server) = MockApi::start();
     let (context, _leading) = context(client.clone());
@@ -85,8 +85,8 @@ async fn settled() -> (Client, MockApi) {
     (client, server)
 }
 
-/// A way to make one kind of write necessary: the write, the method and the path of its request, and what is done to
-/// the server and to the engine.
+/// A way to make one kind of write necessary: the write, the method and path of its request, and the changes of the
+/// server and the engine.
 struct Need {
     write: &'static str,
     method: Method,
@@ -140,7 +140,7 @@ fn anchored() -> MemoryEngineStatus {
     MemoryEngineStatus { log: Some(log), ..MemoryEngineStatus::default() }
 }
 
-/// What is expected of the reconcile in which a write fails.
+/// The expected result of the reconcile in which a write fails.
 enum Expected {
     Failed,
     Refused,
@@ -166,7 +166,7 @@ const FAULTS: [Fault; 7] = [
     Fault::Refused(404, ""),
 ];
 
-/// The outcome is the expected one, and planning again reaches the goal, with no write more than it takes.
+/// The result is the expected one, and planning again reaches the goal with no more writes than needed.
 #[tokio::test]
 async fn whatever_happens_to_a_write_planning_again_reaches_the_goal() {
     for need in needs() {
@@ -208,7 +208,7 @@ async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     let (plan, applied) = reconcile(&context, &engine, |_| {}).await;
     assert_eq!(applied.expect("the operator leads").1.problem, None, "{what}");
     let again = said(&plan).iter().any(|write| write == need.write);
-    // The write whose answer was lost is seen on the server, and not made again.
+    // The write whose answer was lost is observed on the server and not repeated.
     let taken = matches!(fault, None | Some(Fault::Unanswered));
     let seen = need.method != Method::DELETE || fault.is_none();
     assert!(again != taken || !seen, "{what}: then {:?}", said(&plan));
@@ -217,7 +217,7 @@ async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     json!(server.objects())
 }
 
-/// Somebody is faster, between the look and the write: what they made or changed is not written over.
+/// Someone else writes between the observation and the write: what they created or changed is not overwritten.
 #[tokio::test]
 async fn what_changed_since_it_was_seen_is_left_alone() {
     let foreign = json!({"metadata": {"name": "notes", "namespace": "team", "uid": "theirs", "resourceVersion": "1"},
@@ -252,7 +252,8 @@ async fn what_changed_since_it_was_seen_is_left_alone() {
     }
 }
 
-/// Nothing new is taken in a namespace that ends: that is no problem of the engine, and the rest of the plan is left.
+/// A namespace that is being deleted accepts no new objects: that is no problem of the engine, and the rest of the plan
+/// is skipped.
 #[tokio::test]
 async fn the_end_of_the_namespace_ends_the_reconcile() {
     let (client, server) = MockApi::start();
@@ -276,7 +277,7 @@ async fn without_the_lease_nothing_is_written() {
     }
 }
 
-/// After a problem the rest waits, but for what is recorded of the log; an object that is held is not even tried.
+/// After a problem, the other steps wait, except for records of the log; an object that must wait is not tried.
 #[tokio::test]
 async fn an_object_that_is_held_is_not_sent() {
     let (client, server) = settled().await;
@@ -295,7 +296,7 @@ async fn an_object_that_is_held_is_not_sent() {
     assert!(writes[0].ends_with("notes-data") && writes[1].ends_with("notes-anchor"), "{writes:?}");
 }
 
-/// Somebody undoes every repair: the bound ends the race.
+/// Someone reverts every repair: the bound ends the race.
 #[tokio::test]
 async fn repairs_are_bounded() {
     let (client, server) = settled().await;
@@ -314,7 +315,7 @@ async fn repairs_are_bounded() {
     assert!(matches!(problems[7], Some(Problem::Contested { .. })), "{problems:?}");
 }
 
-/// An engine that answers one request with this text, and ends the connection.
+/// An engine that answers one request with this text and closes the connection.
 async fn engine_that_says(answer: Option<String>) -> (u16, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -335,7 +336,7 @@ fn http(code: &str, body: &Value) -> String {
     format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// A running engine that does not know its anchor yet, and reports that nothing is wrong.
+/// A running engine that does not have its anchor yet, and reports no fault.
 fn runs(observed: &mut Observed) {
     let pod = PodView {
         name: "notes-0".into(),
@@ -361,8 +362,8 @@ fn report() -> Health {
     serde_json::from_value(report).expect("a report")
 }
 
-/// The push of an anchor: what fails is no problem of the plan, and is planned again; what the engine found counts,
-/// whether it is good or bad.
+/// The push of an anchor: a failure is no problem of the plan and is planned again; the engine's findings count,
+/// whether good or bad.
 #[tokio::test]
 async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
     let (client, server) = settled().await;
@@ -402,7 +403,7 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
         assert!(said.await.expect("it is asked").starts_with("POST /anchor "), "{what}");
         pushed += 1;
     }
-    // Nobody listens any more: the call fails before it reaches an engine.
+    // Nothing listens at this address: the call fails before it reaches an engine.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     context.engines = EngineClient::new(listener.local_addr().expect("an address").port());
     drop(listener);

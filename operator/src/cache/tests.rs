@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::mock_api::{self, Handle};
 
-/// One end of a watch: what is sent into it are its events.
+/// One end of a watch: items sent into it are its events.
 type Events = UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
 
-/// What Services are listed, and how many lists fail before one works.
+/// The Services to list, and the number of lists that fail first.
 #[derive(Default)]
 struct Lists {
     services: Vec<Value>,
@@ -22,7 +22,7 @@ struct Lists {
     served: u32,
 }
 
-/// The made-up server, the cache it feeds, and the engines that the cache reports.
+/// The made-up server, its cache, and the engines that the cache reports.
 struct World {
     cache: Cache,
     lists: Arc<Mutex<Lists>>,
@@ -106,7 +106,7 @@ impl World {
         assert_eq!(touched.expect("a change is reported"), Some(("team".to_owned(), "notes".to_owned())));
     }
 
-    /// The resourceVersion that the cache has of the Service.
+    /// The resourceVersion of the Service in the cache.
     fn version(&self) -> Option<u64> {
         self.cache.child("team", &key()).map(|object| version(&object))
     }
@@ -118,7 +118,7 @@ impl World {
 
 fn send(events: &Events, kind: &str, object: &Value) {
     let line = format!("{}\n", json!({"type": kind, "object": object}));
-    events.unbounded_send(Ok(Frame::data(line.into()))).expect("somebody watches");
+    events.unbounded_send(Ok(Frame::data(line.into()))).expect("there is a watch");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +139,7 @@ async fn what_is_listed_and_what_happens_after_it_is_known() {
     assert_eq!(world.version(), None);
 }
 
-/// What was written is seen at once, and until the watch has something as new.
+/// A write is visible at once, until the watch has something as new.
 #[tokio::test(start_paused = true)]
 async fn an_own_write_counts_until_the_watch_has_caught_up() {
     let mut world = World::filled(vec![service(5)], 0).await;
@@ -156,7 +156,7 @@ async fn an_own_write_counts_until_the_watch_has_caught_up() {
     send(&events, "MODIFIED", &service(14));
     world.is_touched().await;
     assert_eq!(world.version(), Some(14));
-    // A write whose answer comes after the event of a later change.
+    // A write whose answer arrives after the event of a later change.
     world.cache.remember("team", &key(), written(13));
     assert_eq!(world.version(), Some(14));
 }
@@ -169,7 +169,7 @@ async fn an_own_write_that_the_watch_never_shows_is_believed_for_a_while() {
     tokio::time::advance(OWN_WRITE_SECONDS_MAX).await;
     assert_eq!(world.version(), Some(13));
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(world.version(), None, "somebody deleted it before the watch saw it");
+    assert_eq!(world.version(), None, "it was deleted before the watch returned it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +185,8 @@ async fn after_an_own_deletion_the_watch_alone_counts() {
     assert_eq!(world.version(), None);
 }
 
-/// The server has no events from so long ago: everything is listed anew, and what is gone meanwhile is gone here too.
+/// The server no longer has events from so long ago: everything is listed again, and objects deleted meanwhile are
+/// removed.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_too_old_begins_with_a_list() {
     let mut world = World::filled(vec![service(5)], 0).await;
@@ -203,14 +204,14 @@ async fn a_watch_that_is_too_old_begins_with_a_list() {
     assert_eq!(world.version(), Some(15));
 }
 
-/// A connection that breaks: the watch goes on where it was, without another list.
+/// A broken connection: the watch continues where it was, without another list.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_breaks_off_goes_on() {
     let mut world = World::filled(vec![service(5)], 0).await;
     world.is_touched().await;
     let events = world.watch().await;
     let broken = std::io::Error::other("the connection was reset");
-    events.unbounded_send(Err(broken)).expect("somebody watches");
+    events.unbounded_send(Err(broken)).expect("there is a watch");
     drop(events);
     let events = world.watch().await;
     assert_eq!((world.version(), world.failures()), (Some(5), 1), "what was known stays");
@@ -220,13 +221,13 @@ async fn a_watch_that_breaks_off_goes_on() {
     assert_eq!(world.version(), Some(16));
 }
 
-/// Before everything was listed once, nothing is called missing.
+/// Before everything was listed once, nothing is reported as missing.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_is_tried_again_before_anything_is_decided() {
     let mut world = World::filled(vec![service(5)], 3).await;
     world.is_touched().await;
     assert_eq!((world.version(), world.failures()), (Some(5), 3));
-    // One that never works is an error, and not an empty cache.
+    // A list that never succeeds is an error, not an empty cache.
     let (client, handle) = mock_api::client();
     tokio::spawn(async move {
         let mut handle = handle;

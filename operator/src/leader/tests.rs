@@ -1,4 +1,4 @@
-//! The Lease against a made-up API server. Time is paused: what waits is reached at once, in its order.
+//! The Lease against a made-up API server. Time is paused, so that each wait ends at once, in order.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use super::*;
 use crate::mock_api::{Fault, MockApi};
 
 const LEASE: &str = "leases/memory-operator";
-/// Longer than any wait that a test is about.
+/// Longer than any wait in a test.
 const LONG: Duration = Duration::from_secs(60);
 
-/// An operator that asks for the Lease.
+/// An operator that requests the Lease.
 fn candidate(client: Client) -> Leader {
     let candidate = Candidate {
         client,
@@ -30,7 +30,7 @@ async fn becomes(leader: &mut Leader, wanted: Leadership) {
     assert_eq!(reached.ok(), Some(wanted), "it stays {:?}", *leader.state.borrow());
 }
 
-/// One that leads.
+/// An operator that leads.
 async fn leading() -> (MockApi, Leader) {
     let (client, server) = MockApi::start();
     let mut leader = candidate(client);
@@ -61,7 +61,8 @@ async fn a_free_lease_is_taken_and_given_back() {
     assert_eq!(holder(&server), Value::Null);
 }
 
-/// From the first renewal that fails, nothing is written; it goes on as soon as the Lease is known to be ours again.
+/// From the first failed renewal on, nothing is written; writes continue as soon as the Lease is known to be ours
+/// again.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_stops_the_writing_until_one_works() {
     for fault in [
@@ -80,7 +81,7 @@ async fn a_renewal_that_fails_stops_the_writing_until_one_works() {
     }
 }
 
-/// Somebody else changed the Lease at the same moment: it is tried again before it runs out.
+/// Someone else changed the Lease at the same moment: the renewal is retried before the Lease expires.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_tried_again() {
     let (client, server) = MockApi::start();
@@ -105,7 +106,7 @@ async fn a_lease_that_went_to_another_is_lost_for_good() {
     assert_eq!(holder(&server), "operator-1");
 }
 
-/// The renewal fails, and another operator takes over before this one can ask again.
+/// The renewal fails, and another operator takes over before this one can retry.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_another_took_meanwhile_is_lost_for_good() {
     let (server, mut leader) = leading().await;
@@ -117,7 +118,7 @@ async fn a_lease_that_another_took_meanwhile_is_lost_for_good() {
     assert_eq!(holder(&server), "operator-1");
 }
 
-/// Somebody deletes the Lease: no operator leads by it, until one has made it anew.
+/// Someone deletes the Lease: no operator leads until one has created it again.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_deleted_is_made_anew() {
     let (server, mut leader) = leading().await;
@@ -127,7 +128,8 @@ async fn a_lease_that_is_deleted_is_made_anew() {
     assert_eq!(holder(&server), "operator-0");
 }
 
-/// A standby writes nothing, and takes over a second after the Lease was given back, not when it would have run out.
+/// A standby writes nothing, and takes over within a second after the Lease was released, not only when it would have
+/// expired.
 #[tokio::test(start_paused = true)]
 async fn a_standby_takes_over_when_the_lease_is_given_back() {
     let (server, leader) = leading().await;
@@ -145,7 +147,7 @@ async fn a_standby_takes_over_when_the_lease_is_given_back() {
     assert!(given_back.elapsed() <= Duration::from_secs(3), "{:?}", given_back.elapsed());
 }
 
-/// No API server: neither does it lead, nor does it end.
+/// Without an API server, the operator neither leads nor ends.
 #[tokio::test(start_paused = true)]
 async fn without_an_answer_it_stays_a_standby() {
     let (client, server) = MockApi::start();

@@ -1,35 +1,36 @@
-//! What turns memories into vectors, by which they are found by meaning.
+//! The provider of the vectors for semantic search.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What makes the vectors by which memories are found by meaning. A provider that has to be told more than its name has an
-/// object of the same name beside `provider`; those there are now need nothing, and nothing leaves the engine.
+/// The provider of the vectors for semantic search. A provider with settings would have an object of its own beside
+/// `provider`; the present ones need no settings, and send nothing outside of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Embedding {
-    /// What makes them. `builtin`, the default: a table in the program, in which words of like meaning are near each other.
-    /// `hashing`: the program, from spelling alone. `none`: nothing; words and the structure memories were saved in decide.
+    /// Which provider computes vectors. `builtin` (default) uses a table in the engine that places words with similar
+    /// meaning close together. `hashing` computes vectors from spelling only. `none` disables vectors: searches use
+    /// words and the structure in which memories were saved.
     #[serde(default)]
     pub provider: EmbeddingProvider,
 }
 
-/// What makes vectors.
+/// Which provider computes vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbeddingProvider {
-    /// A table in the program: words of like meaning are near each other.
+    /// A table in the engine that places words with similar meaning close together.
     #[default]
     Builtin,
-    /// The program, from spelling alone: takes no table, and knows no meaning.
+    /// Computed in the engine from spelling only: needs no table, and ignores meaning.
     Hashing,
-    /// Nothing: words and the structure memories were saved in decide.
+    /// No vectors: searches use words and the structure in which memories were saved.
     #[serde(rename = "none")]
     Off,
 }
 
 impl EmbeddingProvider {
-    /// As the engine's configuration spells it.
+    /// Spelling in the engine's configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

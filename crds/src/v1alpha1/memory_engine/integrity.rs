@@ -1,16 +1,17 @@
-//! Whether the log is what it was: what a platform team asks for, and what the operator keeps outside of the volume.
+//! Integrity of the log: the settings in the spec, and the anchor that the operator records outside of the volume.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Quantity;
 
-/// How often the log is checked against what was recorded of it outside of its volume.
+/// How often the log is verified against the anchor, which is recorded outside of its volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Integrity {
-    /// Seconds between two anchors while the log grows. Events younger than the newest anchor can be cut off unnoticed;
-    /// each anchor is three writes to the API server, and the operator spreads them when there are too many.
+    /// Seconds between two anchors while the log grows. If events after the newest anchor are removed from the log,
+    /// this is not detected. Each anchor costs three writes to the API server; the operator delays anchors that exceed
+    /// its budget of writes.
     #[serde(default = "default_anchor_interval_seconds")]
     #[schemars(range(min = 1, max = 3600))]
     pub anchor_interval_seconds: i32,
@@ -20,8 +21,8 @@ pub struct Integrity {
     #[schemars(range(min = 60, max = 2_592_000))]
     pub verify_interval_seconds: i32,
 
-    /// Somebody's decision to go on with a log that is not what was anchored. Carried out once, recorded in
-    /// `status.log.acceptedRollbacks` and in the log itself; left here it does nothing a second time.
+    /// Accepts a log that does not extend its anchor. Carried out once and recorded in `status.log.acceptedRollbacks`
+    /// and in the log itself; has no further effect if it stays in the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_rollback: Option<AcceptRollback>,
 }
@@ -44,19 +45,20 @@ impl Default for Integrity {
     }
 }
 
-/// The head of the log that is accepted. The message of the condition `LogIntegrity` says what the engine has.
+/// Head of the log to accept. The message of the `LogIntegrity` condition contains the head that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptRollback {
-    /// Events the log has now. With another number nothing is accepted.
+    /// Number of events in the log now. The rollback is refused if the number differs.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub size: i64,
 
-    /// Root of the Merkle tree over those events, 64 hexadecimal digits. With another root nothing is accepted.
+    /// Root of the Merkle tree over those events, 64 hexadecimal digits. The rollback is refused if the root differs.
     #[schemars(length(min = 64, max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]
     pub root: String,
 
-    /// Why, for whoever reads the log later. Accepting the same head a second time takes another reason.
+    /// Why the rollback is accepted, kept for later readers of the log. Accepting the same head again requires a
+    /// different reason.
     #[schemars(length(min = 1, max = 512))]
     pub reason: String,
 }
@@ -65,11 +67,11 @@ pub struct AcceptRollback {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// Size from which a segment is sealed, between 1Mi and 1Gi. Sealed segments are compressed.
+    /// Size at which a segment is sealed, between 1Mi and 1Gi. Sealed segments are compressed.
     #[serde(default = "default_max_segment_size")]
     pub max_segment_size: Quantity,
 
-    /// Seconds after which a segment with events in it is sealed.
+    /// Seconds after which a segment that contains events is sealed.
     #[serde(default = "default_max_segment_age_seconds")]
     #[schemars(range(min = 60, max = 31_536_000))]
     pub max_segment_age_seconds: i32,
@@ -92,12 +94,12 @@ impl Default for Rotation {
     }
 }
 
-/// Position of the log, and the anchor: the newest point of its history that was recorded outside of its volume. The API
-/// server refuses to make the anchor smaller, to change it or to take it away, unless a rollback was accepted.
+/// Position of the log and its anchor, the newest point of its history that was recorded outside of its volume. The API
+/// server rejects a status that shrinks, changes or removes the anchor without an accepted rollback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogStatus {
-    /// Identity of the log that the engine has, minted at its first start.
+    /// Identity of the engine's log, created at its first start.
     #[schemars(length(max = 64))]
     pub log_id: String,
     /// Sequence number of the last acknowledged event.
@@ -106,19 +108,19 @@ pub struct LogStatus {
     /// SHA-256 of the last acknowledged event, 64 hexadecimal digits.
     #[schemars(length(max = 64))]
     pub head_hash: String,
-    /// When the engine reported this position. Refreshed together with the anchor, and only when the log grew.
+    /// When the engine reported this position. Updated together with the anchor, and only when the log has grown.
     #[schemars(length(max = 64))]
     pub observed_at: String,
-    /// The engine that runs now has read back and verified every event up to this one.
+    /// Sequence number of the last event that the running engine has read back and verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub verified_through: Option<i64>,
 
-    /// Anchor: which log, as its checkpoints name it. Never changes.
+    /// Anchor: origin of the log, as in its checkpoints. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub origin: Option<String>,
-    /// Anchor: events it covers.
+    /// Anchor: number of events it covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub size: Option<i64>,
@@ -126,7 +128,7 @@ pub struct LogStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub root: Option<String>,
-    /// Anchor: the key that signed it, in the form of C2SP signed notes. Another key is taken when this one signs for it.
+    /// Anchor: key that signed it, in the form of C2SP signed notes. Another key is accepted when this key signs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub key: Option<String>,
@@ -140,52 +142,52 @@ pub struct LogStatus {
     pub accepted_rollbacks: Vec<AcceptedRollback>,
 }
 
-/// A rollback that somebody accepted: the anchor that was given up, and the head that took its place.
+/// An accepted rollback: the anchor that was given up, and the head that replaced it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptedRollback {
-    /// From 1, one more each time.
+    /// Sequence number, from 1.
     pub number: i64,
-    /// Events the anchor covered that was given up; 0 when nothing was known.
+    /// Number of events that the old anchor covered; 0 when none was known.
     pub from_size: i64,
-    /// Root of the anchor that was given up; of the empty tree when nothing was known.
+    /// Root of the old anchor; that of the empty tree when none was known.
     pub from_root: String,
-    /// Events of the log as it was accepted.
+    /// Number of events in the accepted log.
     pub to_size: i64,
-    /// Root of the log as it was accepted.
+    /// Root of the accepted log.
     pub to_root: String,
-    /// Why, as `spec.integrity.acceptRollback` said.
+    /// Reason from `spec.integrity.acceptRollback`.
     pub reason: String,
-    /// When it was recorded.
+    /// When the rollback was recorded.
     pub at: String,
 }
 
-/// Rollbacks that can be accepted in the life of a volume: enough for any honest history, few enough for a status.
+/// Maximum number of rollbacks that can be accepted for one volume. Bounds the size of the status.
 pub const ACCEPTED_ROLLBACKS_MAX: usize = 16;
 
-/// Accepted rollbacks as a map keyed by number, so that a rule of the API server can follow each one.
+/// Accepted rollbacks as a map keyed by number, so that a CEL rule can compare each entry with its old value.
 fn accepted_rollbacks(_: &mut SchemaGenerator) -> Schema {
     let text = |max: u32, description: &str| json_schema!({"type": "string", "maxLength": max, "description": description});
     let number = |minimum: u32, description: &str| json_schema!({"type": "integer", "format": "int64", "minimum": minimum, "description": description});
     json_schema!({
         "type": "array",
-        "description": "Every rollback of this log that somebody accepted, oldest first. Only grows.",
+        "description": "Accepted rollbacks of this log, oldest first. Entries are never removed.",
         "maxItems": ACCEPTED_ROLLBACKS_MAX,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["number"],
         "default": [],
         "items": {
             "type": "object",
-            "description": "The anchor that was given up, and the head that took its place.",
+            "description": "The anchor that was given up, and the head that replaced it.",
             "required": ["number", "fromSize", "fromRoot", "toSize", "toRoot", "reason", "at"],
             "properties": {
-                "number": number(1, "From 1, one more each time."),
-                "fromSize": number(0, "Events the anchor covered that was given up; 0 when nothing was known."),
-                "fromRoot": text(64, "Root of the anchor that was given up; of the empty tree when nothing was known."),
-                "toSize": number(0, "Events of the log as it was accepted."),
-                "toRoot": text(64, "Root of the log as it was accepted."),
-                "reason": text(512, "Why, as spec.integrity.acceptRollback said."),
-                "at": text(64, "When it was recorded.")
+                "number": number(1, "Sequence number, from 1."),
+                "fromSize": number(0, "Number of events that the old anchor covered; 0 when none was known."),
+                "fromRoot": text(64, "Root of the old anchor; that of the empty tree when none was known."),
+                "toSize": number(0, "Number of events in the accepted log."),
+                "toRoot": text(64, "Root of the accepted log."),
+                "reason": text(512, "Reason from spec.integrity.acceptRollback."),
+                "at": text(64, "When the rollback was recorded.")
             }
         }
     })

@@ -1,16 +1,16 @@
-//! What agents find at `/mcp`.
+//! The Model Context Protocol endpoint at `/mcp`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What agents find at `/mcp`, where the engine speaks the Model Context Protocol.
+/// The Model Context Protocol endpoint at `/mcp`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mcp {
-    /// Hosts that requests to `/mcp` may name in `Host` and `Origin`, beside those of the engine's Service, which always may:
-    /// the names of an ingress or a proxy in front of it. A name or an IP address (version 6 in brackets), which allows every
-    /// port, or with a port, which allows that port: `[memory.example.org, "proxy.example.org:8443"]`. No URL and no
-    /// pattern. At most 64; left out, none.
+    /// Hosts allowed in the `Host` and `Origin` headers of requests to `/mcp`, for example the names of an ingress or a
+    /// proxy. The names of the engine's Service are always allowed. Each item is a name or an IP address (IPv6 in
+    /// brackets); without a port it allows every port, with a port it allows only that port: `[memory.example.org,
+    /// "proxy.example.org:8443"]`. URLs and patterns are not accepted. At most 64. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -22,13 +22,13 @@ pub struct Mcp {
     )]
     pub allowed_hosts: Vec<String>,
 
-    /// Serve the nine tools of the MCP server `memory` (`create_entities`, `search_nodes`, ...) beside the engine's own, for
-    /// clients and prompts that know them.
+    /// Serve the nine tools of the MCP server `memory` (`create_entities`, `search_nodes`, ...) in addition to the
+    /// engine's own, for clients and prompts that use them.
     #[serde(default)]
     pub server_memory_tools: bool,
 
-    /// Project whose graph those tools read and write, 1 to 64 characters, for example `default`. Only with
-    /// `serverMemoryTools: true`; left out, `default`.
+    /// Project whose graph those tools read and write, 1 to 64 characters. Requires `serverMemoryTools: true`. Defaults
+    /// to `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 64),

@@ -1,19 +1,19 @@
-//! What may be written: what the engine refuses, what it redacts, and what was looked at and let through.
+//! What may be written: what the engine refuses, what it redacts, and the reviewed exceptions.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What may be written into the engine. Whatever is left out is the engine's default: every secret refuses the write, all
-/// personal data but names, IP addresses and pages is redacted, and nothing is excepted. A change restarts the engine
-/// and holds for what is written from then on.
+/// What may be written into the engine. By default every secret causes the write to be refused, all personal data
+/// except names, IP addresses and URLs is redacted, and there are no exceptions. A change restarts the engine and
+/// applies to later writes only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Names of the detectors of secrets whose find refuses the whole write, for example `[aws-access-key-id, github-token]`.
-    /// Left out, all of them. Detectors that are not in the list do not look, and an empty list lets every secret through.
-    /// At most 64 names, each once; the operator refuses names that no detector has.
+    /// Names of the secret detectors that cause a write to be refused, for example `[aws-access-key-id, github-token]`.
+    /// Defaults to all of them. Detectors that are not listed are disabled; an empty list allows every secret. At most
+    /// 64 unique names; the operator refuses unknown names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 64),
@@ -22,9 +22,9 @@ pub struct Policy {
     )]
     pub block: Option<Vec<String>>,
 
-    /// Kinds of personal data that are replaced by a placeholder before they are stored, for example `[email, phone, name]`.
-    /// Left out, all but `name`, `ip` and `url`. Kinds that are not in the list are stored as they are written, and an empty
-    /// list redacts nothing. At most 32 kinds, each once; the operator refuses kinds that there are not.
+    /// Kinds of personal data to replace with a placeholder before they are stored, for example `[email, phone, name]`.
+    /// Defaults to all kinds except `name`, `ip` and `url`. Kinds that are not listed are stored unchanged; an empty
+    /// list redacts nothing. At most 32 unique kinds; the operator refuses unknown kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
@@ -33,31 +33,31 @@ pub struct Policy {
     )]
     pub redact: Option<Vec<String>>,
 
-    /// What is written although a detector finds it, because somebody looked at it. At most 256.
+    /// Reviewed texts that may be written although a detector finds them. At most 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub exceptions: Vec<PolicyException>,
 
-    /// What becomes of personal data in names: namespaces and keys of items, entities, paths, sources, projects, sessions and
-    /// actors. Left out, `Pseudonymise`.
+    /// How personal data in identifiers is handled: namespaces and keys of items, entities, paths, sources, projects,
+    /// sessions and actors. Defaults to `Pseudonymise`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<Identifiers>,
 }
 
-/// What becomes of personal data in names.
+/// How personal data in identifiers is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Identifiers {
-    /// It is stored as a token such as `[PHONE:9eb6eab4cd06ffbd43ab]`, made with a key that lies on the engine's volume: the
-    /// same name finds the same thing, and nobody can read from the token what it stands for.
+    /// Store a token such as `[PHONE:9eb6eab4cd06ffbd43ab]`, computed with a key on the engine's volume. The same
+    /// identifier always gives the same token, and the token does not reveal the identifier.
     Pseudonymise,
-    /// It refuses the write.
+    /// Refuse the write.
     Refuse,
-    /// Names are stored as they are.
+    /// Store the identifier unchanged.
     Keep,
 }
 
 impl Identifiers {
-    /// As it is written.
+    /// Spelling in the manifest.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ impl Identifiers {
     }
 }
 
-/// One text that was looked at and may be written, found by one detector. It is named by `sha256` or by `value`.
+/// A reviewed text that may be written although a detector finds it. Set either `sha256` or `value`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyException {
@@ -76,28 +76,28 @@ pub struct PolicyException {
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub detector: String,
 
-    /// SHA-256 of the text that is found, from its first to its last character, 64 lower-case hexadecimal digits: what
-    /// `printf %s TEXT | sha256sum` prints. Either this or `value`.
+    /// SHA-256 of the exact text that the detector finds, 64 lower-case hexadecimal digits: the output of `printf %s
+    /// TEXT | sha256sum`. Set either this or `value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 64, max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]
     pub sha256: Option<String>,
 
-    /// The text itself, 1 to 1,024 characters, for example `help@example.org`. Everybody who can read this resource reads it
-    /// here, and so does whoever reads a backup of the cluster or the repository it is applied from: for anything but what
-    /// is public anyway use `sha256`. The operator hands on its SHA-256 alone.
+    /// The exact text, 1 to 1,024 characters, for example `help@example.org`. It is readable in this resource, in
+    /// backups of the cluster and in the repository that it is applied from: use `sha256` for anything that is not
+    /// public. The operator passes only its SHA-256 to the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub value: Option<String>,
 
-    /// Why it may be written, 1 to 500 characters.
+    /// Why the text may be written, 1 to 500 characters.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     pub reason: String,
 
-    /// Who said so, 1 to 500 characters.
+    /// Who approved the exception, 1 to 500 characters.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     pub reviewer: String,
 
-    /// When the exception ends, for example `2027-01-01T00:00:00Z`. Left out, it does not.
+    /// When the exception expires, for example `2027-01-01T00:00:00Z`. Defaults to never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 40),
@@ -108,7 +108,7 @@ pub struct PolicyException {
     pub expires: Option<String>,
 }
 
-/// Without the text and its hash: what is printed ends in logs.
+/// Omits the text and its hash, because debug output ends up in logs.
 impl fmt::Debug for PolicyException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyException")
@@ -137,7 +137,7 @@ mod tests {
         assert!(!printed.contains("help@") && !printed.contains("5e5e"), "{printed}");
     }
 
-    /// An empty list and none are two things: the one lets everything through.
+    /// An empty list differs from an absent one: it allows everything.
     #[test]
     fn an_empty_list_is_kept() {
         let policy: Policy = serde_json::from_str(r#"{"block": []}"#).unwrap();

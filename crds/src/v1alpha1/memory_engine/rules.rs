@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use crate::rules::{self, Reserved, Rule};
 
-/// Labels that are the operator's, or that Kubernetes itself gives to pods of a StatefulSet.
+/// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
 const RESERVED_LABELS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|apps[.]kubernetes[.]io|\
                                statefulset[.]kubernetes[.]io)/|^controller-revision-hash$";
-/// Annotations that are the operator's, that kubectl keeps, or by which Kubernetes takes the object for another one.
+/// Annotations that the operator or kubectl sets, or that change how Kubernetes treats the object.
 const RESERVED_ANNOTATIONS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kubernetes[.]io|\
      (container[.])?seccomp[.]security[.]alpha[.]kubernetes[.]io|container[.]apparmor[.]security[.]beta[.]kubernetes[.]io)/|\
      ^kubectl[.]kubernetes[.]io/(default-container|last-applied-configuration)$|^kubernetes[.]io/config[.]|\
      ^scheduler[.]alpha[.]kubernetes[.]io/tolerations$|^controller[.]kubernetes[.]io/pod-deletion-cost$";
-/// The maps that are added to objects, and keys that must not be in them.
+/// The maps whose entries are added to objects, with the keys that they must not contain.
 const RESERVED: [Reserved; 4] = [
     Reserved { object: WRITER, map: "podLabels", keys: RESERVED_LABELS },
     Reserved { object: WRITER, map: "podAnnotations", keys: RESERVED_ANNOTATIONS },
@@ -36,8 +36,8 @@ const LIMITS: &str = "/properties/spec/properties/limits";
 const LOG: &str = "/properties/status/properties/log";
 const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
 
-/// Names are short because a StatefulSet appends a hash to them in a label of 63 characters, and begin with a letter
-/// because Services are called the same.
+/// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
+/// letter because Services have the same name.
 const RULES: [Rule; 33] = [
     Rule {
         object: ROOT,
@@ -51,7 +51,8 @@ const RULES: [Rule; 33] = [
                      quantity(string(self.size)).compareTo(quantity('64Ti')) <= 0",
         message: "size must be between 32Mi and 64Ti",
     },
-    // A growth that the class does not allow has not happened: it may be taken back, as far as the claim's own size.
+    // If the class refused to expand the volume, the size may be reduced again, down to the size that the claim
+    // requests.
     Rule {
         object: ROOT,
         expression: "quantity(string(self.spec.writer.storage.size))\
@@ -100,7 +101,7 @@ const RULES: [Rule; 33] = [
                      (!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('1k')) <= 0)",
         message: "cpu must be at most 1k, which is more than any node has",
     },
-    // A pattern says nothing of what is written as a number.
+    // A pattern does not apply to values that are written as numbers.
     Rule {
         object: RESOURCES,
         expression: "(!has(self.requests.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity('0')) >= 0) && \
@@ -117,7 +118,7 @@ const RULES: [Rule; 33] = [
     Rule {
         object: TOLERATION,
         expression: "self.operator == 'Exists' || (has(self.key) && self.key != '')",
-        message: "a toleration needs a key, or operator: Exists, which without a key is every taint",
+        message: "a toleration needs a key, or operator: Exists, which without a key tolerates every taint",
     },
     Rule {
         object: TOLERATION,
@@ -127,7 +128,7 @@ const RULES: [Rule; 33] = [
     Rule {
         object: TOLERATION,
         expression: "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-        message: "tolerationSeconds needs effect: NoExecute: only from such a taint pods are driven away",
+        message: "tolerationSeconds needs effect: NoExecute: only that effect evicts pods",
     },
     Rule {
         object: SPREAD,
@@ -145,7 +146,7 @@ const RULES: [Rule; 33] = [
                      !('service.kubernetes.io/topology-aware-hints' in self.annotations)",
         message: "topology-mode and topology-aware-hints are one annotation: write topology-mode alone",
     },
-    // The API server takes it for Services of type LoadBalancer only.
+    // The API server accepts this annotation only on Services of type LoadBalancer.
     Rule {
         object: SERVICE,
         expression: "!has(self.annotations) || \
@@ -171,9 +172,10 @@ const RULES: [Rule; 33] = [
     Rule {
         object: LIMITS,
         expression: "!has(self.burst) || has(self.requestsPerSecond)",
-        message: "burst needs requestsPerSecond: it is how many may come at once on top of that rate",
+        message: "burst needs requestsPerSecond: it is the number of requests accepted at once on top of that rate",
     },
-    // At the root: on the status alone, `status: null` would take the anchor away without any rule being asked.
+    // This rule is at the root: a rule on the status alone would not run for `status: null`, which would remove the
+    // anchor.
     Rule {
         object: ROOT,
         expression: "!has(oldSelf.status) || !has(oldSelf.status.log) || (has(self.status) && has(self.status.log))",
@@ -182,7 +184,7 @@ const RULES: [Rule; 33] = [
     Rule {
         object: LOG,
         expression: "!has(oldSelf.origin) || (has(self.origin) && self.origin == oldSelf.origin)",
-        message: "origin cannot change: the anchor is of one log for ever",
+        message: "origin cannot change: an anchor always belongs to the same log",
     },
     Rule {
         object: LOG,
@@ -206,7 +208,7 @@ const RULES: [Rule; 33] = [
         object: LOG,
         expression: "!has(oldSelf.size) || !has(self.size) || self.size != oldSelf.size || self.root == oldSelf.root || \
                      size(self.acceptedRollbacks) > size(oldSelf.acceptedRollbacks)",
-        message: "root cannot change at the same size unless a rollback is accepted with it: that would be another history",
+        message: "root cannot change at the same size unless a rollback is accepted with it: the log would have a different history",
     },
     Rule {
         object: LOG,
@@ -218,7 +220,7 @@ const RULES: [Rule; 33] = [
         expression: "self.acceptedRollbacks.all(one, one.number <= size(self.acceptedRollbacks))",
         message: "acceptedRollbacks are numbered from 1 without gaps",
     },
-    // What was accepted has to be what the anchor is from then on.
+    // The accepted head must match the new anchor.
     Rule {
         object: LOG,
         expression: "size(self.acceptedRollbacks) <= size(oldSelf.acceptedRollbacks) || (has(self.size) && \

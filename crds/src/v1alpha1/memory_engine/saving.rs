@@ -1,24 +1,23 @@
-//! What the engine does with a text that it has already.
+//! How the engine handles a text that it has already stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How memories are saved, for whoever saves one without saying it.
+/// Defaults for saving memories, used when a request does not set them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Saving {
-    /// What is done when a memory of the project, which is true now, has the same text already: `Say` saves it and names the
-    /// earlier one in the answer; `SaveOnce` writes nothing, and the answer is the earlier one. Left out, the engine's default,
-    /// `Say`.
+    /// What to do when a current memory of the same project has the same text: `Say` saves the new memory and names the
+    /// earlier one in the answer; `SaveOnce` writes nothing and returns the earlier one. Defaults to `Say`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_text: Option<SameText>,
 }
 
-/// What is done with a text that is known already.
+/// What to do with a text that is already stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SameText {
-    /// It is saved, and the answer says so.
+    /// Save the memory, and name the earlier one in the answer.
     Say,
-    /// Nothing is written.
+    /// Write nothing, and return the earlier memory.
     SaveOnce,
 }

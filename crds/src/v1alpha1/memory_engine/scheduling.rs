@@ -1,4 +1,4 @@
-//! Where the writer's pod may run, as far as it is not said by labels of nodes and taints: in the words of Kubernetes.
+//! Scheduling constraints of the writer's pod other than node labels and tolerations, in the terms of the pod API.
 
 use std::collections::BTreeMap;
 
@@ -7,63 +7,63 @@ use serde::{Deserialize, Serialize};
 
 use crate::patterns::{DNS_LABEL, KEY, KEY_LENGTH_MAX, LABEL_VALUE, LABEL_VALUE_LENGTH_MAX};
 
-/// Nodes the pod is drawn to, and other pods it is to be near to or far from, as in a pod's `affinity`.
+/// Affinity of the pod to nodes and other pods, as in a pod's `affinity`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Affinity {
-    /// Nodes the pod must or should run on.
+    /// Nodes that the pod must or should run on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_affinity: Option<NodeAffinity>,
 
-    /// Pods it must or should be near to.
+    /// Pods that it must or should run near to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_affinity: Option<PodAffinity>,
 
-    /// Pods it must or should be far from.
+    /// Pods that it must or should run away from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_anti_affinity: Option<PodAffinity>,
 }
 
-/// Nodes the pod must or should run on.
+/// Nodes that the pod must or should run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAffinity {
-    /// The pod runs on no other nodes than these.
+    /// Nodes that the pod is restricted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
 
-    /// Nodes that are better than others, at most 8 kinds.
+    /// Nodes that the pod prefers, at most 8 terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub preferred_during_scheduling_ignored_during_execution: Vec<PreferredNode>,
 }
 
-/// Nodes for which at least one of the terms holds.
+/// Nodes that match at least one of the terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelector {
-    /// One of these has to hold, 1 to 8.
+    /// Terms, of which at least one must match, 1 to 8.
     #[schemars(length(min = 1, max = 8))]
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-/// A node for which all of these hold.
+/// A node that matches all of these expressions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelectorTerm {
-    /// What the labels of the node have to be, 1 to 8.
+    /// Requirements on the labels of the node, 1 to 8.
     #[schemars(length(min = 1, max = 8))]
     pub match_expressions: Vec<NodeRequirement>,
 }
 
-/// What one label of a node has to be.
+/// A requirement on one label of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeRequirement {
     /// Key of the label, for example `topology.kubernetes.io/zone`.
     #[schemars(length(min = 1, max = KEY_LENGTH_MAX), regex(pattern = KEY))]
     pub key: String,
 
-    /// How its value is compared.
+    /// How the value is compared.
     pub operator: NodeOperator,
 
     /// Values to compare with: at least one for `In` and `NotIn`, a number for `Gt` and `Lt`, none for the others.
@@ -75,81 +75,82 @@ pub struct NodeRequirement {
 /// How the value of a node's label is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NodeOperator {
-    /// It is one of them.
+    /// The value is in the list.
     In,
-    /// It is none of them.
+    /// The value is not in the list.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is not there.
+    /// The label does not exist.
     DoesNotExist,
-    /// It is a greater number.
+    /// The value is a number greater than the given one.
     Gt,
-    /// It is a smaller number.
+    /// The value is a number less than the given one.
     Lt,
 }
 
-/// Nodes that are better than others.
+/// Nodes that the pod prefers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreferredNode {
-    /// How much better, 1 to 100.
+    /// Weight of the preference, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub weight: i32,
 
-    /// Which nodes.
+    /// Nodes to prefer.
     pub preference: NodeSelectorTerm,
 }
 
-/// Pods the writer's pod must or should be near to, or far from.
+/// Pods that the writer's pod must or should run near to, or away from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodAffinity {
-    /// All of these have to hold, at most 8.
+    /// Terms that must all match, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub required_during_scheduling_ignored_during_execution: Vec<PodAffinityTerm>,
 
-    /// The more of these hold the better, at most 8.
+    /// Terms that should match, at most 8. The node with the highest sum of weights is preferred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub preferred_during_scheduling_ignored_during_execution: Vec<PreferredPods>,
 }
 
-/// Pods that make one place better than another.
+/// A weighted term: pods that make a node preferable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PreferredPods {
-    /// How much better, 1 to 100.
+    /// Weight of the term, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub weight: i32,
 
-    /// Which pods.
+    /// Pods to match.
     pub pod_affinity_term: PodAffinityTerm,
 }
 
-/// Pods, and what it means to be near to them.
+/// Pods to match, and the topology in which they count as near.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodAffinityTerm {
-    /// Nodes with the same value of this label are near to each other, for example `topology.kubernetes.io/zone`.
+    /// Node label that defines the topology, for example `topology.kubernetes.io/zone`. Nodes with the same value are
+    /// near to each other.
     #[schemars(length(min = 1, max = KEY_LENGTH_MAX), regex(pattern = KEY))]
     pub topology_key: String,
 
-    /// Labels of the pods. Left out, no pod; empty, every pod.
+    /// Labels of the pods. If omitted, matches no pod; if empty, matches every pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_selector: Option<LabelSelector>,
 
-    /// Namespaces of the pods, at most 8. Left out together with `namespaceSelector`, the engine's own.
+    /// Namespaces of the pods, at most 8. If this and `namespaceSelector` are omitted, the engine's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
     pub namespaces: Vec<String>,
 
-    /// Labels of namespaces of the pods. Empty, every namespace.
+    /// Labels of the namespaces of the pods. If empty, matches every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }
 
-/// Labels that objects have to have.
+/// Labels that objects must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
@@ -157,20 +158,20 @@ pub struct LabelSelector {
     #[schemars(schema_with = "crate::bounds::match_labels")]
     pub match_labels: BTreeMap<String, String>,
 
-    /// What labels have to be, at most 8.
+    /// Requirements on the labels, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
-/// What one label has to be.
+/// A requirement on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelRequirement {
     /// Key of the label, for example `app`.
     #[schemars(length(min = 1, max = KEY_LENGTH_MAX), regex(pattern = KEY))]
     pub key: String,
 
-    /// How its value is compared.
+    /// How the value is compared.
     pub operator: LabelOperator,
 
     /// Values to compare with: at least one for `In` and `NotIn`, none for the others.
@@ -182,63 +183,66 @@ pub struct LabelRequirement {
 /// How the value of a label is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LabelOperator {
-    /// It is one of them.
+    /// The value is in the list.
     In,
-    /// It is none of them.
+    /// The value is not in the list.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is not there.
+    /// The label does not exist.
     DoesNotExist,
 }
 
-/// How evenly pods are spread, as in a pod's `topologySpreadConstraints`.
+/// How pods are spread, as in a pod's `topologySpreadConstraints`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopologySpread {
-    /// Nodes with the same value of this label are one place, for example `topology.kubernetes.io/zone`.
+    /// Node label that defines the topology, for example `topology.kubernetes.io/zone`. Nodes with the same value form
+    /// one domain.
     #[schemars(length(min = 1, max = KEY_LENGTH_MAX), regex(pattern = KEY))]
     pub topology_key: String,
 
-    /// What to do when the pod fits nowhere.
+    /// What to do when no node satisfies the constraint.
     pub when_unsatisfiable: WhenUnsatisfiable,
 
-    /// By how many pods places may differ, 1 to 100.
+    /// Maximum difference in the number of pods between two domains, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub max_skew: i32,
 
-    /// Places there have to be at least, 1 to 100. Only with `DoNotSchedule`; left out, 1.
+    /// Minimum number of domains, 1 to 100. Only with `DoNotSchedule`. Defaults to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub min_domains: Option<i32>,
 
-    /// Labels of the pods that are counted. Left out, those of all engines of the namespace.
+    /// Labels of the pods to count. Defaults to the pods of all engines in the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_selector: Option<LabelSelector>,
 
-    /// Whether nodes count that the node selector and the affinity exclude. Left out, they do not.
+    /// Whether to count nodes that the node selector or the affinity excludes: `Honor` (default) does not count them,
+    /// `Ignore` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_affinity_policy: Option<NodeInclusion>,
 
-    /// Whether nodes count whose taints are not tolerated. Left out, they do.
+    /// Whether to count nodes with taints that the pod does not tolerate: `Honor` does not count them,
+    /// `Ignore` (default) does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_taints_policy: Option<NodeInclusion>,
 }
 
-/// What to do when the pod fits nowhere.
+/// What to do when no node satisfies the constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WhenUnsatisfiable {
-    /// Wait.
+    /// Leave the pod pending.
     DoNotSchedule,
-    /// Take the least uneven place.
+    /// Schedule the pod on the node that minimises the skew.
     ScheduleAnyway,
 }
 
-/// Whether nodes on which the pod may not run count.
+/// Whether nodes on which the pod cannot run are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NodeInclusion {
-    /// They do not.
+    /// Do not count them.
     Honor,
-    /// They do.
+    /// Count them.
     Ignore,
 }

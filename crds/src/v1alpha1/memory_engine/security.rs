@@ -1,93 +1,93 @@
-//! As whom the writer's pod runs: within what Pod Security *restricted* allows, and never as root.
+//! Security context of the writer's pod, within Pod Security *restricted*; never root.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// As whom the pod runs, as in a pod's `securityContext`. What is left out is the operator's: user, group and group of the
-/// volume 65532, `OnRootMismatch`, and the seccomp profile `RuntimeDefault`. Whatever is said, the pod stays within Pod Security
-/// *restricted*: it never runs as root, has no capability, and writes to its volume only.
+/// Security context of the pod, as in a pod's `securityContext`. Defaults: user, group and volume group 65532,
+/// `OnRootMismatch`, and the seccomp profile `RuntimeDefault`. The pod always stays within Pod Security *restricted*:
+/// it never runs as root, has no capabilities, and can write only to its volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSecurity {
-    /// Number of the user, not 0. Choose it when the engine is made: files keep the user that made them, so a later change
-    /// needs `fsGroupChangePolicy: Always` as well.
+    /// User ID, not 0. Set it when the engine is created: existing files keep their owner, so a later change also needs
+    /// `fsGroupChangePolicy: Always`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub run_as_user: Option<i64>,
 
-    /// Number of the group, not 0.
+    /// Group ID, not 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub run_as_group: Option<i64>,
 
-    /// Number of the group that the volume belongs to, not 0.
+    /// Group ID that owns the volume, not 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub fs_group: Option<i64>,
 
-    /// When the files of the volume are given to that group.
+    /// When the ownership of the files on the volume is changed to that group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fs_group_change_policy: Option<FsGroupChangePolicy>,
 
-    /// Numbers of more groups, none of them 0, at most 16.
+    /// Additional group IDs, not 0, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(range(min = 1, max = 2_147_483_647)), extend("x-kubernetes-list-type" = "set"))]
     pub supplemental_groups: Vec<i64>,
 
-    /// Labels of SELinux.
+    /// SELinux labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub se_linux_options: Option<SeLinux>,
 
-    /// System calls the pod may make.
+    /// Seccomp profile, which limits the system calls of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp_profile: Option<Seccomp>,
 }
 
-/// When the files of a volume are given to a group.
+/// When the ownership of the files on a volume is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FsGroupChangePolicy {
-    /// When the top of the volume does not belong to it.
+    /// Only when the root directory of the volume has another owner.
     OnRootMismatch,
-    /// At every start, which takes long when there are many.
+    /// At every start, which takes a long time for many files.
     Always,
 }
 
-/// Labels of SELinux. User and role are the runtime's.
+/// SELinux labels. User and role are set by the container runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SeLinux {
-    /// Type; left out, the runtime's.
+    /// SELinux type. Defaults to that of the container runtime.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<SeLinuxType>,
 
-    /// Level, for example `s0:c123,c456`; left out, the runtime's.
+    /// SELinux level, for example `s0:c123,c456`. Defaults to that of the container runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9:,.-]*$"))]
     pub level: Option<String>,
 }
 
-/// Types of SELinux for containers, as Pod Security allows them.
+/// SELinux types for containers that Pod Security allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeLinuxType {
     /// An ordinary container.
     ContainerT,
-    /// One with an init system in it.
+    /// A container with an init system.
     ContainerInitT,
-    /// One with a virtual machine around it.
+    /// A container in a virtual machine.
     ContainerKvmT,
-    /// One with a container engine in it.
+    /// A container that runs a container engine.
     ContainerEngineT,
 }
 
-/// System calls a pod may make.
+/// A seccomp profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Seccomp {
-    /// Whose profile.
+    /// Source of the profile.
     #[serde(rename = "type")]
     pub type_: SeccompType,
 
-    /// Path of the profile below the kubelet's folder of them. Only with `Localhost`.
+    /// Path of the profile, relative to the kubelet's directory of profiles. Only with `Localhost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -98,11 +98,11 @@ pub struct Seccomp {
     pub localhost_profile: Option<String>,
 }
 
-/// Whose seccomp profile.
+/// Source of a seccomp profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SeccompType {
-    /// The container runtime's.
+    /// The default profile of the container runtime.
     RuntimeDefault,
-    /// One of the node.
+    /// A profile in a file on the node.
     Localhost,
 }

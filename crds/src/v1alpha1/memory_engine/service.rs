@@ -1,11 +1,11 @@
-//! What is said about the engine's Service to those who look at Services.
+//! Labels and annotations added to the engine's Service.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the Service that agents use says besides, for meshes, balancers, DNS and tools that count costs.
+/// Labels and annotations added to the Service that agents use, for service meshes, load balancers, DNS and cost tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceMetadata {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::integrity::LogStatus;
 
-/// What the operator last saw. Written by the operator only; every figure is from after its check.
+/// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryEngineStatus {
-    /// The metadata.generation this status speaks of; -1 until the operator has seen the resource.
+    /// The metadata.generation that this status describes; -1 until the operator has reconciled the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
-    /// One word for people. Programs read the conditions.
+    /// Summary in one word, for people. Programs should read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
 
-    /// Version the running engine reports about itself.
+    /// Version that the running engine reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub version: Option<String>,
 
-    /// Where programs in the cluster reach this engine.
+    /// Addresses of the engine inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
 
-    /// The log as the engine last reported it, and what was recorded of it outside of its volume. Once there, it stays.
+    /// Position of the log as last reported by the engine, and its anchor. Never removed once set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogStatus>,
 
-    /// The projection, which answers searches: how far it is behind the log.
+    /// State of the projection, which answers searches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projection: Option<ProjectionStatus>,
 
-    /// The volume of the log.
+    /// State of the log's volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
 
@@ -45,18 +45,18 @@ pub struct MemoryEngineStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// One word on the state of an engine.
+/// State of an engine in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// Objects are being made, or the pod is not up yet.
+    /// Objects are being created, or the pod has not started yet.
     Pending,
-    /// Serving, and everything is as the spec wants it.
+    /// Serving, as the spec requires.
     Running,
-    /// Serving, while a change is being carried out.
+    /// Serving, while a change is being applied.
     Updating,
     /// Serving in part: reads or writes do not work.
     Degraded,
-    /// Nothing will change until somebody acts; the Stalled condition says what to do.
+    /// Stopped until someone acts; the `Stalled` condition tells what to do.
     Failed,
 }
 
@@ -69,36 +69,36 @@ pub struct Endpoints {
     pub api: String,
 }
 
-/// Position of the projection.
+/// State of the projection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectionStatus {
     /// Sequence number of the last event that searches can find.
     #[schemars(range(min = 0))]
     pub applied_seq: i64,
-    /// Events of the log that searches cannot find yet.
+    /// Number of events in the log that searches cannot find yet.
     #[schemars(range(min = 0))]
     pub lag: i64,
-    /// When every row was last checked against the digest of all rows.
+    /// When every row was last verified against the digest of all rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub checked_at: Option<String>,
-    /// There while a new projection is built from the log.
+    /// Present while a new projection is built from the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<ProjectionRebuild>,
-    /// When the engine reported this. Refreshed at most every 10 seconds, and only when something moved.
+    /// When the engine reported this. Updated at most every 10 seconds, and only when a value has changed.
     #[schemars(length(max = 64))]
     pub observed_at: String,
 }
 
-/// How far a new projection is.
+/// Progress of building a new projection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectionRebuild {
-    /// Sequence number of the last event in it.
+    /// Sequence number of the last event in the new projection.
     #[schemars(range(min = 0))]
     pub applied_seq: i64,
-    /// Sequence number it has to get to.
+    /// Sequence number that it must reach.
     #[schemars(range(min = 0))]
     pub head_seq: i64,
     /// Why it is built.
@@ -110,13 +110,13 @@ pub struct ProjectionRebuild {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageStatus {
-    /// Name of the PersistentVolumeClaim that holds the log. It is kept when the engine is deleted.
+    /// Name of the PersistentVolumeClaim of the log. It is kept when the engine is deleted.
     #[schemars(length(max = 253))]
     pub claim: String,
-    /// Size asked for.
+    /// Requested size.
     #[schemars(length(max = 32))]
     pub requested: String,
-    /// Size the volume has now; smaller than `requested` while it grows.
+    /// Actual size of the volume; less than `requested` while it is being expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub capacity: Option<String>,
@@ -126,21 +126,21 @@ pub struct StorageStatus {
 fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "description": "What is true of this engine now. Ready, Reconciling and Stalled follow kstatus; the others name one concern each.",
+        "description": "Conditions of this engine. Ready, Reconciling and Stalled follow kstatus; each of the others covers one aspect.",
         "maxItems": 16,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "default": [],
         "items": {
             "type": "object",
-            "description": "One condition, in the form of metav1.Condition.",
+            "description": "A condition, in the form of metav1.Condition.",
             "required": ["type", "status", "reason", "message", "lastTransitionTime"],
             "properties": {
-                "type": {"type": "string", "maxLength": 64, "description": "Name of the condition."},
+                "type": {"type": "string", "maxLength": 64, "description": "Type of the condition."},
                 "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown."},
-                "reason": {"type": "string", "minLength": 1, "maxLength": 64, "description": "One word from a closed list, for programs; the documentation has a page for each."},
-                "message": {"type": "string", "maxLength": 4096, "description": "What is the case and what to do about it, for people."},
-                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation this condition speaks of."},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Reason in one word from a closed list, for programs; each is documented."},
+                "message": {"type": "string", "maxLength": 4096, "description": "Current state and what to do about it, for people."},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation that this condition describes."},
                 "lastTransitionTime": {"type": "string", "format": "date-time", "maxLength": 64, "description": "When status last changed."}
             }
         }

@@ -1,4 +1,4 @@
-//! The pod that owns the log: its volume, its resources and where it runs.
+//! The pod that owns the log: its volume, its resources and its scheduling.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     quantity::Quantity,
 };
 
-/// The pod that owns the log: one, never more, with the volume to itself.
+/// The pod that owns the log. There is never more than one, and no other pod uses its volume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Writer {
@@ -29,7 +29,7 @@ pub struct Writer {
     #[serde(default)]
     pub resources: Resources,
 
-    /// Seconds the engine may take to answer what is under way when it is stopped. The pod is killed 10 seconds later.
+    /// Seconds that running requests may take to finish when the engine stops. The pod is killed 10 seconds later.
     #[serde(default = "default_drain_seconds")]
     #[schemars(range(min = 1, max = 300))]
     pub drain_seconds: i32,
@@ -43,16 +43,16 @@ pub struct Writer {
     #[schemars(schema_with = "crate::bounds::node_selector")]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints the pod accepts.
+    /// Taints that the pod tolerates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
 
-    /// Nodes the pod is drawn to, and other pods it is to be near to or far from.
+    /// Affinity of the pod to nodes and other pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
-    /// How evenly pods are spread, at most 8 rules. Left out, engines spread over the nodes if they can.
+    /// How pods are spread, at most 8 constraints. By default, engines are spread over the nodes where possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),
@@ -71,7 +71,7 @@ pub struct Writer {
     #[schemars(schema_with = "crate::bounds::annotations")]
     pub pod_annotations: BTreeMap<String, String>,
 
-    /// As whom the pod runs. Left out, as user 65532.
+    /// Security context of the pod. By default, it runs as user 65532.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurity>,
 }
@@ -98,22 +98,23 @@ impl Default for Writer {
     }
 }
 
-/// The volume. The claim is named `<engine>-data`, belongs to nobody and is kept when the engine is deleted.
+/// The volume of the log. The claim is named `<engine>-data`, has no owner, and is kept when the engine is deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of the volume, for example `10Gi`. It can grow while in use, where the class allows it; it cannot shrink.
+    /// Size of the volume, for example `10Gi`. It can be increased while in use if the class allows it, and cannot be
+    /// reduced.
     #[serde(default = "default_size")]
     pub size: Quantity,
 
-    /// StorageClass of the volume; left out, the cluster's default class; `""`, none: a PersistentVolume that somebody made
-    /// by hand, of at least this size, with this access mode and without a class. Cannot be changed later.
+    /// StorageClass of the volume. Defaults to the cluster's default class. `""` selects a PersistentVolume without a
+    /// class, created by hand with at least this size and this access mode. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN_OR_EMPTY))]
     pub class_name: Option<String>,
 
-    /// `ReadWriteOncePod` gives the volume to one pod of the whole cluster; `ReadWriteOnce` is for classes that do
-    /// not support it. Cannot be changed later.
+    /// How the volume is mounted. `ReadWriteOncePod` allows a single pod in the cluster; use `ReadWriteOnce` for
+    /// classes that do not support it. Immutable.
     #[serde(default)]
     pub access_mode: AccessMode,
 }
@@ -131,15 +132,15 @@ impl Default for Storage {
 /// How a volume may be mounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AccessMode {
-    /// By one pod.
+    /// By a single pod.
     #[default]
     ReadWriteOncePod,
-    /// By one node.
+    /// By a single node.
     ReadWriteOnce,
 }
 
 impl AccessMode {
-    /// As the API server spells it.
+    /// Spelling in the Kubernetes API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -149,15 +150,15 @@ impl AccessMode {
     }
 }
 
-/// CPU and memory, asked for and at most.
+/// Requests and limits of CPU and memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// Resources that the scheduler reserves.
     #[serde(default = "default_requests")]
     pub requests: ResourceList,
 
-    /// What the pod may use at most. Above the memory limit it is killed; acknowledged memories are safe.
+    /// Maximum resources of the pod. A pod that exceeds the memory limit is killed; acknowledged memories are not lost.
     #[serde(default = "default_limits")]
     pub limits: ResourceList,
 }
@@ -188,16 +189,16 @@ pub struct ResourceList {
     pub memory: Option<Quantity>,
 }
 
-/// A taint the pod accepts, as in a pod's `tolerations`.
+/// A taint that the pod tolerates, as in a pod's `tolerations`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Toleration {
-    /// Key of the taint; left out together with `operator: Exists`, every taint.
+    /// Key of the taint. If omitted with `operator: Exists`, matches every taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = KEY_LENGTH_MAX), regex(pattern = KEY_OR_EMPTY))]
     pub key: Option<String>,
 
-    /// How `key` is compared.
+    /// How the taint is compared.
     #[serde(default)]
     pub operator: TolerationOperator,
 
@@ -206,33 +207,33 @@ pub struct Toleration {
     #[schemars(length(max = LABEL_VALUE_LENGTH_MAX), regex(pattern = LABEL_VALUE))]
     pub value: Option<String>,
 
-    /// Effect of the taint; left out, all of them.
+    /// Effect of the taint. Defaults to all effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<TolerationEffect>,
 
-    /// Seconds a `NoExecute` taint is borne; left out, for ever.
+    /// Seconds that a `NoExecute` taint is tolerated. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 604_800))]
     pub toleration_seconds: Option<i64>,
 }
 
-/// How a taint's key is compared.
+/// How a taint is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TolerationOperator {
-    /// Key and value are the same.
+    /// Key and value are equal.
     #[default]
     Equal,
-    /// The key is there, whatever its value.
+    /// The key exists, with any value.
     Exists,
 }
 
-/// What a taint does to pods that do not tolerate it.
+/// Effect of a taint on pods that do not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TolerationEffect {
-    /// New pods stay away.
+    /// New pods are not scheduled.
     NoSchedule,
-    /// New pods stay away if they can.
+    /// New pods are scheduled elsewhere where possible.
     PreferNoSchedule,
-    /// Running pods leave.
+    /// Running pods are evicted.
     NoExecute,
 }

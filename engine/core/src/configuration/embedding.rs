@@ -1,4 +1,4 @@
-//! `embedding`: what makes vectors.
+//! `embedding`: the provider of vectors.
 
 use super::key::Key;
 use super::reader::Section;
@@ -7,35 +7,35 @@ use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service
 use crate::embedding::DIMENSION_MAX;
 
 section! {
-    /// What makes vectors of texts.
+    /// Which provider computes the vectors of texts, and its settings.
     "embedding" => Embedding, check together {
-        /// what makes vectors: [models](embeddings.md)
+        /// provider of vectors: [models](embeddings.md)
         "provider" provider: Provider, or Provider::BuiltIn, since "0.1.0"
             => Key::words(Provider::WORDS).field("spec.embedding.provider").field_note(", the first three");
-        /// the complete address of requests; required
+        /// complete URL of requests; required
         "url" url: String, since "0.1.0" => Key::text().needs("provider", "http");
         /// name of the model in requests; required
         "model" model: String, since "0.1.0" => Key::text().needs("provider", "http");
-        /// numbers in a vector, only where the model lets one choose
+        /// dimension of the vectors, only for models that let the client choose it
         "dimension" dimension: usize, since "0.1.0"
             => Key::whole(1, DIMENSION_MAX as u64).without("the model's").needs("provider", "http");
-        /// file with the key of the service
+        /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text().needs("provider", "http");
-        /// longest time of a request in the background
+        /// timeout of requests in the background
         "timeoutSeconds" timeout_seconds: u64, or 30, since "0.1.0"
             => Key::whole(1, 300).needs("provider", "http");
-        /// longest time of the request that a search waits for; people notice a longer one
+        /// timeout of the request that a search waits for; longer waits are noticeable
         "queryTimeoutMillis" query_timeout_millis: u64, or 300, since "0.1.0"
             => Key::whole(10, 10_000).needs("provider", "http");
-        /// texts in a request; every server takes the default
+        /// texts per request; every server accepts the default
         "batch" batch: usize, or 64, since "0.1.0" => Key::whole(1, 1_024).needs("provider", "http");
-        /// requests a minute, a quarter of them for searches
+        /// requests per minute, a quarter of them reserved for searches
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
             => Key::whole(PER_MINUTE.0, PER_MINUTE.1).needs("provider", "http");
-        /// tokens a minute, a quarter of them for searches
+        /// tokens per minute, a quarter of them reserved for searches
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
             => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit").needs("provider", "http");
-        /// price, for the counter of cost
+        /// price of a million tokens, for the cost counter
         "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0"
             => Key::number(PRICE_MAX).needs("provider", "http");
         /// directory of the model; required
@@ -44,15 +44,15 @@ section! {
 }
 
 words! {
-    /// What makes vectors.
+    /// Which provider computes vectors.
     Provider {
-        /// A table in the program.
+        /// A table built into the program.
         BuiltIn = "builtin",
-        /// The program, from spelling alone.
+        /// Computed by the program from spelling only.
         Hashing = "hashing",
-        /// Nothing.
+        /// No vectors.
         Off = "none",
-        /// A service.
+        /// An HTTP service.
         Http = "http",
         /// A model in a directory, run by the program.
         Directory = "model2vec",

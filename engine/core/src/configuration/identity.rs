@@ -1,14 +1,14 @@
-//! `engine`: which engine it is.
+//! `engine`: identity of the engine.
 
 use super::key::Key;
 use super::section::section;
 
 section! {
-    /// Which engine it is.
+    /// Identity of the engine.
     "engine" => Identity {
-        /// names the engine in logs and metrics, and its Service among the hosts of [MCP](mcp.md)
+        /// namespace of the engine in logs and metrics, and in the host names of its Service for [MCP](mcp.md)
         "namespace" namespace: String, since "0.1.0" => Key::text().field_note("the resource's namespace");
-        /// names it likewise
+        /// name of the engine in the same places
         "name" name: String, since "0.1.0" => Key::text().field_note("the resource's name");
     }
 }

@@ -1,64 +1,64 @@
-//! One key of the configuration file: what may be its value, what it is without one, and where it is documented.
+//! One key of the configuration file: its accepted values, its default and its documentation.
 
 use serde_json::Value;
 
-/// A key of a section. Everything that is known about it is here: the reader checks values by it, the operator's
-/// validation takes its bounds, and the table of `docs/guide/configuration.md` is made of it.
+/// A key of a section, with everything that is known about it. The reader checks values against it, the operator's
+/// validation uses its bounds, and the table of `docs/guide/configuration.md` is generated from it.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// Name in the section.
     pub name: &'static str,
-    /// What may be its value.
+    /// Accepted values.
     pub kind: Kind,
-    /// Value when the file does not set it, where there is one.
+    /// Default value, if there is one.
     pub default: Option<fn() -> Value>,
-    /// What happens when the file does not set it, where no value says so.
+    /// What happens without a value, for a key without a default.
     pub without: &'static str,
-    /// Path of the field of the resource, such as `spec.limits.burst`, where the resource has it.
+    /// Path of the corresponding field of the resource, such as `spec.limits.burst`, if there is one.
     pub field: Option<&'static str>,
-    /// What the table adds to the field, or has in its place.
+    /// Text that the table adds to the field, or shows instead of it.
     pub field_note: &'static str,
-    /// Another key of the section and the word it must have for this key to mean anything.
+    /// Another key of the section and the value it must have for this key to have an effect.
     pub needs: Option<(&'static str, &'static str)>,
-    /// Version of the engine that knew it first.
+    /// First version of the engine that supports the key.
     pub since: &'static str,
-    /// What it is for, in Markdown. Links are relative to `docs/guide`.
+    /// Description in Markdown. Links are relative to `docs/guide`.
     pub about: &'static str,
 }
 
-/// What may be the value of a key.
+/// Accepted values of a key.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Any string.
     Text,
     /// True or false.
     Switch,
-    /// A whole number.
+    /// An integer.
     Whole {
-        /// Least number.
+        /// Minimum.
         min: u64,
-        /// Greatest number.
+        /// Maximum.
         max: u64,
-        /// The number is bytes: the table writes the bounds in MiB, GiB and TiB.
+        /// The number is in bytes: the table writes the bounds in MiB, GiB and TiB.
         bytes: bool,
     },
-    /// A number from 0 to this one, fractions included.
+    /// A number from 0 to `max`, fractions included.
     Number {
-        /// Greatest number.
+        /// Maximum.
         max: f64,
     },
     /// One of these words.
     Words(&'static [&'static str]),
-    /// Something that a function judges.
+    /// A value that a function checks.
     Judged {
-        /// Whether the value is right.
+        /// Whether the value is accepted.
         accepts: fn(&Value) -> bool,
-        /// What it must be, for the message.
+        /// What the value must be, for the error message.
         must: fn() -> String,
         /// The bounds, for the table.
         bounds: fn() -> String,
     },
-    /// A list or an object that the section's type reads and the section's check judges.
+    /// A list or an object, parsed by the section's type and checked by the section's `check`.
     Structured {
         /// The bounds, for the table.
         bounds: &'static str,
@@ -132,7 +132,7 @@ impl Key {
         Key { needs: Some((key, word)), ..self }
     }
 
-    /// Least and greatest number, where the value is a whole number.
+    /// Minimum and maximum, if the value is an integer.
     #[must_use]
     pub fn bounds(&self) -> Option<(u64, u64)> {
         match self.kind {
@@ -148,7 +148,7 @@ impl Key {
             Kind::Switch => (value.is_boolean(), "true or false".to_owned()),
             Kind::Whole { min, max, .. } => {
                 let right = value.as_u64().is_some_and(|number| (min..=max).contains(&number));
-                (right, format!("a whole number from {min} to {max}"))
+                (right, format!("an integer from {min} to {max}"))
             }
             Kind::Number { max } => {
                 let right = value.as_f64().is_some_and(|number| (0.0..=max).contains(&number));
@@ -162,7 +162,7 @@ impl Key {
         (!right).then(|| format!("must be {must}"))
     }
 
-    /// Whether the value is of the right type and only its word is none that this version has.
+    /// Whether the value has the right type but is a word that this version does not know.
     pub(super) fn is_other_word(&self, value: &Value) -> bool {
         matches!(self.kind, Kind::Words(words) if value.as_str().is_some_and(|word| !words.contains(&word)))
     }

@@ -1,12 +1,12 @@
-//! `log`: what the engine writes about itself.
+//! `log`: what the engine logs.
 
 use super::key::Key;
 use super::section::{section, words};
 
 section! {
-    /// What the engine writes about itself.
+    /// What the engine logs.
     "log" => Logging {
-        /// least severe messages
+        /// minimum severity of messages
         "level" level: LogLevel, or LogLevel::Info, since "0.1.0"
             => Key::words(LogLevel::WORDS).field("spec.logging.level");
     }
@@ -15,13 +15,13 @@ section! {
 words! {
     /// Severity of messages.
     LogLevel {
-        /// Somebody has to act.
+        /// Problems that need attention.
         Error = "error",
-        /// Somebody may have to act.
+        /// Possible problems.
         Warn = "warn",
-        /// What happened.
+        /// Normal operation.
         Info = "info",
-        /// What was decided on the way.
+        /// Internal decisions, for debugging.
         Debug = "debug",
         /// Everything.
         Trace = "trace",

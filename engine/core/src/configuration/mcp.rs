@@ -1,4 +1,4 @@
-//! `mcp`: what agents find at `/mcp`.
+//! `mcp`: the Model Context Protocol endpoint at `/mcp`.
 
 use std::net::Ipv6Addr;
 
@@ -9,28 +9,28 @@ use super::section::section;
 use crate::limits::PROJECT_DEFAULT;
 use crate::request;
 
-/// Most hosts that may be listed: each request is compared with all of them.
+/// Maximum number of hosts in the list. Each request is compared with all of them.
 pub const ALLOWED_HOSTS_MAX: usize = 64;
-/// Longest name of a host that DNS has, bytes.
+/// Maximum length of a host name in DNS, bytes.
 const HOST_BYTES_MAX: usize = 253;
 
 section! {
-    /// What agents find at `/mcp`.
+    /// The Model Context Protocol endpoint at `/mcp`.
     "mcp" => Mcp, check together {
-        /// hosts that requests may name, beside those of this machine and of the engine's Service: [MCP](mcp.md)
+        /// hosts allowed in requests, in addition to those of this machine and of the engine's Service: [MCP](mcp.md)
         "allowedHosts" allowed_hosts: Vec<String>, or Vec::<String>::new(), since "0.1.0"
             => Key::judged(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
                 .field("spec.mcp.allowedHosts");
         /// serve the tools of the MCP server `memory`: [MCP](mcp.md)
         "serverMemoryTools" server_memory_tools: bool, or false, since "0.1.0"
             => Key::switch().field("spec.mcp.serverMemoryTools");
-        /// project of those tools; only with `serverMemoryTools: true`
+        /// project that those tools use; only with `serverMemoryTools: true`
         "serverMemoryProject" server_memory_project: String, or PROJECT_DEFAULT.to_owned(), since "0.1.0"
             => Key::text().field("spec.mcp.serverMemoryProject");
     }
 }
 
-/// A project without the tools it is for is a mistake.
+/// A project without the tools that use it is a mistake.
 fn together(mcp: &Mcp, faults: &mut Vec<String>) {
     let Some(project) = &mcp.server_memory_project else { return };
     if let Err(fault) = request::filter("mcp.serverMemoryProject", project) {
@@ -51,8 +51,8 @@ fn must_be_hosts() -> String {
 }
 
 impl Mcp {
-    /// Whether a text is a name or an address, with a port or without: what a `Host` header can be equal to. A URL, a
-    /// user's name or a pattern matches no request.
+    /// Whether a text is a name or an address, with or without a port, and so can equal a `Host` header. A URL, a user
+    /// name or a pattern cannot match any request.
     #[must_use]
     pub fn is_host(text: &str) -> bool {
         if let Some((address, behind)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

@@ -1,8 +1,8 @@
 //! The engine's configuration file: every section and key, with its type, bounds, default and documentation.
 //!
-//! The engine reads the file with [`read`] and converts what it gets into types of its own; the operator fills in the
-//! same types from a resource and writes them; `docs/guide/configuration.md` has the [`table`] of all keys. There is
-//! one file for each section. A new key is a row of its section: "Adding a configuration key" in docs/STYLE.md names
+//! The engine reads the file with [`read`] and converts the result into types of its own. The operator fills in the
+//! same types from a resource and writes them. `docs/guide/configuration.md` contains the [`table`] of all keys. There
+//! is one file for each section. A new key is a row of its section; "Adding a configuration key" in docs/STYLE.md lists
 //! the other places.
 
 mod embedding;

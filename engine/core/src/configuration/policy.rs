@@ -14,58 +14,59 @@ use crate::wire::Unknown;
 section! {
     /// What may be written.
     "policy" => Policy, prepare prepare, check check {
-        /// secrets that refuse a write: [policy](policy.md)
+        /// secret detectors that cause a write to be refused: [policy](policy.md)
         "block" block: Vec<String>, since "0.1.0"
             => Key::structured("[names of detectors](policy.md#secrets)").without("all secrets")
                 .field("spec.policy.block");
-        /// personal data that is replaced by a placeholder
+        /// personal data that is replaced with a placeholder
         "redact" redact: Vec<String>, since "0.1.0"
             => Key::structured("[kinds](policy.md#personal-data)").without("all but `name`, `ip` and `url`")
                 .field("spec.policy.redact");
-        /// what is stored although a detector finds it
+        /// texts that are stored although a detector finds them
         "exceptions" exceptions: Vec<Exception>, since "0.1.0"
             => Key::structured("256, [each with](policy.md#exceptions) detector, reason and reviewer").without("none")
                 .field("spec.policy.exceptions");
-        /// what becomes of personal data in [names](policy.md#names)
+        /// how personal data in [names](policy.md#names) is handled
         "identifiers" identifiers: Identifiers, or Identifiers::Pseudonymise, since "0.1.0"
             => Key::words(Identifiers::WORDS).field("spec.policy.identifiers");
     }
 }
 
 words! {
-    /// What becomes of personal data in names.
+    /// How personal data in names is handled.
     Identifiers {
-        /// It is stored as a token.
+        /// Store a token.
         Pseudonymise = "Pseudonymise",
-        /// It refuses the write.
+        /// Refuse the write.
         Refuse = "Refuse",
-        /// It is stored as it is.
+        /// Store the name unchanged.
         Keep = "Keep",
     }
 }
 
-/// One text that was reviewed and may be written. It is named by `sha256` or by `value`.
+/// A reviewed text that may be written although a detector finds it. Either `sha256` or `value` is set.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
     /// Name of the detector that finds it.
     pub detector: String,
-    /// SHA-256 of the text that is found, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the text, 64 lower-case hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The text itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Why it may be written.
+    /// Why the text may be written.
     pub reason: String,
-    /// Who decided it.
+    /// Who approved the exception.
     pub reviewer: String,
-    /// When the exception ends, RFC 3339; kept as it is written, so that what the operator renders does not change.
+    /// When the exception expires, RFC 3339. The text is kept unchanged, so that the operator's rendered file does not
+    /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
 }
 
-/// Without the text and its hash: what is printed ends in logs.
+/// Omits the text and its hash, because debug output ends up in logs.
 impl fmt::Debug for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exception")
@@ -79,10 +80,10 @@ impl fmt::Debug for Exception {
 const EXCEPTION_KEYS: [&str; 6] = ["detector", "sha256", "value", "reason", "reviewer", "expires"];
 
 impl Policy {
-    /// The settings that the policy is made of.
+    /// The policy's settings.
     ///
     /// # Errors
-    /// What cannot be read, such as a time that is not one.
+    /// The section cannot be read, for example because a time is not an RFC 3339 time.
     pub fn settings(&self) -> Result<policy::Settings, String> {
         let section = serde_json::to_value(self).map_err(|fault| fault.to_string())?;
         serde_json::from_value(section).map_err(|fault| format!("policy cannot be read: {fault}"))
@@ -96,8 +97,8 @@ fn check(policy: &Policy, faults: &mut Vec<String>) {
     }
 }
 
-/// Detectors that only a newer engine has cannot look, and are left out. An exception with an unknown part is left out
-/// as a whole: a part that narrows it must not be dropped from it.
+/// Removes detectors that only a newer engine has, because this version cannot run them. An exception with an unknown
+/// part is removed completely: dropping a part that narrows it would widen the exception.
 fn prepare(section: &mut Map<String, Value>, reader: &mut Reader) {
     if !reader.is_lenient() {
         return;
@@ -126,7 +127,7 @@ fn keep_known(
 ) {
     let Some(Value::Array(names)) = section.get_mut(key) else { return };
     let before = names.len();
-    // What is not a string is a fault, of which the settings report.
+    // An item that is not a string is reported as a fault by the settings.
     names.retain(|name| name.as_str().is_none_or(&is_known));
     if names.len() < before {
         reader.report(format!("policy.{key}"), Unknown::Value);

@@ -1,4 +1,4 @@
-//! Reads the file by the tables of its sections. Every fault is found, not only the first.
+//! Reads the file according to the tables of its sections. Reports every fault, not only the first.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,17 +7,17 @@ use serde_json::{Map, Value};
 use super::key::Key;
 use crate::wire::{NotApplied, Unknown};
 
-/// Who wrote the file, and so what becomes of what this version does not know.
+/// Author of the file, which decides how unknown parts are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
-    /// A person. Whatever is unknown is a mistake of theirs, and a fault.
+    /// A person. Every unknown part is a mistake, and so a fault.
     Person,
-    /// An operator, which may be newer than the engine. A section, key or word that this version does not know is left
-    /// out and reported: an engine that does not start would take its memories away.
+    /// An operator, which may be newer than the engine. A section, key or word that this version does not know is
+    /// ignored and reported, because its memories would be unavailable if the engine did not start.
     Operator,
 }
 
-/// Most entries of the list of what was not applied. More than a newer version adds.
+/// Maximum length of the list of parts that were not applied. More than a newer version adds.
 const NOT_APPLIED_MAX: usize = 64;
 
 /// A section of the configuration file. `section!` implements it.
@@ -27,10 +27,10 @@ pub trait Section: Default + Serialize + DeserializeOwned {
     /// Its keys, in the order of the documentation.
     const KEYS: &'static [Key];
 
-    /// Takes out what this version does not know inside of lists and objects, and reports it.
+    /// Removes and reports what this version does not know inside of lists and objects.
     fn prepare(_section: &mut Map<String, Value>, _reader: &mut Reader) {}
 
-    /// What is wrong although each key is right by itself.
+    /// Reports faults in the combination of keys that are each valid.
     fn check(&self, _faults: &mut Vec<String>) {}
 }
 
@@ -63,7 +63,7 @@ impl Reader {
         self.mapping(file, "the file", known, |name| (name.to_owned(), Unknown::Section))
     }
 
-    /// One section. One that the file does not have, or has empty, is the default.
+    /// Reads one section. A section that is absent or empty has the defaults.
     pub(super) fn section<S: Section>(&mut self, root: &Map<String, Value>) -> S {
         let Some(value) = root.get(S::NAME).filter(|value| !value.is_null()) else { return S::default() };
         let known: Vec<&str> = S::KEYS.iter().map(|key| key.name).collect();
@@ -83,7 +83,7 @@ impl Reader {
         }
     }
 
-    /// Takes out every key whose value is at fault, so that the rest can be read and judged.
+    /// Removes every key whose value is at fault, so that the rest can be read and checked.
     fn check_keys<S: Section>(&mut self, section: &mut Map<String, Value>) {
         let whole = section.clone();
         for key in S::KEYS {
@@ -91,7 +91,7 @@ impl Reader {
             let name = format!("{}.{}", S::NAME, key.name);
             let missing = key.needs.filter(|(other, word)| whole.get(*other) != Some(&Value::from(*word)));
             if missing.is_some_and(|(other, _)| self.is_lenient() && has_other_word::<S>(&whole, other)) {
-                // It belongs to a word that this version does not have, which was reported.
+                // The key belongs to a word that this version does not know, which was already reported.
             } else if let Some((other, word)) = missing {
                 self.faults.push(format!("{name} needs {}.{other} to be {word}", S::NAME));
             } else if self.is_lenient() && key.is_other_word(value) {
@@ -105,7 +105,7 @@ impl Reader {
         }
     }
 
-    /// The known keys of a mapping; `report` is what is reported of another.
+    /// The known keys of a mapping; `report` returns what is reported for an unknown key.
     fn mapping(
         &mut self,
         value: &Value,
@@ -135,7 +135,7 @@ impl Reader {
     }
 }
 
-/// Whether the value of a key is a word that this version does not have.
+/// Whether the value of a key is a word that this version does not know.
 fn has_other_word<S: Section>(section: &Map<String, Value>, name: &str) -> bool {
     let key = S::KEYS.iter().find(|key| key.name == name);
     key.zip(section.get(name)).is_some_and(|(key, value)| key.is_other_word(value))

@@ -1,4 +1,4 @@
-//! `rerank`: what ranks the best of a search again.
+//! `rerank`: the service that reranks the best results of a search.
 
 use super::key::Key;
 use super::reader::Section;
@@ -6,31 +6,31 @@ use super::section::section;
 use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service};
 
 section! {
-    /// What ranks the best of a search again. Nothing does where the section is absent.
+    /// The service that reranks the best results of a search. Reranking is off when the section is absent.
     "rerank" => Rerank, check together {
-        /// the complete address of requests: [models](embeddings.md); required
+        /// complete URL of requests: [models](embeddings.md); required
         "url" url: String, since "0.1.0" => Key::text();
         /// name of the model in requests; required
         "model" model: String, since "0.1.0" => Key::text();
-        /// how many of the best are ranked again
+        /// number of results to rerank
         "top" top: usize, or 50, since "0.1.0" => Key::whole(2, 200);
-        /// file with the key of the service
+        /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text();
-        /// longest time of a request, which a search waits for
+        /// timeout of a request, which a search waits for
         "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::whole(1, 30);
-        /// requests a minute; searches beyond them are not ranked again
+        /// requests per minute; searches beyond them are not reranked
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
             => Key::whole(PER_MINUTE.0, PER_MINUTE.1);
-        /// tokens a minute
+        /// tokens per minute
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
             => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit");
-        /// price, for the counter of cost
+        /// price of a million tokens, for the cost counter
         "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0" => Key::number(PRICE_MAX);
     }
 }
 
 impl Rerank {
-    /// The service.
+    /// The service's settings.
     #[must_use]
     pub fn service(&self) -> Service<'_> {
         Service {

@@ -1,24 +1,24 @@
-//! `saving`: how memories are saved.
+//! `saving`: defaults for saving memories.
 
 use super::key::Key;
 use super::section::{section, words};
 use crate::wire;
 
 section! {
-    /// How memories are saved when a request does not set it.
+    /// Defaults for saving memories, used when a request does not set them.
     "saving" => Saving {
-        /// what is done when a memory of the project has the [same text](engine.md#the-same-text-again) already
+        /// what to do when a memory of the project already has the [same text](engine.md#the-same-text-again)
         "sameText" same_text: SameText, or SameText::Say, since "0.1.0"
             => Key::words(SameText::WORDS).field("spec.saving.sameText");
     }
 }
 
 words! {
-    /// What is done when a memory of the project has the same text already.
+    /// What to do when a memory of the project already has the same text.
     SameText {
-        /// The memory is saved, and the answer names the earlier one.
+        /// Save the memory, and name the earlier one in the answer.
         Say = "Say",
-        /// Nothing is written, and the answer is the earlier memory.
+        /// Write nothing, and return the earlier memory.
         SaveOnce = "SaveOnce",
     }
 }

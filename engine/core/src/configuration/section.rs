@@ -1,4 +1,4 @@
-//! How a section is written down: a type that serde reads and writes, and the table of its keys, from one text.
+//! Defines sections: one macro generates the type that serde reads and writes, and the table of its keys.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,13 +8,13 @@ pub(super) fn or<T: Clone>(value: Option<&T>, default: T) -> T {
     value.cloned().unwrap_or(default)
 }
 
-/// A default as it would stand in the file.
+/// A default as it would be written in the file.
 pub(super) fn written<T: Serialize>(default: T) -> Value {
     serde_json::to_value(default).expect("a default is a number, a word or a list")
 }
 
-/// Defines a section: its type, whose fields are all optional since the file may leave out any key; a method of the
-/// same name for each field that has a default; and its `Section::KEYS`.
+/// Defines a section: its type, whose fields are all optional since the file may omit any key; a method of the same
+/// name for each field that has a default; and its `Section::KEYS`.
 ///
 /// ```text
 /// section! {
@@ -27,7 +27,7 @@ pub(super) fn written<T: Serialize>(default: T) -> Value {
 /// }
 /// ```
 ///
-/// `check FUNCTION` and `prepare FUNCTION` name functions for the methods of `Section` of these names.
+/// `check FUNCTION` and `prepare FUNCTION` name the functions that implement these methods of `Section`.
 macro_rules! section {
     (
         $(#[doc = $title:literal])+
@@ -91,7 +91,7 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-/// Defines an enum of words, spelled as the file spells them.
+/// Defines an enum of words, with the spelling used in the file.
 macro_rules! words {
     (
         $(#[doc = $title:literal])+
@@ -106,7 +106,7 @@ macro_rules! words {
         }
 
         impl $type {
-            /// Every word there is.
+            /// Every word.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
         }
     };

@@ -1,39 +1,39 @@
-//! Services that make vectors or rank: what `embedding` and `rerank` have in common.
+//! Settings of services that compute vectors or rerank, shared by `embedding` and `rerank`.
 
 use std::net::IpAddr;
 
-/// Fewest requests and tokens a minute that may be configured: a quarter of them is kept for searches.
+/// Minimum requests and tokens per minute that can be configured. A quarter of them is reserved for searches.
 pub const PER_MINUTE_MIN: u32 = 4;
-/// The same and the most, as bounds of a key.
+/// Bounds of these keys.
 pub(super) const PER_MINUTE: (u64, u64) = (PER_MINUTE_MIN as u64, u32::MAX as u64);
-/// Requests a minute by default.
+/// Default number of requests per minute.
 pub(super) const REQUESTS_PER_MINUTE_DEFAULT: u32 = 600;
-/// Highest price of a million tokens.
+/// Maximum price of a million tokens.
 pub(super) const PRICE_MAX: f64 = 1e6;
 
-/// What a section sets of a service.
+/// The settings of a service in a section.
 #[derive(Debug, Clone, Copy)]
 pub struct Service<'a> {
     /// Name of the section.
     pub section: &'static str,
-    /// Address that requests are sent to.
+    /// URL that requests are sent to.
     pub url: Option<&'a str>,
     /// Name of the model in requests.
     pub model: Option<&'a str>,
-    /// File with the key that is sent with every request.
+    /// File with the API key that is sent with every request.
     pub api_key_file: Option<&'a str>,
-    /// Longest time of a request, seconds.
+    /// Timeout of a request, seconds.
     pub timeout_seconds: u64,
-    /// Requests a minute.
+    /// Requests per minute.
     pub max_requests_per_minute: u32,
-    /// Tokens a minute; no limit when absent.
+    /// Tokens per minute; no limit when absent.
     pub max_tokens_per_minute: Option<u32>,
     /// Price of a million tokens.
     pub cost_per_million_tokens: f64,
 }
 
 impl Service<'_> {
-    /// Price of a million tokens in millionths, so that it is counted without error.
+    /// Price of a million tokens in millionths, an integer, so that costs are added up exactly.
     #[must_use]
     pub fn price_per_million(&self) -> u64 {
         let price = self.cost_per_million_tokens.clamp(0.0, PRICE_MAX);
@@ -46,7 +46,7 @@ impl Service<'_> {
         millionths
     }
 
-    /// What is wrong with it.
+    /// Reports what is wrong with the settings.
     pub(super) fn check(&self, faults: &mut Vec<String>) {
         let section = self.section;
         for (key, value) in [("url", self.url), ("model", self.model)] {
@@ -59,18 +59,18 @@ impl Service<'_> {
             faults.push(address_fault(section));
             return;
         };
-        // A key is sent where nobody on the way can read it.
+        // The API key must not be sent unencrypted over the network.
         if self.api_key_file.is_some() && scheme == "http" && !is_this_machine(host) {
             faults.push(format!("{section}.url must be https:// where {section}.apiKeyFile is given"));
         }
     }
 }
 
-/// What is wrong with an address that requests cannot be sent to.
+/// Describes what is wrong with a URL that requests cannot be sent to.
 #[must_use]
 pub fn address_fault(section: &str) -> String {
     format!(
-        "{section}.url must be the whole address of requests, http:// or https://, without user and password"
+        "{section}.url must be the complete URL of requests, http:// or https://, without user and password"
     )
 }
 

@@ -6,7 +6,7 @@ use super::section::section;
 section! {
     /// How the engine stops.
     "shutdown" => Shutdown {
-        /// how long requests may take to finish once the engine is stopped
+        /// how long running requests may take to finish when the engine stops
         "drainSeconds" drain_seconds: u64, or 20, since "0.1.0"
             => Key::whole(1, 300).field("spec.writer.drainSeconds");
     }

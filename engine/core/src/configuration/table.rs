@@ -51,7 +51,7 @@ fn resource(key: &Key) -> String {
     format!("{field}{}", key.field_note)
 }
 
-/// What it is for, on one line.
+/// The description of a key, on one line.
 fn about(key: &Key) -> String {
     let about = key.about.split_whitespace().collect::<Vec<_>>().join(" ");
     match key.needs {
@@ -60,14 +60,14 @@ fn about(key: &Key) -> String {
     }
 }
 
-/// Bytes in the largest unit that fits.
+/// A number of bytes in the largest unit that fits, rounded down.
 fn size(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (0, "bytes")];
     let (shift, unit) = units.into_iter().find(|(shift, _)| bytes >> shift > 0).unwrap_or((0, "bytes"));
     format!("{} {unit}", bytes >> shift)
 }
 
-/// Digits in groups of three.
+/// Groups digits by three.
 fn grouped(digits: &str) -> String {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let mut text = String::new();

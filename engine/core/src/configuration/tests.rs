@@ -10,7 +10,7 @@ fn person(file: &Value) -> Result<Configuration, Vec<String>> {
     })
 }
 
-/// A value that a key takes.
+/// A value that a key accepts.
 fn example(key: &Key) -> Value {
     match (key.kind, key.name) {
         (Kind::Text, "url") => json!("https://models.example/v1"),
@@ -18,7 +18,7 @@ fn example(key: &Key) -> Value {
         (Kind::Switch, _) => json!(true),
         (Kind::Whole { max, .. }, _) => json!(max),
         (Kind::Number { max }, _) => json!(max),
-        // The last providers need other keys.
+        // The last providers require other keys.
         (Kind::Words(words), _) => json!(words[0]),
         (Kind::Judged { .. }, _) => json!(["memory.example.org"]),
         (Kind::Structured { .. }, _) => json!([]),
@@ -34,7 +34,7 @@ fn what_every_key_is_set_to_is_read_and_written_back() {
             file[section][other] = json!(word);
         }
     }
-    // Only with another provider.
+    // Valid only with another provider.
     file["embedding"].as_object_mut().unwrap().remove("path");
     let configuration = person(&file).unwrap();
     assert_eq!(serde_json::to_value(&configuration).unwrap(), file);
@@ -73,7 +73,7 @@ fn numbers_beyond_their_bounds_are_refused() {
             let mut file = json!({section: {key.name: beyond}});
             file[section].as_object_mut().unwrap().extend(word.clone());
             let faults = person(&file).unwrap_err();
-            let expected = format!("{section}.{} must be a whole number from {min} to {max}", key.name);
+            let expected = format!("{section}.{} must be an integer from {min} to {max}", key.name);
             assert!(faults.contains(&expected), "{faults:?}");
         }
     }
@@ -130,10 +130,10 @@ fn what_only_a_newer_version_knows_is_left_out_and_reported() {
     assert_eq!(configuration.policy.block.as_deref(), Some(&["jwt".to_owned()][..]));
     assert_eq!(configuration.policy.exceptions.as_ref().map(Vec::len), Some(1));
     assert_eq!(configuration.log.level(), LogLevel::Info);
-    // What is known and wrong is refused whoever wrote it.
+    // A wrong value of a known key is refused for every author.
     let wrong = read(&json!({"limits": {"burst": 0}}), Author::Operator).unwrap_err();
-    assert_eq!(wrong, ["limits.burst must be a whole number from 1 to 1000000"]);
-    // Of the policy the first fault alone can be read.
+    assert_eq!(wrong, ["limits.burst must be an integer from 1 to 1000000"]);
+    // Only the first fault of the policy can be read.
     assert_eq!(person(&file).unwrap_err().len(), 6);
 }
 

@@ -1,14 +1,15 @@
-//! How many anchors the whole operator records: thousands of busy engines must not become the API server's main load.
+//! The budget of anchors for the complete operator, so that thousands of busy engines do not become the API server's
+//! main load.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Writes that one anchoring costs: the status, the claim, the ConfigMap.
+/// Number of writes per anchor: the status, the claim, the ConfigMap.
 const WRITES_PER_ANCHOR: i64 = 3;
-/// What may be saved up while nothing is due.
+/// Maximum budget that accumulates while nothing is due.
 const BURST: SignedDuration = SignedDuration::from_secs(2);
 
-/// A token bucket that hands out times instead of refusals: who has to wait gets a place in the line, and nobody is
-/// passed over for ever.
+/// A token bucket that assigns times instead of refusing: an engine that must wait gets a place in the queue, so that
+/// none waits for ever.
 #[derive(Clone, Debug)]
 pub struct AnchorBudget {
     every: SignedDuration,
@@ -16,14 +17,14 @@ pub struct AnchorBudget {
 }
 
 impl AnchorBudget {
-    /// A budget of `writes_per_second`, at least 1, full at `now`.
+    /// A budget of `writes_per_second`, at least 1, which is full at `now`.
     #[must_use]
     pub fn new(writes_per_second: u32, now: Timestamp) -> Self {
         let nanos = 1_000_000_000 * WRITES_PER_ANCHOR / i64::from(writes_per_second.max(1));
         Self { every: SignedDuration::from_nanos(nanos), next: earlier(now, BURST) }
     }
 
-    /// Takes one anchoring; returns when it may happen, which is `now` unless the budget is used up.
+    /// Takes one anchor from the budget and returns when it may be recorded: `now`, unless the budget is used up.
     pub fn take(&mut self, now: Timestamp) -> Timestamp {
         let slot = self.next.max(earlier(now, BURST));
         self.next = slot.checked_add(self.every).unwrap_or(slot);
@@ -43,7 +44,8 @@ mod tests {
         Timestamp::from_millisecond(1_700_000_000_000 + millis).expect("a time")
     }
 
-    /// A hundred engines that are due at once are spread as the budget says, in the order in which they asked.
+    /// A hundred engines that are due at the same time are spread according to the budget, in the order of their
+    /// requests.
     #[test]
     fn a_burst_is_spread_and_nobody_is_passed_over() {
         let mut budget = AnchorBudget::new(30, at(0));
@@ -51,7 +53,7 @@ mod tests {
         assert!(slots.is_sorted());
         assert_eq!(slots.iter().filter(|slot| **slot == at(0)).count(), 21, "two seconds are saved up");
         assert_eq!(slots[99], at(7900));
-        // Ten a second are three times ten writes a second.
+        // Ten anchors per second are thirty writes per second.
         let in_one_second = slots.iter().filter(|slot| **slot > at(1000) && **slot <= at(2000)).count();
         assert_eq!(in_one_second, 10);
     }

@@ -1,35 +1,35 @@
-//! The history that the log of an engine has to extend, computed once in each reconcile from the status and the claim.
+//! The history that the log of an engine must extend, computed once per reconcile from the status and the claim.
 
 use engine_core::wire::GivenAnchor;
 
 use super::record::{ClaimSays, Record, claim_says};
 use crate::{observed::Observed, storage};
 
-/// The history that the log has to extend.
+/// The history that the log must extend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedHistory {
-    /// Nothing: the volume is new.
+    /// None: the volume is new.
     New,
-    /// Unknown: the volume was kept, and nothing says what it held.
+    /// Unknown: the volume was kept, and no record describes its content.
     Missing,
-    /// This.
+    /// The log must extend these records.
     Extend {
-        /// The newest record there is.
+        /// The newest record.
         newest: Box<Record>,
-        /// The status, when the claim says something newer of the same history: the log must extend both.
+        /// The record in the status, if the claim has a newer one of the same history: the log must extend both.
         older: Option<Box<Record>>,
     },
-    /// The status and the claim cannot both be right.
+    /// The records in the status and on the claim contradict each other.
     Contradiction {
-        /// What the status says.
+        /// The record in the status.
         status: Box<Record>,
-        /// What the claim says.
+        /// The record on the claim.
         claim: Box<Record>,
     },
 }
 
 impl ExpectedHistory {
-    /// The newest record, where there is one that counts.
+    /// The newest valid record, if there is one.
     #[must_use]
     pub fn newest(&self) -> Option<&Record> {
         match self {
@@ -45,8 +45,8 @@ pub fn in_status(observed: &Observed) -> Option<Record> {
     observed.engine.status.as_ref()?.log.as_ref().and_then(Record::of_status)
 }
 
-/// The history that the log of an engine has to extend. It is computed before the writes of a reconcile; questions,
-/// plan and status of that reconcile use the same value.
+/// The history that the log of an engine must extend. It is computed before the writes of a reconcile; the query, the
+/// plan and the status of that reconcile use the same value.
 #[must_use]
 pub fn expected_history(observed: &Observed) -> ExpectedHistory {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
@@ -65,7 +65,7 @@ pub fn expected_history(observed: &Observed) -> ExpectedHistory {
             if !status.may_lead_to(&claim) {
                 return contradiction(status, claim);
             }
-            // After a rollback the older of the two is what was given up: only the newer one counts.
+            // After a rollback, the older record is the one that was given up: only the newer one counts.
             let older = (status.rollbacks() == claim.rollbacks()).then_some(status);
             extend(claim, older)
         }
@@ -77,7 +77,7 @@ fn contradiction(status: Record, claim: Record) -> ExpectedHistory {
     ExpectedHistory::Contradiction { status: Box::new(status), claim: Box::new(claim) }
 }
 
-/// What the engine is given; `None` while nobody knows which of two it should be.
+/// The anchor for the engine; `None` while two records contradict each other.
 #[must_use]
 pub fn given(expected: &ExpectedHistory) -> Option<GivenAnchor> {
     match expected {

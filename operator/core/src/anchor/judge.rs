@@ -1,5 +1,5 @@
-//! What follows from the engine's report and its answers: the log extends what was recorded, or in what way it does
-//! not.
+//! Verifies the engine's report and checkpoints against the recorded history: either the log extends it, or there is a
+//! finding.
 
 use crds::{ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback};
 use engine_core::{
@@ -13,23 +13,23 @@ use engine_core::{
 use super::{expected::ExpectedHistory, record::Record};
 use crate::{conditions::Reason, observed::CheckpointReport};
 
-/// What is known of the log after a look.
+/// Result of verifying the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// Nothing speaks against it, and nothing new was proved.
+    /// No contradiction, and no new proof.
     Nothing,
-    /// It extends everything that was recorded; this is where it stands now.
+    /// The log extends everything that was recorded; this is its present position.
     Proved(Record),
-    /// It is not what it was.
+    /// The log does not match the record.
     Fault(Finding),
 }
 
-/// In what way a log is not what it was.
+/// How a log fails to match the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// One of the reasons of `LogIntegrity`.
     pub reason: Reason,
-    /// What was found.
+    /// Description of the fault.
     pub message: String,
 }
 
@@ -37,7 +37,7 @@ fn finding(reason: Reason, message: impl Into<String>) -> Finding {
     Finding { reason, message: message.into() }
 }
 
-/// Judges a report and the answers to the question it led to.
+/// Verifies a report, and the answers to the query that it caused.
 #[must_use]
 pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointReport) -> Judgement {
     let found = reported(health).or_else(|| contradiction(expected)).or_else(|| plain(expected, health));
@@ -55,10 +55,10 @@ pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointRe
     }
 }
 
-/// What the engine found by itself.
+/// Faults that the engine itself reports.
 fn reported(health: &Health) -> Option<Finding> {
     let Some(fault) = health.log.integrity.fault.as_ref() else {
-        // An engine that is older than this operator has one word for all of it.
+        // An engine that is older than this operator reports all of these faults with one reason.
         let corrupt = health.storage.reason == Some(StorageReason::LogCorrupt);
         return corrupt.then(|| finding(Reason::LogCorrupt, "the log does not verify"));
     };
@@ -87,14 +87,14 @@ fn contradiction(expected: &ExpectedHistory) -> Option<Finding> {
     Some(finding(
         Reason::AnchorInconsistent,
         format!(
-            "status.log says {}; the claim's annotation says {}: neither extends the other",
+            "status.log has {}; the claim's annotation has {}: neither extends the other",
             one(status),
             one(claim)
         ),
     ))
 }
 
-/// What the report alone shows: no engine can be wrong about it and still be believed.
+/// Contradictions visible in the report alone, which need no proof.
 fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
     let record = expected.newest()?;
     let (found, size) = (origin(&health.log.id), health.log.seq);
@@ -110,7 +110,7 @@ fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
     (view.size == record.size && view.root != record.root).then(|| another_history(record, view))
 }
 
-/// A root that was never anchored: signed by the same key, it is a fork of the log; else somebody rewrote it.
+/// A root that was never anchored. If the same key signed it, the log was forked; otherwise, someone rewrote it.
 fn another_history(record: &Record, view: &CheckpointView) -> Finding {
     let by_pinned_key = opened(view, std::slice::from_ref(&record.key)).is_ok();
     let (reason, how) = if by_pinned_key {
@@ -121,7 +121,7 @@ fn another_history(record: &Record, view: &CheckpointView) -> Finding {
     finding(reason, format!("the log is not the one whose first {} events were anchored; {how}", record.size))
 }
 
-/// The first anchor of a log: its key is taken as it is, the rest has to fit together.
+/// The first anchor of a log: its key is trusted on first use, and the rest must be consistent.
 fn first(health: &Health, view: &CheckpointView) -> Judgement {
     if view.origin != origin(&health.log.id) {
         let message = format!("the checkpoint is of {}, the log is {}", view.origin, health.log.id);
@@ -162,7 +162,8 @@ fn extended(
     proved.map_or(Judgement::Nothing, Judgement::Proved)
 }
 
-/// Whether a checkpoint extends a record and is signed by the key of that record, or by another that it vouches for.
+/// Verifies that a checkpoint extends a record and is signed by the key of that record, or by a key that this key
+/// signed.
 fn extends(record: &Record, answer: &CheckpointAnswer) -> Result<(), Finding> {
     let view = &answer.checkpoint;
     if view.origin != record.origin {
@@ -197,7 +198,7 @@ fn is_consistent(record: &Record, answer: &CheckpointAnswer) -> bool {
     verify_consistency(record.size, &old, view.size, &new, &proof).is_ok()
 }
 
-/// A checkpoint whose note is signed by one of these keys and says what the report says of it.
+/// Opens a checkpoint whose note is signed by one of these keys and matches the report.
 fn opened(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> {
     let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| VerifierKey::parse(key)).collect();
     let keys = keys.map_err(|fault| format!("the key cannot be read: {fault}"))?;
@@ -207,21 +208,21 @@ fn opened(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> 
     if (&checkpoint.origin, checkpoint.size, checkpoint.root.to_string().as_str()) == said {
         Ok(checkpoint)
     } else {
-        Err("the note says something else than the report about it".to_owned())
+        Err("the note does not match the report about it".to_owned())
     }
 }
 
-/// What became of `spec.integrity.acceptRollback`.
+/// Result of `spec.integrity.acceptRollback`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It is carried out: the anchor from now on.
+    /// Carried out: this is the new anchor.
     Done(Record),
-    /// It is not; why, and what to write instead.
+    /// Refused: why, and what to write instead.
     Refused(String),
 }
 
-/// Whether a finding can be accepted. A log that does not verify in itself cannot, and neither can another engine's:
-/// the anchor is of one log for ever.
+/// Whether a finding can be accepted. A log that does not verify cannot be accepted, and neither can the log of another
+/// engine: an anchor always belongs to the same log.
 #[must_use]
 pub fn is_acceptable(reason: Reason) -> bool {
     matches!(
@@ -234,7 +235,7 @@ pub fn is_acceptable(reason: Reason) -> bool {
     )
 }
 
-/// Carries out an acceptance, if it names the head that the log has.
+/// Carries out an acceptance if it names the head of the log.
 ///
 /// `at` is the time that is recorded.
 #[must_use]

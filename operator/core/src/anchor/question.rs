@@ -1,4 +1,4 @@
-//! What the engine is asked: the newest checkpoint, and proof that it extends what was recorded.
+//! What the engine is queried for: its newest checkpoint, and proof that it extends the recorded history.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::{
     validate::Essentials,
 };
 
-/// A question to the engine.
+/// A query to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Sizes whose trees the checkpoint has to be proved to extend; empty asks for the checkpoint alone.
+    /// Sizes of trees that the checkpoint must be proved to extend; if empty, only the checkpoint is requested.
     pub extends: Vec<u64>,
-    /// Whether an anchor is written when the answer is good, so that the budget is asked first.
+    /// Whether a good answer causes an anchor to be written, so that the budget must be consulted first.
     pub records: bool,
 }
 
-/// What to ask now. Looks at the report and at what was recorded; `observed.checkpoints` is not looked at.
+/// The query to send now, from the report and the record; `observed.checkpoints` is not used.
 #[must_use]
 pub fn question(
     observed: &Observed,
@@ -65,7 +65,7 @@ fn in_trouble(observed: &Observed, health: &Health) -> bool {
     health.log.integrity.fault.is_some() || was_false(observed)
 }
 
-/// Whether the last look found the log to be something else than it was.
+/// Whether the last reconcile found that the log does not match the record.
 #[must_use]
 pub fn was_false(observed: &Observed) -> bool {
     let conditions = observed.engine.status.iter().flat_map(|status| &status.conditions);
@@ -83,8 +83,8 @@ pub fn acceptance_pending(essentials: &Essentials, expected: &ExpectedHistory) -
     })
 }
 
-/// Time until the next anchoring is due, should the log have grown; zero when it is. A time that cannot be read, or
-/// that is still to come, counts as long ago.
+/// Time until the next anchor is due if the log has grown; zero when it is due. A time that is invalid or in the future
+/// counts as long ago.
 fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
     let interval = essentials.anchor_interval;
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
@@ -96,10 +96,10 @@ fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
     }
 }
 
-/// Shortest wait between two looks for the sake of an anchor.
+/// Minimum wait between two reconciles for an anchor.
 const LOOK_MIN: Duration = Duration::from_millis(100);
 
-/// When to look again for the sake of the anchor, if the usual time is too late for it.
+/// When to reconcile again for the anchor, if the usual interval is too long.
 #[must_use]
 pub fn next_look(observed: &Observed, essentials: &Essentials) -> Option<Duration> {
     let health = observed.report_on_log()?;
@@ -112,7 +112,7 @@ pub fn next_look(observed: &Observed, essentials: &Essentials) -> Option<Duratio
     Some(wait.unsigned_abs().max(LOOK_MIN))
 }
 
-/// Whether there are events after the anchor.
+/// Whether the log has events after the anchor.
 #[must_use]
 pub fn grown(observed: &Observed, health: &Health) -> bool {
     in_status(observed).is_some_and(|record: Record| health.log.seq > record.size)

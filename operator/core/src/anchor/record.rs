@@ -1,5 +1,5 @@
-//! What was recorded of a log outside of its volume: in the status, which the API server guards, and on the claim,
-//! which outlives the resource. Plain data: [`super::expected`] combines the two.
+//! Records of a log outside of its volume: in the status, which the API server guards, and on the claim, which outlives
+//! the resource. This module has plain data; [`super::expected`] combines the two.
 
 use crds::{AcceptedRollback, LogStatus};
 use engine_core::wire::{self, Anchor, GivenAnchor};
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::ANCHOR_ANNOTATION;
 
-/// A point of a log's history, the key that signed it, and every rollback that was accepted before.
+/// A point in a log's history, the key that signed it, and the rollbacks accepted before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Which log.
+    /// Origin of the log.
     pub origin: String,
-    /// Events it covers.
+    /// Number of events it covers.
     pub size: u64,
-    /// Root of the Merkle tree over them, 64 hex digits.
+    /// Root of the Merkle tree over them, 64 hexadecimal digits.
     pub root: String,
     /// Verifier key that signed it.
     pub key: String,
-    /// Oldest first.
+    /// Accepted rollbacks, oldest first.
     #[serde(default)]
     pub accepted_rollbacks: Vec<AcceptedRollback>,
 }
@@ -38,13 +38,13 @@ impl Record {
         })
     }
 
-    /// How many rollbacks were accepted.
+    /// Number of accepted rollbacks.
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.accepted_rollbacks.len() as u64
     }
 
-    /// As engines know it.
+    /// The record in the engine's format.
     #[must_use]
     pub fn anchor(&self) -> Anchor {
         Anchor {
@@ -55,7 +55,8 @@ impl Record {
         }
     }
 
-    /// What an engine is given. The newest accepted rollback stays in it: the engine records each number once.
+    /// The anchor as it is sent to the engine. It keeps the newest accepted rollback: the engine records each number
+    /// only once.
     #[must_use]
     pub fn given(&self) -> GivenAnchor {
         GivenAnchor::Known {
@@ -64,13 +65,13 @@ impl Record {
         }
     }
 
-    /// Where it stands among the records of one log: later is larger.
+    /// Sort key among the records of one log: later is larger.
     #[must_use]
     pub fn age(&self) -> (u64, u64) {
         (self.rollbacks(), self.size)
     }
 
-    /// Whether `newer` can be of the same history, as far as the two of them tell.
+    /// Whether `newer` can belong to the same history, judged from the two records alone.
     pub(super) fn may_lead_to(&self, newer: &Self) -> bool {
         let same = self.age() == newer.age();
         self.origin == newer.origin
@@ -91,7 +92,7 @@ fn as_engines_know_it(accepted: &AcceptedRollback) -> wire::AcceptedRollback {
     }
 }
 
-/// Where an anchor stands: later is larger.
+/// Sort key of an anchor: later is larger.
 #[must_use]
 pub fn age(anchor: &Anchor) -> (u64, u64) {
     (anchor.rollbacks, anchor.size)
@@ -101,40 +102,40 @@ pub fn age(anchor: &Anchor) -> (u64, u64) {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Note {
-    /// The claim was made with nothing on it.
+    /// The claim was created for an empty volume.
     New,
-    /// Its log must extend this.
+    /// The log must extend this record.
     Known(Record),
 }
 
 impl Note {
-    /// As it stands on the claim.
+    /// Text of the annotation.
     #[must_use]
     pub fn text(&self) -> String {
         serde_json::to_string(self).expect("plain values are JSON")
     }
 }
 
-/// What the claim says about the log on it.
+/// What the claim records about its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimSays {
     /// There is no claim.
     NoClaim,
-    /// It has no annotation, or none that can be read: whatever it holds, nobody knows what it held before.
+    /// The claim has no readable annotation: the earlier content of its volume is unknown.
     Nothing,
-    /// It was made for this log, and nothing was anchored yet.
+    /// The claim was created for this log, and nothing was anchored yet.
     New,
-    /// Its log must extend this.
+    /// The log must extend this record.
     Known(Record),
 }
 
-/// The annotation as it is.
+/// Text of the claim's annotation.
 #[must_use]
 pub fn note_text(claim: &DynamicObject) -> Option<&str> {
     claim.metadata.annotations.as_ref()?.get(ANCHOR_ANNOTATION).map(String::as_str)
 }
 
-/// Reads a claim.
+/// Reads the record on a claim.
 #[must_use]
 pub fn claim_says(claim: Option<&DynamicObject>) -> ClaimSays {
     let Some(claim) = claim else { return ClaimSays::NoClaim };

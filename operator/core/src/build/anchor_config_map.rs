@@ -9,8 +9,8 @@ use crate::{
     validate::Valid,
 };
 
-/// What the log must extend, as a file that the engine reads before its first write. No hash of it stands anywhere: it
-/// changes with every anchor, and a running engine is told.
+/// The history that the log must extend, as a file that the engine reads before its first write. The pod template has
+/// no hash of it: it changes with every anchor, and a running engine receives the new anchor directly.
 #[must_use]
 pub fn anchor_config_map(valid: &Valid, text: &str) -> ConfigMap {
     ConfigMap {
@@ -20,7 +20,7 @@ pub fn anchor_config_map(valid: &Valid, text: &str) -> ConfigMap {
     }
 }
 
-/// The text of the file.
+/// The content of the file.
 #[must_use]
 pub fn anchor_text(given: &GivenAnchor) -> String {
     serde_json::to_string(given).expect("plain values are JSON")

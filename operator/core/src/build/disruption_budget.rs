@@ -7,7 +7,7 @@ use super::owned;
 use crate::{names, validate::Valid};
 
 /// One pod may always be evicted: a budget that protects a single pod would only block the drain of its node, and an
-/// engine loses nothing by moving. A pod that is not healthy never holds up a drain either.
+/// engine loses nothing when it moves. An unhealthy pod never blocks a drain either.
 #[must_use]
 pub fn disruption_budget(valid: &Valid) -> PodDisruptionBudget {
     PodDisruptionBudget {

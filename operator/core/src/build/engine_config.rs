@@ -1,5 +1,5 @@
-//! The text of `config.yaml`: the engine's own schema, filled in from the resource. What the spec leaves out is left
-//! out here too: the engine has defaults of its own, and the hash of a text that stays the same restarts no pod.
+//! The content of `config.yaml`: the engine's own schema, filled in from the resource. Fields that the spec omits are
+//! omitted here too: the engine has its own defaults, and an unchanged hash restarts no pod.
 
 use crds::PolicyException;
 use engine_core::{
@@ -12,10 +12,10 @@ use engine_core::{
 
 use crate::validate::Valid;
 
-/// The text of `config.yaml`. The pod template carries its hash, so that a change makes a new pod.
+/// The content of `config.yaml`. The pod template contains its hash, so that a change replaces the pod.
 #[must_use]
 pub fn engine_config(valid: &Valid) -> String {
-    // By way of a value, whose keys are sorted: a field that moves in the schema changes no byte.
+    // Converted through a value, whose keys are sorted: moving a field in the schema changes no byte.
     let value = serde_json::to_value(configuration(valid)).expect("plain values are JSON");
     serde_yaml::to_string(&value).expect("plain values are YAML")
 }
@@ -42,12 +42,12 @@ fn configuration(valid: &Valid) -> Configuration {
     }
 }
 
-/// A number that was checked, and so is not negative.
+/// A number that was validated, and so is not negative.
 fn checked(number: Option<i32>) -> Option<u32> {
     number.map(i32::unsigned_abs)
 }
 
-/// A list that is empty when it is left out.
+/// A list that is empty when the spec omits it.
 fn listed<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
@@ -76,8 +76,8 @@ fn policy(policy: &crds::Policy) -> Policy {
     }
 }
 
-/// Of a text only the hash is handed on, which is all that the engine keeps of it: a reader of the ConfigMap who may
-/// not read the resource learns nothing more.
+/// Passes only the hash of a text, which is all that the engine keeps of it. A user who can read the ConfigMap but not
+/// the resource learns nothing more.
 fn exception(exception: PolicyException) -> Exception {
     let PolicyException { detector, sha256, value, reason, reviewer, expires } = exception;
     let hashed = value.map(|value| Hash::of(value.as_bytes()).to_string());

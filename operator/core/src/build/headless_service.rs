@@ -9,7 +9,8 @@ use crate::{
     validate::Valid,
 };
 
-/// Gives the writer's pod a DNS name of its own, ready or not: an engine that is not ready still has things to say.
+/// Gives the writer's pod a DNS name of its own, whether ready or not: an engine that is not ready still answers
+/// queries about its state.
 #[must_use]
 pub fn headless_service(valid: &Valid) -> Service {
     Service {

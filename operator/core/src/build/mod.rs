@@ -1,5 +1,5 @@
-//! The objects of one engine, one builder per object; [`crate::children`] has the table of them. Each is everything
-//! that server-side apply is told: a field not named here is not ours.
+//! The objects of one engine, one builder per object; [`crate::children`] lists them. Each object contains everything
+//! that server-side apply sends: the operator does not own a field that is missing here.
 
 mod anchor_config_map;
 mod claim;
@@ -33,8 +33,9 @@ use crate::{
     validate::Valid,
 };
 
-/// Marks an object with the hash of all that is applied. A field that is wanted no more shows in no comparison with
-/// the live object, where it may be somebody else's: it shows here, and applying again takes it away.
+/// Annotates an object with the hash of everything that is applied. A comparison with the live object does not show a
+/// field that is no longer wanted, because someone else may own it. The changed hash shows it, and applying again
+/// removes the field.
 pub(crate) fn stamp(object: &mut Value) {
     let hash = hex(&Sha256::digest(object.to_string()));
     object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = hash.into();
@@ -45,7 +46,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Serialises an API object, without its kind: objects out of a list come without one, and the key says it already.
+/// Serialises an API object without its kind: listed objects do not have it, and the key already contains it.
 pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
     let mut value = serde_json::to_value(object).expect("API objects serialise to JSON");
     if let Value::Object(fields) = &mut value {
@@ -55,7 +56,7 @@ pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
     value
 }
 
-/// Metadata of an object that goes when the engine goes.
+/// Metadata of an object that is deleted with the engine.
 pub(crate) fn owned(valid: &Valid, name: String) -> ObjectMeta {
     ObjectMeta { owner_references: Some(vec![owner(valid)]), ..kept(valid, name) }
 }
@@ -70,7 +71,7 @@ pub(crate) fn kept(valid: &Valid, name: String) -> ObjectMeta {
     }
 }
 
-/// `blockOwnerDeletion` stays out: setting it needs rights on the owner's finalizers in clusters that check.
+/// `blockOwnerDeletion` is not set: in clusters that check it, this requires rights on the finalizers of the owner.
 fn owner(valid: &Valid) -> OwnerReference {
     OwnerReference {
         api_version: crds::API_VERSION.to_owned(),

@@ -13,8 +13,8 @@ use crate::{
     validate::Valid,
 };
 
-/// Pods of the engine's namespace reach the memory API, the operator reaches the administration port, and the engine
-/// reaches nothing: it has no reason to call anybody.
+/// Pods in the namespace of the engine can reach the memory API, the operator can reach the administration port, and
+/// the engine can open no connections, because it needs none.
 #[must_use]
 pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
@@ -32,7 +32,7 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
                 ),
                 rule(ADMIN_PORT, operator_pods(&valid.operator_namespace)),
             ]),
-            // Empty, not absent: a rule somebody adds is then drift of a field that is ours.
+            // Empty, not absent: a rule that someone adds is then drift in a field that the operator owns.
             egress: Some(Vec::new()),
         }),
     }

@@ -1,4 +1,4 @@
-//! What a spec may say about its pod beside the engine, and what holds where it says nothing.
+//! Settings of the pod from the spec, and their defaults.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::validate::Valid;
 /// User and group of the engine in its image.
 const ENGINE_UID: i64 = 65532;
 
-/// As whom the pod runs. That it is never root stands whatever the spec says: the kubelet checks it.
+/// Security context of the pod. The kubelet enforces that it is never root, whatever the spec contains.
 pub(super) fn security_context(valid: &Valid) -> PodSecurityContext {
     let said = &valid.security;
     let runtime_default = || SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
@@ -42,8 +42,8 @@ pub(super) fn affinity(valid: &Valid) -> Option<Affinity> {
     valid.affinity.as_ref().map(written)
 }
 
-/// What the spec says, or: engines spread over the nodes if they can, so that a lost node takes few of them; they never
-/// wait for it.
+/// The constraints in the spec. By default, engines are spread over the nodes where possible, so that a lost node
+/// affects few of them; a pod is never left pending for it.
 pub(super) fn topology_spread(valid: &Valid) -> Vec<TopologySpreadConstraint> {
     let engines = LabelSelector {
         match_labels: Some(BTreeMap::from([(
@@ -69,7 +69,7 @@ pub(super) fn topology_spread(valid: &Valid) -> Vec<TopologySpreadConstraint> {
     .collect()
 }
 
-/// An empty key or value is none: the API server would leave it out, and it would be missed for ever.
+/// Omits an empty key or value: the API server would remove it, and it would always look like drift.
 pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
     let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Toleration {
@@ -81,7 +81,7 @@ pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
     }
 }
 
-/// The same as an object of Kubernetes, whose fields and words the resource has taken over.
+/// Converts to the Kubernetes type, which has the same fields and words as the resource.
 fn written<T: DeserializeOwned>(said: &impl Serialize) -> T {
     serde_json::from_value(value(said)).expect("the resource says it in the words of Kubernetes")
 }

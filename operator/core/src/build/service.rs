@@ -9,10 +9,10 @@ use crate::{
     validate::Valid,
 };
 
-/// Addresses of both families where the cluster has them: an engine listens on all it has.
+/// Addresses of both families where the cluster has them: an engine listens on all of its addresses.
 pub(super) const IP_FAMILY_POLICY: &str = "PreferDualStack";
 
-/// The address agents use. What the spec adds never takes the place of the operator's own labels.
+/// The Service that agents use. Labels and annotations from the spec never replace the operator's own.
 #[must_use]
 pub fn service(valid: &Valid) -> Service {
     let mut metadata = owned(valid, valid.name.clone());
@@ -33,7 +33,7 @@ pub fn service(valid: &Valid) -> Service {
     }
 }
 
-/// A port that goes to the container port of the same name.
+/// A port that targets the container port of the same name.
 pub(super) fn port(name: &str, number: u16) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),

@@ -3,7 +3,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use super::owned;
 use crate::validate::Valid;
 
-/// An identity of its own for the pod, without a token: an engine never talks to the API server.
+/// A ServiceAccount for the pod, without a token: an engine never calls the API server.
 #[must_use]
 pub fn service_account(valid: &Valid) -> ServiceAccount {
     ServiceAccount {

@@ -1,4 +1,5 @@
-//! What was recorded of the log goes where a start finds it: onto the claim, into the ConfigMap, to the engine.
+//! Plans where the record of the log is written, so that a starting engine finds it: the claim, the ConfigMap and the
+//! engine.
 
 use engine_core::wire::{GivenAnchor, Health};
 use kube_core::DynamicObject;
@@ -20,7 +21,8 @@ use crate::{
     validate::Valid,
 };
 
-/// What the claim should say; `None` leaves a claim that says nothing as it is, because it may hold what nobody knows.
+/// The record that the claim should have; `None` leaves a claim without a record unchanged, because its content is
+/// unknown.
 pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Option<String> {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
     match expected {
@@ -35,13 +37,12 @@ pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Op
     }
 }
 
-/// The engine itself says that there is nothing on the volume yet.
+/// Whether the engine itself reports that the volume is empty.
 fn is_empty_log(health: &Health) -> bool {
     health.log.seq == 0 && health.log.integrity.fault.is_none() && health.log.checkpoint.is_some()
 }
 
-/// Plans a write of the claim: a repair when anything is wrong with it, and a mere record when only the anchor moved
-/// on.
+/// Plans a write of the claim: a repair if anything differs, and a record if only the anchor is newer.
 pub(super) fn plan_claim(
     observed: &Observed,
     key: &ChildKey,
@@ -61,14 +62,14 @@ pub(super) fn plan_claim(
     if live.is_some_and(|live| {
         is_kept_off(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
     }) {
-        // A policy does not let the claim say it: the status does.
+        // A policy removes the record from the claim; the status still has it.
         return plan_child(observed, key, &neutral, plan);
     }
     let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, key, live, &neutral));
     record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
 }
 
-/// Plans the ConfigMap. While nobody knows what it should say, it is left as it is.
+/// Plans the ConfigMap. It is left unchanged while the right content is unknown.
 pub(super) fn plan_config_map(
     observed: &Observed,
     valid: &Valid,
@@ -99,19 +100,19 @@ pub(super) fn plan_config_map(
     record_or_repair(observed, &key, object(&build::anchor_text(&given)), only_moves_on, plan);
 }
 
-/// What a start is given. A volume of which nothing is known, and on which the engine found nothing, is new.
+/// The anchor for a starting engine. A volume without a record on which the engine found no events counts as new.
 fn given(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
     match expected {
         ExpectedHistory::Missing if observed.report_on_log().is_some_and(is_empty_log) => {
             Some(GivenAnchor::New)
         }
-        // The status is the one that the API server guards.
+        // The API server guards the status, so its record is used.
         ExpectedHistory::Contradiction { status, .. } => Some(status.given()),
         _ => expected::given(expected),
     }
 }
 
-/// Where what is given stands: later is larger.
+/// Sort key of an anchor: later is larger.
 fn place(given: &GivenAnchor) -> (u64, u64, u64) {
     match given {
         GivenAnchor::Missing => (0, 0, 0),
@@ -141,12 +142,12 @@ fn record_or_repair(
     }
 }
 
-/// The anchor that has to be pushed to the running engine: it started before this was recorded, or it reported a fault
-/// that somebody has accepted since.
+/// The anchor to push to the running engine, if the engine started before it was recorded, or reported a fault that was
+/// accepted since.
 pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
     let health = observed.report_on_log()?;
     let (newest, integrity) = (expected.newest()?, &health.log.integrity);
-    // The stored status only: what it does not say yet is not guarded by anybody.
+    // Only the record in the stored status: the API server does not guard a newer one.
     in_status(observed).filter(|status| status.age() == newest.age())?;
     let known = integrity.anchor.as_ref();
     let older = known.is_none_or(|known| record::age(known) < newest.age());

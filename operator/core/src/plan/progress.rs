@@ -1,5 +1,5 @@
-//! How a plan is carried out: which steps are skipped, and what follows from each answer. The operator sends the
-//! requests; everything that is decided meanwhile is decided here.
+//! Carries out a plan, as far as decisions go: which steps are skipped, and what follows from each answer. The
+//! `operator` crate only sends the requests.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use crate::{
 /// A call to the API server that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The API server's answer; `None` when there was none: the write may or may not have taken effect.
+    /// The API server's answer; `None` if there was none, and the write may or may not have taken effect.
     pub status: Option<Box<Status>>,
-    /// How the failure showed, for people.
+    /// Description of the failure, for people.
     pub text: String,
 }
 
@@ -42,9 +42,9 @@ impl Failure {
         self.status.as_ref().map(|status| status.code)
     }
 
-    /// The problem that it makes. What will be refused again however often it is tried, because the object itself is at
-    /// fault or the operator's rights are, is told apart from what may pass. A conflict passes: somebody made or
-    /// changed the object in the meantime, and the next reconcile sees it.
+    /// The problem for this failure. A failure is permanent if retrying cannot help, because the object itself or the
+    /// operator's rights are at fault. A conflict is temporary: someone created or changed the object in the meantime,
+    /// and the next reconcile observes it.
     #[must_use]
     pub fn problem(self, key: &ChildKey) -> Problem {
         let key = key.clone();
@@ -57,42 +57,42 @@ impl Failure {
     }
 }
 
-/// The namespace is being deleted: nothing new is taken in it, and everything in it goes.
+/// The namespace is being deleted: it accepts no new objects, and everything in it will be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceEnding;
 
-/// What the API server answered to a write: the object as it is now, or `None` when it was deleted.
+/// The API server's answer to a write: the object as it is now, or `None` if it was deleted.
 pub type Answer = Result<Option<Arc<DynamicObject>>, Failure>;
 
-/// What became of a write.
+/// Result of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Written {
-    /// The object is now like this; with what is kept of the write to compare with.
+    /// The object after the write, with the record of the write for later comparisons.
     Left(Arc<DynamicObject>, Option<Applied>),
-    /// The object is gone, or another one than was to be deleted: only the watch knows which.
+    /// The object is gone, or is another one than the one to delete: only the watch can tell.
     Gone,
-    /// The API server did not take it.
+    /// The API server did not accept the write.
     Failed,
 }
 
 /// A plan that is being carried out.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// An earlier problem whose object is left alone for now.
+    /// An earlier problem whose object must not be written yet.
     held: Option<Problem>,
-    /// What has come of it so far.
+    /// The result so far.
     done: Done,
 }
 
 impl Progress {
-    /// Begins. `held` is the problem of an earlier reconcile whose time is not up.
+    /// Begins a plan. `held` is the problem of an earlier reconcile whose wait has not ended.
     #[must_use]
     pub fn new(held: Option<Problem>) -> Self {
         Self { held, done: Done::default() }
     }
 
-    /// Whether a step is to be carried out now. After the first problem only records and calls are. `allow` counts one
-    /// more write of an object and says whether it is within the bound.
+    /// Whether a step is carried out now. After the first problem, only records and calls are. `allow` counts one more
+    /// write of an object and returns whether it is within the bound.
     pub fn attempts(&mut self, step: &Step, allow: impl FnOnce(Bound, &ChildKey) -> bool) -> bool {
         if self.done.problem.is_some() && !step.goes_on_after_a_problem() {
             return false;
@@ -113,7 +113,7 @@ impl Progress {
         true
     }
 
-    /// Takes note of what the API server answered to a write, and brings the observed children up to date.
+    /// Handles the API server's answer to a write, and updates the observed children.
     ///
     /// # Errors
     /// The namespace is being deleted: the rest of the plan is pointless.
@@ -150,22 +150,22 @@ impl Progress {
         Ok(Written::Left(object, applied))
     }
 
-    /// What came of the plan.
+    /// The result of the plan.
     #[must_use]
     pub fn done(self) -> Done {
         self.done
     }
 }
 
-/// Whether a write made another object of what was there: applying what admission changes back leaves it as it was.
+/// Whether a write changed the object. Applying what admission changes back leaves it as it was.
 fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>) -> bool {
     let version = |object: &DynamicObject| object.metadata.resource_version.clone();
     observed.children.get(key).map(|before| version(before)) != after.map(version)
 }
 
-/// The engine has compared its log with the anchor that was pushed: what it found replaces the integrity in its report,
-/// so that the status of this reconcile is based on it. An engine that refused to write only because of the fault that
-/// is gone now can write again.
+/// Handles the engine's answer to a pushed anchor. The engine has compared its log with the anchor; its result replaces
+/// the integrity in its report, so that the status of this reconcile is based on it. An engine that refused writes only
+/// because of a fault that is now gone accepts writes again.
 pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
     observed.anchor_acknowledged = true;
     if let EngineReport::Answered(health) = &mut observed.writer_mut().report {

@@ -1,4 +1,4 @@
-//! The steps of a plan: writes to the API server and calls of the engine, each with what is expected of it.
+//! The steps of a plan: writes to the API server and calls to the engine, each with its precondition.
 
 use engine_core::wire::GivenAnchor;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -11,12 +11,12 @@ use crate::{names::ChildKey, retry::Bound};
 pub enum Step {
     /// A write to the API server.
     Write(Write),
-    /// A call of an engine.
+    /// A call to an engine.
     Call(Call),
 }
 
 impl Step {
-    /// The write, if it is one.
+    /// The write, if the step is one.
     #[must_use]
     pub fn write(&self) -> Option<&Write> {
         match self {
@@ -25,7 +25,7 @@ impl Step {
         }
     }
 
-    /// Whether it is carried out although an earlier step failed. Recording the log's history waits for nothing.
+    /// Whether the step is carried out although an earlier step failed. Recording the log's history must not wait.
     #[must_use]
     pub fn goes_on_after_a_problem(&self) -> bool {
         match self {
@@ -35,31 +35,31 @@ impl Step {
     }
 }
 
-/// A call of the engine in the writer's pod. A call that fails is no problem of the plan: the next reconcile plans it
-/// again for as long as the engine's report shows that it is needed.
+/// A call to the engine in the writer's pod. A failed call is no problem of the plan: the next reconcile plans it again
+/// while the engine's report shows that it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Gives the engine the anchor that its log must extend. Success means that the engine compared its log with
-    /// exactly this anchor; its answer replaces the integrity in the report of this reconcile, whether it found a fault
-    /// or not.
+    /// Sends the engine the anchor that its log must extend. Success means that the engine compared its log with
+    /// exactly this anchor; its answer replaces the integrity in the report of this reconcile, whether or not it found
+    /// a fault.
     PushAnchor(GivenAnchor),
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// Server-side apply of an object that is not there. Without force: should somebody else make an object of this
-    /// name in the meantime, theirs wins and nothing of it is changed.
+    /// Server-side apply of an object that does not exist, without force. If someone else creates an object of this
+    /// name in the meantime, it is left unchanged.
     Create {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Every field that the operator owns in it.
         object: Value,
     },
-    /// A patch that takes owners off an object that is ours, of exactly this one in exactly this state: engines that
-    /// are gone, and any engine off a claim. Server-side apply cannot take away what others wrote.
+    /// A patch that removes owners from an object of this engine, in exactly this state: engines that no longer exist,
+    /// and any engine on a claim. Server-side apply cannot remove what others wrote.
     Release {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Its uid.
         uid: String,
@@ -68,36 +68,36 @@ pub enum Write {
         /// The owners it keeps.
         owners: Vec<OwnerReference>,
     },
-    /// Server-side apply, with force, of an object that is ours and of which something else is wanted than was applied
-    /// last: the spec changed, or the operator did.
+    /// Server-side apply with force of an object of this engine whose wanted state differs from the last applied one:
+    /// the spec or the operator changed.
     Update {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Every field that the operator owns in it.
         object: Value,
         /// First field that differs, for people.
         because: String,
     },
-    /// Server-side apply, with force, of an object that is ours and that somebody else changed: what is wanted is what
-    /// was applied last.
+    /// Server-side apply with force of an object of this engine that someone else changed: the wanted state is the last
+    /// applied one.
     Repair {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Every field that the operator owns in it.
         object: Value,
         /// First field that differs, for people.
         because: String,
     },
-    /// Server-side apply, with force, of an object that is ours and right, but for the anchor that has moved on.
+    /// Server-side apply with force of an object of this engine in which only the anchor is outdated.
     Record {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Every field that the operator owns in it.
         object: Value,
     },
-    /// Deletion of an object that is ours and no longer wanted, of exactly this one in exactly this state.
+    /// Deletion of an object of this engine that is no longer wanted, in exactly this state.
     Delete {
-        /// Which.
+        /// The object.
         key: ChildKey,
         /// Its uid.
         uid: String,
@@ -106,11 +106,10 @@ pub enum Write {
     },
 }
 
-/// What the API server has to find for a write to take effect. Otherwise it answers with a conflict and changes
-/// nothing.
+/// Precondition of a write. If it does not hold, the API server answers with a conflict and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation<'a> {
-    /// No field of the object is owned by somebody else: server-side apply without force.
+    /// No field of the object belongs to another field manager: server-side apply without force.
     NotOwnedByOthers,
     /// Exactly this object in exactly this state.
     Unchanged {
@@ -119,23 +118,23 @@ pub enum Expectation<'a> {
         /// Its resourceVersion.
         resource_version: &'a str,
     },
-    /// Nothing: the fields become the operator's, whoever owned them. Only for objects that are ours.
+    /// None: the fields become the operator's, whatever their field manager. Only for objects of this engine.
     Forced,
 }
 
-/// The request that a write consists of.
+/// The request of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request<'a> {
     /// A server-side apply of this object, without its apiVersion and kind.
     Apply(&'a Value),
-    /// A merge patch; the expectation is part of it.
+    /// A merge patch that includes the precondition.
     Merge(Value),
-    /// A deletion, with the expectation as its precondition.
+    /// A deletion with a precondition.
     Delete,
 }
 
 impl Write {
-    /// The object it is about.
+    /// The object to write.
     #[must_use]
     pub fn key(&self) -> &ChildKey {
         match self {
@@ -148,7 +147,7 @@ impl Write {
         }
     }
 
-    /// A word for metrics.
+    /// A label value for metrics.
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
@@ -161,7 +160,7 @@ impl Write {
         }
     }
 
-    /// Why it is written, for the operator's log.
+    /// Why the object is written, for the operator's log.
     #[must_use]
     pub fn because(&self) -> &str {
         match self {
@@ -173,7 +172,7 @@ impl Write {
         }
     }
 
-    /// What the API server has to find.
+    /// The precondition.
     #[must_use]
     pub fn expectation(&self) -> Expectation<'_> {
         match self {
@@ -200,8 +199,8 @@ impl Write {
         }
     }
 
-    /// The bound on how often it may be repeated, and the field to name when it is exceeded. Only what somebody else
-    /// can provoke again and again has one.
+    /// The limit on repetitions of this write, and the field to report when it is exceeded. Only writes that someone
+    /// else can provoke repeatedly have a limit.
     #[must_use]
     pub fn bound(&self) -> Option<(Bound, &str)> {
         match self {

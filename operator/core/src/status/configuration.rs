@@ -1,4 +1,5 @@
-//! Whether the engine applies all of its configuration. An engine whose image is pinned may be older than the operator.
+//! `ConfigurationApplied`: whether the engine applies all of its configuration. An engine with a pinned image may be
+//! older than the operator.
 
 use engine_core::{
     configuration::keys,
@@ -8,14 +9,14 @@ use engine_core::{
 use super::facts::Facts;
 use crate::conditions::{ConditionType, Reason, Truth, Verdict};
 
-/// A pod of an older spec says nothing about this one's configuration.
+/// The pod of an earlier spec, which does not show whether the present configuration is applied.
 pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
     facts.evidence.is_old(facts.observed).then(|| {
         Verdict::new(Truth::Unknown, Reason::PodStarting, "the pod is being replaced by one of this spec")
     })
 }
 
-/// The last verdict, if it was made for this spec.
+/// The last verdict, if it is about this spec.
 pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     if facts.health().is_some() {
         return None;
@@ -23,12 +24,11 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     let generation = facts.observed.engine.metadata.generation;
     let last = facts.before(ConditionType::ConfigurationApplied);
     let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
-    let unknown =
-        || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not been asked yet");
+    let unknown = || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
     Some(last.unwrap_or_else(unknown))
 }
 
-/// Whether there is a part that the engine does not know.
+/// Whether the engine reports a part that it does not know.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let health = facts.health()?;
     if health.not_applied.is_empty() {
@@ -48,8 +48,8 @@ pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     ))
 }
 
-/// The part, the field it comes from, and the version that knows it. A part of which the operator knows no more than
-/// the engine was written by somebody else.
+/// Describes the part, its field, and the first version that knows it. A part that the operator does not know either
+/// was written by someone else.
 fn described(part: &NotApplied) -> String {
     let NotApplied { key: name, unknown } = part;
     let of_list = name.split('[').next().unwrap_or(name);
@@ -58,7 +58,7 @@ fn described(part: &NotApplied) -> String {
         Unknown::Key | Unknown::Value => of_list.strip_prefix(section) == Some(&format!(".{}", key.name)),
     });
     let field = |field: &'static str| match unknown {
-        // The section is what the key's field is in.
+        // The section is the parent of the key's field.
         Unknown::Section => field.rsplit_once('.').map_or(field, |(section, _)| section),
         Unknown::Key | Unknown::Value => field,
     };

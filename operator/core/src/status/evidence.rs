@@ -1,17 +1,17 @@
-//! Of which spec the evidence is. A pod that was made from an earlier template, a StatefulSet that its controller has
-//! not looked at since, a claim's failure to grow to another size: under a new generation they are no verdict.
+//! Which spec the evidence belongs to. A pod of an earlier template, a StatefulSet whose controller has not acted
+//! since, or a failure to expand to another size prove nothing about a new generation.
 
 use kube_core::DynamicObject;
 
 use super::{Outcome, name};
 use crate::{children::CHILDREN, observed::Observed};
 
-/// What may be judged under the generation that the status speaks of.
+/// What may be judged under the generation that the status describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// The StatefulSet is the one that the spec wants, and its controller has acted on it.
+    /// The StatefulSet is as the spec requires, and its controller has acted on it.
     pub(super) set: bool,
-    /// The pod, and with it what its engine reports, is of that StatefulSet's template.
+    /// The pod, and so its engine's report, is of that StatefulSet's template.
     pub(super) pod: bool,
 }
 
@@ -19,7 +19,7 @@ impl Evidence {
     pub(super) fn of(observed: &Observed, outcome: &Outcome<'_>) -> Self {
         let key = CHILDREN.stateful_set.key(name(observed));
         let wanted = match outcome {
-            // Nothing is written for such a spec: the running engine is left as it is.
+            // Nothing is written for an invalid spec: the running engine is left unchanged.
             Outcome::Invalid { .. } => true,
             Outcome::Applied { plan, done, .. } => done.is_as_planned(plan, &key),
         };
@@ -30,7 +30,7 @@ impl Evidence {
         Self { set: seen, pod: seen && newest.is_some() && revision == newest }
     }
 
-    /// There is a pod, and it is of an earlier spec.
+    /// There is a pod, and it belongs to an earlier spec.
     pub(super) fn is_old(self, observed: &Observed) -> bool {
         observed.writer().pod.is_some() && !self.pod
     }

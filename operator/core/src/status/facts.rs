@@ -1,4 +1,4 @@
-//! What the conditions are decided from.
+//! Inputs of the conditions.
 
 use engine_core::wire::Health;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,34 +10,34 @@ use crate::{
     pod::PodView,
 };
 
-/// What is known at the end of a reconcile, and the conditions that are decided already.
+/// Everything known at the end of a reconcile, and the conditions already decided.
 pub(super) struct Facts<'a> {
     pub(super) observed: &'a Observed,
     pub(super) outcome: &'a Outcome<'a>,
     pub(super) evidence: Evidence,
     pub(super) integrity: &'a Integrity,
-    /// In the order of the table.
+    /// Decided conditions, in the order of the table.
     pub(super) decided: Vec<(ConditionType, Verdict)>,
 }
 
 impl Facts<'_> {
-    /// What was decided about a condition of an earlier row.
+    /// The verdict on a condition of an earlier row.
     pub(super) fn verdict(&self, kind: ConditionType) -> &Verdict {
         let found = self.decided.iter().find(|(decided, _)| *decided == kind);
         found.map(|(_, verdict)| verdict).expect("rows stand below those that they read")
     }
 
-    /// Whether a condition of an earlier row has this truth.
+    /// Whether a condition of an earlier row has this status.
     pub(super) fn is(&self, kind: ConditionType, truth: Truth) -> bool {
         self.verdict(kind).truth == truth
     }
 
-    /// A condition as it was when the reconcile began.
+    /// A condition as it was at the start of the reconcile.
     pub(super) fn before(&self, kind: ConditionType) -> Option<&Condition> {
         super::before(self.observed, kind)
     }
 
-    /// What the writer's engine reports.
+    /// The report of the writer's engine.
     pub(super) fn health(&self) -> Option<&Health> {
         match &self.observed.writer().report {
             EngineReport::Answered(health) => Some(health),
@@ -45,7 +45,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The writer's pod, if it is of the spec that the status speaks of.
+    /// The writer's pod, if it belongs to the spec that the status describes.
     pub(super) fn current_pod(&self) -> Option<&PodView> {
         self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod)
     }

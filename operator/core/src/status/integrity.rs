@@ -1,4 +1,4 @@
-//! What the status says about the log: its position, its anchor, and whether it is what it was.
+//! The log in the status: its position, its anchor, and the `LogIntegrity` condition.
 
 use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
@@ -18,19 +18,19 @@ use crate::{
     validate::Essentials,
 };
 
-/// What came of a look at the log.
+/// Result of verifying the log.
 pub(super) struct Integrity {
     verdict: Verdict,
-    /// The anchor to be written now, if it moves on.
+    /// The new anchor to write, if there is one.
     moved: Option<Record>,
 }
 
-/// What came of it, as the table of conditions takes it.
+/// The verdict, for the table of conditions.
 pub(super) fn judged(facts: &Facts<'_>) -> Option<Verdict> {
     Some(facts.integrity.verdict.clone())
 }
 
-/// Judges the log, and decides whether its anchor moves on.
+/// Verifies the log, and decides whether its anchor is updated.
 pub(super) fn integrity(
     observed: &Observed,
     essentials: &Essentials,
@@ -49,7 +49,7 @@ pub(super) fn integrity(
     }
 }
 
-/// Nobody could ask: what was known last is still the best there is.
+/// The engine could not be queried: the last verdict stays.
 fn as_before(observed: &Observed) -> Verdict {
     let last = before(observed, ConditionType::LogIntegrity);
     last.and_then(Verdict::of).unwrap_or_else(not_yet)
@@ -63,7 +63,7 @@ fn not_yet() -> Verdict {
     )
 }
 
-/// Nothing speaks against the log. What only a proof can take back stays said until there is one.
+/// Nothing contradicts the record. An earlier fault that only a proof can clear stays until there is one.
 fn nothing_new(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
     match in_status(observed) {
         _ if expected.newest().is_some() && was_false(observed) => as_before(observed),
@@ -81,7 +81,7 @@ fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Ver
     Verdict::new(Truth::True, Reason::Anchored, format!("the first {size} {plural} anchored since {since}"))
 }
 
-/// The record, if it says something new.
+/// The record, if it differs from the stored one.
 fn moved(observed: &Observed, record: Record) -> Option<Record> {
     (in_status(observed).as_ref() != Some(&record)).then_some(record)
 }
@@ -112,7 +112,7 @@ fn fault(
     }
     let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
     let verdict = Verdict::new(Truth::False, found.reason, message);
-    // The spec accepts something, and the engine has not been heard about it: so far this is of the spec before.
+    // The spec accepts a rollback, and the engine has not reported since: the evidence belongs to the earlier spec.
     let unheard = acceptance_pending(essentials, expected)
         && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
     let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
@@ -124,7 +124,7 @@ fn passing() -> Verdict {
     Verdict::new(
         Truth::Unknown,
         Reason::RollbackAccepted,
-        "a rollback was accepted and recorded; the engine is being told",
+        "a rollback was accepted and recorded; the engine is being notified",
     )
 }
 
@@ -143,11 +143,11 @@ fn acceptance(
     }
     match (&observed.checkpoints, view) {
         (CheckpointReport::Answered(_), Some(view)) => accept(wanted, expected, view, &time(observed.now)),
-        _ => refused("waits for the engine to say what it has"),
+        _ => refused("waits for the engine to report its log"),
     }
 }
 
-/// The newest checkpoint there is: an answer is made for the head, the report may lag.
+/// The newest checkpoint: the answer is for the present head, while the report may lag.
 fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a CheckpointView> {
     match &observed.checkpoints {
         CheckpointReport::Answered(answers) => answers.first().map(|(_, answer)| &answer.checkpoint),
@@ -155,7 +155,7 @@ fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a Che
     }
 }
 
-/// What somebody can do about it.
+/// What the user can do about the fault.
 fn way_out(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointView>, name: &str) -> String {
     match found.reason {
         Reason::LogCorrupt => {
@@ -186,8 +186,8 @@ fn way_out(found: &Finding, expected: &ExpectedHistory, view: Option<&Checkpoint
     }
 }
 
-/// The position of the log. The head moves with every memory saved; the status follows together with the anchor, and
-/// where there is none at most once in [`HEAD_REFRESH_SECONDS`].
+/// The position of the log. The head moves with every saved memory. The status is updated together with the anchor;
+/// without an anchor, at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<LogStatus> {
     let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
     let Some(health) = observed.report_on_log() else { return before };
@@ -239,7 +239,7 @@ pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Whole seconds: all that the API server would show.
+/// A time in complete seconds, which is the precision that the API server shows.
 pub(super) fn time(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! What the status says about the pod: the engine's container first, then those that others put beside it.
+//! The pod in the status: first the engine's container, then containers that others added.
 
 use super::{evidence::Evidence, is_pod_overdue, name};
 use crate::{
@@ -9,10 +9,10 @@ use crate::{
     refusal,
 };
 
-/// Restarts after which a container that does not come up is called crash-looping.
+/// Number of restarts after which a container that does not start is reported as crash-looping.
 const CRASHES_MIN: i64 = 3;
 
-/// A pod that Kubernetes does not make.
+/// A pod that Kubernetes does not create.
 pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
     if !evidence.set || !is_pod_overdue(observed) {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
     let message = match &observed.writer().pod_refusal {
         PodRefusal::Said { message, limit_ranges } => {
             let what_to_do = refusal::explained(message, limit_ranges)
-                .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` says more"));
+                .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` shows more"));
             format!(
                 "Kubernetes makes no pod for StatefulSet {set}: {what_to_do}. It tries again by itself, less and less often; \
                  `kubectl annotate statefulset {set} try-again=1` makes it try at once. Its words: {message}"
@@ -35,16 +35,16 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
     Some(Verdict::new(Truth::True, Reason::PodRefused, message))
 }
 
-/// What keeps a pod from running until somebody acts.
+/// What keeps a pod from running until someone acts.
 pub(super) fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
     engine_obstacle(pod).or_else(|| pod.others.iter().find_map(|other| other_obstacle(pod, other)))
 }
 
 /// Why a container does not run.
 enum Trouble {
-    /// Its image.
+    /// The image.
     Image,
-    /// The kubelet cannot make or start it.
+    /// The kubelet cannot create or start it.
     Refused,
 }
 
@@ -98,7 +98,7 @@ fn engine_obstacle(pod: &PodView) -> Option<Verdict> {
     }
 }
 
-/// A pod is ready when all its containers are: one of somebody else keeps requests from the engine.
+/// A pod is ready when all its containers are: a container that someone else added keeps requests from the engine.
 fn other_obstacle(pod: &PodView, other: &OtherContainer) -> Option<Verdict> {
     if pod.ready {
         return None;
@@ -131,13 +131,13 @@ fn words(waiting: Option<&(String, String)>) -> (&str, &str) {
     waiting.map_or(("", ""), |(reason, message)| (reason.as_str(), message.as_str()))
 }
 
-/// Why a pod that nothing keeps from running is not ready yet.
+/// Why a pod without obstacles is not ready yet.
 pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
     let not_ready = |reason, message: String| Some(Verdict::new(Truth::False, reason, message));
     if let Some(why) = &pod.unschedulable {
         return not_ready(
             Reason::Unschedulable,
-            format!("no node takes the pod: {why}. Add room, or change spec.writer"),
+            format!("no node takes the pod: {why}. Add capacity, or change spec.writer"),
         );
     }
     if pod.deleting {
@@ -162,7 +162,7 @@ pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
         return not_ready(
             Reason::SidecarNotReady,
             format!(
-                "the engine starts after {waits_for}, which somebody else put into its pod. After minutes, `kubectl describe pod {}`",
+                "the engine starts after {waits_for}, which someone else added to its pod. After minutes, `kubectl describe pod {}`",
                 pod.name
             ),
         );

@@ -1,4 +1,4 @@
-//! What the status says about the projection: how far it is behind the log, and whether it answers.
+//! The projection in the status: how far it is behind the log, and whether searches are answered.
 
 use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
 use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
@@ -21,7 +21,7 @@ pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// What was known last, if it was of this spec.
+/// The last verdict, if it is about this spec.
 pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     if facts.health().is_some() {
         return None;
@@ -29,12 +29,11 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     let generation = facts.observed.engine.metadata.generation;
     let last = facts.before(ConditionType::ProjectionReady);
     let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
-    let unknown =
-        || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not been asked yet");
+    let unknown = || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
     Some(last.unwrap_or_else(unknown))
 }
 
-/// Whether searches are answered, from which projection.
+/// Whether searches are answered, and from which projection.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let projection = &facts.health()?.projection;
     Some(match (projection.state, &projection.rebuild) {
@@ -74,15 +73,15 @@ pub(super) fn is_failed(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// The figures. They move with every memory saved; the status follows together with the log's position, and by itself
-/// at most once in [`HEAD_REFRESH_SECONDS`].
+/// The numbers of the projection. They change with every saved memory. The status is updated together with the log's
+/// position, and otherwise at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn projection_status(observed: &Observed, log: Option<&LogStatus>) -> Option<ProjectionStatus> {
     let status = observed.engine.status.as_ref();
     let before = status.and_then(|status| status.projection.clone());
     let Some(Health { projection, .. }) = health(observed) else { return before };
     let fresh = fresh(projection, observed.now);
     let Some(before) = before else { return Some(fresh) };
-    // A look at rows that finds nothing is no news: it goes along with the next that is.
+    // A verification of rows without a finding causes no write: it is written with the next change.
     let (observed_at, checked_at) = (fresh.observed_at.clone(), fresh.checked_at.clone());
     let same = ProjectionStatus { observed_at, checked_at, ..before.clone() } == fresh;
     let with_the_log = status.and_then(|status| status.log.as_ref()) != log;

@@ -1,4 +1,4 @@
-//! Ready: the engine serves reads and writes as the spec wants it.
+//! `Ready`: the engine serves reads and writes as the spec requires.
 
 use super::{facts::Facts, pod};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     observed::EngineReport,
 };
 
-/// The engine's own report on its log counts also while its pod takes no requests.
+/// The engine's report on its log counts even while its pod takes no requests.
 pub(super) fn is_bad_log_reported_without_serving(facts: &Facts<'_>) -> bool {
     let reported = facts.current_pod().is_some() && facts.health().is_some();
     !facts.is_serving() && reported && is_log_bad(facts)

@@ -1,4 +1,4 @@
-//! Reconciling: the operator is at work, or waits for Kubernetes or the engine to finish what it asked for.
+//! `Reconciling`: the operator is working, or waits for Kubernetes or the engine to finish what was requested.
 
 use super::{Outcome, facts::Facts, name, rolled_out, volume::growth_verdict};
 use crate::{
@@ -17,7 +17,7 @@ pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
     busy(Reason::Deleting, "the resource is being deleted; the volume claim is kept")
 }
 
-/// kstatus knows one of two: at work, or stuck.
+/// In kstatus, a resource is either in progress or stalled, not both.
 pub(super) fn blocked(facts: &Facts<'_>) -> Option<Verdict> {
     facts
         .is(ConditionType::Stalled, Truth::True)
@@ -40,7 +40,7 @@ pub(super) fn applying(facts: &Facts<'_>) -> Option<Verdict> {
     }
 }
 
-/// The volume grows, or fails to, also while something else is said of it.
+/// The volume is being expanded, or fails to expand, whatever other problems there are.
 pub(super) fn growing(facts: &Facts<'_>) -> Option<Verdict> {
     let claim = storage::claim_of(facts.observed, name(facts.observed))?;
     let growing = growth_verdict(facts.observed, claim)?;
@@ -58,7 +58,7 @@ pub(super) fn log_not_judged(facts: &Facts<'_>) -> Option<Verdict> {
     if !facts.is(ConditionType::LogIntegrity, Truth::False) {
         return None;
     }
-    busy(Reason::EngineStarting, "the engine is being asked what its log is under this spec")
+    busy(Reason::EngineStarting, "the engine is being queried for its log under this spec")
 }
 
 pub(super) fn settled(facts: &Facts<'_>) -> Option<Verdict> {

@@ -1,4 +1,4 @@
-//! Stalled: nothing will change until somebody acts.
+//! `Stalled`: nothing will change until someone acts.
 
 use super::{
     Outcome, age, conflict_message,
@@ -11,8 +11,8 @@ use crate::{
     refusal,
 };
 
-/// Seconds for which what was seen under an earlier generation is no verdict, because the engine may say otherwise at
-/// once.
+/// Seconds for which evidence of an earlier generation gives no verdict, because the engine may report something else
+/// soon.
 const OLD_EVIDENCE_SECONDS: i64 = 120;
 
 fn stalled(reason: Reason, message: String) -> Option<Verdict> {
@@ -33,7 +33,7 @@ pub(super) fn name_conflict(facts: &Facts<'_>) -> Option<Verdict> {
     stalled(Reason::NameConflict, conflict_message(facts.observed, &plan.conflicts))
 }
 
-/// What the API server refuses for good, and what somebody fights over. What may pass is no obstacle.
+/// Permanent refusals by the API server, and contested objects. Temporary failures are no obstacle.
 pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
     let Outcome::Applied { done, .. } = facts.outcome else { return None };
     match done.problem.as_ref()? {
@@ -47,7 +47,8 @@ pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
     }
 }
 
-/// The log is not what it was, and the engine of this spec has been asked about it, or could have been for long.
+/// The log does not match the record, and the engine has reported this for the present spec or has had time enough to
+/// do so.
 pub(super) fn is_log_known_bad(facts: &Facts<'_>) -> bool {
     let (observed, log) = (facts.observed, facts.verdict(ConditionType::LogIntegrity));
     if log.truth != Truth::False || facts.evidence.is_old(observed) {

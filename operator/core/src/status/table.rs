@@ -1,6 +1,5 @@
-//! The conditions as a table of precedence: for each the rules, of which the first that applies decides. A new
-//! condition is a new row; where it makes Stalled true or Ready false, a rule in their rows says so, and at which
-//! place.
+//! The conditions as a table of precedence. Each condition has rules, of which the first that applies decides. A new
+//! condition is a new row; if it makes Stalled true or Ready false, add a rule to their rows at the right place.
 
 use super::{
     configuration,
@@ -19,28 +18,28 @@ use crate::conditions::{
 
 /// One condition.
 pub(super) struct Row {
-    /// Which.
+    /// Its type.
     pub(super) kind: ConditionType,
-    /// In order of precedence. The last one always applies.
+    /// Its rules in order of precedence. The last one always applies.
     pub(super) rules: &'static [Rule],
 }
 
 /// One rule of a row.
 pub(super) enum Rule {
-    /// Decides by itself, with one of these reasons.
+    /// Decides with a function, which returns one of these reasons.
     Decides(&'static [Reason], fn(&Facts<'_>) -> Option<Verdict>),
-    /// Takes reason and message over from a condition of an earlier row, with this truth, when that has one of these
-    /// reasons and the test holds.
+    /// Copies reason and message from a condition of an earlier row, with this status, if that condition has one of
+    /// these reasons and the test holds.
     Follows(Truth, ConditionType, Reasons, fn(&Facts<'_>) -> bool),
 }
 
-/// Reasons of the condition that is followed.
+/// Reasons of the condition to copy from.
 pub(super) enum Reasons {
-    /// All that it can have.
+    /// Every reason that it can have.
     Any,
-    /// These.
+    /// One of these.
     These(&'static [Reason]),
-    /// All but this one.
+    /// Every reason except this one.
     AllBut(Reason),
 }
 
@@ -56,7 +55,7 @@ impl Reasons {
 
 use Rule::{Decides, Follows};
 
-/// Reasons of `StorageReady` that somebody has to do something about.
+/// Reasons of `StorageReady` that require someone to act.
 const STORAGE_OBSTACLES: &[Reason] = &[
     StorageClassMissing,
     NoDefaultStorageClass,
@@ -70,7 +69,7 @@ fn always(_: &Facts<'_>) -> bool {
     true
 }
 
-/// Every condition. A row stands below those that its rules read.
+/// Every condition. A row is below the rows that its rules read.
 pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: StorageReady,
@@ -160,13 +159,13 @@ pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: Ready,
         rules: &[
-            // Without a pod that takes requests. The last of these always applies then.
+            // Rules for a pod that takes no requests. The last of these always applies in that case.
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_bad_log_reported_without_serving),
             Follows(Truth::False, Stalled, Reasons::Any, ready::is_stalled_without_serving),
             Decides(&[Unschedulable, SidecarNotReady, EngineStarting], ready::not_up),
             Follows(Truth::False, Reconciling, Reasons::Any, ready::is_reconciling_without_serving),
             Decides(&[PodStarting], ready::not_serving),
-            // With one.
+            // Rules for a pod that takes requests.
             Decides(&[EngineUnreachable, EngineStarting], ready::not_reported),
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_log_bad),
             Follows(Truth::False, LogIntegrity, Reasons::These(&[RollbackAccepted]), always),
@@ -180,7 +179,7 @@ pub(super) const TABLE: [Row; 7] = [
 ];
 
 impl Rule {
-    /// What the rule says, if it applies.
+    /// The verdict of the rule, if it applies.
     fn apply(&self, facts: &Facts<'_>) -> Option<Verdict> {
         match self {
             Self::Decides(reasons, decide) => {
@@ -223,7 +222,7 @@ mod tests {
         }
     }
 
-    /// A reason that no rule gives, or that a rule waits for in vain, is a slip.
+    /// A mistake in the table is a reason that no rule gives, or that a rule waits for in vain.
     #[test]
     fn every_reason_is_given_by_a_rule() {
         let given = |kind: Option<ConditionType>| -> Vec<Reason> {

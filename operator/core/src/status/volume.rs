@@ -1,4 +1,4 @@
-//! What the status says about the volume.
+//! The volume in the status.
 
 use crds::{AccessMode, Quantity, StorageStatus};
 use engine_core::wire::{Health, StorageReason};
@@ -16,7 +16,7 @@ use crate::{
     storage::{self, ClaimHold},
 };
 
-/// Seconds from the start of a growth for which an engine may still find its volume full without being stuck.
+/// Seconds after the start of an expansion in which an engine may still report a full volume without being stalled.
 const RESUMING_SECONDS_MAX: i64 = 60;
 
 pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
@@ -33,7 +33,7 @@ fn claim_key(observed: &Observed) -> ChildKey {
     CHILDREN.claim.key(name(observed))
 }
 
-/// The claim, which the rules below are about: it was read, is not left alone on purpose, and is there.
+/// The claim for the rules below: it exists, could be read, and is not left unchanged on purpose.
 fn claim<'a>(facts: &Facts<'a>) -> Option<&'a DynamicObject> {
     storage::claim_of(facts.observed, name(facts.observed))
 }
@@ -63,14 +63,14 @@ pub(super) fn foreign(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// What the engine reports of its volume, as far as it is of the spec that the status speaks of.
+/// The engine's report about its volume, if it belongs to the spec that the status describes.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let problem = volume_problem(facts.observed, facts.health()?, claim(facts)?)?;
     if facts.evidence.is_old(facts.observed) && problem.reason != Reason::Resizing {
         return Some(Verdict::new(
             Truth::Unknown,
             Reason::PodStarting,
-            "the pod is being replaced by one of this spec, which says whether the volume can be written",
+            "the pod is being replaced by one of this spec, which reports whether the volume can be written",
         ));
     }
     Some(problem)
@@ -172,8 +172,8 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
     }
 }
 
-/// Whether somebody has acted on a full volume already. The claim shows its new capacity some seconds before the
-/// engine has looked again: until then the engine is not stuck, and a pipeline that waits must not be told so.
+/// Whether someone has already acted on a full volume. The claim shows its new capacity some seconds before the engine
+/// checks again: until then, the engine is not stalled, and a waiting pipeline must not be told that it is.
 fn growth_under_way(observed: &Observed, claim: &DynamicObject) -> bool {
     let growing = growth_verdict(observed, claim);
     let just_grown = || {
@@ -243,8 +243,7 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject, access_mode: Acce
     }
 }
 
-/// Whether there may be memories on the volume that the claim asks for: only one that was made for an empty log has
-/// none.
+/// Whether the volume of the claim may hold memories. Only a claim that was created for an empty log has none.
 fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
@@ -253,7 +252,7 @@ fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
         || claim_says(Some(claim)) != ClaimSays::New
 }
 
-/// What a bound claim says about growing, when it is not as large as it should be.
+/// The verdict on the expansion of a bound claim that is smaller than it should be.
 pub(super) fn growth_verdict(observed: &Observed, claim: &DynamicObject) -> Option<Verdict> {
     let milli = |quantity: Option<Quantity>| quantity.and_then(|quantity| quantity.milli().ok());
     let (requested, capacity) = (storage::requested(claim), storage::capacity(claim));
@@ -272,7 +271,7 @@ pub(super) fn growth_verdict(observed: &Observed, claim: &DynamicObject) -> Opti
             Truth::False,
             Reason::ResizeFailed,
             format!(
-                "{name} does not grow {sizes}: {}. Kubernetes keeps trying; look at the storage driver",
+                "{name} does not grow {sizes}: {}. Kubernetes keeps trying; check the storage driver",
                 failure["message"].as_str().unwrap_or_default()
             ),
         ),
@@ -288,8 +287,8 @@ fn resize_failure(claim: &DynamicObject) -> Option<&Value> {
     })
 }
 
-/// Whether a failure to grow is of the size that is asked for now. The resizer says which size it works at; one that
-/// does not is believed from the second look at a new size on.
+/// Whether an expansion failure is for the size that is now requested. The resizer reports its size; if it does not,
+/// the failure counts from the second reconcile with the new size.
 fn is_of_this_size(observed: &Observed, claim: &DynamicObject) -> bool {
     let requested = storage::requested(claim).and_then(|size| size.milli().ok());
     let tried = claim.data.pointer("/status/allocatedResources/storage").and_then(Value::as_str);

@@ -1,19 +1,18 @@
-//! The sections of a spec that are used whatever is wrong with the rest of it.
+//! The parts of a spec that are used even if other parts are invalid.
 
 use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
 use jiff::SignedDuration;
 
-/// Seconds between two anchors, least and most.
+/// Bounds of the seconds between two anchors.
 pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
 
-/// What is read from every spec, valid or not: the log of a running engine goes on being judged and anchored, and its
-/// volume goes on being reported, while the spec cannot be carried out.
+/// The parts that are read from every spec, valid or not. While a spec cannot be carried out, the log of a running
+/// engine is still verified and anchored, and its volume is still reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Essentials {
-    /// Time between two anchors while the log grows; within its bounds, also when the spec's is not.
+    /// Time between two anchors while the log grows. Always within its bounds, even if the value in the spec is not.
     pub anchor_interval: SignedDuration,
-    /// Somebody's decision to go on with a log that is not what was anchored. A head that cannot be one is that of no
-    /// log.
+    /// Decision to accept a log that does not extend its anchor. A head that is not valid matches no log.
     pub accept_rollback: Option<AcceptRollback>,
     /// Size of the volume.
     pub size: Quantity,

@@ -1,4 +1,4 @@
-//! What agents find at `/mcp`: hosts, and the project of the tools of the MCP server `memory`.
+//! Validates `spec.mcp`: the hosts, and the project of the tools of the MCP server `memory`.
 
 use crds::Mcp;
 use engine_core::configuration::{self, ALLOWED_HOSTS_MAX};
@@ -25,7 +25,7 @@ pub(super) fn check_mcp(mcp: &Mcp, faults: &mut Vec<Fault>) {
     }
 }
 
-/// A host as the engine takes it, beginning and ending as the pattern of the definition has it.
+/// Whether the engine accepts the text as a host, and its first and last characters match the definition's pattern.
 fn is_host(text: &str) -> bool {
     let name = text.split(':').next().unwrap_or_default();
     let is_plain = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());

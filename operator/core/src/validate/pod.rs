@@ -1,5 +1,5 @@
-//! How the pod and the Service may be shaped: the operator's own labels and annotations stay its own, and nobody is
-//! root.
+//! Validates the settings of the pod and the Service: labels and annotations of the operator are reserved, and root is
+//! not allowed.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crds::{MemoryEngineSpec, PodSecurity};
 
 use super::Fault;
 
-/// Prefixes of labels and annotations that are the operator's, or by which Kubernetes knows what an object is.
+/// Prefixes of labels and annotations that the operator sets, or by which Kubernetes identifies objects.
 const RESERVED_PREFIXES: [&str; 7] = [
     "memoryengine.io",
     "app.kubernetes.io",

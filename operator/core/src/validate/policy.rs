@@ -1,4 +1,4 @@
-//! The policy, checked by the code that the engine checks it with.
+//! Validates the policy with the engine's own code.
 
 use crds::Policy;
 use engine_core::policy::{Exception, Settings};
@@ -21,7 +21,8 @@ pub(super) fn check_policy(policy: &Policy, faults: &mut Vec<Fault>) {
     faults.extend(late.map(|(index, _)| Fault::Expires(index)));
 }
 
-/// When it ends is left out: what is no time has a fault of its own, and what is one is never at fault.
+/// Converts an exception for the engine's check, without its expiry: an invalid expiry is reported separately, and a
+/// valid one is never a fault.
 fn as_the_engine_reads_it(exception: &crds::PolicyException) -> Exception {
     let crds::PolicyException { detector, sha256, value, reason, reviewer, expires: _ } = exception.clone();
     Exception { detector, sha256, value, reason, reviewer, expires: None }

@@ -1,4 +1,4 @@
-//! The rights of the operator in the chart and for kustomize: those that the table of children needs, and no others.
+//! The operator's rights in the chart and in the kustomize manifests: exactly those that the table of children needs.
 #![expect(clippy::disallowed_methods, reason = "the manifests are files of this repository")]
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::world::{engine, observed, valid};
 
-/// What the operator does with resources that are not children.
+/// Rights on resources that are not children.
 const OTHERS: [(&str, &str, &[&str]); 6] = [
     ("memoryengine.io", "memoryengines", &["list", "watch"]),
     ("memoryengine.io", "memoryengines/status", &["patch"]),
@@ -29,7 +29,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Everything that the operator needs with these children.
+/// Every right that the operator needs with these children.
 fn needed(children: &Children) -> Rules {
     let of_children = children.access().into_iter().map(|one| (one.group, one.resource, one.verbs));
     let others = OTHERS.map(|(group, resource, verbs)| (group, resource, verbs.to_vec()));
@@ -40,7 +40,7 @@ fn needed(children: &Children) -> Rules {
     .collect()
 }
 
-/// The rules of a list of them, one entry for each resource.
+/// The rules of a list, with one entry for each resource.
 fn granted(rules: &Value) -> Rules {
     let words = |rule: &Value, key: &str| -> Vec<String> {
         let list = rule[key].as_array().expect("a list").iter();
@@ -66,7 +66,7 @@ fn of_kustomize() -> Rules {
     granted(&role["rules"])
 }
 
-/// The rules of the chart stand in two named templates without any expression in them.
+/// The rules of the chart. They are in two named templates without template expressions.
 fn of_chart() -> Rules {
     let templates = read("charts/memory-operator/templates/_names.tpl");
     let mut found = Rules::new();
@@ -85,7 +85,7 @@ fn chart_and_kustomize_grant_what_the_children_need_and_no_more() {
     assert_eq!(of_chart(), needed(&CHILDREN), "charts/memory-operator/templates/_names.tpl");
 }
 
-/// A child that can be unwanted needs another right.
+/// A child that may become unwanted needs one more right.
 #[test]
 fn another_row_needs_other_rights() {
     let mut children = CHILDREN;
@@ -97,7 +97,7 @@ fn another_row_needs_other_rights() {
     assert_eq!(children.kinds().len(), CHILDREN.kinds().len() - 1);
 }
 
-/// Each row has a name of its own among those of its kind, and is planned in one way.
+/// Each row has a unique name among those of its kind, and is planned in exactly one way.
 #[test]
 fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     let mut keys = CHILDREN.keys("notes");

@@ -1,5 +1,5 @@
-//! What others make of what is applied: admission, which is accepted; a fight, which is bounded; and the spec, which is
-//! neither.
+//! Changes to applied objects: changes by admission are accepted, repeated reverts are bounded, and changes of the spec
+//! are neither.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::world::{
     carry_out, condition, edit, engine, observed, planned, remember, settled, status_after, stopped, stored,
 };
 
-/// What a policy makes of an object that is written.
+/// A mutation that an admission policy makes on every write of an object of this kind.
 type Policy = (ChildKind, fn(&mut Value));
 
 /// Carries a plan out on an API server with this policy.
@@ -80,7 +80,7 @@ fn policies() -> Vec<(&'static str, Policy)> {
     ]
 }
 
-/// An engine with a toleration, on an API server with this policy, up to where nothing more is written.
+/// An engine with a toleration on an API server with this policy, after all writes; also returns the number of writes.
 fn made_under(policy: Policy) -> (Observed, usize) {
     let mut engine = engine();
     engine.spec.writer.tolerations =
@@ -104,13 +104,13 @@ fn what_admission_makes_of_an_object_is_no_drift() {
         let (world, looks) = made_under(policy);
         assert_eq!(looks, 2, "{name}: made, and applied once more to see that it comes back the same");
         assert_eq!(planned(&world), Plan::default(), "{name}");
-        // A claim that nothing is written on says nothing: it is treated as one of which nothing is known.
+        // A claim without a record is treated as unknown.
         let is_named = !operator_core::applied::altered(&world).is_empty();
         assert!(is_named || name == "the claim's anchor removed", "{name}: it is named");
     }
 }
 
-/// A restart costs one write of each object that is changed by admission, and no more.
+/// A restart of the operator costs one write for each object that admission changes, and no more.
 #[test]
 fn a_restart_costs_one_write_of_what_admission_changed() {
     for (name, policy) in policies() {
@@ -130,7 +130,7 @@ fn a_restart_costs_one_write_of_what_admission_changed() {
     }
 }
 
-/// Nothing changed by the writes: the engine is not called busy because of them.
+/// These writes change nothing, so the engine is not reported as reconciling because of them.
 #[test]
 fn applying_that_changes_nothing_is_not_said_to_change_something() {
     let mut world = settled();
@@ -143,7 +143,7 @@ fn applying_that_changes_nothing_is_not_said_to_change_something() {
     assert_eq!(condition(&status_after(&world, &plan, &something), "Ready"), "False/Applying");
 }
 
-/// Accepted is what came back, in the place where it came back; all else is still drift.
+/// Only the returned value at its path is accepted; everything else is still drift.
 #[test]
 fn what_somebody_does_besides_admission_is_drift() {
     let (_, policy) = policies().remove(0);
@@ -161,7 +161,7 @@ fn what_somebody_does_besides_admission_is_drift() {
     check("/spec/template/spec/containers/0/image", json!("evil"));
 }
 
-/// Another object of the same name, and a policy that was taken away: nothing is accepted for ever.
+/// A replaced object or a removed policy ends the acceptance.
 #[test]
 fn what_was_accepted_is_asked_again_in_time_and_of_another_object() {
     let (_, policy) = policies().remove(0);
@@ -179,7 +179,7 @@ fn what_was_accepted_is_asked_again_in_time_and_of_another_object() {
     assert_eq!(said(&planned(&another)), ["repair StatefulSet/notes"]);
 }
 
-/// A policy that looks at creations alone does not decide what a restart of the operator would undo.
+/// A policy on creations alone must not decide what a restart of the operator would revert.
 #[test]
 fn what_admission_does_at_a_creation_alone_is_put_right_at_once() {
     let (_, policy) = policies().remove(0);
@@ -192,7 +192,7 @@ fn what_admission_does_at_a_creation_alone_is_put_right_at_once() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// The anchor moves on over a claim and a ConfigMap that admission changes, and that is no repair of them.
+/// A newer anchor on a claim and a ConfigMap that admission changes does not count as a repair of them.
 #[test]
 fn the_anchor_moves_on_over_what_admission_changed() {
     for (name, (kind, policy)) in
@@ -224,7 +224,7 @@ fn the_anchor_moves_on_over_what_admission_changed() {
     }
 }
 
-/// Editing the spec as often as one likes is not a fight; changing back what was applied is.
+/// Repeated edits of the spec are not contested writes; repeated reverts of applied fields are.
 #[test]
 fn an_edit_of_the_spec_is_no_repair() {
     let mut world = settled();
@@ -242,7 +242,7 @@ fn an_edit_of_the_spec_is_no_repair() {
             said(&plan)
         );
         carry_out(&mut world, &plan, usize::MAX);
-        // Somebody undoes it: that is to be repaired, also when the mark is among what was undone.
+        // Someone reverts the write: it must be repaired, even if the hash annotation was reverted too.
         let mut fought = world.clone();
         edit(&mut fought, ChildKind::ConfigMap, "notes-config", "/metadata/annotations", json!({}));
         edit(&mut fought, ChildKind::ConfigMap, "notes-config", "/data", json!({"config.yaml": "{}"}));
@@ -250,7 +250,7 @@ fn an_edit_of_the_spec_is_no_repair() {
     }
 }
 
-/// After a restart of the operator nobody remembers: the mark on the object tells an update from a repair.
+/// After a restart of the operator, the hash annotation on the object distinguishes an update from a repair.
 #[test]
 fn a_new_operator_tells_an_update_from_a_repair() {
     let mut world = settled();
@@ -267,7 +267,7 @@ fn a_new_operator_tells_an_update_from_a_repair() {
     assert_eq!(said(&planned(&world)), ["update Service/notes"]);
 }
 
-/// Whatever became of the writes, the status says it, and the log is judged and anchored all the same.
+/// The status reports the result of the writes, and the log is verified and anchored whatever the result.
 #[test]
 fn whatever_stops_the_writes_the_log_is_anchored() {
     let key = || ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
@@ -294,7 +294,7 @@ fn whatever_stops_the_writes_the_log_is_anchored() {
     }
 }
 
-/// An object as the API server keeps it and as it was applied are the same to the operator.
+/// An object as stored by the API server and as applied has no differences.
 #[test]
 fn what_comes_back_as_applied_is_not_called_changed() {
     let mut world = settled();

@@ -1,4 +1,4 @@
-//! The anchor: when it is taken, and where it goes.
+//! When an anchor is recorded, and where it is written.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn a_new_volume_is_known_to_be_new() {
     assert_eq!(condition(&status_of(&world), "LogIntegrity"), "Unknown/NotYetAnchored");
 }
 
-/// The status first, because the API server guards it; claim, ConfigMap and engine follow from it.
+/// The status is written first, because the API server guards it; claim, ConfigMap and engine follow from it.
 #[test]
 fn the_first_event_is_anchored_at_once_and_in_order() {
     let mut world = settled();
@@ -95,7 +95,8 @@ fn a_short_interval_is_kept_and_a_budget_is_waited_for() {
     );
 }
 
-/// Wherever it stops, the next look goes on: after each single write the rest is planned, and then nothing.
+/// An interrupted plan is completed by the next reconcile: after each single write the rest is planned, and then
+/// nothing.
 #[test]
 fn an_anchor_gets_everywhere_wherever_the_operator_stops() {
     let mut world = anchored(5);
@@ -113,7 +114,7 @@ fn an_anchor_gets_everywhere_wherever_the_operator_stops() {
     }
 }
 
-/// Somebody who takes the anchor off the claim or edits the ConfigMap is put right, within the bound of repairs.
+/// A removed record on the claim or an edited ConfigMap is repaired, within the bound on repairs.
 #[test]
 fn what_somebody_did_to_the_anchor_is_put_right() {
     let mut world = anchored(5);
@@ -128,8 +129,7 @@ fn what_somebody_did_to_the_anchor_is_put_right() {
     assert!(matches!(writes(&planned(&world)).as_slice(), [Write::Repair { .. }]));
 }
 
-/// A spec that cannot be carried out does not stop the anchoring, nor an acceptance, nor does an interval out of
-/// bounds.
+/// An invalid spec stops neither anchors nor an acceptance, and neither does an interval out of bounds.
 #[test]
 fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
     let mut world = anchored(5);

@@ -1,5 +1,5 @@
-//! The engine's configuration: what the spec says is passed on, what it leaves out is left out, what the engine would
-//! refuse is refused before it gets there.
+//! The engine's configuration: fields of the spec are passed on, omitted fields stay omitted, and what the engine would
+//! refuse is refused before.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::world::{
     valid,
 };
 
-/// A text that is made up, and must be in nothing that the operator writes.
+/// A made-up text that must not appear in anything that the operator writes.
 const TEXT: &str = "help@example.org";
 
 fn exception() -> PolicyException {
@@ -92,8 +92,8 @@ fn text_of(spec: MemoryEngineSpec) -> String {
     engine_config(&valid(&observed(engine)))
 }
 
-/// The text as operators wrote it before there were these sections: another one would restart every engine on the day
-/// the operator is upgraded.
+/// The configuration as operators wrote it before these sections existed. A changed text would restart every engine
+/// when the operator is upgraded.
 const BEFORE: &str = "\
 engine:
   name: notes
@@ -121,9 +121,9 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
         ..MemoryEngineSpec::default()
     };
     assert_eq!(text_of(empty), BEFORE, "a section without a word in it");
-    // And one with every section, as the operator wrote it before the schema was the engine's:
+    // The configuration with every section, as the operator wrote it before the engine's schema was used.
     assert_eq!(text_of(full()), include_str!("config_full.yaml"));
-    // That a change would show:
+    // A change must be detected.
     let embedding = Some(Embedding::default());
     assert_ne!(text_of(MemoryEngineSpec { embedding, ..MemoryEngineSpec::default() }), BEFORE);
 }
@@ -164,7 +164,7 @@ fn what_is_said_reaches_the_engine() {
     );
 }
 
-/// The engine reads what the operator wrote as it reads a person's file, and finds nothing wrong with it.
+/// The engine reads the operator's file like a person's file and finds no fault.
 #[test]
 fn the_engine_can_read_what_is_written() {
     let config: Value = serde_yaml::from_str(&text_of(full())).unwrap();
@@ -182,7 +182,7 @@ fn the_engine_can_read_what_is_written() {
     assert!(settings.exceptions[0].expires.is_some());
 }
 
-/// Nothing that is written, and nothing that is printed on the way, holds the text of an exception.
+/// No output and no debug text contains the text of an exception.
 #[test]
 fn the_text_of_an_exception_stays_in_the_resource() {
     let mut engine = engine();
@@ -221,7 +221,7 @@ fn faults(spec: MemoryEngineSpec) -> Vec<String> {
     validate(&engine, &settings()).expect_err("it is at fault").iter().map(ToString::to_string).collect()
 }
 
-/// One fault for each part of the spec, and each names its field.
+/// Checks that the spec has one fault for each expected part, and that each names its field.
 #[track_caller]
 fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
     let mut spec = full();
@@ -247,7 +247,7 @@ fn a_policy_that_the_engine_would_refuse_is_refused() {
             "spec.policy.block names \"jwt\" twice",
         ],
     );
-    // A detector of personal data is no kind of it.
+    // The name of a detector is not a kind of personal data.
     check(policy(|policy| policy.redact = names(&["us-ssn"])), &["spec.policy.redact names \"us-ssn\""]);
     check(
         policy(|policy| policy.exceptions[0].detector = "mail".into()),
@@ -264,7 +264,7 @@ fn a_policy_that_the_engine_would_refuse_is_refused() {
     );
     check(
         policy(|policy| policy.exceptions[1].expires = Some("2027-13-01T00:00:00Z".into())),
-        &["spec.policy.exceptions[1].expires is no time"],
+        &["spec.policy.exceptions[1].expires is not an RFC 3339 time"],
     );
     check(
         policy(|policy| policy.exceptions = vec![exception(); 257]),
@@ -295,7 +295,7 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
             let limits = spec.limits.as_mut().expect("there are some");
             (limits.requests_per_second, limits.connections_per_address) = (None, Some(513));
         },
-        &["spec.limits.connectionsPerAddress", "spec.limits.burst means nothing without"],
+        &["spec.limits.connectionsPerAddress", "spec.limits.burst has no effect without"],
     );
     check(
         |spec| {
@@ -308,16 +308,16 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
             [MANY_HOSTS; 65].as_slice(),
             &[
                 "spec.mcp.serverMemoryProject must not have control characters",
-                "spec.mcp.serverMemoryProject means nothing without spec.mcp.serverMemoryTools: true",
+                "spec.mcp.serverMemoryProject has no effect without spec.mcp.serverMemoryTools: true",
             ],
         ]
         .concat(),
     );
 }
 
-const MANY_HOSTS: &str = "is no host";
+const MANY_HOSTS: &str = "is not a host";
 
-/// A fault of these is said like any other, and nothing of a running engine is touched.
+/// These faults are reported like any other, and a running engine is left unchanged.
 #[test]
 fn a_fault_is_said_in_the_conditions() {
     let mut engine = engine();
@@ -332,7 +332,7 @@ fn a_fault_is_said_in_the_conditions() {
     assert!(said.contains("spec.policy.block names \"github\""), "{said}");
 }
 
-/// The schema of a field of the resource, in the definition.
+/// The schema of a field of the resource in the definition.
 fn in_definition(field: &str) -> Value {
     let definition = crds::memory_engine_crd();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -340,8 +340,9 @@ fn in_definition(field: &str) -> Value {
     field.split('.').fold(schema.clone(), step)
 }
 
-/// The definition's bounds, words and defaults are those of the engine's schema: a tighter bound would refuse what the
-/// engine takes, a wider one would leave it to a condition, and another default would be another engine.
+/// The bounds, words and defaults in the definition equal those of the engine's schema. A tighter bound would refuse
+/// values that the engine accepts, a wider one would report them only in a condition, and another default would change
+/// the engine.
 #[test]
 fn the_definition_says_of_every_field_what_the_schema_says() {
     let mut numbers = 0;
@@ -353,7 +354,7 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
             "there is no {field}"
         );
         match key.kind {
-            // A quantity, whose bounds no schema can have.
+            // A quantity, whose bounds cannot be expressed in a schema.
             configuration::Kind::Whole { bytes: true, .. } => {
                 assert!(found["default"].as_str().is_some_and(|size| size == "64Mi"), "{field}");
                 continue;
@@ -378,7 +379,7 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
             }
             _ => {}
         }
-        // A section that may be left out leaves its defaults to the engine.
+        // The defaults of an optional section are the engine's.
         if let (Some(default), Some(stated)) = (key.default, found.get("default")) {
             assert_eq!(*stated, default(), "{section}.{}", key.name);
         }
@@ -406,7 +407,7 @@ fn the_definition_bounds_what_the_engine_bounds() {
     assert!(detectors().all(|one| is_name(one.name)) && Kind::ALL.iter().all(|kind| is_name(&kind.name())));
 }
 
-/// An engine of an older image runs on without what it does not know, and the status names it.
+/// An engine with an older image keeps running without the parts it does not know, and the status names them.
 #[test]
 fn what_an_older_engine_does_not_apply_is_a_condition() {
     let mut world = settled();
@@ -438,7 +439,7 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
     );
     let events = notices(Some(&status_of(&settled())), &status);
     assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
-    // It stays while the engine cannot be asked, and is not carried over to another spec.
+    // The verdict stays while the engine cannot be queried, and is not carried over to another spec.
     Arc::make_mut(&mut world.engine).status = Some(status.clone());
     world.writer_mut().report = EngineReport::Unreachable("refused".into());
     assert_eq!(message(&status_of(&world)), message(&status));

@@ -1,4 +1,4 @@
-//! The spec changed, and what is seen is of before: no condition gives a verdict on it.
+//! After a change of the spec, evidence of the earlier spec gives no verdict in any condition.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::history::{accept, anchored, find, later, log, look, message, serve, stored};
 use crate::world::{carry_out, condition, edit, planned, settled, status_of};
 
-/// A fault in a world: what it is called, how it shows, and what Stalled, StorageReady, LogIntegrity and
-/// ProjectionReady say of it.
+/// A fault: its name, the change to the world, and the expected Stalled, StorageReady, LogIntegrity and
+/// ProjectionReady.
 type Fault = (&'static str, fn(&mut Observed), [&'static str; 4]);
 
 const GOOD: [&str; 4] = ["False/NoObstacle", "True/VolumeReady", "True/Anchored", "True/ProjectionServing"];
@@ -99,7 +99,7 @@ fn faults() -> Vec<Fault> {
 
 const KINDS: [&str; 4] = ["Stalled", "StorageReady", "LogIntegrity", "ProjectionReady"];
 
-/// A world with this fault, as its status says.
+/// A world with this fault, and its status.
 fn faulty(fault: &Fault) -> Observed {
     let mut world = anchored(5);
     look(&mut world, &log(5));
@@ -111,7 +111,7 @@ fn faulty(fault: &Fault) -> Observed {
     world
 }
 
-/// The user corrects the image; the operator has written the StatefulSet.
+/// The user corrects the image, and the operator has written the StatefulSet.
 fn corrected(world: &mut Observed) {
     let mut engine = world.engine.as_ref().clone();
     engine.metadata.generation = Some(2);
@@ -122,10 +122,10 @@ fn corrected(world: &mut Observed) {
     edit(world, ChildKind::StatefulSet, "notes", "/metadata/generation", json!(2));
 }
 
-/// What is seen at a moment.
+/// A state of the world at one moment.
 type Moment = (&'static str, fn(&mut Observed));
 
-/// What the StatefulSet's controller and the watches show after it, one after the other, all with the old pod.
+/// The successive states that the StatefulSet's controller and the watches show, all with the old pod.
 fn moments() -> [Moment; 4] {
     [
         ("the StatefulSet is written", |_| {}),
@@ -146,8 +146,8 @@ fn moments() -> [Moment; 4] {
     ]
 }
 
-/// Under the new generation nothing that is seen of the old pod is a verdict: kstatus is told that work is under way,
-/// and a condition that still says something else says of which generation it is.
+/// Under the new generation, nothing about the old pod gives a verdict: kstatus reports work in progress, and a
+/// condition with another verdict names its generation.
 #[test]
 fn what_an_old_pod_shows_is_no_verdict_under_a_new_generation() {
     for fault in faults() {
@@ -168,7 +168,7 @@ fn what_an_old_pod_shows_is_no_verdict_under_a_new_generation() {
     }
 }
 
-/// The new pod is judged as soon as it is there, also for the same fault.
+/// The new pod is judged as soon as it exists, even for the same fault.
 #[test]
 fn a_new_pod_with_the_same_fault_is_judged() {
     for fault in faults() {
@@ -185,7 +185,7 @@ fn a_new_pod_with_the_same_fault_is_judged() {
     }
 }
 
-/// A spec that changes nothing of the pod does not hide what is wrong with it.
+/// A change of the spec that does not affect the pod does not hide a fault of the pod.
 #[test]
 fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
     for fault in faults().into_iter().filter(|fault| fault.0 != "unreachable") {
@@ -198,7 +198,7 @@ fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
     }
 }
 
-/// A pod that was not made under the old spec: under the new one it has its twenty seconds again.
+/// A pod that was missing under the old spec has another twenty seconds under the new one.
 #[test]
 fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     let mut world = settled();
@@ -222,7 +222,7 @@ fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     }
 }
 
-/// Each edit of the spec while no pod comes begins the time anew, however long the engine has been at work altogether.
+/// Each edit of the spec while there is no pod restarts the wait, however long the engine has been reconciling.
 #[test]
 fn a_missing_pod_is_not_counted_from_the_spec_before() {
     let mut world = settled();
@@ -239,7 +239,7 @@ fn a_missing_pod_is_not_counted_from_the_spec_before() {
     assert_eq!(condition(&stored(&world), "Stalled"), "False/NoObstacle");
 }
 
-/// The size was corrected; what the resizer says is of the size before.
+/// The size was corrected; the resizer's message is about the earlier size.
 #[test]
 fn a_failure_to_grow_is_of_the_size_that_failed() {
     let claim = ChildKind::PersistentVolumeClaim;
@@ -257,7 +257,8 @@ fn a_failure_to_grow_is_of_the_size_that_failed() {
     assert_eq!(says(&with("20Gi", Some("20Gi"))), "False/ResizeFailed");
     assert_eq!(says(&with("20480Mi", Some("20Gi"))), "False/ResizeFailed");
     assert_eq!(says(&with("15Gi", Some("20Gi"))), "True/Resizing");
-    // A resizer that does not say: what was asked for at the last look is no other size.
+    // For a resizer that does not report its size, the size requested at the last reconcile must not count as another
+    // size.
     let mut world = with("20Gi", None);
     look(&mut world, &log(0));
     assert_eq!(says(&world), "False/ResizeFailed");
@@ -265,7 +266,8 @@ fn a_failure_to_grow_is_of_the_size_that_failed() {
     assert_eq!(says(&world), "True/Resizing");
 }
 
-/// The spec accepts what the log has, and the engine cannot be asked for a moment: not stuck, and not for ever.
+/// The spec accepts the log's head, but the engine cannot be queried for a moment: not stalled, though only for a
+/// limited time.
 #[test]
 fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
     let mut world = anchored(5);
@@ -300,7 +302,7 @@ fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
     assert_eq!(condition(&stored(&world), "Stalled"), "False/NoObstacle");
 }
 
-/// A new engine, with the pod of one of the same name that is still being ended.
+/// A new engine while the pod of an earlier one of the same name is still terminating.
 #[test]
 fn the_pod_of_an_engine_before_is_not_this_ones() {
     let mut world = settled();

@@ -1,4 +1,4 @@
-//! Engines with logs that have trees, keys and proofs, and one reconcile after the other.
+//! Logs with trees, keys and proofs, and a simulation of successive reconciles.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ use serde_json::{Value, json};
 
 use crate::world::{carry_out, condition, edit, essentials, health, planned, settled, status_of};
 
-/// A log with everything that belongs to it: its events are the numbers from 1, told apart by `history`.
+/// A log with its trees and keys. Its events are the numbers from 1, and `history` distinguishes forks.
 #[derive(Clone)]
 pub(crate) struct Log {
     pub(crate) id: &'static str,
     pub(crate) history: u8,
-    /// Events up to this one are those of history 0.
+    /// Number of events shared with history 0.
     pub(crate) shared: u64,
     pub(crate) size: u64,
     pub(crate) seed: u8,
@@ -78,7 +78,7 @@ impl Log {
     }
 }
 
-/// The engine of this world has this log, and says nothing against it.
+/// The engine of this world serves this log and reports no fault.
 pub(crate) fn serve(world: &mut Observed, log: &Log) {
     let mut report = health(None);
     report.log.id = log.id.into();
@@ -92,7 +92,7 @@ pub(crate) fn serve(world: &mut Observed, log: &Log) {
     world.checkpoints = CheckpointReport::NotAsked;
 }
 
-/// The engine of this world found by itself that its log is not what it was.
+/// The engine of this world reports this fault of its log.
 pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.storage.reason = Some(StorageReason::LogCorrupt);
@@ -108,12 +108,12 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     });
 }
 
-/// What the engine of this world is asked.
+/// The query that this world leads to.
 pub(crate) fn asked(world: &Observed) -> Option<Question> {
     question(world, &essentials(world), &expected_history(world))
 }
 
-/// One reconcile: question, answer, plan, writes, the engine told, status. Returns what was planned.
+/// One reconcile: query, answer, plan, writes, push to the engine, status. Returns the plan.
 pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     world.anchor_acknowledged = false;
     world.checkpoints = match asked(world) {
@@ -140,7 +140,7 @@ pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     plan
 }
 
-/// An engine that is told an anchor which its log extends.
+/// An engine that receives an anchor that its log extends.
 pub(crate) fn hear(given: &GivenAnchor, report: &mut engine_core::wire::Health) {
     if let GivenAnchor::Known { anchor, .. } = given {
         report.log.integrity.anchor = Some(anchor.clone());
@@ -153,7 +153,7 @@ pub(crate) fn later(world: &mut Observed, seconds: i64) {
     world.now += SignedDuration::from_secs(seconds);
 }
 
-/// A world whose log of this size is anchored, everywhere.
+/// A world whose log of this size is anchored everywhere.
 pub(crate) fn anchored(size: u64) -> Observed {
     let mut world = settled();
     serve(&mut world, &log(size));
@@ -197,7 +197,7 @@ pub(crate) fn said(plan: &Plan) -> Vec<String> {
     plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
-/// The resource was deleted and made again over the kept claim.
+/// The resource was deleted and created again over the kept claim.
 pub(crate) fn made_again(world: &Observed) -> Observed {
     let mut engine = world.engine.as_ref().clone();
     engine.status = None;

@@ -1,4 +1,4 @@
-//! A log that does not extend its anchor: what is said of it, and the ways out.
+//! Logs that do not extend their anchor: the verdicts, and the ways to recover.
 
 use engine_core::wire::{Anchor, CheckpointView, GivenAnchor, IntegrityFaultKind};
 use operator_core::{
@@ -28,7 +28,7 @@ fn a_kept_volume_is_adopted_from_its_annotation() {
     assert_eq!(stored(&world).log.expect("a log").size, Some(7));
 }
 
-/// Adopted by nothing but proof: each way in which the log of a kept volume can be another one.
+/// Each way in which the log of a kept volume can be another one. Only a proof lets an engine adopt it.
 #[test]
 fn a_kept_volume_with_another_log_is_refused() {
     let check = |found: &Log, expected: &str| {
@@ -52,8 +52,8 @@ fn a_kept_volume_with_another_log_is_refused() {
     check(&Log { seed: 2, ..log(9) }, "False/KeyChanged");
 }
 
-/// The same, found by the operator in an engine that runs and says nothing against itself. It stays said until there is
-/// proof of the contrary, also while nobody answers.
+/// The operator finds the same faults in a running engine that reports none. The verdict stays until a proof clears it,
+/// even while nothing answers.
 #[test]
 fn a_log_that_changed_is_said_until_it_is_proved_right() {
     let check = |found: &Log, expected: &str| {
@@ -106,7 +106,7 @@ fn another_key_is_taken_when_the_old_one_signs_for_it() {
     assert_eq!(integrity(&world), "True/Anchored");
 }
 
-/// A note that nobody signed, or that says something else than the report about it.
+/// A note without a signature, or one that does not match the report about it.
 #[test]
 fn a_checkpoint_that_is_none_is_refused() {
     let check = |change: fn(&mut CheckpointView)| {
@@ -125,7 +125,7 @@ fn a_checkpoint_that_is_none_is_refused() {
     check(|view| view.note = log(4).view().note);
 }
 
-/// Each fault that an engine finds by itself has its reason, and is never recorded over.
+/// Each fault that an engine reports has its reason, and its anchor is never replaced.
 #[test]
 fn what_the_engine_finds_is_said() {
     let kinds = [
@@ -151,7 +151,7 @@ fn what_the_engine_finds_is_said() {
     }
 }
 
-/// A volume that was kept by somebody who kept no record: nothing is taken for granted, and accepting is the way on.
+/// A kept volume without a record: nothing is assumed, and accepting a rollback is the way to continue.
 #[test]
 fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     let mut world = settled();
@@ -176,7 +176,7 @@ fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     assert_eq!((accepted[0].number, accepted[0].from_size, accepted[0].to_size), (1, 0, 8));
 }
 
-/// Nothing is known of the claim, and its engine finds it empty: it is as good as new.
+/// The claim has no record, and its engine finds it empty: it counts as new.
 #[test]
 fn a_kept_volume_that_is_empty_is_new() {
     let mut world = settled();
@@ -217,7 +217,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     look(&mut world, &log(3));
     assert_eq!(planned(&world), Plan::default(), "what is left in the spec does nothing");
 
-    // The same copy comes back a second time: what is left in the spec does not accept it again.
+    // The same copy returns: the acceptance left in the spec does not apply a second time.
     serve(&mut world, &log(6));
     later(&mut world, 10);
     look(&mut world, &log(6));
@@ -255,7 +255,7 @@ fn what_cannot_be_accepted_is_not() {
     }
 }
 
-/// A status that came back from an older backup of the cluster: the claim is newer, and the log must extend both.
+/// A status restored from an older backup of the cluster: the claim is newer, and the log must extend both records.
 #[test]
 fn the_newer_of_status_and_claim_counts() {
     let old = anchored(5);
@@ -293,7 +293,8 @@ fn status_and_claim_that_contradict_each_other_are_said() {
     check(Record { origin: "memory-engine/log-2".into(), size: 9, ..right });
 }
 
-/// An engine that is older than the operator has no checkpoints: nothing is asked, nothing is claimed, it stays Ready.
+/// An engine that is older than the operator has no checkpoints: it is not queried, no verdict is given, and it stays
+/// Ready.
 #[test]
 fn an_engine_without_checkpoints_is_left_in_peace() {
     let world = settled();
@@ -302,7 +303,7 @@ fn an_engine_without_checkpoints_is_left_in_peace() {
     assert_eq!(condition(&status_of(&world), "Ready"), "True/Serving");
 }
 
-/// While it opens its log, an engine names none: that is no other log, and no shorter one.
+/// While an engine opens its log, it reports none: that is neither another log nor a shorter one.
 #[test]
 fn an_engine_that_opens_its_log_is_not_accused() {
     let mut world = anchored(5);
@@ -313,7 +314,7 @@ fn an_engine_that_opens_its_log_is_not_accused() {
     assert_eq!(stored(&world), before);
 }
 
-/// An engine that started again, or whose ConfigMap was late, is told the newest anchor.
+/// An engine that restarted, or whose ConfigMap was outdated, receives the newest anchor.
 #[test]
 fn an_engine_that_knows_less_is_told() {
     let mut world = anchored(5);

@@ -1,4 +1,4 @@
-//! What the operator decides, tested from the outside: worlds go in, plans and statuses come out.
+//! Black-box tests of the operator's decisions: worlds go in, plans and statuses come out.
 
 mod access;
 mod admission;

@@ -1,4 +1,4 @@
-//! Whose an object is, when it came back from a backup, from a manifest or from somebody's hand.
+//! Which engine an object belongs to after it was restored from a backup, applied from a manifest, or created by hand.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn claim_key() -> ChildKey {
     ChildKey { kind: ChildKind::PersistentVolumeClaim, name: "notes-data".into() }
 }
 
-/// The claim is gone, and the engine says so.
+/// The claim is gone, and the engine reports it.
 fn lost() -> (Observed, Arc<DynamicObject>) {
     let mut world = anchored(5);
     let claim = world.children.remove(&claim_key()).expect("a claim");
@@ -36,7 +36,7 @@ fn put_back(world: &mut Observed, claim: &Value) {
     world.children.insert(claim_key(), Arc::new(serde_json::from_value(claim.clone()).expect("a claim")));
 }
 
-/// As `kubectl create` makes it from what somebody wrote: another object, with no mark on it.
+/// A claim created with `kubectl create`: another object, without the operator's labels and annotations.
 fn by_hand() -> Value {
     json!({
         "metadata": {"name": "notes-data", "namespace": "team", "uid": "another", "resourceVersion": "90"},
@@ -98,7 +98,7 @@ fn a_claim_that_was_brought_back_is_taken_over() {
     );
 }
 
-/// Taken over is not believed: the log on it is held to the anchor.
+/// A claim that is taken over is not trusted: its log is verified against the anchor.
 #[test]
 fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
     let check = |found: &Log, reason: &str| {
@@ -115,7 +115,7 @@ fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
     check(&Log { history: 1, seed: 2, ..log(5) }, "LogRewritten");
 }
 
-/// A claim with the name that an engine needs, and nothing that says whose it is: left alone, and nobody is told to
+/// A claim with the engine's name and no sign of its owner is left unchanged, and the message does not tell anyone to
 /// delete it.
 #[test]
 fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
@@ -133,7 +133,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
         for message in status.conditions.iter().map(|c| c.message.to_lowercase()) {
             assert!(!message.contains("delete") && !message.contains("remove"), "{message}");
         }
-        // The way that the message names.
+        // The remedy that the message names.
         edit(
             &mut world,
             ChildKind::PersistentVolumeClaim,
@@ -152,7 +152,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
     check(owned);
 }
 
-/// No message about a volume that may hold memories says that it should be deleted.
+/// No message about a volume that may hold memories suggests deleting it.
 #[test]
 fn no_message_advises_to_delete_what_holds_memories() {
     use operator_core::observed::StorageClassView;
@@ -173,7 +173,7 @@ fn no_message_advises_to_delete_what_holds_memories() {
     put_back(&mut world, &pending);
     world.storage_class = StorageClassView::Missing("fast".into());
     assert_eq!(says(&world), "False/StorageClassMissing");
-    // Also when the resource was made again, and only the claim knows that there were memories.
+    // The same when the resource was created again, and only the claim records that there were memories.
     assert_eq!(says(&made_again(&world)), "False/StorageClassMissing");
     pending["spec"]["storageClassName"] = Value::Null;
     put_back(&mut world, &pending);
@@ -184,8 +184,8 @@ fn no_message_advises_to_delete_what_holds_memories() {
     assert_eq!(says(&world), "False/VolumeLost");
 }
 
-/// Every child made again from a saved manifest, in each way in which backups and people do it: taken over, never
-/// called somebody else's, and its stale owners are taken off.
+/// Every child created again from a saved manifest, in each way that backups and people do it: it is taken over, is not
+/// reported as a conflict, and loses its stale owners.
 #[test]
 fn a_child_restored_from_a_manifest_is_taken_over() {
     let world = anchored(5);
@@ -232,7 +232,7 @@ fn a_child_restored_from_a_manifest_is_taken_over() {
     }
 }
 
-/// An owner that is none is taken off before the right one is set: the API server lets only one be the controller.
+/// A stale owner is removed before the right one is set: the API server accepts only one controller.
 #[test]
 fn a_stale_owner_goes_before_the_right_one_comes() {
     let mut world = settled();
@@ -250,7 +250,7 @@ fn a_stale_owner_goes_before_the_right_one_comes() {
     assert_eq!(owners.iter().map(|owner| owner.uid.as_str()).collect::<Vec<_>>(), ["keeps"]);
 }
 
-/// What is somebody else's stays so, with whatever is on it.
+/// An object of someone else stays theirs, whatever it contains.
 #[test]
 fn marks_do_not_make_an_object_ours_that_has_another_owner() {
     let mut world = settled();
@@ -279,7 +279,7 @@ fn an_object_labelled_for_another_engine_is_not_taken_over() {
     assert_eq!(planned(&world).conflicts, [key]);
 }
 
-/// Managed fields are what no backup keeps: they decide nothing, in neither direction.
+/// Backups do not keep managed fields, so these decide nothing in either direction.
 #[test]
 fn managed_fields_decide_nothing() {
     let mut world = made_again(&settled());
@@ -291,7 +291,7 @@ fn managed_fields_decide_nothing() {
     assert_eq!(planned(&world).conflicts, [claim_key()]);
 }
 
-/// While nobody knows what stands under a name, nothing is made, and nothing is called lost.
+/// While it is unknown what exists under a name, nothing is created and nothing is reported as lost.
 #[test]
 fn what_could_not_be_read_is_neither_missing_nor_lost() {
     let mut world = anchored(5);
@@ -303,7 +303,7 @@ fn what_could_not_be_read_is_neither_missing_nor_lost() {
     assert_eq!(condition(&status, "StorageReady"), "Unknown/ClaimPending");
     assert_eq!(condition(&status, "Stalled"), "False/NoObstacle");
     assert_eq!(condition(&status, "LogIntegrity"), "True/Anchored");
-    // A resource made again does not know what the claim says: nothing of the log is anchored before it does.
+    // A resource that was created again does not know the claim's record: nothing is anchored before it is read.
     let mut again = made_again(&world);
     serve(&mut again, &log(3));
     look(&mut again, &log(3));

@@ -1,4 +1,4 @@
-//! Carrying a plan out: what is skipped, what each answer of the API server comes to, and what an engine's
+//! Carrying a plan out: which steps are skipped, what follows from each answer of the API server, and what an engine's
 //! acknowledgement of an anchor changes.
 
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn each_write_carries_what_it_expects() {
     assert_eq!(patch, json!({"metadata": {"uid": "uid", "resourceVersion": "7", "ownerReferences": []}}));
 }
 
-/// What comes of one write that is answered like this.
+/// The result of one write with this answer.
 fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceEnding>, Done) {
     let mut world = settled();
     let now = world.now;
@@ -95,8 +95,8 @@ fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceE
     (world, written, progress.done())
 }
 
-/// Each failure of each write: a problem that passes, one that stays, or the end of the namespace; and the world is as
-/// it was.
+/// Each failure of each write is a temporary problem, a permanent one, or the end of the namespace, and leaves the
+/// world unchanged.
 #[test]
 fn failures_are_told_apart() {
     for write in writes() {
@@ -127,7 +127,8 @@ fn failures_are_told_apart() {
     }
 }
 
-/// Gone already, or changed since it was seen: the next reconcile decides again, and nothing is called a problem.
+/// The object is already gone, or changed since it was observed: the next reconcile decides again, and there is no
+/// problem.
 #[test]
 fn a_deletion_that_comes_too_late_is_no_problem() {
     let write = writes().pop().expect("a deletion");
@@ -139,7 +140,7 @@ fn a_deletion_that_comes_too_late_is_no_problem() {
     }
 }
 
-/// A write that leaves the object as it was changes nothing, and neither does an anchor that moves on.
+/// A write that leaves the object unchanged changes nothing, and neither does recording a newer anchor.
 #[test]
 fn what_leaves_an_object_as_it_was_is_no_change() {
     for write in writes().into_iter().take(4) {
@@ -154,7 +155,7 @@ fn what_leaves_an_object_as_it_was_is_no_change() {
     }
 }
 
-/// The steps of this plan that are carried out, when writes of this kind fail.
+/// The steps of this plan that are carried out when writes of this kind fail.
 fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<String> {
     let mut world = settled();
     let now = world.now;
@@ -207,7 +208,7 @@ fn after_the_first_problem_only_records_and_calls_go_on() {
     assert_eq!(progress.done().problem, None);
 }
 
-/// An object whose time is not up is not written, and what comes after it waits as if it had failed again.
+/// An object whose wait has not ended is not written, and later steps wait as if it had failed again.
 #[test]
 fn an_object_that_is_held_is_not_written() {
     let problem = Problem::Refused { key: key(ChildKind::Service, "notes"), why: "a quota".into() };
@@ -215,14 +216,14 @@ fn an_object_that_is_held_is_not_written() {
     let done = carried_out(&mixed(), &mut progress, ChildKind::PersistentVolumeClaim);
     assert_eq!(done, ["record ConfigMap/notes-anchor", "push"]);
     assert_eq!(progress.done().problem, Some(problem));
-    // A problem of an object that is not written any more stops nothing.
+    // A problem of an object that is no longer written stops nothing.
     let gone = Problem::Refused { key: key(ChildKind::NetworkPolicy, "notes"), why: "a quota".into() };
     let mut progress = Progress::new(Some(gone));
     assert_eq!(carried_out(&mixed(), &mut progress, ChildKind::PersistentVolumeClaim).len(), 4);
     assert_eq!(progress.done().problem, None);
 }
 
-/// Only what somebody else can provoke again and again is bounded, and what is beyond the bound is called contested.
+/// Only writes that someone else can provoke repeatedly are bounded, and writes beyond the bound are contested.
 #[test]
 fn repairs_and_records_are_bounded() {
     let bounds: Vec<_> = writes().iter().map(|write| write.bound().map(|(bound, _)| bound)).collect();
@@ -235,7 +236,7 @@ fn repairs_and_records_are_bounded() {
     }
 }
 
-/// Whatever a write comes to, planning again reaches the goal.
+/// Whatever the result of a write, planning again reaches the goal.
 #[test]
 fn planning_again_after_any_failure_reaches_the_goal() {
     let all = planned(&observed(engine()));
@@ -260,7 +261,7 @@ fn planning_again_after_any_failure_reaches_the_goal() {
     }
 }
 
-/// What the engine found replaces what it reported: the status of this reconcile is based on it.
+/// The engine's findings replace its report: the status of this reconcile is based on them.
 #[test]
 fn an_acknowledged_anchor_rewrites_the_report() {
     let fault = IntegrityFault {
@@ -301,7 +302,7 @@ fn an_acknowledged_anchor_rewrites_the_report() {
     assert_eq!(storage(&world), (false, Some(StorageReason::VolumeFull)), "no anchor empties a volume");
 }
 
-/// A push is planned for as long as the report shows that it is needed, whatever became of the one before.
+/// A push is planned while the report shows that it is needed, whatever the result of the earlier one.
 #[test]
 fn a_push_that_failed_is_planned_again() {
     let mut world = crate::history::anchored(5);

@@ -1,4 +1,4 @@
-//! The projection in the status: how far behind, and whether it answers.
+//! The projection in the status: how far it is behind the log, and whether searches are answered.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn rebuild(applied_seq: u64) -> RebuildHealth {
     RebuildHealth { applied_seq, head_seq: 42, reason: "rows do not match their digest".into() }
 }
 
-/// The status is written.
+/// Writes the status.
 fn keep(world: &mut Observed) {
     let status = status_of(world);
     Arc::make_mut(&mut world.engine).status = Some(status);
@@ -51,7 +51,7 @@ fn an_engine_that_cannot_be_asked_keeps_what_was_known() {
     assert_eq!(status.projection, world.engine.status.as_ref().expect("a status").projection);
 }
 
-/// Each refresh is a write to the API server.
+/// Each update is a write to the API server.
 #[test]
 fn the_lag_is_refreshed_at_most_every_ten_seconds_and_never_without_need() {
     let mut world = settled();

@@ -1,4 +1,4 @@
-//! What holds in every world, also in those nobody thought of.
+//! Properties that hold in every world, including generated ones.
 
 use engine_core::wire::StorageReason;
 use operator_core::{
@@ -70,7 +70,7 @@ fn make(
 }
 
 proptest! {
-    /// kstatus knows one of two: at work, or stuck.
+    /// In kstatus, a resource is either in progress or stalled, not both.
     #[test]
     fn reconciling_and_stalled_are_never_both_true(world in worlds()) {
         let status = status_of(&world);
@@ -78,7 +78,7 @@ proptest! {
         prop_assert!(!(is("Reconciling") && is("Stalled")), "{:?}", status.conditions);
     }
 
-    /// Ready is said only of a pod that serves and an engine that said so itself, and never together with Stalled.
+    /// Ready requires a pod that serves and a report of its engine, and never occurs together with Stalled.
     #[test]
     fn ready_needs_evidence(world in worlds()) {
         let status = status_of(&world);
@@ -89,7 +89,7 @@ proptest! {
         }
     }
 
-    /// Every message of something that is wrong says something; every condition speaks of this generation.
+    /// Every condition that reports a problem has a message, and every condition describes this generation.
     #[test]
     fn conditions_are_complete(world in worlds()) {
         let status = status_of(&world);
@@ -100,19 +100,19 @@ proptest! {
         }
     }
 
-    /// The second reconcile of the same world says what the first said.
+    /// The second reconcile of the same world gives the same conditions.
     #[test]
     fn a_status_is_its_own_next(world in worlds()) {
         let first = status_of(&world);
         let mut engine = world.engine.as_ref().clone();
         engine.status = Some(first.clone());
         let again = Observed { engine: std::sync::Arc::new(engine), ..world };
-        // A claim that is missing although the log had a head is a loss, which only the second look can know.
+        // A missing claim although the log had a head is a loss, which only the second reconcile can detect.
         prop_assume!(again.children.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim));
         prop_assert_eq!(status_of(&again), first);
     }
 
-    /// No plan deletes a claim, and none asks for less than a claim has.
+    /// No plan deletes a claim, and none requests less than a claim has.
     #[test]
     fn no_plan_touches_memories(world in worlds()) {
         for write in planned(&world).writes() {

@@ -1,4 +1,4 @@
-//! Statuses: what people and pipelines are told.
+//! Statuses: what people and pipelines see.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn an_engine_whose_pod_starts_is_not_ready_yet() {
     check(&world, expected, Phase::Pending);
 }
 
-/// The StatefulSet's controller has not seen the newest template: its figures are of the old one.
+/// The StatefulSet's controller has not seen the newest template: its status is about the old one.
 #[test]
 fn figures_of_an_older_template_do_not_count() {
     let mut world = settled();
@@ -66,8 +66,8 @@ fn a_full_volume_is_said_and_reads_go_on() {
     check(&world, expected, Phase::Degraded);
 }
 
-/// Somebody acted: a pipeline that waits for the growth must not be told that the engine is stuck, neither while the
-/// claim grows nor in the seconds until the engine has looked again. A growth that did not help is said.
+/// Someone has acted: a pipeline that waits for the expansion must not see a stalled engine, neither during the
+/// expansion nor until the engine has checked again. An expansion that did not help is reported.
 #[test]
 fn a_full_volume_that_grows_is_not_stuck() {
     let mut world = settled();
@@ -83,7 +83,7 @@ fn a_full_volume_that_grows_is_not_stuck() {
     assert_eq!(condition(&status_of(&grown), "Stalled"), "True/VolumeFull");
 }
 
-/// Why there is no pod, only events of the StatefulSet say: after a while the message says where to look.
+/// Only events of the StatefulSet contain the reason for a missing pod: after a while, the message points to them.
 #[test]
 fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
     let mut world = settled();
@@ -162,7 +162,7 @@ fn with_status(world: &Observed, status: crds::MemoryEngineStatus) -> Observed {
     Observed { engine: Arc::new(engine), ..world.clone() }
 }
 
-/// No change, no write: the status of an unchanged world is the one it has, however late it is looked at.
+/// No change causes no write: the status of an unchanged world stays the same at any later time.
 #[test]
 fn an_unchanged_world_has_an_unchanged_status() {
     let world = settled();
@@ -172,7 +172,7 @@ fn an_unchanged_world_has_an_unchanged_status() {
     assert_eq!(status_of(&later), before);
 }
 
-/// The head of a busy log is reported at most every ten seconds, the newest then.
+/// The head of a busy log is reported at most every ten seconds, with its newest value.
 #[test]
 fn the_head_of_a_busy_log_is_reported_at_intervals() {
     let world = settled();

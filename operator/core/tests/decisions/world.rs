@@ -1,4 +1,4 @@
-//! Worlds to decide about: a made-up engine, and a made-up API server that carries plans out.
+//! Test worlds: a made-up engine, and a made-up API server that carries plans out.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
     validate(&observed.engine, &settings()).expect("a valid spec")
 }
 
-/// What is used of the spec, valid or not.
+/// The parts of the spec that are used whether it is valid or not.
 pub(crate) fn essentials(observed: &Observed) -> Essentials {
     Essentials::of(&observed.engine.spec)
 }
@@ -65,7 +65,7 @@ pub(crate) fn writes(plan: &Plan) -> Vec<Write> {
     plan.writes().cloned().collect()
 }
 
-/// Carries out the first `count` writes, as the API server would.
+/// Carries out the first `count` writes as the API server would.
 pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
     for write in plan.writes().take(count) {
         match write {
@@ -91,7 +91,7 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
     }
 }
 
-/// Takes the object over that a write left, as the operator does.
+/// Updates the world with the object that a write left, as the operator does.
 pub(crate) fn remember(observed: &mut Observed, write: &Write, after: DynamicObject) {
     if let Some(applied) = Applied::of(write, &after, observed.now) {
         observed.applied.insert(write.key().clone(), applied);
@@ -99,7 +99,7 @@ pub(crate) fn remember(observed: &mut Observed, write: &Write, after: DynamicObj
     observed.children.insert(write.key().clone(), Arc::new(after));
 }
 
-/// What others wrote stays: the status, and the class that was filled in.
+/// Keeps what others wrote: the status, and the default class.
 fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
     after["status"] = before["status"].clone();
     let class = &before["spec"]["storageClassName"];
@@ -108,7 +108,8 @@ fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
     }
 }
 
-/// An applied object as it comes back: with a uid, a version and a few defaults; managed fields decide nothing.
+/// An applied object as the API server returns it: with a uid, a version and a few defaults. Managed fields are
+/// omitted, because they decide nothing.
 pub(crate) fn stored(key: &ChildKey, applied: &Value) -> DynamicObject {
     let mut object = applied.clone();
     object["metadata"]["uid"] = json!(format!("uid-of-{key}"));
@@ -130,7 +131,7 @@ pub(crate) fn edit(observed: &mut Observed, kind: ChildKind, name: &str, pointer
     observed.children.insert(key, Arc::new(serde_json::from_value(value).expect("an object")));
 }
 
-/// A world in which everything is as the spec wants it.
+/// A world in which everything is as the spec requires.
 pub(crate) fn settled() -> Observed {
     let mut observed = observed(engine());
     let plan = planned(&observed);
@@ -205,12 +206,12 @@ pub(crate) fn status_of(observed: &Observed) -> crds::MemoryEngineStatus {
     status_after(observed, &plan, &done)
 }
 
-/// The status after a reconcile that came to this.
+/// The status after a reconcile with this result.
 pub(crate) fn status_after(observed: &Observed, plan: &Plan, done: &Done) -> crds::MemoryEngineStatus {
     status(observed, &expected_history(observed), &Outcome::Applied { valid: &valid(observed), plan, done })
 }
 
-/// A problem with one object, before anything of the plan was written.
+/// A problem with one object before any write of the plan.
 pub(crate) fn stopped(problem: Problem) -> Done {
     Done { problem: Some(problem), ..Done::default() }
 }
