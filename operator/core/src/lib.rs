@@ -22,6 +22,7 @@
 
 pub mod anchor;
 pub mod applied;
+pub mod applied_drift;
 pub mod backoff;
 pub mod build;
 pub mod children;

@@ -1,64 +1,31 @@
 //! What to do, as data: an ordered list of steps that can be printed, compared, and interrupted after any step.
 
 mod anchor;
+mod draft;
+mod problem;
 mod progress;
 mod step;
 
-use engine_core::wire::GivenAnchor;
 use kube_core::DynamicObject;
 use serde_json::Value;
 
+pub use draft::Plan;
+pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
 pub use step::{Call, Expectation, Request, Step, Write};
 
+use draft::{plan_child, state};
+
 use crate::{
     anchor::expected::ExpectedHistory,
-    applied::{drift, is_repair},
     build,
     children::CHILDREN,
     names::ChildKey,
     observed::Observed,
-    ownership::{is_ours, owners_to_keep},
+    ownership::is_ours,
     storage::{self, ClaimDecision, ClaimHold},
     validate::Valid,
 };
-
-/// The steps of one reconcile, in order, and what it leaves unchanged on purpose.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
-    /// The steps: first the writes, then the calls to the engine, which do not depend on the writes.
-    pub steps: Vec<Step>,
-    /// Objects of others with names that this engine needs.
-    pub conflicts: Vec<ChildKey>,
-    /// Why the claim is left unchanged.
-    pub claim_hold: Option<ClaimHold>,
-}
-
-impl Plan {
-    /// The writes among the steps.
-    pub fn writes(&self) -> impl Iterator<Item = &Write> {
-        self.steps.iter().filter_map(Step::write)
-    }
-
-    /// The anchor to push to the running engine, if any.
-    #[must_use]
-    pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
-        self.steps.iter().find_map(|step| match step {
-            Step::Call(Call::PushAnchor(given)) => Some(given),
-            Step::Write(_) => None,
-        })
-    }
-
-    /// Whether the plan changes the engine. Recording a newer anchor does not count.
-    #[must_use]
-    pub fn is_changing(&self) -> bool {
-        self.writes().any(|write| !matches!(write, Write::Record { .. }))
-    }
-
-    fn write(&mut self, write: Write) {
-        self.steps.push(Step::Write(write));
-    }
-}
 
 /// Result of carrying out a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,66 +43,6 @@ impl Done {
     #[must_use]
     pub fn is_as_planned(&self, plan: &Plan, key: &ChildKey) -> bool {
         self.written.contains(key) || plan.writes().all(|write| write.key() != key)
-    }
-}
-
-/// Why a plan was not carried out completely.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The API server refuses the object permanently.
-    Refused {
-        /// The object.
-        key: ChildKey,
-        /// The API server's message.
-        why: String,
-    },
-    /// Someone reverts the object each time it is repaired.
-    Contested {
-        /// The object.
-        key: ChildKey,
-        /// The field that differs.
-        field: String,
-    },
-    /// The write failed this time.
-    Failed {
-        /// The object.
-        key: ChildKey,
-        /// Description of the failure.
-        why: String,
-    },
-}
-
-impl Problem {
-    /// The object with the problem.
-    #[must_use]
-    pub fn key(&self) -> &ChildKey {
-        match self {
-            Self::Refused { key, .. } | Self::Contested { key, .. } | Self::Failed { key, .. } => key,
-        }
-    }
-
-    /// A stable label value for metrics.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Refused { .. } => "refused",
-            Self::Contested { .. } => "contested",
-            Self::Failed { .. } => "apply",
-        }
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused { key, why } => write!(f, "the API server refuses {key}: {why}"),
-            Self::Contested { key, field } => write!(
-                f,
-                "{key} is changed again and again by somebody else, last in {field}: find out who with \
-                 `kubectl get -o yaml --show-managed-fields`"
-            ),
-            Self::Failed { key, why } => write!(f, "{key} could not be written: {why}. It is tried again"),
-        }
     }
 }
 
@@ -208,43 +115,6 @@ fn keep_immutable(live: &DynamicObject, spec: &mut serde_json::Map<String, Value
             }
         }
     }
-}
-
-fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Plan) {
-    if observed.unread.contains_key(key) {
-        return;
-    }
-    let Some(live) = observed.children.get(key) else {
-        plan.write(Write::Create { key: key.clone(), object: object.clone() });
-        return;
-    };
-    if !is_ours(observed, key, live) {
-        plan.conflicts.push(key.clone());
-        return;
-    }
-    if live.metadata.deletion_timestamp.is_some() {
-        return;
-    }
-    plan_release(observed, key, live, plan);
-    if let Some(because) = drift(observed, key, object, live) {
-        let (repair, key, object) = (is_repair(observed, key, object, live), key.clone(), object.clone());
-        plan.write(match repair {
-            true => Write::Repair { key, object, because },
-            false => Write::Update { key, object, because },
-        });
-    }
-}
-
-fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicObject, plan: &mut Plan) {
-    if let (Some(owners), Some((uid, resource_version))) = (owners_to_keep(observed, key, live), state(live))
-    {
-        plan.write(Write::Release { key: key.clone(), uid, resource_version, owners });
-    }
-}
-
-/// The uid and the resourceVersion: exactly this object in the observed state.
-fn state(live: &DynamicObject) -> Option<(String, String)> {
-    Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
 }
 
 fn plan_removal(observed: &Observed, key: ChildKey, plan: &mut Plan) {

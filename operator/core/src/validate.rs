@@ -12,17 +12,17 @@ use crds::{
     ServiceMetadata, Toleration, TopologySpread,
 };
 
-use engine_core::configuration::{self, ALLOWED_HOSTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use engine_core::configuration::{self, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use engine_core::digest::Hash;
-use engine_core::policy::PolicyFault;
-use engine_core::request::Refused;
 use serde_json::{Value, json};
 
 pub use essentials::Essentials;
+pub use fault::Fault;
 
 use crate::settings::Settings;
 
 mod essentials;
+mod fault;
 mod mcp;
 mod pod;
 mod policy;
@@ -92,92 +92,6 @@ pub struct Valid {
     pub limits: Option<Limits>,
     /// Namespace of the operator.
     pub operator_namespace: String,
-}
-
-/// A fault in a spec, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The resource does not match this operator's definition of it.
-    #[error(
-        "this operator cannot read the resource: {0}. Install the definition of this operator's release, then correct the field"
-    )]
-    Unreadable(String),
-    /// Neither the spec nor the operator names an image.
-    #[error("no image: set spec.image, or start the operator with --engine-image")]
-    NoImage,
-    /// The name is not valid for Services.
-    #[error(
-        "the name {0:?} cannot be used: make the engine again with at most 40 characters, lower-case letters, digits and '-', starting with a letter"
-    )]
-    Name(String),
-    /// A value is not a valid quantity.
-    #[error("{field}: {problem}")]
-    Quantity {
-        /// Path of the field.
-        field: &'static str,
-        /// The fault.
-        problem: String,
-    },
-    /// The request exceeds the limit.
-    #[error("spec.writer.resources: requests.{0} exceeds limits.{0}: lower the request or raise the limit")]
-    RequestAboveLimit(&'static str),
-    /// A number is out of range.
-    #[error("{field} is {value}: write a number between {min} and {max}")]
-    OutOfRange {
-        /// Path of the field.
-        field: &'static str,
-        /// The value.
-        value: i64,
-        /// Minimum.
-        min: i64,
-        /// Maximum.
-        max: i64,
-    },
-    /// The root of an accepted head is not a valid root.
-    #[error(
-        "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
-    )]
-    AcceptedHead,
-    /// The engine would refuse the policy.
-    #[error("spec.policy.{0}")]
-    Policy(PolicyFault),
-    /// The expiry is not an RFC 3339 time.
-    #[error(
-        "spec.policy.exceptions[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z"
-    )]
-    Expires(usize),
-    /// An item is not a valid host.
-    #[error(
-        "spec.mcp.allowedHosts[{0}] is not a host: write a name or an IP address, with a port or without, like memory.example.org"
-    )]
-    Host(usize),
-    /// More hosts than the engine accepts.
-    #[error("spec.mcp.allowedHosts has {0} items: leave at most {ALLOWED_HOSTS_MAX}")]
-    Hosts(usize),
-    /// A name the engine would refuse.
-    #[error("{0}: write another name")]
-    Project(Refused),
-    /// A label or an annotation that a spec must not set.
-    #[error(
-        "{field}: {key:?} is the operator's, or changes what Kubernetes takes the object for: choose another prefix"
-    )]
-    Reserved {
-        /// Path of the map.
-        field: &'static str,
-        /// The key.
-        key: String,
-    },
-    /// A user or group ID that is not allowed.
-    #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
-    Root,
-    /// A field that has no effect without another.
-    #[error("{field} has no effect without {needed}: add it, or remove {field}")]
-    Needs {
-        /// Path of the field.
-        field: &'static str,
-        /// The missing field.
-        needed: &'static str,
-    },
 }
 
 /// Maximum length of an engine's name.

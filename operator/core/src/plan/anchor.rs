@@ -5,13 +5,16 @@ use engine_core::wire::{GivenAnchor, Health};
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use super::{Plan, Write, plan_child, plan_release};
+use super::{
+    draft::{Plan, plan_child, plan_release},
+    step::Write,
+};
 use crate::{
     anchor::{
         expected::{self, ExpectedHistory, in_status},
         record::{self, ClaimSays, Note},
     },
-    applied::{drift, is_kept_off},
+    applied_drift::{drift, is_kept_off},
     build,
     children::CHILDREN,
     names::{ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey},

@@ -3,7 +3,10 @@
 
 use kube_core::DynamicObject;
 
-use super::{Outcome, name};
+use super::{
+    lookup::{name, stateful_set},
+    outcome::Outcome,
+};
 use crate::{children::CHILDREN, observed::Observed};
 
 /// What may be judged under the generation that the status describes.
@@ -38,4 +41,16 @@ impl Evidence {
 
 fn number(set: &DynamicObject, path: &str) -> Option<i64> {
     set.data.pointer(path).and_then(serde_json::Value::as_i64)
+}
+
+/// Whether the StatefulSet's controller has acted on the newest template, and the pod was created from it.
+pub(super) fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
+    let Some(set) = stateful_set(observed) else { return false };
+    let at = |path: &str| set.data.pointer(path).filter(|value| !value.is_null());
+    let number = |path: &str| at(path).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    evidence.set
+        && !evidence.is_old(observed)
+        && number("/status/updatedReplicas") == 1
+        && number("/status/readyReplicas") == 1
+        && at("/status/currentRevision") == at("/status/updateRevision")
 }

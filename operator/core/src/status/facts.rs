@@ -3,7 +3,7 @@
 use engine_core::wire::Health;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Outcome, evidence::Evidence, integrity::Integrity};
+use super::{evidence::Evidence, log_finding::Integrity, outcome::Outcome};
 use crate::{
     conditions::{ConditionType, Truth, Verdict},
     observed::{EngineReport, Observed},
@@ -34,7 +34,7 @@ impl Facts<'_> {
 
     /// A condition as it was at the start of the reconcile.
     pub(super) fn before(&self, kind: ConditionType) -> Option<&Condition> {
-        super::before(self.observed, kind)
+        super::lookup::before(self.observed, kind)
     }
 
     /// The report of the writer's engine.

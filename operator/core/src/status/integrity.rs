@@ -4,7 +4,11 @@ use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{HEAD_REFRESH_SECONDS, before, facts::Facts, name};
+use super::log_finding::Integrity;
+use super::{
+    facts::Facts,
+    lookup::{HEAD_REFRESH_SECONDS, before, name},
+};
 use crate::{
     anchor::{
         expected::{ExpectedHistory, in_status},
@@ -17,13 +21,6 @@ use crate::{
     observed::{CheckpointReport, Observed},
     validate::Essentials,
 };
-
-/// Result of verifying the log.
-pub(super) struct Integrity {
-    verdict: Verdict,
-    /// The new anchor to write, if there is one.
-    moved: Option<Record>,
-}
 
 /// The verdict, for the table of conditions.
 pub(super) fn judged(facts: &Facts<'_>) -> Option<Verdict> {

@@ -1,6 +1,9 @@
 //! The pod in the status: first the engine's container, then containers that others added.
 
-use super::{evidence::Evidence, is_pod_overdue, name};
+use super::{
+    evidence::Evidence,
+    lookup::{is_pod_overdue, name},
+};
 use crate::{
     conditions::{Reason, Truth, Verdict},
     names::ENGINE_CONTAINER,

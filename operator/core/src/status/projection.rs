@@ -5,10 +5,9 @@ use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    HEAD_REFRESH_SECONDS,
     facts::Facts,
-    health,
     integrity::{time, whole},
+    lookup::{HEAD_REFRESH_SECONDS, health},
 };
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},

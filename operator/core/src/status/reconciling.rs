@@ -1,8 +1,8 @@
 //! `Reconciling`: the operator is working, or waits for Kubernetes or the engine to finish what was requested.
 
-use super::{Outcome, facts::Facts, name, rolled_out, volume::growth_verdict};
+use super::{evidence::rolled_out, facts::Facts, lookup::name, outcome::Outcome, volume::growth_verdict};
 use crate::{
-    applied,
+    applied_drift,
     conditions::{ConditionType, Reason, Truth, Verdict},
     observed::{Observed, StorageClassView},
     storage,
@@ -66,7 +66,7 @@ pub(super) fn settled(facts: &Facts<'_>) -> Option<Verdict> {
 }
 
 fn settled_message(observed: &Observed) -> String {
-    let altered = applied::altered(observed);
+    let altered = applied_drift::altered(observed);
     match altered.as_slice() {
         [] => "everything is as the spec wants it".to_owned(),
         altered => format!(

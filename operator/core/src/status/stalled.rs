@@ -1,8 +1,9 @@
 //! `Stalled`: nothing will change until someone acts.
 
 use super::{
-    Outcome, age, conflict_message,
     facts::Facts,
+    lookup::{age, conflict_message},
+    outcome::Outcome,
     pod::{no_pod, pod_obstacle},
 };
 use crate::{

@@ -5,7 +5,11 @@ use engine_core::wire::{Health, StorageReason};
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use super::{Outcome, age, before, conflict_message, facts::Facts, name};
+use super::{
+    facts::Facts,
+    lookup::{age, before, conflict_message, name},
+    outcome::Outcome,
+};
 use crate::{
     anchor::record::{ClaimSays, claim_says},
     children::CHILDREN,

@@ -4,7 +4,7 @@ use crds::Mcp;
 use engine_core::configuration::{self, ALLOWED_HOSTS_MAX};
 use engine_core::request;
 
-use super::Fault;
+use super::fault::Fault;
 
 pub(super) fn check_mcp(mcp: &Mcp, faults: &mut Vec<Fault>) {
     let Mcp { allowed_hosts, server_memory_tools, server_memory_project } = mcp;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crds::{MemoryEngineSpec, PodSecurity};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// Prefixes of labels and annotations that the operator sets, or by which Kubernetes identifies objects.
 const RESERVED_PREFIXES: [&str; 7] = [

@@ -4,7 +4,7 @@ use crds::Policy;
 use engine_core::policy::{Exception, Settings};
 use jiff::Timestamp;
 
-use super::Fault;
+use super::fault::Fault;
 
 pub(super) fn check_policy(policy: &Policy, faults: &mut Vec<Fault>) {
     let Policy { block, redact, exceptions, identifiers: _ } = policy;

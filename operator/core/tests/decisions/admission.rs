@@ -7,7 +7,7 @@ use crds::LogLevel;
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
 use operator_core::{
-    applied::ACCEPTED_MAX,
+    applied_drift::ACCEPTED_MAX,
     names::{ChildKey, ChildKind},
     observed::Observed,
     plan::{Done, Plan, Problem, Step, Write},
@@ -105,7 +105,7 @@ fn what_admission_makes_of_an_object_is_no_drift() {
         assert_eq!(looks, 2, "{name}: made, and applied once more to see that it comes back the same");
         assert_eq!(planned(&world), Plan::default(), "{name}");
         // A claim without a record is treated as unknown.
-        let is_named = !operator_core::applied::altered(&world).is_empty();
+        let is_named = !operator_core::applied_drift::altered(&world).is_empty();
         assert!(is_named || name == "the claim's anchor removed", "{name}: it is named");
     }
 }

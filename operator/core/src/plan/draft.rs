@@ -1,0 +1,88 @@
+//! The plan itself, and how a child gets into it.
+
+use engine_core::wire::GivenAnchor;
+use kube_core::DynamicObject;
+use serde_json::Value;
+
+use super::step::{Call, Step, Write};
+use crate::{
+    applied_drift::{drift, is_repair},
+    names::ChildKey,
+    observed::Observed,
+    ownership::{is_ours, owners_to_keep},
+    storage::ClaimHold,
+};
+
+/// The steps of one reconcile, in order, and what it leaves unchanged on purpose.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The steps: first the writes, then the calls to the engine, which do not depend on the writes.
+    pub steps: Vec<Step>,
+    /// Objects of others with names that this engine needs.
+    pub conflicts: Vec<ChildKey>,
+    /// Why the claim is left unchanged.
+    pub claim_hold: Option<ClaimHold>,
+}
+
+impl Plan {
+    /// The writes among the steps.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.steps.iter().filter_map(Step::write)
+    }
+
+    /// The anchor to push to the running engine, if any.
+    #[must_use]
+    pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Call(Call::PushAnchor(given)) => Some(given),
+            Step::Write(_) => None,
+        })
+    }
+
+    /// Whether the plan changes the engine. Recording a newer anchor does not count.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.writes().any(|write| !matches!(write, Write::Record { .. }))
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        self.steps.push(Step::Write(write));
+    }
+}
+
+pub(super) fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Plan) {
+    if observed.unread.contains_key(key) {
+        return;
+    }
+    let Some(live) = observed.children.get(key) else {
+        plan.write(Write::Create { key: key.clone(), object: object.clone() });
+        return;
+    };
+    if !is_ours(observed, key, live) {
+        plan.conflicts.push(key.clone());
+        return;
+    }
+    if live.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    plan_release(observed, key, live, plan);
+    if let Some(because) = drift(observed, key, object, live) {
+        let (repair, key, object) = (is_repair(observed, key, object, live), key.clone(), object.clone());
+        plan.write(match repair {
+            true => Write::Repair { key, object, because },
+            false => Write::Update { key, object, because },
+        });
+    }
+}
+
+pub(super) fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicObject, plan: &mut Plan) {
+    if let (Some(owners), Some((uid, resource_version))) = (owners_to_keep(observed, key, live), state(live))
+    {
+        plan.write(Write::Release { key: key.clone(), uid, resource_version, owners });
+    }
+}
+
+/// The uid and the resourceVersion: exactly this object in the observed state.
+pub(super) fn state(live: &DynamicObject) -> Option<(String, String)> {
+    Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
+}

@@ -1,0 +1,10 @@
+//! What the check of a log came to.
+
+use crate::{anchor::record::Record, conditions::Verdict};
+
+/// Result of verifying the log.
+pub(super) struct Integrity {
+    pub(super) verdict: Verdict,
+    /// The new anchor to write, if there is one.
+    pub(super) moved: Option<Record>,
+}

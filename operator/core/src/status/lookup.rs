@@ -1,0 +1,90 @@
+//! What several conditions look up in the same way.
+
+use engine_core::wire::Health;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube_core::DynamicObject;
+
+use crate::{
+    children::CHILDREN,
+    conditions::{ConditionType, Reason},
+    names::{ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
+    observed::{EngineReport, Observed},
+};
+
+/// Maximum age of the reported head while the log grows. Each update is a write to the API server.
+pub const HEAD_REFRESH_SECONDS: i64 = 10;
+
+/// Seconds that a StatefulSet may take to create its pod; normally one.
+const POD_MISSING_SECONDS: i64 = 20;
+
+pub(super) fn health(observed: &Observed) -> Option<&Health> {
+    match &observed.writer().report {
+        EngineReport::Answered(health) => Some(health),
+        EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+    }
+}
+
+pub(super) fn name(observed: &Observed) -> &str {
+    observed.engine.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// A condition as it was at the start of the reconcile.
+pub(super) fn before(observed: &Observed, kind: ConditionType) -> Option<&Condition> {
+    observed.engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// Seconds since a condition last changed its status.
+pub(super) fn age(observed: &Observed, condition: &Condition) -> i64 {
+    observed.now.duration_since(condition.last_transition_time.0).as_secs()
+}
+
+pub(super) fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> String {
+    let engine = name(observed);
+    let is_claim = |key: &&ChildKey| key.kind == ChildKind::PersistentVolumeClaim;
+    let claim = conflicts.iter().find(is_claim).map(|key| {
+        format!(
+            "{key} exists already, and nothing on it says that it is this engine's: it may hold somebody's data, and is \
+             left alone. If its volume holds the memories of this engine, hand it over: take other owners off it and \
+             `kubectl label pvc {claim} {ENGINE_LABEL}={engine} {MANAGED_BY_LABEL}={FIELD_MANAGER} --overwrite`; what is on \
+             it is then judged by its anchor. If not, give this MemoryEngine another name",
+            claim = key.name
+        )
+    });
+    let others: Vec<String> =
+        conflicts.iter().filter(|key| !is_claim(key)).map(ToString::to_string).collect();
+    let others = (!others.is_empty()).then(|| {
+        format!(
+            "{} exist(s) already and bear(s) no mark of this engine; left alone. Rename what is somebody else's, or give \
+             this MemoryEngine another name",
+            others.join(", ")
+        )
+    });
+    claim.into_iter().chain(others).collect::<Vec<_>>().join(". ")
+}
+
+/// Whether there has been no pod for longer than Kubernetes takes to create one. Kubernetes reports the reason only in
+/// events of the StatefulSet.
+#[must_use]
+pub fn is_pod_overdue(observed: &Observed) -> bool {
+    // Both must be of this generation: the pod may be missing because of an earlier spec.
+    let so_far = |kind, reason: Reason| {
+        before(observed, kind).filter(|c| {
+            c.reason == reason.as_str() && c.observed_generation == observed.engine.metadata.generation
+        })
+    };
+    let stuck_before = so_far(ConditionType::Stalled, Reason::PodRefused).is_some();
+    let overdue = so_far(ConditionType::Reconciling, Reason::PodStarting)
+        .is_some_and(|c| age(observed, c).min(set_age(observed)) >= POD_MISSING_SECONDS);
+    observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
+}
+
+/// Seconds since this operator wrote the StatefulSet; a very large number if that was before its start.
+pub(super) fn set_age(observed: &Observed) -> i64 {
+    let key = CHILDREN.stateful_set.key(name(observed));
+    observed.applied.get(&key).map_or(i64::MAX, |applied| observed.now.duration_since(applied.at).as_secs())
+}
+
+pub(super) fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
+    let key = CHILDREN.stateful_set.key(name(observed));
+    observed.children.get(&key).map(AsRef::as_ref)
+}
