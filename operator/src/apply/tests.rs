@@ -1,4 +1,4 @@
-//! Every kind of step with every kind of failure, against a made-up API server and a made-up engine.
+//! Every kind of step with every kind of failure, against a mock API server and a fake engine.
 
 use crds::{LogLevel, LogStatus, MemoryEngine, MemoryEngineSpec, MemoryEngineStatus, NetworkPolicyMode};
 use engine_core::wire::{GivenAnchor, Health, IntegrityHealth};

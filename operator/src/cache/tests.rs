@@ -1,4 +1,4 @@
-//! The caches, fed by a made-up API server: a list, then events, errors and another list.
+//! The caches, fed by a mock API server: a list, then events, errors and another list.
 
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use http_body_util::{BodyExt, StreamBody};
@@ -22,7 +22,7 @@ struct Lists {
     served: u32,
 }
 
-/// The made-up server, its cache, and the engines that the cache reports.
+/// The mock server, its cache, and the engines that the cache reports.
 struct World {
     cache: Cache,
     lists: Arc<Mutex<Lists>>,

@@ -1,4 +1,4 @@
-//! The Lease against a made-up API server. Time is paused, so that each wait ends at once, in order.
+//! The Lease against a mock API server. Time is paused, so that each wait ends at once, in order.
 
 use hyper::Method;
 use serde_json::{Value, json};

@@ -31,7 +31,7 @@ use crate::world::{
     valid,
 };
 
-/// A made-up text that must not appear in anything that the operator writes.
+/// A sample text that must not appear in anything that the operator writes.
 const TEXT: &str = "help@example.org";
 
 fn exception() -> PolicyException {

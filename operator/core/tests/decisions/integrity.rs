@@ -225,7 +225,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     find(&mut world, IntegrityFaultKind::Truncated);
     look(&mut world, &log(3));
     assert_eq!(integrity(&world), "False/LogTruncated");
-    assert!(message(&world).contains("nothing a second time"), "{}", message(&world));
+    assert!(message(&world).contains("no further effect"), "{}", message(&world));
     accept(&mut world, 3, &root, "restored once more");
     look(&mut world, &log(3));
     assert_eq!(stored(&world).log.expect("a log").accepted_rollbacks.len(), 2);
