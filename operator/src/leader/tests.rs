@@ -94,7 +94,7 @@ async fn a_conflict_is_tried_again() {
     leader.state.mark_unchanged();
     tokio::time::sleep(LONG).await;
     assert!(server.has_failed());
-    assert!(!leader.state.has_changed().expect("the task runs"), "it leads all the time");
+    assert!(!leader.state.has_changed().expect("the task runs"), "it leads without interruption");
 }
 
 #[tokio::test(start_paused = true)]
