@@ -88,7 +88,7 @@ impl Cache {
     pub(crate) async fn filled(&self) -> anyhow::Result<()> {
         let all = self.children.values().chain([&self.pods]).map(Store::wait_until_ready);
         tokio::time::timeout(FILL_TIMEOUT, futures::future::try_join_all(all)).await.map_err(|_| {
-            anyhow::anyhow!("the API server did not list what it has within {FILL_TIMEOUT:?}")
+            anyhow::anyhow!("the API server did not list its objects within {FILL_TIMEOUT:?}")
         })??;
         Ok(())
     }

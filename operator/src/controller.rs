@@ -220,7 +220,7 @@ async fn unreadable(
     Ok(Looked { action: Action::await_change(), problem: None })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature the controller asks for")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller requires")]
 fn on_error(engine: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let wait = context.failed(&identity(engine.as_ref()));
     tracing::warn!(engine = identity(engine.as_ref()), %error, retry_in_ms = wait.as_millis(), "reconcile failed");

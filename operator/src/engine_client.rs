@@ -31,11 +31,11 @@ pub(crate) enum ReportError {
     Connect(#[from] hyper_util::client::legacy::Error),
     #[error("the request cannot be made: {0}")]
     Request(#[from] hyper::http::Error),
-    #[error("the answer broke off or is larger than {REPORT_BYTES_MAX} bytes")]
+    #[error("the answer was cut off or is larger than {REPORT_BYTES_MAX} bytes")]
     Body,
-    #[error("the answer has another form: {0}")]
+    #[error("the answer cannot be parsed: {0}")]
     Format(#[from] serde_json::Error),
-    #[error("the answer is {0}")]
+    #[error("the answer has status {0}")]
     Status(StatusCode),
 }
 

@@ -1,4 +1,4 @@
-//! A made-up API server behind a client, for tests. It stores objects as the real one does, as far as the operator
+//! A mock API server behind a client, for tests. It stores objects as the real one does, as far as the operator
 //! depends on it, and fails where a test requests it.
 
 use std::{

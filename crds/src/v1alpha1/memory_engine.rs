@@ -147,7 +147,7 @@ pub struct MemoryEngineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 
-    /// Defaults for saving memories, used when a request does not set them. Defaults to the engine's own values.
+    /// How memories are saved when a request does not set it. Defaults to the engine's own values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saving: Option<Saving>,
 

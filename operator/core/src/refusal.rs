@@ -10,8 +10,8 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     }
     if let Some(quota) = word_after(said, "failed quota: ") {
         return Some(format!(
-            "ResourceQuota {quota} wants requests and limits of all that it counts. Set them in spec.writer.resources; \
-             what an injected container lacks, its injector has to set"
+            "ResourceQuota {quota} requires requests and limits for all that it counts. Set them in spec.writer.resources; \
+             an injector must set those of its containers"
         ));
     }
     if is_about_limits(said) {
@@ -22,8 +22,8 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     }
     if let Some(level) = quoted_after(said, "violates PodSecurity ") {
         return Some(format!(
-            "Pod Security of the namespace ({level}) does not allow the pod. The engine's own is within `restricted`: look \
-             at what was injected into it"
+            "Pod Security of the namespace ({level}) does not allow the pod. The engine's own is within `restricted`: check \
+             what was injected into it"
         ));
     }
     if let Some(class) = word_after(said, "no PriorityClass with name ") {
@@ -32,14 +32,16 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
         ));
     }
     if let Some(webhook) = quoted_after(said, "admission webhook ") {
-        return Some(format!("the admission webhook {webhook} does not allow that. Ask who runs it"));
+        return Some(format!(
+            "the admission webhook {webhook} does not allow that. Ask the team that runs it"
+        ));
     }
-    // A mutating policy that fails is named only "policy" in the message.
+    // The message about a failed mutating policy calls it only "policy".
     let policies =
         [("ValidatingAdmissionPolicy ", "ValidatingAdmissionPolicy"), ("policy ", "MutatingAdmissionPolicy")];
     for (words, kind) in policies {
         if let Some(policy) = quoted_after(said, words).filter(|_| said.contains(" with binding ")) {
-            return Some(format!("{kind} {policy} does not allow that. Ask who made it"));
+            return Some(format!("{kind} {policy} does not allow that. Ask its author"));
         }
     }
     None
@@ -94,7 +96,7 @@ mod tests {
         let quota = "exceeded quota: team-compute, requested: requests.cpu=50m, used: requests.cpu=2, limited: requests.cpu=2";
         check(&format!("{create}{quota}"), &[], Some("ResourceQuota team-compute has no capacity"));
         let unsaid = "failed quota: team-compute: must specify limits.cpu for: daprd,engine";
-        check(&format!("{create}{unsaid}"), &[], Some("ResourceQuota team-compute wants"));
+        check(&format!("{create}{unsaid}"), &[], Some("ResourceQuota team-compute requires"));
         let range = "[maximum memory usage per Container is 128Mi, but limit is 512Mi, minimum cpu usage per Pod is 1, but request is 50m]";
         check(&format!("{create}{range}"), &["small-pods"], Some("LimitRange small-pods of"));
         check(&format!("{create}{range}"), &["a", "b"], Some("one of the LimitRanges a, b of"));

@@ -1,4 +1,4 @@
-//! Every kind of step with every kind of failure, against a made-up API server and a made-up engine.
+//! Every kind of step with every kind of failure, against a mock API server and a fake engine.
 
 use crds::{LogLevel, LogStatus, MemoryEngine, MemoryEngineSpec, MemoryEngineStatus, NetworkPolicyMode};
 use engine_core::wire::{GivenAnchor, Health, IntegrityHealth};
@@ -231,7 +231,7 @@ async fn what_changed_since_it_was_seen_is_left_alone() {
     assert!(matches!(applied.expect("the operator leads").1.problem, Some(Problem::Failed { .. })));
     assert_eq!(server.object(path), Some(foreign));
     let (plan, _) = reconcile(&context, &engine(), |_| {}).await;
-    assert_eq!((plan.steps.len(), plan.conflicts.len()), (0, 1), "the next look sees whose it is");
+    assert_eq!((plan.steps.len(), plan.conflicts.len()), (0, 1), "the next reconcile detects the owner");
 
     for need in needs().into_iter().skip(4) {
         let (client, server) = settled().await;
@@ -400,7 +400,7 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
             panic!("{what}: the report is gone")
         };
         assert_eq!(health.log.integrity.fault.is_some(), what == "409", "{what}");
-        assert!(said.await.expect("it is asked").starts_with("POST /anchor "), "{what}");
+        assert!(said.await.expect("a request").starts_with("POST /anchor "), "{what}");
         pushed += 1;
     }
     // Nothing listens at this address: the call fails before it reaches an engine.

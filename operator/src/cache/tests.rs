@@ -1,4 +1,4 @@
-//! The caches, fed by a made-up API server: a list, then events, errors and another list.
+//! The caches, fed by a mock API server: a list, then events, errors and another list.
 
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use http_body_util::{BodyExt, StreamBody};
@@ -22,7 +22,7 @@ struct Lists {
     served: u32,
 }
 
-/// The made-up server, its cache, and the engines that the cache reports.
+/// The mock server, its cache, and the engines that the cache reports.
 struct World {
     cache: Cache,
     lists: Arc<Mutex<Lists>>,
@@ -127,7 +127,7 @@ async fn what_is_listed_and_what_happens_after_it_is_known() {
     world.is_touched().await;
     assert_eq!(world.version(), Some(5));
     let object = world.cache.child("team", &key()).expect("it is listed");
-    assert_eq!(object.metadata.managed_fields, None, "nothing that no decision needs is kept");
+    assert_eq!(object.metadata.managed_fields, None, "managed fields are removed");
     assert_eq!(world.cache.child("people", &key()), None);
 
     let events = world.watch().await;
@@ -149,7 +149,7 @@ async fn an_own_write_counts_until_the_watch_has_caught_up() {
     assert_eq!(world.version(), Some(13));
     send(&events, "MODIFIED", &service(12));
     world.is_touched().await;
-    assert_eq!(world.version(), Some(13), "the event is of before the write");
+    assert_eq!(world.version(), Some(13), "the event is older than the write");
     send(&events, "MODIFIED", &service(13));
     world.is_touched().await;
     assert_eq!(world.version(), Some(13));
@@ -214,7 +214,7 @@ async fn a_watch_that_breaks_off_goes_on() {
     events.unbounded_send(Err(broken)).expect("there is a watch");
     drop(events);
     let events = world.watch().await;
-    assert_eq!((world.version(), world.failures()), (Some(5), 1), "what was known stays");
+    assert_eq!((world.version(), world.failures()), (Some(5), 1), "the known state stays");
     assert_eq!(world.lists.lock().expect("a lock").served, 1);
     send(&events, "MODIFIED", &service(16));
     world.is_touched().await;

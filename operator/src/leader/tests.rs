@@ -1,4 +1,4 @@
-//! The Lease against a made-up API server. Time is paused, so that each wait ends at once, in order.
+//! The Lease against a mock API server. Time is paused, so that each wait ends at once, in order.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn a_conflict_is_tried_again() {
     leader.state.mark_unchanged();
     tokio::time::sleep(LONG).await;
     assert!(server.has_failed());
-    assert!(!leader.state.has_changed().expect("the task runs"), "it leads all the time");
+    assert!(!leader.state.has_changed().expect("the task runs"), "it leads without interruption");
 }
 
 #[tokio::test(start_paused = true)]

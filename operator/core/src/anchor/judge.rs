@@ -103,7 +103,7 @@ fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
         return Some(finding(Reason::ForeignLog, message));
     }
     if size < record.size {
-        let message = format!("the log has {size} events, and {} of it were anchored", record.size);
+        let message = format!("the log has {size} events, but {} were anchored", record.size);
         return Some(finding(Reason::LogTruncated, message));
     }
     let view = health.log.checkpoint.as_ref()?;
@@ -172,7 +172,7 @@ fn extends(record: &Record, answer: &CheckpointAnswer) -> Result<(), Finding> {
     }
     if view.size < record.size {
         let message =
-            format!("the checkpoint covers {} events, and {} were anchored", view.size, record.size);
+            format!("the checkpoint covers {} events, but {} were anchored", view.size, record.size);
         return Err(finding(Reason::LogTruncated, message));
     }
     opened(view, std::slice::from_ref(&view.key))

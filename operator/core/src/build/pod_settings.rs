@@ -83,5 +83,5 @@ pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
 
 /// Converts to the Kubernetes type, which has the same fields and words as the resource.
 fn written<T: DeserializeOwned>(said: &impl Serialize) -> T {
-    serde_json::from_value(value(said)).expect("the resource says it in the words of Kubernetes")
+    serde_json::from_value(value(said)).expect("the resource has the fields of the Kubernetes type")
 }

@@ -54,10 +54,10 @@ impl std::fmt::Display for Problem {
             Self::Refused { key, why } => write!(f, "the API server refuses {key}: {why}"),
             Self::Contested { key, field } => write!(
                 f,
-                "{key} is changed again and again by somebody else, last in {field}: find out who with \
+                "{key} is changed repeatedly by someone else, last in {field}: find the field manager with \
                  `kubectl get -o yaml --show-managed-fields`"
             ),
-            Self::Failed { key, why } => write!(f, "{key} could not be written: {why}. It is tried again"),
+            Self::Failed { key, why } => write!(f, "{key} could not be written: {why}. The operator retries"),
         }
     }
 }

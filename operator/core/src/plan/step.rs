@@ -167,7 +167,7 @@ impl Write {
             Self::Repair { because, .. } | Self::Update { because, .. } => because,
             Self::Release { .. } => "a stale owner reference",
             Self::Create { .. } => "missing",
-            Self::Record { .. } => "the anchor moves on",
+            Self::Record { .. } => "a newer anchor",
             Self::Delete { .. } => "not wanted",
         }
     }

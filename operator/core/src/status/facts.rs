@@ -24,7 +24,7 @@ impl Facts<'_> {
     /// The verdict on a condition of an earlier row.
     pub(super) fn verdict(&self, kind: ConditionType) -> &Verdict {
         let found = self.decided.iter().find(|(decided, _)| *decided == kind);
-        found.map(|(_, verdict)| verdict).expect("rows stand below those that they read")
+        found.map(|(_, verdict)| verdict).expect("a row is below the rows that it reads")
     }
 
     /// Whether a condition of an earlier row has this status.

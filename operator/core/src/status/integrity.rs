@@ -56,7 +56,7 @@ fn not_yet() -> Verdict {
     Verdict::new(
         Truth::Unknown,
         Reason::NotYetAnchored,
-        "nothing of the log was recorded outside of its volume yet: it happens with the first event",
+        "nothing of the log has been recorded outside of its volume yet: the first event causes the first anchor",
     )
 }
 
@@ -107,7 +107,8 @@ fn fault(
             Acceptance::Refused(why) => advice = format!("{why}. {advice}"),
         }
     }
-    let message = format!("{}. Nothing is written, what verifies is read. {advice}", found.message);
+    let message =
+        format!("{}. Writes are refused; events that verify are still read. {advice}", found.message);
     let verdict = Verdict::new(Truth::False, found.reason, message);
     // The spec accepts a rollback, and the engine has not reported since: the evidence belongs to the earlier spec.
     let unheard = acceptance_pending(essentials, expected)
@@ -135,7 +136,7 @@ fn acceptance(
     let refused = |why: &str| Acceptance::Refused(format!("spec.integrity.acceptRollback {why}"));
     if !acceptance_pending(essentials, expected) {
         return refused(
-            "was carried out before and does nothing a second time: to accept the same head again, give another reason",
+            "was carried out before and has no further effect: to accept the same head again, give another reason",
         );
     }
     match (&observed.checkpoints, view) {
@@ -165,15 +166,15 @@ fn way_out(found: &Finding, expected: &ExpectedHistory, view: Option<&Checkpoint
             "If the claim's is wrong, remove it and the status counts: `kubectl annotate pvc {} {ANCHOR_ANNOTATION}-`",
             names::claim(name)
         ),
-        Reason::CheckpointInvalid => "Look at the engine's image, and at who answers in its place".into(),
+        Reason::CheckpointInvalid => "Check the engine's image, and whether something else answers at its address".into(),
         _ => {
             let anchor = expected.newest().map_or_else(
-                || "Bring back the volume that belongs here".to_owned(),
+                || "Bring back the volume of this engine".to_owned(),
                 |record| format!("Bring back the volume that has all {} events", record.size),
             );
             let head = view.map_or_else(String::new, |view| {
                 format!(
-                    ", or go on with the {size} events it has: spec.integrity.acceptRollback: {{size: {size}, root: {root}, reason: …}}",
+                    ", or continue with the {size} events it has: spec.integrity.acceptRollback: {{size: {size}, root: {root}, reason: …}}",
                     size = view.size,
                     root = view.root
                 )

@@ -43,10 +43,10 @@ pub(super) fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> S
     let is_claim = |key: &&ChildKey| key.kind == ChildKind::PersistentVolumeClaim;
     let claim = conflicts.iter().find(is_claim).map(|key| {
         format!(
-            "{key} exists already, and nothing on it says that it is this engine's: it may hold somebody's data, and is \
+            "{key} exists already, and nothing on it says that it is this engine's: it may hold data of someone else, and is \
              left alone. If its volume holds the memories of this engine, hand it over: take other owners off it and \
-             `kubectl label pvc {claim} {ENGINE_LABEL}={engine} {MANAGED_BY_LABEL}={FIELD_MANAGER} --overwrite`; what is on \
-             it is then judged by its anchor. If not, give this MemoryEngine another name",
+             `kubectl label pvc {claim} {ENGINE_LABEL}={engine} {MANAGED_BY_LABEL}={FIELD_MANAGER} --overwrite`; its \
+             log is then verified against its anchor. If not, give this MemoryEngine another name",
             claim = key.name
         )
     });
@@ -54,7 +54,7 @@ pub(super) fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> S
         conflicts.iter().filter(|key| !is_claim(key)).map(ToString::to_string).collect();
     let others = (!others.is_empty()).then(|| {
         format!(
-            "{} exist(s) already and bear(s) no mark of this engine; left alone. Rename what is somebody else's, or give \
+            "{} exist(s) already and have no label of this engine; left alone. Rename objects of others, or give \
              this MemoryEngine another name",
             others.join(", ")
         )

@@ -26,13 +26,13 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
             let what_to_do = refusal::explained(message, limit_ranges)
                 .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` shows more"));
             format!(
-                "Kubernetes makes no pod for StatefulSet {set}: {what_to_do}. It tries again by itself, less and less often; \
-                 `kubectl annotate statefulset {set} try-again=1` makes it try at once. Its words: {message}"
+                "Kubernetes creates no pod for StatefulSet {set}: {what_to_do}. It retries automatically, at growing intervals; \
+                 `kubectl annotate statefulset {set} try-again=1` makes it retry at once. Its message: {message}"
             )
         }
         PodRefusal::NotAsked | PodRefusal::Unknown => format!(
-            "Kubernetes makes no pod for StatefulSet {set}: a quota, a policy or a PriorityClass that does not exist is in \
-             the way. `kubectl describe statefulset {set}` says which"
+            "Kubernetes creates no pod for StatefulSet {set}: a quota, a policy or a missing PriorityClass prevents it. \
+             `kubectl describe statefulset {set}` shows which"
         ),
     };
     Some(Verdict::new(Truth::True, Reason::PodRefused, message))
@@ -151,8 +151,8 @@ pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
         return not_ready(
             Reason::SidecarNotReady,
             format!(
-                "the engine is ready, and its pod waits for {waits_for}, which the engine knows nothing of. After minutes, \
-                 `kubectl describe pod {}`",
+                "the engine is ready, but its pod waits for {waits_for}, which is not part of the engine. If it takes \
+                 minutes, see `kubectl describe pod {}`",
                 pod.name
             ),
         );
@@ -165,7 +165,7 @@ pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
         return not_ready(
             Reason::SidecarNotReady,
             format!(
-                "the engine starts after {waits_for}, which someone else added to its pod. After minutes, `kubectl describe pod {}`",
+                "the engine starts after {waits_for}, which someone else added to its pod. If it takes minutes, see `kubectl describe pod {}`",
                 pod.name
             ),
         );

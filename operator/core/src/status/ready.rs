@@ -39,7 +39,7 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
             Truth::Unknown,
             Reason::EngineUnreachable,
             format!(
-                "the pod is up but its administration port does not answer the operator: {how}. Look at network policies"
+                "the pod is up but its administration port does not answer the operator: {how}. Check the network policies"
             ),
         )),
         EngineReport::NotAsked => {

@@ -21,21 +21,21 @@ pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
 pub(super) fn blocked(facts: &Facts<'_>) -> Option<Verdict> {
     facts
         .is(ConditionType::Stalled, Truth::True)
-        .then(|| Verdict::new(Truth::False, Reason::Blocked, "waiting for the obstacle that Stalled names"))
+        .then(|| Verdict::new(Truth::False, Reason::Blocked, "waiting for the obstacle named in Stalled"))
 }
 
 pub(super) fn applying(facts: &Facts<'_>) -> Option<Verdict> {
     let busy = |message: String| busy(Reason::Applying, message);
     if let Some((key, why)) = facts.observed.unread.first_key_value() {
-        return busy(format!("{key} could not be read: {why}. It is tried again"));
+        return busy(format!("{key} could not be read: {why}. The operator retries"));
     }
     if let StorageClassView::Unread(why) = &facts.observed.storage_class {
-        return busy(format!("the StorageClass could not be read: {why}. It is tried again"));
+        return busy(format!("the StorageClass could not be read: {why}. The operator retries"));
     }
     let Outcome::Applied { done, .. } = facts.outcome else { return None };
     match &done.problem {
-        Some(problem) => busy(format!("objects are being made or changed; {problem}")),
-        None if done.changed => busy("objects are being made or changed".to_owned()),
+        Some(problem) => busy(format!("objects are being created or changed; {problem}")),
+        None if done.changed => busy("objects are being created or changed".to_owned()),
         None => None,
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn not_rolled_out(facts: &Facts<'_>) -> Option<Verdict> {
     if rolled_out(facts.observed, facts.evidence) {
         return None;
     }
-    busy(Reason::PodStarting, "the pod is being made, moved or replaced")
+    busy(Reason::PodStarting, "the pod is being created, moved or replaced")
 }
 
 pub(super) fn log_not_judged(facts: &Facts<'_>) -> Option<Verdict> {
@@ -68,10 +68,10 @@ pub(super) fn settled(facts: &Facts<'_>) -> Option<Verdict> {
 fn settled_message(observed: &Observed) -> String {
     let altered = applied_drift::altered(observed);
     match altered.as_slice() {
-        [] => "everything is as the spec wants it".to_owned(),
+        [] => "everything is as the spec requires".to_owned(),
         altered => format!(
-            "everything is as the spec wants it, but for what the cluster's admission makes of {}, which is accepted: \
-             applying again changes nothing",
+            "everything is as the spec requires, except for changes by the cluster's admission to {}, which are accepted: \
+             applying again has no effect",
             altered.join(", ")
         ),
     }

@@ -44,7 +44,7 @@ fn claim<'a>(facts: &Facts<'a>) -> Option<&'a DynamicObject> {
 
 pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
     let why = facts.observed.unread.get(&claim_key(facts.observed))?;
-    let message = format!("the volume claim could not be read: {why}. It is tried again");
+    let message = format!("the volume claim could not be read: {why}. The operator retries");
     Some(Verdict::new(Truth::Unknown, Reason::ClaimPending, message))
 }
 
@@ -91,7 +91,7 @@ pub(super) fn growing(facts: &Facts<'_>) -> Option<Verdict> {
 }
 
 pub(super) fn ready(facts: &Facts<'_>) -> Option<Verdict> {
-    let message = format!("{} is bound, and no trouble with it is known", claim_name(claim(facts)?));
+    let message = format!("{} is bound, without a known problem", claim_name(claim(facts)?));
     Some(Verdict::new(Truth::True, Reason::VolumeReady, message))
 }
 
@@ -105,7 +105,7 @@ fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
             Truth::False,
             Reason::ExpansionUnsupported,
             format!(
-                "the volume cannot grow: it has no StorageClass, and without one a volume stays as large as it was made. Put \
+                "the volume cannot grow: it has no StorageClass, and without one the size of a volume is fixed. Put \
                  spec.writer.storage.size back to {size}, or make a new engine on a larger volume and copy the memories"
             ),
         ),
@@ -119,7 +119,7 @@ fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
                         .to_owned()
                 } else {
                     format!(
-                        "StorageClass {class} does not say allowVolumeExpansion: true. Set it there if its driver can grow \
+                        "StorageClass {class} does not set allowVolumeExpansion: true. Set it there if its driver can grow \
                          volumes"
                     )
                 }
@@ -152,7 +152,7 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
             Truth::False,
             Reason::Resizing,
             format!(
-                "{} is full and grows: reads go on, writes resume by themselves within seconds of the growth",
+                "{} is full and grows: reads go on, writes resume automatically within seconds of the growth",
                 claim_name(claim)
             ),
         )),
@@ -160,7 +160,7 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
             Truth::False,
             Reason::VolumeFull,
             format!(
-                "{} is full: reads go on, writes are refused. Raise spec.writer.storage.size; writes resume by themselves",
+                "{} is full: reads go on, writes are refused. Raise spec.writer.storage.size; writes resume automatically",
                 claim_name(claim)
             ),
         )),
@@ -168,7 +168,7 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
             Truth::False,
             Reason::VolumeFailing,
             format!(
-                "writing to {} fails: nothing is acknowledged until it works again. Look at the engine's log and the node's disk",
+                "writing to {} fails: nothing is acknowledged until it works again. Check the engine's log and the node's disk",
                 claim_name(claim)
             ),
         )),

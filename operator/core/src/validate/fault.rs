@@ -69,7 +69,7 @@ pub enum Fault {
     Project(Refused),
     /// A label or an annotation that a spec must not set.
     #[error(
-        "{field}: {key:?} is the operator's, or changes what Kubernetes takes the object for: choose another prefix"
+        "{field}: {key:?} is reserved: it belongs to the operator, or changes how Kubernetes treats the object. Choose another prefix"
     )]
     Reserved {
         /// Path of the map.

@@ -102,7 +102,7 @@ fn made_under(policy: Policy) -> (Observed, usize) {
 fn what_admission_makes_of_an_object_is_no_drift() {
     for (name, policy) in policies() {
         let (world, looks) = made_under(policy);
-        assert_eq!(looks, 2, "{name}: made, and applied once more to see that it comes back the same");
+        assert_eq!(looks, 2, "{name}: created, and applied once more to verify that it comes back the same");
         assert_eq!(planned(&world), Plan::default(), "{name}");
         // A claim without a record is treated as unknown.
         let is_named = !operator_core::applied_drift::altered(&world).is_empty();
@@ -125,7 +125,7 @@ fn a_restart_costs_one_write_of_what_admission_changed() {
         let keys: Vec<ChildKey> = plan.writes().map(|write| write.key().clone()).collect();
         assert_eq!(keys.len(), changed.len(), "{name}: {:?}", said(&plan));
         admitted(&mut world, &plan, policy);
-        assert_eq!(world.children, before, "{name}: nothing changed by it");
+        assert_eq!(world.children, before, "{name}: it changed nothing");
         assert_eq!(planned(&world), Plan::default(), "{name}");
     }
 }
@@ -173,7 +173,7 @@ fn what_was_accepted_is_asked_again_in_time_and_of_another_object() {
     assert_eq!(said(&planned(&later)), ["repair StatefulSet/notes"]);
     let plan = planned(&later);
     carry_out(&mut later, &plan, usize::MAX);
-    assert_eq!(planned(&later), Plan::default(), "the policy is gone, and so is what it did");
+    assert_eq!(planned(&later), Plan::default(), "the policy and its changes are gone");
     let mut another = world;
     edit(&mut another, ChildKind::StatefulSet, "notes", "/metadata/uid", json!("another"));
     assert_eq!(said(&planned(&another)), ["repair StatefulSet/notes"]);

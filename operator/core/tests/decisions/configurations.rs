@@ -31,7 +31,7 @@ use crate::world::{
     valid,
 };
 
-/// A made-up text that must not appear in anything that the operator writes.
+/// A sample text that must not appear in anything that the operator writes.
 const TEXT: &str = "help@example.org";
 
 fn exception() -> PolicyException {
@@ -120,7 +120,7 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
         limits: Some(Limits::default()),
         ..MemoryEngineSpec::default()
     };
-    assert_eq!(text_of(empty), BEFORE, "a section without a word in it");
+    assert_eq!(text_of(empty), BEFORE, "a section without any field");
     // The configuration with every section, as the operator wrote it before the engine's schema was used.
     assert_eq!(text_of(full()), include_str!("config_full.yaml"));
     // A change must be detected.
@@ -170,7 +170,7 @@ fn the_engine_can_read_what_is_written() {
     let config: Value = serde_yaml::from_str(&text_of(full())).unwrap();
     let (read, not_applied) = configuration::read(&config, Author::Person).unwrap();
     assert_eq!(not_applied, []);
-    assert_eq!(serde_json::to_value(&read).unwrap(), config, "nothing is lost on the way");
+    assert_eq!(serde_json::to_value(&read).unwrap(), config, "reading loses nothing");
     let settings = read.policy.settings().unwrap();
     assert_eq!(settings.faults(), []);
     assert_eq!(settings.redact.as_deref(), Some(&[][..]), "an empty list is not the default");
@@ -229,7 +229,7 @@ fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
     let found = faults(spec);
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (fault, part) in found.iter().zip(expected) {
-        assert!(fault.contains(part), "{fault} does not say {part}");
+        assert!(fault.contains(part), "{fault} does not contain {part}");
     }
 }
 

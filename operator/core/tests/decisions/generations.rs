@@ -106,7 +106,7 @@ fn faulty(fault: &Fault) -> Observed {
     (fault.1)(&mut world);
     look(&mut world, &log(5));
     let said = KINDS.map(|kind| condition(&stored(&world), kind));
-    assert_eq!(said, fault.2, "{}: the fault shows as long as the spec is the one it is of", fault.0);
+    assert_eq!(said, fault.2, "{}: the fault is reported while its spec is the present one", fault.0);
     assert!(!condition(&stored(&world), "Ready").starts_with("True"), "{}", fault.0);
     world
 }
@@ -294,7 +294,7 @@ fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
         assert_eq!(condition(&stored(&world), "LogIntegrity"), "False/LogTruncated", "an alarm stays");
         let integrity =
             stored(&world).conditions.into_iter().find(|c| c.type_ == "LogIntegrity").expect("there");
-        assert_eq!(integrity.observed_generation, Some(1), "and says of which spec it is");
+        assert_eq!(integrity.observed_generation, Some(1), "and the condition names its generation");
     }
     let mut world = answering;
     look(&mut world, &log(3));

@@ -63,7 +63,7 @@ impl Log {
             Checkpoint { origin, size: self.size, root: self.tree().0.root(), extensions: Vec::new() };
         let keys: Vec<SignerKey> =
             self.vouched_by.into_iter().chain([self.seed]).map(|seed| self.key(seed)).collect();
-        let note = checkpoint.sign(&keys.iter().collect::<Vec<_>>()).expect("it is whole");
+        let note = checkpoint.sign(&keys.iter().collect::<Vec<_>>()).expect("a complete note");
         checkpoint.view(&note, self.key(self.seed).verifier())
     }
 

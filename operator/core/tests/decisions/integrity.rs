@@ -21,7 +21,7 @@ fn a_kept_volume_is_adopted_from_its_annotation() {
     let mut world = made_again(&anchored(5));
     assert!(matches!(expected_history(&world), ExpectedHistory::Extend { older: None, .. }));
     assert_eq!(writes(&planned(&world)), []);
-    assert_eq!(planned(&world).pushed_anchor(), None, "nothing is told that the status does not say");
+    assert_eq!(planned(&world).pushed_anchor(), None, "only the anchor in the status is pushed");
     serve(&mut world, &log(7));
     look(&mut world, &log(7));
     assert_eq!(integrity(&world), "True/Anchored");
@@ -40,7 +40,7 @@ fn a_kept_volume_with_another_log_is_refused() {
         assert_eq!(stored(&world).log.expect("a log").size, None, "nothing of it is anchored");
         assert!(
             matches!(note(&world), ClaimSays::Known(Record { size: 5, .. })),
-            "the claim still says what was"
+            "the claim keeps its record"
         );
     };
     check(&log(4), "False/LogTruncated");
@@ -158,7 +158,7 @@ fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     annotate(&mut world, None);
     assert_eq!(expected_history(&world), ExpectedHistory::Missing);
     look(&mut world, &log(0));
-    assert_eq!(note(&world), ClaimSays::Nothing, "the claim is not called new");
+    assert_eq!(note(&world), ClaimSays::Nothing, "the claim does not count as new");
     assert_eq!(given(&world), json!({"state": "missing"}));
     serve(&mut world, &log(8));
     find(&mut world, IntegrityFaultKind::AnchorMissing);
@@ -215,7 +215,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     assert_eq!(said_rollbacks(plan.pushed_anchor()), Some((1, 3)));
     assert_eq!(integrity(&world), "True/Anchored");
     look(&mut world, &log(3));
-    assert_eq!(planned(&world), Plan::default(), "what is left in the spec does nothing");
+    assert_eq!(planned(&world), Plan::default(), "the acceptance left in the spec has no effect");
 
     // The same copy returns: the acceptance left in the spec does not apply a second time.
     serve(&mut world, &log(6));
@@ -225,7 +225,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     find(&mut world, IntegrityFaultKind::Truncated);
     look(&mut world, &log(3));
     assert_eq!(integrity(&world), "False/LogTruncated");
-    assert!(message(&world).contains("nothing a second time"), "{}", message(&world));
+    assert!(message(&world).contains("no further effect"), "{}", message(&world));
     accept(&mut world, 3, &root, "restored once more");
     look(&mut world, &log(3));
     assert_eq!(stored(&world).log.expect("a log").accepted_rollbacks.len(), 2);
@@ -270,7 +270,7 @@ fn the_newer_of_status_and_claim_counts() {
     world.engine = old.engine.clone();
     serve(&mut world, &log(7));
     look(&mut world, &log(7));
-    assert_eq!(integrity(&world), "False/LogTruncated", "what the claim says is not forgotten");
+    assert_eq!(integrity(&world), "False/LogTruncated", "the claim's record still counts");
 }
 
 #[test]
@@ -281,12 +281,12 @@ fn status_and_claim_that_contradict_each_other_are_said() {
         let before = (note(&world), given(&world));
         let plan = look(&mut world, &log(5));
         assert_eq!(integrity(&world), "False/AnchorInconsistent");
-        assert_eq!((note(&world), given(&world)), before, "neither is written over");
+        assert_eq!((note(&world), given(&world)), before, "neither is overwritten");
         assert_eq!(plan.steps, []);
         annotate(&mut world, None);
         look(&mut world, &log(5));
         look(&mut world, &log(5));
-        assert_eq!(integrity(&world), "True/Anchored", "the way out that the message names");
+        assert_eq!(integrity(&world), "True/Anchored", "the remedy in the message");
     };
     let ClaimSays::Known(right) = note(&anchored(5)) else { panic!("an anchor") };
     check(Record { root: "ab".repeat(32), ..right.clone() });

@@ -85,7 +85,7 @@ fn a_claim_that_was_brought_back_is_taken_over() {
     );
     check("with an owner that is gone", with(&|claim| claim["metadata"]["ownerReferences"] = dead.clone()));
     check(
-        "labelled by somebody",
+        "labelled by someone else",
         with(&|claim| {
             claim["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
         }),
@@ -129,7 +129,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
         let status = status_of(&world);
         assert_eq!(condition(&status, "Stalled"), "True/NameConflict");
         assert_eq!(condition(&status, "StorageReady"), "False/NameConflict");
-        assert_eq!(status.storage, None, "the volume of somebody else is not this engine's");
+        assert_eq!(status.storage, None, "the volume belongs to someone else");
         for message in status.conditions.iter().map(|c| c.message.to_lowercase()) {
             assert!(!message.contains("delete") && !message.contains("remove"), "{message}");
         }

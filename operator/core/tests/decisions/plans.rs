@@ -125,7 +125,7 @@ fn what_bears_the_marks_and_nobody_owns_is_adopted() {
     assert_eq!(
         planned(&world).conflicts.len(),
         1,
-        "an object of another controller is foreign whatever it bears"
+        "an object of another controller is foreign, whatever its labels"
     );
 }
 

@@ -23,7 +23,7 @@ use crate::world::{
     carry_out, condition, edit, engine, observed, planned, settings, settled, status_of, valid, writes,
 };
 
-#[expect(clippy::needless_pass_by_value, reason = "every caller makes them for it")]
+#[expect(clippy::needless_pass_by_value, reason = "every caller creates them for this call")]
 fn pod(status: Value, spec: Value) -> PodView {
     let pod: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0", "labels": {"controller-revision-hash": "a"}},
@@ -79,7 +79,7 @@ fn check(world: &Observed, ready: &str, stalled: &str, says: &[&str]) {
     let found = [condition(&status, "Ready"), condition(&status, "Stalled")];
     assert_eq!(found, [ready, stalled], "{:#?}", status.conditions);
     for part in says {
-        assert!(message(world, "Ready").contains(part), "{} does not say {part}", message(world, "Ready"));
+        assert!(message(world, "Ready").contains(part), "{} lacks {part}", message(world, "Ready"));
     }
 }
 
@@ -299,7 +299,7 @@ fn what_is_left_out_of_the_pod_changes_no_byte_of_it() {
     let service = Some(ServiceMetadata::default());
     let mut empty = MemoryEngineSpec { service, ..MemoryEngineSpec::default() };
     empty.writer.security_context = Some(PodSecurity::default());
-    assert_eq!(child(empty, ChildKind::StatefulSet, "notes"), set, "a section without a word in it");
+    assert_eq!(child(empty, ChildKind::StatefulSet, "notes"), set, "a section without any field");
     assert_ne!(child(shaped(), ChildKind::StatefulSet, "notes")["spec"], set["spec"]);
 }
 
@@ -384,7 +384,7 @@ fn a_volume_without_a_class_is_asked_for_as_one() {
     assert_eq!(condition(&status_of(&waiting), "StorageReady"), "False/ClaimPending");
     let said = message(&waiting, "StorageReady");
     for part in ["PersistentVolume without a class", "at least 10Gi", "[ReadWriteOncePod]", "claimRef"] {
-        assert!(said.contains(part), "{said} does not say {part}");
+        assert!(said.contains(part), "{said} does not contain {part}");
     }
 }
 

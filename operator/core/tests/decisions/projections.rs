@@ -58,9 +58,9 @@ fn the_lag_is_refreshed_at_most_every_ten_seconds_and_never_without_need() {
     keep(&mut world);
     let stored = world.engine.status.clone().expect("a status").projection.expect("a projection");
     world.now += SignedDuration::from_mins(5);
-    assert_eq!(status_of(&world).projection.expect("a projection"), stored, "nothing moved");
+    assert_eq!(status_of(&world).projection.expect("a projection"), stored, "nothing changed");
     reported(&mut world, |health| health.projection.checked_at = Some(Timestamp::UNIX_EPOCH));
-    assert_eq!(status_of(&world).projection.expect("a projection"), stored, "a look that found nothing");
+    assert_eq!(status_of(&world).projection.expect("a projection"), stored, "no new finding");
 
     reported(&mut world, |health| health.projection.lag = 9);
     let moved = status_of(&world).projection.expect("a projection");
@@ -76,6 +76,6 @@ fn the_lag_is_refreshed_at_most_every_ten_seconds_and_never_without_need() {
     world.now += SignedDuration::from_secs(1);
     assert!(
         status_of(&world).projection.expect("a projection").rebuild.is_some(),
-        "a rebuild is said at once"
+        "a rebuild is reported at once"
     );
 }

@@ -1,4 +1,4 @@
-//! Test worlds: a made-up engine, and a made-up API server that carries plans out.
+//! Test worlds: a fake engine, and a mock API server that carries plans out.
 
 use std::sync::Arc;
 
