@@ -141,8 +141,8 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of the
-    // file is known without a change of the pod template, which would restart engines.
+    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of
+    // the file is known without a change of the pod template, which would restart engines.
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
     let load = |path: &Path| config::load(path, author);
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;

@@ -125,7 +125,7 @@ fn modules(files: &[(String, String)]) -> Modules {
                 }
             }
         }
-        module.imports.extend(inline_paths(&rest.replace("pub(in ", "pub(")));
+        module.imports.extend(inline_paths(&rest));
         modules.insert(name, module);
     }
     modules

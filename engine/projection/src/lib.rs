@@ -2,17 +2,18 @@
 //!
 //! - Writing: [`projector`] is the thread that follows the log; [`store`] writes, [`rows`] turns events into rows,
 //!   [`schema`] defines the tables, [`values`] converts values, [`mod@text`] adds an SQL function.
-//! - Building: [`build`] makes a new projection while the current one serves, for a [`cause`], in a background [`background_job`];
-//!   [`mod@files`] publishes it; [`reserve`] keeps disk space for a start on a full volume; [`store_error`] classifies
-//!   failures.
+//! - Building: [`build`] makes a new projection while the current one serves, for a [`cause`], in a background
+//!   [`background_job`]; [`mod@files`] publishes it; [`reserve`] keeps disk space for a start on a full volume;
+//!   [`store_error`] classifies failures.
 //! - Checking: [`scrub`] verifies a projection while it serves, [`mod@examine`] from another process; [`row_digest`]
 //!   computes the digest of the rows.
-//! - Reading: [`shared`] is the interface for the rest of the engine; [`readers`] holds connections; [`read_scheduling`] shares
-//!   them fairly among client addresses, which are set in [`client_address`]; [`project_versions`] tells whether cached answers
-//!   are current.
-//! - Queries: [`search`], [`mod@entries`], [`memory_view`], [`duplicate_texts`] and [`validity`] for memories; [`items`],
-//!   [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph; [`catalog_rows`] for
-//!   the retrieval's catalogs; [`text_ranking`] and [`top_matches`] rank; [`retention`] finds candidates for removal.
+//! - Reading: [`shared`] is the interface for the rest of the engine; [`readers`] holds connections;
+//!   [`read_scheduling`] shares them fairly among client addresses, which are set in [`client_address`];
+//!   [`project_versions`] tells whether cached answers are current.
+//! - Queries: [`search`], [`mod@entries`], [`memory_view`], [`duplicate_texts`] and [`validity`] for memories;
+//!   [`items`], [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph;
+//!   [`catalog_rows`] for the retrieval's catalogs; [`text_ranking`] and [`top_matches`] rank; [`retention`] finds
+//!   candidates for removal.
 //! - Forgetting: [`forget_targets`] selects memories, [`forgetting`] removes their rows, [`trace_files`] searches for
 //!   remaining copies.
 //! - [`metrics`] counts.

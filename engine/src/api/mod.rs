@@ -7,8 +7,8 @@
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit what they cost,
 //! [`refusals`] answers bad ones.
 //!
-//! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`] limits their
-//! times, [`stream`] refuses and closes them.
+//! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`]
+//! limits their times, [`stream`] refuses and closes them.
 
 mod adapters;
 mod admin;

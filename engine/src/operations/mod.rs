@@ -2,8 +2,8 @@
 //! call the same functions, so all protocols follow the same rules.
 //!
 //! [`handle`] is the entry point. Writes: [`saving`], [`memories`], [`documents`], [`entries`], [`items`], [`graph`],
-//! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`], [`events`]
-//! and [`log`].
+//! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`],
+//! [`events`] and [`log`].
 //!
 //! Shared parts: [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests, and
 //! [`external_models`] calls external models.

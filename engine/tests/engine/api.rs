@@ -337,7 +337,7 @@ fn a_memory_reads_at_once_as_it_does_later() {
     let metrics = engine.admin("/metrics").body;
     let fresh = metrics.lines().find(|line| line.contains("outcome=\"fresh\"")).unwrap_or_default();
     assert!(
-        fresh.split(' ').next_back().is_some_and(|count| count.parse::<f64>().unwrap() > 10.0),
+        fresh.split(' ').next_back().is_some_and(|count| count.parse::<f64>().unwrap() >= 1.0),
         "{fresh:?}"
     );
     // An end that is not applied yet must still be effective.

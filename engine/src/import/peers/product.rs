@@ -2,7 +2,7 @@
 
 /// The product that wrote a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::import) enum Product {
+pub(crate) enum Product {
     ServerMemory,
     Mem0,
     BasicMemory,
