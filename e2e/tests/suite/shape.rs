@@ -73,7 +73,9 @@ async fn until_injected(world: &World, image: &str) -> Result<()> {
     let params = PostParams { dry_run: true, ..PostParams::default() };
     until("the policy is in force", SOON, async || {
         let made = world.api::<Pod>().create(&params, &probe).await?;
-        Ok(serde_json::to_string(&made.spec)?.contains(image).then_some(()))
+        let mut containers = made.spec.into_iter().flat_map(|spec| spec.containers);
+        let injected = containers.any(|it| it.name == "daprd" && it.image.as_deref() == Some(image));
+        Ok(injected.then_some(()))
     })
     .await
 }

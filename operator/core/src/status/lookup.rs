@@ -54,7 +54,7 @@ pub(super) fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> S
         conflicts.iter().filter(|key| !is_claim(key)).map(ToString::to_string).collect();
     let others = (!others.is_empty()).then(|| {
         format!(
-            "{} exist(s) already and have no label of this engine; left alone. Rename objects of others, or give \
+            "{} exist(s) already and carry no mark of this engine, or belong to another controller; left alone. Rename objects of others, or give \
              this MemoryEngine another name",
             others.join(", ")
         )

@@ -27,7 +27,7 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
                 .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` shows more"));
             format!(
                 "Kubernetes creates no pod for StatefulSet {set}: {what_to_do}. It retries automatically, at growing intervals; \
-                 `kubectl annotate statefulset {set} try-again=1` makes it retry at once. Its message: {message}"
+                 `kubectl annotate statefulset {set} try-again=\"$(date +%s)\" --overwrite` makes it retry at once. Its message: {message}"
             )
         }
         PodRefusal::NotAsked | PodRefusal::Unknown => format!(
