@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::background_job::Stop;
 use super::files;
 use super::schema;
-use super::scrub::{Finding, ScrubOutcome, look_at_rows, look_at_words};
+use super::scrub::{Finding, ScrubOutcome, check_rows, check_words};
 use super::store::read_applied;
 use super::store_error::StoreError;
 
@@ -47,12 +47,12 @@ pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>
     let database = files::database(directory, generation);
     let stop = Stop::default();
     let place = place(&database).map_err(|fault| fault.to_string());
-    let looked = look_at_rows(&database, &stop);
+    let looked = check_rows(&database, &stop);
     let rows = match &looked {
         Ok(Finding::Sound(digest)) => Ok(digest.to_string()),
         _ => Err(sentence(&looked)),
     };
-    let words = |digest| match look_at_words(&database, &stop, digest) {
+    let words = |digest| match check_words(&database, &stop, digest) {
         Ok(Finding::Sound(_)) => Ok(()),
         other => Err(sentence(&other)),
     };

@@ -16,7 +16,7 @@ const HOST_BYTES_MAX: usize = 253;
 
 section! {
     /// The Model Context Protocol endpoint at `/mcp`.
-    "mcp" => Mcp, check together {
+    "mcp" => Mcp, check check_combination {
         /// hosts allowed in requests, in addition to those of this machine and of the engine's Service: [MCP](mcp.md)
         "allowedHosts" allowed_hosts: Vec<String>, or Vec::<String>::new(), since "0.1.0"
             => Key::judged(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
@@ -31,7 +31,7 @@ section! {
 }
 
 /// A project without the tools that use it is a mistake.
-fn together(mcp: &Mcp, faults: &mut Vec<String>) {
+fn check_combination(mcp: &Mcp, faults: &mut Vec<String>) {
     let Some(project) = &mcp.server_memory_project else { return };
     if let Err(fault) = request::filter("mcp.serverMemoryProject", project) {
         faults.push(fault.to_string());
