@@ -32,7 +32,7 @@ const UNKNOWN_TOKEN: u32 = 100;
 const POSTINGS_MAX: u64 = 16_384;
 
 impl<'a> Query<'a> {
-    /// `external` is the vector that an external model made of the question, and the store with the vectors of memories.
+    /// `external` is the question's vector, made by an external model, and the store with the vectors of memories.
     /// If too few memories have one, the built-in vectors are compared.
     pub(super) fn new(
         catalog: &'a Catalog,

@@ -113,7 +113,7 @@ impl Connection {
         let router = paced(router, address, Arc::clone(&timeouts), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            // The library has one timeout for a head and the idle time before it; `ConnectionTimeouts` has one for each.
+            // The library has one timeout for a head and the idle time before it; `ConnectionTimeouts` has two.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(
