@@ -43,7 +43,7 @@ impl Anchoring {
         Self(Mutex::new(State { budget, due: HashMap::new() }))
     }
 
-    /// Requests a turn. An engine that must wait keeps its place until [`Anchoring::recorded`].
+    /// Requests a slot. An engine that must wait keeps its slot until [`Anchoring::recorded`].
     pub(crate) fn request_slot(&self, engine: &str, now: Timestamp) -> AnchorSlot {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.due.get(engine).copied();

@@ -332,7 +332,7 @@ impl Projector {
         self.take_reserve();
         let Some(live) = &mut self.live else { return Ok(()) };
         if live.watch.is_due() {
-            match live.watch.glance(live.store.foreign_changes()?) {
+            match live.watch.check(live.store.foreign_changes()?) {
                 FileCheck::Unchanged => {}
                 FileCheck::Changed => {
                     tracing::warn!("another process wrote to the projection: it is scrubbed");

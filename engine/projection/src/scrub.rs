@@ -232,7 +232,7 @@ pub(super) struct FileWatch {
 }
 
 /// Interval between checks, which cost a few system calls.
-const GLANCE: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
@@ -251,11 +251,11 @@ impl FileWatch {
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.at.elapsed() >= GLANCE
+        self.at.elapsed() >= CHECK_INTERVAL
     }
 
     /// `changes` is the current value of [`super::store::ProjectionStore::foreign_changes`].
-    pub(super) fn glance(&mut self, changes: i64) -> FileCheck {
+    pub(super) fn check(&mut self, changes: i64) -> FileCheck {
         self.at = Instant::now();
         let (inode, len) = match identity(&self.path) {
             Ok(found) => found,

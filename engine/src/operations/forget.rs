@@ -131,7 +131,7 @@ impl Operations {
         let ids: Vec<String> = selected.memories.iter().map(|target| target.id.clone()).collect();
         let caches = engine.forgotten.notify(&ids);
         engine.metrics.forgotten.inc_by(ids.len() as u64);
-        let mut places = self.look(selected, files.as_deref(), !marked, is_erased).await?;
+        let mut places = self.check_places(selected, files.as_deref(), !marked, is_erased).await?;
         places.push(report(
             Place::Caches,
             PlaceState::Gone,
@@ -155,7 +155,7 @@ impl Operations {
     }
 
     /// Checks every place where something of the memories could be left.
-    async fn look(
+    async fn check_places(
         &self,
         selected: &Selected,
         files: Option<&ErasedFiles>,

@@ -47,13 +47,13 @@ pub fn question(
         ExpectedHistory::Extend { newest, older } => {
             let possible = origin(&health.log.id) == newest.origin && health.log.seq >= newest.size;
             let extends = || [Some(newest), older.as_ref()].into_iter().flatten().map(|r| r.size).collect();
-            let asked = |records| Some(CheckpointQuery { extends: extends(), records });
+            let query = |records| Some(CheckpointQuery { extends: extends(), records });
             match () {
                 () if !possible => None,
-                () if integrity_was_false(observed) => asked(false),
-                () if older.is_some() || in_status(observed).is_none() => asked(true),
+                () if integrity_was_false(observed) => query(false),
+                () if older.is_some() || in_status(observed).is_none() => query(true),
                 () if health.log.seq > newest.size && until_due(observed, essentials).is_zero() => {
-                    asked(true)
+                    query(true)
                 }
                 () => None,
             }
