@@ -199,7 +199,7 @@ async fn report(
     write_status(&observed.engine, &status, context).await?;
     let usual = operator_core::backoff::next_reconcile(&status, jitter());
     let for_the_anchor =
-        operator_core::anchor::question::next_anchor_reconcile(observed, outcome.essentials());
+        operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 

@@ -7,8 +7,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
     anchor::{
+        checkpoint_query::checkpoint_query,
         expected::{ExpectedHistory, expected_history},
-        question::question,
     },
     children::CHILDREN,
     names::ChildKey,
@@ -76,18 +76,18 @@ async fn checkpoints(
     expected: &ExpectedHistory,
 ) -> CheckpointReport {
     let engine = identity(observed.engine.as_ref());
-    let Some(question) = question(observed, essentials, expected) else {
+    let Some(query) = checkpoint_query(observed, essentials, expected) else {
         context.anchoring.forget(&engine);
         return CheckpointReport::NotQueried;
     };
     let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
-    if question.records
+    if query.records
         && let AnchorSlot::After { wait, first } = context.anchoring.request_slot(&engine, observed.now)
     {
         context.metrics.anchors_delayed.inc_by(u64::from(first));
         return CheckpointReport::Delayed(wait);
     }
-    let sizes = match question.extends.as_slice() {
+    let sizes = match query.extends.as_slice() {
         [] => vec![None],
         sizes => sizes.iter().copied().map(Some).collect(),
     };

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     anchor::{
+        checkpoint_query::{acceptance_pending, has_unanchored_events, integrity_was_false},
         expected::{ExpectedHistory, in_status},
         judge::{Acceptance, Finding, Judgement, accept, is_acceptable, judge},
-        question::{acceptance_pending, has_unanchored_events, integrity_was_false},
         record::Record,
     },
     conditions::{ConditionType, Reason, Truth, Verdict},

@@ -6,8 +6,8 @@ use engine_core::wire::GivenAnchor;
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
+        checkpoint_query::{CheckpointQuery, next_anchor_reconcile},
         expected::{ExpectedHistory, expected_history},
-        question::{CheckpointQuery, next_anchor_reconcile},
         record::{ClaimRecord, Record},
     },
     names::ChildKind,

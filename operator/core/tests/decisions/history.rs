@@ -15,8 +15,8 @@ use engine_core::{
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
+        checkpoint_query::{CheckpointQuery, checkpoint_query},
         expected::expected_history,
-        question::{CheckpointQuery, question},
         record::{ClaimRecord, claim_record},
     },
     names::{ANCHOR_ANNOTATION, ChildKind},
@@ -110,7 +110,7 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
 
 /// The query that this world leads to.
 pub(crate) fn asked(world: &Observed) -> Option<CheckpointQuery> {
-    question(world, &essentials(world), &expected_history(world))
+    checkpoint_query(world, &essentials(world), &expected_history(world))
 }
 
 /// One reconcile: query, answer, plan, writes, push to the engine, status. Returns the plan.

@@ -3,8 +3,8 @@
 use engine_core::wire::{Anchor, CheckpointView, GivenAnchor, IntegrityFaultKind};
 use operator_core::{
     anchor::{
+        checkpoint_query::CheckpointQuery,
         expected::{ExpectedHistory, expected_history},
-        question::CheckpointQuery,
         record::{AnchorAnnotation, ClaimRecord, Record},
     },
     notices::notices,

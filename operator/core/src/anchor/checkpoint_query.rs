@@ -26,7 +26,7 @@ pub struct CheckpointQuery {
 
 /// The query to send now, from the report and the record; `observed.checkpoints` is not used.
 #[must_use]
-pub fn question(
+pub fn checkpoint_query(
     observed: &Observed,
     essentials: &Essentials,
     expected: &ExpectedHistory,
