@@ -84,11 +84,11 @@ impl Key {
         Key::of(Kind::Text)
     }
 
-    pub(super) const fn switch() -> Key {
+    pub(super) const fn boolean() -> Key {
         Key::of(Kind::Bool)
     }
 
-    pub(super) const fn whole(min: u64, max: u64) -> Key {
+    pub(super) const fn integer(min: u64, max: u64) -> Key {
         Key::of(Kind::Integer { min, max, bytes: false })
     }
 
@@ -100,11 +100,11 @@ impl Key {
         Key::of(Kind::Number { max })
     }
 
-    pub(super) const fn words(words: &'static [&'static str]) -> Key {
+    pub(super) const fn one_of(words: &'static [&'static str]) -> Key {
         Key::of(Kind::Enum(words))
     }
 
-    pub(super) const fn judged(
+    pub(super) const fn checked(
         accepts: fn(&Value) -> bool,
         must: fn() -> String,
         bounds: fn() -> String,
@@ -155,7 +155,7 @@ impl Key {
                 (right, format!("a number from 0 to {max}"))
             }
             Kind::Enum(_) if !value.is_string() => (false, "a string".to_owned()),
-            Kind::Enum(words) => (value.as_str().is_some_and(|word| words.contains(&word)), one_of(words)),
+            Kind::Enum(words) => (value.as_str().is_some_and(|word| words.contains(&word)), listed(words)),
             Kind::Checked { accepts, must, .. } => (accepts(value), must()),
             Kind::Structured { .. } => return None,
         };
@@ -169,7 +169,7 @@ impl Key {
 }
 
 /// `a, b or c`.
-fn one_of(words: &[&str]) -> String {
+fn listed(words: &[&str]) -> String {
     match words {
         [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
         _ => words.concat(),

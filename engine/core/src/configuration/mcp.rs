@@ -19,11 +19,11 @@ section! {
     "mcp" => Mcp, check check_combination {
         /// hosts allowed in requests, in addition to those of this machine and of the engine's Service: [MCP](mcp.md)
         "allowedHosts" allowed_hosts: Vec<String>, or Vec::<String>::new(), since "0.1.0"
-            => Key::judged(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
+            => Key::checked(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
                 .field("spec.mcp.allowedHosts");
         /// serve the tools of the MCP server `memory`: [MCP](mcp.md)
         "serverMemoryTools" server_memory_tools: bool, or false, since "0.1.0"
-            => Key::switch().field("spec.mcp.serverMemoryTools");
+            => Key::boolean().field("spec.mcp.serverMemoryTools");
         /// project that those tools use; only with `serverMemoryTools: true`
         "serverMemoryProject" server_memory_project: String, or PROJECT_DEFAULT.to_owned(), since "0.1.0"
             => Key::text().field("spec.mcp.serverMemoryProject");

@@ -28,7 +28,7 @@ section! {
                 .field("spec.policy.exceptions");
         /// how personal data in [names](policy.md#names) is handled
         "identifiers" identifiers: Identifiers, or Identifiers::Pseudonymise, since "0.1.0"
-            => Key::words(Identifiers::WORDS).field("spec.policy.identifiers");
+            => Key::one_of(Identifiers::WORDS).field("spec.policy.identifiers");
     }
 }
 

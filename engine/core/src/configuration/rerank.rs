@@ -13,17 +13,17 @@ section! {
         /// name of the model in requests; required
         "model" model: String, since "0.1.0" => Key::text();
         /// number of results to rerank
-        "top" top: usize, or 50, since "0.1.0" => Key::whole(2, 200);
+        "top" top: usize, or 50, since "0.1.0" => Key::integer(2, 200);
         /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text();
         /// timeout of a request, which a search waits for
-        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::whole(1, 30);
+        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::integer(1, 30);
         /// requests per minute; searches beyond them are not reranked
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1);
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1);
         /// tokens per minute
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).absent("no limit");
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1).absent("no limit");
         /// price of a million tokens, for the cost counter
         "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0" => Key::number(PRICE_MAX);
     }
