@@ -25,10 +25,10 @@ pub async fn until<T>(
             Ok(Ok(Some(answer))) => return Ok(answer),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => last = format!("{error:#}"),
-            Err(_) => bail!("{what}: not within {limit:?} ({last})"),
+            Err(_) => bail!("timed out after {limit:?} waiting for: {what} ({last})"),
         }
         if tokio::time::Instant::now() + POLL > deadline {
-            bail!("{what}: not within {limit:?} ({last})");
+            bail!("timed out after {limit:?} waiting for: {what} ({last})");
         }
         tokio::time::sleep(POLL).await;
     }

@@ -57,7 +57,7 @@ impl Answer {
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct CachedAnswer {
     answer: Answer,
     /// Expiry, in microseconds since the epoch: the first moment at which something the answer depends on becomes or
     /// stops being true.
@@ -66,8 +66,8 @@ struct Kept {
 
 /// The cache of answers and of memories that were read.
 #[derive(Debug)]
-pub(crate) struct Answers {
-    answers: Cache<AnswerKey, Kept>,
+pub(crate) struct AnswerCache {
+    answers: Cache<AnswerKey, CachedAnswer>,
     /// By id, and the sequence number of the last event that changed an existing memory.
     memories: Cache<(String, u64), Arc<MemoryView>>,
     metrics: Arc<Metrics>,
@@ -95,14 +95,16 @@ impl Outcome {
     }
 }
 
-impl Answers {
+impl AnswerCache {
     /// A cache with this budget in bytes: half for answers, half for memories.
-    pub(crate) fn new(bytes_max: u64, metrics: Arc<Metrics>) -> Answers {
+    pub(crate) fn new(bytes_max: u64, metrics: Arc<Metrics>) -> AnswerCache {
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        Answers {
+        AnswerCache {
             answers: Cache::builder()
                 .max_capacity(bytes_max / 2)
-                .weigher(move |key: &AnswerKey, kept: &Kept| size(key.request.len() + kept.answer.bytes()))
+                .weigher(move |key: &AnswerKey, kept: &CachedAnswer| {
+                    size(key.request.len() + kept.answer.bytes())
+                })
                 .build(),
             memories: Cache::builder()
                 .max_capacity(bytes_max / 2)
@@ -136,7 +138,7 @@ impl Answers {
             Answer::Checkout(answer) => !answer.degraded.is_empty(),
         };
         if !degraded {
-            self.answers.insert(key, Kept { answer, until });
+            self.answers.insert(key, CachedAnswer { answer, until });
         }
     }
 
@@ -171,8 +173,8 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn answers() -> Answers {
-        Answers::new(1 << 20, Arc::new(Metrics::new("").unwrap()))
+    fn answers() -> AnswerCache {
+        AnswerCache::new(1 << 20, Arc::new(Metrics::new("").unwrap()))
     }
 
     fn key(applied_seq: u64) -> AnswerKey {

@@ -200,9 +200,9 @@ mod tests {
     #[test]
     fn what_is_done_with_a_known_text_is_one_of_two_words() {
         let same_text = |text: &str| parse(&format!("saving: {{{text}}}")).map(|config| config.same_text);
-        assert_eq!(same_text("sameText: Say"), Ok(SameText::Say));
+        assert_eq!(same_text("sameText: Say"), Ok(SameText::SaveAndReport));
         assert_eq!(same_text("sameText: SaveOnce"), Ok(SameText::SaveOnce));
-        assert_eq!(same_text(""), Ok(SameText::Say));
+        assert_eq!(same_text(""), Ok(SameText::SaveAndReport));
         for text in ["sameText: Never", "sameText: true", "once: true"] {
             assert_eq!(same_text(text).unwrap_err().len(), 1, "{text}");
         }

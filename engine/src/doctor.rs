@@ -82,9 +82,9 @@ pub(crate) fn doctor(data: &Path, repair: bool) -> anyhow::Result<Report> {
             "an engine is running on {data:?}: stop it to repair, or have it rebuild the projection with POST /rebuild on its admin port"
         );
     }
-    let mut checks = look(data, engine_running)?;
+    let mut checks = run_checks(data, engine_running)?;
     if repair {
-        mend(data, &mut checks)?;
+        repair_data(data, &mut checks)?;
     }
     let ok = checks.iter().all(|check| check.outcome != Outcome::Broken);
     Ok(Report { ok, engine_running, checks })
@@ -98,7 +98,7 @@ fn is_running(data: &Path) -> anyhow::Result<bool> {
     }
 }
 
-fn look(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
+fn run_checks(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
     // The projection is read before the log: a running engine appends meanwhile, and a projection is never ahead of its
     // log.
     let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
@@ -139,7 +139,11 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
     };
     vec![
         Check::new(present, Outcome::Ok, database.display().to_string()),
-        Check::judged(place_name, place.and_then(|place| fits(&place, log, engine_running)), PROJECTION_HINT),
+        Check::judged(
+            place_name,
+            place.and_then(|place| check_position(&place, log, engine_running)),
+            PROJECTION_HINT,
+        ),
         Check::judged(
             rows_name,
             rows.map(|digest| format!("pages are intact, rows have the digest {digest}")),
@@ -150,7 +154,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
 }
 
 /// Whether the projection can have been built from this log.
-fn fits(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
+fn check_position(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
     let head_seq = log["head_seq"].as_u64().unwrap_or_default();
     if log["log_id"].as_str().is_some_and(|log_id| log_id != place.log_id) {
         return Err("it was built from another log".into());
@@ -209,7 +213,7 @@ fn key_files(data: &Path) -> io::Result<Vec<(PathBuf, u32)>> {
 }
 
 /// Repairs what can be repaired and runs all checks again.
-fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
+fn repair_data(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     let broken = |checks: &[Check], names: &[&str]| {
         checks.iter().any(|check| check.outcome == Outcome::Broken && names.contains(&check.name))
     };
@@ -222,7 +226,7 @@ fn mend(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     if broken(checks, &PROJECTION_CHECKS) && !broken(checks, &["log"]) {
         rebuild(data).context("cannot rebuild the projection")?;
     }
-    let before = std::mem::replace(checks, look(data, false)?);
+    let before = std::mem::replace(checks, run_checks(data, false)?);
     for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {
         let was_broken = |old: &Check| {
             // If the projection was missing, the checks of its parts did not run.

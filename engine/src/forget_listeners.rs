@@ -17,7 +17,7 @@ impl Listeners {
     }
 
     /// Calls every listener and returns how many there are.
-    pub(crate) fn tell(&self, ids: &[String]) -> usize {
+    pub(crate) fn notify(&self, ids: &[String]) -> usize {
         let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.iter().for_each(|listener| listener(ids));
         listeners.len()
@@ -43,7 +43,7 @@ mod tests {
             let told = Arc::clone(&told);
             listeners.add(move |ids| told.lock().unwrap().extend_from_slice(ids));
         }
-        assert_eq!(listeners.tell(&["x".into()]), 2);
+        assert_eq!(listeners.notify(&["x".into()]), 2);
         assert_eq!(*told.lock().unwrap(), ["x", "x"]);
     }
 }

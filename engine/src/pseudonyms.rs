@@ -58,7 +58,7 @@ impl Pseudonyms {
         let pseudonyms =
             Pseudonyms { storage, sources, key, turn, recorded: false.into(), lost: false.into() };
         match pseudonyms.is_of_a_new_log() {
-            Ok(true) => match pseudonyms.mint() {
+            Ok(true) => match pseudonyms.create_key() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
                 // Tried again when a name needs the key.
                 Err(fault) => tracing::warn!(%fault, "the pseudonym key was not written, retried on use"),
@@ -105,13 +105,13 @@ impl Pseudonyms {
             KeyFault::Unknown
         })?;
         let wanted = named.and_then(|(_, _, payload)| serde_json::from_str(&payload).ok());
-        let outcome = self.settle(wanted);
+        let outcome = self.load_or_create(wanted);
         self.lost.store(outcome == Err(KeyFault::Lost), Ordering::Release);
         outcome.map(|key| self.key.get_or_init(|| key).clone())
     }
 
     /// Compares the key file with the record in the log, and creates the key if neither exists.
-    fn settle(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
+    fn load_or_create(&self, wanted: Option<PseudonymsKeyedPayload>) -> Result<PseudonymKey, KeyFault> {
         let failed = |fault: io::Error| {
             tracing::error!(%fault, "the pseudonym key cannot be read or written");
             KeyFault::Volume
@@ -132,7 +132,7 @@ impl Pseudonyms {
             }
             (Some(key), None) => Ok(key),
             // No name was ever stored as a token, so a new key changes none.
-            (None, None) => self.mint().map_err(failed),
+            (None, None) => self.create_key().map_err(failed),
         }
     }
 
@@ -148,7 +148,7 @@ impl Pseudonyms {
     }
 
     /// Creates the key file.
-    fn mint(&self) -> io::Result<PseudonymKey> {
+    fn create_key(&self) -> io::Result<PseudonymKey> {
         self.storage.create_directory(DIRECTORY)?;
         let key = PseudonymKey::new(self.sources.bytes());
         let text = format!("{}\n", key.secret_text());

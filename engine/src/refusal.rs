@@ -28,8 +28,8 @@ impl Refusal {
     }
 
     /// Replaces stored names in the message with the names that the request used.
-    pub(crate) fn told(self, told: &CallerNames) -> Refusal {
-        Refusal { message: told.back_in_text(&self.message), ..self }
+    pub(crate) fn with_caller_names(self, caller_names: &CallerNames) -> Refusal {
+        Refusal { message: caller_names.restore_in_text(&self.message), ..self }
     }
 
     /// Error code, for programs.

@@ -108,11 +108,11 @@ fn report_not_applied(parts: &[NotApplied]) {
 /// Interval and maximum number of checks of the pseudonym key after a start: long enough for a large projection to be
 /// built. After that, the first name that needs the key triggers the check.
 const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
-const KEY_LOOKS_MAX: u32 = 3600;
+const KEY_CHECKS_MAX: u32 = 3600;
 
 /// Detects a lost key before a client uses a name that needs it.
 async fn look_at_pseudonym_key(engine: Arc<Engine>) {
-    for _ in 0..KEY_LOOKS_MAX {
+    for _ in 0..KEY_CHECKS_MAX {
         match engine.pseudonym_key().await {
             Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,
             // A fault was logged already.

@@ -25,7 +25,7 @@ struct Due {
 
 /// Whether an engine may record an anchor now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum AnchorSlot {
     /// It may.
     Now,
     /// It must wait. `first` is set if it did not have to wait before.
@@ -43,16 +43,16 @@ impl Anchoring {
         Self(Mutex::new(State { budget, due: HashMap::new() }))
     }
 
-    /// Requests a turn. An engine that must wait keeps its place until [`Anchoring::recorded`].
-    pub(crate) fn turn(&self, engine: &str, now: Timestamp) -> Turn {
+    /// Requests a slot. An engine that must wait keeps its slot until [`Anchoring::recorded`].
+    pub(crate) fn request_slot(&self, engine: &str, now: Timestamp) -> AnchorSlot {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.due.get(engine).copied();
         let due = known.unwrap_or_else(|| Due { since: now, slot: state.budget.take(now) });
         state.due.insert(engine.to_owned(), due);
         if due.slot <= now {
-            Turn::Now
+            AnchorSlot::Now
         } else {
-            Turn::After { wait: due.slot.duration_since(now), first: known.is_none() }
+            AnchorSlot::After { wait: due.slot.duration_since(now), first: known.is_none() }
         }
     }
 
@@ -85,13 +85,13 @@ mod tests {
     fn who_waits_keeps_the_place_and_is_counted_once() {
         let anchoring = Anchoring::new(3, at(0));
         for engine in ["a", "b", "c"] {
-            assert_eq!(anchoring.turn(engine, at(0)), Turn::Now);
+            assert_eq!(anchoring.request_slot(engine, at(0)), AnchorSlot::Now);
         }
-        let wait = |millis, first| Turn::After { wait: SignedDuration::from_millis(millis), first };
-        assert_eq!(anchoring.turn("d", at(0)), wait(1000, true));
-        assert_eq!(anchoring.turn("e", at(0)), wait(2000, true));
-        assert_eq!(anchoring.turn("d", at(400)), wait(600, false));
-        assert_eq!(anchoring.turn("d", at(1000)), Turn::Now);
+        let wait = |millis, first| AnchorSlot::After { wait: SignedDuration::from_millis(millis), first };
+        assert_eq!(anchoring.request_slot("d", at(0)), wait(1000, true));
+        assert_eq!(anchoring.request_slot("e", at(0)), wait(2000, true));
+        assert_eq!(anchoring.request_slot("d", at(400)), wait(600, false));
+        assert_eq!(anchoring.request_slot("d", at(1000)), AnchorSlot::Now);
         assert_eq!(anchoring.recorded("d", at(1010)), Some(SignedDuration::from_millis(1010)));
         assert_eq!(anchoring.recorded("d", at(1010)), None);
         assert_eq!(anchoring.waiting(), 4);

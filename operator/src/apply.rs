@@ -37,7 +37,7 @@ pub(crate) async fn apply(
     let mut progress = Progress::new(held.map(|(problem, _)| problem));
     for step in &plan.steps {
         let allow = |bound, key: &ChildKey| context.bounds.allow(bound, &namespace, key, Instant::now());
-        if !progress.attempts(step, allow) {
+        if !progress.should_carry_out(step, allow) {
             continue;
         }
         context.may_write()?;
@@ -47,7 +47,7 @@ pub(crate) async fn apply(
                 let answer = send(&api, write).await.map_err(|error| failure(&error));
                 let written = progress.written(&mut observed, write, answer, jiff::Timestamp::now());
                 let written = written.map_err(|NamespaceEnding| Error::NamespaceEnding)?;
-                note(context, &namespace, write, written);
+                record_result(context, &namespace, write, written);
             }
             Step::Call(Call::PushAnchor(given)) => push_anchor(&mut observed, given, context).await,
         }
@@ -72,13 +72,13 @@ async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Con
 }
 
 /// Counts and logs a write, and updates the records of writes.
-fn note(context: &Context, namespace: &str, write: &Write, written: Written) {
+fn record_result(context: &Context, namespace: &str, write: &Write, written: Written) {
     let key = write.key();
     match written {
         Written::Left(object, applied) => {
             context.cache.remember(namespace, key, object);
             if let Some(applied) = applied {
-                context.attempts.wrote(namespace, key, applied);
+                context.attempts.record_write(namespace, key, applied);
             }
         }
         Written::Gone => context.cache.forget(namespace, key),

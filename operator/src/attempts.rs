@@ -7,18 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use operator_core::{applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::Held};
+use operator_core::{
+    applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::DeferredProblem,
+};
 
 /// Writes by object, and the problem of each engine.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     applied: Mutex<HashMap<(String, ChildKey), Applied>>,
-    held: Mutex<HashMap<String, Held>>,
+    held: Mutex<HashMap<String, DeferredProblem>>,
 }
 
 impl Attempts {
     /// Records a write.
-    pub(crate) fn wrote(&self, namespace: &str, key: &ChildKey, applied: Applied) {
+    pub(crate) fn record_write(&self, namespace: &str, key: &ChildKey, applied: Applied) {
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((namespace.to_owned(), key.clone()), applied);
     }
@@ -43,7 +45,7 @@ impl Attempts {
         now: Instant,
     ) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.insert(engine.to_owned(), Held { generation, problem, until: now + wait });
+        held.insert(engine.to_owned(), DeferredProblem { generation, problem, until: now + wait });
     }
 
     /// The problem that an engine waits for, and the remaining time.

@@ -19,7 +19,7 @@ use operator_core::{
     conditions::{ConditionType, Reason},
     observed::Observed,
     plan::{Problem, plan},
-    retry::is_held,
+    retry::is_deferred,
     status,
     validate::{self, Essentials},
 };
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     controller
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(changed)
-        .run(look, on_error, context.clone())
+        .run(reconcile_and_log, on_error, context.clone())
         .for_each(|result| {
             if let Err(kube::runtime::controller::Error::ObjectNotFound(gone)) = result {
                 let engine = format!("{}/{}", gone.namespace.unwrap_or_default(), gone.name);
@@ -122,13 +122,13 @@ async fn drain_until<T>(receiver: &mut mpsc::Receiver<Touched>, done: impl Futur
 }
 
 /// Counts, times and logs one reconcile.
-async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = std::time::Instant::now();
     let result = match &engine.0 {
         Ok(engine) => reconcile(context.newest(engine), &context).await,
         Err(invalid) => unreadable(invalid, &context).await,
     };
-    let problem = |looked: &Looked| looked.problem.as_ref().map_or("ok", Problem::label);
+    let problem = |result: &ReconcileResult| result.problem.as_ref().map_or("ok", Problem::label);
     let outcome = result.as_ref().map_or_else(Error::label, problem);
     context.metrics.reconciles.with_label_values(&[outcome]).inc();
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
@@ -136,7 +136,7 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
         // The engine is deleted with it: the watch will report that.
         Err(Error::NamespaceEnding) => Ok(Action::await_change()),
         Err(error) => Err(error),
-        Ok(Looked { action, problem }) => {
+        Ok(ReconcileResult { action, problem }) => {
             if problem.is_none() {
                 context.succeeded(&identity(engine.as_ref()));
             }
@@ -146,14 +146,14 @@ async fn look(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Err
 }
 
 /// Result of a reconcile: when to reconcile again, and the problem, which is already in the status.
-struct Looked {
+struct ReconcileResult {
     action: Action,
     problem: Option<Problem>,
 }
 
 /// Runs the five steps. The status is written whatever the result of the writes, and the next reconcile is early enough
 /// for the anchor.
-async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looked, Error> {
+async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<ReconcileResult, Error> {
     let checked = validate::validate(&engine, &context.settings);
     let essentials = Essentials::of(&engine.spec);
     let (observed, expected) = observe(engine, &essentials, context).await;
@@ -162,7 +162,7 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looke
         Err(faults) => {
             let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
             let wait = report(&observed, &expected, &outcome, context).await?;
-            return Ok(Looked { action: Action::requeue(wait), problem: None });
+            return Ok(ReconcileResult { action: Action::requeue(wait), problem: None });
         }
     };
     let plan = plan(&observed, &valid, &expected);
@@ -171,12 +171,12 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Looke
     let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let usual = report(&observed, &expected, &outcome, context).await?;
     let wait = retry.map_or(usual, |retry| retry.min(usual));
-    Ok(Looked { action: Action::requeue(wait), problem: done.problem })
+    Ok(ReconcileResult { action: Action::requeue(wait), problem: done.problem })
 }
 
 /// When to retry after a problem, with growing waits.
 fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
-    let problem = problem.filter(|problem| is_held(problem))?;
+    let problem = problem.filter(|problem| is_deferred(problem))?;
     let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());
     let generation = observed.engine.metadata.generation;
     if let Some((_, wait)) = context.attempts.held(&engine, generation, now) {
@@ -197,8 +197,9 @@ async fn report(
 ) -> Result<Duration, Error> {
     let status = status::status(observed, expected, outcome);
     write_status(&observed.engine, &status, context).await?;
-    let usual = operator_core::backoff::next_look(&status, jitter());
-    let for_the_anchor = operator_core::anchor::question::next_look(observed, outcome.essentials());
+    let usual = operator_core::backoff::next_reconcile(&status, jitter());
+    let for_the_anchor =
+        operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
@@ -207,7 +208,7 @@ async fn report(
 async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,
-) -> Result<Looked, Error> {
+) -> Result<ReconcileResult, Error> {
     let mut engine = MemoryEngine::new("", crds::MemoryEngineSpec::default());
     engine.metadata = invalid.metadata.clone();
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];
@@ -217,7 +218,7 @@ async fn unreadable(
     let outcome = status::Outcome::Invalid { faults: &fault, essentials: &essentials };
     let status = status::status(&observed, &expected, &outcome);
     merge_status(&observed.engine, &status, context).await?;
-    Ok(Looked { action: Action::await_change(), problem: None })
+    Ok(ReconcileResult { action: Action::await_change(), problem: None })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the controller requires")]

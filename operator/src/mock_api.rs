@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     /// It does not reach the server.
     Unsent,
     /// The server carries it out, and the answer is lost.
-    Unanswered,
+    NoAnswer,
     /// The server refuses it with this code and cause.
     Refused(u16, &'static str),
 }
@@ -138,7 +138,7 @@ impl MockApi {
         match fault {
             Some(Fault::Unsent) => return None,
             Some(Fault::Refused(code, cause)) => return Some(refused(code, cause)),
-            Some(Fault::Unanswered) | None => {}
+            Some(Fault::NoAnswer) | None => {}
         }
         let answered = match parts.method {
             Method::GET => state.objects.get(&path).cloned().ok_or(404),

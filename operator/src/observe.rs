@@ -7,8 +7,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, api::DynamicObject};
 use operator_core::{
     anchor::{
+        checkpoint_query::checkpoint_query,
         expected::{ExpectedHistory, expected_history},
-        question::question,
     },
     children::CHILDREN,
     names::ChildKey,
@@ -20,7 +20,7 @@ use operator_core::{
 };
 
 use crate::{
-    anchoring::Turn,
+    anchoring::AnchorSlot,
     cache::{api, api_resource, slim},
     context::{Context, identity},
     error::{CALL_TIMEOUT, CallError, call},
@@ -76,18 +76,18 @@ async fn checkpoints(
     expected: &ExpectedHistory,
 ) -> CheckpointReport {
     let engine = identity(observed.engine.as_ref());
-    let Some(question) = question(observed, essentials, expected) else {
+    let Some(query) = checkpoint_query(observed, essentials, expected) else {
         context.anchoring.forget(&engine);
-        return CheckpointReport::NotAsked;
+        return CheckpointReport::NotQueried;
     };
     let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
-    if question.records
-        && let Turn::After { wait, first } = context.anchoring.turn(&engine, observed.now)
+    if query.records
+        && let AnchorSlot::After { wait, first } = context.anchoring.request_slot(&engine, observed.now)
     {
         context.metrics.anchors_delayed.inc_by(u64::from(first));
-        return CheckpointReport::PutOff(wait);
+        return CheckpointReport::Delayed(wait);
     }
-    let sizes = match question.extends.as_slice() {
+    let sizes = match query.extends.as_slice() {
         [] => vec![None],
         sizes => sizes.iter().copied().map(Some).collect(),
     };
@@ -98,7 +98,7 @@ async fn checkpoints(
             Err(error) => {
                 context.metrics.report_failures.inc();
                 tracing::warn!(engine, %error, ?size, "no checkpoint");
-                return CheckpointReport::Unanswered(error.to_string());
+                return CheckpointReport::NoAnswer(error.to_string());
             }
         }
     }
@@ -133,7 +133,7 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
         Some(claim) if storage::needs_class(claim, wanted) => storage::class_of(claim),
         _ => None,
     };
-    let Some(class) = class else { return StorageClassView::NotAsked };
+    let Some(class) = class else { return StorageClassView::NotQueried };
     if class.is_empty() {
         // A claim on a volume that someone created for it. There is no class to read, and the volume cannot be
         // expanded.
@@ -155,7 +155,7 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
 
 async fn report(context: &Context, pod: Option<&PodView>) -> EngineReport {
     let Some(ip) = pod.filter(|pod| pod.running && !pod.deleting).and_then(|pod| pod.ip.as_deref()) else {
-        return EngineReport::NotAsked;
+        return EngineReport::NotQueried;
     };
     match context.engines.report(ip).await {
         Ok(health) => EngineReport::Answered(Box::new(health)),

@@ -40,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long, env = "POD_NAME", default_value = "memory-operator")]
     pub(crate) pod_name: String,
 
-    /// Namespace of this operator's pod. It contains the Lease, and engines accept connections of the operator from it.
+    /// Namespace of this operator's pod. It contains the Lease. Engines accept the operator's connections only from it.
     #[arg(long, env = "POD_NAMESPACE", default_value = "memory-system")]
     pub(crate) pod_namespace: String,
 }

@@ -24,7 +24,7 @@ pub(crate) async fn pod_refusal(context: &Context, observed: &Observed) -> PodRe
     let Some(message) = newest_words(context, observed).await else { return PodRefusal::Unknown };
     let limit_ranges =
         if refusal::is_about_limits(&message) { limit_ranges(context, observed).await } else { Vec::new() };
-    PodRefusal::Said { message, limit_ranges }
+    PodRefusal::Reported { message, limit_ranges }
 }
 
 async fn newest_words(context: &Context, observed: &Observed) -> Option<String> {

@@ -51,7 +51,7 @@ async fn end_processes(layout: &Layout) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("processes {pids:?} do not end");
+            bail!("processes {pids:?} are still running after {LIMIT:?}");
         }
         // One of these processes is process 1 of the node: the kernel ends the pods with it.
         for pid in pids.into_iter().filter_map(Pid::from_raw) {

@@ -235,7 +235,10 @@ fn require_machine() -> Result<()> {
 /// There is no such image, or the cluster is not up.
 pub async fn load(image: &str) -> Result<()> {
     if !is_local() {
-        bail!("KUBECONFIG names another cluster.\n{}", external::image_hint(&kubeconfig_path()?));
+        bail!(
+            "KUBECONFIG points to a cluster that this tool did not create.\n{}",
+            external::image_hint(&kubeconfig_path()?)
+        );
     }
     let path = Path::new(image);
     let archive = if path.exists() { path.to_owned() } else { built(image)? };

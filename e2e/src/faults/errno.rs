@@ -195,7 +195,7 @@ impl Sweep {
         }
         let session = Session::run(&Launch::new(&self.engine, &data), BEFORE)?;
         if !session.is_clean() {
-            bail!("the engine does not work without faults: {session:?}");
+            bail!("the baseline run without injected faults failed: {session:?}");
         }
         if scenario == Scenario::Torn {
             let newest = fs::read_dir(data.join("log"))?.flatten().map(|entry| entry.path());

@@ -160,7 +160,7 @@ fn resolve(modules: &Modules, from: &[String], named: &[String], depth: usize) -
     }
 }
 
-/// Re-exports of re-exports that are followed.
+/// Maximum depth of nested re-exports that are followed.
 const HOPS_MAX: usize = 8;
 
 fn arrows(modules: &Modules) -> BTreeMap<&Path, BTreeSet<Path>> {

@@ -44,7 +44,7 @@ pub enum Change {
 /// The changes that follow from one event, in order.
 pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, UnexpectedPayload> {
     let mut changes = Vec::new();
-    // A forgotten event adds nothing.
+    // An event whose payload was erased changes no rows.
     if let Some(payload) = line.payload() {
         match &*line.envelope.kind {
             MEMORY_SAVED => {

@@ -32,14 +32,14 @@ pub struct CallerNames(BTreeMap<String, String>);
 
 impl std::fmt::Debug for CallerNames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Told").field("names", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("CallerNames").field("names", &self.0.len()).finish_non_exhaustive()
     }
 }
 
 impl CallerNames {
     /// Records one name.
-    pub fn add(&mut self, stored: String, told: String) {
-        self.0.insert(stored, told);
+    pub fn add(&mut self, stored: String, used: String) {
+        self.0.insert(stored, used);
     }
 
     /// Whether every name is stored as the caller wrote it.
@@ -48,11 +48,11 @@ impl CallerNames {
     }
 
     /// Restores the caller's names in a response.
-    pub fn back<T: HasIdentifiers>(&self, mut answer: T) -> T {
+    pub fn restore<T: HasIdentifiers>(&self, mut answer: T) -> T {
         if !self.is_empty() {
             let put = |name: &mut String| {
-                if let Some(told) = self.0.get(name.as_str()) {
-                    name.clone_from(told);
+                if let Some(used) = self.0.get(name.as_str()) {
+                    name.clone_from(used);
                 }
             };
             answer.identifiers(&mut |name, _| put(name));
@@ -62,24 +62,24 @@ impl CallerNames {
     }
 
     /// Restores the caller's names in text output.
-    pub fn back_in_text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (stored, told)| text.replace(stored.as_str(), told))
+    pub fn restore_in_text(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (stored, used)| text.replace(stored.as_str(), used))
     }
 }
 
 /// The key of the log's pseudonyms is needed to compute stored names, and is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoKey;
+pub struct PseudonymKeyMissing;
 
 /// Replaces every identifier of a request with its stored name, and every compared text with its stored form. An
 /// identifier that must not be stored stays unchanged: a write of it is refused later, and a lookup finds nothing.
-pub fn stored(
+pub fn to_stored_names(
     policy: &Policy,
     key: Option<&PseudonymKey>,
     request: &mut impl HasIdentifiers,
     now: Timestamp,
-) -> Result<CallerNames, NoKey> {
-    let (mut told, mut outcome) = (CallerNames::default(), Ok(()));
+) -> Result<CallerNames, PseudonymKeyMissing> {
+    let (mut caller_names, mut outcome) = (CallerNames::default(), Ok(()));
     request.identifiers(&mut |name, form| {
         if breaks_a_rule(name, form) {
             return;
@@ -87,8 +87,8 @@ pub fn stored(
         // Uses the normal form, as everything stored does.
         let normal = normal_form(name);
         match policy.judge_identifier(key, ("", form), &normal, now, &mut Counts::default()) {
-            Ok(Some(stored)) => told.add(stored.clone(), std::mem::replace(name, stored)),
-            Err(IdentifierError::NoKey) => outcome = Err(NoKey),
+            Ok(Some(stored)) => caller_names.add(stored.clone(), std::mem::replace(name, stored)),
+            Err(IdentifierError::NoKey) => outcome = Err(PseudonymKeyMissing),
             Ok(None) | Err(IdentifierError::Blocked(_)) => {}
         }
     });
@@ -96,10 +96,10 @@ pub fn stored(
     outcome?;
     request.compared(&mut |text| {
         if let Ok(Redacted { changed: Some(stored), .. }) = policy.judge_text("", text, now) {
-            told.add(stored.clone(), std::mem::replace(text, stored));
+            caller_names.add(stored.clone(), std::mem::replace(text, stored));
         }
     });
-    Ok(told)
+    Ok(caller_names)
 }
 
 /// A name with refused characters must not lose them in a token, so that it is still refused.

@@ -225,7 +225,7 @@ pub fn consistency_proof<E>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// The leaf is not in a tree of this size, or the old tree is larger than the new one.
-    #[error("no such proof exists for these sizes")]
+    #[error("the leaf index or the old size is outside of the tree")]
     Sizes,
     /// It does not have the number of hashes that these sizes require.
     #[error("the proof does not have the length that these sizes require")]

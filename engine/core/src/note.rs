@@ -56,7 +56,7 @@ impl KeyFault {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoteFault {
     /// Longer than [`NOTE_BYTES_MAX`] or with more signatures than [`SIGNATURES_MAX`].
-    #[error("the note is longer than any this engine reads")]
+    #[error("the note has more than {NOTE_BYTES_MAX} bytes or {SIGNATURES_MAX} signatures")]
     TooLong,
     /// Not a text, a blank line and lines of signatures.
     #[error("the note does not have the form of a signed note")]

@@ -38,7 +38,7 @@ pub struct Erased {
 /// Why payloads were not erased, or not all of them.
 #[derive(Debug, Error)]
 pub enum EraseError {
-    #[error("name 1 to {BATCH_EVENTS_MAX} events")]
+    #[error("list 1 to {BATCH_EVENTS_MAX} event ids")]
     Count,
     #[error("the log has no event {0}")]
     Unknown(String),

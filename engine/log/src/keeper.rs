@@ -41,14 +41,14 @@ pub struct Keeper {
     /// Sealed segments that were read back, by first event number.
     known: BTreeMap<u64, Known>,
     tail: Option<Tail>,
-    looked_at: Option<Instant>,
+    last_check: Option<Instant>,
     /// Start of the current full verification.
     began: Option<Instant>,
     complete: bool,
     written: Option<Written>,
     compress_after: Option<Instant>,
     eraser: Eraser,
-    look_every: Duration,
+    check_interval: Duration,
 }
 
 #[derive(Debug)]
@@ -89,19 +89,19 @@ impl Keeper {
             verify_interval,
             known: BTreeMap::new(),
             tail: None,
-            looked_at: None,
+            last_check: None,
             began: None,
             complete: false,
             written: None,
             compress_after: None,
-            look_every: CHECK_INTERVAL,
+            check_interval: CHECK_INTERVAL,
         }
     }
 
     /// Makes the keeper check files at every step, without waiting for the interval.
     #[cfg(test)]
-    pub(super) fn looking_always(self) -> Keeper {
-        let mut keeper = Keeper { look_every: Duration::ZERO, ..self };
+    pub(super) fn checking_always(self) -> Keeper {
+        let mut keeper = Keeper { check_interval: Duration::ZERO, ..self };
         keeper.eraser.patience = Duration::ZERO;
         keeper
     }
@@ -120,10 +120,10 @@ impl Keeper {
     /// Does one bounded unit of work. Returns true when more work is due immediately.
     pub(super) fn step(&mut self) -> bool {
         let Some(extent) = self.handles.context.published.extent() else { return false };
-        if self.looked_at.is_none_or(|at| at.elapsed() >= self.look_every) {
-            self.look(&extent);
+        if self.last_check.is_none_or(|at| at.elapsed() >= self.check_interval) {
+            self.check_files(&extent);
             self.read_tail(&extent);
-            self.looked_at = Some(Instant::now());
+            self.last_check = Some(Instant::now());
         }
         self.checkpoint_if_due(&extent);
         if self.eraser.is_due() && self.erase_some() {
@@ -151,7 +151,7 @@ impl Keeper {
     }
 
     /// Checks the metadata of every file without reading it.
-    fn look(&mut self, (head, segments): &Extent) {
+    fn check_files(&mut self, (head, segments): &Extent) {
         let Some((last, sealed)) = segments.split_last() else { return };
         for segment in sealed {
             match self.handles.context.storage.status(&segment.path()) {
@@ -171,10 +171,10 @@ impl Keeper {
                 _ => {}
             }
         }
-        self.look_at_last(*last, head);
+        self.check_last_segment(*last, head);
     }
 
-    fn look_at_last(&mut self, last: Segment, head: &Head) {
+    fn check_last_segment(&mut self, last: Segment, head: &Head) {
         let status = match self.handles.context.storage.status(&last.path()) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
                 return self.missing(last, IntegrityFaultKind::Truncated, "is gone", last.first_seq);

@@ -49,7 +49,7 @@ pub(super) enum Step {
 pub(super) struct Eraser {
     handles: LogHandles,
     /// The request counter at the last search for markers.
-    looked_at: Option<u64>,
+    last_search: Option<u64>,
     current: Option<Erasure>,
     try_after: Option<Instant>,
     pub(super) patience: Duration,
@@ -57,13 +57,13 @@ pub(super) struct Eraser {
 
 impl Eraser {
     pub(super) fn new(handles: LogHandles) -> Eraser {
-        Eraser { handles, looked_at: None, current: None, try_after: None, patience: RETRY_DELAY }
+        Eraser { handles, last_search: None, current: None, try_after: None, patience: RETRY_DELAY }
     }
 
     /// Whether work is due immediately.
     pub(super) fn is_due(&self) -> bool {
         let waiting = self.try_after.is_some_and(|after| Instant::now() < after);
-        let asked = self.looked_at != Some(self.handles.erasures.asked());
+        let asked = self.last_search != Some(self.handles.erasures.asked());
         !waiting && (asked || self.current.is_some()) && self.handles.context.published.fault().is_none()
     }
 
@@ -73,14 +73,14 @@ impl Eraser {
         let asked = self.handles.erasures.asked();
         let Some((head, segments)) = self.handles.context.published.extent() else { return Step::Nothing };
         let stepped = match self.current.take() {
-            Some(erasure) => self.go_on(erasure, &segments),
+            Some(erasure) => self.continue_erasure(erasure, &segments),
             None => self.find(asked, &head, &segments),
         };
         stepped.unwrap_or_else(|fault| {
             tracing::error!(%fault, "erased payloads are still in a file: the erasure is retried");
             self.handles.context.metrics.storage_failures.with_label_values(&["erase"]).inc();
             self.try_after = Some(Instant::now() + self.patience);
-            self.looked_at = None;
+            self.last_search = None;
             Step::Nothing
         })
     }
@@ -110,7 +110,7 @@ impl Eraser {
             self.current = Some(Erasure { after, targets, left, files });
             return Ok(Step::Done(None));
         }
-        self.looked_at = Some(asked);
+        self.last_search = Some(asked);
         Ok(Step::Nothing)
     }
 
@@ -135,7 +135,7 @@ impl Eraser {
         Ok(targets)
     }
 
-    fn go_on(&mut self, mut erasure: Erasure, segments: &[Segment]) -> io::Result<Step> {
+    fn continue_erasure(&mut self, mut erasure: Erasure, segments: &[Segment]) -> io::Result<Step> {
         let storage = &*self.handles.context.storage;
         let Some(first_seq) = erasure.left.pop() else {
             self.unmark(erasure.after)?;

@@ -81,14 +81,14 @@ mod tests {
             .unwrap();
         file.sync().unwrap();
         let traces = Traces::of([text]);
-        let look =
+        let search_traces =
             |segment| search_segment(&storage, segment, &traces, 1 << 20, TraceSearchResult::default());
-        assert_eq!(look(raw).unwrap().found, 1);
+        assert_eq!(search_traces(raw).unwrap().found, 1);
         segment_compression::compress_segment(&storage, 1).unwrap();
         segment_compression::remove_raw(&storage, 1).unwrap();
-        let searched = look(raw).unwrap();
+        let searched = search_traces(raw).unwrap();
         assert_eq!((searched.found, searched.files), (1, 1));
-        assert!(look(Segment::raw(7)).is_err(), "one that is in neither form");
+        assert!(search_traces(Segment::raw(7)).is_err(), "one that is in neither form");
         assert_eq!(search_log(&storage, &traces, 1 << 20).unwrap(), searched);
     }
 }

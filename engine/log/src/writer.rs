@@ -291,7 +291,7 @@ impl Writer {
             let answer = if is_full(&fault) { CommitError::Full } else { CommitError::Failing };
             return self.abandon(group.acks, durable_seq, answer);
         }
-        self.tell(group, durable_seq);
+        self.acknowledge_group(group, durable_seq);
         self.rotate_if_large();
     }
 
@@ -305,7 +305,7 @@ impl Writer {
     }
 
     /// Acknowledges a durable group to its clients, then sends it to the projection.
-    fn tell(&mut self, group: Group, durable_seq: u64) {
+    fn acknowledge_group(&mut self, group: Group, durable_seq: u64) {
         let Group { link, lines, hashes, acks, .. } = group;
         let len = self.active.as_ref().map_or(0, |active| active.len);
         self.handles.context.metrics.appends.inc_by(hashes.len() as u64);

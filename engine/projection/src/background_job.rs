@@ -29,8 +29,8 @@ pub(super) struct Job<T> {
 impl<T: Send + 'static> Job<T> {
     pub(super) fn start(name: &str, work: impl FnOnce(&Stop) -> T + Send + 'static) -> io::Result<Job<T>> {
         let stop = Stop::default();
-        let told = stop.clone();
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(&told))?;
+        let own_stop = stop.clone();
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(&own_stop))?;
         Ok(Job { thread: Some(thread), stop })
     }
 

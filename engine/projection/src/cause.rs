@@ -20,7 +20,7 @@ pub enum Cause {
     /// Its full-text index does not match its rows.
     Index,
     /// A client requested it.
-    Asked,
+    Requested,
     /// Its full-text index contains words of forgotten memories.
     Forgotten,
 }
@@ -35,7 +35,7 @@ impl Cause {
             Cause::Damaged => "damaged",
             Cause::Edited => "edited",
             Cause::Index => "index",
-            Cause::Asked => "asked",
+            Cause::Requested => "asked",
             Cause::Forgotten => "forgotten",
         }
     }

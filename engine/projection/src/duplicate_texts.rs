@@ -54,11 +54,11 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
 pub fn earlier(
     connection: &Connection,
     texts: &[Text],
-    asked: &Moment,
+    at: &Moment,
     key: Option<&str>,
 ) -> rusqlite::Result<(Vec<Option<DuplicateMemory>>, bool)> {
     let moment = connection.unchecked_transaction()?;
-    let Bounds { as_of, known_seq, known_time, .. } = asked.bounds(&moment)?;
+    let Bounds { as_of, known_seq, known_time, .. } = at.bounds(&moment)?;
     let sql = format!(
         "SELECT m.seq, m.id, m.hash FROM memory_texts t JOIN memories m ON m.seq = t.seq
          WHERE t.digest = :digest AND m.project = :project AND m.content = :content AND {VALID_AT}

@@ -27,10 +27,10 @@ const SNIPPET_SOURCE_CHARS: usize = 300;
 pub fn entries(
     connection: &Connection,
     ids: &[String],
-    asked: &Moment,
+    at: &Moment,
 ) -> rusqlite::Result<Option<EntriesAnswer>> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let applied = applied(&moment)?;
     let mut answer = EntriesAnswer {
         entries: Vec::new(),

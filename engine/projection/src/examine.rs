@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::background_job::Stop;
 use super::files;
 use super::schema;
-use super::scrub::{Finding, ScrubOutcome, look_at_rows, look_at_words};
+use super::scrub::{Finding, ScrubOutcome, check_rows, check_words};
 use super::store::read_applied;
 use super::store_error::StoreError;
 
@@ -47,24 +47,24 @@ pub fn examine(directory: &Path, exclusive: bool) -> io::Result<Option<Examined>
     let database = files::database(directory, generation);
     let stop = Stop::default();
     let place = place(&database).map_err(|fault| fault.to_string());
-    let looked = look_at_rows(&database, &stop);
-    let rows = match &looked {
+    let outcome = check_rows(&database, &stop);
+    let rows = match &outcome {
         Ok(Finding::Sound(digest)) => Ok(digest.to_string()),
-        _ => Err(sentence(&looked)),
+        _ => Err(sentence(&outcome)),
     };
-    let words = |digest| match look_at_words(&database, &stop, digest) {
+    let words = |digest| match check_words(&database, &stop, digest) {
         Ok(Finding::Sound(_)) => Ok(()),
         other => Err(sentence(&other)),
     };
-    let words = exclusive.then(|| match looked {
+    let words = exclusive.then(|| match outcome {
         Ok(Finding::Sound(digest)) => words(digest),
         _ => Err("not checked: pages or rows are damaged".into()),
     });
     Ok(Some(Examined { database, place, rows, words }))
 }
 
-fn sentence(looked: &ScrubOutcome) -> String {
-    match looked {
+fn sentence(outcome: &ScrubOutcome) -> String {
+    match outcome {
         Ok(Finding::Wrong(_, why)) => why.clone(),
         Ok(Finding::Sound(_)) => String::new(),
         Err(fault) => fault.to_string(),

@@ -16,7 +16,7 @@ pub struct Selected {
     /// The memories, in log order.
     pub memories: Vec<Target>,
     /// Ends and feedback of these memories, which may repeat their text.
-    pub about: Vec<Target>,
+    pub dependents: Vec<Target>,
     /// Bytes of content.
     pub bytes: u64,
     /// Beginnings of some of the contents.
@@ -49,7 +49,7 @@ pub fn select(connection: &Connection, which: &Which, max: usize) -> rusqlite::R
     }
     let seqs: Vec<i64> = selected.memories.iter().map(|memory| sql(memory.seq)).collect();
     let seqs_json = serde_json::to_string(&seqs).expect("a list of numbers is always JSON");
-    selected.about = moment
+    selected.dependents = moment
         .prepare_cached(
             "WITH named AS (SELECT value AS seq FROM json_each(?1))
              SELECT seq, id FROM invalidations WHERE memory IN (SELECT seq FROM named)

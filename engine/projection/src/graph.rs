@@ -221,8 +221,8 @@ pub struct Pages {
     pub limit: u32,
 }
 
-fn seen<'a>(connection: &'a Connection, project: &'a str, asked: &Moment) -> rusqlite::Result<View<'a>> {
-    let bounds = asked.bounds(connection)?;
+fn seen<'a>(connection: &'a Connection, project: &'a str, at: &Moment) -> rusqlite::Result<View<'a>> {
+    let bounds = at.bounds(connection)?;
     Ok(View { connection, project, bounds, since: bounds.as_of })
 }
 
@@ -230,14 +230,9 @@ fn seen<'a>(connection: &'a Connection, project: &'a str, asked: &Moment) -> rus
 ///
 /// # Errors
 /// A query fails.
-pub fn graph(
-    connection: &Connection,
-    project: &str,
-    pages: &Pages,
-    asked: &Moment,
-) -> rusqlite::Result<Graph> {
+pub fn graph(connection: &Connection, project: &str, pages: &Pages, at: &Moment) -> rusqlite::Result<Graph> {
     let moment = connection.unchecked_transaction()?;
-    let view = seen(&moment, project, asked)?;
+    let view = seen(&moment, project, at)?;
     let limit = i64::from(pages.limit) + 1;
     let after = pages.after.as_deref().unwrap_or_default();
     let entities = view.entities("e.name > :after", &[(":after", &after), (":limit", &limit)])?;
@@ -252,10 +247,10 @@ pub fn opened(
     connection: &Connection,
     project: &str,
     names: &[String],
-    asked: &Moment,
+    at: &Moment,
 ) -> rusqlite::Result<Graph> {
     let moment = connection.unchecked_transaction()?;
-    let view = seen(&moment, project, asked)?;
+    let view = seen(&moment, project, at)?;
     view.answer(view.named(names)?, GRAPH_NODES_MAX, true)
 }
 
@@ -268,10 +263,10 @@ pub fn searched(
     project: &str,
     text: &str,
     pages: &Pages,
-    asked: &Moment,
+    at: &Moment,
 ) -> rusqlite::Result<Graph> {
     let moment = connection.unchecked_transaction()?;
-    let view = seen(&moment, project, asked)?;
+    let view = seen(&moment, project, at)?;
     let lower = |text: &str| normal_form(text).to_lowercase();
     let wanted = lower(text);
     let has = |text: &str| lower(text).contains(&wanted);
@@ -317,10 +312,10 @@ pub fn neighbours(
     project: &str,
     seeds: &[String],
     depth: u32,
-    asked: &Moment,
+    at: &Moment,
 ) -> rusqlite::Result<Vec<(String, u32)>> {
     let moment = connection.unchecked_transaction()?;
-    seen(&moment, project, asked)?.walk(seeds.iter().cloned(), depth)
+    seen(&moment, project, at)?.walk(seeds.iter().cloned(), depth)
 }
 
 /// Memories near the entities named in a question: sequence number of the memory and 1/(1 + relations between a named
@@ -336,11 +331,11 @@ pub fn memories_near(
     project: Option<&str>,
     question: &str,
     depth: u32,
-    asked: &Moment,
+    at: &Moment,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
     let moment = connection.unchecked_transaction()?;
-    memories_near_at(&moment, project, question, depth, asked, limit)
+    memories_near_at(&moment, project, question, depth, at, limit)
 }
 
 /// Like [`memories_near`], within the transaction of the caller.
@@ -352,14 +347,14 @@ pub fn memories_near_at(
     project: Option<&str>,
     question: &str,
     depth: u32,
-    asked: &Moment,
+    at: &Moment,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
     // Most engines have no entities.
     if !moment.prepare_cached("SELECT 1 FROM mentions LIMIT 1")?.exists([])? {
         return Ok(Vec::new());
     }
-    let view = seen(moment, project.unwrap_or_default(), asked)?;
+    let view = seen(moment, project.unwrap_or_default(), at)?;
     let mut near = Vec::new();
     for (project, seeds) in named_in(&view, project, question)? {
         let view = View { project: &project, ..view };
@@ -438,11 +433,11 @@ impl ExistingGraph {
         connection: &Connection,
         project: &str,
         wanted: &ExistingGraph,
-        asked: &Moment,
+        at: &Moment,
         key: Option<&str>,
     ) -> rusqlite::Result<ExistingGraph> {
         let moment = connection.unchecked_transaction()?;
-        let view = View { since: i64::MAX, ..seen(&moment, project, asked)? };
+        let view = View { since: i64::MAX, ..seen(&moment, project, at)? };
         let entities = format!(
             "SELECT DISTINCT e.name FROM json_each(:wanted) w
              JOIN entities e ON e.project = :project AND e.name = w.value WHERE {ENTITY}"

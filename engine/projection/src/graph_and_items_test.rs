@@ -15,10 +15,10 @@ use serde_json::{Value as Json, json};
 
 use super::background_job::Stop;
 use super::row_digest::digest_of;
-use super::scrub::{Finding, look_at_rows, look_at_words};
+use super::scrub::{Finding, check_rows, check_words};
 use super::tests::{Lines, Place, id, second};
 use super::{
-    Graph, ItemPlace, ItemSearch, Items, Known, Moment, Pages, graph, item, item_versions, memories_near,
+    Graph, ItemPlace, ItemSearch, Items, LogState, Moment, Pages, graph, item, item_versions, memories_near,
     neighbours, opened, searched,
 };
 
@@ -246,7 +246,7 @@ proptest! {
         let connection = place.connection();
         let latest = at(acts.len() - 1);
         let true_at = as_of.unwrap_or(now_at.max(latest));
-        let asked = Moment { as_of: as_of.map(second), known: known.map(|seq| Known::Through(seq as u64)), ..now(now_at) };
+        let asked = Moment { as_of: as_of.map(second), known: known.map(|seq| LogState::Through(seq as u64)), ..now(now_at) };
         let mut expected = told_by_lists(&acts, true_at, known.unwrap_or(usize::MAX));
         // The graph lists entities only; observations of names without an entity are not shown.
         let entities = expected.entities.clone();
@@ -289,7 +289,7 @@ proptest! {
             if let (Some(item), Some((_, _, first))) = (&read, now_there) {
                 prop_assert_eq!(item.created_at, second(*first));
             }
-            let then = Moment { known: Some(Known::Through(seq)), ..now(now_at) };
+            let then = Moment { known: Some(LogState::Through(seq)), ..now(now_at) };
             let past = item(&connection, &at_key, &then, true).unwrap().unwrap();
             prop_assert_eq!((past.version, past.value.get()), (seq, &*format!("{{\"n\":{seq},\"say\":\"word w{seq}\"}}")));
             let all = item_versions(&connection, &at_key, &now(now_at), (100, 0)).unwrap();
@@ -312,9 +312,9 @@ proptest! {
         let place = Place::new();
         let before = place.load(&lines, &sizes);
         prop_assert_eq!(digest_of(&place.connection()).unwrap(), before);
-        let looked = look_at_rows(&place.path(), &Stop::default());
+        let looked = check_rows(&place.path(), &Stop::default());
         prop_assert!(matches!(looked, Ok(Finding::Sound(digest)) if digest == before), "{:?}", looked);
-        let looked = look_at_words(&place.path(), &Stop::default(), before);
+        let looked = check_words(&place.path(), &Stop::default(), before);
         prop_assert!(matches!(looked, Ok(Finding::Sound(_))), "{:?}", looked);
         for seq in targets {
             let line = &mut lines.all[usize::try_from(seq).unwrap() - 1];

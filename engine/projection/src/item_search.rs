@@ -146,7 +146,7 @@ impl ItemSearch {
         self.each(connection, &sql, &[(":query", &query)], |row| {
             let seq: i64 = row.get(0)?;
             match among.is_none_or(|among| among.binary_search(&seq).is_ok()) {
-                true if texts.has_room() => texts.look(seq, &[(row.get_ref(1)?.as_str()?, 1.0)]),
+                true if texts.has_room() => texts.add(seq, &[(row.get_ref(1)?.as_str()?, 1.0)]),
                 true => texts.pass(seq),
                 false => {}
             }

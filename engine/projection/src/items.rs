@@ -177,11 +177,11 @@ pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
 pub fn item(
     connection: &Connection,
     place: &ItemPlace,
-    asked: &Moment,
+    at: &Moment,
     past: bool,
 ) -> rusqlite::Result<Option<ItemView>> {
     let moment = connection.unchecked_transaction()?;
-    let Bounds { as_of, known_seq, known_time, .. } = asked.bounds(&moment)?;
+    let Bounds { as_of, known_seq, known_time, .. } = at.bounds(&moment)?;
     let latest = format!(
         "SELECT {} FROM items i WHERE {AT_PLACE} AND i.seq <= :known_seq AND i.known <= :known_time
          ORDER BY i.seq DESC LIMIT 1",
@@ -215,11 +215,11 @@ pub fn item(
 pub fn item_versions(
     connection: &Connection,
     place: &ItemPlace,
-    asked: &Moment,
+    at: &Moment,
     (limit, offset): (u32, u32),
 ) -> rusqlite::Result<ItemVersions> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let all = format!(
         "SELECT i.seq, i.id, i.hash, i.known, {EXPIRES}, i.value IS NULL FROM items i
          WHERE {AT_PLACE} AND i.seq <= :known_seq ORDER BY i.seq DESC LIMIT :limit OFFSET :offset"
@@ -257,11 +257,11 @@ pub fn item_versions(
 pub fn standing_items(
     connection: &Connection,
     places: &[ItemPlace],
-    asked: &Moment,
+    at: &Moment,
     key: Option<&str>,
 ) -> rusqlite::Result<(Vec<u64>, bool)> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let latest = format!(
         "SELECT CASE WHEN i.value IS NULL OR {EXPIRES} <= :as_of THEN 0 ELSE i.seq END FROM items i
          WHERE {AT_PLACE} ORDER BY i.seq DESC LIMIT 1"
@@ -310,11 +310,11 @@ pub(super) fn standing(prefix: &str) -> String {
 pub fn namespaces(
     connection: &Connection,
     query: &NamespaceQuery,
-    asked: &Moment,
+    at: &Moment,
     (limit, offset): (u32, u32),
 ) -> rusqlite::Result<NamespacesAnswer> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let all = format!("SELECT DISTINCT i.namespace FROM items i WHERE {}", standing(""));
     let mut statement = moment.prepare_cached(&all)?;
     let mut rows = statement.query(named_params! {
@@ -357,10 +357,10 @@ pub fn files(
     project: &str,
     namespace: &str,
     prefix: &str,
-    asked: &Moment,
+    at: &Moment,
 ) -> rusqlite::Result<Vec<ItemFile>> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let all = format!(
         "SELECT i.key, i.seq, ifnull(octet_length(json_extract(i.value, '$.text')), 0) FROM items i
          WHERE {} AND i.namespace = :namespace AND substr(i.key, 1, length(:begins)) = :begins

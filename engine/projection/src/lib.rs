@@ -84,7 +84,7 @@ pub use shared::{ProjectionShared, Rebuilt, Unreadable};
 pub use store_error::is_damage;
 pub use top_matches::Best;
 pub use trace_files::TraceFiles;
-pub use validity::{Bounds, Known, Moment, Target, target};
+pub use validity::{Bounds, LogState, Moment, Target, target};
 
 #[cfg(test)]
 mod graph_and_items_test;

@@ -53,7 +53,7 @@ impl ProjectVersions {
         }
     }
 
-    /// Treats everything as changed up to this event.
+    /// Sets this event as the last change of every project.
     pub(super) fn begin_at(&mut self, seq: u64) {
         *self = ProjectVersions { projects: HashMap::new(), everything: seq, altered: seq };
     }
@@ -80,21 +80,21 @@ mod tests {
 
     #[test]
     fn a_write_concerns_its_own_project() {
-        let mut heads = ProjectVersions::default();
-        heads.begin_at(5);
-        heads.touch(touched(&[("a", 6, false), ("b", 7, true), ("a", 8, false)]));
-        assert_eq!((heads.of("a"), heads.of("b"), heads.of("c"), heads.altered()), (8, 7, 5, 7));
-        heads.touch(touched(&[(LOG_PROJECT, 9, false)]));
-        assert_eq!((heads.of("a"), heads.of("c"), heads.altered()), (9, 9, 7));
+        let mut versions = ProjectVersions::default();
+        versions.begin_at(5);
+        versions.touch(touched(&[("a", 6, false), ("b", 7, true), ("a", 8, false)]));
+        assert_eq!((versions.of("a"), versions.of("b"), versions.of("c"), versions.altered()), (8, 7, 5, 7));
+        versions.touch(touched(&[(LOG_PROJECT, 9, false)]));
+        assert_eq!((versions.of("a"), versions.of("c"), versions.altered()), (9, 9, 7));
     }
 
     #[test]
     fn too_many_projects_are_taken_together() {
-        let mut heads = ProjectVersions::default();
+        let mut versions = ProjectVersions::default();
         for seq in 1..=PROJECTS_MAX as u64 + 1 {
-            heads.touch(touched(&[(&format!("p{seq}"), seq, false)]));
+            versions.touch(touched(&[(&format!("p{seq}"), seq, false)]));
         }
-        assert!(heads.projects.len() <= PROJECTS_MAX);
-        assert_eq!(heads.of("p1"), PROJECTS_MAX as u64 + 1);
+        assert!(versions.projects.len() <= PROJECTS_MAX);
+        assert_eq!(versions.of("p1"), PROJECTS_MAX as u64 + 1);
     }
 }

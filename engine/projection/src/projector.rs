@@ -154,11 +154,11 @@ impl Projector {
 
     /// Does one step towards the head of the log. Returns true when more work is due immediately.
     fn step(&mut self) -> bool {
-        if self.shared().take_suspicion() {
+        if self.shared().take_damage_flag() {
             self.give_up(Cause::Damaged);
         }
         if self.shared().take_request() && self.build.is_none() && self.wanted.is_none() {
-            self.wanted = Some(Cause::Asked);
+            self.wanted = Some(Cause::Requested);
         }
         if Instant::now() < self.retry_at {
             return false;
@@ -198,7 +198,7 @@ impl Projector {
         }
         self.serve_readers(head_seq)?;
         self.remove_traces()?;
-        self.look_after()?;
+        self.maintain()?;
         Ok(false)
     }
 
@@ -313,7 +313,7 @@ impl Projector {
             return Ok(());
         }
         match live.store.remove_traces() {
-            Ok(Traces::None) => self.setting.shared.set_traceless(live.store.applied_seq()),
+            Ok(Traces::None) => self.setting.shared.set_erased_through(live.store.applied_seq()),
             Ok(Traces::InIndex) => self.wanted = Some(self.wanted.unwrap_or(Cause::Forgotten)),
             Ok(Traces::InUse) => self.scrubber.pause(),
             Err(fault) if fault.needs_rebuild() => return Err(fault),
@@ -325,16 +325,16 @@ impl Projector {
         Ok(())
     }
 
-    fn look_after(&mut self) -> Result<(), StoreError> {
+    fn maintain(&mut self) -> Result<(), StoreError> {
         if self.shared().state() != ProjectionState::Ready {
             return Ok(());
         }
         self.take_reserve();
         let Some(live) = &mut self.live else { return Ok(()) };
         if live.watch.is_due() {
-            match live.watch.glance(live.store.foreign_changes()?) {
+            match live.watch.check(live.store.foreign_changes()?) {
                 FileCheck::Unchanged => {}
-                FileCheck::ChangeSet => {
+                FileCheck::Changed => {
                     tracing::warn!("another process wrote to the projection: it is scrubbed");
                     self.scrubber.hurry();
                 }
@@ -389,14 +389,14 @@ impl Projector {
             true => self.give_up(Cause::of(fault)),
             // The volume accepts the log's writes, so the fault lies with these connections.
             false if fault.sticks() && self.setting.published.store() == WriteState::Writable => {
-                self.let_go();
+                self.close_connections();
             }
             false => self.release_reserve(),
         }
     }
 
     /// Closes every connection. The next step reopens the same files.
-    fn let_go(&mut self) {
+    fn close_connections(&mut self) {
         tracing::warn!("the projection's files are reopened");
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.live = None;

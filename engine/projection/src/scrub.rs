@@ -37,7 +37,7 @@ pub(super) enum Finding {
 pub(super) type ScrubOutcome = Result<Finding, StoreError>;
 
 #[derive(Debug)]
-enum Look {
+enum RunningScrub {
     Rows(Job<ScrubOutcome>),
     /// Contains the digest of the rows.
     Words(Job<ScrubOutcome>, ContentDigest),
@@ -49,14 +49,14 @@ pub(super) struct Scrubber {
     interval: Duration,
     due: Instant,
     rows: Option<ContentDigest>,
-    look: Option<Look>,
+    running: Option<RunningScrub>,
     written_at: Instant,
 }
 
 impl Scrubber {
     pub(super) fn new(interval: Duration) -> Scrubber {
         let now = Instant::now();
-        Scrubber { interval, due: now + FIRST_AFTER, rows: None, look: None, written_at: now }
+        Scrubber { interval, due: now + FIRST_AFTER, rows: None, running: None, written_at: now }
     }
 
     /// Restarts the schedule for a new projection.
@@ -73,33 +73,33 @@ impl Scrubber {
     /// Releases the write lock for a pending write.
     pub(super) fn yield_write_lock(&mut self) {
         self.written_at = Instant::now();
-        if let Some(Look::Words(job, _)) = &self.look {
+        if let Some(RunningScrub::Words(job, _)) = &self.running {
             job.stop.set();
         }
     }
 
     /// Stops a running scrub and its snapshot, so that file contents can be overwritten.
     pub(super) fn pause(&mut self) {
-        if let Some(Look::Rows(job) | Look::Words(job, _)) = &self.look {
+        if let Some(RunningScrub::Rows(job) | RunningScrub::Words(job, _)) = &self.running {
             job.stop.set();
         }
     }
 
     /// Starts a scrub that is due. Returns the result of a finished one.
     pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
-        if self.look.is_none() {
+        if self.running.is_none() {
             self.begin(path);
             return None;
         }
-        let finished = match self.look.as_ref()? {
-            Look::Rows(job) | Look::Words(job, _) => job.is_finished(),
+        let finished = match self.running.as_ref()? {
+            RunningScrub::Rows(job) | RunningScrub::Words(job, _) => job.is_finished(),
         };
         if !finished {
             return None;
         }
-        match self.look.take()? {
-            Look::Rows(job) => self.rows_ended(job.finish()?),
-            Look::Words(job, rows) => self.words_ended(job.finish()?, rows),
+        match self.running.take()? {
+            RunningScrub::Rows(job) => self.rows_ended(job.finish()?),
+            RunningScrub::Words(job, rows) => self.words_ended(job.finish()?, rows),
         }
     }
 
@@ -107,22 +107,22 @@ impl Scrubber {
         let path = path.to_owned();
         let begun = match self.rows {
             Some(rows) if self.written_at.elapsed() >= QUIET => {
-                Job::start("scrub", move |stop| judged(look_at_words(&path, stop, rows)))
-                    .map(|job| Look::Words(job, rows))
+                Job::start("scrub", move |stop| judged(check_words(&path, stop, rows)))
+                    .map(|job| RunningScrub::Words(job, rows))
             }
             None if Instant::now() >= self.due => {
-                Job::start("scrub", move |stop| judged(look_at_rows(&path, stop))).map(Look::Rows)
+                Job::start("scrub", move |stop| judged(check_rows(&path, stop))).map(RunningScrub::Rows)
             }
             _ => return,
         };
         match begun {
-            Ok(look) => self.look = Some(look),
+            Ok(running) => self.running = Some(running),
             Err(fault) => self.postpone(&fault.into()),
         }
     }
 
-    fn rows_ended(&mut self, looked: ScrubOutcome) -> Option<Finding> {
-        match looked {
+    fn rows_ended(&mut self, outcome: ScrubOutcome) -> Option<Finding> {
+        match outcome {
             Ok(Finding::Sound(digest)) => self.rows = Some(digest),
             Ok(wrong) => return Some(wrong),
             Err(fault) => self.postpone(&fault),
@@ -130,8 +130,8 @@ impl Scrubber {
         None
     }
 
-    fn words_ended(&mut self, looked: ScrubOutcome, rows: ContentDigest) -> Option<Finding> {
-        match looked {
+    fn words_ended(&mut self, outcome: ScrubOutcome, rows: ContentDigest) -> Option<Finding> {
+        match outcome {
             Ok(finding) => {
                 self.rows = None;
                 self.due = Instant::now() + self.interval;
@@ -151,8 +151,8 @@ impl Scrubber {
 }
 
 /// Turns damage reported by SQLite into a finding instead of a failure.
-fn judged(looked: ScrubOutcome) -> ScrubOutcome {
-    match looked {
+fn judged(outcome: ScrubOutcome) -> ScrubOutcome {
+    match outcome {
         Err(StoreError::Sqlite(fault)) if !is_temporary(&fault) => {
             Ok(Finding::Wrong(Cause::Damaged, fault.to_string()))
         }
@@ -169,7 +169,7 @@ fn rest(stop: &Stop) -> impl FnMut() -> bool + Send + 'static {
 }
 
 /// Checks pages, then rows. Every row is read once, in one snapshot of the database.
-pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> ScrubOutcome {
+pub(super) fn check_rows(path: &Path, stop: &Stop) -> ScrubOutcome {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
     let moment = connection.transaction()?;
@@ -194,7 +194,7 @@ pub(super) fn look_at_rows(path: &Path, stop: &Stop) -> ScrubOutcome {
 }
 
 /// Compares the full-text index with the rows, word by word. SQLite offers this only under the write lock.
-pub(super) fn look_at_words(path: &Path, stop: &Stop, rows: ContentDigest) -> ScrubOutcome {
+pub(super) fn check_words(path: &Path, stop: &Stop, rows: ContentDigest) -> ScrubOutcome {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.progress_handler(STEPS, Some(rest(stop)))?;
     let transaction = connection.transaction()?;
@@ -232,14 +232,14 @@ pub(super) struct FileWatch {
 }
 
 /// Interval between checks, which cost a few system calls.
-const GLANCE: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileCheck {
     Unchanged,
     /// Another process has changed rows.
-    ChangeSet,
+    Changed,
     /// The file is missing, replaced or shorter than before.
     Gone(&'static str),
 }
@@ -251,11 +251,11 @@ impl FileWatch {
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.at.elapsed() >= GLANCE
+        self.at.elapsed() >= CHECK_INTERVAL
     }
 
     /// `changes` is the current value of [`super::store::ProjectionStore::foreign_changes`].
-    pub(super) fn glance(&mut self, changes: i64) -> FileCheck {
+    pub(super) fn check(&mut self, changes: i64) -> FileCheck {
         self.at = Instant::now();
         let (inode, len) = match identity(&self.path) {
             Ok(found) => found,
@@ -275,7 +275,7 @@ impl FileWatch {
         self.len = len;
         match std::mem::replace(&mut self.changes, changes) == changes {
             true => FileCheck::Unchanged,
-            false => FileCheck::ChangeSet,
+            false => FileCheck::Changed,
         }
     }
 }

@@ -252,7 +252,7 @@ impl Search {
             let mut rows = statement.query([seq])?;
             if let Some(row) = rows.next()? {
                 let part = |column: usize| row.get_ref(column).and_then(|text| Ok(text.as_str()?));
-                texts.look(seq, &[(part(0)?, TITLE_WEIGHT), (part(1)?, 1.0), (part(2)?, TAG_WEIGHT)]);
+                texts.add(seq, &[(part(0)?, TITLE_WEIGHT), (part(1)?, 1.0), (part(2)?, TAG_WEIGHT)]);
             }
             Ok(())
         })?;
@@ -418,9 +418,9 @@ pub enum Found {
 ///
 /// # Errors
 /// A query fails.
-pub fn memory(connection: &Connection, id: &str, asked: &Moment) -> rusqlite::Result<Found> {
+pub fn memory(connection: &Connection, id: &str, at: &Moment) -> rusqlite::Result<Found> {
     let moment = connection.unchecked_transaction()?;
-    let bounds = asked.bounds(&moment)?;
+    let bounds = at.bounds(&moment)?;
     let applied: i64 = moment.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))?;
     let found = moment
         .prepare_cached(

@@ -31,12 +31,12 @@ const APPLIED_MAX: Duration = Duration::from_secs(2);
 pub struct ProjectionShared {
     applied: watch::Sender<u64>,
     /// No file contains anything forgotten up to this event.
-    traceless: watch::Sender<u64>,
+    erased_through: watch::Sender<u64>,
     suspect: AtomicBool,
     requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
     report: Mutex<Report>,
-    heads: Mutex<ProjectVersions>,
+    versions: Mutex<ProjectVersions>,
     turns: ReadTurns,
 }
 
@@ -85,12 +85,12 @@ impl ProjectionShared {
     pub fn new() -> ProjectionShared {
         ProjectionShared {
             applied: watch::Sender::new(0),
-            traceless: watch::Sender::new(0),
+            erased_through: watch::Sender::new(0),
             suspect: AtomicBool::new(false),
             requested: AtomicBool::new(false),
             state: RwLock::new((ProjectionState::Rebuilding, None)),
             report: Mutex::default(),
-            heads: Mutex::default(),
+            versions: Mutex::default(),
             turns: ReadTurns::new(),
         }
     }
@@ -140,39 +140,39 @@ impl ProjectionShared {
     /// Publishes the changes of the events up to this one.
     pub(super) fn advance(&self, seq: u64, touched: ChangeSet) {
         // Publish the changes first, which invalidate cached answers, and then the new position.
-        self.heads().touch(touched);
+        self.versions().touch(touched);
         self.set_applied(seq);
     }
 
     /// Another projection serves now. Everything counts as changed.
     pub(super) fn replace(&self, seq: u64) {
-        self.heads().begin_at(seq);
+        self.versions().begin_at(seq);
         self.set_applied(seq);
     }
 
-    fn heads(&self) -> std::sync::MutexGuard<'_, ProjectVersions> {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    fn versions(&self) -> std::sync::MutexGuard<'_, ProjectVersions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last event that changed a project, or anything if `None`.
     pub fn version(&self, project: Option<&str>) -> u64 {
-        project.map_or_else(|| self.applied_seq(), |project| self.heads().of(project))
+        project.map_or_else(|| self.applied_seq(), |project| self.versions().of(project))
     }
 
     /// The last event that changed an existing memory.
     pub fn altered(&self) -> u64 {
-        self.heads().altered()
+        self.versions().altered()
     }
 
-    pub(super) fn set_traceless(&self, seq: u64) {
-        self.traceless.send_replace(seq);
+    pub(super) fn set_erased_through(&self, seq: u64) {
+        self.erased_through.send_replace(seq);
     }
 
     /// Waits up to `at_most` until the projection's files contain nothing that was forgotten up to this event. Returns
     /// whether that was reached.
-    pub async fn forgot(&self, seq: u64, at_most: Duration) -> bool {
-        let mut traceless = self.traceless.subscribe();
-        let reached = traceless.wait_for(|through| *through >= seq);
+    pub async fn wait_until_erased(&self, seq: u64, at_most: Duration) -> bool {
+        let mut erased_through = self.erased_through.subscribe();
+        let reached = erased_through.wait_for(|through| *through >= seq);
         matches!(tokio::time::timeout(at_most, reached).await, Ok(Ok(_)))
     }
 
@@ -202,7 +202,7 @@ impl ProjectionShared {
     }
 
     /// Whether a read found damage since the last call.
-    pub(super) fn take_suspicion(&self) -> bool {
+    pub(super) fn take_damage_flag(&self) -> bool {
         self.suspect.swap(false, Ordering::AcqRel)
     }
 

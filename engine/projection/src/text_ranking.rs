@@ -16,7 +16,7 @@ pub(super) struct Texts {
     cutter: Terms,
     asked: Vec<String>,
     terms: Vec<Term>,
-    looked: Vec<(i64, Vec<f64>, f64)>,
+    texts: Vec<(i64, Vec<f64>, f64)>,
     /// Matches that were not scored.
     others: Vec<i64>,
     bytes: usize,
@@ -30,7 +30,7 @@ impl Texts {
         let mut terms: Vec<Term> = all.iter().map(|term| number(term)).collect();
         terms.sort_unstable();
         terms.dedup();
-        Texts { cutter, asked: all, terms, looked: Vec::new(), others: Vec::new(), bytes: 0 }
+        Texts { cutter, asked: all, terms, texts: Vec::new(), others: Vec::new(), bytes: 0 }
     }
 
     /// The terms of the query.
@@ -40,7 +40,7 @@ impl Texts {
 
     /// Whether the next text must be scored. Report others with [`Texts::pass`].
     pub(super) fn has_room(&self) -> bool {
-        self.looked.len() < TEXTS_MAX && self.bytes < TEXTS_BYTES_MAX
+        self.texts.len() < TEXTS_MAX && self.bytes < TEXTS_BYTES_MAX
     }
 
     pub(super) fn pass(&mut self, seq: i64) {
@@ -48,7 +48,7 @@ impl Texts {
     }
 
     /// Scores a text in parts, each with the weight of its words.
-    pub(super) fn look(&mut self, seq: i64, parts: &[(&str, f64)]) {
+    pub(super) fn add(&mut self, seq: i64, parts: &[(&str, f64)]) {
         let (mut counts, mut length) = (vec![0.0; self.terms.len()], 0.0);
         for (text, weight) in parts {
             self.bytes += text.len();
@@ -59,20 +59,19 @@ impl Texts {
                 }
             });
         }
-        self.looked.push((seq, counts, length));
+        self.texts.push((seq, counts, length));
     }
 
     /// Ranks all matches by BM25 in a project of `of` texts. Matches that were not scored come last.
     pub(super) fn ranked(&self, of: u64, best: &mut Best) {
-        let frequency =
-            |place: usize| self.looked.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();
+        let frequency = |place: usize| self.texts.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();
         let says: Vec<f64> = (0..self.terms.len()).map(|place| idf(of, frequency(place) as u64)).collect();
         let place_of = |term| self.terms.binary_search(&term).map_or(0.0, |place| says[place]);
         let asked = QueryTerms::new(self.terms.iter().copied(), place_of);
         #[expect(clippy::cast_precision_loss, reason = "some thousand texts")]
-        let count = self.looked.len().max(1) as f64;
-        let mean = self.looked.iter().map(|(.., length)| length).sum::<f64>() / count;
-        for (seq, counts, length) in &self.looked {
+        let count = self.texts.len().max(1) as f64;
+        let mean = self.texts.iter().map(|(.., length)| length).sum::<f64>() / count;
+        for (seq, counts, length) in &self.texts {
             best.put(*seq, asked.score(counts, *length, mean));
         }
         self.others.iter().for_each(|seq| best.put(*seq, 0.0));
@@ -86,9 +85,9 @@ mod tests {
     #[test]
     fn rare_words_and_titles_come_first_and_what_was_not_looked_at_last() {
         let mut texts = Texts::new("blue Kettles");
-        texts.look(1, &[("", 4.0), ("the kettle is blue", 1.0)]);
-        texts.look(2, &[("Blue kettle", 4.0), ("a long text about something else altogether", 1.0)]);
-        texts.look(3, &[("", 4.0), ("a red kettle", 1.0)]);
+        texts.add(1, &[("", 4.0), ("the kettle is blue", 1.0)]);
+        texts.add(2, &[("Blue kettle", 4.0), ("a long text about something else altogether", 1.0)]);
+        texts.add(3, &[("", 4.0), ("a red kettle", 1.0)]);
         assert!(texts.has_room());
         texts.pass(4);
         let mut best = Best::of(9);

@@ -15,12 +15,12 @@ pub struct Moment {
     /// Time at which memories must be valid. `None` means now.
     pub as_of: Option<Timestamp>,
     /// State of the log to use. `None` means the current one.
-    pub known: Option<Known>,
+    pub known: Option<LogState>,
 }
 
 /// A past state of the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Known {
+pub enum LogState {
     /// With this event as its last.
     Through(u64),
     /// With everything accepted until then.
@@ -49,8 +49,8 @@ impl Moment {
         let now = microseconds(self.now).max(latest);
         let (known_seq, known_time) = match self.known {
             None => (i64::MAX, i64::MAX),
-            Some(Known::Through(seq)) => (sql(seq), i64::MAX),
-            Some(Known::At(time)) => (i64::MAX, microseconds(time)),
+            Some(LogState::Through(seq)) => (sql(seq), i64::MAX),
+            Some(LogState::At(time)) => (i64::MAX, microseconds(time)),
         };
         let as_of = self.as_of.map_or(now, microseconds);
         Ok(Bounds { as_of, known_seq, known_time, is_now: as_of >= latest && self.known.is_none() })

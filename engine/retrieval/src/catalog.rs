@@ -53,8 +53,8 @@ pub(super) struct Catalog {
     tag_starts: Vec<usize>,
     tags: Names,
     /// Count of removed memories. They keep their numbers and match nothing.
-    gone: usize,
-    pub(super) voices: Vec<TextStyle>,
+    removed: usize,
+    pub(super) styles: Vec<TextStyle>,
     /// Tokens of all memories, in the vocabulary of the built-in table, and where those of each memory begin.
     pieces: Vec<u16>,
     piece_starts: Vec<usize>,
@@ -76,10 +76,10 @@ pub(super) struct Catalog {
     boundaries: BTreeSet<i64>,
     pub(super) vectors: Vectors,
     /// Set if an external model is configured.
-    pub(super) outside: Option<ExternalVectors>,
+    pub(super) external: Option<ExternalVectors>,
     terms: Terms,
     /// Last event that was applied.
-    pub(super) through: i64,
+    pub(super) applied_through: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ struct End {
 }
 
 impl Catalog {
-    pub(super) fn new(model: Model, outside: bool) -> Catalog {
+    pub(super) fn new(model: Model, external: bool) -> Catalog {
         Catalog {
             seqs: Vec::new(),
             known: Vec::new(),
@@ -107,8 +107,8 @@ impl Catalog {
             tag_numbers: Vec::new(),
             tag_starts: vec![0],
             tags: Names::default(),
-            gone: 0,
-            voices: Vec::new(),
+            removed: 0,
+            styles: Vec::new(),
             pieces: Vec::new(),
             piece_starts: vec![0],
             texts: Texts::default(),
@@ -122,9 +122,9 @@ impl Catalog {
             ends: HashMap::new(),
             boundaries: BTreeSet::new(),
             vectors: Vectors::new(model),
-            outside: outside.then(ExternalVectors::default),
+            external: external.then(ExternalVectors::default),
             terms: Terms::default(),
-            through: 0,
+            applied_through: 0,
         }
     }
 
@@ -135,12 +135,12 @@ impl Catalog {
 
     /// Memories that were not removed.
     pub(super) fn count(&self) -> usize {
-        self.seqs.len() - self.gone
+        self.seqs.len() - self.removed
     }
 
     /// Whether removed memories outnumber the others, so that a rebuild pays off.
     pub(super) fn is_mostly_empty(&self) -> bool {
-        self.gone > self.count().max(EMPTY_MIN)
+        self.removed > self.count().max(EMPTY_MIN)
     }
 
     /// Approximate memory used, bytes.
@@ -151,7 +151,7 @@ impl Catalog {
             + 2 * self.pieces.len()
             + self.texts.bytes()
             + self.vectors.bytes()
-            + self.outside.as_ref().map_or(0, ExternalVectors::bytes)
+            + self.external.as_ref().map_or(0, ExternalVectors::bytes)
     }
 
     /// Appends the next memory of the project.
@@ -168,7 +168,7 @@ impl Catalog {
         self.actor.push(actor);
         self.kind.push(self.kinds.add(&row.kind));
         self.title.push(title_number(&row.title));
-        self.voices.push(TextStyle::of(&row.content));
+        self.styles.push(TextStyle::of(&row.content));
         if row.valid_from > row.known {
             self.boundaries.insert(row.valid_from);
         }
@@ -180,10 +180,10 @@ impl Catalog {
             self.pieces.extend(tokens.iter().take(PIECES_MAX).filter_map(|token| u16::try_from(*token).ok()));
             self.piece_starts.push(self.pieces.len());
         }
-        if let Some(outside) = &mut self.outside {
-            outside.push(row);
+        if let Some(external) = &mut self.external {
+            external.push(row);
         }
-        self.through = self.through.max(row.seq);
+        self.applied_through = self.applied_through.max(row.seq);
     }
 
     fn put_in_session(&mut self, number: u32, session: Option<&str>) {
@@ -253,8 +253,8 @@ impl Catalog {
     }
 
     /// An empty catalog with the same models.
-    pub(super) fn anew(&self) -> Catalog {
-        Catalog::new(self.vectors.model(), self.outside.is_some())
+    pub(super) fn empty_copy(&self) -> Catalog {
+        Catalog::new(self.vectors.model(), self.external.is_some())
     }
 
     /// Removes a memory, its words and its vector.
@@ -264,7 +264,7 @@ impl Catalog {
         if self.valid_from[number] == NEVER {
             return;
         }
-        self.gone += 1;
+        self.removed += 1;
         self.texts.forget(u32::try_from(number).unwrap_or(NONE));
         self.ends.remove(&u32::try_from(number).unwrap_or(NONE));
         self.valid_from[number] = NEVER;
@@ -275,8 +275,8 @@ impl Catalog {
         let pieces = self.piece_range(number);
         self.pieces[pieces].fill(0);
         self.vectors.forget(number);
-        if let Some(outside) = &mut self.outside {
-            outside.forget(number);
+        if let Some(external) = &mut self.external {
+            external.forget(number);
         }
     }
 
@@ -327,7 +327,7 @@ impl Catalog {
     }
 
     /// Whether a memory is valid and known at the requested time.
-    pub(super) fn is_true(&self, number: u32, bounds: &Bounds) -> bool {
+    pub(super) fn is_valid_and_known(&self, number: u32, bounds: &Bounds) -> bool {
         let at = number as usize;
         let begun = self.valid_from[at] != NEVER
             && self.valid_from[at] <= bounds.as_of
@@ -358,7 +358,7 @@ impl Catalog {
     /// Whether a memory is a turn of a conversation and asks a question.
     pub(super) fn is_question(&self, number: u32) -> bool {
         let at = number as usize;
-        self.voices[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
+        self.styles[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
     }
 
     /// The next time after this one at which a memory starts or stops being valid.

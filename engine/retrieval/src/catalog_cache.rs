@@ -36,7 +36,7 @@ pub struct CatalogCache {
     embeddings: Option<Arc<Embeddings>>,
     /// Memory limit of all catalogs together, bytes.
     pub(super) bytes_max: usize,
-    pub(super) shelf: Mutex<CachedCatalogs>,
+    pub(super) cached: Mutex<CachedCatalogs>,
     /// Logical clock of searches; 0 in `used` means never.
     clock: AtomicU64,
     pub(super) recent: RecentProjects,
@@ -73,7 +73,7 @@ impl CatalogCache {
             model,
             embeddings,
             bytes_max,
-            shelf: Mutex::default(),
+            cached: Mutex::default(),
             clock: AtomicU64::new(1),
             recent: RecentProjects::below(data),
             requests: Mutex::new(Some(requests)),
@@ -99,12 +99,12 @@ impl CatalogCache {
 
     /// Projects that were searched and are in memory, most recent first; and those in memory that have no memories.
     fn searched(&self) -> (Vec<String>, Vec<String>) {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_memories = shelf.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_memories = cached.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
         let held: Vec<(String, Arc<SharedCatalog>)> =
             of_memories.map(|(of, held)| (of.project.clone(), Arc::clone(held))).collect();
         // Release the map before waiting for the lock of a catalog.
-        drop(shelf);
+        drop(cached);
         let (empty, held): (Vec<_>, Vec<_>) =
             held.into_iter().partition(|(_, held)| held.read().catalog.count() == 0);
         let used = held.into_iter().map(|(project, held)| (held.used.load(Ordering::Relaxed), project));
@@ -181,7 +181,7 @@ impl CatalogCache {
 
     /// Drops all catalogs.
     pub fn clear(&self) {
-        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = CachedCatalogs::default();
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = CachedCatalogs::default();
     }
 
     /// Copies new vectors of the external model if they are few; requests the thread if there are more. If the file
@@ -190,7 +190,7 @@ impl CatalogCache {
         // The external model embeds memories only.
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
         let is_current = |state: &State| {
-            state.catalog.outside.as_ref().is_none_or(|outside| outside.is_current(&answering))
+            state.catalog.external.as_ref().is_none_or(|external| external.is_current(&answering))
         };
         if is_current(&held.read()) || held.asked_for_vectors.load(Ordering::Acquire) {
             return;
@@ -220,18 +220,18 @@ impl CatalogCache {
 
     pub(super) fn held(&self, connection: &Connection, of: &CatalogKey) -> Arc<SharedCatalog> {
         let path = connection.path().map(str::to_owned);
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         // A rebuilt projection may hold other rows than the old one.
-        if shelf.path != path {
-            *shelf = CachedCatalogs { path, catalogs: HashMap::new() };
+        if cached.path != path {
+            *cached = CachedCatalogs { path, catalogs: HashMap::new() };
         }
-        if let Some(held) = shelf.catalogs.get(of) {
+        if let Some(held) = cached.catalogs.get(of) {
             return Arc::clone(held);
         }
         let held =
             Arc::new(SharedCatalog::new(self.model, self.embeddings.is_some() && of.kind == Kind::Memories));
-        shelf.catalogs.insert(of.clone(), Arc::clone(&held));
-        drop(shelf);
+        cached.catalogs.insert(of.clone(), Arc::clone(&held));
+        drop(cached);
         self.evict(Some(of));
         held
     }
@@ -253,8 +253,8 @@ impl CatalogCache {
 
     /// Evicts the least recently used catalogs until the rest fits, but never `kept`.
     pub(super) fn evict(&self, kept: Option<&CatalogKey>) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sizes: Vec<(u64, usize, CatalogKey)> = shelf
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sizes: Vec<(u64, usize, CatalogKey)> = cached
             .catalogs
             .iter()
             .map(|(of, held)| (held.used.load(Ordering::Relaxed), held.bytes(), of.clone()))
@@ -269,14 +269,14 @@ impl CatalogCache {
                 continue;
             }
             total -= bytes;
-            shelf.catalogs.remove(&of);
+            cached.catalogs.remove(&of);
         }
     }
 
     /// Memories that have a vector, and bytes of all catalogs, those of items included.
     pub fn size(&self) -> (usize, usize) {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.catalogs.iter().fold((0, 0), |(count, bytes), (of, held)| {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.catalogs.iter().fold((0, 0), |(count, bytes), (of, held)| {
             let vectors = if of.kind == Kind::Memories { held.vectors() } else { 0 };
             (count + vectors, bytes + held.bytes())
         })

@@ -125,8 +125,8 @@ impl Loader {
     }
 
     fn give_up(&self, of: &CatalogKey) {
-        let shelf = self.catalogs.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = shelf.catalogs.get(of) {
+        let cached = self.catalogs.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = cached.catalogs.get(of) {
             held.asked.store(false, Ordering::Release);
             held.asked_for_vectors.store(false, Ordering::Release);
         }

@@ -185,7 +185,7 @@ fn answerability(
     // A memory whose text is in the context counts as included.
     let repeated = same.iter().filter(|(_, same_as)| ids.contains(same_as.as_str())).map(|(seq, _)| *seq);
     let seqs: BTreeSet<i64> = within.iter().map(|candidate| candidate.shown.seq).chain(repeated).collect();
-    let is_compared = |ranked: &&Ranked| ranked.coverage > 0.0 || ranked.alike > 0.0;
+    let is_compared = |ranked: &&Ranked| ranked.coverage > 0.0 || ranked.similarity > 0.0;
     let compared: Vec<&Ranked> =
         ranked.iter().filter(|ranked| seqs.contains(&ranked.seq)).filter(is_compared).collect();
     let known: BTreeSet<i64> = compared.iter().map(|ranked| ranked.seq).collect();
@@ -197,7 +197,7 @@ fn answerability(
     };
     let share = others.map(|candidate| share_in(candidate)).fold(0.0, f64::max);
     let words = compared.iter().map(|ranked| ranked.coverage).fold(share, f64::max);
-    let meaning = compared.iter().map(|ranked| ranked.alike).fold(share, f64::max);
+    let meaning = compared.iter().map(|ranked| ranked.similarity).fold(share, f64::max);
     let score = f64::midpoint(words, meaning);
     let verdict = match score {
         score if score >= LIKELY => Verdict::Likely,

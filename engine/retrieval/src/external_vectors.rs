@@ -22,7 +22,7 @@ pub(super) struct ExternalVectors {
     /// Memories that have a vector.
     pub(super) present: usize,
     /// Memories that were removed.
-    pub(super) gone: usize,
+    pub(super) removed: usize,
     /// Id of the last vector read from the store.
     pub(super) through: i64,
 }
@@ -37,7 +37,7 @@ impl ExternalVectors {
 
     pub(super) fn forget(&mut self, place: usize) {
         if std::mem::replace(&mut self.digests[place], GONE) != GONE {
-            self.gone += 1;
+            self.removed += 1;
         }
         self.present -= usize::from(std::mem::take(&mut self.has[place]));
         self.rows.clear(place);
@@ -53,7 +53,7 @@ impl ExternalVectors {
 
     /// The vectors of a model, if nearly all memories have one.
     pub(super) fn rows(&self, model: i64) -> Option<&Rows> {
-        let there = self.digests.len() - self.gone;
+        let there = self.digests.len() - self.removed;
         let enough = (there - self.present) * MISSING_ONE_IN <= there;
         (self.model == model && enough).then_some(&self.rows)
     }

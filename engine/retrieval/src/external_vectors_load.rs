@@ -13,28 +13,28 @@ pub(super) fn load(
     (answering, store): (&ActiveModel, &VectorStore),
     limit: usize,
 ) -> Result<bool> {
-    let Some(mut outside) = catalog.outside.take() else { return Ok(false) };
-    outside.begin(answering);
+    let Some(mut external) = catalog.external.take() else { return Ok(false) };
+    external.begin(answering);
     let mut ahead = false;
-    let more = store.load(answering.model, project, outside.through, limit, |stored| {
+    let more = store.load(answering.model, project, external.through, limit, |stored| {
         // The memory is not in this catalog yet; the next call continues here.
-        ahead = stored.memory > catalog.through;
+        ahead = stored.memory > catalog.applied_through;
         if ahead {
             return false;
         }
-        outside.through = stored.id;
+        external.through = stored.id;
         let place = catalog.number(stored.memory).map(|number| number as usize);
-        if let Some(place) = place.filter(|place| outside.digests[*place] == beginning(&stored.digest)) {
-            outside.rows.place(place, stored.cells, stored.scale);
-            outside.present += usize::from(!std::mem::replace(&mut outside.has[place], true));
+        if let Some(place) = place.filter(|place| external.digests[*place] == beginning(&stored.digest)) {
+            external.rows.place(place, stored.cells, stored.scale);
+            external.present += usize::from(!std::mem::replace(&mut external.has[place], true));
         }
         true
     });
     if let Ok(false) = more
         && !ahead
     {
-        outside.through = outside.through.max(answering.last);
+        external.through = external.through.max(answering.last);
     }
-    catalog.outside = Some(outside);
+    catalog.external = Some(external);
     more
 }

@@ -79,20 +79,20 @@ impl Retrieval {
         let weights = self.weights(connection)?.normalised();
         let counted = Counted::by(&weights);
         let tags = Tags::default();
-        let narrow = narrow(search, &tags, among, bounds);
+        let filters = filters(search, &tags, among, bounds);
         let mut query = Query::new(&state.catalog, question, None, counted.compares_tokens());
-        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
-        let lexical = query.best_by_words(&narrow, |each| items_having_any(connection, &terms, each));
+        let terms = if counted.by_words { query.selective_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&filters, |each| items_having_any(connection, &terms, each));
         let lexical = lane("lexical", lexical, &mut degraded)?;
         let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
-        let ranked = query.rank(&found, &narrow, &weights);
+        let ranked = query.rank(&found, &filters, &weights);
         // Weights may be negative, so the sum may be too.
         let ranked = ranked.into_iter().map(|found| (found.seq, found.score.clamp(0.0, 1.0))).collect();
         Ok((ranked, degraded))
     }
 }
 
-fn narrow<'a>(
+fn filters<'a>(
     search: &'a ItemSearch,
     tags: &'a Tags,
     among: Option<&'a [i64]>,

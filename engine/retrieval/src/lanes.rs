@@ -14,9 +14,9 @@ use engine_projection::Bounds;
 /// first thousand show its subject.
 const SESSION_MEMBERS_MAX: usize = 1_024;
 /// Vector lanes, as indexes into [`LANES`].
-const MEANING: [usize; 6] = [1, 3, 5, 6, 7, 9];
+const VECTOR_LANES: [usize; 6] = [1, 3, 5, 6, 7, 9];
 /// Lanes that need the term counts of the query.
-const WORDS: [usize; 6] = [0, 2, 4, 8, 10, 11];
+const COUNT_LANES: [usize; 6] = [0, 2, 4, 8, 10, 11];
 /// Late interaction with a memory.
 const MATCH: usize = 6;
 /// Late interaction with a memory and its neighbours.
@@ -60,15 +60,15 @@ struct Sessions {
 
 impl Query<'_> {
     /// Unscaled scores of each lane. Lanes without weight are skipped, except those that a checkout needs.
-    pub(super) fn lanes(&mut self, chosen: &[u32], narrow: &Filters<'_>, counted: &Counted) -> Lanes {
+    pub(super) fn lanes(&mut self, chosen: &[u32], filters: &Filters<'_>, counted: &Counted) -> Lanes {
         let is = |lane: usize| counted.lanes[lane];
-        let words = narrow.for_context || WORDS.iter().any(|lane| is(*lane));
+        let words = filters.for_context || COUNT_LANES.iter().any(|lane| is(*lane));
         let mut lanes: Lanes = std::array::from_fn(|_| Vec::with_capacity(chosen.len()));
         let (mut counts, mut sessions) = (Counts::default(), Sessions::default());
         for number in chosen {
             let own = [*number];
-            let near = self.window(*number, 1, &narrow.bounds);
-            let wide = self.window(*number, 2, &narrow.bounds);
+            let near = self.window(*number, 1, &filters.bounds);
+            let wide = self.window(*number, 2, &filters.bounds);
             let mut count = |of: &[u32], is: bool| match words && is {
                 true => counts.sum(self.catalog, &self.words, of),
                 false => Vec::new(),
@@ -79,13 +79,13 @@ impl Query<'_> {
             let (session_lexical, session_static) = self.session(*number, &mut sessions, counted);
             let row = [
                 self.by_words(&own_counts, &own),
-                if is(1) { self.alike(&own) } else { 0.0 },
+                if is(1) { self.similarity(&own) } else { 0.0 },
                 self.by_words(&near_counts, &near),
-                if is(3) { self.alike(&near) } else { 0.0 },
+                if is(3) { self.similarity(&near) } else { 0.0 },
                 self.by_words(&wide_counts, &wide),
-                if is(5) { self.alike(&wide) } else { 0.0 },
+                if is(5) { self.similarity(&wide) } else { 0.0 },
                 if is(MATCH) { self.matching(&own) } else { 0.0 },
-                if is(NEAR_MATCH) || narrow.for_context { self.matching(&near) } else { 0.0 },
+                if is(NEAR_MATCH) || filters.for_context { self.matching(&near) } else { 0.0 },
                 session_lexical,
                 session_static,
                 self.asked.coverage(&own_counts),
@@ -118,7 +118,7 @@ impl Query<'_> {
     }
 
     /// Cosine similarity of several memories as one text to the query.
-    fn alike(&self, of: &[u32]) -> f64 {
+    fn similarity(&self, of: &[u32]) -> f64 {
         let exact = match of {
             [number] => self.exact.get(number).copied(),
             _ => None,
@@ -143,8 +143,8 @@ impl Query<'_> {
                 lanes[session][at] = lanes[own][at];
             }
         }
-        for lane in MEANING {
-            lanes[lane].iter_mut().for_each(|score| *score *= self.trust);
+        for lane in VECTOR_LANES {
+            lanes[lane].iter_mut().for_each(|score| *score *= self.vector_weight);
         }
     }
 
@@ -162,12 +162,12 @@ impl Query<'_> {
                 }
                 false => 0.0,
             };
-            let alike = self
+            let similarity = self
                 .vector
                 .as_ref()
                 .filter(|_| counted.lanes[9])
                 .map_or(0.0, |vector| f64::from(self.rows.likeness_of_session(vector, members)));
-            (lexical, alike)
+            (lexical, similarity)
         })
     }
 
@@ -183,7 +183,7 @@ impl Query<'_> {
             place.map_or(0.0, |place| self.asked.terms()[place].1)
         };
         let (mut together, mut close, mut total) = (0.0, 0.0, 0.0);
-        for pair in self.stems.windows(2).filter(|pair| pair[0] != pair[1]) {
+        for pair in self.term_sequence.windows(2).filter(|pair| pair[0] != pair[1]) {
             let weight = says(pair[0]).min(says(pair[1]));
             total += weight;
             let gaps = places(pair[0]).flat_map(|a| places(pair[1]).map(move |b| a.abs_diff(b)));

@@ -44,8 +44,8 @@ impl Retrieval {
 /// All memories that have every word; only the best, up to the end of the requested page, keep their order.
 fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let Scope { connection, search, question, .. } = *scope;
-    let narrow = scope.narrow();
-    let admission = ResolvedFilters::new(catalog, &narrow);
+    let filters = scope.filters();
+    let admission = ResolvedFilters::new(catalog, &filters);
     let mut terms = Vec::new();
     question.words.iter().for_each(|word| catalog.terms().required(word, |term| terms.push(number(term))));
     let count = catalog.count() as u64;

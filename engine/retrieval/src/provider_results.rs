@@ -50,7 +50,7 @@ mod tests {
 
     fn ranked(seq: i64, score: f64) -> Ranked {
         let features = [0.0; NAMES.len()];
-        Ranked { seq, score, features, coverage: 0.0, alike: 0.0, reranked: None }
+        Ranked { seq, score, features, coverage: 0.0, similarity: 0.0, reranked: None }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) struct Ranked {
     /// IDF-weighted share of the query terms that occur in the memory and its neighbours, 0 to 1.
     pub(super) coverage: f64,
     /// Late-interaction score of the memory and its neighbours: mean best similarity of the query tokens, 0 to 1.
-    pub(super) alike: f64,
+    pub(super) similarity: f64,
     /// The reranker's score, and by how much it changed `score`.
     pub(super) reranked: Option<(f64, f64)>,
 }
@@ -56,25 +56,25 @@ pub(super) struct ResolvedFilters<'a> {
 }
 
 impl<'a> ResolvedFilters<'a> {
-    pub(super) fn new(catalog: &'a Catalog, narrow: &Filters<'a>) -> ResolvedFilters<'a> {
+    pub(super) fn new(catalog: &'a Catalog, filters: &Filters<'a>) -> ResolvedFilters<'a> {
         // A name that no memory has matches nothing.
-        let kind = narrow.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
-        let session = narrow.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
+        let kind = filters.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
+        let session = filters.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
         let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
         ResolvedFilters {
             catalog,
             kind,
             session,
-            tags_any: numbers(narrow.tags.any()),
-            tags_all: numbers(narrow.tags.all()),
-            below: narrow.below.map(|prefix| catalog.kinds_below(prefix)),
-            among: narrow.among,
-            bounds: narrow.bounds,
+            tags_any: numbers(filters.tags.any()),
+            tags_all: numbers(filters.tags.all()),
+            below: filters.below.map(|prefix| catalog.kinds_below(prefix)),
+            among: filters.among,
+            bounds: filters.bounds,
         }
     }
 
     pub(super) fn admits(&self, number: u32) -> bool {
-        self.catalog.is_true(number, &self.bounds)
+        self.catalog.is_valid_and_known(number, &self.bounds)
             && self.kind.is_none_or(|kind| self.catalog.is_of_kind(number, kind))
             && self.session.is_none_or(|session| self.catalog.session_of(number) == Some(session))
             && self.is_tagged(number)
@@ -107,7 +107,7 @@ pub(super) struct Query<'a> {
     /// The terms of its words.
     pub(super) terms: Vec<String>,
     /// Term numbers in query order, repetitions included.
-    pub(super) stems: Vec<u32>,
+    pub(super) term_sequence: Vec<u32>,
     /// Distinct terms with their IDF.
     pub(super) asked: QueryTerms,
     /// Numbers of the distinct terms, in the order of `asked`.
@@ -115,11 +115,11 @@ pub(super) struct Query<'a> {
     /// None if no vector can be made of the query.
     pub(super) vector: Option<QueryVector>,
     /// Factor on the scores of vector lanes, 0.5 to 1.
-    pub(super) trust: f64,
+    pub(super) vector_weight: f64,
     /// Quantised vectors of the memories.
     pub(super) rows: &'a Rows,
     /// External vectors only: the model, and the store that has them unquantised.
-    pub(super) kept_by: Option<(i64, &'a VectorStore)>,
+    pub(super) external_store: Option<(i64, &'a VectorStore)>,
     /// Exact cosines computed from the unquantised vectors, by memory number.
     pub(super) exact: HashMap<u32, f32>,
     /// State of the late interaction, if a lane needs it.

@@ -24,7 +24,7 @@ pub(super) const LANE_TOP: usize = 250;
 /// ranked too low.
 const UNROUNDED_FACTOR: usize = 2;
 /// Lower bound of the factor on vector lanes.
-const TRUST_MIN: f64 = 0.5;
+const VECTOR_WEIGHT_MIN: f64 = 0.5;
 /// The `[UNK]` token of the built-in table, which unknown words get.
 const UNKNOWN_TOKEN: u32 = 100;
 /// Most postings the full-text index walks for one query. Words in more memories than that select no candidates; they
@@ -32,12 +32,12 @@ const UNKNOWN_TOKEN: u32 = 100;
 const POSTINGS_MAX: u64 = 16_384;
 
 impl<'a> Query<'a> {
-    /// `outside` is the vector that an external model made of the question, and the store with the vectors of memories.
+    /// `external` is the question's vector, made by an external model, and the store with the vectors of memories.
     /// If too few memories have one, the built-in vectors are compared.
     pub(super) fn new(
         catalog: &'a Catalog,
         question: &'a AnalysedQuery,
-        outside: Option<(&ExternalQueryVector, &'a VectorStore)>,
+        external: Option<(&ExternalQueryVector, &'a VectorStore)>,
         compares_tokens: bool,
     ) -> Query<'a> {
         let actors = catalog.actor_words();
@@ -52,48 +52,49 @@ impl<'a> Query<'a> {
         let kept = question.kept(&spoken);
         let mut terms = Vec::with_capacity(kept.len());
         kept.iter().for_each(|word| terms.extend(terms_of(catalog, word)));
-        let stems: Vec<Term> = terms.iter().map(|term| number(term)).collect();
+        let term_sequence: Vec<Term> = terms.iter().map(|term| number(term)).collect();
         let count = catalog.count() as u64;
-        let asked = QueryTerms::new(stems.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
+        let asked =
+            QueryTerms::new(term_sequence.iter().copied(), |term| idf(count, catalog.texts.frequency(term)));
         let known = |term: &Term| catalog.texts.number(*term);
         let words = asked.terms().iter().map(|(term, _)| known(term)).collect();
-        let stems = stems.iter().map(known).collect();
+        let term_sequence = term_sequence.iter().map(known).collect();
         let text = kept.join(" ");
         let late = compares_tokens.then(|| LateInteraction::new(catalog, &text));
-        let rows = outside.and_then(|(asked, store)| {
-            let rows = catalog.outside.as_ref()?.rows(asked.model)?;
+        let rows = external.and_then(|(asked, store)| {
+            let rows = catalog.external.as_ref()?.rows(asked.model)?;
             let mut vector = asked.vector.clone();
             engine_core::embedding::normalise(&mut vector);
             Some((QueryVector::new(vector), rows, Some((asked.model, store))))
         });
-        let (vector, rows, kept_by) =
+        let (vector, rows, external_store) =
             rows.unwrap_or_else(|| (catalog.vectors.ask(&text), catalog.vectors.rows(), None));
         let exact = HashMap::new();
-        let trust = if kept_by.is_some() { 1.0 } else { trust(catalog, &kept) };
+        let vector_weight = if external_store.is_some() { 1.0 } else { vector_weight(catalog, &kept) };
         Query {
             catalog,
             question,
             named,
             terms,
-            stems,
+            term_sequence,
             asked,
             words,
             vector,
-            trust,
+            vector_weight,
             rows,
-            kept_by,
+            external_store,
             exact,
             late,
         }
     }
 
     /// Whether vectors of the external model are compared.
-    pub(super) fn is_outside(&self) -> bool {
-        self.kept_by.is_some()
+    pub(super) fn uses_external_vectors(&self) -> bool {
+        self.external_store.is_some()
     }
 
     /// Terms that select candidates: the rarest first, as many as the index can walk.
-    pub(super) fn telling_terms(&self) -> Vec<String> {
+    pub(super) fn selective_terms(&self) -> Vec<String> {
         let frequency = |term: &str| self.catalog.texts.frequency(number(term));
         let mut words: Vec<(u64, &String)> = self.terms.iter().map(|term| (frequency(term), term)).collect();
         words.sort_unstable();
@@ -103,13 +104,13 @@ impl<'a> Query<'a> {
             walked += frequency;
             walked <= POSTINGS_MAX
         };
-        let telling: Vec<String> =
+        let selective: Vec<String> =
             words.iter().copied().take_while(fits).map(|(_, term)| term.clone()).collect();
         // At least one term is used; the time of a read is bounded anyway.
-        if telling.is_empty() {
+        if selective.is_empty() {
             words.first().map(|(_, term)| (*term).clone()).into_iter().collect()
         } else {
-            telling
+            selective
         }
     }
 
@@ -118,10 +119,10 @@ impl<'a> Query<'a> {
     /// memory.
     pub(super) fn best_by_words(
         &self,
-        narrow: &Filters<'_>,
+        filters: &Filters<'_>,
         walk: impl FnOnce(&mut dyn FnMut(i64)) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<Vec<i64>> {
-        let (catalog, admission) = (self.catalog, ResolvedFilters::new(self.catalog, narrow));
+        let (catalog, admission) = (self.catalog, ResolvedFilters::new(self.catalog, filters));
         let (mut best, mut from, mean) = (Best::of(LANE_TOP), 0, catalog.mean_words());
         let mut counts = vec![0.0; self.asked.terms().len()];
         walk(&mut |seq| {
@@ -136,8 +137,8 @@ impl<'a> Query<'a> {
     }
 
     /// Numbers of all candidates and of their neighbours, sorted.
-    fn candidates(&mut self, found: &Found, narrow: &Filters<'_>, counted: &Counted) -> Vec<u32> {
-        let admission = ResolvedFilters::new(self.catalog, narrow);
+    fn candidates(&mut self, found: &Found, filters: &Filters<'_>, counted: &Counted) -> Vec<u32> {
+        let admission = ResolvedFilters::new(self.catalog, filters);
         let admits = |number: u32| admission.admits(number);
         let seqs = found.lexical.iter().chain(&found.exact).chain(found.graph.keys());
         let mut chosen: Vec<u32> =
@@ -167,7 +168,7 @@ impl<'a> Query<'a> {
     fn nearest(&self, admits: impl Fn(u32) -> bool + Sync) -> (Vec<u32>, HashMap<u32, f32>) {
         let Some(vector) = &self.vector else { return Default::default() };
         let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
-        let Some((model, store)) = self.kept_by else {
+        let Some((model, store)) = self.external_store else {
             return (numbers(self.rows.nearest(vector, LANE_TOP, admits)), HashMap::new());
         };
         let mut found = self.rows.nearest(vector, LANE_TOP * UNROUNDED_FACTOR, admits);
@@ -190,14 +191,14 @@ impl<'a> Query<'a> {
     pub(super) fn rank(
         &mut self,
         found: &Found,
-        narrow: &Filters<'_>,
+        filters: &Filters<'_>,
         weights: &[f64; NAMES.len()],
     ) -> Vec<Ranked> {
         let counted = Counted::by(weights);
-        let chosen = self.candidates(found, narrow, &counted);
-        let mut lanes = self.lanes(&chosen, narrow, &counted);
+        let chosen = self.candidates(found, filters, &counted);
+        let mut lanes = self.lanes(&chosen, filters, &counted);
         let [.., coverage, _, _] = &lanes;
-        let (coverage, alike) = (coverage.clone(), lanes[NEAR_MATCH].clone());
+        let (coverage, similarity) = (coverage.clone(), lanes[NEAR_MATCH].clone());
         self.scale(&mut lanes, &chosen);
         let ranked: Vec<Ranked> = chosen
             .iter()
@@ -210,7 +211,7 @@ impl<'a> Query<'a> {
                     score: score(&features, weights),
                     features,
                     coverage: coverage[at],
-                    alike: alike[at],
+                    similarity: similarity[at],
                     reranked: None,
                 }
             })
@@ -228,7 +229,7 @@ impl<'a> Query<'a> {
             exact: found.exact.contains(&seq),
             graph: found.graph.get(&seq).copied().unwrap_or(0.0),
             turn: catalog.session_of(number).is_some() && catalog.is_somebody(actor),
-            voice: catalog.voices[number as usize],
+            voice: catalog.styles[number as usize],
             words: catalog.words[number as usize],
             actor: (somebody && catalog.is_somebody(actor)).then(|| self.named[actor as usize]),
             date: self.date(number),
@@ -278,7 +279,7 @@ fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
 
 /// Factor on vector lanes: the share of the words that are one token of the built-in table, at least a half. A query in
 /// another language, or of identifiers, relies on its words.
-fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
+fn vector_weight(catalog: &Catalog, kept: &[&str]) -> f64 {
     let whole =
         |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);
     if kept.is_empty() || !catalog.vectors.has_tokens() {
@@ -286,5 +287,5 @@ fn trust(catalog: &Catalog, kept: &[&str]) -> f64 {
     }
     #[expect(clippy::cast_precision_loss, reason = "words of one query")]
     let share = kept.iter().filter(whole).count() as f64 / kept.len() as f64;
-    share.max(TRUST_MIN)
+    share.max(VECTOR_WEIGHT_MIN)
 }

@@ -58,7 +58,7 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn narrow(&self) -> Filters<'a> {
+    pub(super) fn filters(&self) -> Filters<'a> {
         let Search { kind, session, tags, .. } = self.search;
         Filters {
             kind: kind.as_deref(),
@@ -238,7 +238,7 @@ impl Retrieval {
         };
         let answering = self.catalogs.answering();
         let vector = scope.asked.vector.as_ref();
-        let outside = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
+        let external = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
         let mut ranked = Vec::new();
         for project in &searched {
             match self.catalogs.current(scope.connection, &CatalogKey::memories(project))? {
@@ -248,13 +248,16 @@ impl Retrieval {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
                     }
                     let compares_tokens = counted.compares_tokens() || scope.for_context;
-                    let mut query = Query::new(&state.catalog, scope.question, outside, compares_tokens);
-                    if outside.is_some() && !query.is_outside() && degraded.iter().all(|d| d.reason != FEW) {
+                    let mut query = Query::new(&state.catalog, scope.question, external, compares_tokens);
+                    if external.is_some()
+                        && !query.uses_external_vectors()
+                        && degraded.iter().all(|d| d.reason != FEW)
+                    {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
                     }
-                    let narrow = scope.narrow();
+                    let filters = scope.filters();
                     let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
-                    ranked.extend(query.rank(&found, &narrow, weights));
+                    ranked.extend(query.rank(&found, &filters, weights));
                 }
                 Err(missing) => {
                     degraded.extend(without_catalogs(missing.reason()));
@@ -279,8 +282,8 @@ impl Retrieval {
         degraded: &mut Vec<Degraded>,
     ) -> rusqlite::Result<Found> {
         let Scope { connection, search, .. } = *scope;
-        let terms = if counted.by_words { query.telling_terms() } else { Vec::new() };
-        let lexical = query.best_by_words(&scope.narrow(), |each| having_any(connection, &terms, each));
+        let terms = if counted.by_words { query.selective_terms() } else { Vec::new() };
+        let lexical = query.best_by_words(&scope.filters(), |each| having_any(connection, &terms, each));
         let mut found = Found { lexical: lane("lexical", lexical, degraded)?, ..Found::default() };
         if counted.exact {
             found.exact = exact.to_vec();
@@ -305,7 +308,7 @@ impl Retrieval {
             score: 1.0 / (1.0 + place as f64),
             features: [0.0; NAMES.len()],
             coverage: 0.0,
-            alike: 0.0,
+            similarity: 0.0,
             reranked: None,
         };
         Ok(found.into_iter().enumerate().map(by_place).collect())

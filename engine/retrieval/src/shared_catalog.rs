@@ -95,8 +95,8 @@ pub(super) enum Progress {
 }
 
 impl SharedCatalog {
-    pub(super) fn new(model: Model, outside: bool) -> SharedCatalog {
-        let catalog = Catalog::new(model, outside);
+    pub(super) fn new(model: Model, external: bool) -> SharedCatalog {
+        let catalog = Catalog::new(model, external);
         SharedCatalog {
             catalog: RwLock::new(State {
                 catalog,
@@ -151,14 +151,14 @@ impl State {
             return self.catch_up_items(connection, of, limit, bytes_max);
         }
         let State { catalog, ended_through, .. } = self;
-        let more = of.rows_after(connection, catalog.through, limit, |row| catalog.push(row))?;
+        let more = of.rows_after(connection, catalog.applied_through, limit, |row| catalog.push(row))?;
         if catalog.bytes() > bytes_max {
             return Ok(Progress::TooLarge);
         }
         if more {
             return Ok(Progress::More);
         }
-        catalog.through = catalog.through.max(applied);
+        catalog.applied_through = catalog.applied_through.max(applied);
         ends_after(connection, *ended_through, |end| catalog.end(end))?;
         forgotten_after(connection, *ended_through, |seq| catalog.forget(seq))?;
         // A reader of an older snapshot must not move it back.
@@ -175,7 +175,7 @@ impl State {
         bytes_max: usize,
     ) -> rusqlite::Result<Progress> {
         let applied = applied_seq(connection)?;
-        if self.catalog.through == 0 {
+        if self.catalog.applied_through == 0 {
             self.begun_at = applied;
         }
         let since = self.ended_through.max(self.begun_at);
@@ -183,18 +183,18 @@ impl State {
         forgotten_after(connection, since, |_| forgotten = true)?;
         // If a version was forgotten, an earlier one is current again, possibly one that was removed here. Rebuild.
         if forgotten || self.catalog.is_mostly_empty() {
-            self.catalog = self.catalog.anew();
+            self.catalog = self.catalog.empty_copy();
             (self.ended_through, self.begun_at) = (0, applied);
         }
         let since = self.ended_through.max(self.begun_at);
         let catalog = &mut self.catalog;
-        let more = item_changes_after(connection, &of.project, catalog.through, limit, |change| {
+        let more = item_changes_after(connection, &of.project, catalog.applied_through, limit, |change| {
             change.replaces.into_iter().for_each(|seq| catalog.forget(seq));
             if let Some((row, until)) = &change.put {
                 catalog.push(row);
                 catalog.set_end(row.seq, row.known, *until);
             }
-            catalog.through = change.seq;
+            catalog.applied_through = change.seq;
         })?;
         if catalog.bytes() > bytes_max {
             return Ok(Progress::TooLarge);
@@ -203,7 +203,7 @@ impl State {
             return Ok(Progress::More);
         }
         refreshes_after(connection, since, |row| catalog.set_end(row.memory, row.known, Some(row.until)))?;
-        catalog.through = catalog.through.max(applied);
+        catalog.applied_through = catalog.applied_through.max(applied);
         self.ended_through = applied.max(self.ended_through);
         Ok(Progress::Whole)
     }

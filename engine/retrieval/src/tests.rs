@@ -89,7 +89,7 @@ fn every_feature_is_that_of_the_reference() {
         let all = (1..=memories.len()).map(|seq| i64::try_from(seq).unwrap()).collect();
         let found = Found { lexical: all, ..Found::default() };
         let tags = Tags::default();
-        let narrow = Filters {
+        let filters = Filters {
             kind: None,
             session: None,
             tags: &tags,
@@ -98,7 +98,7 @@ fn every_feature_is_that_of_the_reference() {
             bounds,
             for_context: false,
         };
-        let rank = |weights| Query::new(&catalog, &question, None, true).rank(&found, &narrow, weights);
+        let rank = |weights| Query::new(&catalog, &question, None, true).rank(&found, &filters, weights);
         for one in rank(&weights) {
             let place = usize::try_from(one.seq).unwrap() - 1;
             let total: f64 = weights.iter().map(|weight| weight.abs()).sum();

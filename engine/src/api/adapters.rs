@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::items::place;
 use super::parameters::Parameters;
 use super::state::Api;
@@ -40,7 +40,7 @@ fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
 pub(super) async fn store_put(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<StorePut>,
+    body: ParsedBody<StorePut>,
 ) -> Result<StatusCode, Refusal> {
     let StorePut { namespace, key, value, index, ttl } = body.request;
     if !value.get().starts_with('{') {
@@ -132,7 +132,7 @@ fn store_item(item: ItemView) -> StoreItem {
 pub(super) async fn store_delete(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<StoreDelete>,
+    body: ParsedBody<StoreDelete>,
 ) -> Result<StatusCode, Refusal> {
     let StoreDelete { namespace, key } = body.request;
     let project = project(&headers)?;
@@ -147,7 +147,7 @@ pub(super) async fn store_delete(
 pub(super) async fn store_search(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<StoreSearch>,
+    body: ParsedBody<StoreSearch>,
 ) -> Result<Json<StoreItems>, Refusal> {
     let StoreSearch { namespace_prefix, filter, limit, offset, query, refresh_ttl } = body.request;
     let project = project(&headers)?;
@@ -170,7 +170,7 @@ pub(super) struct Namespaces {
 pub(super) async fn store_namespaces(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<StoreNamespaces>,
+    body: ParsedBody<StoreNamespaces>,
 ) -> Result<Json<Namespaces>, Refusal> {
     let StoreNamespaces { prefix, suffix, max_depth, limit, offset } = body.request;
     let request = ListNamespaces {
@@ -189,7 +189,7 @@ pub(super) async fn store_namespaces(
 pub(super) async fn memory_tool(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Checked<Map<String, Value>>,
+    body: ParsedBody<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {
     if body.key.is_some() {
         let refused = Refused::Body(

@@ -16,8 +16,8 @@ const LEAVING_MAX: usize = 64;
 
 /// The connection slots of one port.
 #[derive(Debug)]
-pub(super) struct Admission {
-    places: Arc<Semaphore>,
+pub(super) struct ConnectionLimiter {
+    slots: Arc<Semaphore>,
     leaving: Arc<Semaphore>,
     per_address_max: usize,
     counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
@@ -25,16 +25,16 @@ pub(super) struct Admission {
 
 /// The slot of a connection; released when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     address: ClientAddress,
     counts: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
-impl Admission {
-    pub(super) fn new(per_address_max: usize) -> Admission {
-        Admission {
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+impl ConnectionLimiter {
+    pub(super) fn new(per_address_max: usize) -> ConnectionLimiter {
+        ConnectionLimiter {
+            slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             leaving: Arc::new(Semaphore::new(LEAVING_MAX)),
             per_address_max,
             counts: Arc::default(),
@@ -45,7 +45,7 @@ impl Admission {
     ///
     /// # Errors
     /// The address has all its slots (`RATE_LIMITED`), or the port has none left (`OVERLOADED`).
-    pub(super) fn admit(&self, address: ClientAddress) -> Result<Place, Refusal> {
+    pub(super) fn admit(&self, address: ClientAddress) -> Result<ConnectionSlot, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
         if held >= self.per_address_max {
@@ -53,12 +53,12 @@ impl Admission {
             return Err(Refusal::new(ErrorCode::RateLimited, rule)
                 .hint("reuse open connections, or raise limits.connectionsPerAddress"));
         }
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+        let permit = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
             Refusal::new(ErrorCode::Overloaded, format!("all {CONNECTIONS_MAX} connections are in use"))
                 .hint("nothing was done; repeat it after Retry-After seconds")
         })?;
         counts.insert(address, held + 1);
-        Ok(Place { _permit: permit, address, counts: Arc::clone(&self.counts) })
+        Ok(ConnectionSlot { _permit: permit, address, counts: Arc::clone(&self.counts) })
     }
 
     /// Takes a slot for refusing a connection with an answer, or for closing one in order.
@@ -70,11 +70,11 @@ impl Admission {
     pub(super) async fn empty(&self) {
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
         // An error means that the semaphore is closed.
-        let _all = self.places.acquire_many(all).await;
+        let _all = self.slots.acquire_many(all).await;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match counts.get_mut(&self.address) {
@@ -94,15 +94,14 @@ mod tests {
 
     #[test]
     fn one_address_has_its_share_and_all_have_the_whole() {
-        let admission = Admission::new(200);
-        let mut places: Vec<Place> = (0..200).map(|_| admission.admit(address(1)).unwrap()).collect();
-        assert_eq!(admission.admit(address(1)).unwrap_err().code(), ErrorCode::RateLimited);
-        places.extend(
-            (0..CONNECTIONS_MAX - 200).map(|n| admission.admit(address(2 + (n % 100) as u8)).unwrap()),
-        );
-        assert_eq!(admission.admit(address(250)).unwrap_err().code(), ErrorCode::Overloaded);
-        drop(places);
-        assert!(admission.counts.lock().unwrap().is_empty(), "closed connections leave no counters");
-        assert!(admission.admit(address(1)).is_ok());
+        let limiter = ConnectionLimiter::new(200);
+        let mut slots: Vec<ConnectionSlot> = (0..200).map(|_| limiter.admit(address(1)).unwrap()).collect();
+        assert_eq!(limiter.admit(address(1)).unwrap_err().code(), ErrorCode::RateLimited);
+        slots
+            .extend((0..CONNECTIONS_MAX - 200).map(|n| limiter.admit(address(2 + (n % 100) as u8)).unwrap()));
+        assert_eq!(limiter.admit(address(250)).unwrap_err().code(), ErrorCode::Overloaded);
+        drop(slots);
+        assert!(limiter.counts.lock().unwrap().is_empty(), "closed connections leave no counters");
+        assert!(limiter.admit(address(1)).is_ok());
     }
 }

@@ -30,17 +30,17 @@ const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// A parsed body, its idempotency key, and the memory reserved for it.
 #[derive(Debug)]
-pub(super) struct Checked<T> {
+pub(super) struct ParsedBody<T> {
     pub(super) request: T,
     pub(super) key: Option<SentKey>,
     /// Memory reserved for the body until the request is answered.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
+impl<T: DeserializeOwned + Serialize> FromRequest<Api> for ParsedBody<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Checked<T>, Refusal> {
+    async fn from_request(request: Request, api: &Api) -> Result<ParsedBody<T>, Refusal> {
         let (head, body) = request.into_parts();
         let key = match key(&head.headers) {
             Ok(key) => key,
@@ -52,7 +52,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for Checked<T> {
         let (body, room) = admit(&api.bodies, &head.headers, body).await?;
         let request: T = run_blocking(body.len() > SMALL_BODY_BYTES, || parse(&body))?;
         let key = key.map(|key| bind(key, head.uri.path(), &request)).transpose()?;
-        Ok(Checked { request, key, _room: room })
+        Ok(ParsedBody { request, key, _room: room })
     }
 }
 

@@ -30,7 +30,7 @@ enum Phase {
 
 /// The time limits of one connection.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ConnectionTimeouts {
     phase: watch::Sender<Phase>,
     /// Time limit of a head.
     head: Duration,
@@ -38,14 +38,14 @@ pub(super) struct Pace {
     rest: Duration,
 }
 
-impl Pace {
+impl ConnectionTimeouts {
     /// Starts with an accepted connection; `rest` is the announced idle time.
-    pub(super) fn new(rest: Duration) -> Pace {
-        Pace::with(HEAD_TIMEOUT, rest + REST_GRACE)
+    pub(super) fn new(rest: Duration) -> ConnectionTimeouts {
+        ConnectionTimeouts::with(HEAD_TIMEOUT, rest + REST_GRACE)
     }
 
-    fn with(head: Duration, rest: Duration) -> Pace {
-        Pace { phase: watch::Sender::new(Phase::Head(Instant::now() + head)), head, rest }
+    fn with(head: Duration, rest: Duration) -> ConnectionTimeouts {
+        ConnectionTimeouts { phase: watch::Sender::new(Phase::Head(Instant::now() + head)), head, rest }
     }
 
     /// Bytes arrived.
@@ -105,18 +105,18 @@ impl Pace {
 /// The body of an answer; when it is dropped, the answer is complete.
 pub(super) struct Watched {
     body: Body,
-    pace: Arc<Pace>,
+    timeouts: Arc<ConnectionTimeouts>,
 }
 
 impl Watched {
-    pub(super) fn new(body: Body, pace: Arc<Pace>) -> Watched {
-        Watched { body, pace }
+    pub(super) fn new(body: Body, timeouts: Arc<ConnectionTimeouts>) -> Watched {
+        Watched { body, timeouts }
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.pace.answered();
+        self.timeouts.answered();
     }
 }
 
@@ -146,31 +146,31 @@ mod tests {
 
     use super::*;
 
-    async fn is_over_after(pace: &Pace, wait: Duration) -> bool {
-        tokio::time::timeout(wait, pace.over()).await.is_ok()
+    async fn is_over_after(timeouts: &ConnectionTimeouts, wait: Duration) -> bool {
+        tokio::time::timeout(wait, timeouts.over()).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_rest_is_longer_than_a_head() {
         let (head, rest) = (Duration::from_millis(300), Duration::from_millis(1500));
-        let pace = Pace::with(head, rest);
-        assert!(is_over_after(&pace, head * 2).await, "nothing was ever sent");
-        let pace = Pace::with(head, rest);
-        pace.received();
-        pace.asked();
-        assert!(!is_over_after(&pace, head * 3).await, "a request has limits of its own");
-        pace.answered();
-        assert!(!is_over_after(&pace, head * 3).await, "the announced idle time is granted");
-        pace.received();
-        pace.received();
-        assert!(is_over_after(&pace, head * 2).await, "an incomplete head");
-        pace.asked();
-        pace.answered();
+        let timeouts = ConnectionTimeouts::with(head, rest);
+        assert!(is_over_after(&timeouts, head * 2).await, "nothing was ever sent");
+        let timeouts = ConnectionTimeouts::with(head, rest);
+        timeouts.received();
+        timeouts.asked();
+        assert!(!is_over_after(&timeouts, head * 3).await, "a request has limits of its own");
+        timeouts.answered();
+        assert!(!is_over_after(&timeouts, head * 3).await, "the announced idle time is granted");
+        timeouts.received();
+        timeouts.received();
+        assert!(is_over_after(&timeouts, head * 2).await, "an incomplete head");
+        timeouts.asked();
+        timeouts.answered();
         tokio::time::sleep(rest / 2).await;
-        pace.sent();
-        assert!(!is_over_after(&pace, rest * 3 / 4).await, "it is still being read");
-        assert!(is_over_after(&pace, rest * 2).await);
+        timeouts.sent();
+        assert!(!is_over_after(&timeouts, rest * 3 / 4).await, "it is still being read");
+        assert!(is_over_after(&timeouts, rest * 2).await);
         let announced = Duration::from_secs(KEEP_ALIVE_SECONDS_DEFAULT);
-        assert!(Pace::new(announced).rest > announced, "closed later than announced");
+        assert!(ConnectionTimeouts::new(announced).rest > announced, "closed later than announced");
     }
 }

@@ -13,7 +13,7 @@ use engine_core::wire::{
     TimelineAnswer,
 };
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::memories::{created, id, moment};
 use super::parameters::Parameters;
 use super::state::Api;
@@ -23,14 +23,14 @@ use engine_projection::{Anchor, Timeline};
 
 pub(super) async fn save_all(
     State(api): State<Api>,
-    body: Checked<SaveMemories>,
+    body: ParsedBody<SaveMemories>,
 ) -> Result<Response, Refusal> {
     Ok(created(api.operations.save_all(body.request, body.key).await?))
 }
 
 pub(super) async fn entries(
     State(api): State<Api>,
-    body: Checked<GetEntries>,
+    body: ParsedBody<GetEntries>,
 ) -> Result<Json<EntriesAnswer>, Refusal> {
     api.operations.entries(body.request).await.map(Json)
 }
@@ -46,14 +46,14 @@ pub(super) async fn history(
 
 pub(super) async fn documents(
     State(api): State<Api>,
-    body: Checked<IngestDocuments>,
+    body: ParsedBody<IngestDocuments>,
 ) -> Result<Json<IngestAnswer>, Refusal> {
     api.operations.ingest(body.request).await.map(Json)
 }
 
 pub(super) async fn feedback(
     State(api): State<Api>,
-    body: Checked<GiveFeedback>,
+    body: ParsedBody<GiveFeedback>,
 ) -> Result<Response, Refusal> {
     Ok(created(api.operations.feedback(body.request, body.key).await?))
 }

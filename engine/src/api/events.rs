@@ -7,14 +7,17 @@ use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{AppendEvents, EventPage};
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::memories::created;
 use super::parameters::Parameters;
 use super::state::Api;
 use crate::operations::{EventFilter, SEQ_MAX};
 use crate::refusal::Refusal;
 
-pub(super) async fn append(State(api): State<Api>, body: Checked<AppendEvents>) -> Result<Response, Refusal> {
+pub(super) async fn append(
+    State(api): State<Api>,
+    body: ParsedBody<AppendEvents>,
+) -> Result<Response, Refusal> {
     Ok(created(api.operations.append(body.request, body.key).await?))
 }
 

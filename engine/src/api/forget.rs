@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine_core::wire::ForgetMemories;
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::state::Api;
 use crate::refusal::Refusal;
 
 /// 200 with the report, also when the request was made before with the same key.
 pub(super) async fn forget(
     State(api): State<Api>,
-    body: Checked<ForgetMemories>,
+    body: ParsedBody<ForgetMemories>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.forget(body.request, body.key).await?;
     Ok(Json(written.answer).into_response())

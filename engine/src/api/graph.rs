@@ -13,7 +13,7 @@ use engine_core::wire::{
 };
 use serde::Serialize;
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::items::small;
 use super::memories::{created, moment};
 use super::parameters::Parameters;
@@ -23,7 +23,7 @@ use crate::refusal::Refusal;
 
 pub(super) async fn create(
     State(api): State<Api>,
-    body: Checked<CreateEntities>,
+    body: ParsedBody<CreateEntities>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.create_entities(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -31,7 +31,7 @@ pub(super) async fn create(
 
 pub(super) async fn observe(
     State(api): State<Api>,
-    body: Checked<AddObservations>,
+    body: ParsedBody<AddObservations>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.add_observations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -39,7 +39,7 @@ pub(super) async fn observe(
 
 pub(super) async fn relate(
     State(api): State<Api>,
-    body: Checked<CreateRelations>,
+    body: ParsedBody<CreateRelations>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.create_relations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -47,7 +47,7 @@ pub(super) async fn relate(
 
 pub(super) async fn end_entities(
     State(api): State<Api>,
-    body: Checked<EndEntities>,
+    body: ParsedBody<EndEntities>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.end_entities(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -55,7 +55,7 @@ pub(super) async fn end_entities(
 
 pub(super) async fn end_observations(
     State(api): State<Api>,
-    body: Checked<EndObservations>,
+    body: ParsedBody<EndObservations>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.end_observations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -63,7 +63,7 @@ pub(super) async fn end_observations(
 
 pub(super) async fn end_relations(
     State(api): State<Api>,
-    body: Checked<EndRelations>,
+    body: ParsedBody<EndRelations>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.end_relations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
@@ -99,7 +99,7 @@ pub(super) async fn search(
 pub(super) async fn open(
     State(api): State<Api>,
     parameters: Parameters,
-    body: Checked<OpenNodes>,
+    body: ParsedBody<OpenNodes>,
 ) -> Result<Json<GraphView>, Refusal> {
     let parameters = parameters.known(&["as_of", "known_at"])?;
     let moment = moment(&api.operations, &parameters)?;

@@ -9,18 +9,21 @@ use engine_core::wire::{
     DeleteItem, ItemVersions, ItemView, ItemsAnswer, ListNamespaces, NamespacesAnswer, PutItem, SearchItems,
 };
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::memories::{created, known};
 use super::parameters::Parameters;
 use super::state::Api;
 use crate::operations::{NamedItem, SEQ_MAX};
 use crate::refusal::Refusal;
 
-pub(super) async fn put(State(api): State<Api>, body: Checked<PutItem>) -> Result<Response, Refusal> {
+pub(super) async fn put(State(api): State<Api>, body: ParsedBody<PutItem>) -> Result<Response, Refusal> {
     Ok(created(api.operations.put_item(body.request, body.key).await?))
 }
 
-pub(super) async fn delete(State(api): State<Api>, body: Checked<DeleteItem>) -> Result<Response, Refusal> {
+pub(super) async fn delete(
+    State(api): State<Api>,
+    body: ParsedBody<DeleteItem>,
+) -> Result<Response, Refusal> {
     Ok(created(api.operations.delete_item(body.request, body.key).await?))
 }
 
@@ -45,14 +48,14 @@ pub(super) async fn versions(
 
 pub(super) async fn search(
     State(api): State<Api>,
-    body: Checked<SearchItems>,
+    body: ParsedBody<SearchItems>,
 ) -> Result<Json<ItemsAnswer>, Refusal> {
     api.operations.search_items(body.request, false).await.map(Json)
 }
 
 pub(super) async fn namespaces(
     State(api): State<Api>,
-    body: Checked<ListNamespaces>,
+    body: ParsedBody<ListNamespaces>,
 ) -> Result<Json<NamespacesAnswer>, Refusal> {
     api.operations.item_namespaces(body.request).await.map(Json)
 }

@@ -10,14 +10,14 @@ use engine_core::request::{self, Refused};
 use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 
 use super::blocking::run_blocking;
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::parameters::Parameters;
 use super::state::Api;
 use crate::operations::{Operations, SEQ_MAX, Written};
 use crate::refusal::Refusal;
-use engine_projection::{Known, Moment, Search};
+use engine_projection::{LogState, Moment, Search};
 
-pub(super) async fn save(State(api): State<Api>, body: Checked<SaveMemory>) -> Result<Response, Refusal> {
+pub(super) async fn save(State(api): State<Api>, body: ParsedBody<SaveMemory>) -> Result<Response, Refusal> {
     Ok(created(api.operations.save(body.request, body.key).await?))
 }
 
@@ -96,19 +96,19 @@ pub(super) fn moment(operations: &Operations, parameters: &Parameters) -> Result
 }
 
 /// The state of the log a request asks about, from its parameter `known_at`: a sequence number or a time.
-pub(super) fn known(parameters: &Parameters) -> Result<Option<Known>, Refused> {
+pub(super) fn known(parameters: &Parameters) -> Result<Option<LogState>, Refused> {
     let is_seq = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     Ok(match parameters.text("known_at") {
         None => None,
-        Some(text) if is_seq(text) => parameters.number("known_at", 0, SEQ_MAX)?.map(Known::Through),
-        Some(_) => parameters.moment("known_at")?.map(Known::At),
+        Some(text) if is_seq(text) => parameters.number("known_at", 0, SEQ_MAX)?.map(LogState::Through),
+        Some(_) => parameters.moment("known_at")?.map(LogState::At),
     })
 }
 
 pub(super) async fn invalidate(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
-    body: Checked<InvalidateMemory>,
+    body: ParsedBody<InvalidateMemory>,
 ) -> Result<Response, Refusal> {
     Ok(created(api.operations.invalidate(id(path), body.request, body.key).await?))
 }

@@ -116,10 +116,10 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .route("/v1/openapi.json", get(openapi::serve))
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
-        .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
-        .layer(middleware::from_fn(on_behalf))
+        .layer(middleware::from_fn(scope_client_address))
         .with_state(api)
 }
 
@@ -138,12 +138,12 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
-        .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn(limit_time))
         .with_state(engine)
 }
 
 /// Makes the client address available to all code that handles the request.
-async fn on_behalf(request: Request, next: Next) -> Response {
+async fn scope_client_address(request: Request, next: Next) -> Response {
     match request.extensions().get::<ClientAddress>().copied() {
         Some(address) => address.scope(next.run(request)).await,
         None => next.run(request).await,
@@ -151,7 +151,7 @@ async fn on_behalf(request: Request, next: Next) -> Response {
 }
 
 /// Refuses a request that takes longer than [`REQUEST_TIMEOUT`].
-async fn bound_time(request: Request, next: Next) -> Response {
+async fn limit_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::new(ErrorCode::RequestTimeout, "the request took longer than 30 s")

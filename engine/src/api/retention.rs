@@ -5,21 +5,21 @@ use axum::extract::State;
 use axum::response::Response;
 use engine_core::wire::{ApplyRetention, PlanRetention, RetentionPlan};
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::memories::created;
 use super::state::Api;
 use crate::refusal::Refusal;
 
 pub(super) async fn plan(
     State(api): State<Api>,
-    body: Checked<PlanRetention>,
+    body: ParsedBody<PlanRetention>,
 ) -> Result<Json<RetentionPlan>, Refusal> {
     api.operations.plan_retention(body.request).await.map(Json)
 }
 
 pub(super) async fn apply(
     State(api): State<Api>,
-    body: Checked<ApplyRetention>,
+    body: ParsedBody<ApplyRetention>,
 ) -> Result<Response, Refusal> {
     Ok(created(api.operations.apply_retention(body.request, body.key).await?))
 }

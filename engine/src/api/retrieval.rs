@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine_core::wire::{CheckoutRequest, SetWeights, WeightsView};
 
-use super::body::Checked;
+use super::body::ParsedBody;
 use super::memories::created;
 use super::state::Api;
 use crate::refusal::Refusal;
 
 pub(super) async fn checkout(
     State(api): State<Api>,
-    body: Checked<CheckoutRequest>,
+    body: ParsedBody<CheckoutRequest>,
 ) -> Result<Response, Refusal> {
     Ok(Json(&*api.operations.checkout(body.request).await?).into_response())
 }
@@ -23,7 +23,7 @@ pub(super) async fn weights(State(api): State<Api>) -> Result<Json<WeightsView>,
 
 pub(super) async fn set_weights(
     State(api): State<Api>,
-    body: Checked<SetWeights>,
+    body: ParsedBody<SetWeights>,
 ) -> Result<Response, Refusal> {
     Ok(created(api.operations.set_weights(body.request, body.key).await?))
 }

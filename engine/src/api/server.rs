@@ -19,9 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::{Service, ServiceExt};
 
-use super::admission::{Admission, Place};
-use super::connection_timeouts::{HEAD_TIMEOUT, Pace, Watched};
-use super::stream::{HEAD_BYTES_MAX, Stream, last_words, see_out};
+use super::admission::{ConnectionLimiter, ConnectionSlot};
+use super::connection_timeouts::{ConnectionTimeouts, HEAD_TIMEOUT, Watched};
+use super::stream::{HEAD_BYTES_MAX, Stream, close_gracefully, refusal_response};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
@@ -30,7 +30,7 @@ use engine_projection::ClientAddress;
 pub(crate) struct Serving {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
-    admission: Arc<Admission>,
+    limiter: Arc<ConnectionLimiter>,
 }
 
 impl Serving {
@@ -40,7 +40,7 @@ impl Serving {
         // The receivers are gone only when there is nothing left to stop.
         self.stop.send_replace(true);
         self.accepting.abort();
-        tokio::time::timeout(at_most, self.admission.empty()).await.is_ok()
+        tokio::time::timeout(at_most, self.limiter.empty()).await.is_ok()
     }
 }
 
@@ -53,15 +53,15 @@ pub(crate) fn serve(
     rest: Duration,
 ) -> Serving {
     let (stop, stopped) = watch::channel(false);
-    let admission = Arc::new(Admission::new(per_address_max));
-    let accepting = tokio::spawn(accept(listener, router, Arc::clone(&admission), rest, stopped));
-    Serving { stop, accepting, admission }
+    let limiter = Arc::new(ConnectionLimiter::new(per_address_max));
+    let accepting = tokio::spawn(accept(listener, router, Arc::clone(&limiter), rest, stopped));
+    Serving { stop, accepting, limiter }
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
-    admission: Arc<Admission>,
+    limiter: Arc<ConnectionLimiter>,
     rest: Duration,
     stopped: watch::Receiver<bool>,
 ) {
@@ -76,17 +76,17 @@ async fn accept(
             }
         };
         let address = ClientAddress::new(peer.ip());
-        match admission.admit(address) {
-            Ok(place) => {
-                let connection = Connection { address, place, admission: Arc::clone(&admission), rest };
+        match limiter.admit(address) {
+            Ok(slot) => {
+                let connection = Connection { address, slot, limiter: Arc::clone(&limiter), rest };
                 tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
             }
             // Refused at once: a client that waits in a queue that does not move learns nothing. If even the refusal
             // has no free slot, the connection is closed.
             Err(refusal) => {
-                if let Some(leaving) = admission.leave() {
+                if let Some(leaving) = limiter.leave() {
                     tokio::spawn(async move {
-                        see_out(stream, Some(last_words(refusal))).await;
+                        close_gracefully(stream, Some(refusal_response(refusal))).await;
                         drop(leaving);
                     });
                 }
@@ -98,36 +98,36 @@ async fn accept(
 /// An admitted connection.
 struct Connection {
     address: ClientAddress,
-    place: Place,
-    admission: Arc<Admission>,
+    slot: ConnectionSlot,
+    limiter: Arc<ConnectionLimiter>,
     /// How long it may be idle between two requests.
     rest: Duration,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-        let Connection { address, place, admission, rest } = self;
-        let pace = Arc::new(Pace::new(rest));
+        let Connection { address, slot, limiter, rest } = self;
+        let timeouts = Arc::new(ConnectionTimeouts::new(rest));
         // Nagle's algorithm would delay small answers.
         let _best_effort = stream.set_nodelay(true);
-        let router = paced(router, address, Arc::clone(&pace), rest);
+        let router = paced(router, address, Arc::clone(&timeouts), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            // The library has one timeout for a head and the idle time before it; `Pace` has one for each.
+            // The library has one timeout for a head and the idle time before it; `ConnectionTimeouts` has two.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(
-                TokioIo::new(Stream::new(stream, Arc::clone(&pace))),
+                TokioIo::new(Stream::new(stream, Arc::clone(&timeouts))),
                 TowerToHyperService::new(router),
             );
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
-            () = pace.over() => None,
+            () = timeouts.over() => None,
             () = told_to_stop(&mut stopped) => {
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
                 tokio::select! {
                     ended = &mut serving => Some(ended),
-                    () = pace.over() => None,
+                    () = timeouts.over() => None,
                 }
             }
         };
@@ -137,11 +137,11 @@ impl Connection {
         }
         // A client that sent part of a head waits for an answer; one that sent nothing does not.
         let half = ended.is_none() && !parts.read_buf.is_empty();
-        let words = half.then(|| last_words(head_timeout()));
-        let leaving = admission.leave().filter(|_| !*stopped.borrow());
-        drop(place);
+        let words = half.then(|| refusal_response(head_timeout()));
+        let leaving = limiter.leave().filter(|_| !*stopped.borrow());
+        drop(slot);
         if leaving.is_some() {
-            see_out(parts.io.into_inner().into_inner(), words).await;
+            close_gracefully(parts.io.into_inner().into_inner(), words).await;
         }
     }
 }
@@ -151,11 +151,11 @@ impl Connection {
 fn paced(
     router: Router,
     address: ClientAddress,
-    pace: Arc<Pace>,
+    timeouts: Arc<ConnectionTimeouts>,
     rest: Duration,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
-    let asked = Arc::clone(&pace);
+    let asked = Arc::clone(&timeouts);
     let announced = HeaderValue::from_str(&format!("timeout={}", rest.as_secs())).ok();
     router
         .map_request(move |mut request: Request<Incoming>| {
@@ -167,7 +167,7 @@ fn paced(
             if let Some(announced) = &announced {
                 response.headers_mut().insert(KEEP_ALIVE, announced.clone());
             }
-            response.map(|body| Body::new(Watched::new(body, Arc::clone(&pace))))
+            response.map(|body| Body::new(Watched::new(body, Arc::clone(&timeouts))))
         })
 }
 

@@ -11,7 +11,7 @@ use engine_core::wire::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connection_timeouts::Pace;
+use super::connection_timeouts::ConnectionTimeouts;
 use crate::refusal::Refusal;
 
 /// Maximum size of a request head, bytes: the longest query string and ordinary headers.
@@ -26,7 +26,7 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
 /// A refusal as an HTTP response, for a connection that is then closed.
-pub(super) fn last_words(refusal: Refusal) -> Vec<u8> {
+pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
     let body = serde_json::to_string(&refusal.into_body()).unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) fn last_words(refusal: Refusal) -> Vec<u8> {
 }
 
 /// Sends a last response, if there is one and the client reads it, and closes the connection in order.
-pub(super) async fn see_out(mut stream: TcpStream, words: Option<Vec<u8>>) {
+pub(super) async fn close_gracefully(mut stream: TcpStream, words: Option<Vec<u8>>) {
     let leave = async {
         if let Some(words) = words {
             stream.write_all(&words).await?;
@@ -60,12 +60,12 @@ pub(super) struct Stream {
     inner: TcpStream,
     /// Replacement for what the library wrote, not sent yet.
     pending: Vec<u8>,
-    pace: Arc<Pace>,
+    timeouts: Arc<ConnectionTimeouts>,
 }
 
 impl Stream {
-    pub(super) fn new(inner: TcpStream, pace: Arc<Pace>) -> Stream {
-        Stream { inner, pending: Vec::new(), pace }
+    pub(super) fn new(inner: TcpStream, timeouts: Arc<ConnectionTimeouts>) -> Stream {
+        Stream { inner, pending: Vec::new(), timeouts }
     }
 
     /// The stream itself, without the replacement.
@@ -76,7 +76,7 @@ impl Stream {
     /// Updates the pace after a write.
     fn progressed(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.pace.sent();
+            self.timeouts.sent();
         }
     }
 
@@ -122,7 +122,7 @@ impl AsyncRead for Stream {
         let before = into.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, into);
         if into.filled().len() > before {
-            self.pace.received();
+            self.timeouts.received();
         }
         read
     }
@@ -136,7 +136,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_pending(context))?;
         if let Some(refusal) = instead_of(bytes) {
-            self.pending = last_words(refusal);
+            self.pending = refusal_response(refusal);
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn last_words_are_a_whole_answer() {
-        let words = last_words(Refusal::new(ErrorCode::Overloaded, "full").hint("wait"));
+        let words = refusal_response(Refusal::new(ErrorCode::Overloaded, "full").hint("wait"));
         let text = String::from_utf8(words).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(

@@ -26,7 +26,7 @@ use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::cache::Answers;
+use crate::cache::AnswerCache;
 use crate::config::Retention;
 use crate::forget_listeners::Listeners;
 use crate::metrics::Metrics;
@@ -52,7 +52,7 @@ pub(crate) struct Engine {
     pub(crate) log_handles: LogHandles,
     pub(crate) retrieval: Arc<Retrieval>,
     /// Cache of answers.
-    pub(crate) answers: Arc<Answers>,
+    pub(crate) answers: Arc<AnswerCache>,
     /// The external embedding model, if one is configured.
     pub(crate) embeddings: Option<Arc<Embeddings>>,
     /// The external reranking model, if one is configured.
@@ -85,14 +85,14 @@ impl Engine {
     /// # Errors
     /// The policy blocks an event, the key of the pseudonyms is missing, or the log does not accept the events.
     pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
-        self.commit_passed(self.pass(drafts).await?, key).await
+        self.commit_passed(self.apply_policy(drafts).await?, key).await
     }
 
     /// Applies the policy to events and returns them as they may be written.
     ///
     /// # Errors
     /// The policy blocks one of them, or the key of the pseudonyms is missing.
-    pub(crate) async fn pass(&self, drafts: Vec<Draft>) -> Result<AllowedEvents, WriteError> {
+    pub(crate) async fn apply_policy(&self, drafts: Vec<Draft>) -> Result<AllowedEvents, WriteError> {
         let known = self.pseudonyms.known().cloned();
         // The copy is needed only before the key was loaded, which the first event with a pseudonym does.
         let again = known.is_none().then(|| drafts.clone());
@@ -132,7 +132,7 @@ impl Engine {
         through: u64,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
-        let drafts = self.pass(drafts).await?.into_drafts();
+        let drafts = self.apply_policy(drafts).await?.into_drafts();
         let receipt = self.ask(|reply| WriterCommand::Erase(Erase { drafts, through, key, reply })).await?;
         self.threads.wake_keeper();
         Ok(receipt)

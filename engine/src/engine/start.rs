@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::Engine;
 use super::settings::{Settings, StartError};
 use super::threads::{self, Threads};
-use crate::cache::Answers;
+use crate::cache::AnswerCache;
 use crate::config::Embedding;
 use crate::forget_listeners::Listeners;
 use crate::memory_limit;
@@ -50,7 +50,7 @@ impl Engine {
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let (log, threads) =
             start_threads(data, &log_handles, &projection, &metrics, &settings).map_err(failed)?;
-        let answers = Arc::new(Answers::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
+        let answers = Arc::new(AnswerCache::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
         let Search { catalogs, embeddings, reranker } = search;
         Ok(Engine {
             forgotten: holders_of_copies(&answers, &catalogs, &log_handles),
@@ -158,7 +158,7 @@ fn model(
 /// Registers everything that keeps copies of memories in memory. Each drops all its copies when memories are forgotten:
 /// that is rare, and the next search builds them again.
 fn holders_of_copies(
-    answers: &Arc<Answers>,
+    answers: &Arc<AnswerCache>,
     catalogs: &Arc<CatalogCache>,
     handles: &LogHandles,
 ) -> Listeners {

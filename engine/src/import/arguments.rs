@@ -21,7 +21,7 @@ pub(super) struct PeerArgs {
     #[arg(long, value_name = "PATH")]
     pub(super) from: PathBuf,
     #[command(flatten)]
-    pub(super) place: Where,
+    pub(super) target: TargetArgs,
     /// Project for everything that is imported
     #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
     pub(super) project: String,
@@ -35,7 +35,7 @@ pub(super) struct PeerArgs {
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(super) struct Place {
+pub(super) struct TargetChoice {
     /// URL of a running engine, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
@@ -45,21 +45,21 @@ pub(super) struct Place {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Where {
+pub(super) struct TargetArgs {
     #[command(flatten)]
-    place: Place,
+    choice: TargetChoice,
     /// How long the engine may be unavailable or busy before the command fails
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(super) patience: u64,
 }
 
-impl Where {
+impl TargetArgs {
     pub(super) fn open(&self) -> anyhow::Result<Target> {
         let patience = Duration::from_secs(self.patience);
-        match (&self.place.to, &self.place.data) {
+        match (&self.choice.to, &self.choice.data) {
             (Some(url), None) => Target::running(url, patience),
             (None, Some(data)) => Target::stopped(data, patience),
-            _ => bail!("name the engine: --to URL of a running one, or --data DIR of a stopped one"),
+            _ => bail!("pass --to URL for a running engine, or --data DIR for a stopped one"),
         }
     }
 }

@@ -33,7 +33,7 @@ use clap::{Args, Subcommand};
 use engine_core::limits::PROJECT_DEFAULT;
 use engine_core::request;
 
-use arguments::{PeerArgs, REFUSED, Where, publish};
+use arguments::{PeerArgs, REFUSED, TargetArgs, publish};
 use imported::Imported;
 use peers::product::Product;
 use report::Report;
@@ -44,11 +44,11 @@ use transfer::Transfer;
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     #[command(subcommand)]
-    what: What,
+    what: ImportSource,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ImportSource {
     /// Import logs of Zaxy (PyPI zaxy-memory), verified by Zaxy's own rules
     ///
     /// It can be interrupted and run again at any time: no event is imported twice, and none is left out. Prints a
@@ -74,7 +74,7 @@ enum What {
     ///
     /// Prints a report as one JSON object. Exit code 0: all imported logs verify. 1: something is missing or changed.
     /// 2: the check could not be done.
-    Verify(Where),
+    Verify(TargetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ struct ZaxyArgs {
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     #[command(flatten)]
-    place: Where,
+    target: TargetArgs,
     /// Project for the imported events and memories
     #[arg(long, value_name = "NAME", default_value = PROJECT_DEFAULT)]
     project: String,
@@ -103,18 +103,18 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     // One thread, so that requests reach an engine in this process in the order in which they were made.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match &args.what {
-        What::Zaxy(args) => runtime.block_on(zaxy(args)),
-        What::ServerMemory(args) => runtime.block_on(peers::import(Product::ServerMemory, args)),
-        What::Mem0(args) => runtime.block_on(peers::import(Product::Mem0, args)),
-        What::BasicMemory(args) => runtime.block_on(peers::import(Product::BasicMemory, args)),
-        What::Verify(place) => runtime.block_on(verify(place)),
+        ImportSource::Zaxy(args) => runtime.block_on(zaxy(args)),
+        ImportSource::ServerMemory(args) => runtime.block_on(peers::import(Product::ServerMemory, args)),
+        ImportSource::Mem0(args) => runtime.block_on(peers::import(Product::Mem0, args)),
+        ImportSource::BasicMemory(args) => runtime.block_on(peers::import(Product::BasicMemory, args)),
+        ImportSource::Verify(place) => runtime.block_on(verify(place)),
     }
 }
 
 async fn zaxy(args: &ZaxyArgs) -> anyhow::Result<ExitCode> {
     request::filter("--project", &args.project)?;
     let found = source::find(&args.from).with_context(|| format!("cannot read {:?}", args.from))?;
-    let target = if args.dry_run { None } else { Some(args.place.open()?) };
+    let target = if args.dry_run { None } else { Some(args.target.open()?) };
     let mut report = Report::new(&args.project, args.dry_run, found.skipped);
     let transfer = Transfer::new(target.as_ref(), &args.project, args.keep_going, &found.logs);
     let outcome = run(&transfer, target.as_ref(), &found.logs, &mut report).await;
@@ -153,8 +153,8 @@ async fn run(
     Ok(())
 }
 
-async fn verify(place: &Where) -> anyhow::Result<ExitCode> {
-    let target = place.open()?;
+async fn verify(target: &TargetArgs) -> anyhow::Result<ExitCode> {
+    let target = target.open()?;
     let mut imported = Imported::default();
     let outcome = imported.read_on(&target).await;
     let head = target.head().await;

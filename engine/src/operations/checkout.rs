@@ -14,7 +14,7 @@ use engine_core::wire::{CheckoutAnswer, CheckoutRequest, ErrorCode, SearchMode};
 use super::handle::Operations;
 use crate::cache::Answer;
 use crate::refusal::Refusal;
-use engine_projection::{Known, Search};
+use engine_projection::{LogState, Search};
 use engine_retrieval::Checkout;
 
 impl Operations {
@@ -86,7 +86,7 @@ impl Operations {
                 tags,
                 mode: SearchMode::Hybrid,
                 explain: false,
-                moment: self.moment(request.as_of, request.known_at.map(Known::Through)),
+                moment: self.moment(request.as_of, request.known_at.map(LogState::Through)),
                 limit,
                 offset: 0,
             },

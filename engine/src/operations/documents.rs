@@ -24,7 +24,7 @@ impl Operations {
     /// # Errors
     /// There are no documents or too many, or an outage interrupts the request.
     pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
@@ -44,7 +44,7 @@ impl Operations {
                 Err(refusal) => items.push(refused(source, &refusal)),
             }
         }
-        Ok(told.back(IngestAnswer { items }))
+        Ok(caller_names.restore(IngestAnswer { items }))
     }
 
     async fn ingest_one(&self, mut sent: Document, sender: &Sender) -> Result<Ingested, Refusal> {

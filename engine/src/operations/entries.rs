@@ -13,7 +13,7 @@ use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::{known_id, saved, unknown};
 use crate::refusal::{Refusal, internal, log_corrupt};
-use engine_projection::{Known, Timeline, citation, entries, history, project_of};
+use engine_projection::{LogState, Timeline, citation, entries, history, project_of};
 
 impl Operations {
     /// Reads memories by their ids.
@@ -28,8 +28,8 @@ impl Operations {
             );
         }
         let known = known_at.map(|known| match known {
-            KnownAt::Seq(seq) => Known::Through(seq),
-            KnownAt::Time(time) => Known::At(time),
+            KnownAt::Seq(seq) => LogState::Through(seq),
+            KnownAt::Time(time) => LogState::At(time),
         });
         let moment = self.moment(as_of, known);
         let found =
@@ -49,9 +49,9 @@ impl Operations {
         mut asked: Timeline,
         min_seq: Option<u64>,
     ) -> Result<TimelineAnswer, Refusal> {
-        let told = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&mut asked).await?;
         let found = self.query("timeline", min_seq, move |connection| asked.run(connection)).await?;
-        found.map(|answer| told.back(answer)).ok_or_else(unknown)
+        found.map(|answer| caller_names.restore(answer)).ok_or_else(unknown)
     }
 
     /// Every event about a memory, also if it is forgotten.

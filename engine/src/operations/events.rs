@@ -50,7 +50,7 @@ impl Operations {
         limit: usize,
         mut filter: EventFilter,
     ) -> Result<EventPage, Refusal> {
-        let told = self.stored(&mut filter).await?;
+        let caller_names = self.stored(&mut filter).await?;
         let head = durable_head(&self.engine)?;
         let log = self.engine.log.clone();
         let read = tokio::task::spawn_blocking(move || match filter.is_empty() {
@@ -65,7 +65,7 @@ impl Operations {
         if events.is_empty() && next_after.is_none_or(|next| next == after) && after < head.seq {
             return Err(unreadable(&self.engine, after + 1).unwrap_or_else(log_corrupt));
         }
-        Ok(told.back(EventPage { events, head_seq: head.seq, next_after }))
+        Ok(caller_names.restore(EventPage { events, head_seq: head.seq, next_after }))
     }
 
     /// The events of a range, both ends included, in order.

@@ -25,7 +25,7 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 /// more.
 const SEARCH_BYTES_MAX: u64 = 256 << 20;
 /// Maximum number of ids in the answer.
-const IDS_TOLD_MAX: usize = 1000;
+const IDS_RETURNED_MAX: usize = 1000;
 
 /// Result of an erasure: the receipt, and what may still be left in each place.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Operations {
         also: Vec<Draft>,
         key: Option<Key>,
     ) -> Result<Erasure, Refusal> {
-        let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
+        let targets: Vec<Target> = selected.memories.iter().chain(&selected.dependents).cloned().collect();
         let through = targets.iter().map(|target| target.seq).max().unwrap_or_default();
         let mut drafts = forgetting::drafts(&targets, reason, actor);
         drafts.extend(also);
@@ -125,12 +125,13 @@ impl Operations {
             .log_handles
             .erasures
             .outcome(receipt.first_seq, if receipt.replayed { Duration::ZERO } else { WAIT_MAX });
-        let (files, traceless) = tokio::join!(waiting, engine.projection.forgot(receipt.last_seq, WAIT_MAX));
+        let (files, is_erased) =
+            tokio::join!(waiting, engine.projection.wait_until_erased(receipt.last_seq, WAIT_MAX));
         let marked = self.is_erasing(&receipt)?;
         let ids: Vec<String> = selected.memories.iter().map(|target| target.id.clone()).collect();
-        let caches = engine.forgotten.tell(&ids);
+        let caches = engine.forgotten.notify(&ids);
         engine.metrics.forgotten.inc_by(ids.len() as u64);
-        let mut places = self.look(selected, files.as_deref(), !marked, traceless).await?;
+        let mut places = self.check_places(selected, files.as_deref(), !marked, is_erased).await?;
         places.push(report(
             Place::Caches,
             PlaceState::Gone,
@@ -154,14 +155,14 @@ impl Operations {
     }
 
     /// Checks every place where something of the memories could be left.
-    async fn look(
+    async fn check_places(
         &self,
         selected: &Selected,
         files: Option<&ErasedFiles>,
         taken_out: bool,
-        traceless: bool,
+        is_erased: bool,
     ) -> Result<Vec<PlaceReport>, Refusal> {
-        let targets: Vec<Target> = selected.memories.iter().chain(&selected.about).cloned().collect();
+        let targets: Vec<Target> = selected.memories.iter().chain(&selected.dependents).cloned().collect();
         let left = self.query("targets", Some(0), move |connection| rows_left(connection, &targets)).await?;
         let (log, database) = self.trace(Traces::of(selected.texts.iter().map(String::as_str))).await?;
         let others = match log.found + database.found {
@@ -174,7 +175,7 @@ impl Operations {
                 asked.await.unwrap_or_default()
             }
         };
-        Ok(ErasureFacts { files, rows_left: left, log, database, others, taken_out, traceless }
+        Ok(ErasureFacts { files, rows_left: left, log, database, others, taken_out, is_erased }
             .places(selected))
     }
 
@@ -201,9 +202,9 @@ impl Operations {
         Ok(ForgetAnswer {
             dry_run: false,
             memories: selected.memories.len() as u64,
-            about: selected.about.len() as u64,
+            about: selected.dependents.len() as u64,
             bytes: selected.bytes,
-            ids: selected.memories.iter().take(IDS_TOLD_MAX).map(|target| target.id.clone()).collect(),
+            ids: selected.memories.iter().take(IDS_RETURNED_MAX).map(|target| target.id.clone()).collect(),
             recorded,
             complete,
             places,

@@ -19,7 +19,7 @@ pub(super) struct ErasureFacts<'a> {
     /// Whether no file of the log has the payloads any longer.
     pub(super) taken_out: bool,
     /// Whether the projection has no freed pages with the texts.
-    pub(super) traceless: bool,
+    pub(super) is_erased: bool,
 }
 
 impl ErasureFacts<'_> {
@@ -37,7 +37,7 @@ impl ErasureFacts<'_> {
             PlaceReport {
                 place: Place::Rows,
                 state: rows,
-                changed: (selected.memories.len() + selected.about.len()) as u64,
+                changed: (selected.memories.len() + selected.dependents.len()) as u64,
                 found: Some(self.rows_left),
                 check: "rows of these events in every table".into(),
             },
@@ -50,12 +50,12 @@ impl ErasureFacts<'_> {
             },
             PlaceReport {
                 place: Place::DatabaseFiles,
-                state: self.state(self.traceless, self.database.found as u64),
+                state: self.state(self.is_erased, self.database.found as u64),
                 changed: 0,
                 found: Some(self.database.found as u64),
                 check: format!(
                     "deleted cells and pages overwritten, write-ahead log emptied; {}{}",
-                    told(&self.database),
+                    describe_search(&self.database),
                     self.same_text()
                 ),
             },
@@ -76,7 +76,7 @@ impl ErasureFacts<'_> {
             state: self.state(self.taken_out, self.log.found as u64),
             changed: rewritten as u64,
             found: Some(self.log.found as u64),
-            check: format!("{written}; {}{}", told(&self.log), self.same_text()),
+            check: format!("{written}; {}{}", describe_search(&self.log), self.same_text()),
         }
     }
 
@@ -101,7 +101,7 @@ pub(super) fn report(place: Place, state: PlaceState, changed: u64, check: &str)
     PlaceReport { place, state, changed, found: None, check: check.into() }
 }
 
-fn told(searched: &TraceSearchResult) -> String {
+fn describe_search(searched: &TraceSearchResult) -> String {
     match (searched.files, searched.cut) {
         (0, false) => "no text was long enough to be searched for".into(),
         (files, false) => {

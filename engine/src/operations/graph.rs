@@ -21,7 +21,7 @@ use engine_core::words::normal_form;
 
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
-use super::identifiers::tell;
+use super::identifiers::restore_names;
 use super::items::too_large;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
@@ -56,7 +56,7 @@ impl Operations {
         mut request: CreateEntities,
         key: Option<SentKey>,
     ) -> Result<Written<EntitiesCreated>, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut entities) = request::created_entities(request)?;
@@ -82,7 +82,7 @@ impl Operations {
             Some(batch) => self.batch(batch, entities_in).await?,
             None => entities,
         };
-        Ok(told.back(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq })))
+        Ok(caller_names.restore(written(receipt.as_ref(), |seq| EntitiesCreated { entities, seq })))
     }
 
     /// Adds observations to existing entities.
@@ -94,7 +94,7 @@ impl Operations {
         mut request: AddObservations,
         key: Option<SentKey>,
     ) -> Result<Written<ObservationsAdded>, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, new) = request::added_observations(request)?;
@@ -127,17 +127,17 @@ impl Operations {
             Ok((drafts, results))
         };
         let outcome = self.write_graph((author, false), wanted, key, plan).await;
-        let (mut results, receipt) = outcome.map_err(|refusal| refusal.told(&told))?;
+        let (mut results, receipt) = outcome.map_err(|refusal| refusal.with_caller_names(&caller_names))?;
         if let Some(batch) = replayed(&receipt) {
             let added = self.batch(batch, observations_in).await?;
             let of = |name: &String| {
                 let own = added.iter().filter(|(entity, _)| entity == name);
                 own.map(|(_, content)| content.clone()).collect()
             };
-            let told = |name| AddedObservations { added_observations: of(&name), entity_name: name };
-            results = asked.into_iter().map(told).collect();
+            let caller_names = |name| AddedObservations { added_observations: of(&name), entity_name: name };
+            results = asked.into_iter().map(caller_names).collect();
         }
-        Ok(told.back(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq })))
+        Ok(caller_names.restore(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq })))
     }
 
     /// Creates those relations that do not exist. Their ends need not exist as entities.
@@ -146,7 +146,7 @@ impl Operations {
         mut request: CreateRelations,
         key: Option<SentKey>,
     ) -> Result<Written<RelationsCreated>, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut relations) = request::created_relations(request)?;
@@ -166,7 +166,7 @@ impl Operations {
             Some(batch) => self.batch(batch, relations_in).await?,
             None => relations,
         };
-        Ok(told.back(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq })))
+        Ok(caller_names.restore(written(receipt.as_ref(), |seq| RelationsCreated { relations, seq })))
     }
 
     /// Ends entities, with their observations and relations.
@@ -323,11 +323,11 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
         let mut asked = GraphQuery { project, name: None, after };
-        let told = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&mut asked).await?;
         let project = named(asked.project)?;
         let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
         let read = move |connection: &_| graph(connection, &project, &pages, &moment);
-        tell(&told, found(self.query("graph", min_seq, read).await?))
+        restore_names(&caller_names, found(self.query("graph", min_seq, read).await?))
     }
 
     /// Entities by their names, with their relations.
@@ -336,10 +336,10 @@ impl Operations {
         mut request: OpenNodes,
         moment: Moment,
     ) -> Result<GraphView, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let (project, names) = request::opened_names(request)?;
         let read = move |connection: &_| opened(connection, &project, &names, &moment);
-        tell(&told, found(self.query("graph_open", None, read).await?))
+        restore_names(&caller_names, found(self.query("graph_open", None, read).await?))
     }
 
     /// Entities with a text in their name, type or observations, with their relations.
@@ -352,13 +352,13 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
         let mut asked = GraphQuery { project, name: Some(text), after };
-        let told = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&mut asked).await?;
         let text = asked.name.unwrap_or_default();
         request::graph_question(&text)?;
         let project = named(asked.project)?;
         let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
         let read = move |connection: &_| searched(connection, &project, &text, &pages, &moment);
-        tell(&told, found(self.query("graph_search", min_seq, read).await?))
+        restore_names(&caller_names, found(self.query("graph_search", min_seq, read).await?))
     }
 
     /// Entities within `depth` relations of one, in either direction.
@@ -371,7 +371,7 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
         let mut asked = GraphQuery { project, name: Some(normal_form(&name).into_owned()), after: None };
-        let told = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&mut asked).await?;
         let name = asked.name.unwrap_or_default();
         request::entity_name("name", &name)?;
         let project = named(asked.project)?;
@@ -382,7 +382,7 @@ impl Operations {
         let (near, applied_seq) = self.query("neighbours", min_seq, read).await?;
         let near = near.into_iter().filter(|(_, hops)| *hops > 0);
         let neighbours = near.map(|(name, hops)| Neighbour { name, hops }).collect();
-        Ok(told.back(NeighboursAnswer { neighbours, applied_seq }))
+        Ok(caller_names.restore(NeighboursAnswer { neighbours, applied_seq }))
     }
 
     /// Memories about the entities that a question names, or about entities near those.

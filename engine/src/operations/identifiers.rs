@@ -1,7 +1,7 @@
 //! Converts identifiers in requests to their stored form. Every operation does this first, before it reads, takes a
 //! lock or writes; its answer contains the names of the request again.
 
-use engine_core::identity::{CallerNames, HasIdentifiers, Visit, stored};
+use engine_core::identity::{CallerNames, HasIdentifiers, Visit, to_stored_names};
 use engine_core::policy::{Counts, Form};
 use jiff::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -27,13 +27,13 @@ impl Operations {
         request.identifiers(&mut |name, _| bytes += name.len());
         request.compared(&mut |text| bytes += text.len());
         let mut named = |key: Option<&_>| {
-            let mut work = || stored(engine.policy(), key, request, now);
+            let mut work = || to_stored_names(engine.policy(), key, request, now);
             // A single-threaded runtime has no other worker to move its tasks to.
             let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
             if bytes > AT_ONCE_BYTES && has_others { tokio::task::block_in_place(work) } else { work() }
         };
-        if let Ok(told) = named(engine.known_pseudonym_key()) {
-            return Ok(told);
+        if let Ok(caller_names) = named(engine.known_pseudonym_key()) {
+            return Ok(caller_names);
         }
         let key = engine.pseudonym_key().await?;
         // With the key every identifier can be converted.
@@ -54,8 +54,13 @@ impl Operations {
 }
 
 /// Replaces stored names with the names of the request, in the answer or in the error.
-pub(super) fn tell<T: HasIdentifiers>(told: &CallerNames, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
-    outcome.map(|answer| told.back(answer)).map_err(|refusal| refusal.told(told))
+pub(super) fn restore_names<T: HasIdentifiers>(
+    caller_names: &CallerNames,
+    outcome: Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    outcome
+        .map(|answer| caller_names.restore(answer))
+        .map_err(|refusal| refusal.with_caller_names(caller_names))
 }
 
 impl<T: HasIdentifiers> HasIdentifiers for Written<T> {

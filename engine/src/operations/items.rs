@@ -20,7 +20,7 @@ use super::idempotency::SentKey;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{
-    ItemPlace, ItemSearch, Items, Known, item, item_versions, namespaces, standing_items, timed,
+    ItemPlace, ItemSearch, Items, LogState, item, item_versions, namespaces, standing_items, timed,
 };
 
 /// Project, namespace and key of an item, as a client sent them.
@@ -122,16 +122,16 @@ impl Operations {
     pub(crate) async fn read_item(
         &self,
         mut named: NamedItem,
-        known: Option<Known>,
+        known: Option<LogState>,
         min_seq: Option<u64>,
     ) -> Result<ItemView, Refusal> {
-        let told = self.stored(&mut named).await?;
+        let caller_names = self.stored(&mut named).await?;
         let NamedItem { project, namespace, key } = named;
         let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
         let (moment, past) = (self.moment(None, known), known.is_some());
         let read = move |connection: &_| item(connection, &place, &moment, past);
-        self.query("item", min_seq, read).await?.map(|item| told.back(item)).ok_or_else(no_item)
+        self.query("item", min_seq, read).await?.map(|item| caller_names.restore(item)).ok_or_else(no_item)
     }
 
     /// Every version of an item, latest first.
@@ -163,7 +163,7 @@ impl Operations {
         mut request: SearchItems,
         all_are_wanted: bool,
     ) -> Result<ItemsAnswer, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
             project,
@@ -177,7 +177,7 @@ impl Operations {
         let retrieval = Arc::clone(&self.engine.retrieval);
         let read = move |connection: &_| retrieval.items(connection, &search, all_are_wanted);
         match self.query("items_search", None, read).await? {
-            Items::Found(answer) => Ok(told.back(answer)),
+            Items::Found(answer) => Ok(caller_names.restore(answer)),
             Items::TooLarge => Err(too_large("the values of these items")),
             Items::TooMany => Err(Refusal::new(
                 ErrorCode::InvalidArgument,
@@ -214,12 +214,12 @@ impl Operations {
         &self,
         mut request: ListNamespaces,
     ) -> Result<NamespacesAnswer, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let query = request::listed_namespaces(&request)?;
         let moment = self.moment(None, None);
         let page = (request.limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), request.offset.unwrap_or(0));
         let read = move |connection: &_| namespaces(connection, &query, &moment, page);
-        Ok(told.back(self.query("item_namespaces", None, read).await?))
+        Ok(caller_names.restore(self.query("item_namespaces", None, read).await?))
     }
 }
 

@@ -12,16 +12,16 @@ use super::handle::{Operations, SEQ_MAX, Written};
 use super::idempotency::SentKey;
 use crate::refusal::{Refusal, log_corrupt};
 use engine_log::Receipt;
-use engine_projection::{Found, Known, Moment, Target, memory, target};
+use engine_projection::{Found, LogState, Moment, Target, memory, target};
 
 impl Operations {
     /// The moment a read asks about. If the log does not verify, only the events before the breach are visible.
-    pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<Known>) -> Moment {
+    pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<LogState>) -> Moment {
         let readable = self.engine.published.readable_through();
         let known = match known {
             known if readable >= SEQ_MAX => known,
-            Some(Known::Through(seq)) => Some(Known::Through(seq.min(readable))),
-            _ => Some(Known::Through(readable)),
+            Some(LogState::Through(seq)) => Some(LogState::Through(seq.min(readable))),
+            _ => Some(LogState::Through(readable)),
         };
         Moment { now: Timestamp::now(), as_of, known }
     }
@@ -122,11 +122,11 @@ fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timesta
     match &request.superseded_by {
         Some(successor) if successor == id => {
             return Err(refused("superseded_by is the memory itself".into())
-                .hint("save what is true now first, and name its id"));
+                .hint("save the replacing memory first, then pass its id in superseded_by"));
         }
         Some(_) if !target.successor => {
             return Err(refused("superseded_by names no memory".into())
-                .hint("save what is true now first, and name its id"));
+                .hint("save the replacing memory first, then pass its id in superseded_by"));
         }
         _ => {}
     }

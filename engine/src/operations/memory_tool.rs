@@ -25,14 +25,14 @@ struct Content {
 /// Why a command failed.
 enum Fault {
     /// An answer for the model.
-    Said(Failed),
+    Reported(Failed),
     /// An error for the client.
     Refused(Refusal),
 }
 
 impl From<Failed> for Fault {
     fn from(failed: Failed) -> Fault {
-        Fault::Said(failed)
+        Fault::Reported(failed)
     }
 }
 
@@ -40,20 +40,20 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Fault {
         match refusal.code() {
             ErrorCode::InvalidArgument | ErrorCode::PayloadTooLarge | ErrorCode::AnswerTooLarge => {
-                Fault::Said(refusal.message().to_owned())
+                Fault::Reported(refusal.message().to_owned())
             }
             ErrorCode::PolicyBlocked => {
-                Fault::Said(format!("Nothing was written: {}. Write it without that.", refusal.message()))
+                Fault::Reported(format!("Nothing was written: {}. Write it without that.", refusal.message()))
             }
             ErrorCode::VersionConflict | ErrorCode::ItemNotFound => {
-                Fault::Said("The file was changed in the meantime. Please view it again.".into())
+                Fault::Reported("The file was changed in the meantime. Please view it again.".into())
             }
             _ => Fault::Refused(refusal),
         }
     }
 }
 
-type Said = Result<String, Fault>;
+type CommandResult = Result<String, Fault>;
 
 impl Operations {
     /// Runs one command. A fault that the model can correct is an answer with `is_error`; any other, such as a full
@@ -77,16 +77,16 @@ impl Operations {
         let files = Files { operations: self, project };
         match files.run(command).await {
             Ok(content) => Ok(MemoryToolAnswer { content, is_error: false }),
-            Err(Fault::Said(content)) => Ok(MemoryToolAnswer { content, is_error: true }),
+            Err(Fault::Reported(content)) => Ok(MemoryToolAnswer { content, is_error: true }),
             Err(Fault::Refused(refusal)) => Err(refusal),
         }
     }
 }
 
 /// A path below the root.
-struct Below(String);
+struct RelativePath(String);
 
-impl HasIdentifiers for Below {
+impl HasIdentifiers for RelativePath {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         visit(&mut self.0, Form::Path);
     }
@@ -98,7 +98,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    async fn run(&self, command: MemoryToolCommand) -> Said {
+    async fn run(&self, command: MemoryToolCommand) -> CommandResult {
         match command {
             MemoryToolCommand::View { path, view_range } => {
                 self.view(&self.path(&path).await?, view_range.as_deref()).await
@@ -124,19 +124,19 @@ impl Files<'_> {
     /// Checks a path and converts the part below the root to its stored form.
     async fn path(&self, asked: &str) -> Result<Path, Fault> {
         let Path { asked, below } = Path::new(asked)?;
-        let mut below = Below(below);
+        let mut below = RelativePath(below);
         self.operations.stored(&mut below).await?;
         Ok(Path { asked, below: below.0 })
     }
 
-    async fn view(&self, path: &Path, range: Option<&[i64]>) -> Said {
+    async fn view(&self, path: &Path, range: Option<&[i64]>) -> CommandResult {
         if let Some((content, _)) = self.file(path).await? {
             return Ok(numbered(path, &content.text, range)?);
         }
         let inside = self.inside(path).await?;
         if inside.is_empty() && !path.is_root() {
             let asked = &path.asked;
-            return Err(Fault::Said(format!(
+            return Err(Fault::Reported(format!(
                 "The path {asked} does not exist. Please provide a valid path."
             )));
         }
@@ -144,19 +144,23 @@ impl Files<'_> {
         Ok(listing(path, &sizes))
     }
 
-    async fn create(&self, path: &Path, text: String) -> Said {
+    async fn create(&self, path: &Path, text: String) -> CommandResult {
         if self.exists(path).await? {
-            return Err(Fault::Said(format!("File {} already exists", path.asked)));
+            return Err(Fault::Reported(format!("File {} already exists", path.asked)));
         }
         self.check_parents(path).await?;
         self.write(vec![self.put(path.below.clone(), &Content { text }, 0)?]).await?;
         Ok(format!("File created successfully at: {}", path.asked))
     }
 
-    async fn edit(&self, path: &Path, edit: impl FnOnce(&str) -> Result<(String, String), Failed>) -> Said {
+    async fn edit(
+        &self,
+        path: &Path,
+        edit: impl FnOnce(&str) -> Result<(String, String), Failed>,
+    ) -> CommandResult {
         let asked = &path.asked;
         let Some((content, version)) = self.file(path).await? else {
-            return Err(Fault::Said(match self.exists(path).await? {
+            return Err(Fault::Reported(match self.exists(path).await? {
                 true => format!("The path {asked} is not a file."),
                 false => format!("The path {asked} does not exist. Please provide a valid path."),
             }));
@@ -166,40 +170,40 @@ impl Files<'_> {
         Ok(answer)
     }
 
-    async fn delete(&self, path: &Path) -> Said {
+    async fn delete(&self, path: &Path) -> CommandResult {
         let asked = &path.asked;
         if path.is_root() {
-            return Err(Fault::Said("Cannot delete the /memories directory itself".into()));
+            return Err(Fault::Reported("Cannot delete the /memories directory itself".into()));
         }
         let mut gone = self.inside(path).await?;
         gone.extend(self.file(path).await?.map(|(_, version)| ItemFile::at(path.below.clone(), version)));
         if gone.is_empty() {
-            return Err(Fault::Said(format!("The path {asked} does not exist")));
+            return Err(Fault::Reported(format!("The path {asked} does not exist")));
         }
         let writes = gone.into_iter().map(|file| self.removal(file));
         self.write(writes.collect::<Result<_, _>>()?).await?;
         Ok(format!("Successfully deleted {asked}"))
     }
 
-    async fn rename(&self, old: &Path, new: &Path) -> Said {
+    async fn rename(&self, old: &Path, new: &Path) -> CommandResult {
         if old.is_root() {
-            return Err(Fault::Said("Cannot rename the /memories directory itself".into()));
+            return Err(Fault::Reported("Cannot rename the /memories directory itself".into()));
         }
         if self.exists(new).await? {
-            return Err(Fault::Said(format!("The destination {} already exists", new.asked)));
+            return Err(Fault::Reported(format!("The destination {} already exists", new.asked)));
         }
         let mut moved = self.inside(old).await?;
         moved.extend(self.file(old).await?.map(|(_, version)| ItemFile::at(old.below.clone(), version)));
         if moved.is_empty() {
-            return Err(Fault::Said(format!("The path {} does not exist", old.asked)));
+            return Err(Fault::Reported(format!("The path {} does not exist", old.asked)));
         }
         if new.below.starts_with(&old.inside()) {
-            return Err(Fault::Said(format!("Cannot move {} into itself", old.asked)));
+            return Err(Fault::Reported(format!("Cannot move {} into itself", old.asked)));
         }
         self.check_parents(new).await?;
         let bytes: u64 = moved.iter().map(|file| file.bytes).sum();
         if bytes > ANSWER_BYTES_MAX as u64 {
-            return Err(Fault::Said(format!(
+            return Err(Fault::Reported(format!(
                 "The directory {} is too large to be moved at once: move what is in it",
                 old.asked
             )));
@@ -227,7 +231,7 @@ impl Files<'_> {
         match found {
             Ok(ItemView { value, version, .. }) => {
                 let content = serde_json::from_str(value.get());
-                let fault = |_| Fault::Said(format!("The path {} holds no text", path.asked));
+                let fault = |_| Fault::Reported(format!("The path {} holds no text", path.asked));
                 Ok(Some((content.map_err(fault)?, version)))
             }
             Err(refusal) if refusal.code() == ErrorCode::ItemNotFound => Ok(None),
@@ -243,7 +247,9 @@ impl Files<'_> {
         let found = self.operations.query("memory_files", None, read).await?;
         if found.len() > MEMORY_FILES_MAX {
             let asked = &path.asked;
-            return Err(Fault::Said(format!("The directory {asked} has more than {MEMORY_FILES_MAX} files")));
+            return Err(Fault::Reported(format!(
+                "The directory {asked} has more than {MEMORY_FILES_MAX} files"
+            )));
         }
         Ok(found)
     }
@@ -259,7 +265,7 @@ impl Files<'_> {
         for (asked, below) in asked.parents().zip(path.parents()) {
             let parent = Path { asked: format!("/memories/{asked}"), below: below.to_owned() };
             if self.file(&parent).await?.is_some() {
-                return Err(Fault::Said(format!("The path {} is not a directory", parent.asked)));
+                return Err(Fault::Reported(format!("The path {} is not a directory", parent.asked)));
             }
         }
         Ok(())

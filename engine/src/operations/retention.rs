@@ -37,7 +37,7 @@ struct Planned {
 impl Operations {
     /// Reports what the rules would remove; changes nothing.
     pub(crate) async fn plan_retention(&self, mut request: PlanRetention) -> Result<RetentionPlan, Refusal> {
-        let told = self.stored(&mut request).await?;
+        let caller_names = self.stored(&mut request).await?;
         let PlanRetention { rules, as_of, offset, limit } = request;
         let limit = limit.unwrap_or(RETENTION_IDS_MAX);
         if limit > RETENTION_IDS_MAX {
@@ -50,7 +50,7 @@ impl Operations {
         let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
         let [skip, take] =
             [offset.unwrap_or(0), limit].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        Ok(told.back(RetentionPlan {
+        Ok(caller_names.restore(RetentionPlan {
             plan_hash: hash.to_string(),
             rules,
             as_of,

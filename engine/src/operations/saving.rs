@@ -69,7 +69,7 @@ impl Operations {
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
         // The texts are compared as they are written, with personal data removed.
-        let passed = self.engine.pass(drafts).await?;
+        let passed = self.engine.apply_policy(drafts).await?;
         let texts = passed.drafts().iter().map(text).collect::<Result<Vec<_>, _>>()?;
         if !modes.contains(&SameText::SaveOnce) {
             return self.save_and_say(passed, texts, key).await;
@@ -117,7 +117,7 @@ impl Operations {
         let mut first: HashMap<&Text, usize> = HashMap::new();
         let keeps = |place: usize, first: &HashMap<&Text, usize>| {
             let is_known = known[place].is_some() || first.contains_key(&texts[place]);
-            modes[place] == SameText::Say || !is_known
+            modes[place] == SameText::SaveAndReport || !is_known
         };
         let mut kept = Vec::with_capacity(texts.len());
         for (place, text) in texts.iter().enumerate() {

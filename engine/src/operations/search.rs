@@ -18,10 +18,10 @@ impl Operations {
         mut search: Search,
         min_seq: Option<u64>,
     ) -> Result<Arc<SearchAnswer>, Refusal> {
-        let told = self.stored(&mut search).await?;
+        let caller_names = self.stored(&mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
         // Answers are cached with stored names: another client may use other names for the same things.
-        Ok(if told.is_empty() { answer } else { Arc::new(told.back((*answer).clone())) })
+        Ok(if caller_names.is_empty() { answer } else { Arc::new(caller_names.restore((*answer).clone())) })
     }
 
     async fn search_stored(

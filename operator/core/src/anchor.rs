@@ -2,7 +2,7 @@
 //! follows from its answers.
 //!
 //! ```text
-//! status.log ┐                         ┌▶ question (is an anchor due?) ─▶ engine ─▶ judge ─▶ record, verdict ─▶ status
+//! status.log ┐                         ┌▶ query (is an anchor due?) ─▶ engine ─▶ judge ─▶ record, verdict ─▶ status
 //!            ├─▶ expected history ─────┤
 //! claim      ┘                         └▶ records for claim, ConfigMap and engine ─▶ plan
 //! ```
@@ -12,7 +12,7 @@
 //! left undone.
 
 pub mod budget;
+pub mod checkpoint_query;
 pub mod expected;
 pub mod judge;
-pub mod question;
 pub mod record;

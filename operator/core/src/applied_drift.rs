@@ -40,7 +40,7 @@ pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dynamic
 
 /// Whether admission removes an annotation from an object, according to the last write.
 #[must_use]
-pub fn is_kept_off(observed: &Observed, key: &ChildKey, live: &DynamicObject, annotation: &str) -> bool {
+pub fn admission_strips(observed: &Observed, key: &ChildKey, live: &DynamicObject, annotation: &str) -> bool {
     let all = ".metadata.annotations";
     let one = format!("{all}.{annotation}");
     last_write(observed, key, live)

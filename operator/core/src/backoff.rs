@@ -29,7 +29,7 @@ const BUSY_SECONDS: u64 = 2;
 
 /// Wait before the next reconcile of an engine that was reconciled without failure.
 #[must_use]
-pub fn next_look(status: &MemoryEngineStatus, jitter: f64) -> Duration {
+pub fn next_reconcile(status: &MemoryEngineStatus, jitter: f64) -> Duration {
     let is = |kind: ConditionType| {
         status
             .conditions

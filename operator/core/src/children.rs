@@ -26,7 +26,7 @@ pub struct Child {
 #[derive(Clone, Copy, Debug)]
 pub enum Planned {
     /// By rules of its own in `plan`, because it depends on more than the spec. Such a child is never removed.
-    ByItsOwnRules,
+    PlannedSeparately,
     /// Always, with this builder.
     Always(fn(&Valid) -> Value),
     /// With the builder while the spec wants the child; otherwise the child is removed.
@@ -58,11 +58,15 @@ pub struct Children {
 
 /// The table, in the order of the writes.
 pub static CHILDREN: Children = Children {
-    claim: Child { kind: ChildKind::PersistentVolumeClaim, name: names::claim, plan: Planned::ByItsOwnRules },
+    claim: Child {
+        kind: ChildKind::PersistentVolumeClaim,
+        name: names::claim,
+        plan: Planned::PlannedSeparately,
+    },
     anchor: Child {
         kind: ChildKind::ConfigMap,
         name: names::anchor_config_map,
-        plan: Planned::ByItsOwnRules,
+        plan: Planned::PlannedSeparately,
     },
     service_account: Child {
         kind: ChildKind::ServiceAccount,
@@ -124,7 +128,7 @@ impl Child {
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Option<Value> {
         let mut object = match self.plan {
-            Planned::ByItsOwnRules => return None,
+            Planned::PlannedSeparately => return None,
             Planned::When(wanted, _) if !wanted(valid) => return None,
             Planned::Always(build) | Planned::When(_, build) => build(valid),
         };

@@ -12,7 +12,7 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const WATCH_SELECTOR: &str = "app.kubernetes.io/managed-by=memory-operator,memoryengine.io/engine";
 /// Annotation of the pod template. It changes with the configuration, so that the pod is replaced.
 pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
-/// Annotation of every object that is deleted with its engine. It changes with anything that is applied.
+/// Annotation with the hash of everything that is applied to an object. The claim, which outlives its engine, has none.
 pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
 /// Annotation of the claim: the record of its log, in JSON.

@@ -51,18 +51,18 @@ pub struct Instance {
 
 /// State of a role without a pod.
 static NONE: Instance =
-    Instance { pod: None, pod_refusal: PodRefusal::NotAsked, report: EngineReport::NotAsked };
+    Instance { pod: None, pod_refusal: PodRefusal::NotQueried, report: EngineReport::NotQueried };
 
 /// Why Kubernetes does not create the pod, in its own words. Read only while there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PodRefusal {
     /// There is a pod, or it is too early to check.
     #[default]
-    NotAsked,
+    NotQueried,
     /// No reason was given, or it could not be read.
     Unknown,
     /// A reason was given.
-    Said {
+    Reported {
         /// The newest message of the StatefulSet's controller.
         message: String,
         /// LimitRanges of the namespace, if the message is about limits.
@@ -75,7 +75,7 @@ pub enum PodRefusal {
 pub enum StorageClassView {
     /// No decision depends on it now.
     #[default]
-    NotAsked,
+    NotQueried,
     /// The API server did not answer.
     Unread(String),
     /// The API server has no class of this name.
@@ -94,7 +94,7 @@ pub enum StorageClassView {
 pub enum EngineReport {
     /// There is no pod that could answer.
     #[default]
-    NotAsked,
+    NotQueried,
     /// The pod did not answer; the text describes the failure.
     Unreachable(String),
     /// The engine answered.
@@ -106,11 +106,11 @@ pub enum EngineReport {
 pub enum CheckpointReport {
     /// There was no query.
     #[default]
-    NotAsked,
+    NotQueried,
     /// The budget delayed the query for this time.
-    PutOff(SignedDuration),
+    Delayed(SignedDuration),
     /// No answer; the text describes the failure.
-    Unanswered(String),
+    NoAnswer(String),
     /// Answers by the queried size; `None` is the checkpoint alone.
     Answered(Vec<(Option<u64>, CheckpointAnswer)>),
 }
@@ -125,8 +125,8 @@ impl Observed {
             applied: BTreeMap::new(),
             unread: BTreeMap::new(),
             instances: BTreeMap::new(),
-            storage_class: StorageClassView::NotAsked,
-            checkpoints: CheckpointReport::NotAsked,
+            storage_class: StorageClassView::NotQueried,
+            checkpoints: CheckpointReport::NotQueried,
             anchor_acknowledged: false,
             now,
         }
@@ -157,7 +157,7 @@ impl Observed {
         }
         match &self.writer().report {
             EngineReport::Answered(health) if !health.log.id.is_empty() => Some(health),
-            EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+            EngineReport::Answered(_) | EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
         }
     }
 

@@ -63,7 +63,7 @@ impl Window {
 
 /// An object that is not written again before a certain time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct DeferredProblem {
     /// Generation of the spec that was being carried out.
     pub generation: Option<i64>,
     /// The problem.
@@ -72,7 +72,7 @@ pub struct Held {
     pub until: Instant,
 }
 
-impl Held {
+impl DeferredProblem {
     /// How long the object must still not be written. Another spec is tried at once, because it may be the correction.
     #[must_use]
     pub fn wait(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
@@ -83,7 +83,7 @@ impl Held {
 /// Whether an object with this problem is retried with growing waits. A contested object is retried at the usual
 /// reconciles, within its limit.
 #[must_use]
-pub fn is_held(problem: &Problem) -> bool {
+pub fn is_deferred(problem: &Problem) -> bool {
     match problem {
         Problem::Refused { .. } | Problem::Failed { .. } => true,
         Problem::Contested { .. } => false,
@@ -118,9 +118,9 @@ mod tests {
         let start = Instant::now();
         let key = ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
         let problem = Problem::Refused { key: key.clone(), why: "a quota".into() };
-        assert!(is_held(&problem));
-        assert!(!is_held(&Problem::Contested { key, field: "spec".into() }));
-        let held = Held { generation: Some(1), problem, until: start + Duration::from_secs(8) };
+        assert!(is_deferred(&problem));
+        assert!(!is_deferred(&Problem::Contested { key, field: "spec".into() }));
+        let held = DeferredProblem { generation: Some(1), problem, until: start + Duration::from_secs(8) };
         let wait = |generation, seconds| held.wait(Some(generation), start + Duration::from_secs(seconds));
         assert_eq!(wait(1, 3), Some(Duration::from_secs(5)));
         assert_eq!(wait(1, 8), None);

@@ -152,13 +152,13 @@ fn expected(write: &str, fault: Fault) -> Expected {
     match fault {
         Fault::Refused(404 | 409, _) if write.starts_with("delete") => Expected::NoProblem,
         Fault::Refused(400 | 403 | 422, _) => Expected::Refused,
-        Fault::Unsent | Fault::Unanswered | Fault::Refused(..) => Expected::Failed,
+        Fault::Unsent | Fault::NoAnswer | Fault::Refused(..) => Expected::Failed,
     }
 }
 
 const FAULTS: [Fault; 7] = [
     Fault::Unsent,
-    Fault::Unanswered,
+    Fault::NoAnswer,
     Fault::Refused(409, ""),
     Fault::Refused(500, ""),
     Fault::Refused(403, ""),
@@ -209,7 +209,7 @@ async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     assert_eq!(applied.expect("the operator leads").1.problem, None, "{what}");
     let again = said(&plan).iter().any(|write| write == need.write);
     // The write whose answer was lost is observed on the server and not repeated.
-    let taken = matches!(fault, None | Some(Fault::Unanswered));
+    let taken = matches!(fault, None | Some(Fault::NoAnswer));
     let seen = need.method != Method::DELETE || fault.is_none();
     assert!(again != taken || !seen, "{what}: then {:?}", said(&plan));
     let (plan, _) = reconcile(&context, &engine, |_| {}).await;

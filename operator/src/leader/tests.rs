@@ -67,7 +67,7 @@ async fn a_free_lease_is_taken_and_given_back() {
 async fn a_renewal_that_fails_stops_the_writing_until_one_works() {
     for fault in [
         Fault::Unsent,
-        Fault::Unanswered,
+        Fault::NoAnswer,
         Fault::Refused(500, ""),
         Fault::Refused(403, ""),
         Fault::Refused(422, ""),

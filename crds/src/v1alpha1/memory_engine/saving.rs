@@ -17,7 +17,8 @@ pub struct Saving {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SameText {
     /// Save the memory, and name the earlier one in the answer.
-    Say,
+    #[serde(rename = "Say")]
+    SaveAndReport,
     /// Write nothing, and return the earlier memory.
     SaveOnce,
 }

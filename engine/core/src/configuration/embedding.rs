@@ -8,33 +8,33 @@ use crate::embedding::DIMENSION_MAX;
 
 section! {
     /// Which provider computes the vectors of texts, and its settings.
-    "embedding" => Embedding, check together {
+    "embedding" => Embedding, check check_combination {
         /// provider of vectors: [models](embeddings.md)
         "provider" provider: Provider, or Provider::BuiltIn, since "0.1.0"
-            => Key::words(Provider::WORDS).field("spec.embedding.provider").field_note(", the first three");
+            => Key::one_of(Provider::WORDS).field("spec.embedding.provider").field_note(", the first three");
         /// complete URL of requests; required
         "url" url: String, since "0.1.0" => Key::text().needs("provider", "http");
         /// name of the model in requests; required
         "model" model: String, since "0.1.0" => Key::text().needs("provider", "http");
         /// dimension of the vectors, only for models that let the client choose it
         "dimension" dimension: usize, since "0.1.0"
-            => Key::whole(1, DIMENSION_MAX as u64).without("the model's").needs("provider", "http");
+            => Key::integer(1, DIMENSION_MAX as u64).absent("the model's").needs("provider", "http");
         /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text().needs("provider", "http");
         /// timeout of requests in the background
         "timeoutSeconds" timeout_seconds: u64, or 30, since "0.1.0"
-            => Key::whole(1, 300).needs("provider", "http");
+            => Key::integer(1, 300).needs("provider", "http");
         /// timeout of the request that a search waits for; longer waits are noticeable
         "queryTimeoutMillis" query_timeout_millis: u64, or 300, since "0.1.0"
-            => Key::whole(10, 10_000).needs("provider", "http");
+            => Key::integer(10, 10_000).needs("provider", "http");
         /// texts per request; every server accepts the default
-        "batch" batch: usize, or 64, since "0.1.0" => Key::whole(1, 1_024).needs("provider", "http");
+        "batch" batch: usize, or 64, since "0.1.0" => Key::integer(1, 1_024).needs("provider", "http");
         /// requests per minute, a quarter of them reserved for searches
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).needs("provider", "http");
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1).needs("provider", "http");
         /// tokens per minute, a quarter of them reserved for searches
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit").needs("provider", "http");
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1).absent("no limit").needs("provider", "http");
         /// price of a million tokens, for the cost counter
         "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0"
             => Key::number(PRICE_MAX).needs("provider", "http");
@@ -76,7 +76,7 @@ impl Embedding {
     }
 }
 
-fn together(embedding: &Embedding, faults: &mut Vec<String>) {
+fn check_combination(embedding: &Embedding, faults: &mut Vec<String>) {
     match embedding.provider() {
         Provider::BuiltIn | Provider::Hashing | Provider::Off => {}
         Provider::Http => embedding.service().check(faults),

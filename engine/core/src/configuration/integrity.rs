@@ -11,6 +11,6 @@ section! {
     "integrity" => Integrity {
         /// time between two complete verifications
         "verifyIntervalSeconds" verify_interval_seconds: u64, or 86_400, since "0.1.0"
-            => Key::whole(60, INTERVAL_SECONDS_MAX).field("spec.integrity.verifyIntervalSeconds");
+            => Key::integer(60, INTERVAL_SECONDS_MAX).field("spec.integrity.verifyIntervalSeconds");
     }
 }

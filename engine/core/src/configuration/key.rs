@@ -13,7 +13,7 @@ pub struct Key {
     /// Default value, if there is one.
     pub default: Option<fn() -> Value>,
     /// What happens without a value, for a key without a default.
-    pub without: &'static str,
+    pub absent: &'static str,
     /// Path of the corresponding field of the resource, such as `spec.limits.burst`, if there is one.
     pub field: Option<&'static str>,
     /// Text that the table adds to the field, or shows instead of it.
@@ -32,9 +32,9 @@ pub enum Kind {
     /// Any string.
     Text,
     /// True or false.
-    Switch,
+    Bool,
     /// An integer.
-    Whole {
+    Integer {
         /// Minimum.
         min: u64,
         /// Maximum.
@@ -48,9 +48,9 @@ pub enum Kind {
         max: f64,
     },
     /// One of these words.
-    Words(&'static [&'static str]),
+    Enum(&'static [&'static str]),
     /// A value that a function checks.
-    Judged {
+    Checked {
         /// Whether the value is accepted.
         accepts: fn(&Value) -> bool,
         /// What the value must be, for the error message.
@@ -71,7 +71,7 @@ impl Key {
             name: "",
             kind,
             default: None,
-            without: "",
+            absent: "",
             field: None,
             field_note: "",
             needs: None,
@@ -84,40 +84,40 @@ impl Key {
         Key::of(Kind::Text)
     }
 
-    pub(super) const fn switch() -> Key {
-        Key::of(Kind::Switch)
+    pub(super) const fn boolean() -> Key {
+        Key::of(Kind::Bool)
     }
 
-    pub(super) const fn whole(min: u64, max: u64) -> Key {
-        Key::of(Kind::Whole { min, max, bytes: false })
+    pub(super) const fn integer(min: u64, max: u64) -> Key {
+        Key::of(Kind::Integer { min, max, bytes: false })
     }
 
     pub(super) const fn bytes(min: u64, max: u64) -> Key {
-        Key::of(Kind::Whole { min, max, bytes: true })
+        Key::of(Kind::Integer { min, max, bytes: true })
     }
 
     pub(super) const fn number(max: f64) -> Key {
         Key::of(Kind::Number { max })
     }
 
-    pub(super) const fn words(words: &'static [&'static str]) -> Key {
-        Key::of(Kind::Words(words))
+    pub(super) const fn one_of(words: &'static [&'static str]) -> Key {
+        Key::of(Kind::Enum(words))
     }
 
-    pub(super) const fn judged(
+    pub(super) const fn checked(
         accepts: fn(&Value) -> bool,
         must: fn() -> String,
         bounds: fn() -> String,
     ) -> Key {
-        Key::of(Kind::Judged { accepts, must, bounds })
+        Key::of(Kind::Checked { accepts, must, bounds })
     }
 
     pub(super) const fn structured(bounds: &'static str) -> Key {
         Key::of(Kind::Structured { bounds })
     }
 
-    pub(super) const fn without(self, without: &'static str) -> Key {
-        Key { without, ..self }
+    pub(super) const fn absent(self, absent: &'static str) -> Key {
+        Key { absent, ..self }
     }
 
     pub(super) const fn field(self, field: &'static str) -> Key {
@@ -136,7 +136,7 @@ impl Key {
     #[must_use]
     pub fn bounds(&self) -> Option<(u64, u64)> {
         match self.kind {
-            Kind::Whole { min, max, .. } => Some((min, max)),
+            Kind::Integer { min, max, .. } => Some((min, max)),
             _ => None,
         }
     }
@@ -145,8 +145,8 @@ impl Key {
     pub(super) fn fault(&self, value: &Value) -> Option<String> {
         let (right, must) = match self.kind {
             Kind::Text => (value.is_string(), "a string".to_owned()),
-            Kind::Switch => (value.is_boolean(), "true or false".to_owned()),
-            Kind::Whole { min, max, .. } => {
+            Kind::Bool => (value.is_boolean(), "true or false".to_owned()),
+            Kind::Integer { min, max, .. } => {
                 let right = value.as_u64().is_some_and(|number| (min..=max).contains(&number));
                 (right, format!("an integer from {min} to {max}"))
             }
@@ -154,9 +154,9 @@ impl Key {
                 let right = value.as_f64().is_some_and(|number| (0.0..=max).contains(&number));
                 (right, format!("a number from 0 to {max}"))
             }
-            Kind::Words(_) if !value.is_string() => (false, "a string".to_owned()),
-            Kind::Words(words) => (value.as_str().is_some_and(|word| words.contains(&word)), one_of(words)),
-            Kind::Judged { accepts, must, .. } => (accepts(value), must()),
+            Kind::Enum(_) if !value.is_string() => (false, "a string".to_owned()),
+            Kind::Enum(words) => (value.as_str().is_some_and(|word| words.contains(&word)), listed(words)),
+            Kind::Checked { accepts, must, .. } => (accepts(value), must()),
             Kind::Structured { .. } => return None,
         };
         (!right).then(|| format!("must be {must}"))
@@ -164,12 +164,12 @@ impl Key {
 
     /// Whether the value has the right type but is a word that this version does not know.
     pub(super) fn is_other_word(&self, value: &Value) -> bool {
-        matches!(self.kind, Kind::Words(words) if value.as_str().is_some_and(|word| !words.contains(&word)))
+        matches!(self.kind, Kind::Enum(words) if value.as_str().is_some_and(|word| !words.contains(&word)))
     }
 }
 
 /// `a, b or c`.
-fn one_of(words: &[&str]) -> String {
+fn listed(words: &[&str]) -> String {
     match words {
         [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
         _ => words.concat(),

@@ -14,23 +14,23 @@ const KEEP_ALIVE_SECONDS_MAX: u64 = 3_600;
 
 section! {
     /// Limits for each client address on the memory API.
-    "limits" => Limits, check together {
+    "limits" => Limits, check check_combination {
         /// requests per second from one address: [limits](limits.md)
         "requestsPerSecond" requests_per_second: u32, since "0.1.0"
-            => Key::whole(1, RATE_MAX).without("no limit").field("spec.limits.requestsPerSecond");
+            => Key::integer(1, RATE_MAX).absent("no limit").field("spec.limits.requestsPerSecond");
         /// requests accepted at once from one address after a pause; only with `requestsPerSecond`
         "burst" burst: u32, since "0.1.0"
-            => Key::whole(1, RATE_MAX).without("a second's worth").field("spec.limits.burst");
+            => Key::integer(1, RATE_MAX).absent("a second's worth").field("spec.limits.burst");
         /// open connections from one address
         "connectionsPerAddress" connections_per_address: usize, or CONNECTIONS_PER_ADDRESS_DEFAULT, since "0.1.0"
-            => Key::whole(1, CONNECTIONS_MAX as u64).field("spec.limits.connectionsPerAddress");
+            => Key::integer(1, CONNECTIONS_MAX as u64).field("spec.limits.connectionsPerAddress");
         /// how long a connection may be idle between two requests; must exceed the idle timeout of a proxy in front
         "keepAliveSeconds" keep_alive_seconds: u64, or KEEP_ALIVE_SECONDS_DEFAULT, since "0.1.0"
-            => Key::whole(KEEP_ALIVE_SECONDS_MIN, KEEP_ALIVE_SECONDS_MAX).field("spec.limits.keepAliveSeconds");
+            => Key::integer(KEEP_ALIVE_SECONDS_MIN, KEEP_ALIVE_SECONDS_MAX).field("spec.limits.keepAliveSeconds");
     }
 }
 
-fn together(limits: &Limits, faults: &mut Vec<String>) {
+fn check_combination(limits: &Limits, faults: &mut Vec<String>) {
     if limits.burst.is_some() && limits.requests_per_second.is_none() {
         faults.push("limits.burst needs limits.requestsPerSecond".into());
     }

@@ -16,14 +16,14 @@ const HOST_BYTES_MAX: usize = 253;
 
 section! {
     /// The Model Context Protocol endpoint at `/mcp`.
-    "mcp" => Mcp, check together {
+    "mcp" => Mcp, check check_combination {
         /// hosts allowed in requests, in addition to those of this machine and of the engine's Service: [MCP](mcp.md)
         "allowedHosts" allowed_hosts: Vec<String>, or Vec::<String>::new(), since "0.1.0"
-            => Key::judged(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
+            => Key::checked(are_hosts, must_be_hosts, || format!("{ALLOWED_HOSTS_MAX} names"))
                 .field("spec.mcp.allowedHosts");
         /// serve the tools of the MCP server `memory`: [MCP](mcp.md)
         "serverMemoryTools" server_memory_tools: bool, or false, since "0.1.0"
-            => Key::switch().field("spec.mcp.serverMemoryTools");
+            => Key::boolean().field("spec.mcp.serverMemoryTools");
         /// project that those tools use; only with `serverMemoryTools: true`
         "serverMemoryProject" server_memory_project: String, or PROJECT_DEFAULT.to_owned(), since "0.1.0"
             => Key::text().field("spec.mcp.serverMemoryProject");
@@ -31,7 +31,7 @@ section! {
 }
 
 /// A project without the tools that use it is a mistake.
-fn together(mcp: &Mcp, faults: &mut Vec<String>) {
+fn check_combination(mcp: &Mcp, faults: &mut Vec<String>) {
     let Some(project) = &mcp.server_memory_project else { return };
     if let Err(fault) = request::filter("mcp.serverMemoryProject", project) {
         faults.push(fault.to_string());

@@ -16,19 +16,19 @@ section! {
     "policy" => Policy, prepare prepare, check check {
         /// secret detectors that cause a write to be refused: [policy](policy.md)
         "block" block: Vec<String>, since "0.1.0"
-            => Key::structured("[names of detectors](policy.md#secrets)").without("all secrets")
+            => Key::structured("[names of detectors](policy.md#secrets)").absent("all secrets")
                 .field("spec.policy.block");
         /// personal data that is replaced with a placeholder
         "redact" redact: Vec<String>, since "0.1.0"
-            => Key::structured("[kinds](policy.md#personal-data)").without("all but `name`, `ip` and `url`")
+            => Key::structured("[kinds](policy.md#personal-data)").absent("all but `name`, `ip` and `url`")
                 .field("spec.policy.redact");
         /// texts that are stored although a detector finds them
         "exceptions" exceptions: Vec<Exception>, since "0.1.0"
-            => Key::structured("256, [each with](policy.md#exceptions) detector, reason and reviewer").without("none")
+            => Key::structured("256, [each with](policy.md#exceptions) detector, reason and reviewer").absent("none")
                 .field("spec.policy.exceptions");
         /// how personal data in [names](policy.md#names) is handled
         "identifiers" identifiers: Identifiers, or Identifiers::Pseudonymise, since "0.1.0"
-            => Key::words(Identifiers::WORDS).field("spec.policy.identifiers");
+            => Key::one_of(Identifiers::WORDS).field("spec.policy.identifiers");
     }
 }
 

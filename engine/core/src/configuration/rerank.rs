@@ -7,23 +7,23 @@ use super::service::{PER_MINUTE, PRICE_MAX, REQUESTS_PER_MINUTE_DEFAULT, Service
 
 section! {
     /// The service that reranks the best results of a search. Reranking is off when the section is absent.
-    "rerank" => Rerank, check together {
+    "rerank" => Rerank, check check_combination {
         /// complete URL of requests: [models](embeddings.md); required
         "url" url: String, since "0.1.0" => Key::text();
         /// name of the model in requests; required
         "model" model: String, since "0.1.0" => Key::text();
         /// number of results to rerank
-        "top" top: usize, or 50, since "0.1.0" => Key::whole(2, 200);
+        "top" top: usize, or 50, since "0.1.0" => Key::integer(2, 200);
         /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text();
         /// timeout of a request, which a search waits for
-        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::whole(1, 30);
+        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::integer(1, 30);
         /// requests per minute; searches beyond them are not reranked
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1);
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1);
         /// tokens per minute
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
-            => Key::whole(PER_MINUTE.0, PER_MINUTE.1).without("no limit");
+            => Key::integer(PER_MINUTE.0, PER_MINUTE.1).absent("no limit");
         /// price of a million tokens, for the cost counter
         "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0" => Key::number(PRICE_MAX);
     }
@@ -46,6 +46,6 @@ impl Rerank {
     }
 }
 
-fn together(rerank: &Rerank, faults: &mut Vec<String>) {
+fn check_combination(rerank: &Rerank, faults: &mut Vec<String>) {
     rerank.service().check(faults);
 }

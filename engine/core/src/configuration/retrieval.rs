@@ -9,7 +9,7 @@ section! {
         /// memory that searches may use: [what searching costs](retrieval.md#what-it-costs)
         "maxMemoryBytes" max_memory_bytes: u64, since "0.1.0"
             => Key::bytes(1 << 20, 1 << 40)
-                .without("five eighths of the container's memory limit, or of a quarter of the machine's memory without a limit")
+                .absent("five eighths of the container's memory limit, or of a quarter of the machine's memory without a limit")
                 .field_note("follows `writer.resources.limits.memory`");
     }
 }

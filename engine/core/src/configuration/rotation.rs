@@ -18,6 +18,6 @@ section! {
             => Key::bytes(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX).field("spec.rotation.maxSegmentSize");
         /// age at which the log begins a new file
         "maxSegmentAgeSeconds" max_segment_age_seconds: u64, or 86_400, since "0.1.0"
-            => Key::whole(60, AGE_SECONDS_MAX).field("spec.rotation.maxSegmentAgeSeconds");
+            => Key::integer(60, AGE_SECONDS_MAX).field("spec.rotation.maxSegmentAgeSeconds");
     }
 }

@@ -8,8 +8,8 @@ section! {
     /// Defaults for saving memories, used when a request does not set them.
     "saving" => Saving {
         /// what to do when a memory of the project already has the [same text](engine.md#the-same-text-again)
-        "sameText" same_text: SameText, or SameText::Say, since "0.1.0"
-            => Key::words(SameText::WORDS).field("spec.saving.sameText");
+        "sameText" same_text: SameText, or SameText::SaveAndReport, since "0.1.0"
+            => Key::one_of(SameText::WORDS).field("spec.saving.sameText");
     }
 }
 
@@ -17,7 +17,7 @@ words! {
     /// What to do when a memory of the project already has the same text.
     SameText {
         /// Save the memory, and name the earlier one in the answer.
-        Say = "Say",
+        SaveAndReport = "Say",
         /// Write nothing, and return the earlier memory.
         SaveOnce = "SaveOnce",
     }
@@ -26,7 +26,7 @@ words! {
 impl From<SameText> for wire::SameText {
     fn from(word: SameText) -> wire::SameText {
         match word {
-            SameText::Say => wire::SameText::Say,
+            SameText::SaveAndReport => wire::SameText::SaveAndReport,
             SameText::SaveOnce => wire::SameText::SaveOnce,
         }
     }

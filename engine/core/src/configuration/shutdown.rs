@@ -8,6 +8,6 @@ section! {
     "shutdown" => Shutdown {
         /// how long running requests may take to finish when the engine stops
         "drainSeconds" drain_seconds: u64, or 20, since "0.1.0"
-            => Key::whole(1, 300).field("spec.writer.drainSeconds");
+            => Key::integer(1, 300).field("spec.writer.drainSeconds");
     }
 }

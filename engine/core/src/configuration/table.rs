@@ -26,21 +26,21 @@ fn default(key: &Key) -> String {
         Some(Value::Number(number)) => grouped(&number.to_string()),
         Some(Value::String(word)) => format!("`{word}`"),
         Some(Value::Bool(switch)) => format!("`{switch}`"),
-        Some(_) | None => key.without.to_owned(),
+        Some(_) | None => key.absent.to_owned(),
     }
 }
 
 fn bounds(key: &Key) -> String {
     match key.kind {
         Kind::Text => String::new(),
-        Kind::Switch => "`true`, `false`".to_owned(),
-        Kind::Whole { min, max, bytes: false } => {
+        Kind::Bool => "`true`, `false`".to_owned(),
+        Kind::Integer { min, max, bytes: false } => {
             format!("{}–{}", grouped(&min.to_string()), grouped(&max.to_string()))
         }
-        Kind::Whole { min, max, bytes: true } => format!("{}–{}", size(min), size(max)),
+        Kind::Integer { min, max, bytes: true } => format!("{}–{}", size(min), size(max)),
         Kind::Number { max } => format!("0–{}", grouped(&max.to_string())),
-        Kind::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Kind::Judged { bounds, .. } => bounds(),
+        Kind::Enum(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Checked { bounds, .. } => bounds(),
         Kind::Structured { bounds } => bounds.to_owned(),
     }
 }

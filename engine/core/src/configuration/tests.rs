@@ -15,12 +15,12 @@ fn example(key: &Key) -> Value {
     match (key.kind, key.name) {
         (Kind::Text, "url") => json!("https://models.example/v1"),
         (Kind::Text, _) => json!("example"),
-        (Kind::Switch, _) => json!(true),
-        (Kind::Whole { max, .. }, _) => json!(max),
+        (Kind::Bool, _) => json!(true),
+        (Kind::Integer { max, .. }, _) => json!(max),
         (Kind::Number { max }, _) => json!(max),
         // The last providers require other keys.
-        (Kind::Words(words), _) => json!(words[0]),
-        (Kind::Judged { .. }, _) => json!(["memory.example.org"]),
+        (Kind::Enum(words), _) => json!(words[0]),
+        (Kind::Checked { .. }, _) => json!(["memory.example.org"]),
         (Kind::Structured { .. }, _) => json!([]),
     }
 }
@@ -48,7 +48,7 @@ fn every_default_and_every_word_may_stand_in_the_file() {
         if let Some(default) = key.default {
             assert_eq!(key.fault(&default()), None, "{section}.{}", key.name);
         }
-        let Kind::Words(words) = key.kind else { continue };
+        let Kind::Enum(words) = key.kind else { continue };
         for word in words {
             let file = json!({section: {key.name: word}});
             let faults = person(&file).err().unwrap_or_default();

@@ -43,7 +43,7 @@ pub enum LineFault {
     #[error("the hash does not match the bytes it covers")]
     Hash,
     /// The hashed part does not have the fields of this format.
-    #[error("the hashed part is not of format {FORMAT}: {0}")]
+    #[error("the `event` object of the line does not have the fields of format {FORMAT}: {0}")]
     Envelope(String),
     /// The payload does not match the commitment in the envelope.
     #[error("the payload does not match its commitment")]

@@ -186,7 +186,7 @@ fn put_item(namespace: &[&str], key: &str) -> PutItem {
 #[test]
 fn a_request_is_named_as_its_event_is_and_told_back() {
     let mut request = put_item(&["users", "+1 415 555 0132"], "a@b.io");
-    let told = stored(&POLICY, Some(&key()), &mut request, NOW).unwrap();
+    let caller_names = to_stored_names(&POLICY, Some(&key()), &mut request, NOW).unwrap();
     assert!(request.namespace[1].starts_with("[PHONE:") && request.key.starts_with("[EMAIL:"), "{request:?}");
     let write = crate::request::put_item(request.clone()).unwrap();
     let (judged, counts) = POLICY.judge_draft(write.draft.clone(), None, NOW).unwrap();
@@ -195,14 +195,17 @@ fn a_request_is_named_as_its_event_is_and_told_back() {
         (write.draft.payload.get(), 0),
         "the gate has nothing to do"
     );
-    let back = told.back(request);
+    let back = caller_names.restore(request);
     assert_eq!((back.namespace[1].as_str(), back.key.as_str()), ("+1 415 555 0132", "a@b.io"));
 }
 
 #[test]
 fn what_breaks_a_rule_is_not_hidden_in_a_token() {
     let mut request = put_item(&["a@b.io"], "+1 415\n555 0132");
-    assert!(stored(&POLICY, Some(&key()), &mut request, NOW).unwrap().0.len() == 1, "the project alone");
+    assert!(
+        to_stored_names(&POLICY, Some(&key()), &mut request, NOW).unwrap().0.len() == 1,
+        "the project alone"
+    );
     assert_eq!((request.namespace[0].as_str(), request.key.as_str()), ("a@b.io", "+1 415\n555 0132"));
     assert!(crate::request::put_item(request).is_err());
 }
@@ -213,7 +216,7 @@ fn a_long_name_fits_as_it_is_stored() {
     let name = format!("{} a@b.io", "x".repeat(249));
     let mut request: CreateEntities =
         serde_json::from_value(json!({"entities": [{"name": name, "entityType": "t"}]})).unwrap();
-    assert!(!stored(&POLICY, Some(&key()), &mut request, NOW).unwrap().is_empty());
+    assert!(!to_stored_names(&POLICY, Some(&key()), &mut request, NOW).unwrap().is_empty());
     assert!(request.entities[0].name.len() > 256);
     assert!(crate::request::created_entities(request).is_ok());
 }
@@ -222,7 +225,7 @@ fn a_long_name_fits_as_it_is_stored() {
 fn nothing_is_stored_without_the_key() {
     let mut request: SearchItems =
         serde_json::from_value(json!({"namespace_prefix": ["+1 415 555 0132"]})).unwrap();
-    assert_eq!(stored(&POLICY, None, &mut request, NOW), Err(NoKey));
+    assert_eq!(to_stored_names(&POLICY, None, &mut request, NOW), Err(PseudonymKeyMissing));
     let mut request: SearchItems = serde_json::from_value(json!({"namespace_prefix": ["ana"]})).unwrap();
-    assert!(stored(&POLICY, None, &mut request, NOW).unwrap().is_empty());
+    assert!(to_stored_names(&POLICY, None, &mut request, NOW).unwrap().is_empty());
 }

@@ -181,7 +181,7 @@ impl Record {
         }
         let memory = SaveMemory {
             // Two memories of the store with the same text may end at different times.
-            same_text: Some(SameText::Say),
+            same_text: Some(SameText::SaveAndReport),
             content: content.to_owned(),
             title: None,
             project: None,

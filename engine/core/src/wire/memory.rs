@@ -65,7 +65,8 @@ pub struct SaveMemory {
 pub enum SameText {
     /// Save the memory; the answer also names the earlier one.
     #[default]
-    Say,
+    #[serde(rename = "say")]
+    SaveAndReport,
     /// Write nothing; the answer describes the earlier memory.
     SaveOnce,
 }

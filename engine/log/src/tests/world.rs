@@ -88,7 +88,7 @@ impl World {
         let handles = LogHandles::new(LogContext::new(storage, metrics, self.sources.clone(), rotation));
         let (applying, applied) = mpsc::sync_channel(16);
         let (_, idle) = mpsc::sync_channel(1);
-        let keeper = Keeper::new(handles.clone(), Some(Duration::from_secs(86_400))).looking_always();
+        let keeper = Keeper::new(handles.clone(), Some(Duration::from_secs(86_400))).checking_always();
         let mut writer =
             Writer::new(handles, Arc::new(NoKeys), applying, None).retrying_every(Duration::ZERO);
         writer.poll_storage();

@@ -19,9 +19,9 @@ use serde_json::json;
 use crate::background_job::Stop;
 use crate::graph_and_items_test::some_items_and_entities;
 use crate::row_digest::digest_of;
-use crate::scrub::{Finding, look_at_rows, look_at_words};
+use crate::scrub::{Finding, check_rows, check_words};
 use crate::store::ProjectionStore;
-use crate::{Found, Known, Moment, Search, cause::Cause, memory, target};
+use crate::{Found, LogState, Moment, Search, cause::Cause, memory, target};
 
 /// The n-th second of the test histories.
 pub(super) fn second(n: i64) -> Timestamp {
@@ -189,8 +189,8 @@ fn rows_that_were_not_written_are_found() {
     for (harm, expected) in harms {
         let place = Place::new();
         let written = place.load(&lines, &[100]);
-        let looked = |place: &Place| match look_at_rows(&place.path(), &Stop::default()) {
-            Ok(Finding::Sound(rows)) => look_at_words(&place.path(), &Stop::default(), rows),
+        let looked = |place: &Place| match check_rows(&place.path(), &Stop::default()) {
+            Ok(Finding::Sound(rows)) => check_words(&place.path(), &Stop::default(), rows),
             other => other,
         };
         assert!(matches!(looked(&place), Ok(Finding::Sound(digest)) if digest == written), "before: {harm}");
@@ -305,7 +305,7 @@ fn check(
     let asked = Moment {
         now: second(now),
         as_of: as_of.map(second),
-        known: known_at.map(|at| at.map_or_else(|then| Known::At(second(then)), Known::Through)),
+        known: known_at.map(|at| at.map_or_else(|then| LogState::At(second(then)), LogState::Through)),
     };
     let expected: Vec<u64> = model
         .memories
@@ -389,7 +389,7 @@ proptest! {
         let place = Place::new();
         let before = place.load(&lines, &[3]);
         prop_assert_eq!(digest_of(&place.connection()).unwrap(), before);
-        prop_assert!(matches!(look_at_words(&place.path(), &Stop::default(), before), Ok(Finding::Sound(_))));
+        prop_assert!(matches!(check_words(&place.path(), &Stop::default(), before), Ok(Finding::Sound(_))));
         for seq in targets {
             let line = &mut lines.all[usize::try_from(seq).unwrap() - 1];
             let mut gone = forget(line.strip_suffix(b"\n").unwrap(), &id(by)).unwrap();

@@ -50,14 +50,14 @@ fn neighbours_are_those_of_the_session() {
 #[test]
 fn what_is_true_follows_what_was_said_and_known() {
     let mut catalog = catalog();
-    assert!(catalog.is_true(0, &now()));
-    assert!(!catalog.is_true(0, &Bounds { as_of: 29, ..now() }));
-    assert!(!catalog.is_true(1, &Bounds { known_seq: 4, ..now() }));
+    assert!(catalog.is_valid_and_known(0, &now()));
+    assert!(!catalog.is_valid_and_known(0, &Bounds { as_of: 29, ..now() }));
+    assert!(!catalog.is_valid_and_known(1, &Bounds { known_seq: 4, ..now() }));
     catalog.end(&EndRow { seq: 10, memory: 3, until: 500, known: 100 });
     catalog.end(&EndRow { seq: 11, memory: 4, until: 500, known: 100 });
-    assert!(!catalog.is_true(0, &now()));
-    assert!(catalog.is_true(0, &Bounds { as_of: 499, ..now() }));
-    assert!(catalog.is_true(0, &Bounds { known_seq: 9, ..now() }));
+    assert!(!catalog.is_valid_and_known(0, &now()));
+    assert!(catalog.is_valid_and_known(0, &Bounds { as_of: 499, ..now() }));
+    assert!(catalog.is_valid_and_known(0, &Bounds { known_seq: 9, ..now() }));
     assert_eq!((catalog.next_boundary(0), catalog.next_boundary(500)), (Some(500), None));
 }
 
@@ -71,5 +71,5 @@ fn what_is_forgotten_leaves_nothing_to_find() {
     assert_eq!(catalog.texts.frequency(kettle), 1);
     let kettle = catalog.texts.number(kettle);
     let has = |number| catalog.texts.of(number).any(|word| word.number == kettle);
-    assert!(!catalog.is_true(0, &now()) && !has(0) && has(1));
+    assert!(!catalog.is_valid_and_known(0, &now()) && !has(0) && has(1));
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
-use crate::providers::{Batch, Client, EmbeddingService, Failure, Use, embed};
+use crate::providers::{Batch, Client, EmbeddingService, Failure, Purpose, embed};
 
 /// Bytes of a text that are sent: models accept a few thousand tokens, and in the worst case a byte is a token.
 pub(super) const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -71,7 +71,7 @@ pub struct EmbeddingStatus {
 
 /// State that the thread publishes.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ModelState {
     pub(super) store: Option<Arc<VectorStore>>,
     pub(super) answering: Option<ActiveModel>,
     pub(super) status: EmbeddingStatus,
@@ -84,7 +84,7 @@ pub(super) struct Told {
 pub struct Embeddings {
     pub(super) service: EmbeddingService,
     pub(super) client: Client,
-    pub(super) told: RwLock<Told>,
+    pub(super) state: RwLock<ModelState>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -115,27 +115,27 @@ impl Embeddings {
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    pub(super) fn told(&self) -> std::sync::RwLockReadGuard<'_, Told> {
-        self.told.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> std::sync::RwLockReadGuard<'_, ModelState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
-        change(&mut self.told.write().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn publish(&self, change: impl FnOnce(&mut ModelState)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub fn status(&self) -> EmbeddingStatus {
-        self.told().status.clone()
+        self.state().status.clone()
     }
 
     /// Changes whenever the same query could have another answer.
     pub fn version(&self) -> u64 {
-        self.told().version
+        self.state().version
     }
 
     /// The model whose vectors searches use, and the store; `None` while the built-in one answers.
     pub fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
-        let told = self.told();
-        told.answering.clone().zip(told.store.clone())
+        let state = self.state();
+        state.answering.clone().zip(state.store.clone())
     }
 
     /// The vector of a query, made by the model whose vectors searches use; `None` if there is none.
@@ -143,13 +143,13 @@ impl Embeddings {
     /// # Errors
     /// If the request fails, or the vector has another dimension than the stored ones.
     pub async fn ask(&self, text: &str) -> Result<Option<ExternalQueryVector>, Failure> {
-        let Some(ActiveModel { model, dimension, name, dimensions, .. }) = self.told().answering.clone()
+        let Some(ActiveModel { model, dimension, name, dimensions, .. }) = self.state().answering.clone()
         else {
             return Ok(None);
         };
         let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let batch = Batch { model: &name, dimensions, texts: &[text] };
-        let vectors = embed(&self.client, batch, Use::Asking, self.service.query_timeout).await?;
+        let vectors = embed(&self.client, batch, Purpose::Interactive, self.service.query_timeout).await?;
         match vectors.into_iter().next() {
             Some(vector) if vector.len() == dimension => Ok(Some(ExternalQueryVector { model, vector })),
             _ => Err(Failure::Malformed("a vector with another dimension than the stored ones")),

@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
-use super::external_model::{EmbeddingDependencies, EmbeddingStatus, Embeddings, Told};
+use super::external_model::{EmbeddingDependencies, EmbeddingStatus, Embeddings, ModelState};
 use super::worker::EmbeddingWorker;
 use crate::providers::{Client, ClientError, EmbeddingService, Provider};
 
@@ -25,7 +25,7 @@ impl Embeddings {
         let embeddings = Arc::new(Embeddings {
             service,
             client: Client::new(Arc::clone(&provider))?,
-            told: RwLock::new(Told { status, ..Told::default() }),
+            state: RwLock::new(ModelState { status, ..ModelState::default() }),
             stop,
             thread: Mutex::default(),
         });

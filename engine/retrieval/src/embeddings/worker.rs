@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::external_model::{ActiveModel, EmbeddingDependencies, Embeddings, sent};
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
-use crate::providers::{Batch, Client, Failure, Use, embed, wait_before};
+use crate::providers::{Batch, Client, Failure, Purpose, embed, wait_before};
 use crate::token_count;
 use engine_log::WriteState;
 use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
@@ -127,7 +127,7 @@ impl EmbeddingWorker {
             let wait = match self.round().await {
                 Ok(()) => {
                     self.failed = 0;
-                    self.embeddings.tell(|told| told.status.failure = None);
+                    self.embeddings.publish(|state| state.status.failure = None);
                     None
                 }
                 Err(trouble) => Some(self.wait_after(&trouble)),
@@ -169,14 +169,14 @@ impl EmbeddingWorker {
             _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
         }
         if !matches!(trouble, EmbeddingError::Stopping) {
-            self.embeddings.tell(|told| told.status.failure = Some(trouble.to_string()));
+            self.embeddings.publish(|state| state.status.failure = Some(trouble.to_string()));
         }
         // The delay that the service requested, plus jitter.
         wait.unwrap_or_default() + wait_before(if wait.is_some() { 1 } else { self.failed }, random())
     }
 
     fn discard_store(&mut self) {
-        self.embeddings.tell(|told| (told.store, told.answering) = (None, None));
+        self.embeddings.publish(|state| (state.store, state.answering) = (None, None));
         (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
     }
 
@@ -215,15 +215,15 @@ impl EmbeddingWorker {
         let row = Some(&model).filter(answers).or(models.iter().find(answers));
         let answering = row.map(|row| answering(&store, row)).transpose()?;
         self.path = None;
-        self.embeddings.tell(|told| {
+        self.embeddings.publish(|state| {
             let previous = match &answering {
                 Some(answering) if answering.model == model.id => None,
                 Some(answering) => Some(answering.name.clone()),
                 None => Some("built in".to_owned()),
             };
-            told.status.previous = previous;
-            (told.store, told.answering) = (Some(Arc::clone(&store)), answering);
-            told.version += 1;
+            state.status.previous = previous;
+            (state.store, state.answering) = (Some(Arc::clone(&store)), answering);
+            state.version += 1;
         });
         self.opened = Some((Arc::clone(&store), model.clone()));
         Ok((store, model))
@@ -236,19 +236,19 @@ impl EmbeddingWorker {
         model: &ModelRow,
     ) -> Result<Vec<i64>, EmbeddingError> {
         let after = self.forgotten_through;
-        let (gone, applied) = self.read(|connection| {
-            let mut gone = Vec::new();
-            forgotten_after(connection, after, |memory| gone.push(memory))?;
-            Ok((gone, applied_seq(connection)?))
+        let (forgotten, applied) = self.read(|connection| {
+            let mut forgotten = Vec::new();
+            forgotten_after(connection, after, |memory| forgotten.push(memory))?;
+            Ok((forgotten, applied_seq(connection)?))
         })?;
-        let removed = store.remove(&gone)?;
+        let removed = store.remove(&forgotten)?;
         self.forgotten_through = applied;
         if removed > 0 {
             self.changed = true;
-            self.total = self.total.saturating_sub(gone.len() as u64);
+            self.total = self.total.saturating_sub(forgotten.len() as u64);
             self.report(store, model)?;
         }
-        Ok(gone)
+        Ok(forgotten)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, EmbeddingError> {
@@ -300,9 +300,9 @@ impl EmbeddingWorker {
         let after = self.through;
         let memories: Vec<i64> = chunk.texts.iter().map(|text| text.memory).collect();
         let kept = store.memories(after, chunk.through)?;
-        let gone: Vec<i64> =
+        let stale: Vec<i64> =
             kept.into_iter().filter(|memory| memories.binary_search(memory).is_err()).collect();
-        let removed = store.remove(&gone)?;
+        let removed = store.remove(&stale)?;
         let held = store.held(model.id, after, chunk.through)?;
         let missing = chunk.texts.iter().filter(|text| held.get(&text.memory) != Some(&text.digest));
         let mut wanted: Vec<&Text> = Vec::new();
@@ -322,9 +322,9 @@ impl EmbeddingWorker {
             let made: Vec<(&Text, Vec<f32>)> = wanted.into_iter().zip(vectors).collect();
             self.put(store, model, &made)?;
             // Do not send what was forgotten meanwhile.
-            let gone = self.remove_forgotten(store, model)?;
+            let forgotten = self.remove_forgotten(store, model)?;
             wanted = later;
-            wanted.retain(|text| !gone.contains(&text.memory));
+            wanted.retain(|text| !forgotten.contains(&text.memory));
         }
         if changed { self.report(store, model) } else { Ok(()) }
     }
@@ -411,7 +411,7 @@ impl EmbeddingWorker {
         }
         let asking = async {
             loop {
-                match embed(client, batch, Use::Filling, service.service.timeout).await {
+                match embed(client, batch, Purpose::Background, service.service.timeout).await {
                     Err(Failure::Throttled(wait)) => tokio::time::sleep(wait).await,
                     answer => return answer.map_err(EmbeddingError::Model),
                 }
@@ -428,20 +428,20 @@ impl EmbeddingWorker {
         let rows = store.models()?;
         let dimension = rows.iter().find(|row| row.id == model.id).map(|row| row.dimension);
         let (_, embedded) = store.extent(model.id)?;
-        let answering = self.embeddings.told().answering.clone();
+        let answering = self.embeddings.state().answering.clone();
         let last = answering.as_ref().map(|answering| store.extent(answering.model)).transpose()?;
         self.total = self.total.max(embedded);
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let metrics = &self.around.metrics;
         metrics.stored.set(gauge(embedded));
         metrics.missing.set(gauge(self.total - embedded));
-        self.embeddings.tell(|told| {
-            told.status.dimension = dimension.filter(|dimension| *dimension > 0);
-            (told.status.embedded, told.status.total) = (embedded, self.total);
-            if let (Some(answering), Some((last, _))) = (&mut told.answering, last) {
+        self.embeddings.publish(|state| {
+            state.status.dimension = dimension.filter(|dimension| *dimension > 0);
+            (state.status.embedded, state.status.total) = (embedded, self.total);
+            if let (Some(answering), Some((last, _))) = (&mut state.answering, last) {
                 answering.last = last;
             }
-            told.version += 1;
+            state.version += 1;
         });
         Ok(())
     }
@@ -454,7 +454,7 @@ impl EmbeddingWorker {
         if embedded == 0 {
             return Ok(());
         }
-        let answers = self.embeddings.told().answering.as_ref().is_some_and(|a| a.model == model.id);
+        let answers = self.embeddings.state().answering.as_ref().is_some_and(|a| a.model == model.id);
         if !answers {
             store.complete(model.id)?;
             let rows = store.models()?;
@@ -468,9 +468,9 @@ impl EmbeddingWorker {
                 embedded,
                 "all memories are embedded; searches use this model from now on"
             );
-            self.embeddings.tell(|told| {
-                (told.answering, told.status.previous) = (Some(answering), None);
-                told.version += 1;
+            self.embeddings.publish(|state| {
+                (state.answering, state.status.previous) = (Some(answering), None);
+                state.version += 1;
             });
         }
         while store.drop_others(model.id)? {

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 
 use super::breaker::Breaker;
-use super::limits::{Limits, Use};
+use super::limits::{Limits, Purpose};
 use super::{Service, backoff, secret};
 use crate::metrics::ProviderMetrics;
 
@@ -152,7 +152,7 @@ impl Provider {
         self.metrics.cost.with_label_values(&[self.name]).inc_by(cost);
     }
 
-    fn admit(&self, using: Use, tokens: u32) -> Result<(), Failure> {
+    fn admit(&self, purpose: Purpose, tokens: u32) -> Result<(), Failure> {
         let now = Instant::now();
         if let Some(until) = *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
             && now < until
@@ -160,7 +160,7 @@ impl Provider {
             return Err(Failure::RateLimited(until - now));
         }
         // Ask the breaker last: a trial request that it admits has to be sent.
-        self.limits.admit(using, tokens).map_err(Failure::Throttled)?;
+        self.limits.admit(purpose, tokens).map_err(Failure::Throttled)?;
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         breaker.admit(now).map_err(Failure::BreakerOpen)
     }
@@ -196,7 +196,7 @@ impl Provider {
 /// Limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    pub(super) using: Use,
+    pub(super) purpose: Purpose,
     /// Approximate tokens in the request.
     pub(super) tokens: u32,
     /// Timeout.
@@ -252,7 +252,7 @@ impl Client {
         bounds: Bounds,
         read: impl FnOnce(&[u8]) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let admitted = self.provider.admit(bounds.using, bounds.tokens);
+        let admitted = self.provider.admit(bounds.purpose, bounds.tokens);
         let answer = match admitted {
             Ok(()) => {
                 let seconds = &self.provider.metrics.seconds;

@@ -6,7 +6,7 @@ use engine_core::embedding::DIMENSION_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Bounds, Client, Failure, json};
-use super::limits::Use;
+use super::limits::Purpose;
 use crate::token_count;
 
 /// Longest number in an answer, bytes: a sign, a point, an exponent and the digits of a 64-bit float.
@@ -56,14 +56,14 @@ struct Usage {
 pub async fn embed(
     client: &Client,
     batch: Batch<'_>,
-    using: Use,
+    purpose: Purpose,
     patience: Duration,
 ) -> Result<Vec<Vec<f32>>, Failure> {
     let Batch { model, dimensions, texts } = batch;
     let tokens: usize = texts.iter().map(|text| token_count(text)).sum();
     let numbers = texts.len() * dimensions.unwrap_or(DIMENSION_MAX);
     let bounds = Bounds {
-        using,
+        purpose,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
         patience,
         answer_bytes_max: ANSWER_BYTES + numbers * NUMBER_BYTES_MAX,

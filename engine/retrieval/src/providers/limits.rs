@@ -13,22 +13,22 @@ const PARTS: u32 = PER_MINUTE_MIN;
 
 /// Purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum Purpose {
     /// A client waits for the answer.
-    Asking,
+    Interactive,
     /// Background work.
-    Filling,
+    Background,
 }
 
 /// Limits by purpose.
 #[derive(Debug)]
 pub(super) struct Limits {
-    asking: Part,
-    filling: Part,
+    interactive: Share,
+    background: Share,
 }
 
 #[derive(Debug)]
-struct Part {
+struct Share {
     requests: DefaultDirectRateLimiter,
     tokens: Option<(NonZeroU32, DefaultDirectRateLimiter)>,
     clock: DefaultClock,
@@ -36,19 +36,19 @@ struct Part {
 
 impl Limits {
     pub(super) fn new(requests: NonZeroU32, tokens: Option<NonZeroU32>, fills: bool) -> Limits {
-        let asking = |whole: NonZeroU32| if fills { share(whole, 1) } else { whole };
-        let filling = |whole: NonZeroU32| share(whole, PARTS - 1);
+        let interactive = |whole: NonZeroU32| if fills { share(whole, 1) } else { whole };
+        let background = |whole: NonZeroU32| share(whole, PARTS - 1);
         Limits {
-            asking: Part::new(asking(requests), tokens.map(asking)),
-            filling: Part::new(filling(requests), tokens.map(filling)),
+            interactive: Share::new(interactive(requests), tokens.map(interactive)),
+            background: Share::new(background(requests), tokens.map(background)),
         }
     }
 
     /// Whether a request of about this many tokens may be sent now; otherwise how long to wait.
-    pub(super) fn admit(&self, using: Use, tokens: u32) -> Result<(), Duration> {
-        match using {
-            Use::Asking => self.asking.admit(tokens),
-            Use::Filling => self.filling.admit(tokens),
+    pub(super) fn admit(&self, purpose: Purpose, tokens: u32) -> Result<(), Duration> {
+        match purpose {
+            Purpose::Interactive => self.interactive.admit(tokens),
+            Purpose::Background => self.background.admit(tokens),
         }
     }
 }
@@ -58,9 +58,9 @@ fn share(whole: NonZeroU32, parts: u32) -> NonZeroU32 {
     u32::try_from(share).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
-impl Part {
-    fn new(requests: NonZeroU32, tokens: Option<NonZeroU32>) -> Part {
-        Part {
+impl Share {
+    fn new(requests: NonZeroU32, tokens: Option<NonZeroU32>) -> Share {
+        Share {
             requests: RateLimiter::direct(Quota::per_minute(requests)),
             tokens: tokens.map(|tokens| (tokens, RateLimiter::direct(Quota::per_minute(tokens)))),
             clock: DefaultClock::default(),
@@ -84,26 +84,26 @@ impl Part {
 mod tests {
     use super::*;
 
-    fn count(limits: &Limits, using: Use, tokens: u32) -> usize {
-        (0..1_000).take_while(|_| limits.admit(using, tokens).is_ok()).count()
+    fn count(limits: &Limits, purpose: Purpose, tokens: u32) -> usize {
+        (0..1_000).take_while(|_| limits.admit(purpose, tokens).is_ok()).count()
     }
 
     #[test]
     fn searches_have_a_part_that_the_background_leaves() {
         let eight = NonZeroU32::new(8).unwrap();
         let limits = Limits::new(eight, None, true);
-        assert_eq!((count(&limits, Use::Filling, 9), count(&limits, Use::Asking, 9)), (6, 2));
-        let wait = limits.admit(Use::Asking, 1).unwrap_err();
+        assert_eq!((count(&limits, Purpose::Background, 9), count(&limits, Purpose::Interactive, 9)), (6, 2));
+        let wait = limits.admit(Purpose::Interactive, 1).unwrap_err();
         assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(30), "{wait:?}");
-        assert_eq!(count(&Limits::new(eight, None, false), Use::Asking, 9), 8);
+        assert_eq!(count(&Limits::new(eight, None, false), Purpose::Interactive, 9), 8);
     }
 
     #[test]
     fn tokens_are_limited_and_one_large_request_still_goes() {
         let (many, tokens) = (NonZeroU32::new(1_000).unwrap(), NonZeroU32::new(400));
         let limits = Limits::new(many, tokens, true);
-        assert_eq!(count(&limits, Use::Filling, 100), 3);
+        assert_eq!(count(&limits, Purpose::Background, 100), 3);
         let limits = Limits::new(many, tokens, true);
-        assert_eq!(count(&limits, Use::Filling, 100_000), 1);
+        assert_eq!(count(&limits, Purpose::Background, 100_000), 1);
     }
 }

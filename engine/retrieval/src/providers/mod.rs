@@ -23,7 +23,7 @@ use hyper::Uri;
 pub use backoff::wait_before;
 pub use client::{Client, ClientError, Failure, Provider};
 pub use embed::{Batch, embed};
-pub use limits::Use;
+pub use limits::Purpose;
 pub use rerank::Reranker;
 
 /// An external service and the limits on its use.

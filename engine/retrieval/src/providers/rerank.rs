@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RerankService;
 use super::client::{Bounds, Client, ClientError, Failure, Provider, json};
-use super::limits::Use;
+use super::limits::Purpose;
 use crate::metrics::ProviderMetrics;
 use crate::token_count;
 
@@ -85,7 +85,7 @@ pub(super) async fn rerank(
     let (bytes, tokens) =
         texts.fold((0, 0), |(bytes, tokens), text| (bytes + text.len(), tokens + token_count(text)));
     let bounds = Bounds {
-        using: Use::Asking,
+        purpose: Purpose::Interactive,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
         patience,
         // A JSON string may escape each byte with six.

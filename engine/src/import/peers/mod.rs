@@ -45,7 +45,7 @@ pub(super) async fn import(product: Product, args: &PeerArgs) -> anyhow::Result<
     if found.sources.is_empty() {
         bail!("no files of {} found at {:?}", product.name(), args.from);
     }
-    let target = if args.dry_run { None } else { Some(args.place.open()?) };
+    let target = if args.dry_run { None } else { Some(args.target.open()?) };
     let mut report = Report::new(product.name(), &args.project, args.dry_run, found.skipped);
     let mut sender = Sender::new(target.as_ref(), product.name(), &args.project);
     let outcome = run(product, &found.sources, &mut sender, &mut report).await;

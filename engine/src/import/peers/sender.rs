@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::report::FileReport;
 use crate::import::target::{Target, Written};
 
-/// Reason that is recorded when a memory is ended.
+/// Recorded reason for ending a memory that the source product marks as no longer valid.
 const ENDED: &str = "its store says so";
 
 /// Sends records to an engine, or only counts them in a dry run.

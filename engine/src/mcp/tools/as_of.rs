@@ -16,7 +16,7 @@ use crate::mcp::schema;
 use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool, within};
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
-use engine_projection::Known;
+use engine_projection::LogState;
 
 pub(super) const TOOL: Tool = Tool {
     name: "memory_as_of",
@@ -104,7 +104,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             (None, None) if as_of.is_none() => {
                 return Err(refused("one of as_of, known_at and known_at_seq is required"));
             }
-            (at, seq) => at.map(Known::At).or(seq.map(Known::Through)),
+            (at, seq) => at.map(LogState::At).or(seq.map(LogState::Through)),
         };
         let moment = operations.moment(as_of, known);
         let wanted = Wanted { query, project, kind, session: None, tags, explain: false, limit, offset };
@@ -116,7 +116,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             }
             let memory = operations.read(id, moment, None).await?;
             let (memory, place) = memory_part(&memory, offset)?;
-            let text = memory_text(&memory) + &place.told("memory_as_of");
+            let text = memory_text(&memory) + &place.continuation("memory_as_of");
             return place.noted(Answer::new(&AsOf { memory: Some(memory), found: None }, text)?);
         }
         let found = find(&operations, wanted, moment).await?;

@@ -43,7 +43,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let moment = operations.moment(None, None);
         let view = operations.read(id, moment, None).await?;
         let (view, place) = memory_part(&view, offset)?;
-        let answer = Answer::new(&view, memory_text(&view) + &place.told("memory_get"))?;
+        let answer = Answer::new(&view, memory_text(&view) + &place.continuation("memory_get"))?;
         place.noted(answer)
     })
 }
@@ -66,7 +66,7 @@ impl Place {
     }
 
     /// The text for a model: which part this is, and how to get the next one.
-    pub(super) fn told(&self, tool: &str) -> String {
+    pub(super) fn continuation(&self, tool: &str) -> String {
         let Place { offset, next_offset, total } = self;
         match next_offset {
             _ if self.is_all() => String::new(),

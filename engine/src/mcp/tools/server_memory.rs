@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::mcp::tool::{Answer, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 use crate::refusal::Refusal;
-use engine_projection::{Known, Moment};
+use engine_projection::{LogState, Moment};
 
 mod knowledge_graph;
 mod part;
@@ -405,7 +405,7 @@ async fn open_nodes(operations: Operations, mut arguments: Arguments) -> Result<
     let cursor = Cursor::taken(&mut arguments, &operations)?;
     if !names.is_empty() {
         let request = OpenNodes { names, project: Some(project) };
-        let moment = operations.moment(None, Some(Known::Through(cursor.through)));
+        let moment = operations.moment(None, Some(LogState::Through(cursor.through)));
         let GraphView { entities, relations, .. } = operations.open_nodes(request, moment).await?;
         found = KnowledgeGraph { entities, relations };
     }
@@ -419,7 +419,7 @@ async fn pages(
     query: Option<String>,
     through: u64,
 ) -> Result<KnowledgeGraph, Refusal> {
-    let moment: Moment = operations.moment(None, Some(Known::Through(through)));
+    let moment: Moment = operations.moment(None, Some(LogState::Through(through)));
     let (mut found, mut after, mut bytes) = (KnowledgeGraph::default(), None, 0);
     loop {
         let (project, page) = (Some(project.to_owned()), (after, Some(GRAPH_NODES_MAX)));

@@ -2,7 +2,7 @@
 
 use engine_core::wire::GivenAnchor;
 
-use super::record::{ClaimSays, Record, claim_says};
+use super::record::{ClaimRecord, Record, claim_record};
 use crate::{observed::Observed, storage};
 
 /// The history that the log must extend.
@@ -54,14 +54,14 @@ pub fn expected_history(observed: &Observed) -> ExpectedHistory {
         newest: Box::new(newest),
         older: older.map(Box::new),
     };
-    match (in_status(observed), claim_says(storage::claim_of(observed, name))) {
-        (None, ClaimSays::NoClaim | ClaimSays::New) => ExpectedHistory::New,
-        (None, ClaimSays::Nothing) => ExpectedHistory::Missing,
-        (None, ClaimSays::Known(claim)) => extend(claim, None),
-        (Some(status), ClaimSays::Known(claim)) if status.age() >= claim.age() => {
+    match (in_status(observed), claim_record(storage::claim_of(observed, name))) {
+        (None, ClaimRecord::NoClaim | ClaimRecord::New) => ExpectedHistory::New,
+        (None, ClaimRecord::Nothing) => ExpectedHistory::Missing,
+        (None, ClaimRecord::Known(claim)) => extend(claim, None),
+        (Some(status), ClaimRecord::Known(claim)) if status.age() >= claim.age() => {
             if claim.may_lead_to(&status) { extend(status, None) } else { contradiction(status, claim) }
         }
-        (Some(status), ClaimSays::Known(claim)) => {
+        (Some(status), ClaimRecord::Known(claim)) => {
             if !status.may_lead_to(&claim) {
                 return contradiction(status, claim);
             }
@@ -69,7 +69,9 @@ pub fn expected_history(observed: &Observed) -> ExpectedHistory {
             let older = (status.rollbacks() == claim.rollbacks()).then_some(status);
             extend(claim, older)
         }
-        (Some(status), ClaimSays::NoClaim | ClaimSays::Nothing | ClaimSays::New) => extend(status, None),
+        (Some(status), ClaimRecord::NoClaim | ClaimRecord::Nothing | ClaimRecord::New) => {
+            extend(status, None)
+        }
     }
 }
 

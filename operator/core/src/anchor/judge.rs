@@ -40,7 +40,9 @@ fn finding(reason: Reason, message: impl Into<String>) -> Finding {
 /// Verifies a report, and the answers to the query that it caused.
 #[must_use]
 pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointReport) -> Judgement {
-    let found = reported(health).or_else(|| contradiction(expected)).or_else(|| plain(expected, health));
+    let found = reported(health)
+        .or_else(|| contradiction(expected))
+        .or_else(|| report_contradiction(expected, health));
     if let Some(found) = found {
         return Judgement::Fault(found);
     }
@@ -48,7 +50,7 @@ pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointRe
     match expected {
         ExpectedHistory::Contradiction { .. } => Judgement::Nothing,
         ExpectedHistory::New | ExpectedHistory::Missing => match answers.first() {
-            Some((_, answer)) => first(health, &answer.checkpoint),
+            Some((_, answer)) => first_anchor(health, &answer.checkpoint),
             None => Judgement::Nothing,
         },
         ExpectedHistory::Extend { newest, older } => extended(newest, older.as_deref(), answers),
@@ -95,7 +97,7 @@ fn contradiction(expected: &ExpectedHistory) -> Option<Finding> {
 }
 
 /// Contradictions visible in the report alone, which need no proof.
-fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
+fn report_contradiction(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
     let record = expected.newest()?;
     let (found, size) = (origin(&health.log.id), health.log.seq);
     if found != record.origin {
@@ -112,7 +114,7 @@ fn plain(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
 
 /// A root that was never anchored. If the same key signed it, the log was forked; otherwise, someone rewrote it.
 fn another_history(record: &Record, view: &CheckpointView) -> Finding {
-    let by_pinned_key = opened(view, std::slice::from_ref(&record.key)).is_ok();
+    let by_pinned_key = verified_checkpoint(view, std::slice::from_ref(&record.key)).is_ok();
     let (reason, how) = if by_pinned_key {
         (Reason::LogForked, "its own key signed both: an older copy of the volume was written to")
     } else {
@@ -122,12 +124,12 @@ fn another_history(record: &Record, view: &CheckpointView) -> Finding {
 }
 
 /// The first anchor of a log: its key is trusted on first use, and the rest must be consistent.
-fn first(health: &Health, view: &CheckpointView) -> Judgement {
+fn first_anchor(health: &Health, view: &CheckpointView) -> Judgement {
     if view.origin != origin(&health.log.id) {
         let message = format!("the checkpoint is of {}, the log is {}", view.origin, health.log.id);
         return Judgement::Fault(finding(Reason::ForeignLog, message));
     }
-    match opened(view, std::slice::from_ref(&view.key)) {
+    match verified_checkpoint(view, std::slice::from_ref(&view.key)) {
         Ok(checkpoint) if checkpoint.size == 0 => Judgement::Nothing,
         Ok(_) => Judgement::Proved(record_of(view, Vec::new())),
         Err(problem) => Judgement::Fault(finding(Reason::CheckpointInvalid, problem)),
@@ -175,12 +177,12 @@ fn extends(record: &Record, answer: &CheckpointAnswer) -> Result<(), Finding> {
             format!("the checkpoint covers {} events, but {} were anchored", view.size, record.size);
         return Err(finding(Reason::LogTruncated, message));
     }
-    opened(view, std::slice::from_ref(&view.key))
+    verified_checkpoint(view, std::slice::from_ref(&view.key))
         .map_err(|problem| finding(Reason::CheckpointInvalid, problem))?;
     if !is_consistent(record, answer) {
         return Err(another_history(record, view));
     }
-    opened(view, std::slice::from_ref(&record.key)).map(|_| ()).map_err(|problem| {
+    verified_checkpoint(view, std::slice::from_ref(&record.key)).map(|_| ()).map_err(|problem| {
         let message =
             format!("the checkpoint is signed by {}, the anchor by {}: {problem}", view.key, record.key);
         finding(Reason::KeyChanged, message)
@@ -199,7 +201,7 @@ fn is_consistent(record: &Record, answer: &CheckpointAnswer) -> bool {
 }
 
 /// Opens a checkpoint whose note is signed by one of these keys and matches the report.
-fn opened(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> {
+fn verified_checkpoint(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> {
     let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| VerifierKey::parse(key)).collect();
     let keys = keys.map_err(|fault| format!("the key cannot be read: {fault}"))?;
     let (checkpoint, _) = Checkpoint::open(view.note.as_bytes(), &keys)
@@ -247,7 +249,7 @@ pub fn accept(
 ) -> Acceptance {
     let refused =
         |why: String| Acceptance::Refused(format!("spec.integrity.acceptRollback is refused: {why}"));
-    if let Err(problem) = opened(view, std::slice::from_ref(&view.key)) {
+    if let Err(problem) = verified_checkpoint(view, std::slice::from_ref(&view.key)) {
         return refused(problem);
     }
     if (i64::try_from(view.size), &view.root) != (Ok(accept.size), &accept.root) {

@@ -101,14 +101,14 @@ pub fn age(anchor: &Anchor) -> (u64, u64) {
 /// The annotation of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Note {
+pub enum AnchorAnnotation {
     /// The claim was created for an empty volume.
     New,
     /// The log must extend this record.
     Known(Record),
 }
 
-impl Note {
+impl AnchorAnnotation {
     /// Text of the annotation.
     #[must_use]
     pub fn text(&self) -> String {
@@ -118,7 +118,7 @@ impl Note {
 
 /// What the claim records about its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimSays {
+pub enum ClaimRecord {
     /// There is no claim.
     NoClaim,
     /// The claim has no readable annotation: the earlier content of its volume is unknown.
@@ -137,11 +137,11 @@ pub fn note_text(claim: &DynamicObject) -> Option<&str> {
 
 /// Reads the record on a claim.
 #[must_use]
-pub fn claim_says(claim: Option<&DynamicObject>) -> ClaimSays {
-    let Some(claim) = claim else { return ClaimSays::NoClaim };
+pub fn claim_record(claim: Option<&DynamicObject>) -> ClaimRecord {
+    let Some(claim) = claim else { return ClaimRecord::NoClaim };
     match note_text(claim).and_then(|text| serde_json::from_str(text).ok()) {
-        None => ClaimSays::Nothing,
-        Some(Note::New) => ClaimSays::New,
-        Some(Note::Known(record)) => ClaimSays::Known(record),
+        None => ClaimRecord::Nothing,
+        Some(AnchorAnnotation::New) => ClaimRecord::New,
+        Some(AnchorAnnotation::Known(record)) => ClaimRecord::Known(record),
     }
 }

@@ -97,7 +97,7 @@ fn saving(saving: &crds::Saving) -> Saving {
     let crds::Saving { same_text } = saving;
     Saving {
         same_text: same_text.map(|word| match word {
-            crds::SameText::Say => SameText::Say,
+            crds::SameText::SaveAndReport => SameText::SaveAndReport,
             crds::SameText::SaveOnce => SameText::SaveOnce,
         }),
     }

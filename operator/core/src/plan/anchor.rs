@@ -12,9 +12,9 @@ use super::{
 use crate::{
     anchor::{
         expected::{self, ExpectedHistory, in_status},
-        record::{self, ClaimSays, Note},
+        record::{self, AnchorAnnotation, ClaimRecord},
     },
-    applied_drift::{drift, is_kept_off},
+    applied_drift::{admission_strips, drift},
     build,
     children::CHILDREN,
     names::{ANCHOR_ANNOTATION, ANCHOR_FILE, ChildKey},
@@ -29,11 +29,13 @@ use crate::{
 pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Option<String> {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
     match expected {
-        ExpectedHistory::New => Some(Note::New.text()),
+        ExpectedHistory::New => Some(AnchorAnnotation::New.text()),
         ExpectedHistory::Missing if observed.report_on_log().is_some_and(is_empty_log) => {
-            Some(Note::New.text())
+            Some(AnchorAnnotation::New.text())
         }
-        ExpectedHistory::Extend { newest, .. } => Some(Note::Known(newest.as_ref().clone()).text()),
+        ExpectedHistory::Extend { newest, .. } => {
+            Some(AnchorAnnotation::Known(newest.as_ref().clone()).text())
+        }
         ExpectedHistory::Missing | ExpectedHistory::Contradiction { .. } => {
             claim.and_then(record::note_text).map(str::to_owned)
         }
@@ -56,14 +58,14 @@ pub(super) fn plan_claim(
     let wanted = wanted_note(observed, expected);
     let live = observed.children.get(key);
     let before = live.and_then(|live| record::note_text(live));
-    let moves_on = match (record::claim_says(live.map(AsRef::as_ref)), expected.newest()) {
-        (ClaimSays::New, Some(_)) => true,
-        (ClaimSays::Known(old), Some(newest)) => old.age() < newest.age() || old.key != newest.key,
+    let moves_on = match (record::claim_record(live.map(AsRef::as_ref)), expected.newest()) {
+        (ClaimRecord::New, Some(_)) => true,
+        (ClaimRecord::Known(old), Some(newest)) => old.age() < newest.age() || old.key != newest.key,
         _ => false,
     };
     let neutral = object(before);
     if live.is_some_and(|live| {
-        is_kept_off(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
+        admission_strips(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
     }) {
         // A policy removes the record from the claim; the status still has it.
         return plan_child(observed, key, &neutral, plan);

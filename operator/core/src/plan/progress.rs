@@ -93,8 +93,8 @@ impl Progress {
 
     /// Whether a step is carried out now. After the first problem, only records and calls are. `allow` counts one more
     /// write of an object and returns whether it is within the bound.
-    pub fn attempts(&mut self, step: &Step, allow: impl FnOnce(Bound, &ChildKey) -> bool) -> bool {
-        if self.done.problem.is_some() && !step.goes_on_after_a_problem() {
+    pub fn should_carry_out(&mut self, step: &Step, allow: impl FnOnce(Bound, &ChildKey) -> bool) -> bool {
+        if self.done.problem.is_some() && !step.runs_after_failure() {
             return false;
         }
         let Some(write) = step.write() else { return true };

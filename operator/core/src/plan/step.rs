@@ -27,7 +27,7 @@ impl Step {
 
     /// Whether the step is carried out although an earlier step failed. Recording the log's history must not wait.
     #[must_use]
-    pub fn goes_on_after_a_problem(&self) -> bool {
+    pub fn runs_after_failure(&self) -> bool {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,

@@ -13,9 +13,9 @@ use crate::{children::CHILDREN, observed::Observed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Evidence {
     /// The StatefulSet is as the spec requires, and its controller has acted on it.
-    pub(super) set: bool,
+    pub(super) stateful_set_is_current: bool,
     /// The pod, and so its engine's report, is of that StatefulSet's template.
-    pub(super) pod: bool,
+    pub(super) pod_is_current: bool,
 }
 
 impl Evidence {
@@ -26,16 +26,18 @@ impl Evidence {
             Outcome::Invalid { .. } => true,
             Outcome::Applied { plan, done, .. } => done.is_as_planned(plan, &key),
         };
-        let Some(set) = observed.children.get(&key) else { return Self { set: false, pod: false } };
+        let Some(set) = observed.children.get(&key) else {
+            return Self { stateful_set_is_current: false, pod_is_current: false };
+        };
         let seen = wanted && number(set, "/status/observedGeneration") == set.metadata.generation;
         let newest = set.data.pointer("/status/updateRevision").and_then(serde_json::Value::as_str);
         let revision = observed.writer().pod.as_ref().and_then(|pod| pod.revision.as_deref());
-        Self { set: seen, pod: seen && newest.is_some() && revision == newest }
+        Self { stateful_set_is_current: seen, pod_is_current: seen && newest.is_some() && revision == newest }
     }
 
     /// There is a pod, and it belongs to an earlier spec.
-    pub(super) fn is_old(self, observed: &Observed) -> bool {
-        observed.writer().pod.is_some() && !self.pod
+    pub(super) fn is_of_earlier_spec(self, observed: &Observed) -> bool {
+        observed.writer().pod.is_some() && !self.pod_is_current
     }
 }
 
@@ -48,8 +50,8 @@ pub(super) fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
     let Some(set) = stateful_set(observed) else { return false };
     let at = |path: &str| set.data.pointer(path).filter(|value| !value.is_null());
     let number = |path: &str| at(path).and_then(serde_json::Value::as_i64).unwrap_or_default();
-    evidence.set
-        && !evidence.is_old(observed)
+    evidence.stateful_set_is_current
+        && !evidence.is_of_earlier_spec(observed)
         && number("/status/updatedReplicas") == 1
         && number("/status/readyReplicas") == 1
         && at("/status/currentRevision") == at("/status/updateRevision")

@@ -41,13 +41,13 @@ impl Facts<'_> {
     pub(super) fn health(&self) -> Option<&Health> {
         match &self.observed.writer().report {
             EngineReport::Answered(health) => Some(health),
-            EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+            EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
         }
     }
 
     /// The writer's pod, if it belongs to the spec that the status describes.
     pub(super) fn current_pod(&self) -> Option<&PodView> {
-        self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod)
+        self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod_is_current)
     }
 
     /// Whether that pod takes requests.

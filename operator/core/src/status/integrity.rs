@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     anchor::{
+        checkpoint_query::{acceptance_pending, has_unanchored_events, integrity_was_false},
         expected::{ExpectedHistory, in_status},
         judge::{Acceptance, Finding, Judgement, accept, is_acceptable, judge},
-        question::{acceptance_pending, grown, was_false},
         record::Record,
     },
     conditions::{ConditionType, Reason, Truth, Verdict},
@@ -34,20 +34,20 @@ pub(super) fn integrity(
     expected: &ExpectedHistory,
 ) -> Integrity {
     let Some(health) = observed.report_on_log() else {
-        return Integrity { verdict: as_before(observed), moved: None };
+        return Integrity { verdict: last_verdict(observed), new_anchor: None };
     };
     match judge(expected, health, &observed.checkpoints) {
         Judgement::Fault(found) => fault(observed, essentials, expected, health, &found),
         Judgement::Proved(record) => Integrity {
             verdict: anchored(&record, Some(observed.now), observed),
-            moved: moved(observed, record),
+            new_anchor: new_anchor(observed, record),
         },
-        Judgement::Nothing => Integrity { verdict: nothing_new(observed, expected), moved: None },
+        Judgement::Nothing => Integrity { verdict: no_contradiction(observed, expected), new_anchor: None },
     }
 }
 
 /// The engine could not be queried: the last verdict stays.
-fn as_before(observed: &Observed) -> Verdict {
+fn last_verdict(observed: &Observed) -> Verdict {
     let last = before(observed, ConditionType::LogIntegrity);
     last.and_then(Verdict::of).unwrap_or_else(not_yet)
 }
@@ -61,9 +61,9 @@ fn not_yet() -> Verdict {
 }
 
 /// Nothing contradicts the record. An earlier fault that only a proof can clear stays until there is one.
-fn nothing_new(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
+fn no_contradiction(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
     match in_status(observed) {
-        _ if expected.newest().is_some() && was_false(observed) => as_before(observed),
+        _ if expected.newest().is_some() && integrity_was_false(observed) => last_verdict(observed),
         Some(record) => anchored(&record, None, observed),
         None => not_yet(),
     }
@@ -79,7 +79,7 @@ fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Ver
 }
 
 /// The record, if it differs from the stored one.
-fn moved(observed: &Observed, record: Record) -> Option<Record> {
+fn new_anchor(observed: &Observed, record: Record) -> Option<Record> {
     (in_status(observed).as_ref() != Some(&record)).then_some(record)
 }
 
@@ -95,15 +95,15 @@ fn fault(
         && expected.newest().is_some_and(|newest| newest.rollbacks() > known)
         && !observed.anchor_acknowledged;
     if passing_on && is_acceptable(found.reason) {
-        return Integrity { verdict: passing(), moved: None };
+        return Integrity { verdict: passing(), new_anchor: None };
     }
     let view = newest_view(observed, health);
-    let mut advice = way_out(found, expected, view, name(observed));
+    let mut advice = remedy(found, expected, view, name(observed));
     if let Some(wanted) = essentials.accept_rollback.as_ref()
         && is_acceptable(found.reason)
     {
         match acceptance(observed, essentials, expected, wanted, view) {
-            Acceptance::Done(record) => return Integrity { verdict: passing(), moved: Some(record) },
+            Acceptance::Done(record) => return Integrity { verdict: passing(), new_anchor: Some(record) },
             Acceptance::Refused(why) => advice = format!("{why}. {advice}"),
         }
     }
@@ -115,7 +115,7 @@ fn fault(
         && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
     let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
     let verdict = Verdict { seen_under: last.and_then(|last| last.observed_generation), ..verdict };
-    Integrity { verdict, moved: None }
+    Integrity { verdict, new_anchor: None }
 }
 
 fn passing() -> Verdict {
@@ -154,7 +154,7 @@ fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a Che
 }
 
 /// What the user can do about the fault.
-fn way_out(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointView>, name: &str) -> String {
+fn remedy(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointView>, name: &str) -> String {
     match found.reason {
         Reason::LogCorrupt => {
             "Bring back a volume from before the damage; `memory-engine log verify --data /data` names every line".into()
@@ -190,10 +190,10 @@ pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<L
     let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
     let Some(health) = observed.report_on_log() else { return before };
     let mut log = match before {
-        Some(before) if integrity.moved.is_none() && !is_refreshed(observed, health, &before) => before,
+        Some(before) if integrity.new_anchor.is_none() && !is_refreshed(observed, health, &before) => before,
         before => fresh(before.unwrap_or_default(), health, observed.now),
     };
-    if let Some(record) = &integrity.moved {
+    if let Some(record) = &integrity.new_anchor {
         log.origin = Some(record.origin.clone());
         log.size = Some(whole(record.size));
         log.root = Some(record.root.clone());
@@ -226,9 +226,9 @@ fn is_refreshed(observed: &Observed, health: &Health, before: &LogStatus) -> boo
     let with_the_anchor = health.log.checkpoint.is_some()
         && health.log.integrity.fault.is_none()
         && match observed.checkpoints {
-            CheckpointReport::PutOff(_) => true,
-            CheckpointReport::NotAsked => grown(observed, health),
-            CheckpointReport::Unanswered(_) | CheckpointReport::Answered(_) => false,
+            CheckpointReport::Delayed(_) => true,
+            CheckpointReport::NotQueried => has_unanchored_events(observed, health),
+            CheckpointReport::NoAnswer(_) | CheckpointReport::Answered(_) => false,
         };
     (!same || verified) && !recent && !with_the_anchor
 }

@@ -6,5 +6,5 @@ use crate::{anchor::record::Record, conditions::Verdict};
 pub(super) struct Integrity {
     pub(super) verdict: Verdict,
     /// The new anchor to write, if there is one.
-    pub(super) moved: Option<Record>,
+    pub(super) new_anchor: Option<Record>,
 }

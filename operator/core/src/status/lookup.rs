@@ -20,7 +20,7 @@ const POD_MISSING_SECONDS: i64 = 20;
 pub(super) fn health(observed: &Observed) -> Option<&Health> {
     match &observed.writer().report {
         EngineReport::Answered(health) => Some(health),
-        EngineReport::Unreachable(_) | EngineReport::NotAsked => None,
+        EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
     }
 }
 

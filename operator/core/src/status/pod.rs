@@ -17,12 +17,12 @@ const CRASHES_MIN: i64 = 3;
 
 /// A pod that Kubernetes does not create.
 pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
-    if !evidence.set || !is_pod_overdue(observed) {
+    if !evidence.stateful_set_is_current || !is_pod_overdue(observed) {
         return None;
     }
     let set = name(observed);
     let message = match &observed.writer().pod_refusal {
-        PodRefusal::Said { message, limit_ranges } => {
+        PodRefusal::Reported { message, limit_ranges } => {
             let what_to_do = refusal::explained(message, limit_ranges)
                 .unwrap_or_else(|| format!("`kubectl describe statefulset {set}` shows more"));
             format!(
@@ -30,7 +30,7 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
                  `kubectl annotate statefulset {set} try-again=\"$(date +%s)\" --overwrite` makes it retry at once. Its message: {message}"
             )
         }
-        PodRefusal::NotAsked | PodRefusal::Unknown => format!(
+        PodRefusal::NotQueried | PodRefusal::Unknown => format!(
             "Kubernetes creates no pod for StatefulSet {set}: a quota, a policy or a missing PriorityClass prevents it. \
              `kubectl describe statefulset {set}` shows which"
         ),
@@ -44,14 +44,14 @@ pub(super) fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
 }
 
 /// Why a container does not run.
-enum Trouble {
+enum ContainerProblem {
     /// The image.
     Image,
     /// The kubelet cannot create or start it.
     Refused,
 }
 
-impl Trouble {
+impl ContainerProblem {
     fn of(reason: &str) -> Option<Self> {
         match reason {
             "ErrImagePull"
@@ -75,14 +75,14 @@ impl Trouble {
 fn engine_obstacle(pod: &PodView) -> Option<Verdict> {
     let stalled = |reason, message: String| Some(Verdict::new(Truth::True, reason, message));
     let (reason, message) = words(pod.waiting.as_ref());
-    match Trouble::of(reason) {
-        Some(Trouble::Image) => stalled(
+    match ContainerProblem::of(reason) {
+        Some(ContainerProblem::Image) => stalled(
             Reason::ImagePullFailed,
             format!(
                 "the image cannot be pulled ({reason}): {message}. Correct spec.image or spec.imagePullSecrets"
             ),
         ),
-        Some(Trouble::Refused) => stalled(
+        Some(ContainerProblem::Refused) => stalled(
             Reason::ContainerRefused,
             format!("the container cannot be started ({reason}): {message}"),
         ),
@@ -108,9 +108,9 @@ fn other_obstacle(pod: &PodView, other: &OtherContainer) -> Option<Verdict> {
     }
     let (name, pod) = (&other.name, &pod.name);
     let (reason, message) = words(other.waiting.as_ref());
-    let what = match Trouble::of(reason) {
-        Some(Trouble::Image) => format!("cannot pull its image ({reason}): {message}"),
-        Some(Trouble::Refused) => format!("cannot be started ({reason}): {message}"),
+    let what = match ContainerProblem::of(reason) {
+        Some(ContainerProblem::Image) => format!("cannot pull its image ({reason}): {message}"),
+        Some(ContainerProblem::Refused) => format!("cannot be started ({reason}): {message}"),
         None if other.restarts >= CRASHES_MIN => {
             let (word, code) = other.last_end.clone().unwrap_or_default();
             format!(
@@ -135,10 +135,10 @@ fn words(waiting: Option<&(String, String)>) -> (&str, &str) {
 }
 
 /// Why a pod without obstacles is not ready yet.
-pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
-    let not_ready = |reason, message: String| Some(Verdict::new(Truth::False, reason, message));
+pub(super) fn not_ready(pod: &PodView) -> Option<Verdict> {
+    let verdict = |reason, message: String| Some(Verdict::new(Truth::False, reason, message));
     if let Some(why) = &pod.unschedulable {
-        return not_ready(
+        return verdict(
             Reason::Unschedulable,
             format!("no node takes the pod: {why}. Add capacity, or change spec.writer"),
         );
@@ -148,7 +148,7 @@ pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
     }
     let waits_for = waits_for(pod);
     if pod.engine_ready && !waits_for.is_empty() {
-        return not_ready(
+        return verdict(
             Reason::SidecarNotReady,
             format!(
                 "the engine is ready, but its pod waits for {waits_for}, which is not part of the engine. If it takes \
@@ -158,11 +158,11 @@ pub(super) fn not_up(pod: &PodView) -> Option<Verdict> {
         );
     }
     if pod.running {
-        return not_ready(Reason::EngineStarting, "the engine is opening its log".into());
+        return verdict(Reason::EngineStarting, "the engine is opening its log".into());
     }
     let (reason, _) = words(pod.waiting.as_ref());
     if reason == "PodInitializing" && !pod.others.is_empty() {
-        return not_ready(
+        return verdict(
             Reason::SidecarNotReady,
             format!(
                 "the engine starts after {waits_for}, which someone else added to its pod. If it takes minutes, see `kubectl describe pod {}`",

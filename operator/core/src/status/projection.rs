@@ -15,8 +15,12 @@ use crate::{
 };
 
 pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
-    facts.evidence.is_old(facts.observed).then(|| {
-        Verdict::new(Truth::Unknown, Reason::PodStarting, "the pod is being replaced by one of this spec")
+    facts.evidence.is_of_earlier_spec(facts.observed).then(|| {
+        Verdict::new(
+            Truth::Unknown,
+            Reason::PodStarting,
+            "the pod still has the previous spec and is being replaced",
+        )
     })
 }
 

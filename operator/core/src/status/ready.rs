@@ -20,8 +20,8 @@ pub(super) fn is_stalled(facts: &Facts<'_>) -> bool {
     facts.is(ConditionType::Stalled, Truth::True)
 }
 
-pub(super) fn not_up(facts: &Facts<'_>) -> Option<Verdict> {
-    facts.current_pod().filter(|_| !facts.is_serving()).and_then(pod::not_up)
+pub(super) fn not_ready(facts: &Facts<'_>) -> Option<Verdict> {
+    facts.current_pod().filter(|_| !facts.is_serving()).and_then(pod::not_ready)
 }
 
 pub(super) fn is_reconciling_without_serving(facts: &Facts<'_>) -> bool {
@@ -42,7 +42,7 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
                 "the pod is up but its administration port does not answer the operator: {how}. Check the network policies"
             ),
         )),
-        EngineReport::NotAsked => {
+        EngineReport::NotQueried => {
             Some(Verdict::new(Truth::False, Reason::EngineStarting, "the pod has no address yet"))
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
 /// do so.
 pub(super) fn is_log_known_bad(facts: &Facts<'_>) -> bool {
     let (observed, log) = (facts.observed, facts.verdict(ConditionType::LogIntegrity));
-    if log.truth != Truth::False || facts.evidence.is_old(observed) {
+    if log.truth != Truth::False || facts.evidence.is_of_earlier_spec(observed) {
         return false;
     }
     let generation = observed.engine.metadata.generation;

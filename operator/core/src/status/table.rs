@@ -162,7 +162,7 @@ pub(super) const TABLE: [Row; 7] = [
             // Rules for a pod that takes no requests. The last of these always applies in that case.
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_bad_log_reported_without_serving),
             Follows(Truth::False, Stalled, Reasons::Any, ready::is_stalled_without_serving),
-            Decides(&[Unschedulable, SidecarNotReady, EngineStarting], ready::not_up),
+            Decides(&[Unschedulable, SidecarNotReady, EngineStarting], ready::not_ready),
             Follows(Truth::False, Reconciling, Reasons::Any, ready::is_reconciling_without_serving),
             Decides(&[PodStarting], ready::not_serving),
             // Rules for a pod that takes requests.

@@ -11,7 +11,7 @@ use super::{
     outcome::Outcome,
 };
 use crate::{
-    anchor::record::{ClaimSays, claim_says},
+    anchor::record::{ClaimRecord, claim_record},
     children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
     names::ChildKey,
@@ -70,11 +70,11 @@ pub(super) fn foreign(facts: &Facts<'_>) -> Option<Verdict> {
 /// The engine's report about its volume, if it belongs to the spec that the status describes.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let problem = volume_problem(facts.observed, facts.health()?, claim(facts)?)?;
-    if facts.evidence.is_old(facts.observed) && problem.reason != Reason::Resizing {
+    if facts.evidence.is_of_earlier_spec(facts.observed) && problem.reason != Reason::Resizing {
         return Some(Verdict::new(
             Truth::Unknown,
             Reason::PodStarting,
-            "the pod is being replaced by one of this spec, which reports whether the volume can be written",
+            "the pod still has the previous spec and is being replaced; the new pod reports whether the volume can be written",
         ));
     }
     Some(problem)
@@ -113,16 +113,8 @@ fn hold_verdict(hold: &ClaimHold, engine: &str) -> Verdict {
             Truth::False,
             Reason::ExpansionUnsupported,
             format!(
-                "the volume cannot grow: {}, or put spec.writer.storage.size back to {size}",
-                if class.is_empty() {
-                    "it has no StorageClass that could grow it. Grow the volume and the claim by hand"
-                        .to_owned()
-                } else {
-                    format!(
-                        "StorageClass {class} does not set allowVolumeExpansion: true. Set it there if its driver can grow \
-                         volumes"
-                    )
-                }
+                "the volume cannot grow: StorageClass {class} does not set allowVolumeExpansion: true. Set it there if its \
+                 driver can grow volumes, or put spec.writer.storage.size back to {size}"
             ),
         ),
         ClaimHold::VolumeLost { head_seq } => Verdict::new(
@@ -253,7 +245,7 @@ fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
     log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
         || observed.report_on_log().is_some_and(|health| health.log.seq > 0)
         || claim.data.pointer("/spec/volumeName").is_some()
-        || claim_says(Some(claim)) != ClaimSays::New
+        || claim_record(Some(claim)) != ClaimRecord::New
 }
 
 /// The verdict on the expansion of a bound claim that is smaller than it should be.

@@ -6,9 +6,9 @@ use engine_core::wire::GivenAnchor;
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
+        checkpoint_query::{CheckpointQuery, next_anchor_reconcile},
         expected::{ExpectedHistory, expected_history},
-        question::{Question, next_look},
-        record::{ClaimSays, Record},
+        record::{ClaimRecord, Record},
     },
     names::ChildKind,
     observed::CheckpointReport,
@@ -25,7 +25,7 @@ use crate::world::{
 #[test]
 fn a_new_volume_is_known_to_be_new() {
     let world = settled();
-    assert_eq!(note(&world), ClaimSays::New);
+    assert_eq!(note(&world), ClaimRecord::New);
     assert_eq!(given(&world), json!({"state": "new"}));
     assert_eq!(expected_history(&world), ExpectedHistory::New);
     assert_eq!(condition(&status_of(&world), "LogIntegrity"), "Unknown/NotYetAnchored");
@@ -50,7 +50,7 @@ fn the_first_event_is_anchored_at_once_and_in_order() {
     assert_eq!(said(&plan), ["record PersistentVolumeClaim/notes-data", "record ConfigMap/notes-anchor"]);
     assert!(!plan.is_changing());
     assert!(matches!(plan.pushed_anchor(), Some(GivenAnchor::Known { accepted: None, .. })));
-    assert!(matches!(note(&world), ClaimSays::Known(Record { size: 1, .. })));
+    assert!(matches!(note(&world), ClaimRecord::Known(Record { size: 1, .. })));
     assert_eq!(given(&world)["anchor"]["size"], 1);
     let before = stored(&world);
     assert_eq!(look(&mut world, &log(1)), Plan::default());
@@ -62,13 +62,13 @@ fn a_growing_log_is_anchored_at_intervals() {
     let mut world = anchored(5);
     serve(&mut world, &log(6));
     assert_eq!(asked(&world), None);
-    let wait = next_look(&world, &essentials(&world)).expect("a wait");
+    let wait = next_anchor_reconcile(&world, &essentials(&world)).expect("a wait");
     assert!(wait.as_secs() <= 10 && wait.as_secs() >= 9, "{wait:?}");
     let before = stored(&world);
     look(&mut world, &log(6));
     assert_eq!(stored(&world), before, "the head is reported together with the anchor");
     later(&mut world, 10);
-    assert_eq!(asked(&world), Some(Question { extends: vec![5], records: true }));
+    assert_eq!(asked(&world), Some(CheckpointQuery { extends: vec![5], records: true }));
     look(&mut world, &log(6));
     let log = stored(&world).log.expect("a log");
     assert_eq!((log.size, log.head_seq), (Some(6), 6));
@@ -80,14 +80,14 @@ fn a_short_interval_is_kept_and_a_budget_is_waited_for() {
     let mut engine = world.engine.as_ref().clone();
     engine.spec.integrity.anchor_interval_seconds = 1;
     world.engine = Arc::new(engine);
-    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 1);
+    assert_eq!(next_anchor_reconcile(&world, &essentials(&world)).expect("a wait").as_secs(), 1);
     serve(&mut world, &log(6));
     later(&mut world, 100);
-    world.checkpoints = CheckpointReport::PutOff(SignedDuration::from_secs(7));
-    assert_eq!(next_look(&world, &essentials(&world)).expect("a wait").as_secs(), 7);
+    world.checkpoints = CheckpointReport::Delayed(SignedDuration::from_secs(7));
+    assert_eq!(next_anchor_reconcile(&world, &essentials(&world)).expect("a wait").as_secs(), 7);
     let status = status_of(&world);
     assert_eq!(Some(status), world.engine.status, "while the budget is used up nothing is written");
-    world.checkpoints = CheckpointReport::Unanswered("no answer".into());
+    world.checkpoints = CheckpointReport::NoAnswer("no answer".into());
     assert_eq!(
         status_of(&world).log.expect("a log").head_seq,
         6,
@@ -142,7 +142,7 @@ fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
     assert_eq!(essentials(&world).anchor_interval, SignedDuration::from_secs(1));
     later(&mut world, 1);
     serve(&mut world, &log(8));
-    assert_eq!(asked(&world), Some(Question { extends: vec![5], records: true }));
+    assert_eq!(asked(&world), Some(CheckpointQuery { extends: vec![5], records: true }));
     world.checkpoints = CheckpointReport::Answered(vec![log(8).answer(Some(5))]);
     let status = status_of_faults(&world, &faults);
     assert_eq!(condition(&status, "Stalled"), "True/InvalidSpec");

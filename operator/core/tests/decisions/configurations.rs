@@ -355,17 +355,17 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
         );
         match key.kind {
             // A quantity, whose bounds cannot be expressed in a schema.
-            configuration::Kind::Whole { bytes: true, .. } => {
+            configuration::Kind::Integer { bytes: true, .. } => {
                 assert!(found["default"].as_str().is_some_and(|size| size == "64Mi"), "{field}");
                 continue;
             }
-            configuration::Kind::Whole { min, max, .. } => {
+            configuration::Kind::Integer { min, max, .. } => {
                 numbers += 1;
                 let bound = |name: &str| found[name].as_f64().map(|bound| format!("{bound}"));
                 assert_eq!(bound("minimum"), Some(min.to_string()), "{field}");
                 assert_eq!(bound("maximum"), Some(max.to_string()), "{field}");
             }
-            configuration::Kind::Words(words) => {
+            configuration::Kind::Enum(words) => {
                 let words = json!(words);
                 let extra = found["enum"]
                     .as_array()
@@ -374,7 +374,7 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
                     .filter(|word| !word.is_null() && !words.as_array().expect("a list").contains(word));
                 assert_eq!(extra.count(), 0, "{field} has a word that the engine does not know");
             }
-            configuration::Kind::Judged { .. } => {
+            configuration::Kind::Checked { .. } => {
                 assert_eq!(found["maxItems"], json!(configuration::ALLOWED_HOSTS_MAX), "{field}");
             }
             _ => {}

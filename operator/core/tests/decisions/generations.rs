@@ -24,7 +24,7 @@ fn waiting(world: &mut Observed, reason: &str) {
     (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some((reason.into(), "because".into()));
     edit(world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
 }
 
 fn reported(world: &mut Observed, change: impl FnOnce(&mut engine_core::wire::Health)) {
@@ -203,7 +203,7 @@ fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
 fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     let mut world = settled();
     world.writer_mut().pod = None;
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     for seconds in [0, 25] {
         later(&mut world, seconds);
@@ -227,7 +227,7 @@ fn a_missing_pod_has_its_time_again_under_a_new_spec() {
 fn a_missing_pod_is_not_counted_from_the_spec_before() {
     let mut world = settled();
     world.writer_mut().pod = None;
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     look(&mut world, &log(0));
     later(&mut world, 19);

@@ -15,9 +15,9 @@ use engine_core::{
 use jiff::SignedDuration;
 use operator_core::{
     anchor::{
+        checkpoint_query::{CheckpointQuery, checkpoint_query},
         expected::expected_history,
-        question::{Question, question},
-        record::{ClaimSays, claim_says},
+        record::{ClaimRecord, claim_record},
     },
     names::{ANCHOR_ANNOTATION, ChildKind},
     observed::{CheckpointReport, EngineReport, Observed},
@@ -89,7 +89,7 @@ pub(crate) fn serve(world: &mut Observed, log: &Log) {
         report.log.integrity.anchor = before.log.integrity.anchor.clone();
     }
     world.writer_mut().report = EngineReport::Answered(Box::new(report));
-    world.checkpoints = CheckpointReport::NotAsked;
+    world.checkpoints = CheckpointReport::NotQueried;
 }
 
 /// The engine of this world reports this fault of its log.
@@ -109,19 +109,19 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
 }
 
 /// The query that this world leads to.
-pub(crate) fn asked(world: &Observed) -> Option<Question> {
-    question(world, &essentials(world), &expected_history(world))
+pub(crate) fn asked(world: &Observed) -> Option<CheckpointQuery> {
+    checkpoint_query(world, &essentials(world), &expected_history(world))
 }
 
 /// One reconcile: query, answer, plan, writes, push to the engine, status. Returns the plan.
 pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     world.anchor_acknowledged = false;
     world.checkpoints = match asked(world) {
-        None => CheckpointReport::NotAsked,
-        Some(Question { extends, .. }) if extends.is_empty() => {
+        None => CheckpointReport::NotQueried,
+        Some(CheckpointQuery { extends, .. }) if extends.is_empty() => {
             CheckpointReport::Answered(vec![log.answer(None)])
         }
-        Some(Question { extends, .. }) => {
+        Some(CheckpointQuery { extends, .. }) => {
             CheckpointReport::Answered(extends.into_iter().map(|size| log.answer(Some(size))).collect())
         }
     };
@@ -177,8 +177,8 @@ pub(crate) fn message(world: &Observed) -> String {
     status.conditions.iter().find(|c| c.type_ == "LogIntegrity").expect("a condition").message.clone()
 }
 
-pub(crate) fn note(world: &Observed) -> ClaimSays {
-    claim_says(operator_core::storage::claim_of(world, "notes"))
+pub(crate) fn note(world: &Observed) -> ClaimRecord {
+    claim_record(operator_core::storage::claim_of(world, "notes"))
 }
 
 pub(crate) fn annotate(world: &mut Observed, text: Option<&str>) {

@@ -3,9 +3,9 @@
 use engine_core::wire::{Anchor, CheckpointView, GivenAnchor, IntegrityFaultKind};
 use operator_core::{
     anchor::{
+        checkpoint_query::CheckpointQuery,
         expected::{ExpectedHistory, expected_history},
-        question::Question,
-        record::{ClaimSays, Note, Record},
+        record::{AnchorAnnotation, ClaimRecord, Record},
     },
     notices::notices,
     observed::{CheckpointReport, EngineReport},
@@ -39,7 +39,7 @@ fn a_kept_volume_with_another_log_is_refused() {
         assert_eq!(condition(&stored(&world), "Ready"), expected);
         assert_eq!(stored(&world).log.expect("a log").size, None, "nothing of it is anchored");
         assert!(
-            matches!(note(&world), ClaimSays::Known(Record { size: 5, .. })),
+            matches!(note(&world), ClaimRecord::Known(Record { size: 5, .. })),
             "the claim keeps its record"
         );
     };
@@ -158,7 +158,7 @@ fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     annotate(&mut world, None);
     assert_eq!(expected_history(&world), ExpectedHistory::Missing);
     look(&mut world, &log(0));
-    assert_eq!(note(&world), ClaimSays::Nothing, "the claim does not count as new");
+    assert_eq!(note(&world), ClaimRecord::Nothing, "the claim does not count as new");
     assert_eq!(given(&world), json!({"state": "missing"}));
     serve(&mut world, &log(8));
     find(&mut world, IntegrityFaultKind::AnchorMissing);
@@ -183,7 +183,7 @@ fn a_kept_volume_that_is_empty_is_new() {
     annotate(&mut world, None);
     serve(&mut world, &log(0));
     look(&mut world, &log(0));
-    assert_eq!((note(&world), given(&world)), (ClaimSays::New, json!({"state": "new"})));
+    assert_eq!((note(&world), given(&world)), (ClaimRecord::New, json!({"state": "new"})));
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn the_newer_of_status_and_claim_counts() {
     let old = anchored(5);
     let mut world = anchored(9);
     world.engine = old.engine.clone();
-    assert_eq!(asked(&world), Some(Question { extends: vec![9, 5], records: true }));
+    assert_eq!(asked(&world), Some(CheckpointQuery { extends: vec![9, 5], records: true }));
     look(&mut world, &log(9));
     assert_eq!(integrity(&world), "True/Anchored");
     assert_eq!(stored(&world).log.expect("a log").size, Some(9));
@@ -277,7 +277,7 @@ fn the_newer_of_status_and_claim_counts() {
 fn status_and_claim_that_contradict_each_other_are_said() {
     let check = |wrong: Record| {
         let mut world = anchored(5);
-        annotate(&mut world, Some(&Note::Known(wrong).text()));
+        annotate(&mut world, Some(&AnchorAnnotation::Known(wrong).text()));
         let before = (note(&world), given(&world));
         let plan = look(&mut world, &log(5));
         assert_eq!(integrity(&world), "False/AnchorInconsistent");
@@ -288,7 +288,7 @@ fn status_and_claim_that_contradict_each_other_are_said() {
         look(&mut world, &log(5));
         assert_eq!(integrity(&world), "True/Anchored", "the remedy in the message");
     };
-    let ClaimSays::Known(right) = note(&anchored(5)) else { panic!("an anchor") };
+    let ClaimRecord::Known(right) = note(&anchored(5)) else { panic!("an anchor") };
     check(Record { root: "ab".repeat(32), ..right.clone() });
     check(Record { origin: "memory-engine/log-2".into(), size: 9, ..right });
 }

@@ -6,7 +6,7 @@ use kube_core::DynamicObject;
 use operator_core::{
     anchor::{
         expected::{ExpectedHistory, expected_history},
-        record::{ClaimSays, Record},
+        record::{ClaimRecord, Record},
     },
     names::{ChildKey, ChildKind},
     observed::Observed,
@@ -68,7 +68,7 @@ fn a_claim_that_was_brought_back_is_taken_over() {
         }
         assert_eq!(planned(&world), Plan::default(), "{how}");
         assert_eq!(integrity(&world), "True/Anchored", "{how}");
-        assert!(matches!(note(&world), ClaimSays::Known(Record { size: 5, .. })), "{how}");
+        assert!(matches!(note(&world), ClaimRecord::Known(Record { size: 5, .. })), "{how}");
         let claim = &world.children[&claim_key()];
         assert_eq!(claim.metadata.owner_references.as_deref().unwrap_or_default(), [], "{how}");
         for kind in ["Stalled", "Reconciling"] {
@@ -177,7 +177,7 @@ fn no_message_advises_to_delete_what_holds_memories() {
     assert_eq!(says(&made_again(&world)), "False/StorageClassMissing");
     pending["spec"]["storageClassName"] = Value::Null;
     put_back(&mut world, &pending);
-    world.storage_class = StorageClassView::NotAsked;
+    world.storage_class = StorageClassView::NotQueried;
     assert_eq!(says(&world), "False/NoDefaultStorageClass");
     pending["status"] = json!({"phase": "Lost"});
     put_back(&mut world, &pending);

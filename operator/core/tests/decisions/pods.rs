@@ -60,7 +60,7 @@ fn world(init: &[Value], containers: &[Value], ready: bool) -> Observed {
     let mut world = settled();
     world.writer_mut().pod = Some(pod(status, json!({})));
     if !world.writer().pod.as_ref().expect("a pod").running {
-        world.writer_mut().report = EngineReport::NotAsked;
+        world.writer_mut().report = EngineReport::NotQueried;
     }
     if ready == "False" {
         edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
@@ -170,7 +170,7 @@ fn a_ready_pod_serves_whatever_its_containers_did() {
 fn without_pod(refusal: PodRefusal) -> Observed {
     let mut world = settled();
     world.writer_mut().pod = None;
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let mut engine = world.engine.as_ref().clone();
     engine.status = Some(status_of(&world));
@@ -182,7 +182,7 @@ fn without_pod(refusal: PodRefusal) -> Observed {
 
 #[test]
 fn a_quota_or_a_limit_range_that_refuses_the_pod_is_named() {
-    let said = |message: &str, ranges: &[&str]| PodRefusal::Said {
+    let said = |message: &str, ranges: &[&str]| PodRefusal::Reported {
         message: message.to_owned(),
         limit_ranges: ranges.iter().map(|name| (*name).to_owned()).collect(),
     };

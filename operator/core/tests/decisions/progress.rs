@@ -90,7 +90,7 @@ fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceE
     let mut world = settled();
     let now = world.now;
     let mut progress = Progress::new(None);
-    assert!(progress.attempts(&Step::Write(write.clone()), always));
+    assert!(progress.should_carry_out(&Step::Write(write.clone()), always));
     let written = progress.written(&mut world, write, answer, now);
     (world, written, progress.done())
 }
@@ -161,7 +161,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
     let now = world.now;
     let mut done = Vec::new();
     for step in &plan.steps {
-        if !progress.attempts(step, always) {
+        if !progress.should_carry_out(step, always) {
             continue;
         }
         match step {
@@ -230,7 +230,7 @@ fn repairs_and_records_are_bounded() {
     assert_eq!(bounds, [None, None, Some(Bound::Repairs), Some(Bound::Records), None, None]);
     for (write, field) in writes().into_iter().skip(2).zip([".spec", "the anchor"]) {
         let mut progress = Progress::new(None);
-        assert!(!progress.attempts(&Step::Write(write.clone()), |_, _| false));
+        assert!(!progress.should_carry_out(&Step::Write(write.clone()), |_, _| false));
         let contested = Problem::Contested { key: write.key().clone(), field: field.into() };
         assert_eq!(progress.done().problem, Some(contested));
     }
@@ -247,7 +247,7 @@ fn planning_again_after_any_failure_reaches_the_goal() {
             let plan = planned(&world);
             let mut progress = Progress::new(None);
             for (number, step) in plan.steps.iter().enumerate() {
-                if !progress.attempts(step, always) {
+                if !progress.should_carry_out(step, always) {
                     continue;
                 }
                 let Step::Write(write) = step else { panic!("{step:?}") };

@@ -43,7 +43,7 @@ fn make(
         world.writer_mut().pod = None;
     }
     world.writer_mut().report = match report {
-        0 => EngineReport::NotAsked,
+        0 => EngineReport::NotQueried,
         1 => EngineReport::Unreachable("no answer".into()),
         2 => EngineReport::Answered(Box::new(health(Some(StorageReason::VolumeFull)))),
         3 => EngineReport::Answered(Box::new(health(Some(StorageReason::IoError)))),
@@ -51,7 +51,7 @@ fn make(
         _ => EngineReport::Answered(Box::new(health(None))),
     };
     world.storage_class = match class {
-        0 => StorageClassView::NotAsked,
+        0 => StorageClassView::NotQueried,
         1 => StorageClassView::Missing("fast".into()),
         _ => StorageClassView::Found { name: "standard".into(), expandable: false },
     };

@@ -88,7 +88,7 @@ fn a_full_volume_that_grows_is_not_stuck() {
 fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
     let mut world = settled();
     world.writer_mut().pod = None;
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     edit(&mut world, ChildKind::StatefulSet, "notes", "/status/readyReplicas", json!(0));
     let starting = status_of(&world);
     assert_eq!(condition(&starting, "Reconciling"), "True/PodStarting");
@@ -121,7 +121,7 @@ fn an_engine_nobody_can_ask_is_neither_ready_nor_not() {
 fn a_missing_class_stalls() {
     let mut world = settled();
     world.writer_mut().pod = None;
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     edit(&mut world, ChildKind::PersistentVolumeClaim, "notes-data", "/status", json!({"phase": "Pending"}));
     world.storage_class = StorageClassView::Missing("fast".into());
     let missing = "StorageClassMissing";
@@ -140,7 +140,7 @@ fn an_image_that_cannot_be_pulled_stalls() {
     let pod = world.writer_mut().pod.as_mut().expect("a pod");
     (pod.ready, pod.engine_ready, pod.running) = (false, false, false);
     pod.waiting = Some(("ImagePullBackOff".into(), "not found".into()));
-    world.writer_mut().report = EngineReport::NotAsked;
+    world.writer_mut().report = EngineReport::NotQueried;
     let expected = ["False/ImagePullFailed", "False/Blocked", "True/ImagePullFailed", "True/VolumeReady"];
     check(&world, expected, Phase::Failed);
 }

@@ -21,28 +21,28 @@ fn service(url: &str) -> Service {
     }
 }
 
-struct Asking {
+struct Interactive {
     fake: Fake,
     client: Client,
     metrics: Arc<ProviderMetrics>,
 }
 
-async fn asking(script: impl IntoIterator<Item = Does>) -> Asking {
+async fn asking(script: impl IntoIterator<Item = Does>) -> Interactive {
     let fake = Fake::start(script).await;
     let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
     let service = service(&format!("http://{}/v1/embeddings", fake.address));
     let provider = Provider::new("embedding", service, true, Arc::clone(&metrics)).unwrap();
-    Asking { fake, client: Client::new(provider).unwrap(), metrics }
+    Interactive { fake, client: Client::new(provider).unwrap(), metrics }
 }
 
-impl Asking {
+impl Interactive {
     async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Failure> {
         self.embed_within(texts, PATIENCE).await
     }
 
     async fn embed_within(&self, texts: &[&str], patience: Duration) -> Result<Vec<Vec<f32>>, Failure> {
         let batch = Batch { model: "letters", dimensions: None, texts };
-        embed(&self.client, batch, Use::Asking, patience).await
+        embed(&self.client, batch, Purpose::Interactive, patience).await
     }
 
     fn counted(&self, outcome: &str) -> u64 {
@@ -125,7 +125,7 @@ async fn nobody_is_there() {
     let provider = Provider::new("embedding", service(&format!("http://{port}/")), false, metrics).unwrap();
     let client = Client::new(provider).unwrap();
     let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
-    assert_eq!(embed(&client, batch, Use::Asking, PATIENCE).await, Err(Failure::Unreachable));
+    assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::Unreachable));
 }
 
 #[tokio::test]
@@ -149,8 +149,8 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, "new-key\n").unwrap();
     let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
-    assert_eq!(embed(&client, batch, Use::Asking, PATIENCE).await, Err(Failure::Status(401)));
-    assert!(embed(&client, batch, Use::Asking, PATIENCE).await.is_ok());
+    assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::Status(401)));
+    assert!(embed(&client, batch, Purpose::Interactive, PATIENCE).await.is_ok());
     let keys: Vec<String> = fake.heard.lock().unwrap().iter().map(|(key, _)| key.clone()).collect();
     assert_eq!(keys, ["Bearer old-key", "Bearer new-key"]);
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// A query to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct CheckpointQuery {
     /// Sizes of trees that the checkpoint must be proved to extend; if empty, only the checkpoint is requested.
     pub extends: Vec<u64>,
     /// Whether a good answer causes an anchor to be written, so that the budget must be consulted first.
@@ -26,15 +26,15 @@ pub struct Question {
 
 /// The query to send now, from the report and the record; `observed.checkpoints` is not used.
 #[must_use]
-pub fn question(
+pub fn checkpoint_query(
     observed: &Observed,
     essentials: &Essentials,
     expected: &ExpectedHistory,
-) -> Option<Question> {
+) -> Option<CheckpointQuery> {
     let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
     if acceptance_pending(essentials, expected) && in_trouble(observed, health) {
-        return Some(Question { extends: Vec::new(), records: false });
+        return Some(CheckpointQuery { extends: Vec::new(), records: false });
     }
     if health.log.integrity.fault.is_some() {
         return None;
@@ -42,18 +42,18 @@ pub fn question(
     match expected {
         ExpectedHistory::Contradiction { .. } => None,
         ExpectedHistory::New | ExpectedHistory::Missing => {
-            (health.log.seq > 0).then(|| Question { extends: Vec::new(), records: true })
+            (health.log.seq > 0).then(|| CheckpointQuery { extends: Vec::new(), records: true })
         }
         ExpectedHistory::Extend { newest, older } => {
             let possible = origin(&health.log.id) == newest.origin && health.log.seq >= newest.size;
             let extends = || [Some(newest), older.as_ref()].into_iter().flatten().map(|r| r.size).collect();
-            let asked = |records| Some(Question { extends: extends(), records });
+            let query = |records| Some(CheckpointQuery { extends: extends(), records });
             match () {
                 () if !possible => None,
-                () if was_false(observed) => asked(false),
-                () if older.is_some() || in_status(observed).is_none() => asked(true),
+                () if integrity_was_false(observed) => query(false),
+                () if older.is_some() || in_status(observed).is_none() => query(true),
                 () if health.log.seq > newest.size && until_due(observed, essentials).is_zero() => {
-                    asked(true)
+                    query(true)
                 }
                 () => None,
             }
@@ -62,12 +62,12 @@ pub fn question(
 }
 
 fn in_trouble(observed: &Observed, health: &Health) -> bool {
-    health.log.integrity.fault.is_some() || was_false(observed)
+    health.log.integrity.fault.is_some() || integrity_was_false(observed)
 }
 
 /// Whether the last reconcile found that the log does not match the record.
 #[must_use]
-pub fn was_false(observed: &Observed) -> bool {
+pub fn integrity_was_false(observed: &Observed) -> bool {
     let conditions = observed.engine.status.iter().flat_map(|status| &status.conditions);
     let mut integrity = conditions.filter(|c| c.type_ == ConditionType::LogIntegrity.as_str());
     integrity.any(|condition| condition.status == "False")
@@ -97,23 +97,25 @@ fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
 }
 
 /// Minimum wait between two reconciles for an anchor.
-const LOOK_MIN: Duration = Duration::from_millis(100);
+const RECONCILE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// When to reconcile again for the anchor, if the usual interval is too long.
 #[must_use]
-pub fn next_look(observed: &Observed, essentials: &Essentials) -> Option<Duration> {
+pub fn next_anchor_reconcile(observed: &Observed, essentials: &Essentials) -> Option<Duration> {
     let health = observed.report_on_log()?;
     health.log.checkpoint.as_ref()?;
     let wait = match &observed.checkpoints {
-        CheckpointReport::PutOff(wait) => *wait,
-        CheckpointReport::NotAsked if grown(observed, health) => until_due(observed, essentials),
+        CheckpointReport::Delayed(wait) => *wait,
+        CheckpointReport::NotQueried if has_unanchored_events(observed, health) => {
+            until_due(observed, essentials)
+        }
         _ => essentials.anchor_interval,
     };
-    Some(wait.unsigned_abs().max(LOOK_MIN))
+    Some(wait.unsigned_abs().max(RECONCILE_INTERVAL_MIN))
 }
 
 /// Whether the log has events after the anchor.
 #[must_use]
-pub fn grown(observed: &Observed, health: &Health) -> bool {
+pub fn has_unanchored_events(observed: &Observed, health: &Health) -> bool {
     in_status(observed).is_some_and(|record: Record| health.log.seq > record.size)
 }
