@@ -11,7 +11,10 @@ pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
 
 /// Labels that an object must have.
 pub(crate) fn match_labels(_: &mut SchemaGenerator) -> Schema {
-    label_map(8, "Labels and their values, for example {\"app\": \"assistant\"}; all have to be there.")
+    label_map(
+        8,
+        "Labels and their values, for example {\"app\": \"assistant\"}; an object must have all of them.",
+    )
 }
 
 /// Labels added to an object.

@@ -1,7 +1,7 @@
-//! Files of a crate that import each other in a circle.
+//! Finds import cycles between the files of a crate.
 //!
-//! An import through `mod.rs` or `lib.rs` counts as one of the file that defines the name: a module that only lists and
-//! re-exports its children is part of no circle.
+//! An import through `mod.rs` or `lib.rs` counts as an import of the file that defines the name, so a module that only
+//! lists and re-exports its children is in no cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 

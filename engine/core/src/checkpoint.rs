@@ -73,7 +73,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Why it is refused.
+    /// A [`CheckpointFault`].
     pub fn open<'k>(
         note: &[u8],
         keys: &'k [VerifierKey],

@@ -62,7 +62,7 @@ impl Frontier {
     ///
     /// # Errors
     ///
-    /// Those of `read`.
+    /// `read` fails.
     pub fn load<E>(size: u64, mut read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Frontier, E> {
         let peaks = subtrees(0, size).map(|(level, index)| read(position(level, index)));
         Ok(Frontier { size, peaks: peaks.collect::<Result<_, E>>()? })
@@ -155,7 +155,7 @@ impl Span {
 ///
 /// # Errors
 ///
-/// Those of `read`.
+/// `read` fails.
 pub fn root_at<E>(size: u64, read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Hash, E> {
     range_root(0, size, read)
 }
@@ -165,7 +165,7 @@ pub fn root_at<E>(size: u64, read: impl FnMut(u64) -> Result<Hash, E>) -> Result
 ///
 /// # Errors
 ///
-/// Those of `read`.
+/// `read` fails.
 pub fn inclusion_proof<E>(
     index: u64,
     size: u64,
@@ -194,7 +194,7 @@ pub fn inclusion_proof<E>(
 ///
 /// # Errors
 ///
-/// Those of `read`.
+/// `read` fails.
 pub fn consistency_proof<E>(
     old: u64,
     new: u64,

@@ -30,10 +30,12 @@ pub enum KeyFault {
     #[error("a key has the form NAME+ID+KEY")]
     Form,
     /// Empty, too long, with a space, a plus sign or a control character.
-    #[error("the name of a key is not empty and has no spaces and no plus signs")]
+    #[error(
+        "the name of a key must not be empty or too long, or contain spaces, control characters or plus signs"
+    )]
     Name,
     /// The id does not belong to the name and the key.
-    #[error("the id of the key is not that of its name and its bytes")]
+    #[error("the id of the key does not match its name and its bytes")]
     Id,
     /// Not an Ed25519 key.
     #[error("the key is not an Ed25519 key")]
@@ -101,7 +103,7 @@ impl VerifierKey {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// A [`KeyFault`].
     pub fn parse(text: &str) -> Result<VerifierKey, KeyFault> {
         let (name, id, bytes) = key_parts(text)?;
         // A key of small order would accept signatures nobody made.
@@ -149,7 +151,7 @@ impl SignerKey {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// A [`KeyFault`].
     pub fn parse(text: &str) -> Result<SignerKey, KeyFault> {
         let (name, id, seed) = key_parts(text.strip_prefix(SIGNER_PREFIX).ok_or(KeyFault::Form)?)?;
         let key = SignerKey::from_seed(name, seed)?;
@@ -237,7 +239,7 @@ impl<'a> Note<'a> {
         Ok(Note { text, signatures: signatures.collect::<Result<_, _>>()? })
     }
 
-    /// The text, once it is known to be signed, and those of the keys that signed it, in the order of `keys`.
+    /// Verifies the signatures made by `keys`. Returns the text and the keys that signed it, in the order of `keys`.
     ///
     /// # Errors
     ///
@@ -274,11 +276,11 @@ impl<'a> NoteSignature<'a> {
     }
 }
 
-/// Takes a note apart and checks it: its text, and those of the keys that signed it.
+/// Parses and verifies a note. Returns its text and the keys that signed it.
 ///
 /// # Errors
 ///
-/// Why it is refused.
+/// A [`NoteFault`].
 pub fn open<'a, 'k>(
     note: &'a [u8],
     keys: &'k [VerifierKey],

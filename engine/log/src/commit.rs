@@ -7,7 +7,7 @@ use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// An order for the writer.
+/// A command for the writer.
 #[derive(Debug)]
 pub enum WriterCommand {
     /// Make events durable.

@@ -9,7 +9,7 @@
 //!   random bytes; [`metrics`] counts.
 //! - Opening: [`open`] recovers a log into [`open_outcome`]. It uses [`log_scan`] to read segments, [`torn_bytes`] to
 //!   cut unfinished writes and [`local_checkpoint`] for the checkpoint at which reading starts.
-//! - Writing: [`writer`] serves the orders of [`commit`]; [`group`] batches them, [`active_segment`] appends them,
+//! - Writing: [`writer`] serves the commands of [`commit`]; [`group`] batches them, [`active_segment`] appends them,
 //!   [`recent_keys`] detects repeated requests, [`rotation`] decides when a segment is sealed, and [`engine_events`]
 //!   records the engine's own events.
 //! - Reading: [`reader`] reads durable events; [`tail`] caches the newest.

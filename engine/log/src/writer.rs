@@ -194,7 +194,7 @@ impl Writer {
         self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
     }
 
-    /// Serves an order, together with commits waiting behind it.
+    /// Serves a command, together with commits waiting behind it.
     pub(super) fn serve(&mut self, first: WriterCommand, queue: &Receiver<WriterCommand>) {
         self.waiting.push_back(first);
         while let Some(order) = self.waiting.pop_front() {

@@ -218,7 +218,7 @@ pub fn title_form(title: &str) -> String {
     normal_form(title.trim()).to_lowercase()
 }
 
-/// Those of these memories whose title equals the query, ignoring case.
+/// The given memories whose title equals the query, ignoring case.
 ///
 /// # Errors
 /// A query fails.

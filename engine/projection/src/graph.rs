@@ -75,7 +75,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Runs a statement with `more` and those of the view's parameters that the statement uses.
+    /// Runs a statement with `more` and the view's parameters that the statement uses.
     fn each<T>(
         &self,
         sql: &str,
@@ -226,7 +226,7 @@ fn seen<'a>(connection: &'a Connection, project: &'a str, at: &Moment) -> rusqli
     Ok(View { connection, project, bounds, since: bounds.as_of })
 }
 
-/// A page of the complete graph.
+/// A page of the whole graph.
 ///
 /// # Errors
 /// A query fails.

@@ -181,7 +181,7 @@ impl ItemSearch {
         Ok(found)
     }
 
-    /// Runs a statement with `more` and those of the search's parameters that the statement uses.
+    /// Runs a statement with `more` and the search parameters that the statement uses.
     fn each(
         &self,
         connection: &Connection,

@@ -146,7 +146,7 @@ pub struct ExpiringVersion {
     pub ttl: i64,
 }
 
-/// Those of these versions that have a time to live.
+/// The versions, of those given, that have a time to live.
 ///
 /// # Errors
 /// The query fails.
@@ -170,7 +170,7 @@ pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(seq.unsigned_abs())
 }
 
-/// The item as known at a moment. For a moment in the past, an ended item is returned with its end.
+/// The item as known at a moment. With `past`, an item whose time to live has expired is returned too.
 ///
 /// # Errors
 /// A query fails.

@@ -177,7 +177,7 @@ impl Search {
         Matches { from, query, bounds }
     }
 
-    /// Runs a statement with those of the search's parameters that it uses.
+    /// Runs a statement with the search parameters that it uses.
     fn each<T>(
         &self,
         connection: &Connection,

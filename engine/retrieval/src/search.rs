@@ -360,7 +360,7 @@ pub(super) fn lane<T: Default>(
             return Err(fault);
         }
         let interrupted = fault.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-        tracing::warn!(lane = name, %fault, "a lane of a search failed; the answer is given without it");
+        tracing::warn!(lane = name, %fault, "a retrieval method failed; the search is answered without it");
         let reason = if interrupted { "timeout" } else { "failed" };
         degraded.push(Degraded { lane: name.to_owned(), reason: reason.to_owned() });
         Ok(T::default())

@@ -19,10 +19,10 @@ pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
 /// Maximum number of headers, as the HTTP library sets it; each proxy adds a few.
 pub(super) const HEADERS_MAX: usize = 100;
 
-/// How long a connection is read from after it was closed: a client that is still sending would get a reset instead of
-/// the answer.
+/// Maximum time to send the last response, shut down the sending side, and discard what the client still sends. Closing
+/// at once would reset the connection, and a client that is still sending could lose the response.
 const LINGER_MAX: Duration = Duration::from_secs(1);
-/// Bytes that are read from it. A client that sends more is faulty.
+/// Maximum number of bytes that are discarded. A client that sends more is faulty.
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
 /// A refusal as an HTTP response, for a connection that is then closed.

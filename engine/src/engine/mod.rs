@@ -189,7 +189,7 @@ impl Engine {
         self.ask(WriterCommand::RotateKey).await
     }
 
-    /// Sends an order to the writer and waits for its answer.
+    /// Sends a command to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> WriterCommand) -> Result<T, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.threads.send(order(reply))?;

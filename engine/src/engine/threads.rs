@@ -52,7 +52,7 @@ impl Threads {
         })
     }
 
-    /// Puts an order into the writer's queue.
+    /// Puts a command into the writer's queue.
     ///
     /// # Errors
     /// The queue is full, or the engine is stopping.
@@ -74,7 +74,7 @@ impl Threads {
         }
     }
 
-    /// Closes the queue. The writer finishes the queued orders and ends, and the projection with it.
+    /// Closes the queue. The writer finishes the queued commands and ends, and the projection with it.
     pub(super) fn close_queue(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -113,7 +113,8 @@ impl Target {
         if status != StatusCode::OK {
             bail!("{path}: the engine answers {status}: {}", String::from_utf8_lossy(&body));
         }
-        serde_json::from_slice(&body).with_context(|| format!("{path}: the answer is not that of an engine"))
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{path}: the answer does not come from an engine"))
     }
 
     pub(super) async fn write(&self, path: &str, key: &str, body: Bytes) -> anyhow::Result<Written> {

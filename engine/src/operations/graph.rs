@@ -313,7 +313,7 @@ impl Operations {
         self.query("graph_batch", Some(last), move |connection| read(connection, batch)).await
     }
 
-    /// A page of the complete graph.
+    /// A page of the whole graph.
     pub(crate) async fn read_graph(
         &self,
         project: Option<String>,

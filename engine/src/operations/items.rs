@@ -114,8 +114,8 @@ impl Operations {
         Ok(self.engine.commit(drafts, key).await?)
     }
 
-    /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item that has
-    /// ended since.
+    /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item whose
+    /// time to live has expired.
     ///
     /// # Errors
     /// There is no such item.

@@ -20,8 +20,8 @@ const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
 /// Lists that the API server replaces completely: an additional item is drift, and in a NetworkPolicy it opens access.
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
-/// Maps that the API server replaces completely. An additional key selects less: no pod behind a Service, or none that
-/// a policy protects.
+/// Maps that the API server replaces completely. An additional key narrows a selector: a Service may then select no
+/// pod, or a NetworkPolicy protect none.
 const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One field that differs. Two differences are equal if both the wanted and the live values are equal.

@@ -1,8 +1,8 @@
 //! Validates the spec. No later code reads the raw spec: [`validate`] returns what can be carried out, and
 //! [`Essentials`] what is used even if the spec is invalid.
 //!
-//! The schema rejects most faults already. They are checked again because the installed definition can be older than
-//! the operator, and because stored resources are not validated again when the definition changes.
+//! The schema rejects most faults already. They are checked again because the installed CRD can be older than the
+//! operator, and because stored resources are not validated again when the CRD changes.
 
 use std::collections::BTreeMap;
 

@@ -85,8 +85,8 @@ async fn settled() -> (Client, MockApi) {
     (client, server)
 }
 
-/// A way to make one kind of write necessary: the write, the method and path of its request, and the changes of the
-/// server and the engine.
+/// A test case for one kind of write: the write, the method and path of its request, and the change to the mock API
+/// server or to the engine that makes it necessary.
 struct Need {
     write: &'static str,
     method: Method,

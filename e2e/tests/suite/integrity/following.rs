@@ -11,8 +11,8 @@ use super::tampering::reads_only;
 use super::{alarmed, anchored, anchored_often, claim_note, given, log_of, save};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
-/// Status, claim, ConfigMap and engine know the position of the log within seconds and without a restart. A claim that
-/// the operator creates is known to be new from the start.
+/// The anchor reaches the status, the claim, the ConfigMap and the engine within seconds and without a restart. A claim
+/// that the operator creates is recorded as new.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_anchor_follows_the_log() {
     in_namespace("anchor-follows", async |world| {

@@ -26,7 +26,7 @@ pub enum Fault {
     #[error("the {0} of the header does not follow from the segment before")]
     Header(&'static str),
     /// The seal does not match this segment; names the field.
-    #[error("the {0} of the seal is not that of the segment")]
+    #[error("the {0} in the seal does not match the segment")]
     Seal(&'static str),
     /// The root in the seal is not the root of the events up to there.
     #[error("the root in the seal is not the root of the events")]

@@ -56,8 +56,8 @@ pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     });
 }
 
-/// Calls `each` with the parts of a text and their byte offsets. For a part that was not in normal form, the offset is
-/// that of the run it is in.
+/// Calls `each` with the parts of a text and their byte offsets. If a run of word characters had to be normalised, each
+/// of its parts has the offset at which the run starts.
 fn pieces(text: &str, mut each: impl FnMut(usize, Piece<'_>)) {
     if text.is_ascii() {
         return ascii_words(text, 0, &mut each);

@@ -166,7 +166,10 @@ impl EmbeddingWorker {
             EmbeddingError::Model(_) if self.failed > 1 => {
                 tracing::debug!(%trouble, "embedding failed again");
             }
-            _ => tracing::warn!(%trouble, "embedding failed and is retried; searches lack new vectors"),
+            _ => tracing::warn!(
+                %trouble,
+                "embedding failed and is retried; until it succeeds, vector search misses the newest memories"
+            ),
         }
         if !matches!(trouble, EmbeddingError::Stopping) {
             self.embeddings.publish(|state| state.status.failure = Some(trouble.to_string()));

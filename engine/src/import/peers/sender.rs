@@ -169,7 +169,8 @@ impl<'a> Sender<'a> {
         if !is_new && written != Written::Before {
             return Ok(outcome(written));
         }
-        let saved: Saved = serde_json::from_slice(&answer).context("the answer is not that of an engine")?;
+        let saved: Saved =
+            serde_json::from_slice(&answer).context("the answer does not come from an engine")?;
         self.ids.insert(id, saved.id);
         if !is_new {
             return Ok(Outcome::Before);
@@ -205,7 +206,7 @@ impl<'a> Sender<'a> {
             return Ok(outcome(written));
         }
         let answer: IngestAnswer =
-            serde_json::from_slice(&answer).context("the answer is not that of an engine")?;
+            serde_json::from_slice(&answer).context("the answer does not come from an engine")?;
         let ingested = answer.items.into_iter().next().context("the answer has no document")?;
         match ingested.status {
             IngestStatus::Unchanged => Ok(Outcome::Before),

@@ -29,9 +29,10 @@ pub(super) const TOOL: Tool = Tool {
     name: "memory_explain",
     title: "Explain a ranking",
     description: "Explains the ranking of memory_search: for a query, the score of each of the best memories, the \
-        value of every feature and what it added to the score, the version of the weights, and the lanes that were not \
-        used. With an id it explains only that memory, at its rank, or reports that it was not ranked. Use it when a \
-        memory that should be found is missing or ranked too low. To find memories, use memory_search.",
+        value of every feature and what it added to the score, the version of the weights, and the retrieval methods \
+        (lanes) that were not used. With an id it explains only that memory, at its rank, or reports that it was not \
+        ranked. Use it when a memory that should be found is missing or ranked too low. To find memories, use \
+        memory_search.",
     effect: Effect::Reads,
     input: schema::input::<ExplainArguments>,
     output: Output::Text,
@@ -198,7 +199,7 @@ fn text(explained: &Explained, only: Option<&str>) -> String {
         }
     }
     for Degraded { lane, reason } in degraded {
-        let _infallible = write!(text, "\nThe lane {lane} was not used: {reason}.");
+        let _infallible = write!(text, "\nThe retrieval method {lane} was not used: {reason}.");
     }
     text
 }

@@ -197,7 +197,7 @@ pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
         );
     }
     for Degraded { lane, reason } in &found.degraded {
-        let _infallible = write!(text, "\nThe lane {lane} was not used: {reason}.");
+        let _infallible = write!(text, "\nThe retrieval method {lane} was not used: {reason}.");
     }
     if let Some(next) = next {
         let _infallible = write!(text, "\nThere are more: call again with offset {next}.");

@@ -35,7 +35,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
     &Tool {
         name: "create_entities",
         title: "Create entities",
-        description: "Adds entities to the knowledge graph. One whose name is there already is left as it is.",
+        description: "Adds entities to the knowledge graph. An entity whose name already exists is not changed.",
         effect: Effect::Adds,
         input: || object(json!({ "entities": list(&entity()) })),
         output: Output::Structured(|| answer(json!({ "entities": list(&closed(entity())) }))),
@@ -44,7 +44,7 @@ pub(in crate::mcp) const TOOLS: &[&Tool] = &[
     &Tool {
         name: "create_relations",
         title: "Create relations",
-        description: "Relates entities of the knowledge graph, from one to another, such as works_at. A relation that is there already is left as it is.",
+        description: "Relates entities of the knowledge graph, from one to another, such as works_at. A relation that already exists is not changed.",
         effect: Effect::Adds,
         input: || object(json!({ "relations": list(&relation()) })),
         output: Output::Structured(|| answer(json!({ "relations": list(&closed(relation())) }))),
@@ -392,7 +392,7 @@ async fn read_graph(operations: Operations, mut arguments: Arguments) -> Result<
 async fn search_nodes(operations: Operations, mut arguments: Arguments) -> Result<Answer, Refusal> {
     let query: String = arguments.required("query")?;
     let project: String = arguments.required(PROJECT)?;
-    // An empty query matches every entity, so the complete graph is read.
+    // An empty query matches every entity, so the whole graph is read.
     let query = Some(query).filter(|query| !query.trim().is_empty());
     let cursor = Cursor::taken(&mut arguments, &operations)?;
     let found = pages(&operations, &project, query, cursor.through).await?;

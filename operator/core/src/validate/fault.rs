@@ -7,9 +7,9 @@ use engine_core::request::Refused;
 /// A fault in a spec, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The resource does not match this operator's definition of it.
+    /// The resource does not match this operator's CRD.
     #[error(
-        "this operator cannot read the resource: {0}. Install the definition of this operator's release, then correct the field"
+        "this operator cannot read the resource: {0}. Install the CRD of this operator's release, then correct the field"
     )]
     Unreadable(String),
     /// Neither the spec nor the operator names an image.

@@ -100,7 +100,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "readGraph",
         tag: "graph",
         summary: "Read the graph",
-        description: "A page of the complete graph, ordered by name.",
+        description: "A page of the whole graph, ordered by name.",
         parameters: &[PROJECT, AFTER, LIMIT, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<GraphView>("The page")],

@@ -63,7 +63,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "listVersions",
         tag: "items",
         summary: "Versions of an item",
-        description: "Every version of an item that was not forgotten, latest first.",
+        description: "Versions of an item, latest first, including deletions. Forgotten versions are not listed.",
         parameters: &[
             PROJECT,
             NAMESPACE,

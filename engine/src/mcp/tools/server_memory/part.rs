@@ -60,7 +60,7 @@ pub(super) struct Part {
     ends: usize,
 }
 
-/// The part of a graph that begins at a position, and the size of the complete graph. Positions and sizes count
+/// The part of a graph that begins at a position, and the size of the whole graph. Positions and sizes count
 /// entities, observations and relations. An entity whose observations are split over two parts is in both.
 pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     let KnowledgeGraph { entities, relations } = found;
